@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 from attrs import field, frozen
 
@@ -25,7 +25,18 @@ class Verdict(enum.StrEnum):
     DENY = "DENY"
 
 
+Params = Mapping[str, Any]
+Body = Callable[[Params], object]
+Effects = Callable[[Params], "Iterable[Act]"]
 HttpMethod = Literal["GET", "POST", "PUT", "DELETE"]
+
+
+class Act(NamedTuple):
+    """What a write amounts to: an operation, how often, and the least risk it is judged at."""
+
+    operation: str
+    count: int = 1
+    at_least: Risk = Risk.LOW
 
 
 @frozen(kw_only=True)
@@ -41,9 +52,11 @@ class Operation:
         endpoint: The generated client's module, `incidents.get_incident`.
         summary: One line for people.
         writes: Whether it changes state. A write sends `From` and is never repeated blindly.
+        retiring: Whether PagerDuty is taking the endpoint out of service.
         answer: The envelope's key in the answer; None when the answer has no envelope or no body.
         model: The generated model of what `answer` holds; None when there is no body.
-        body: Builds the request body from the parameters; None when there is no body.
+        body: Builds the request's body from the parameters; None when the request has none.
+        effects: What a write amounts to, besides itself, given its parameters. A read has none.
     """
 
     name: str
@@ -54,9 +67,11 @@ class Operation:
     endpoint: str
     summary: str
     writes: bool = False
+    retiring: bool = False
     answer: str | None = None
     model: str | None = None
-    body: Callable[[Any], Any] | None = field(default=None, repr=False)
+    body: Body | None = field(default=None, repr=False)
+    effects: Effects | None = field(default=None, repr=False)
 
     @property
     def family(self) -> str:

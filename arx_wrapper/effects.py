@@ -1,0 +1,95 @@
+"""One act, one rule: what a write amounts to, whatever name it is called by.
+
+An agent that may not resolve must not resolve by updating, by bulk management or by merging. Each function takes a
+write's parameters and yields the other operations that the same act needs permission for, or the write itself at a
+higher risk. Policy judges all of them and the strictest verdict wins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from arx_wrapper.model import Act, Params, Risk
+
+# A service setting that stops or weakens its alerts, as surely as disabling the service does.
+_SILENCING_FIELDS = frozenset(
+    {
+        "alert_creation",
+        "auto_pause_notifications_parameters",
+        "auto_resolve_timeout",
+        "incident_urgency_rule",
+        "scheduled_actions",
+        "support_hours",
+    }
+)
+_REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level")
+_EDITS = ("title", "urgency", "priority_id", "conference_bridge")
+
+
+def none(params: Params) -> Iterator[Act]:
+    """The write is one thing only, whatever its parameters."""
+    yield from ()
+
+
+def update_incident(params: Params) -> Iterator[Act]:
+    for operation in _incident_acts(params):
+        yield Act(operation)
+
+
+def manage_incidents(params: Params) -> Iterator[Act]:
+    entries = params["incidents"]
+    acts: Counter[str] = Counter()
+    for entry in entries:
+        acts.update(_incident_acts(entry))
+        if any(name in entry for name in _EDITS) or entry.get("status") == "triggered":
+            acts["incidents:update"] += 1
+    for operation, count in acts.items():
+        yield Act(operation, count)
+
+
+def snooze_incident(params: Params) -> Iterator[Act]:
+    yield Act("incidents:acknowledge")  # PagerDuty acknowledges what it snoozes
+
+
+def merge_incidents(params: Params) -> Iterator[Act]:
+    # The sources end up resolved: merging is a way to close incidents.
+    yield Act("incidents:resolve", len(params["source_incident_ids"]))
+
+
+def update_alert(params: Params) -> Iterator[Act]:
+    if params.get("status") == "resolved":
+        yield Act("incidents:resolve")  # an incident resolves with its last alert
+    if "parent_incident_id" in params:
+        yield Act("incidents:merge")
+
+
+def update_service(params: Params) -> Iterator[Act]:
+    fields = params.get("fields") or {}
+    if params.get("status") == "disabled" or not _SILENCING_FIELDS.isdisjoint(fields):
+        yield Act("services:update", at_least=Risk.HIGH)
+
+
+def event_rule(params: Params) -> Iterator[Act]:
+    if _suppresses(params["rule"]):
+        name = "rules:update" if "rule_id" in params else "rules:create"
+        yield Act(name, at_least=Risk.HIGH)
+
+
+def _incident_acts(change: Params) -> Iterator[str]:
+    if change.get("status") == "resolved":
+        yield "incidents:resolve"
+    if change.get("status") == "acknowledged":
+        yield "incidents:acknowledge"
+    if any(name in change for name in _REROUTES):
+        yield "incidents:reassign"
+
+
+def _suppresses(rule: Any) -> bool:
+    """Whether a rule's actions keep events from becoming incidents."""
+    actions = rule.get("actions") if isinstance(rule, dict) else None
+    return any(
+        isinstance(action, list) and action and action[0] == "suppress" and action[1:] != [False]
+        for action in actions or ()
+    )

@@ -1,0 +1,248 @@
+"""Parameters: a method's signature is its operation's parameter model, closed and strict.
+
+`resolve_incident(incident_id, *, resolution=None)` is at once what Python callers type, what `execute()` accepts and the
+JSON Schema that tools are offered. `None` means "not given"; `NULL` sends a JSON null where the annotation allows it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from arx_wrapper.errors import InvalidParamsError, _shown
+
+__all__ = ["NULL", "Null", "ParamModel", "param_model"]
+
+
+class Null:
+    """The type of `NULL`."""
+
+    _instance: Self | None = None
+
+    def __new__(cls) -> Self:
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __repr__(self) -> str:
+        return "NULL"
+
+    def __reduce__(self) -> tuple[type[Self], tuple[()]]:
+        return type(self), ()
+
+
+NULL: Final = Null()
+"""Sends a JSON null: `update_incident("P1", priority_id=NULL)` takes the priority away."""
+
+_T = TypeVar("_T")
+
+Id = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9_-]+\Z", max_length=100, description="an id: letters, digits, '_' and '-'")
+]
+Ids = Annotated[list[Id], Meta(min_length=1, description="a list of at least one id")]
+Text = Annotated[str, Meta(min_length=1, max_length=25_000, description="text that is not empty")]
+Title = Annotated[str, Meta(min_length=1, max_length=1_024, description="text of 1 to 1,024 characters")]
+Note = Annotated[str, Meta(min_length=1, max_length=2_000, description="text of 1 to 2,000 characters")]
+# Local part and host of plain ASCII: nothing that could end a header or hide a second address.
+Email = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z",
+        max_length=320,
+        description="the e-mail address of a PagerDuty user",
+    ),
+]
+_DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+_TIME = r"T(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)"
+
+
+class _TimeText:
+    """Marks a parameter that is given as ISO 8601 text or as an aware `datetime`, and sent as text."""
+
+    def __init__(self, pattern: str, description: str) -> None:
+        self.wire = Annotated[str, Meta(pattern=pattern, description=description)]
+
+
+Time = Annotated[
+    str | datetime,
+    _TimeText(
+        rf"\A{_DATE}(?:{_TIME})?\Z",
+        "an ISO 8601 date, or time with its offset (2025-01-01T00:00:00Z), or an aware datetime",
+    ),
+]
+Instant = Annotated[
+    str | datetime,
+    _TimeText(
+        rf"\A{_DATE}{_TIME}\Z", "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or an aware datetime"
+    ),
+]
+Limit = Annotated[int, Meta(ge=1, le=100, description="1 to 100")]
+Offset = Annotated[int, Meta(ge=0, le=9_999, description="0 to 9,999")]
+Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=100)]], Meta(min_length=1)]
+Fields = Annotated[
+    dict[str, Any], Meta(description="further writable members of PagerDuty's schema, as JSON")
+]
+Urgency = Literal["high", "low"]
+Status = Literal["triggered", "acknowledged", "resolved"]
+
+
+def one_or_more(item: Any) -> Any:
+    """A list that is never empty: an empty filter list would be dropped on the way and select everything."""
+    return Annotated[list[item], Meta(min_length=1)]
+
+
+class ParamModel:
+    """The closed parameter model of one operation, derived from its method.
+
+    Attributes:
+        operation: The operation's name, for messages.
+        names: The parameters in the method's order.
+        required: Those that must be given.
+        struct: The `msgspec.Struct` behind it.
+    """
+
+    def __init__(self, operation: str, function: Callable[..., object]) -> None:
+        hints = typing.get_type_hints(function, include_extras=True)
+        signature = inspect.signature(function).parameters.values()
+        parameters = [parameter for parameter in signature if parameter.name != "self"]
+        self.operation = operation
+        self.names = tuple(parameter.name for parameter in parameters)
+        self.required = tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
+        self.times = frozenset(p.name for p in parameters if _time_text(hints[p.name]))
+        self._wire = {p.name: _wire_type(hints[p.name]) for p in parameters}
+        self.struct = msgspec.defstruct(
+            function.__name__,
+            [
+                (name, self._wire[name]) if name in self.required else (name, self._wire[name] | UnsetType, UNSET)
+                for name in self.names
+            ],
+            forbid_unknown_fields=True,
+            frozen=True,
+            kw_only=True,
+        )
+
+    def canonical(self, params: Mapping[str, Any]) -> bytes:
+        """The parameters, validated, as canonical JSON: sorted, nothing that was not given.
+
+        Raises:
+            InvalidParamsError: naming the parameter and what is accepted.
+        """
+        given = {name: value for name, value in params.items() if value is not None}
+        for name in given:
+            if name not in self._wire:
+                raise self._unknown(name)
+        for name in self.required:
+            if name not in given:
+                raise InvalidParamsError(self.operation, name, "is missing", self.accepted(name))
+        for name in self.times.intersection(given):
+            if isinstance(given[name], datetime):
+                given[name] = self._time(name, given[name])
+        try:
+            valid = msgspec.convert(_plain(given), self.struct, strict=True)
+            return msgspec.json.encode(valid, order="sorted")
+        except msgspec.ValidationError as error:
+            raise self._invalid(str(error)) from None
+        except UnicodeEncodeError:
+            raise InvalidParamsError(
+                self.operation, "parameters", "hold a lone surrogate", "text that is valid Unicode"
+            ) from None
+        except (RecursionError, OverflowError, TypeError) as error:
+            raise InvalidParamsError(
+                self.operation, "parameters", f"cannot be sent as JSON ({error})", "JSON values"
+            ) from None
+
+    def accepted(self, name: str) -> str:
+        """What a parameter takes, in words."""
+        return _accepted(self._wire[name])
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the parameters (draft 2020-12), for tools."""
+        return msgspec.json.schema(self.struct)
+
+    def _unknown(self, name: object) -> InvalidParamsError:
+        nearest = difflib.get_close_matches(str(name), self.names, n=1)
+        accepted = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(self.names)}"
+        return InvalidParamsError(self.operation, _shown(name), "is not a parameter", accepted)
+
+    def _time(self, name: str, value: datetime) -> str:
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise InvalidParamsError(self.operation, name, "is a datetime without a zone", self.accepted(name))
+        return value.isoformat()
+
+    def _invalid(self, problem: str) -> InvalidParamsError:
+        text, _, path = problem.partition(" - at `$")
+        place = path.rstrip("`").lstrip(".")
+        name = re.match(r"\w+", place)
+        accepted = self.accepted(name[0]) if name and name[0] in self._wire else "see the operation's parameters"
+        return InvalidParamsError(self.operation, place or "parameters", text.replace("`", ""), accepted)
+
+
+@cache
+def param_model(operation: str, function: Callable[..., object]) -> ParamModel:
+    """The parameter model of a connector's method, derived once."""
+    return ParamModel(operation, function)
+
+
+def _plain(value: Any) -> Any:
+    """A copy that nobody else holds, with NULL as null. Tuples and other sequences become lists."""
+    if value is NULL:
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _time_text(hint: Any) -> _TimeText | None:
+    candidates = typing.get_args(hint) if _is_union(hint) else (hint,)
+    for candidate in candidates:
+        for mark in getattr(candidate, "__metadata__", ()):
+            if isinstance(mark, _TimeText):
+                return mark
+    return None
+
+
+def _wire_type(hint: Any) -> Any:
+    """The annotation as it goes out: `None` is "not given" and falls away, `Null` becomes null."""
+    if mark := _time_text(hint):
+        return mark.wire
+    if not _is_union(hint):
+        return hint
+    kept = [NoneType if item is Null else item for item in typing.get_args(hint) if item is not NoneType]
+    result = kept[0]
+    for item in kept[1:]:
+        result = typing.Union[result, item]  # noqa: UP007 - built at run time
+    return result
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, UnionType)
+
+
+def _accepted(hint: Any) -> str:
+    if _is_union(hint):
+        return " or ".join(_accepted(item) for item in typing.get_args(hint))
+    if typing.get_origin(hint) is Literal:
+        return ", ".join(repr(item) for item in typing.get_args(hint))
+    for mark in getattr(hint, "__metadata__", ()):
+        if isinstance(mark, Meta) and mark.description:
+            return mark.description
+    if typing.get_origin(hint) is Annotated:
+        return _accepted(typing.get_args(hint)[0])
+    if typing.get_origin(hint) is list:
+        return f"a list of {_accepted(typing.get_args(hint)[0])}"
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return "an object with " + ", ".join(field.name for field in msgspec.structs.fields(hint))
+    names = {str: "text", int: "a whole number", bool: "true or false", NoneType: "NULL", dict: "an object"}
+    return names.get(typing.get_origin(hint) or hint, str(hint))
