@@ -45,6 +45,7 @@ def manage_incidents(params: Params) -> Iterator[Act]:
         acts.update(_incident_acts(entry))
         if any(name in entry for name in _EDITS) or entry.get("status") == "triggered":
             acts["incidents:update"] += 1
+    yield Act("incidents:manage", len(entries))
     for operation, count in acts.items():
         yield Act(operation, count)
 

@@ -49,7 +49,8 @@ _T = TypeVar("_T")
 Id = Annotated[
     str, Meta(pattern=r"\A[A-Za-z0-9_-]+\Z", max_length=100, description="an id: letters, digits, '_' and '-'")
 ]
-Ids = Annotated[list[Id], Meta(min_length=1, description="a list of at least one id")]
+Ids = Annotated[Sequence[Id], Meta(min_length=1, description="a list of at least one id")]
+Query = Annotated[str, Meta(min_length=1, max_length=1_000, description="text to search for")]
 Text = Annotated[str, Meta(min_length=1, max_length=25_000, description="text that is not empty")]
 Title = Annotated[str, Meta(min_length=1, max_length=1_024, description="text of 1 to 1,024 characters")]
 Note = Annotated[str, Meta(min_length=1, max_length=2_000, description="text of 1 to 2,000 characters")]
@@ -88,17 +89,17 @@ Instant = Annotated[
 ]
 Limit = Annotated[int, Meta(ge=1, le=100, description="1 to 100")]
 Offset = Annotated[int, Meta(ge=0, le=9_999, description="0 to 9,999")]
-Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=100)]], Meta(min_length=1)]
+SortBy = Annotated[
+    str, Meta(pattern=r"\A[a-z_]+(?::(?:asc|desc))?\Z", description="a field, or field:asc or field:desc")
+]
+Zone = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9_+/-]{1,64}\Z", description="a time zone by its IANA name (Europe/Paris)")
+]
 Fields = Annotated[
     dict[str, Any], Meta(description="further writable members of PagerDuty's schema, as JSON")
 ]
 Urgency = Literal["high", "low"]
 Status = Literal["triggered", "acknowledged", "resolved"]
-
-
-def one_or_more(item: Any) -> Any:
-    """A list that is never empty: an empty filter list would be dropped on the way and select everything."""
-    return Annotated[list[item], Meta(min_length=1)]
 
 
 class ParamModel:
@@ -240,7 +241,7 @@ def _accepted(hint: Any) -> str:
             return mark.description
     if typing.get_origin(hint) is Annotated:
         return _accepted(typing.get_args(hint)[0])
-    if typing.get_origin(hint) is list:
+    if typing.get_origin(hint) in (list, Sequence):
         return f"a list of {_accepted(typing.get_args(hint)[0])}"
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return "an object with " + ", ".join(field.name for field in msgspec.structs.fields(hint))
