@@ -1,1 +1,38 @@
-"""Governed PagerDuty connector."""
+"""The governed PagerDuty connector.
+
+    from arx_wrapper import PagerDutyConnector
+
+    async with PagerDutyConnector(agent_id="agent-001", org_id="org-acme") as pd:
+        await pd.acknowledge_incident("P1234AB")
+
+Every call goes through policy, approval and the audit log before it reaches PagerDuty; see
+`arx_wrapper.pipeline` for the road and `arx_wrapper.errors` for the ways it can end.
+"""
+
+from arx_wrapper import errors
+from arx_wrapper._version import __version__
+from arx_wrapper.config import Config
+from arx_wrapper.connector import PagerDutyConnector
+from arx_wrapper.errors import *  # noqa: F403 - the error tree is public as a whole
+from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
+from arx_wrapper.operations import OPERATIONS
+from arx_wrapper.paging import Page
+from arx_wrapper.params import NULL
+from arx_wrapper.pipeline import BaseConnector
+
+__all__ = [
+    "NULL",
+    "OPERATIONS",
+    "BaseConnector",
+    "Call",
+    "Config",
+    "Decision",
+    "Effect",
+    "Operation",
+    "Page",
+    "PagerDutyConnector",
+    "Risk",
+    "Verdict",
+    "__version__",
+    *errors.__all__,
+]

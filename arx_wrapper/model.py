@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
+from string import Formatter
 from typing import Any, Literal, NamedTuple
 
 from attrs import field, frozen
@@ -76,6 +77,11 @@ class Operation:
     @property
     def family(self) -> str:
         return self.name.partition(":")[0]
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        """The parameters that stand in the path, in its order."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
 
 
 @frozen(kw_only=True)

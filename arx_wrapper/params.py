@@ -166,6 +166,13 @@ class ParamModel:
         """What a parameter takes, in words."""
         return _accepted(self._wire[name])
 
+    def redacted(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters without free text: what stays is what the model's types confine.
+
+        Ids, enumerated values, numbers, times and addresses stay; every other text becomes its length.
+        """
+        return {name: _redacted(self._wire[name], value) for name, value in params.items()}
+
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the parameters (draft 2020-12), for tools."""
         return msgspec.json.schema(self.struct)
@@ -247,3 +254,37 @@ def _accepted(hint: Any) -> str:
         return "an object with " + ", ".join(field.name for field in msgspec.structs.fields(hint))
     names = {str: "text", int: "a whole number", bool: "true or false", NoneType: "NULL", dict: "an object"}
     return names.get(typing.get_origin(hint) or hint, str(hint))
+
+
+def _redacted(hint: Any, value: Any) -> Any:
+    if _is_confined(hint):
+        return value
+    if isinstance(value, list):
+        item = _item_of(hint)
+        return [_redacted(item, entry) for entry in value]
+    if isinstance(value, dict):
+        fields = _struct_fields(hint)
+        return {name: _redacted(fields.get(name, Any), entry) for name, entry in value.items()}
+    return f"[{len(value)} characters]" if isinstance(value, str) else value
+
+
+def _is_confined(hint: Any) -> bool:
+    if _is_union(hint):
+        return all(_is_confined(item) for item in typing.get_args(hint))
+    if typing.get_origin(hint) is Annotated:
+        inner, *marks = typing.get_args(hint)
+        return any(isinstance(mark, Meta) and mark.pattern for mark in marks) or _is_confined(inner)
+    if typing.get_origin(hint) in (list, Sequence):
+        return _is_confined(typing.get_args(hint)[0])
+    return typing.get_origin(hint) is Literal or hint in (int, bool, NoneType, UnsetType)
+
+
+def _item_of(hint: Any) -> Any:
+    inner = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    return typing.get_args(inner)[0] if typing.get_origin(inner) in (list, Sequence) else Any
+
+
+def _struct_fields(hint: Any) -> dict[str, Any]:
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return typing.get_type_hints(hint, include_extras=True)
+    return {}

@@ -1,0 +1,254 @@
+"""The one road to the network: resolve, find credentials, judge, record, get approval, send, record.
+
+`BaseConnector.execute()` and `iterate()` both go through `_governed`, whose order is the security property: nothing is
+judged that is not what will be sent, nothing is sent that is not on record, and no secret is read for a call that
+policy denies. A connector for another API gives its table of operations and its methods, and changes nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import importlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import msgspec
+from attrs import evolve
+
+from arx_wrapper.config import Config
+from arx_wrapper.errors import (
+    ApprovalPendingError,
+    ArxError,
+    InvalidParamsError,
+    PermissionDeniedError,
+    UnknownOperationError,
+)
+from arx_wrapper.model import Act, Call, Decision, Effect, Operation, Verdict
+from arx_wrapper.params import ParamModel, param_model
+from arx_wrapper.passage import Passage
+from arx_wrapper.records import Recorder
+from arx_wrapper.rooms import Rooms
+
+if TYPE_CHECKING:
+    import httpx
+    from pagerduty_client import Request
+
+
+class BaseConnector:
+    """A governed connector to one API.
+
+    Attributes:
+        connector: The connector's name, as policies and records know it.
+        operations: Its table.
+        client: The package of its generated calls.
+    """
+
+    connector: ClassVar[str]
+    operations: ClassVar[Mapping[str, Operation]]
+    client: ClassVar[str]
+
+    def __init__(
+        self,
+        agent_id: str,
+        org_id: str,
+        *,
+        policies: object = None,
+        audit: object = None,
+        vault: object = None,
+        approvals: object = None,
+        base_url: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        config: Config | None = None,
+    ) -> None:
+        """Make a connector; nothing is opened or read until it is used.
+
+        Args:
+            agent_id: Who calls; policies, limits, approvals and records name it.
+            org_id: For which organisation.
+            policies: A policy file, a folder of them, a list of entries, or a loaded set.
+            audit: An audit log, or its address.
+            vault: A vault, or its address.
+            approvals: An approval store, or its address.
+            base_url: The API's address.
+            transport: An `httpx.AsyncBaseTransport` to use instead of a connection pool.
+            config: Where everything left out comes from; by default the environment and `arx.toml`.
+        """
+        if not agent_id or not org_id:
+            raise ValueError("agent_id and org_id must not be empty: policies and records go by them")
+        self.agent_id, self.org_id = agent_id, org_id
+        self._rooms = Rooms(
+            connector=self.connector,
+            registry={name: row.risk for name, row in self.operations.items()},
+            config=config or Config.load(),
+            policies=policies,
+            audit=audit,
+            vault=vault,
+            approvals=approvals,
+            base_url=base_url,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Write out the audit log and close every connection that was opened here."""
+        await self._rooms.aclose()
+
+    async def execute(
+        self,
+        operation: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        approval_id: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - passed on as the deadline of the call on the wire
+    ) -> dict[str, Any]:
+        """Run one operation, governed.
+
+        Args:
+            operation: Its name in the table, `incidents:acknowledge`.
+            params: The keyword arguments of its method.
+            approval_id: An approval to use up: resumes a call that raised `ApprovalPendingError`.
+            timeout: Seconds that the call on the wire may take, retries included.
+
+        Returns:
+            The API's JSON body as it came; `{}` when there is none.
+
+        Raises:
+            ArxError: in the classes of `arx_wrapper.errors`, each of which says whether anything was sent.
+        """
+        async with self._governed(operation, params, approval_id, timeout) as passage:
+            return await self._perform(passage)
+
+    def explain(self, operation: str, params: Mapping[str, Any] | None = None) -> Decision:
+        """What policy says of a call. Calls nothing and records nothing.
+
+        Raises:
+            UnknownOperationError, InvalidParamsError: as `execute()` would.
+        """
+        call, _ = self._resolve(operation, params)
+        return self._rooms.policies.decide(call, self._rooms.clock())
+
+    def model_of(self, operation: str) -> ParamModel:
+        """The parameter model of an operation.
+
+        Raises:
+            UnknownOperationError: when there is no such operation.
+        """
+        row = self._row(operation)
+        return param_model(row.name, getattr(type(self), row.function))
+
+    @asynccontextmanager
+    async def _governed(
+        self,
+        operation: str,
+        params: Mapping[str, Any] | None,
+        approval_id: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> AsyncIterator[Passage]:
+        rooms = self._rooms
+        record = Recorder(rooms.audit, self, operation)
+        await record.loaded_policies(rooms.policies.drain_events())
+        try:
+            call, request = self._resolve(operation, params)  # 1 what is asked, frozen
+            record.call = call
+            await rooms.vault.locate(self.org_id)  # 2 there are credentials; no secret is read yet
+            decision = rooms.policies.decide(call, rooms.clock())  # 3 what policy says
+            record.decision = decision
+            if decision.verdict is Verdict.DENY:
+                raise PermissionDeniedError(decision)
+            await record.intent()  # 4 durable, or nothing goes on
+        except ArxError as refusal:
+            await record.refusal(refusal)
+            raise
+        passage = Passage(call, request, decision, rooms, timeout)
+        try:
+            if decision.verdict is Verdict.ESCALATE:  # 5 a person agrees, to exactly this
+                await self._approve(passage, record, approval_id)
+            yield passage  # 6 the generated call
+        except BaseException as error:
+            record.outcome(passage, error)  # 7 what became of it
+            raise
+        record.outcome(passage)
+
+    async def _perform(self, passage: Passage) -> dict[str, Any]:
+        """Send the call. A connector overrides this where one operation takes more than one request."""
+        return await passage.send(passage.request)
+
+    def _resolve(self, operation: str, params: Mapping[str, Any] | None) -> tuple[Call, Request]:
+        """Step 1: the frozen call, and the request built from the very text that is judged."""
+        row = self._row(operation)
+        model = self.model_of(operation)
+        canonical = model.canonical(params or {})
+        frozen: Mapping[str, Any] = msgspec.json.decode(canonical)
+        call = Call(
+            id=uuid.uuid4().hex,
+            operation=row,
+            agent_id=self.agent_id,
+            org_id=self.org_id,
+            canonical=canonical,
+            params=MappingProxyType(frozen),
+            effects=self._effects(row, frozen),
+        )
+        return call, self._request(row, model, msgspec.json.decode(canonical))
+
+    def _row(self, operation: str) -> Operation:
+        row = self.operations.get(operation) if isinstance(operation, str) else None
+        if row is None:
+            nearest = difflib.get_close_matches(str(operation), self.operations, n=1)
+            raise UnknownOperationError(operation, nearest[0] if nearest else None)
+        return row
+
+    def _effects(self, row: Operation, params: Mapping[str, Any]) -> tuple[Effect, ...]:
+        """The operation itself, then everything else that the same act amounts to."""
+        effects = {row.name: Effect(operation=row.name, risk=row.risk)}
+        for act in row.effects(params) if row.effects else ():
+            risk = max(self.operations[act.operation].risk, act.at_least)
+            effects[act.operation] = Effect(operation=act.operation, risk=risk, count=act.count)
+        return tuple(effects.values())
+
+    def _request(self, row: Operation, model: ParamModel, params: dict[str, Any]) -> Request:
+        endpoint = importlib.import_module(f"{self.client}.api.{row.endpoint}")
+        arguments = {name: value for name, value in params.items() if name != "requester_email"}
+        try:
+            if row.body:
+                path = {name: arguments[name] for name in row.path_names}
+                request: Request = endpoint.request(**path, body=row.body(arguments))
+            else:
+                request = endpoint.request(**arguments)
+        except ValueError as error:
+            name = getattr(error, "path", "") or "parameters"
+            accepted = getattr(error, "accepted", "") or "what the operation's schema allows"
+            raise InvalidParamsError(row.name, str(name), str(error), str(accepted)) from None
+        return request
+
+    async def _approve(self, passage: Passage, record: Recorder, approval_id: str | None) -> None:
+        """Step 5: ask, wait, judge again, use the approval up."""
+        rooms, call = self._rooms, passage.call
+        await passage.sign()  # an approval holds for one account only
+        if approval_id is None:
+            asked = await rooms.approvals.request(**passage.approval_terms())
+            await record.approval_requested(asked)
+            approval_id = asked.id
+            if rooms.config.approvals_mode == "raise":
+                raise ApprovalPendingError(
+                    f"{call.operation.name}: waits for a reviewer as {asked.id}, until {asked.expires_at}. "
+                    f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
+                    approval_id=asked.id,
+                )
+            await rooms.approvals.wait(asked.id)
+        record.approval_id = approval_id
+        again = rooms.policies.decide(call, rooms.clock())
+        if again.verdict is Verdict.DENY:  # tightened while the reviewer thought it over
+            record.decision = again
+            raise PermissionDeniedError(again)
+        await rooms.approvals.consume(approval_id, passage.approval_digest())

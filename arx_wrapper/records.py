@@ -1,0 +1,204 @@
+"""What the audit log is told of one call: the intent before it, one outcome or refusal after it.
+
+Records name classes of errors, status and codes, never their messages: a message may quote what a caller or the API
+put into it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from arx_wrapper.audit import AuditLog, Entry, Refused
+from arx_wrapper.errors import (
+    ApprovalError,
+    ApprovalPendingError,
+    PagerDutyError,
+    PermissionDeniedError,
+    TransportError,
+    _shown,
+)
+from arx_wrapper.model import Call, Decision, Verdict
+from arx_wrapper.passage import Passage
+
+if TYPE_CHECKING:
+    from arx_wrapper.approvals import ApprovalRequest
+    from arx_wrapper.pipeline import BaseConnector
+    from arx_wrapper.policy import PolicyLoaded
+
+
+class Recorder:
+    """Writes the records of one call.
+
+    Attributes:
+        call: The call, once it is resolved.
+        decision: What policy said, once it was asked.
+        approval_id: The approval that the call waits for or uses.
+    """
+
+    def __init__(self, log: AuditLog, connector: BaseConnector, operation: str) -> None:
+        self._log, self._connector, self._operation = log, connector, operation
+        self._started = time.monotonic()
+        self._intent_id: str | None = None
+        self.call: Call | None = None
+        self.decision: Decision | None = None
+        self.approval_id: str | None = None
+
+    async def loaded_policies(self, events: Iterable[PolicyLoaded]) -> None:
+        """Record which policies are in force, or failed to load, since the last call."""
+        for event in events:
+            await self._log.append(
+                Entry(
+                    action_type="policy.loaded",
+                    org_id=self._connector.org_id,
+                    agent_id=self._connector.agent_id,
+                    connector=self._connector.connector,
+                    policy=event.source,
+                    status="error" if event.error else "success",
+                    error="PolicyError" if event.error else None,
+                    metadata={"digest": event.digest, "entries": event.entries},
+                )
+            )
+
+    async def intent(self) -> None:
+        """Record what is about to be done, durably, counting it against its limits.
+
+        Raises:
+            AuditError: it cannot be recorded, so it must not be done.
+            PermissionDeniedError: a limit is used up, or the agent is suspended.
+        """
+        call, decision = self._judged()
+        status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
+        usage = [(effect.operation, effect.count) for effect in call.effects]
+        metadata: dict[str, Any] = {
+            "effects": [[effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects],
+            "ids": named_ids(call.params),
+        }
+        if decision.observed:
+            metadata["observed"] = list(decision.observed)
+        if self._connector.captures_params:
+            metadata["params"] = self._connector.model_of(call.operation.name).redacted(call.params)
+        entry = self._entry("connector.called", status, metadata, id=call.id)
+        try:
+            await self._log.append(entry, usage=usage, limits=decision.limits)
+        except Refused as refused:
+            self.decision = evolve(decision, verdict=Verdict.DENY, reason=refused.reason)
+            raise PermissionDeniedError(self.decision) from None
+        self._intent_id = call.id
+
+    async def refusal(self, error: BaseException) -> None:
+        """Record that nothing was sent, and why."""
+        await self._log.append(self._refused(error))
+
+    async def approval_requested(self, request: ApprovalRequest) -> None:
+        """Record that a reviewer was asked."""
+        self.approval_id = request.id
+        metadata = {"digest": request.digest, "expires_at": str(request.expires_at), "intent": self._intent_id}
+        await self._log.append(self._entry("approval.requested", "escalated", metadata))
+
+    def outcome(self, passage: Passage, error: BaseException | None = None) -> None:
+        """Record what became of the call. Does not wait: it rides with the log's next commit.
+
+        Not waiting is what keeps it true under cancellation: there is no point at which it could be interrupted.
+        """
+        if error is not None and not passage.sent:
+            self._log.append_soon(self._refused(error))
+            return
+        metadata = {"attempts": passage.attempts, "requests": passage.requests}
+        if passage.records is not None:
+            metadata["records"] = passage.records
+        self._log.append_soon(
+            self._entry(
+                "connector.completed",
+                "success" if error is None else _fate(error),
+                metadata,
+                intent_id=self._intent_id,
+                inputs_hash=self._inputs_hash(),
+                outputs_hash=self._log.keyed_hash(passage.answer_digest()) if error is None else None,
+                duration_ms=self._elapsed(),
+                error=_named(error),
+            )
+        )
+
+    def _refused(self, error: BaseException) -> Entry:
+        if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(error, ApprovalPendingError):
+            status = "blocked"
+        elif isinstance(error, ApprovalPendingError):
+            status = "escalated"
+        else:
+            status = "error"
+        return self._entry(
+            "connector.refused",
+            status,
+            {},
+            intent_id=self._intent_id,
+            duration_ms=self._elapsed(),
+            error=_named(error),
+        )
+
+    def _entry(self, action_type: str, status: str, metadata: Mapping[str, Any], **more: Any) -> Entry:
+        call, decision = self.call, self.decision
+        return Entry(
+            action_type=action_type,
+            status=status,
+            org_id=self._connector.org_id,
+            agent_id=self._connector.agent_id,
+            connector=self._connector.connector,
+            operation=call.operation.name if call else _shown(self._operation),
+            method=call.operation.method if call else None,
+            path=call.operation.path if call else None,
+            risk=(decision.risk if decision else call.risk).name.lower() if call else None,
+            policy_verdict=decision.verdict.value if decision else None,
+            policy=decision.policy if decision else None,
+            reason=decision.reason if decision else None,
+            approval_id=self.approval_id,
+            metadata=metadata,
+            **{"inputs_hash": self._inputs_hash(), **more},
+        )
+
+    def _inputs_hash(self) -> str | None:
+        return self._log.keyed_hash(self.call.canonical) if self.call else None
+
+    def _elapsed(self) -> float:
+        return round((time.monotonic() - self._started) * 1000, 3)
+
+    def _judged(self) -> tuple[Call, Decision]:
+        if self.call is None or self.decision is None:
+            raise RuntimeError("an intent is recorded only for a call that was resolved and judged")
+        return self.call, self.decision
+
+
+def named_ids(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids that parameters name: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`."""
+    ids: dict[str, Any] = {}
+    for name, value in params.items():
+        if re.search(r"(^|_)ids?$", name):
+            ids[name] = value
+        elif isinstance(value, list):
+            inner = [item["id"] for item in value if isinstance(item, Mapping) and "id" in item]
+            if inner:
+                ids[name] = inner
+    return ids
+
+
+def _fate(error: BaseException) -> str:
+    """Whether a call that went out failed for certain."""
+    if isinstance(error, TransportError):
+        return "unknown" if error.outcome == "unknown" else "error"
+    return "error" if isinstance(error, PagerDutyError) else "unknown"
+
+
+def _named(error: BaseException | None) -> str | None:
+    if error is None:
+        return None
+    name = type(error).__name__
+    if isinstance(error, asyncio.CancelledError):
+        return name
+    if isinstance(error, PagerDutyError) and error.status:
+        return f"{name} {error.status}" + (f"/{error.code}" if error.code else "")
+    return name

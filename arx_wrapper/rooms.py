@@ -1,0 +1,132 @@
+"""The rooms a connector works with, opened when first used and closed when they were opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from arx_wrapper.config import Config
+from arx_wrapper.model import Risk
+
+if TYPE_CHECKING:
+    import httpx
+
+    from arx_wrapper.approvals import Approvals
+    from arx_wrapper.audit import AuditLog
+    from arx_wrapper.policy import Policies
+    from arx_wrapper.transport import Wire
+    from arx_wrapper.vault import Vault
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Rooms:
+    """Policies, audit log, vault, approvals and wire of one connector.
+
+    Each may be given ready made, in which case its owner closes it, or as its address, in which case it is opened
+    here; what is left out comes from the configuration. Nothing is opened before it is needed, so that a connector
+    costs nothing until it is used.
+    """
+
+    def __init__(
+        self,
+        *,
+        connector: str,
+        registry: Mapping[str, Risk],
+        config: Config,
+        policies: object = None,
+        audit: object = None,
+        vault: object = None,
+        approvals: object = None,
+        base_url: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.config, self.clock = config, clock
+        self._connector, self._registry = connector, registry
+        self._given = {"policies": policies, "audit": audit, "vault": vault, "approvals": approvals}
+        self._base_url, self._transport = base_url or config.base_url, transport
+        self._open: dict[str, Any] = {}
+
+    @property
+    def policies(self) -> Policies:
+        return self._room("policies", self._open_policies)
+
+    @property
+    def audit(self) -> AuditLog:
+        return self._room("audit", self._open_audit)
+
+    @property
+    def vault(self) -> Vault:
+        return self._room("vault", self._open_vault)
+
+    @property
+    def approvals(self) -> Approvals:
+        return self._room("approvals", self._open_approvals)
+
+    @property
+    def wire(self) -> Wire:
+        return self._room("wire", self._open_wire)
+
+    async def aclose(self) -> None:
+        """Close what was opened here: the audit log last, so that it holds whatever the others still report."""
+        owned = [name for name in ("wire", "approvals", "vault", "audit") if name in self._open]
+        try:
+            for name in owned:
+                if self._open[name] is not self._given.get(name):
+                    await self._open[name].aclose()
+        finally:
+            self._open.clear()
+
+    def _room(self, name: str, opener: Callable[[], Any]) -> Any:
+        try:
+            return self._open[name]
+        except KeyError:
+            room = self._open[name] = opener()
+            return room
+
+    def _open_policies(self) -> Policies:
+        from arx_wrapper import policy
+
+        given = self._given["policies"]
+        if isinstance(given, policy.Policies):
+            return given
+        source = self.config.policy if given is None else given
+        return policy.Policies(source, registry=self._registry, connector=self._connector)
+
+    def _open_audit(self) -> AuditLog:
+        from arx_wrapper import audit
+
+        given = self._given["audit"]
+        if given is not None and not isinstance(given, str):
+            return given  # type: ignore[return-value]  # anything with an audit log's methods
+        return audit.open(given or self.config.audit_url, allow_memory=self.config.sandbox, clock=self.clock)
+
+    def _open_vault(self) -> Vault:
+        from arx_wrapper import vault
+
+        given = self._given["vault"]
+        if given is not None and not isinstance(given, str):
+            return given  # type: ignore[return-value]  # anything with a vault's methods
+        return vault.open(given or self.config.vault_url)
+
+    def _open_approvals(self) -> Approvals:
+        from arx_wrapper import approvals
+
+        given = self._given["approvals"]
+        if given is not None and not isinstance(given, str):
+            return given  # type: ignore[return-value]  # anything with an approval store's methods
+        return approvals.open(
+            given or self.config.approvals_url,
+            ttl=self.config.approvals_ttl,
+            clock=self.clock,
+            allow_memory=self.config.sandbox,
+        )
+
+    def _open_wire(self) -> Wire:
+        from arx_wrapper.transport import Wire
+
+        return Wire(base_url=self._base_url, transport=self._transport)
