@@ -9,16 +9,39 @@ Every call goes through policy, approval and the audit log before it reaches Pag
 `arx_wrapper.pipeline` for the road and `arx_wrapper.errors` for the ways it can end.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from arx_wrapper import errors
 from arx_wrapper._version import __version__
-from arx_wrapper.config import Config
-from arx_wrapper.connector import PagerDutyConnector
 from arx_wrapper.errors import *  # noqa: F403 - the error tree is public as a whole
-from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
-from arx_wrapper.operations import OPERATIONS
-from arx_wrapper.paging import Page
-from arx_wrapper.params import NULL
-from arx_wrapper.pipeline import BaseConnector
+
+if TYPE_CHECKING:
+    from arx_wrapper.config import Config
+    from arx_wrapper.connector import PagerDutyConnector
+    from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
+    from arx_wrapper.operations import OPERATIONS
+    from arx_wrapper.paging import Page
+    from arx_wrapper.params import NULL
+    from arx_wrapper.pipeline import BaseConnector
+
+# Loaded on first use: importing one room of the house does not open all the others.
+_HOMES = {
+    "NULL": "params",
+    "OPERATIONS": "operations",
+    "BaseConnector": "pipeline",
+    "Call": "model",
+    "Config": "config",
+    "Decision": "model",
+    "Effect": "model",
+    "Operation": "model",
+    "Page": "paging",
+    "PagerDutyConnector": "connector",
+    "Risk": "model",
+    "Verdict": "model",
+}
 
 __all__ = [
     "NULL",
@@ -36,3 +59,15 @@ __all__ = [
     "__version__",
     *errors.__all__,
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
