@@ -1,0 +1,10 @@
+"""A stateful PagerDuty for tests, demonstrations and development: `Sandbox`.
+
+Needs the `sandbox` extra. Serving it over HTTP is in `arx_wrapper.sandbox.server`.
+"""
+
+from arx_wrapper.sandbox.app import Recorded, Sandbox
+from arx_wrapper.sandbox.faults import Fault, Faults, Options
+from arx_wrapper.sandbox.limits import RateLimit
+
+__all__ = ["Fault", "Faults", "Options", "RateLimit", "Recorded", "Sandbox"]
