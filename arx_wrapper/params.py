@@ -46,8 +46,10 @@ NULL: Final = Null()
 
 _T = TypeVar("_T")
 
+# Every pattern holds in Python and in ECMA 262, where JSON Schema's readers live; `$(?!\n)` is the end of the text in
+# both, while Python's `$` alone would let a trailing newline through.
 Id = Annotated[
-    str, Meta(pattern=r"\A[A-Za-z0-9_-]+\Z", max_length=100, description="an id: letters, digits, '_' and '-'")
+    str, Meta(pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'")
 ]
 Ids = Annotated[Sequence[Id], Meta(min_length=1, description="a list of at least one id")]
 Query = Annotated[str, Meta(min_length=1, max_length=1_000, description="text to search for")]
@@ -58,13 +60,13 @@ Note = Annotated[str, Meta(min_length=1, max_length=2_000, description="text of 
 Email = Annotated[
     str,
     Meta(
-        pattern=r"\A[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z",
+        pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$(?!\n)",
         max_length=320,
         description="the e-mail address of a PagerDuty user",
     ),
 ]
-_DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
-_TIME = r"T(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)"
+_DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_TIME = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 
 
 class _TimeText:
@@ -77,23 +79,23 @@ class _TimeText:
 Time = Annotated[
     str | datetime,
     _TimeText(
-        rf"\A{_DATE}(?:{_TIME})?\Z",
+        rf"^{_DATE}(?:{_TIME})?$(?!\n)",
         "an ISO 8601 date, or time with its offset (2025-01-01T00:00:00Z), or an aware datetime",
     ),
 ]
 Instant = Annotated[
     str | datetime,
     _TimeText(
-        rf"\A{_DATE}{_TIME}\Z", "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or an aware datetime"
+        rf"^{_DATE}{_TIME}$(?!\n)", "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or an aware datetime"
     ),
 ]
 Limit = Annotated[int, Meta(ge=1, le=100, description="1 to 100")]
 Offset = Annotated[int, Meta(ge=0, le=9_999, description="0 to 9,999")]
 SortBy = Annotated[
-    str, Meta(pattern=r"\A[a-z_]+(?::(?:asc|desc))?\Z", description="a field, or field:asc or field:desc")
+    str, Meta(pattern=r"^[a-z_]+(?::(?:asc|desc))?$(?!\n)", description="a field, or field:asc or field:desc")
 ]
 Zone = Annotated[
-    str, Meta(pattern=r"\A[A-Za-z0-9_+/-]{1,64}\Z", description="a time zone by its IANA name (Europe/Paris)")
+    str, Meta(pattern=r"^[A-Za-z0-9_+/-]{1,64}$(?!\n)", description="a time zone by its IANA name (Europe/Paris)")
 ]
 Fields = Annotated[
     dict[str, Any], Meta(description="further writable members of PagerDuty's schema, as JSON")
@@ -149,18 +151,13 @@ class ParamModel:
             if isinstance(given[name], datetime):
                 given[name] = self._time(name, given[name])
         try:
-            valid = msgspec.convert(_plain(given), self.struct, strict=True)
+            plain = {name: self._json(name, value) for name, value in given.items()}
+            valid = msgspec.convert(plain, self.struct, strict=True)
             return msgspec.json.encode(valid, order="sorted")
         except msgspec.ValidationError as error:
             raise self._invalid(str(error)) from None
         except UnicodeEncodeError:
-            raise InvalidParamsError(
-                self.operation, "parameters", "hold a lone surrogate", "text that is valid Unicode"
-            ) from None
-        except (RecursionError, OverflowError, TypeError) as error:
-            raise InvalidParamsError(
-                self.operation, "parameters", f"cannot be sent as JSON ({error})", "JSON values"
-            ) from None
+            raise self._not_json("parameters", "they hold text that is not valid Unicode") from None
 
     def accepted(self, name: str) -> str:
         """What a parameter takes, in words."""
@@ -187,8 +184,21 @@ class ParamModel:
             raise InvalidParamsError(self.operation, name, "is a datetime without a zone", self.accepted(name))
         return value.isoformat()
 
+    def _json(self, name: str, value: Any) -> Any:
+        try:
+            return _plain(value)
+        except RecursionError:
+            raise self._not_json(name, "it is nested too deeply") from None
+        except _NotJSONError as error:
+            raise self._not_json(name, str(error)) from None
+
+    def _not_json(self, name: str, problem: str) -> InvalidParamsError:
+        accepted = "JSON: objects, arrays, text, finite numbers, true, false, and NULL for null"
+        return InvalidParamsError(self.operation, name, f"cannot be sent: {problem}", accepted)
+
     def _invalid(self, problem: str) -> InvalidParamsError:
         text, _, path = problem.partition(" - at `$")
+        text = re.sub(r" matching regex .*", " of the right form", text)
         place = path.rstrip("`").lstrip(".")
         name = re.match(r"\w+", place)
         accepted = self.accepted(name[0]) if name and name[0] in self._wire else "see the operation's parameters"
@@ -201,15 +211,30 @@ def param_model(operation: str, function: Callable[..., object]) -> ParamModel:
     return ParamModel(operation, function)
 
 
+class _NotJSONError(Exception):
+    """A value that JSON cannot carry."""
+
+
 def _plain(value: Any) -> Any:
-    """A copy that nobody else holds, with NULL as null. Tuples and other sequences become lists."""
+    """A copy that nobody else holds, of what JSON can carry, with NULL as null and without members that are None."""
     if value is NULL:
         return None
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float):
+        if not -(2**63) <= value < 2**63:  # neither is nan
+            raise _NotJSONError("a number is not finite or too large")
+        return value
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if not all(isinstance(key, str) for key in value):
+            raise _NotJSONError("an object's member has a name that is not text")
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, msgspec.Struct):
+        members = msgspec.structs.asdict(value)
+        return {key: _plain(item) for key, item in members.items() if item is not UNSET}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return [_plain(item) for item in value]
-    return value
+    raise _NotJSONError(f"a {type(value).__name__} is not JSON")
 
 
 def _time_text(hint: Any) -> _TimeText | None:

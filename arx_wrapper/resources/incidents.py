@@ -81,7 +81,13 @@ class IncidentChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
 
 
 Changes = Annotated[
-    Sequence[IncidentChange], Meta(min_length=1, max_length=250, description="1 to 250 changes, each with its id")
+    Sequence[IncidentChange],
+    Meta(
+        min_length=1,
+        max_length=250,
+        description="1 to 250 changes, each an id with any of status, title, urgency, resolution, priority_id, "
+        "escalation_level, escalation_policy_id and assignee_ids",
+    ),
 ]
 
 

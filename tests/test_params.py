@@ -1,0 +1,205 @@
+"""A method's signature is its operation's closed parameter model."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arx_wrapper import NULL, OPERATIONS, InvalidParamsError, PagerDutyConnector
+from arx_wrapper.params import ParamModel, param_model
+
+
+def model(operation: str) -> ParamModel:
+    return param_model(operation, getattr(PagerDutyConnector, OPERATIONS[operation].function))
+
+
+def canonical(operation: str, **params: Any) -> Any:
+    return msgspec.json.decode(model(operation).canonical(params))
+
+
+def refused(operation: str, **params: Any) -> InvalidParamsError:
+    with pytest.raises(InvalidParamsError) as caught:
+        model(operation).canonical(params)
+    assert caught.value.operation == operation
+    assert "Nothing was sent" in str(caught.value)
+    return caught.value
+
+
+def test_none_means_not_given_and_null_is_sent() -> None:
+    assert canonical("incidents:update", incident_id="P1", title=None) == {"incident_id": "P1"}
+    assert canonical("incidents:update", incident_id="P1", priority_id=NULL) == {
+        "incident_id": "P1",
+        "priority_id": None,
+    }
+
+
+def test_null_is_refused_where_the_parameter_cannot_be_null() -> None:
+    assert refused("incidents:update", incident_id="P1", title=NULL).param == "title"
+
+
+def test_null_is_one_object_however_it_is_copied() -> None:
+    assert copy.deepcopy(NULL) is NULL
+    assert pickle.loads(pickle.dumps(NULL)) is NULL  # noqa: S301 - our own bytes
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest_name() -> None:
+    error = refused("incidents:read", statusses=["triggered"])
+    assert "statuses" in error.accepted
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_no_operation_takes_an_unknown_parameter(operation: str) -> None:
+    complete = dict.fromkeys(model(operation).required, "P1")
+    refused(operation, **complete, no_such_parameter=1)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_required_parameter_is_missed(operation: str) -> None:
+    for name in model(operation).required:
+        others = {other: "P1" for other in model(operation).required if other != name}
+        assert name in str(refused(operation, **others)) or len(model(operation).required) > 1
+
+
+@pytest.mark.parametrize("value", [True, "3600", 3600.0, 0, -1, 604_801, 10**30, float("nan"), None, [3600]])
+def test_a_snooze_takes_whole_seconds_within_bounds_only(value: object) -> None:
+    assert refused("incidents:snooze", incident_id="P1", duration=value).param == "duration"
+
+
+@pytest.mark.parametrize("value", ["true", 1, 0, "yes", []])
+def test_a_flag_is_true_or_false_only(value: object) -> None:
+    assert refused("incidents:read", total=value).param == "total"
+
+
+@pytest.mark.parametrize("name", ["statuses", "urgencies", "service_ids", "team_ids", "user_ids", "include"])
+@pytest.mark.parametrize("value", [[], "triggered", {"a": 1}, ["no such thing!"]])
+def test_a_filter_list_is_never_empty_nor_a_bare_string(name: str, value: object) -> None:
+    assert refused("incidents:read", **{name: value}).param.startswith(name)
+
+
+_ID = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
+
+
+@given(_ID)
+def test_ids_of_letters_digits_underscore_and_dash_are_taken(identifier: str) -> None:
+    assert canonical("incidents:read_detail", incident_id=identifier) == {"incident_id": identifier}
+
+
+@given(st.text(max_size=30).filter(lambda text: not text or not all(c.isascii() and (c.isalnum() or c in "_-") for c in text)))
+def test_no_other_text_is_an_id(identifier: str) -> None:
+    refused("incidents:read_detail", incident_id=identifier)
+
+
+@pytest.mark.parametrize(
+    "identifier", ["../services/PX", "PX/merge", "PX?x", "PX#f", "", "%2e%2e/", "PX\n", "PX\r\n", ".", "..", "ＰＸ", "P X"]
+)
+def test_an_id_cannot_leave_its_place_in_the_path(identifier: str) -> None:
+    refused("services:delete", service_id=identifier)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "a@b.example\r\nX-Evil: 1",
+        "a@b.example\n",
+        "a b@c.example",
+        "a@b@c.example",
+        "ä@b.example",
+        "@b.example",
+        "a@",
+        "a@-b.example",
+        "<a@b.example>",
+        "a@b.example,c@d.example",
+    ],
+)
+def test_a_requester_is_one_plain_address(email: str) -> None:
+    assert refused("incidents:acknowledge", incident_id="P1", requester_email=email).param == "requester_email"
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2025-01-01T00:00:00Z",
+        "2025-01-01T00:00:00.123456+02:00",
+        "2025-01-01",
+        datetime(2025, 1, 1, tzinfo=UTC),
+        datetime(2025, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+    ],
+)
+def test_times_are_text_with_an_offset_or_aware(moment: object) -> None:
+    sent = canonical("incidents:read", since=moment)["since"]
+    assert sent == (moment if isinstance(moment, str) else moment.isoformat())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["2025-01-01T00:00:00", "yesterday", "2025-13-01", 1735689600, datetime(2025, 1, 1), "2025-01-01T00:00:00Z\n"],  # noqa: DTZ001
+)
+def test_times_without_a_zone_are_refused(moment: object) -> None:
+    assert refused("incidents:read", since=moment).param == "since"
+
+
+def test_a_silence_needs_exact_times() -> None:
+    window = {"end_time": "2025-06-15T04:00:00Z", "service_ids": ["PABC123"]}
+    assert refused("maintenance:create", start_time="2025-06-15", **window).param == "start_time"
+
+
+def test_entries_of_a_bulk_change_are_closed_too() -> None:
+    error = refused("incidents:manage", incidents=[{"id": "P1"}, {"id": "P2", "state": "resolved"}])
+    assert error.param == "incidents[1]"
+    assert "state" in str(error)
+    refused("incidents:manage", incidents=[{"status": "resolved"}])
+    refused("incidents:manage", incidents=[{"id": "P1"}] * 251)
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {"a": {1, 2}}, {"a": float("inf")}, {"a": object()}, {"a": b"x"}])
+def test_free_members_hold_json_only(value: object) -> None:
+    assert refused("services:create", name="x", escalation_policy_id="P1", fields=value).param == "fields"
+
+
+def test_text_that_is_not_unicode_is_refused() -> None:
+    refused("incidents:add_note", incident_id="P1", content="\ud800")
+
+
+def test_the_canonical_text_does_not_depend_on_the_order_given() -> None:
+    one = model("incidents:create").canonical({"title": "t", "service_id": "P1", "urgency": "low"})
+    other = model("incidents:create").canonical({"urgency": "low", "service_id": "P1", "title": "t"})
+    assert one == other
+
+
+def test_what_was_frozen_does_not_change_with_the_callers_objects() -> None:
+    ids = ["P1"]
+    frozen = model("incidents:reassign").canonical({"incident_id": "P9", "assignee_ids": ids})
+    ids.append("P2")
+    assert msgspec.json.decode(frozen)["assignee_ids"] == ["P1"]
+
+
+def test_redaction_keeps_what_types_confine_and_nothing_else() -> None:
+    entry = {"id": "P1", "title": "canary", "status": "resolved"}
+    redacted = model("incidents:manage").redacted(canonical("incidents:manage", incidents=[entry]))
+    assert redacted == {"incidents": [{"id": "P1", "status": "resolved", "title": "[6 characters]"}]}
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(sorted(OPERATIONS)), st.data())
+def test_whatever_comes_in_is_either_valid_or_refused_by_name(operation: str, data: st.DataObject) -> None:
+    names = st.sampled_from([*model(operation).names, "unknown"])
+    params = data.draw(st.dictionaries(names, _JSON, max_size=5))
+    try:
+        text = model(operation).canonical(params)
+    except InvalidParamsError as error:
+        assert error.operation == operation
+    else:
+        assert model(operation).canonical(msgspec.json.decode(text)) == text or b"null" in text
