@@ -1,0 +1,51 @@
+"""Where credentials come from.
+
+    vault = vault.open("env:")                      # PAGERDUTY_API_KEY, PAGERDUTY_REQUESTER_EMAIL
+    where = await vault.locate("org-acme")          # proves that there are some, reads no secret
+    credentials = await vault.read("org-acme")
+
+A secret is read only when a call is about to be sent; `locate()` is for the steps before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from arx_wrapper.errors import ConfigError
+from arx_wrapper.vault.credentials import Credentials, Scheme
+from arx_wrapper.vault.env import EnvVault
+
+__all__ = ["Credentials", "EnvVault", "Scheme", "Vault", "open"]
+
+
+class Vault(Protocol):
+    """A source of credentials."""
+
+    async def locate(self, org_id: str) -> str:
+        """Where the organisation's credentials are; reads no secret. CredentialError when there are none."""
+        ...
+
+    async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
+        """The credentials; `fresh` goes past every cache, as after a 401. CredentialError when unusable."""
+        ...
+
+    async def aclose(self) -> None:
+        """Forget secrets and close connections."""
+        ...
+
+
+def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noqa: A001 - read as `vault.open`
+    """Open the vault at an address; nothing is read yet.
+
+    Args:
+        url: `env:`.
+        environ: The environment to use; by default the process's own.
+
+    Raises:
+        ConfigError: no vault is known by this address.
+    """
+    if url == "env:":
+        return EnvVault(os.environ if environ is None else environ)
+    raise ConfigError("ARX_VAULT_URL names no kind of vault that is known: env:. Nothing was sent.")

@@ -1,0 +1,42 @@
+"""`env:`, credentials from the process's environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from arx_wrapper.errors import CredentialError
+from arx_wrapper.vault.credentials import Credentials
+
+KEY = "PAGERDUTY_API_KEY"
+EMAIL = "PAGERDUTY_REQUESTER_EMAIL"
+
+
+class EnvVault:
+    """Reads the environment anew at every call: it is cheap, and the process may change it."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    async def locate(self, org_id: str) -> str:
+        """Say where the credentials are, without reading them.
+
+        Raises:
+            CredentialError: the variable is not set.
+        """
+        if KEY not in self._environ:
+            raise CredentialError(
+                f"{KEY} is not set. Set it, or name another vault in ARX_VAULT_URL. Nothing was sent."
+            )
+        return f"env:{KEY}"
+
+    async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
+        """Read the credentials. An environment serves one organisation, whatever it is called.
+
+        Raises:
+            CredentialError: a variable is not set or malformed.
+        """
+        await self.locate(org_id)
+        return Credentials(api_key=self._environ[KEY], requester_email=self._environ.get(EMAIL) or None)
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
