@@ -50,6 +50,12 @@ def manage_incidents(params: Params) -> Iterator[Act]:
         yield Act(operation, count)
 
 
+def read_alerts(params: Params) -> Iterator[Act]:
+    # Two names for one request: each needs both permissions.
+    yield Act("incidents:read_alerts")
+    yield Act("alerts:read")
+
+
 def snooze_incident(params: Params) -> Iterator[Act]:
     yield Act("incidents:acknowledge")  # PagerDuty acknowledges what it snoozes
 

@@ -57,7 +57,7 @@ class Operation:
         answer: The envelope's key in the answer; None when the answer has no envelope or no body.
         model: The generated model of what `answer` holds; None when there is no body.
         body: Builds the request's body from the parameters; None when the request has none.
-        effects: What a write amounts to, besides itself, given its parameters. A read has none.
+        effects: What the operation amounts to besides itself, given its parameters. Every write states it.
     """
 
     name: str

@@ -27,6 +27,7 @@ def _read(
     function: str | None = None,
     method: HttpMethod = "GET",
     body: Body | None = None,
+    effects: Effects | None = None,
     retiring: bool = False,
 ) -> Operation:
     return Operation(
@@ -40,6 +41,7 @@ def _read(
         model=model,
         summary=summary,
         body=body,
+        effects=effects,
         retiring=retiring,
     )
 
@@ -100,7 +102,7 @@ _ROWS = (
     _write("incidents:merge", "PUT", _INCIDENT + "/merge", MEDIUM, "incidents.merge_incidents", "incident", "Incident",
            "Merge other incidents into this one", body=bodies.merge_incidents, effects=effects.merge_incidents),
     _read("incidents:read_alerts", _ALERTS, "incidents.list_incident_alerts", "alerts", "Alert",
-          "Get alerts associated with an incident"),
+          "Get alerts associated with an incident", effects=effects.read_alerts),
     _read("incidents:read_log", _INCIDENT + "/log_entries", "incidents.list_incident_log_entries",
           "log_entries", "LogEntry", "Get log entries (timeline) for an incident"),
     _read("incidents:read_notes", _INCIDENT + "/notes", "incidents.list_incident_notes", "notes", "IncidentNote",
@@ -118,7 +120,7 @@ _ROWS = (
            body=bodies.acknowledge_incident, effects=effects.none),
 
     _read("alerts:read", _ALERTS, "incidents.list_incident_alerts", "alerts", "Alert",
-          "Get alerts for an incident", function="list_alerts"),
+          "Get alerts for an incident", function="list_alerts", effects=effects.read_alerts),
     _write("alerts:update", "PUT", _ALERTS + "/{alert_id}", MEDIUM, "alerts.update_alert", "alert", "Alert",
            "Update an alert (resolve, suppress, etc.)", body=bodies.update_alert, effects=effects.update_alert),
 

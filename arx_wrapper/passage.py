@@ -14,6 +14,7 @@ from arx_wrapper.rooms import Rooms
 if TYPE_CHECKING:
     from pagerduty_client import Request
 
+    from arx_wrapper.transport import Attempt
     from arx_wrapper.vault import Credentials
 
 
@@ -23,33 +24,82 @@ class Passage:
     Attributes:
         call: The call that was judged.
         request: Its request, built from the text that was judged.
-        requests: How many requests were answered.
-        attempts: Every attempt on the wire, retries included: status or error, and durations.
+        decision: What policy said.
+        answered: How many requests were answered.
+        attempts: Every attempt on the wire, retries included.
         records: How many records an iteration handed out; None for a single call.
     """
 
     def __init__(
         self, call: Call, request: Request, decision: Decision, rooms: Rooms, timeout: float | None
     ) -> None:
-        self.call, self.request, self._decision = call, request, decision
+        self.call, self.request, self.decision = call, request, decision
         self._rooms, self._timeout = rooms, timeout
         self._credentials: Credentials | None = None
-        self._digest = hashlib.sha256()
-        self.requests = 0
-        self.attempts: list[dict[str, Any]] = []
+        self._answers = hashlib.sha256()
+        self.answered = 0
+        self.attempts: list[Attempt] = []
         self.records: int | None = None
-        self.sent = False
+
+    @property
+    def sent(self) -> bool:
+        """Whether anything may have reached the API."""
+        return any(attempt.sent for attempt in self.attempts)
 
     async def sign(self, *, fresh: bool = False) -> Credentials:
         """Read the credentials: only now, after policy and the intent record.
 
         Raises:
-            CredentialError: there are none, or a write lacks the requester's address.
+            CredentialError: the vault has none.
         """
         if self._credentials is None or fresh:
             self._credentials = await self._rooms.vault.read(self.call.org_id, fresh=fresh)
         return self._credentials
 
+    async def send(self, request: Request) -> dict[str, Any]:
+        """Send one request of the call and return its JSON body; `{}` when there is none.
+
+        A rejected key is read again from the vault, once: it may have been rotated.
+        """
+        credentials = await self.sign()
+        try:
+            return await self._send(request, credentials)
+        except AuthenticationError:
+            renewed = await self.sign(fresh=True)
+            if renewed == credentials:
+                raise
+        return await self._send(request, renewed)
+
+    async def _send(self, request: Request, credentials: Credentials) -> dict[str, Any]:
+        operation, wire = self.call.operation, self._rooms.wire
+        if operation.writes:
+            request = evolve(request, headers=(*request.headers, ("From", self._requester(credentials))))
+        answer = await wire.send(
+            request,
+            credentials,
+            wire.grant(request),
+            operation=operation.name,
+            writes=operation.writes,
+            retiring=operation.retiring,
+            agent_id=self.call.agent_id,
+            timeout=self._timeout,
+            attempts=self.attempts,
+        )
+        self.answered += 1
+        self._answers.update(answer.content)
+        body: dict[str, Any] = answer.json()
+        return body
+
     def answer_digest(self) -> bytes:
         """A digest over all answers, in their order."""
-        return self._digest.digest()
+        return self._answers.digest()
+
+    def _requester(self, credentials: Credentials) -> str:
+        requester = self.call.params.get("requester_email") or credentials.requester_email
+        if not requester:
+            raise CredentialError(
+                f"{self.call.operation.name}: writes need the e-mail address of a PagerDuty user as requester. "
+                "Nothing was sent. Store `requester_email` in the vault (PAGERDUTY_REQUESTER_EMAIL), or pass "
+                "`requester_email=` with the call."
+            )
+        return str(requester)
