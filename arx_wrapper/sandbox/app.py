@@ -156,7 +156,7 @@ class Sandbox:
             done = self._answer(request, endpoint, ids, headers, base)
             answer = answer or done
         if fault.drop or answer is None:
-            await _drop(scope, send, answer if fault.drop == "midway" else None)
+            await _drop(scope, receive, send, answer if fault.drop == "midway" else None)
             return
         request.status = answer.status
         await _send(send, answer)
@@ -285,7 +285,7 @@ async def _send(send: Send, answer: Answer, part: bool = False) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": part})
 
 
-async def _drop(scope: Scope, send: Send, answer: Answer | None) -> None:
+async def _drop(scope: Scope, receive: Receive, send: Send, answer: Answer | None) -> None:
     """Breaks the connection off, after half of the answer when there is one."""
     abort = scope.get("state", {}).get("abort")
     if abort is None:  # in-process: there is no connection, so the client gets its error straight away
@@ -293,6 +293,7 @@ async def _drop(scope: Scope, send: Send, answer: Answer | None) -> None:
     if answer is not None:
         await _send(send, answer, part=True)
     abort()
+    await receive()  # until the server has noticed
 
 
 async def _unused(scope: Scope, receive: Receive, send: Send) -> None:

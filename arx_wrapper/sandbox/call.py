@@ -129,7 +129,6 @@ class Endpoint:
         query: Query parameters it knows; others are ignored, and noted as unknown.
         body: Body members it knows; others are ignored, and noted as unknown.
         requester: Whether the `From` header is used, or has to be there.
-        retiring: Whether `Options.event_rules` can take it out of service.
     """
 
     method: str
@@ -138,7 +137,6 @@ class Endpoint:
     query: frozenset[str] = frozenset()
     body: Shape | None = field(default=None, kw_only=True)
     requester: Literal["ignored", "optional", "required"] = field(default="ignored", kw_only=True)
-    retiring: bool = field(default=False, kw_only=True)
 
     def unknown(self, query: Sequence[tuple[str, str]], body: Any) -> Iterator[str]:
         """What a request sends that the endpoint does not know: `query:staus[]`, `body:incident.titel`."""

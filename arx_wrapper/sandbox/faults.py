@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from attrs import Attribute, define, field, frozen
+from attrs import define, field, frozen
 from attrs.validators import ge, in_, optional
 
 __all__ = ["Fault", "Faults", "Options"]
@@ -13,11 +13,6 @@ __all__ = ["Fault", "Faults", "Options"]
 Drop = Literal["before", "after", "midway"]
 
 _HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
-
-
-def _positive(_: object, attribute: Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{attribute.name} must be at least 1, not {value}")
 
 
 @frozen(kw_only=True)
@@ -42,7 +37,7 @@ class Fault:
     method: str | None = None
     path: str = "*"
     after: int = field(default=0, validator=ge(0))
-    times: int | None = field(default=1, validator=optional(_positive))
+    times: int | None = field(default=1)
     latency: float = field(default=0.0, validator=ge(0.0))
     status: int | None = field(default=None, validator=optional(in_(range(200, 1000))))
     body: dict[str, Any] | list[Any] | str | None = None
@@ -50,6 +45,11 @@ class Fault:
     content_type: str | None = None
     work: bool = False
     drop: Drop | None = field(default=None, validator=optional(in_(("before", "after", "midway"))))
+
+    @times.validator
+    def _at_least_once(self, _: object, value: int | None) -> None:
+        if value is not None and value < 1:
+            raise ValueError(f"times must be at least 1, or None for always, not {value}")
 
     def concerns(self, method: str, path: str) -> bool:
         return self.method in (None, method) and fnmatchcase(path, self.path)

@@ -1,9 +1,31 @@
 """PagerDuty's endpoints, a module for each family."""
 
-from arx_wrapper.sandbox.routes import changes, incidents, people, services, timeline
+from arx_wrapper.sandbox.routes import (
+    analytics,
+    changes,
+    escalation_policies,
+    event_rules,
+    incidents,
+    maintenance_windows,
+    people,
+    schedules,
+    services,
+    timeline,
+)
 
 __all__ = ["ENDPOINTS"]
 
-ENDPOINTS = tuple(
-    endpoint for family in (incidents, changes, timeline, services, people) for endpoint in family.ENDPOINTS
+_FAMILIES = (
+    incidents,
+    changes,
+    timeline,
+    services,
+    escalation_policies,
+    schedules,
+    people,
+    maintenance_windows,
+    event_rules,
+    analytics,
 )
+
+ENDPOINTS = tuple(endpoint for family in _FAMILIES for endpoint in family.ENDPOINTS)

@@ -1,0 +1,167 @@
+"""The sandbox over HTTP(S), on loopback only: in this event loop, in a thread, or as a main loop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvicorn
+from attrs import frozen
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from arx_wrapper.sandbox.app import Sandbox
+from arx_wrapper.sandbox.clock import system_time
+
+__all__ = ["Served", "main_loop", "run_in_thread", "serve"]
+
+HOST = "127.0.0.1"
+
+
+@frozen
+class Served:
+    """Where a sandbox is served.
+
+    Attributes:
+        url: Its address, `http://127.0.0.1:49152`.
+        ca_file: The certificate authority to trust, when it is served over TLS; gone when it stops.
+    """
+
+    url: str
+    ca_file: Path | None
+
+
+class _AbortableProtocol(H11Protocol):
+    """Hands the application the means to break its connection off."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and leaves the process's signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve(sandbox: Sandbox, port: int = 0, *, tls: bool = False) -> AsyncIterator[Served]:
+    """Serves a sandbox in the running event loop.
+
+    Args:
+        sandbox: What to serve.
+        port: On 127.0.0.1; 0 for any free one.
+        tls: HTTPS, with a throw-away certificate for 127.0.0.1 and localhost.
+
+    Yields:
+        Where it is served.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="arx-sandbox-") as folder,
+        socket.create_server((HOST, port)) as listening,
+    ):
+        context, ca_file = _certificate(Path(folder)) if tls else (None, None)
+        config = uvicorn.Config(
+            sandbox.app,
+            interface="asgi3",
+            http=_AbortableProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+        config.load()
+        config.ssl = context
+        server = _Server(config)
+        running = asyncio.ensure_future(server.serve(sockets=[listening]))
+        ready = asyncio.ensure_future(server.ready.wait())
+        try:
+            await asyncio.wait((running, ready), return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+            yield Served(f"http{'s' if tls else ''}://{HOST}:{listening.getsockname()[1]}", ca_file)
+        finally:
+            ready.cancel()
+            server.should_exit = True
+            await running
+
+
+def _certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    import trustme  # for TLS alone: it brings cryptography with it
+
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST, "localhost").configure_cert(context)
+    ca_file = folder / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    return context, ca_file
+
+
+@contextmanager
+def run_in_thread(sandbox: Sandbox, port: int = 0, *, tls: bool = False) -> Iterator[Served]:
+    """`serve()` for code without an event loop, in a thread of its own. Yields where it is served."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="arx-sandbox", daemon=True)
+    thread.start()
+    serving = serve(sandbox, port, tls=tls)
+    try:
+        served = asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result()
+        try:
+            yield served
+        finally:
+            asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def main_loop(
+    on_ready: Callable[[Served, Sandbox], None],
+    *,
+    port: int = 0,
+    tls: bool = False,
+    sandbox: Sandbox | None = None,
+) -> None:
+    """Serves until SIGINT or SIGTERM; for a process that does nothing else.
+
+    Args:
+        on_ready: Called once with where it is served, and the sandbox with its token and e-mail.
+        port: On 127.0.0.1; 0 for any free one.
+        tls: HTTPS, with a throw-away certificate.
+        sandbox: What to serve; by default a new one that keeps the machine's time.
+    """
+    asyncio.run(_until_stopped(on_ready, port, tls, sandbox or Sandbox(clock=system_time)))
+
+
+async def _until_stopped(
+    on_ready: Callable[[Served, Sandbox], None], port: int, tls: bool, sandbox: Sandbox
+) -> None:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with serve(sandbox, port, tls=tls) as served:
+        on_ready(served, sandbox)
+        await stopped.wait()
