@@ -1,17 +1,37 @@
-"""One page of a list, and the road through all of them."""
+"""One page of a list, and the road through all of them.
+
+PagerDuty pages by offset and refuses to go past 10,000 records. Within that, pages are read a few at a time and handed
+out in order; past it, a list that can be narrowed by time is read in spans of time, each below the ceiling.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Generic, TypeVar, overload
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar, overload
 
-from attrs import field, frozen
+import msgspec
+from attrs import define, field, frozen
+
+from arx_wrapper.errors import PaginationLimitError
 
 T = TypeVar("T")
 
-# PagerDuty refuses offset + limit beyond this.
 CEILING = 10_000
 PAGE_SIZE = 100
+IN_FLIGHT = 8
+SWEEPS = 3
+# PagerDuty refuses a wider span of incidents; it opened its doors in 2009.
+WIDEST = timedelta(days=180)
+DEFAULT_SPAN = timedelta(days=30)
+OLDEST = "2009-01-01T00:00:00+00:00"
+NARROWEST = timedelta(seconds=1)
+
+Body = Mapping[str, Any]
+Fetch = Callable[[Mapping[str, Any]], Awaitable[Body]]
+"""Reads one page: the caller's parameters with these on top."""
 
 
 @frozen(kw_only=True)
@@ -41,3 +61,193 @@ class Page(Sequence[T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+@define
+class Reading:
+    """Reads every record of one list, each once.
+
+    Attributes:
+        fetch: Reads one page.
+        key: The envelope's key of the records.
+        operation: For messages.
+        most: Stop after this many records; None reads them all.
+        changed: Whether the list shrank while it was read, so that another look was taken.
+    """
+
+    fetch: Fetch
+    key: str
+    operation: str
+    most: int | None = None
+    changed: bool = False
+    _seen: set[object] = field(factory=set, init=False)
+    _given: int = field(default=0, init=False)
+
+    async def once(self) -> AsyncIterator[Any]:
+        """A list that PagerDuty hands out whole."""
+        for record in self._fresh(await self.fetch({})):
+            yield record
+
+    async def by_offset(self, *, start: int = 0, size: int | None = None) -> AsyncIterator[Any]:
+        """A list that pages by offset, up to the ceiling.
+
+        Raises:
+            PaginationLimitError: before the first record, when the list reaches past the ceiling.
+        """
+        first = await self._page(start, size)
+        self._check_ceiling(first, start)
+        async for record in self._sweeps(first, start, size):
+            yield record
+
+    async def by_time(
+        self, since: datetime, until: datetime, *, oldest_first: bool, split: bool, size: int | None = None
+    ) -> AsyncIterator[Any]:
+        """A list that can be narrowed by time: read as it is if it fits, else in spans of time.
+
+        Args:
+            since, until: Its span.
+            oldest_first: In which order to go through the spans.
+            split: Whether the span is wider than PagerDuty takes, so that it cannot be asked for as one.
+        """
+        if not split:
+            first = await self._page(0, size)
+            if not self._overflows(first, 0):
+                async for record in self._sweeps(first, 0, size):
+                    yield record
+                return
+        spans = deque(_halves(since, until, oldest_first))
+        while spans and not self._done:
+            begin, end = spans.popleft()
+            if end - begin > WIDEST:
+                spans.extendleft(reversed(_halves(begin, end, oldest_first)))
+                continue
+            bounds = {"since": begin.isoformat(), "until": end.isoformat(), "date_range": None}
+            first = await self._page(0, size, bounds)
+            if self._overflows(first, 0):
+                if end - begin <= NARROWEST:
+                    raise PaginationLimitError(
+                        f"{self.operation}: more than {CEILING:,} records within one second, at {begin.isoformat()}; "
+                        "PagerDuty does not page that far. Add a filter."
+                    )
+                spans.extendleft(reversed(_halves(begin, end, oldest_first)))
+                continue
+            async for record in self._sweeps(first, 0, size, bounds):
+                yield record
+
+    async def _sweeps(
+        self, first: Body, start: int, size: int | None, more: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Any]:
+        """Read all pages; when records vanished meanwhile, others slid past unread: look again for those."""
+        for _ in range(SWEEPS):
+            steady = True
+            async for body, expected in self._pages(first, start, size, more or {}):
+                steady = steady and len(_records(body, self.key)) >= expected
+                for record in self._fresh(body):
+                    yield record
+                    if self._done:
+                        return
+            if steady:
+                return
+            self.changed = True
+            first = await self._page(start, size, more)
+
+    async def _pages(
+        self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
+    ) -> AsyncIterator[tuple[Body, int]]:
+        """The pages in order, each with the least number of records that it held when the list was counted."""
+        step = _step(first, size)
+        total = first.get("total") if isinstance(first.get("total"), int) else None
+        yield first, 0 if total is None else min(step, max(total - start, 0))
+        ahead: deque[tuple[int, asyncio.Task[Body]]] = deque()
+        offset, body, last = start + step, first, start
+        known = total if total is not None else 0
+        try:
+            while _goes_on(body, self.key) or ahead:
+                while len(ahead) < IN_FLIGHT and offset < min(known, CEILING) and self._wants(offset - start):
+                    ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
+                    offset += step
+                if not ahead:  # past what was counted, or nothing was counted: one page at a time
+                    if offset + step > CEILING or not self._wants(offset - start):
+                        self._check_ceiling(body, last)
+                        return
+                    ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
+                    offset += step
+                last, task = ahead.popleft()
+                body = await task
+                yield body, max(min(step, known - last), 0)
+        finally:
+            for _, task in ahead:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
+
+    async def _page(self, offset: int, size: int | None, more: Mapping[str, Any] | None = None) -> Body:
+        limit = size or PAGE_SIZE
+        if self.most is not None:
+            limit = min(limit, max(self.most, 1))
+        return await self.fetch({**(more or {}), "limit": limit, "offset": offset, "total": True})
+
+    def _fresh(self, body: Body) -> list[Any]:
+        """The page's records that were not handed out before, as many as are still wanted."""
+        fresh = []
+        for record in _records(body, self.key):
+            identity = _identity(record)
+            if identity not in self._seen and not self._done:
+                self._seen.add(identity)
+                self._given += 1
+                fresh.append(record)
+        return fresh
+
+    @property
+    def _done(self) -> bool:
+        return self.most is not None and self._given >= self.most
+
+    def _wants(self, read: int) -> bool:
+        return self.most is None or read < self.most
+
+    def _overflows(self, body: Body, start: int) -> bool:
+        total = body.get("total")
+        reach = CEILING if self.most is None else min(CEILING, start + self.most)
+        return isinstance(total, int) and total > CEILING and reach >= CEILING
+
+    def _check_ceiling(self, body: Body, start: int) -> None:
+        total = body.get("total")
+        beyond = self._overflows(body, start) or (
+            not isinstance(total, int) and _goes_on(body, self.key) and self._wants(CEILING) and start >= CEILING - PAGE_SIZE
+        )
+        if beyond:
+            count = f"{total:,}" if isinstance(total, int) else f"more than {CEILING:,}"
+            raise PaginationLimitError(
+                f"{self.operation}: the list holds {count} records and PagerDuty pages through the first {CEILING:,} "
+                "only. Narrow the filters, or ask for fewer with max_items."
+            )
+
+
+def _halves(since: datetime, until: datetime, oldest_first: bool) -> list[tuple[datetime, datetime]]:
+    middle = (since + (until - since) / 2).replace(microsecond=0)
+    if not since < middle < until:
+        return [(since, until)]
+    halves = [(since, middle), (middle, until)]
+    return halves if oldest_first else halves[::-1]
+
+
+def _records(body: Body, key: str) -> Sequence[Any]:
+    records = body.get(key)
+    return records if isinstance(records, list) else []
+
+
+def _goes_on(body: Body, key: str) -> bool:
+    """Whether another page follows. An empty page ends the list, whatever it says of more."""
+    return body.get("more") is True and bool(_records(body, key))
+
+
+def _step(body: Body, size: int | None) -> int:
+    """The page size in use: the server's own when it gave less than was asked."""
+    asked = size or PAGE_SIZE
+    limit = body.get("limit")
+    return limit if isinstance(limit, int) and 0 < limit <= asked else asked
+
+
+def _identity(record: Any) -> object:
+    if isinstance(record, Mapping) and isinstance(record.get("id"), str):
+        return record["id"]
+    return msgspec.json.encode(record, order="sorted")
