@@ -81,7 +81,11 @@ def create_service_integration(p: Params) -> object:
 
 
 def escalation_policy(p: Params) -> object:
-    policy: JSON = {"type": "escalation_policy", **p.get("fields", {}), **_only(p, "name", "description", "num_loops")}
+    policy: JSON = {
+        "type": "escalation_policy",
+        **p.get("fields", {}),
+        **_only(p, "name", "description", "num_loops"),
+    }
     if "rules" in p:
         policy["escalation_rules"] = p["rules"]
     if "team_ids" in p:

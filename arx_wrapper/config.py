@@ -134,7 +134,9 @@ def _read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, M
         for key in flat:
             if key not in _KEYS:
                 nearest = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(_KEYS))}."
+                hint = (
+                    f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(_KEYS))}."
+                )
                 raise ConfigError(f"{file}: {key!r} is not a setting; {hint} Nothing was sent.")
         return file, flat
     return None, {}

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self, final
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final, final
 
-from arx_wrapper.config import Config
-from arx_wrapper.errors import EndpointRetiredError, NotFoundError, PagerDutyError
+from arx_wrapper.errors import InvalidParamsError, PagerDutyError
 from arx_wrapper.model import Operation
 from arx_wrapper.operations import OPERATIONS
+from arx_wrapper.paging import DEFAULT_SPAN, OLDEST, Reading
 from arx_wrapper.passage import Passage
 from arx_wrapper.resources.alerts import Alerts
 from arx_wrapper.resources.analytics import Analytics
 from arx_wrapper.resources.escalation import Escalation
 from arx_wrapper.resources.incidents import Incidents
 from arx_wrapper.resources.maintenance import Maintenance
+from arx_wrapper.resources.resource import Model
 from arx_wrapper.resources.rules import Rules
 from arx_wrapper.resources.schedules import Schedules
 from arx_wrapper.resources.services import Services
@@ -22,6 +24,7 @@ from arx_wrapper.resources.teams import Teams
 from arx_wrapper.resources.users import Users
 
 _NOT_SERVED: Final = frozenset({404, 405})
+_BY_TIME: Final = frozenset({"incidents:read", "incidents:read_log"})
 
 
 @final
@@ -41,6 +44,65 @@ class PagerDutyConnector(
     operations: ClassVar[Mapping[str, Operation]] = OPERATIONS
     client: ClassVar[str] = "pagerduty_client"
 
+    async def iterate(
+        self, operation: str, params: Mapping[str, Any] | None = None, *, max_items: int | None = None
+    ) -> AsyncIterator[Any]:
+        """Read every record of a list, page by page, under one permission and one intent record.
+
+        Pages are read up to eight at a time and handed out in order, each record once. Past 10,000 records, incidents and
+        log entries are read in spans of time; their order then holds within a span, newest span first unless
+        `sort_by` starts with `created_at:asc`.
+
+        Args:
+            operation: One of the operations that list, `incidents:read`.
+            params: The parameters of its method; `limit` is the page size, `offset` where to begin.
+            max_items: Stop after this many records.
+
+        Returns:
+            An iterator over the generated models of `operation`.
+
+        Raises:
+            InvalidParamsError: the operation does not list.
+            PaginationLimitError: the list reaches past 10,000 records and cannot be narrowed by time.
+        """
+        if max_items is not None and (isinstance(max_items, bool) or max_items < 0):
+            raise InvalidParamsError(operation, "max_items", "is negative", "a whole number from 0, or None")
+        async with self._governed(operation, params) as passage:
+            row = passage.call.operation
+            model = _listed_model(row)
+            passage.records = 0
+            if max_items == 0:
+                return
+            async for record in self._records(passage, max_items):
+                passage.records += 1
+                yield model.from_dict(record)
+
+    def _records(self, passage: Passage, most: int | None) -> AsyncIterator[Any]:
+        row, asked = passage.call.operation, passage.call.params
+        model = self.model_of(row.name)
+
+        async def fetch(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+            if not changes:
+                return await self._perform(passage)
+            merged = {name: value for name, value in {**asked, **changes}.items() if value is not None}
+            return await passage.send(self._request(row, model, merged))
+
+        reading = Reading(fetch, str(row.answer), row.name, most)
+        if "limit" not in model.names:
+            return reading.once()
+        size, start = asked.get("limit"), asked.get("offset", 0)
+        if start or row.name not in _BY_TIME:
+            return reading.by_offset(start=start, size=size)
+        everything = asked.get("date_range") == "all"
+        until = _moment(asked.get("until")) or self._rooms.clock()
+        default = until - DEFAULT_SPAN if row.name == "incidents:read" and not everything else OLDEST
+        return reading.by_time(
+            _moment(asked.get("since")) or default,
+            until,
+            oldest_first=_first(asked.get("sort_by")) == "created_at:asc",
+            size=size,
+        )
+
     async def _perform(self, passage: Passage) -> dict[str, Any]:
         if passage.call.operation.name != "services:read_integrations":
             return await passage.send(passage.request)
@@ -55,3 +117,25 @@ class PagerDutyConnector(
         request = get_service.request(passage.call.params["service_id"], include=["integrations"])
         answer = await passage.send(request)
         return {"integrations": answer.get("service", {}).get("integrations", [])}
+
+
+def _listed_model(row: Operation) -> type[Model]:
+    if row.model is None or row.answer is None or row.writes or not row.answer.endswith("s"):
+        raise InvalidParamsError(
+            row.name, "operation", "does not list records", "an operation whose method lists"
+        )
+    from pagerduty_client import models
+
+    model: type[Model] = getattr(models, row.model)
+    return model
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _first(sort_by: str | list[str] | None) -> str | None:
+    return sort_by[0] if isinstance(sort_by, list) else sort_by

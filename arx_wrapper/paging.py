@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 
 import msgspec
@@ -26,8 +26,7 @@ SWEEPS = 3
 # PagerDuty refuses a wider span of incidents; it opened its doors in 2009.
 WIDEST = timedelta(days=180)
 DEFAULT_SPAN = timedelta(days=30)
-OLDEST = "2009-01-01T00:00:00+00:00"
-NARROWEST = timedelta(seconds=1)
+OLDEST = datetime(2009, 1, 1, tzinfo=UTC)
 
 Body = Mapping[str, Any]
 Fetch = Callable[[Mapping[str, Any]], Awaitable[Body]]
@@ -100,36 +99,35 @@ class Reading:
             yield record
 
     async def by_time(
-        self, since: datetime, until: datetime, *, oldest_first: bool, split: bool, size: int | None = None
+        self, since: datetime, until: datetime, *, oldest_first: bool, size: int | None = None
     ) -> AsyncIterator[Any]:
         """A list that can be narrowed by time: read as it is if it fits, else in spans of time.
 
         Args:
             since, until: Its span.
             oldest_first: In which order to go through the spans.
-            split: Whether the span is wider than PagerDuty takes, so that it cannot be asked for as one.
         """
-        if not split:
-            first = await self._page(0, size)
-            if not self._overflows(first, 0):
-                async for record in self._sweeps(first, 0, size):
-                    yield record
-                return
+        first = await self._page(0, size)
+        if not self._overflows(first, 0):
+            async for record in self._sweeps(first, 0, size):
+                yield record
+            return
         spans = deque(_halves(since, until, oldest_first))
         while spans and not self._done:
             begin, end = spans.popleft()
+            halves = _halves(begin, end, oldest_first)
             if end - begin > WIDEST:
-                spans.extendleft(reversed(_halves(begin, end, oldest_first)))
+                spans.extendleft(reversed(halves))
                 continue
             bounds = {"since": begin.isoformat(), "until": end.isoformat(), "date_range": None}
             first = await self._page(0, size, bounds)
             if self._overflows(first, 0):
-                if end - begin <= NARROWEST:
+                if len(halves) == 1:
                     raise PaginationLimitError(
                         f"{self.operation}: more than {CEILING:,} records within one second, at {begin.isoformat()}; "
                         "PagerDuty does not page that far. Add a filter."
                     )
-                spans.extendleft(reversed(_halves(begin, end, oldest_first)))
+                spans.extendleft(reversed(halves))
                 continue
             async for record in self._sweeps(first, 0, size, bounds):
                 yield record
@@ -212,7 +210,10 @@ class Reading:
     def _check_ceiling(self, body: Body, start: int) -> None:
         total = body.get("total")
         beyond = self._overflows(body, start) or (
-            not isinstance(total, int) and _goes_on(body, self.key) and self._wants(CEILING) and start >= CEILING - PAGE_SIZE
+            not isinstance(total, int)
+            and _goes_on(body, self.key)
+            and self._wants(CEILING)
+            and start >= CEILING - PAGE_SIZE
         )
         if beyond:
             count = f"{total:,}" if isinstance(total, int) else f"more than {CEILING:,}"
@@ -223,6 +224,7 @@ class Reading:
 
 
 def _halves(since: datetime, until: datetime, oldest_first: bool) -> list[tuple[datetime, datetime]]:
+    """A span of time in two, at a whole second; in one when it is too short for that."""
     middle = (since + (until - since) / 2).replace(microsecond=0)
     if not since < middle < until:
         return [(since, until)]

@@ -49,7 +49,10 @@ _T = TypeVar("_T")
 # Every pattern holds in Python and in ECMA 262, where JSON Schema's readers live; `$(?!\n)` is the end of the text in
 # both, while Python's `$` alone would let a trailing newline through.
 Id = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'")
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'"
+    ),
 ]
 Ids = Annotated[Sequence[Id], Meta(min_length=1, description="a list of at least one id")]
 Query = Annotated[str, Meta(min_length=1, max_length=1_000, description="text to search for")]
@@ -86,7 +89,8 @@ Time = Annotated[
 Instant = Annotated[
     str | datetime,
     _TimeText(
-        rf"^{_DATE}{_TIME}$(?!\n)", "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or an aware datetime"
+        rf"^{_DATE}{_TIME}$(?!\n)",
+        "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or an aware datetime",
     ),
 ]
 Limit = Annotated[int, Meta(ge=1, le=100, description="1 to 100")]
@@ -95,7 +99,8 @@ SortBy = Annotated[
     str, Meta(pattern=r"^[a-z_]+(?::(?:asc|desc))?$(?!\n)", description="a field, or field:asc or field:desc")
 ]
 Zone = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9_+/-]{1,64}$(?!\n)", description="a time zone by its IANA name (Europe/Paris)")
+    str,
+    Meta(pattern=r"^[A-Za-z0-9_+/-]{1,64}$(?!\n)", description="a time zone by its IANA name (Europe/Paris)"),
 ]
 Fields = Annotated[
     dict[str, Any], Meta(description="further writable members of PagerDuty's schema, as JSON")
@@ -126,7 +131,9 @@ class ParamModel:
         self.struct = msgspec.defstruct(
             function.__name__,
             [
-                (name, self._wire[name]) if name in self.required else (name, self._wire[name] | UnsetType, UNSET)
+                (name, self._wire[name])
+                if name in self.required
+                else (name, self._wire[name] | UnsetType, UNSET)
                 for name in self.names
             ],
             forbid_unknown_fields=True,
@@ -181,7 +188,9 @@ class ParamModel:
 
     def _time(self, name: str, value: datetime) -> str:
         if value.tzinfo is None or value.utcoffset() is None:
-            raise InvalidParamsError(self.operation, name, "is a datetime without a zone", self.accepted(name))
+            raise InvalidParamsError(
+                self.operation, name, "is a datetime without a zone", self.accepted(name)
+            )
         return value.isoformat()
 
     def _json(self, name: str, value: Any) -> Any:
@@ -201,7 +210,9 @@ class ParamModel:
         text = re.sub(r" matching regex .*", " of the right form", text)
         place = path.rstrip("`").lstrip(".")
         name = re.match(r"\w+", place)
-        accepted = self.accepted(name[0]) if name and name[0] in self._wire else "see the operation's parameters"
+        accepted = (
+            self.accepted(name[0]) if name and name[0] in self._wire else "see the operation's parameters"
+        )
         return InvalidParamsError(self.operation, place or "parameters", text.replace("`", ""), accepted)
 
 

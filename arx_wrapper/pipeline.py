@@ -7,29 +7,25 @@ policy denies. A connector for another API gives its table of operations and its
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import importlib
-import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
-from attrs import evolve
 
+from arx_wrapper import consent
 from arx_wrapper.config import Config
 from arx_wrapper.errors import (
-    ApprovalPendingError,
     ArxError,
     InvalidParamsError,
     PermissionDeniedError,
     UnknownOperationError,
 )
-from arx_wrapper.model import Act, Call, Decision, Effect, Operation, Verdict
+from arx_wrapper.model import Call, Decision, Effect, Operation, Verdict
 from arx_wrapper.params import ParamModel, param_model
 from arx_wrapper.passage import Passage
 from arx_wrapper.records import Recorder
@@ -138,6 +134,11 @@ class BaseConnector:
         call, _ = self._resolve(operation, params)
         return self._rooms.policies.decide(call, self._rooms.clock())
 
+    @property
+    def captures_params(self) -> bool:
+        """Whether the audit log also keeps the parameters, redacted."""
+        return self._rooms.config.capture_params
+
     def model_of(self, operation: str) -> ParamModel:
         """The parameter model of an operation.
 
@@ -173,7 +174,7 @@ class BaseConnector:
         passage = Passage(call, request, decision, rooms, timeout)
         try:
             if decision.verdict is Verdict.ESCALATE:  # 5 a person agrees, to exactly this
-                await self._approve(passage, record, approval_id)
+                await consent.obtain(passage, record, rooms, approval_id, self._target)
             yield passage  # 6 the generated call
         except BaseException as error:
             record.outcome(passage, error)  # 7 what became of it
@@ -183,6 +184,10 @@ class BaseConnector:
     async def _perform(self, passage: Passage) -> dict[str, Any]:
         """Send the call. A connector overrides this where one operation takes more than one request."""
         return await passage.send(passage.request)
+
+    async def _target(self, passage: Passage) -> Mapping[str, Any] | None:
+        """The state of what a call changes, for the reviewer to see. A connector overrides this where it can read it."""
+        return None
 
     def _resolve(self, operation: str, params: Mapping[str, Any] | None) -> tuple[Call, Request]:
         """Step 1: the frozen call, and the request built from the very text that is judged."""
@@ -230,25 +235,3 @@ class BaseConnector:
             accepted = getattr(error, "accepted", "") or "what the operation's schema allows"
             raise InvalidParamsError(row.name, str(name), str(error), str(accepted)) from None
         return request
-
-    async def _approve(self, passage: Passage, record: Recorder, approval_id: str | None) -> None:
-        """Step 5: ask, wait, judge again, use the approval up."""
-        rooms, call = self._rooms, passage.call
-        await passage.sign()  # an approval holds for one account only
-        if approval_id is None:
-            asked = await rooms.approvals.request(**passage.approval_terms())
-            await record.approval_requested(asked)
-            approval_id = asked.id
-            if rooms.config.approvals_mode == "raise":
-                raise ApprovalPendingError(
-                    f"{call.operation.name}: waits for a reviewer as {asked.id}, until {asked.expires_at}. "
-                    f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
-                    approval_id=asked.id,
-                )
-            await rooms.approvals.wait(asked.id)
-        record.approval_id = approval_id
-        again = rooms.policies.decide(call, rooms.clock())
-        if again.verdict is Verdict.DENY:  # tightened while the reviewer thought it over
-            record.decision = again
-            raise PermissionDeniedError(again)
-        await rooms.approvals.consume(approval_id, passage.approval_digest())

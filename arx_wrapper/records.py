@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from arx_wrapper.audit import AuditLog, Entry, Refused
 from arx_wrapper.errors import (
@@ -76,7 +76,9 @@ class Recorder:
         status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
         usage = [(effect.operation, effect.count) for effect in call.effects]
         metadata: dict[str, Any] = {
-            "effects": [[effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects],
+            "effects": [
+                [effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects
+            ],
             "ids": named_ids(call.params),
         }
         if decision.observed:
@@ -98,7 +100,11 @@ class Recorder:
     async def approval_requested(self, request: ApprovalRequest) -> None:
         """Record that a reviewer was asked."""
         self.approval_id = request.id
-        metadata = {"digest": request.digest, "expires_at": str(request.expires_at), "intent": self._intent_id}
+        metadata = {
+            "digest": request.digest,
+            "expires_at": str(request.expires_at),
+            "intent": self._intent_id,
+        }
         await self._log.append(self._entry("approval.requested", "escalated", metadata))
 
     def outcome(self, passage: Passage, error: BaseException | None = None) -> None:
@@ -109,7 +115,10 @@ class Recorder:
         if error is not None and not passage.sent:
             self._log.append_soon(self._refused(error))
             return
-        metadata = {"attempts": passage.attempts, "requests": passage.requests}
+        metadata: dict[str, Any] = {
+            "answers": passage.answered,
+            "attempts": [asdict(attempt) for attempt in passage.attempts],
+        }
         if passage.records is not None:
             metadata["records"] = passage.records
         self._log.append_soon(
@@ -126,7 +135,9 @@ class Recorder:
         )
 
     def _refused(self, error: BaseException) -> Entry:
-        if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(error, ApprovalPendingError):
+        if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(
+            error, ApprovalPendingError
+        ):
             status = "blocked"
         elif isinstance(error, ApprovalPendingError):
             status = "escalated"

@@ -46,7 +46,7 @@ class Rooms:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.config, self.clock = config, clock
-        self._connector, self._registry = connector, registry
+        self.connector, self._registry = connector, registry
         self._given = {"policies": policies, "audit": audit, "vault": vault, "approvals": approvals}
         self._base_url, self._transport = base_url or config.base_url, transport
         self._open: dict[str, Any] = {}
@@ -95,7 +95,7 @@ class Rooms:
         if isinstance(given, policy.Policies):
             return given
         source = self.config.policy if given is None else given
-        return policy.Policies(source, registry=self._registry, connector=self._connector)
+        return policy.Policies(source, registry=self._registry, connector=self.connector)
 
     def _open_audit(self) -> AuditLog:
         from arx_wrapper import audit

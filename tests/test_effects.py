@@ -15,7 +15,10 @@ ACTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("incidents:update", {"incident_id": "P1", "status": "resolved"}),
         ("incidents:update", {"incident_id": "P1", "status": "resolved", "title": "done"}),
         ("incidents:manage", {"incidents": [{"id": "P1", "status": "resolved"}]}),
-        ("incidents:manage", {"incidents": [{"id": "P1", "status": "acknowledged"}, {"id": "P2", "status": "resolved"}]}),
+        (
+            "incidents:manage",
+            {"incidents": [{"id": "P1", "status": "acknowledged"}, {"id": "P2", "status": "resolved"}]},
+        ),
         ("incidents:merge", {"incident_id": "P1", "source_incident_ids": ["P2"]}),
         ("alerts:update", {"incident_id": "P1", "alert_id": "A1", "status": "resolved"}),
     ],
@@ -67,7 +70,13 @@ SILENCES: list[tuple[str, dict[str, Any]]] = [
     ("rules:update", {"rule_id": "R1", "rule": {"condition": ["and"], "actions": [["suppress", True]]}}),
 ]
 
-EVERYTHING = {"name": "everything", "connector": "pagerduty", "operations": ["*"], "risk_max": "high", "approval": "none"}
+EVERYTHING = {
+    "name": "everything",
+    "connector": "pagerduty",
+    "operations": ["*"],
+    "risk_max": "high",
+    "approval": "none",
+}
 
 
 def explain(policies: list[dict[str, Any]], operation: str, params: dict[str, Any]) -> Decision:
@@ -76,7 +85,9 @@ def explain(policies: list[dict[str, Any]], operation: str, params: dict[str, An
 
 @pytest.mark.parametrize(("act", "operation", "params"), WAYS)
 def test_a_denied_act_is_denied_by_every_name(act: str, operation: str, params: dict[str, Any]) -> None:
-    decision = explain([EVERYTHING, {"name": "no", "connector": "pagerduty", "deny": [act]}], operation, params)
+    decision = explain(
+        [EVERYTHING, {"name": "no", "connector": "pagerduty", "deny": [act]}], operation, params
+    )
     assert (decision.verdict, decision.operation, decision.policy) == (Verdict.DENY, act, "no")
 
 
@@ -90,7 +101,9 @@ def test_an_act_that_needs_a_reviewer_needs_one_by_every_name(
 
 
 @pytest.mark.parametrize(("act", "operation", "params"), WAYS)
-def test_nothing_permits_an_act_by_its_other_names_alone(act: str, operation: str, params: dict[str, Any]) -> None:
+def test_nothing_permits_an_act_by_its_other_names_alone(
+    act: str, operation: str, params: dict[str, Any]
+) -> None:
     others = [{**EVERYTHING, "operations": [name for name in OPERATIONS if name != act]}]
     assert explain(others, operation, params).verdict is Verdict.DENY
 
@@ -116,7 +129,11 @@ def test_a_rule_that_does_not_suppress_is_judged_at_its_own_risk() -> None:
 
 def test_an_entry_of_a_bulk_call_counts_as_one() -> None:
     pd = PagerDutyConnector("agent", "org", policies=[EVERYTHING])
-    entries = [{"id": "P1", "status": "resolved"}, {"id": "P2", "status": "resolved"}, {"id": "P3", "title": "t"}]
+    entries = [
+        {"id": "P1", "status": "resolved"},
+        {"id": "P2", "status": "resolved"},
+        {"id": "P3", "title": "t"},
+    ]
     call, _ = pd._resolve("incidents:manage", {"incidents": entries})
     assert {effect.operation: effect.count for effect in call.effects} == {
         "incidents:manage": 3,
@@ -127,4 +144,7 @@ def test_an_entry_of_a_bulk_call_counts_as_one() -> None:
 
 def test_every_write_is_classified_and_no_read_is() -> None:
     for row in OPERATIONS.values():
-        assert (row.effects is not None) == row.writes or row.name in ("alerts:read", "incidents:read_alerts"), row
+        assert (row.effects is not None) == row.writes or row.name in (
+            "alerts:read",
+            "incidents:read_alerts",
+        ), row

@@ -91,13 +91,18 @@ def test_ids_of_letters_digits_underscore_and_dash_are_taken(identifier: str) ->
     assert canonical("incidents:read_detail", incident_id=identifier) == {"incident_id": identifier}
 
 
-@given(st.text(max_size=30).filter(lambda text: not text or not all(c.isascii() and (c.isalnum() or c in "_-") for c in text)))
+@given(
+    st.text(max_size=30).filter(
+        lambda text: not text or not all(c.isascii() and (c.isalnum() or c in "_-") for c in text)
+    )
+)
 def test_no_other_text_is_an_id(identifier: str) -> None:
     refused("incidents:read_detail", incident_id=identifier)
 
 
 @pytest.mark.parametrize(
-    "identifier", ["../services/PX", "PX/merge", "PX?x", "PX#f", "", "%2e%2e/", "PX\n", "PX\r\n", ".", "..", "ＰＸ", "P X"]
+    "identifier",
+    ["../services/PX", "PX/merge", "PX?x", "PX#f", "", "%2e%2e/", "PX\n", "PX\r\n", ".", "..", "ＰＸ", "P X"],
 )
 def test_an_id_cannot_leave_its_place_in_the_path(identifier: str) -> None:
     refused("services:delete", service_id=identifier)
@@ -119,7 +124,9 @@ def test_an_id_cannot_leave_its_place_in_the_path(identifier: str) -> None:
     ],
 )
 def test_a_requester_is_one_plain_address(email: str) -> None:
-    assert refused("incidents:acknowledge", incident_id="P1", requester_email=email).param == "requester_email"
+    assert (
+        refused("incidents:acknowledge", incident_id="P1", requester_email=email).param == "requester_email"
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,14 @@ def test_times_are_text_with_an_offset_or_aware(moment: object) -> None:
 
 @pytest.mark.parametrize(
     "moment",
-    ["2025-01-01T00:00:00", "yesterday", "2025-13-01", 1735689600, datetime(2025, 1, 1), "2025-01-01T00:00:00Z\n"],  # noqa: DTZ001
+    [
+        "2025-01-01T00:00:00",
+        "yesterday",
+        "2025-13-01",
+        1735689600,
+        datetime(2025, 1, 1),
+        "2025-01-01T00:00:00Z\n",
+    ],
 )
 def test_times_without_a_zone_are_refused(moment: object) -> None:
     assert refused("incidents:read", since=moment).param == "since"

@@ -74,7 +74,7 @@ class IncidentChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     title: Title | UnsetType = UNSET
     urgency: Urgency | UnsetType = UNSET
     resolution: Text | UnsetType = UNSET
-    priority_id: Id | None | UnsetType = UNSET
+    priority_id: Id | UnsetType | None = UNSET
     escalation_level: Level | UnsetType = UNSET
     escalation_policy_id: Id | UnsetType = UNSET
     assignee_ids: Ids | UnsetType = UNSET
@@ -150,9 +150,7 @@ class Incidents(Resource):
 
         Source: `GET /incidents/{incident_id}`. Risk: LOW.
         """
-        return await self._one(
-            m.Incident, "incidents:read_detail", incident_id=incident_id, include=include
-        )
+        return await self._one(m.Incident, "incidents:read_detail", incident_id=incident_id, include=include)
 
     async def create_incident(
         self,

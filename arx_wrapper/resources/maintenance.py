@@ -72,9 +72,7 @@ class Maintenance(Resource):
             requester_email=requester_email,
         )
 
-    async def delete_maintenance_window(
-        self, window_id: Id, *, requester_email: Email | None = None
-    ) -> None:
+    async def delete_maintenance_window(self, window_id: Id, *, requester_email: Email | None = None) -> None:
         """Delete a future maintenance window or end an ongoing one; alerting comes back.
 
         Source: `DELETE /maintenance_windows/{window_id}`. Risk: MEDIUM.

@@ -15,9 +15,7 @@ from arx_wrapper.resources.resource import Resource
 Include = Annotated[
     Sequence[Literal["schedule_layers", "overrides_subschedule", "final_schedule"]], Meta(min_length=1)
 ]
-OncallInclude = Annotated[
-    Sequence[Literal["escalation_policies", "users", "schedules"]], Meta(min_length=1)
-]
+OncallInclude = Annotated[Sequence[Literal["escalation_policies", "users", "schedules"]], Meta(min_length=1)]
 
 
 class Schedules(Resource):
