@@ -77,9 +77,7 @@ class Config:
             agent_id=settings.get("ARX_AGENT_ID", "agent_id", _text, f"cli:{_user(environ)}"),
             org_id=settings.get("ARX_ORG_ID", "org_id", _text, "default"),
             vault_url=settings.get("ARX_VAULT_URL", "vault.url", _text, "env:"),
-            base_url=settings.get(
-                "PAGERDUTY_BASE_URL", "pagerduty.base_url", _text, "https://api.pagerduty.com"
-            ),
+            base_url=settings.get("PAGERDUTY_BASE_URL", "pagerduty.base_url", _text, "https://api.pagerduty.com"),
             sandbox=sandbox,
             capture_params=settings.get("ARX_AUDIT_CAPTURE", "audit.capture", _capture, False),
         )
@@ -134,9 +132,7 @@ def _read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, M
         for key in flat:
             if key not in _KEYS:
                 nearest = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = (
-                    f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(_KEYS))}."
-                )
+                hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(_KEYS))}."
                 raise ConfigError(f"{file}: {key!r} is not a setting; {hint} Nothing was sent.")
         return file, flat
     return None, {}

@@ -121,9 +121,7 @@ class PagerDutyConnector(
 
 def _listed_model(row: Operation) -> type[Model]:
     if row.model is None or row.answer is None or row.writes or not row.answer.endswith("s"):
-        raise InvalidParamsError(
-            row.name, "operation", "does not list records", "an operation whose method lists"
-        )
+        raise InvalidParamsError(row.name, "operation", "does not list records", "an operation whose method lists")
     from pagerduty_client import models
 
     model: type[Model] = getattr(models, row.model)

@@ -251,9 +251,7 @@ class TransportError(PagerDutyError):
             An unknown write is never repeated: look at the target first.
     """
 
-    def __init__(
-        self, message: str, *, outcome: Outcome, operation: str = "", status: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, outcome: Outcome, operation: str = "", status: int | None = None) -> None:
         self.outcome = outcome
         super().__init__(message, operation=operation, status=status)
 

@@ -50,9 +50,7 @@ _T = TypeVar("_T")
 # both, while Python's `$` alone would let a trailing newline through.
 Id = Annotated[
     str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'"
-    ),
+    Meta(pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'"),
 ]
 Ids = Annotated[Sequence[Id], Meta(min_length=1, description="a list of at least one id")]
 Query = Annotated[str, Meta(min_length=1, max_length=1_000, description="text to search for")]
@@ -102,9 +100,7 @@ Zone = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9_+/-]{1,64}$(?!\n)", description="a time zone by its IANA name (Europe/Paris)"),
 ]
-Fields = Annotated[
-    dict[str, Any], Meta(description="further writable members of PagerDuty's schema, as JSON")
-]
+Fields = Annotated[dict[str, Any], Meta(description="further writable members of PagerDuty's schema, as JSON")]
 Urgency = Literal["high", "low"]
 Status = Literal["triggered", "acknowledged", "resolved"]
 
@@ -131,9 +127,7 @@ class ParamModel:
         self.struct = msgspec.defstruct(
             function.__name__,
             [
-                (name, self._wire[name])
-                if name in self.required
-                else (name, self._wire[name] | UnsetType, UNSET)
+                (name, self._wire[name]) if name in self.required else (name, self._wire[name] | UnsetType, UNSET)
                 for name in self.names
             ],
             forbid_unknown_fields=True,
@@ -188,9 +182,7 @@ class ParamModel:
 
     def _time(self, name: str, value: datetime) -> str:
         if value.tzinfo is None or value.utcoffset() is None:
-            raise InvalidParamsError(
-                self.operation, name, "is a datetime without a zone", self.accepted(name)
-            )
+            raise InvalidParamsError(self.operation, name, "is a datetime without a zone", self.accepted(name))
         return value.isoformat()
 
     def _json(self, name: str, value: Any) -> Any:
@@ -210,9 +202,7 @@ class ParamModel:
         text = re.sub(r" matching regex .*", " of the right form", text)
         place = path.rstrip("`").lstrip(".")
         name = re.match(r"\w+", place)
-        accepted = (
-            self.accepted(name[0]) if name and name[0] in self._wire else "see the operation's parameters"
-        )
+        accepted = self.accepted(name[0]) if name and name[0] in self._wire else "see the operation's parameters"
         return InvalidParamsError(self.operation, place or "parameters", text.replace("`", ""), accepted)
 
 

@@ -30,9 +30,7 @@ class Passage:
         records: How many records an iteration handed out; None for a single call.
     """
 
-    def __init__(
-        self, call: Call, request: Request, decision: Decision, rooms: Rooms, timeout: float | None
-    ) -> None:
+    def __init__(self, call: Call, request: Request, decision: Decision, rooms: Rooms, timeout: float | None) -> None:
         self.call, self.request, self.decision = call, request, decision
         self._rooms, self._timeout = rooms, timeout
         self._credentials: Credentials | None = None

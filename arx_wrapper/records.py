@@ -76,9 +76,7 @@ class Recorder:
         status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
         usage = [(effect.operation, effect.count) for effect in call.effects]
         metadata: dict[str, Any] = {
-            "effects": [
-                [effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects
-            ],
+            "effects": [[effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects],
             "ids": named_ids(call.params),
         }
         if decision.observed:
@@ -135,9 +133,7 @@ class Recorder:
         )
 
     def _refused(self, error: BaseException) -> Entry:
-        if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(
-            error, ApprovalPendingError
-        ):
+        if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(error, ApprovalPendingError):
             status = "blocked"
         elif isinstance(error, ApprovalPendingError):
             status = "escalated"

@@ -85,25 +85,19 @@ def explain(policies: list[dict[str, Any]], operation: str, params: dict[str, An
 
 @pytest.mark.parametrize(("act", "operation", "params"), WAYS)
 def test_a_denied_act_is_denied_by_every_name(act: str, operation: str, params: dict[str, Any]) -> None:
-    decision = explain(
-        [EVERYTHING, {"name": "no", "connector": "pagerduty", "deny": [act]}], operation, params
-    )
+    decision = explain([EVERYTHING, {"name": "no", "connector": "pagerduty", "deny": [act]}], operation, params)
     assert (decision.verdict, decision.operation, decision.policy) == (Verdict.DENY, act, "no")
 
 
 @pytest.mark.parametrize(("act", "operation", "params"), WAYS)
-def test_an_act_that_needs_a_reviewer_needs_one_by_every_name(
-    act: str, operation: str, params: dict[str, Any]
-) -> None:
+def test_an_act_that_needs_a_reviewer_needs_one_by_every_name(act: str, operation: str, params: dict[str, Any]) -> None:
     ask = {**EVERYTHING, "name": "ask", "operations": [act], "approval": "hitl", "hitl_channel": "#ops"}
     decision = explain([EVERYTHING, ask], operation, params)
     assert (decision.verdict, decision.operation) == (Verdict.ESCALATE, act)
 
 
 @pytest.mark.parametrize(("act", "operation", "params"), WAYS)
-def test_nothing_permits_an_act_by_its_other_names_alone(
-    act: str, operation: str, params: dict[str, Any]
-) -> None:
+def test_nothing_permits_an_act_by_its_other_names_alone(act: str, operation: str, params: dict[str, Any]) -> None:
     others = [{**EVERYTHING, "operations": [name for name in OPERATIONS if name != act]}]
     assert explain(others, operation, params).verdict is Verdict.DENY
 

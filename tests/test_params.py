@@ -102,7 +102,7 @@ def test_no_other_text_is_an_id(identifier: str) -> None:
 
 @pytest.mark.parametrize(
     "identifier",
-    ["../services/PX", "PX/merge", "PX?x", "PX#f", "", "%2e%2e/", "PX\n", "PX\r\n", ".", "..", "ＰＸ", "P X"],
+    ["../services/PX", "PX/merge", "PX?x", "PX#f", "", "%2e%2e/", "PX\n", "PX\r\n", ".", "..", "\uff30\uff38", "P X"],
 )
 def test_an_id_cannot_leave_its_place_in_the_path(identifier: str) -> None:
     refused("services:delete", service_id=identifier)
@@ -124,9 +124,7 @@ def test_an_id_cannot_leave_its_place_in_the_path(identifier: str) -> None:
     ],
 )
 def test_a_requester_is_one_plain_address(email: str) -> None:
-    assert (
-        refused("incidents:acknowledge", incident_id="P1", requester_email=email).param == "requester_email"
-    )
+    assert refused("incidents:acknowledge", incident_id="P1", requester_email=email).param == "requester_email"
 
 
 @pytest.mark.parametrize(
@@ -214,6 +212,9 @@ def test_whatever_comes_in_is_either_valid_or_refused_by_name(operation: str, da
     try:
         text = model(operation).canonical(params)
     except InvalidParamsError as error:
-        assert error.operation == operation
+        refusal, text = error, None
+    if text is None:
+        assert refusal.operation == operation
     else:
-        assert model(operation).canonical(msgspec.json.decode(text)) == text or b"null" in text
+        again = {name: NULL if value is None else value for name, value in msgspec.json.decode(text).items()}
+        assert model(operation).canonical(again) == text

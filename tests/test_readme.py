@@ -16,9 +16,7 @@ def operations_table() -> str:
         f"| `{row.name}` | {row.method} | `{row.path}` | {row.risk.name} | {row.summary} |"
         for row in OPERATIONS.values()
     ]
-    return "\n".join(
-        ["| operation | method | path | risk | description |", "|---|---|---|---|---|", *rows, ""]
-    )
+    return "\n".join(["| operation | method | path | risk | description |", "|---|---|---|---|---|", *rows, ""])
 
 
 def test_the_readme_lists_every_operation_with_its_risk() -> None:

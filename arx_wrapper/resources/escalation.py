@@ -72,16 +72,12 @@ class Escalation(Resource):
             total=total,
         )
 
-    async def get_escalation_policy(
-        self, policy_id: Id, *, include: Include | None = None
-    ) -> m.EscalationPolicy:
+    async def get_escalation_policy(self, policy_id: Id, *, include: Include | None = None) -> m.EscalationPolicy:
         """Get one escalation policy.
 
         Source: `GET /escalation_policies/{policy_id}`. Risk: LOW.
         """
-        return await self._one(
-            m.EscalationPolicy, "escalation:read_detail", policy_id=policy_id, include=include
-        )
+        return await self._one(m.EscalationPolicy, "escalation:read_detail", policy_id=policy_id, include=include)
 
     async def create_escalation_policy(
         self,

@@ -54,9 +54,7 @@ Include = Annotated[Sequence[_Include], Meta(min_length=1)]
 DetailInclude = Annotated[Sequence[_Include | Literal["custom_fields"]], Meta(min_length=1)]
 LogInclude = Annotated[Sequence[Literal["incidents", "services", "channels", "teams"]], Meta(min_length=1)]
 AlertStatuses = Annotated[Sequence[Literal["triggered", "resolved"]], Meta(min_length=1)]
-AlertInclude = Annotated[
-    Sequence[Literal["services", "first_trigger_log_entries", "incidents"]], Meta(min_length=1)
-]
+AlertInclude = Annotated[Sequence[Literal["services", "first_trigger_log_entries", "incidents"]], Meta(min_length=1)]
 
 
 class ConferenceBridge(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -231,9 +229,7 @@ class Incidents(Resource):
             requester_email=requester_email,
         )
 
-    async def manage_incidents(
-        self, incidents: Changes, *, requester_email: Email | None = None
-    ) -> list[m.Incident]:
+    async def manage_incidents(self, incidents: Changes, *, requester_email: Email | None = None) -> list[m.Incident]:
         """Change up to 250 incidents at once: all of them or none.
 
         Each entry is judged as the same change made by itself would be; one that is denied stops them all.
@@ -243,9 +239,7 @@ class Incidents(Resource):
 
         Source: `PUT /incidents`. Risk: MEDIUM.
         """
-        return await self._many(
-            m.Incident, "incidents:manage", incidents=incidents, requester_email=requester_email
-        )
+        return await self._many(m.Incident, "incidents:manage", incidents=incidents, requester_email=requester_email)
 
     async def snooze_incident(
         self, incident_id: Id, duration: SnoozeSeconds, *, requester_email: Email | None = None
@@ -393,9 +387,7 @@ class Incidents(Resource):
             requester_email=requester_email,
         )
 
-    async def acknowledge_incident(
-        self, incident_id: Id, *, requester_email: Email | None = None
-    ) -> m.Incident:
+    async def acknowledge_incident(self, incident_id: Id, *, requester_email: Email | None = None) -> m.Incident:
         """Acknowledge an incident: it stops escalating.
 
         Source: `PUT /incidents/{incident_id}`. Risk: LOW.

@@ -42,6 +42,4 @@ class Rules(Resource):
 
         Source: `PUT /event_rules/{rule_id}`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.EventRule, "rules:update", rule_id=rule_id, rule=rule, requester_email=requester_email
-        )
+        return await self._one(m.EventRule, "rules:update", rule_id=rule_id, rule=rule, requester_email=requester_email)

@@ -12,9 +12,7 @@ from arx_wrapper.paging import Page
 from arx_wrapper.params import Id, Ids, Limit, Offset, Query, Time, Zone
 from arx_wrapper.resources.resource import Resource
 
-Include = Annotated[
-    Sequence[Literal["schedule_layers", "overrides_subschedule", "final_schedule"]], Meta(min_length=1)
-]
+Include = Annotated[Sequence[Literal["schedule_layers", "overrides_subschedule", "final_schedule"]], Meta(min_length=1)]
 OncallInclude = Annotated[Sequence[Literal["escalation_policies", "users", "schedules"]], Meta(min_length=1)]
 
 
