@@ -49,8 +49,8 @@ class PagerDutyConnector(
     ) -> AsyncIterator[Any]:
         """Read every record of a list, page by page, under one permission and one intent record.
 
-        Pages are read up to eight at a time and handed out in order, each record once. Past 10,000 records, incidents and
-        log entries are read in spans of time; their order then holds within a span, newest span first unless
+        Pages are read up to eight at a time and handed out in order, each record once. Past 10,000 records, incidents
+        and log entries are read in spans of time; their order then holds within a span, newest span first unless
         `sort_by` starts with `created_at:asc`.
 
         Args:

@@ -186,7 +186,7 @@ class BaseConnector:
         return await passage.send(passage.request)
 
     async def _target(self, passage: Passage) -> Mapping[str, Any] | None:
-        """The state of what a call changes, for the reviewer to see. A connector overrides this where it can read it."""
+        """The state of what a call changes, for the reviewer to see. A connector that can read it overrides this."""
         return None
 
     def _resolve(self, operation: str, params: Mapping[str, Any] | None) -> tuple[Call, Request]:
