@@ -1,0 +1,49 @@
+"""Approval by people: asked for one exact call, given by somebody else, used once.
+
+approvals = approvals.open("sqlite:///var/approvals.db")
+asked = await approvals.request(...)                            # the agent
+await approvals.decide(asked.id, "alice", True, "go ahead")     # a reviewer, in any process
+await approvals.wait(asked.id)
+await approvals.consume(asked.id, asked.digest)                 # exactly once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest
+from arx_wrapper.approvals.service import Approvals, new_id, utc_now
+
+__all__ = ["ApprovalRequest", "Approvals", "Review", "State", "call_digest", "open"]
+
+
+def open(  # noqa: A001 - read as `approvals.open`
+    url: str,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    ids: Callable[[], str] = new_id,
+    ttl: float = 3600.0,
+    pending_cap: int = 20,
+    timeout: float = 10.0,
+    allow_memory: bool = False,
+) -> Approvals:
+    """Open the approval store at an address; the database is opened on first use.
+
+    Args:
+        url: `sqlite:///path` (made with mode 0600) or `postgresql://…`; may be the audit log's database.
+        clock: The time, aware.
+        ids: Makes the requests' ids.
+        ttl: Seconds from asking until a request can be neither decided nor used.
+        pending_cap: How many requests of one agent may wait at a time.
+        timeout: Seconds that the store may take before a call fails.
+        allow_memory: Whether `sqlite:///:memory:` will do.
+
+    Raises:
+        ConfigError: the address is of another kind.
+    """
+    from arx_wrapper.approvals.database import database
+    from arx_wrapper.approvals.store import SCHEMA, Store
+
+    tables = database(url, schema=SCHEMA, timeout=timeout / 2, allow_memory=allow_memory)
+    return Approvals(Store(tables), clock=clock, ids=ids, ttl=ttl, pending_cap=pending_cap, timeout=timeout)

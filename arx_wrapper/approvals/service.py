@@ -1,0 +1,243 @@
+"""Approvals as the pipeline uses them: asynchronous, all database work on one long-lived thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from attrs import evolve
+
+from arx_wrapper.approvals.request import (
+    STATES,
+    ApprovalRequest,
+    Review,
+    State,
+    checked_reviewer,
+)
+from arx_wrapper.approvals.store import Store
+from arx_wrapper.errors import ApprovalError
+from arx_wrapper.model import Effect, Risk
+
+_T = TypeVar("_T")
+_NOTE_LIMIT = 2000
+
+log = logging.getLogger("arx_wrapper.approvals")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    return secrets.token_hex(8)
+
+
+class Approvals:
+    """Requests for approval, and what people said to them. Made by `approvals.open()`.
+
+    Everything survives the process: a call that was interrupted resumes by its request's id. Many connectors,
+    in as many processes, may share one database.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], datetime],
+        ids: Callable[[], str],
+        ttl: float,
+        pending_cap: int,
+        timeout: float,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store, self._clock, self._ids, self._sleep = store, clock, ids, sleep
+        self._ttl, self._pending_cap, self._timeout = timedelta(seconds=ttl), pending_cap, timeout
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-approvals")
+        self._closed = False
+
+    async def request(
+        self,
+        *,
+        org_id: str,
+        agent_id: str,
+        account: str,
+        connector: str,
+        operation: str,
+        params: bytes,
+        effects: Sequence[Effect],
+        risk: Risk,
+        policy: str | None,
+        policy_source: str | None = None,
+        reason: str = "",
+        channel: str | None = None,
+        target: Mapping[str, Any] | None = None,
+        min_approvals: int = 1,
+    ) -> ApprovalRequest:
+        """Ask reviewers to approve one exact call; finds the request that already waits for the same call.
+
+        Args:
+            org_id, agent_id: Who asks, for which organisation.
+            account: Fingerprint of the credentials that will be used.
+            connector, operation: What is to be called.
+            params: Its canonical parameters.
+            effects: What the call amounts to.
+            risk: The risk at which it was judged.
+            policy, policy_source, reason: The entry that asks for approval, its `file:line`, and why.
+            channel: Where reviewers are asked.
+            target: State of what the call changes, to be shown and bound; None when it was not read.
+            min_approvals: How many different people must agree.
+
+        Returns:
+            The request, pending.
+
+        Raises:
+            ApprovalError: too many requests of this agent wait already, or the store cannot be used.
+        """
+        now = self._clock()
+        shown = None if target is None else msgspec.json.decode(msgspec.json.encode(target, order="sorted"))
+        asked = ApprovalRequest(
+            id=self._ids(),
+            digest="",
+            org_id=org_id,
+            agent_id=agent_id,
+            account=account,
+            connector=connector,
+            operation=operation,
+            effects=tuple(effects),
+            risk=risk,
+            params=params.decode(),
+            policy=policy,
+            policy_source=policy_source,
+            reason=reason,
+            channel=channel,
+            target=shown,
+            min_approvals=max(1, min_approvals),
+            created_at=now,
+            expires_at=now + self._ttl,
+        )
+        asked = evolve(asked, digest=asked.expected_digest())
+        request, _ = await self._on_thread(lambda: self._store.create(asked, cap=self._pending_cap))
+        return request
+
+    async def decide(
+        self, request_id: str, reviewer: str, approve: bool, note: str = "", signature: str | None = None
+    ) -> ApprovalRequest:
+        """Record what one reviewer says. One denial decides; approval may take several people.
+
+        Args:
+            request_id: The request.
+            reviewer: Who decides: not the agent that asks, and nobody twice.
+            approve: Yes or no.
+            note: What they want to add, up to 2,000 characters.
+            signature: Their signature, where reviewers have registered keys.
+
+        Returns:
+            The request as it stands now.
+
+        Raises:
+            ApprovalExpiredError: it is too late.
+            ApprovalError: there is no such request, it is decided already, or this reviewer may not decide
+                it. Nothing was changed.
+        """
+        if len(note) > _NOTE_LIMIT:
+            raise ApprovalError(f"A note holds {_NOTE_LIMIT} characters at most. Nothing was decided.")
+        now = self._clock()
+        review = Review(reviewer=reviewer, approve=approve, note=note, at=now, signature=signature)
+        return await self._on_thread(lambda: self._store.decide(request_id, review, now=now, check=self._check))
+
+    async def wait(self, request_id: str, *, poll: float = 0.2) -> ApprovalRequest:
+        """Wait until a request is decided, withdrawn or expired. Cancelling leaves the request as it is.
+
+        Args:
+            request_id: The request.
+            poll: Seconds between looks at the database: decisions come from other processes.
+
+        Raises:
+            ApprovalError: there is no such request, or the store cannot be used; the call can be resumed.
+        """
+        while (request := await self.get(request_id)).state == "pending":
+            left = (request.expires_at - self._clock()).total_seconds()
+            await self._sleep(max(0.001, min(poll, left)))
+        return request
+
+    async def consume(self, request_id: str, digest: str, *, min_approvals: int = 1) -> ApprovalRequest:
+        """Use an approval up: succeeds once, in one process, for the call with this digest.
+
+        Args:
+            request_id: The request.
+            digest: `call_digest` of the call that is about to be sent.
+            min_approvals: How many approvals policy asks for now, if that is more than when it was asked.
+
+        Returns:
+            The request, consumed.
+
+        Raises:
+            ApprovalPendingError: nobody has decided yet.
+            ApprovalExpiredError: it is too late.
+            ApprovalDeniedError: it was denied, used or withdrawn, or it is for another call.
+        """
+        now = self._clock()
+        return await self._on_thread(
+            lambda: self._store.consume(request_id, digest, at_least=min_approvals, now=now, check=self._check)
+        )
+
+    async def get(self, request_id: str) -> ApprovalRequest:
+        """One request as it stands. ApprovalError when there is none."""
+        return await self._on_thread(lambda: self._store.get(request_id, self._clock()))
+
+    async def list(
+        self,
+        state: State | None = None,
+        *,
+        org_id: str | None = None,
+        agent_id: str | None = None,
+        limit: int = 100,
+    ) -> tuple[ApprovalRequest, ...]:
+        """Requests, newest first.
+
+        Args:
+            state: Only those in this state.
+            org_id, agent_id: Only those asked for by these.
+            limit: How many at most.
+        """
+        if state is not None and state not in STATES:
+            raise ApprovalError(f"There is no state {state!a}; there are {', '.join(STATES)}.")
+        return await self._on_thread(
+            lambda: self._store.list(self._clock(), state=state, org_id=org_id, agent_id=agent_id, limit=limit)
+        )
+
+    async def mark_stale(self, request_id: str) -> ApprovalRequest:
+        """Withdraw a request: what it was asked for has changed. ApprovalError when it is over already."""
+        return await self._on_thread(lambda: self._store.mark_stale(request_id, self._clock()))
+
+    async def aclose(self) -> None:
+        """Close the database; again does nothing. Requests stay."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
+        self._thread.shutdown(wait=False)
+
+    def _check(self, request: ApprovalRequest, review: Review) -> None:
+        checked_reviewer(review.reviewer, agent_id=request.agent_id)
+
+    async def _on_thread(self, work: Callable[[], _T]) -> _T:
+        """Run database work on the thread, for as long as a caller may reasonably be kept waiting.
+
+        Work that is given up on may still take effect; that only ever costs an approval, never gives one.
+        """
+        if self._closed:
+            raise ApprovalError("The approval store is closed. Nothing was sent.")
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except TimeoutError:
+            raise ApprovalError(
+                f"The approval store did not answer within {self._timeout:g} s. Nothing was sent."
+            ) from None

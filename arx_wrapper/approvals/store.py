@@ -1,0 +1,286 @@
+"""The rules of approval, each a single transaction: ask, decide, use up. Synchronous, for one thread.
+
+A row's text is canonical JSON of what the reviewer sees; the columns beside it are what the rules go by.
+Every row is checked against its digest when it is read: an altered call is refused rather than shown.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from attrs import asdict, evolve
+
+from arx_wrapper.approvals.database import Database, Transaction
+from arx_wrapper.approvals.request import ApprovalRequest, Review, State, identity, moment, stamp
+from arx_wrapper.errors import (
+    ApprovalDeniedError,
+    ApprovalError,
+    ApprovalExpiredError,
+    ApprovalPendingError,
+)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS approval_requests (
+    id TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    org_id TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS approval_requests_pending
+    ON approval_requests (digest) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS approval_requests_state ON approval_requests (state, org_id, agent_id);
+CREATE TABLE IF NOT EXISTS approval_reviews (
+    request_id TEXT NOT NULL REFERENCES approval_requests (id),
+    person TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    reviewer TEXT NOT NULL,
+    approve INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    at TEXT NOT NULL,
+    signature TEXT,
+    PRIMARY KEY (request_id, person)
+);
+"""
+
+_APART = ("id", "digest", "org_id", "agent_id", "state", "created_at", "expires_at", "decisions")
+# Time alone makes a request expire; nobody has to be there to write it down.
+_STATE = "CASE WHEN state IN ('pending', 'approved') AND expires_at <= ? THEN 'expired' ELSE state END"
+_SELECT = f"SELECT id, digest, org_id, agent_id, {_STATE}, created_at, expires_at, body FROM approval_requests"  # noqa: S608
+_INSERT = """
+INSERT INTO approval_requests (id, digest, org_id, agent_id, state, created_at, expires_at, body)
+VALUES (?, ?, ?, ?, 'pending', ?, ?, ?)
+"""
+_REVIEW = """
+INSERT INTO approval_reviews (request_id, person, seq, reviewer, approve, note, at, signature)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_PENDING = "SELECT count(*) FROM approval_requests WHERE state = 'pending' AND org_id = ? AND agent_id = ?"
+_REVIEWS = """
+SELECT reviewer, approve, note, at, signature FROM approval_reviews WHERE request_id = ? ORDER BY seq
+"""
+_EXPIRE = "UPDATE approval_requests SET state = 'expired' WHERE state = 'pending' AND expires_at <= ?"
+
+Check = Callable[[ApprovalRequest, Review], None]
+
+
+class Store:
+    """Approval requests in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, request: ApprovalRequest, *, cap: int) -> tuple[ApprovalRequest, bool]:
+        """Store a request, or find the one that already waits for the same call.
+
+        Returns:
+            The request, and whether it is new.
+
+        Raises:
+            ApprovalError: the agent has `cap` requests waiting already.
+        """
+        now = stamp(request.created_at)
+        with self._database.write() as run:
+            run(_EXPIRE, (now,))  # makes room for a new request with an expired one's digest
+            waiting = self._select(run, now, "digest = ? AND state = 'pending'", (request.digest,))
+            if waiting:
+                if _asks_no_less(waiting[0], request):
+                    return waiting[0], False
+                # Policy became stricter meanwhile: what was agreed to under the old terms must not count.
+                self._set(run, waiting[0].id, "stale")
+            [(pending,)] = run(_PENDING, (request.org_id, request.agent_id))
+            if pending >= cap:
+                raise ApprovalError(
+                    f"{pending} requests of this agent wait for reviewers already, and no more are taken "
+                    "until some are decided or expire. Nothing was sent. See `arx-pagerduty approvals list`."
+                )
+            row = (request.id, request.digest, request.org_id, request.agent_id)
+            run(_INSERT, (*row, now, stamp(request.expires_at), _body(request)))
+        return request, True
+
+    def decide(self, request_id: str, review: Review, *, now: datetime, check: Check) -> ApprovalRequest:
+        """Add a reviewer's answer. One denial decides; approval takes `min_approvals` different people."""
+        with self._database.write() as run:
+            request = self._one(run, request_id, stamp(now))
+            _require_undecided(request)
+            person = identity(review.reviewer)
+            if any(identity(earlier.reviewer) == person for earlier in request.decisions):
+                raise ApprovalError(
+                    f"{review.reviewer!r} has decided {request_id} already; the next approval has to come "
+                    "from somebody else. Nothing was changed.",
+                    approval_id=request_id,
+                )
+            check(request, review)
+            row = (request_id, person, len(request.decisions), review.reviewer, int(review.approve))
+            run(_REVIEW, (*row, review.note, stamp(review.at), review.signature))
+            reviews = (*request.decisions, review)
+            state = _state_after(reviews, request.min_approvals)
+            if state != "pending":
+                self._set(run, request_id, state)
+            return evolve(request, decisions=reviews, state=state)
+
+    def consume(self, request_id: str, digest: str, *, at_least: int, now: datetime, check: Check) -> ApprovalRequest:
+        """Use an approval up, for the call with this digest and no other."""
+        with self._database.write() as run:
+            found = self._select(run, stamp(now), "id = ?", (request_id,))
+            if not found:
+                raise ApprovalDeniedError(
+                    f"There is no approval {_shown(request_id)}. Nothing was sent.", approval_id=request_id
+                )
+            request = found[0]
+            if not hmac.compare_digest(request.digest.encode(), digest.encode()):
+                raise ApprovalDeniedError(
+                    f"Approval {request_id} is for another call: parameters, agent, organisation, account or "
+                    "policy differ. Nothing was sent. Ask anew, without an approval id.",
+                    approval_id=request_id,
+                )
+            _require_usable(request, at_least)
+            for review in request.decisions:
+                check(request, review)  # again: the database may have been edited since
+            self._set(run, request_id, "consumed")
+            return evolve(request, state="consumed")
+
+    def mark_stale(self, request_id: str, now: datetime) -> ApprovalRequest:
+        """Withdraw a request, so that it can no longer be decided or used."""
+        with self._database.write() as run:
+            request = self._one(run, request_id, stamp(now))
+            if request.state not in ("pending", "approved"):
+                raise ApprovalError(
+                    f"{request_id} is {request.state} already. Nothing was changed.", approval_id=request_id
+                )
+            self._set(run, request_id, "stale")
+            return evolve(request, state="stale")
+
+    def get(self, request_id: str, now: datetime) -> ApprovalRequest:
+        """One request as it stands."""
+        with self._database.read() as run:
+            return self._one(run, request_id, stamp(now))
+
+    def list(
+        self,
+        now: datetime,
+        *,
+        state: State | None = None,
+        org_id: str | None = None,
+        agent_id: str | None = None,
+        limit: int,
+    ) -> tuple[ApprovalRequest, ...]:
+        """Requests, newest first."""
+        wanted = {f"{_STATE} = ?": (stamp(now), state), "org_id = ?": (org_id,), "agent_id = ?": (agent_id,)}
+        given = {condition: args for condition, args in wanted.items() if args[-1] is not None}
+        where = " AND ".join(given) or "1 = 1"
+        args = [argument for group in given.values() for argument in group]
+        with self._database.read() as run:
+            return self._select(run, stamp(now), f"{where} ORDER BY created_at DESC, id LIMIT ?", (*args, limit))
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _one(self, run: Transaction, request_id: str, now: str) -> ApprovalRequest:
+        found = self._select(run, now, "id = ?", (request_id,))
+        if not found:
+            raise ApprovalError(
+                f"There is no approval request {_shown(request_id)}. `arx-pagerduty approvals list` shows "
+                "those there are.",
+                approval_id=request_id,
+            )
+        return found[0]
+
+    def _select(self, run: Transaction, now: str, where: str, args: Sequence[object]) -> tuple[ApprovalRequest, ...]:
+        rows = run(f"{_SELECT} WHERE {where}", (now, *args))
+        return tuple(_request(row, self._reviews(run, row[0])) for row in rows)
+
+    def _reviews(self, run: Transaction, request_id: str) -> tuple[Review, ...]:
+        return tuple(
+            Review(reviewer=reviewer, approve=bool(approve), note=note, at=moment(at), signature=signature)
+            for reviewer, approve, note, at, signature in run(_REVIEWS, (request_id,))
+        )
+
+    def _set(self, run: Transaction, request_id: str, state: State) -> None:
+        run("UPDATE approval_requests SET state = ? WHERE id = ?", (state, request_id))
+
+
+def _body(request: ApprovalRequest) -> str:
+    shown = asdict(request, filter=lambda attribute, _: attribute.name not in _APART)
+    return msgspec.json.encode(shown, order="sorted").decode()
+
+
+def _request(row: tuple[Any, ...], reviews: tuple[Review, ...]) -> ApprovalRequest:
+    request_id, digest, org_id, agent_id, state, created_at, expires_at, body = row
+    apart = {"id": request_id, "digest": digest, "org_id": org_id, "agent_id": agent_id, "state": state}
+    times = {"created_at": moment(created_at), "expires_at": moment(expires_at)}
+    try:
+        request = msgspec.convert({**msgspec.json.decode(body), **apart, **times}, ApprovalRequest)
+    except msgspec.MsgspecError:
+        request = None
+    if request is None or request.expected_digest() != digest:
+        raise ApprovalError(
+            f"Approval request {request_id!r} was altered in the database after it was made: its content "
+            "does not match its digest. Nothing was sent. Find out who can write to the database.",
+            approval_id=request_id,
+        )
+    return evolve(request, decisions=reviews)
+
+
+def _asks_no_less(waiting: ApprovalRequest, asked: ApprovalRequest) -> bool:
+    return waiting.min_approvals >= asked.min_approvals and waiting.risk >= asked.risk
+
+
+def _state_after(reviews: tuple[Review, ...], needed: int) -> State:
+    if not all(review.approve for review in reviews):
+        return "denied"
+    return "approved" if len(reviews) >= needed else "pending"
+
+
+def _require_undecided(request: ApprovalRequest) -> None:
+    if request.state == "pending":
+        return
+    if request.state == "expired":
+        raise ApprovalExpiredError(
+            f"{request.id} expired at {stamp(request.expires_at)}; it can no longer be decided. "
+            "The agent has to ask again.",
+            approval_id=request.id,
+        )
+    raise ApprovalError(
+        f"{request.id} is {request.state} already{_by(request)}. Nothing was changed.", approval_id=request.id
+    )
+
+
+def _require_usable(request: ApprovalRequest, at_least: int) -> None:
+    name = f"Approval {request.id}"
+    if request.state == "pending":
+        raise ApprovalPendingError(
+            f"{name} still waits for a reviewer, until {stamp(request.expires_at)}. Nothing was sent.",
+            approval_id=request.id,
+        )
+    if request.state == "expired":
+        raise ApprovalExpiredError(
+            f"{name} expired at {stamp(request.expires_at)} without being used. Nothing was sent. Ask anew.",
+            approval_id=request.id,
+        )
+    problem = {
+        "denied": f"was denied{_by(request)}",
+        "consumed": "has been used already; an approval holds for one call",
+        "stale": "was withdrawn: what it was given for has changed",
+    }.get(request.state)
+    agreed = sum(review.approve for review in request.decisions)
+    if problem is None and agreed < max(at_least, request.min_approvals):
+        problem = f"has {agreed} of the {max(at_least, request.min_approvals)} approvals that are needed now"
+    if problem:
+        raise ApprovalDeniedError(f"{name} {problem}. Nothing was sent.", approval_id=request.id)
+
+
+def _shown(request_id: object) -> str:
+    return ascii(request_id)[:80]
+
+
+def _by(request: ApprovalRequest) -> str:
+    names = ", ".join(review.reviewer for review in request.decisions if not review.approve)
+    return f" by {names}" if names else ""
