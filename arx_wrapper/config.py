@@ -16,10 +16,13 @@ from attrs import frozen
 
 from arx_wrapper.errors import ConfigError
 
-__all__ = ["Config"]
+__all__ = ["MEMORY", "Config"]
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
+MEMORY = "sqlite:///:memory:"
+"""An audit log that is gone with its connector: for the sandbox only."""
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -38,6 +41,7 @@ class Config:
         vault_url: `env:`, `file:///path`, `hashicorp://mount/path`.
         base_url: PagerDuty's address; EU accounts: `https://api.eu.pagerduty.com`.
         sandbox: Whether every call goes to the embedded sandbox.
+        sandbox_seed: Decides the sandbox's ids and history.
         capture_params: Whether the audit log also keeps redacted parameters.
     """
 
@@ -51,15 +55,23 @@ class Config:
     vault_url: str = "env:"
     base_url: str = "https://api.pagerduty.com"
     sandbox: bool = False
+    sandbox_seed: int | None = None
     capture_params: bool = False
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Config:
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        *,
+        audit_default: str | None = None,
+    ) -> Config:
         """The configuration in force here.
 
         Args:
             environ: The environment; by default the process's own.
             folder: Where to look for `arx.toml` first; by default the working directory.
+            audit_default: The audit log's address when none is configured.
 
         Raises:
             ConfigError: naming the file or variable, what is wrong with it and what is accepted.
@@ -67,7 +79,8 @@ class Config:
         environ = os.environ if environ is None else environ
         settings = _Settings(environ, *_read_toml(environ, folder or Path.cwd()))
         sandbox = settings.get("ARX_SANDBOX", "sandbox", _boolean, False)
-        audit_url = settings.get("ARX_AUDIT_URL", "audit.url", _text, _default_log(environ, sandbox=sandbox))
+        default_log = audit_default or _default_log(environ, sandbox=sandbox)
+        audit_url = settings.get("ARX_AUDIT_URL", "audit.url", _text, default_log)
         return cls(
             policy=settings.get("ARX_POLICY", "policy", _text, None),
             audit_url=audit_url,

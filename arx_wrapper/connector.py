@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 
+from attrs import evolve
+
+from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.errors import InvalidParamsError, PagerDutyError
 from arx_wrapper.model import Operation
 from arx_wrapper.operations import OPERATIONS
@@ -22,6 +26,12 @@ from arx_wrapper.resources.schedules import Schedules
 from arx_wrapper.resources.services import Services
 from arx_wrapper.resources.teams import Teams
 from arx_wrapper.resources.users import Users
+from arx_wrapper.targets import TARGETS
+
+if TYPE_CHECKING:
+    import httpx
+
+    from arx_wrapper.sandbox import Sandbox
 
 _NOT_SERVED: Final = frozenset({404, 405})
 _BY_TIME: Final = frozenset({"incidents:read", "incidents:read_log"})
@@ -43,6 +53,63 @@ class PagerDutyConnector(
     connector: ClassVar[str] = "pagerduty"
     operations: ClassVar[Mapping[str, Operation]] = OPERATIONS
     client: ClassVar[str] = "pagerduty_client"
+
+    def __init__(
+        self,
+        agent_id: str,
+        org_id: str,
+        *,
+        policies: object = None,
+        audit: object = None,
+        vault: object = None,
+        approvals: object = None,
+        base_url: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        config: Config | None = None,
+    ) -> None:
+        config = config or Config.load()
+        self.sandbox_account: Sandbox | None = None
+        if config.sandbox and transport is None and base_url is None:
+            from arx_wrapper.sandbox import Sandbox
+            from arx_wrapper.vault.fixed import FixedVault
+
+            account = self.sandbox_account = Sandbox(config.sandbox_seed)
+            vault = vault or FixedVault(api_key=account.token, requester_email=account.email)
+            transport, base_url = account.transport(), account.base_url
+        super().__init__(
+            agent_id,
+            org_id,
+            policies=policies,
+            audit=audit,
+            vault=vault,
+            approvals=approvals,
+            base_url=base_url,
+            transport=transport,
+            config=config,
+        )
+
+    @classmethod
+    def sandbox(
+        cls,
+        agent_id: str = "agent-sandbox",
+        org_id: str = "org-sandbox",
+        *,
+        seed: int | None = None,
+        config: Config | None = None,
+        **options: Any,
+    ) -> Self:
+        """A connector to a PagerDuty account of its own, inside this process; needs the extra `sandbox`.
+
+        Policy, approval and audit are as real as elsewhere: without policies everything is denied. Unless told
+        otherwise the audit log lives in memory and is gone with the connector. `sandbox_account` is the account behind it.
+
+        Args:
+            agent_id, org_id: Who calls, for which organisation.
+            seed: Decides the account's ids and history.
+            options: Everything else the connector takes.
+        """
+        config = config or Config.load(audit_default=MEMORY)
+        return cls(agent_id, org_id, config=evolve(config, sandbox=True, sandbox_seed=seed), **options)
 
     async def iterate(
         self, operation: str, params: Mapping[str, Any] | None = None, *, max_items: int | None = None
@@ -102,6 +169,17 @@ class PagerDutyConnector(
             oldest_first=_first(asked.get("sort_by")) == "created_at:asc",
             size=size,
         )
+
+    async def _target(self, passage: Passage) -> Mapping[str, Any] | None:
+        read_target = TARGETS.get(passage.call.operation.name)
+        if read_target is None:
+            return None
+
+        async def read(endpoint: str, *path: str, **query: object) -> Mapping[str, Any]:
+            module = importlib.import_module(f"{self.client}.api.{endpoint}")
+            return await passage.read(module.request(*path, **query))
+
+        return await read_target(read, passage.call.params)
 
     async def _perform(self, passage: Passage) -> dict[str, Any]:
         if passage.call.operation.name != "services:read_integrations":

@@ -1,7 +1,8 @@
 """Parameters: a method's signature is its operation's parameter model, closed and strict.
 
 `resolve_incident(incident_id, *, resolution=None)` is at once what Python callers type, what `execute()` accepts and
-the JSON Schema that tools are offered. `None` means "not given"; `NULL` sends a JSON null where the annotation allows it.
+the JSON Schema that tools are offered. `None` means "not given"; `NULL` sends a JSON null where the annotation allows
+it.
 """
 
 from __future__ import annotations

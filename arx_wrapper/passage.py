@@ -28,6 +28,7 @@ class Passage:
         answered: How many requests were answered.
         attempts: Every attempt on the wire, retries included.
         records: How many records an iteration handed out; None for a single call.
+        looks: How many reads of the target went out before a reviewer was asked.
     """
 
     def __init__(self, call: Call, request: Request, decision: Decision, rooms: Rooms, timeout: float | None) -> None:
@@ -38,6 +39,7 @@ class Passage:
         self.answered = 0
         self.attempts: list[Attempt] = []
         self.records: int | None = None
+        self.looks = 0
 
     @property
     def sent(self) -> bool:
@@ -68,16 +70,27 @@ class Passage:
                 raise
         return await self._send(request, renewed)
 
+    async def read(self, request: Request) -> dict[str, Any]:
+        """Look at what the call would change, for its reviewer. Leaves nothing changed, and the call unsent."""
+        if request.method != "GET":
+            raise ValueError(f"{request.operation_id} does not only read")
+        seen, self.attempts = self.attempts, []
+        try:
+            return await self.send(request)
+        finally:
+            self.looks += len(self.attempts)
+            self.attempts = seen
+
     async def _send(self, request: Request, credentials: Credentials) -> dict[str, Any]:
         operation, wire = self.call.operation, self._rooms.wire
-        if operation.writes:
+        if request.method != "GET" and operation.writes:
             request = evolve(request, headers=(*request.headers, ("From", self._requester(credentials))))
         answer = await wire.send(
             request,
             credentials,
             wire.grant(request),
             operation=operation.name,
-            writes=operation.writes,
+            writes=operation.writes and request.method != "GET",
             retiring=operation.retiring,
             agent_id=self.call.agent_id,
             timeout=self._timeout,

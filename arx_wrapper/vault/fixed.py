@@ -1,0 +1,31 @@
+"""Credentials that the host program holds itself."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from arx_wrapper.vault.credentials import Credentials
+
+
+@frozen(kw_only=True)
+class FixedVault:
+    """Hands out the same credentials always.
+
+    Attributes:
+        api_key: The secret; never shown.
+        requester_email: The requester of writes.
+    """
+
+    api_key: str = field(repr=False)
+    requester_email: str | None = None
+
+    async def locate(self, org_id: str) -> str:
+        """Always there."""
+        return "fixed"
+
+    async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
+        """The credentials. CredentialError when they are malformed."""
+        return Credentials(api_key=self.api_key, requester_email=self.requester_email)
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
