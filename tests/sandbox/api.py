@@ -21,17 +21,13 @@ class Api:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
 
-    async def __call__(
-        self, method: str, path: str, body: Any = None, *, status: int = 200, **params: Any
-    ) -> JSON:
+    async def __call__(self, method: str, path: str, body: Any = None, *, status: int = 200, **params: Any) -> JSON:
         query = {name.removesuffix("_list") + "[]" * name.endswith("_list"): v for name, v in params.items()}
         answer = await self.client.request(method, path, json=body, params=query or None)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return dict(answer.json()) if answer.content else {}
 
-    async def refused(
-        self, method: str, path: str, body: Any = None, *, status: int = 400, **params: Any
-    ) -> int:
+    async def refused(self, method: str, path: str, body: Any = None, *, status: int = 400, **params: Any) -> int:
         """The code of the error."""
         answer = await self(method, path, body, status=status, **params)
         return int(answer["error"]["code"])

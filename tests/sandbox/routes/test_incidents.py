@@ -69,13 +69,11 @@ async def test_an_incident_is_found_by_id_and_by_number(api: Api) -> None:
 async def test_a_new_incident_is_triggered_and_assigned_by_its_policy(api: Api) -> None:
     incident = await api.create(body={"type": "incident_body", "details": "why"})
     assert (incident["status"], incident["assigned_via"]) == ("triggered", "escalation_policy")
-    [oncall] = (
-        await api("GET", "/oncalls", escalation_policy_ids_list=[incident["escalation_policy"]["id"]])
-    )["oncalls"][:1]
+    [oncall] = (await api("GET", "/oncalls", escalation_policy_ids_list=[incident["escalation_policy"]["id"]]))[
+        "oncalls"
+    ][:1]
     assert incident["assignments"][0]["assignee"]["id"] == oncall["user"]["id"]
-    assert (await api("GET", "/services/PABC123"))["service"]["last_incident_timestamp"] == incident[
-        "created_at"
-    ]
+    assert (await api("GET", "/services/PABC123"))["service"]["last_incident_timestamp"] == incident["created_at"]
 
 
 async def test_the_body_is_shown_on_demand_only(api: Api) -> None:

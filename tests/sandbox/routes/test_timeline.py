@@ -65,9 +65,7 @@ async def test_a_note_has_1_to_2000_characters(api: Api, content: object) -> Non
 
 async def test_a_note_of_2000_characters_is_kept_whole(api: Api) -> None:
     content = "x" * 2_000
-    assert (await api("POST", f"{INCIDENT}/notes", {"note": {"content": content}}))["note"][
-        "content"
-    ] == content
+    assert (await api("POST", f"{INCIDENT}/notes", {"note": {"content": content}}))["note"]["content"] == content
 
 
 async def test_the_log_is_newest_first_and_can_be_narrowed(api: Api) -> None:
