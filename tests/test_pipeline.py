@@ -1,0 +1,350 @@
+"""The one road to the network, step by step, against the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from arx_wrapper import (
+    OPERATIONS,
+    ApprovalDeniedError,
+    ApprovalPendingError,
+    ArxError,
+    AuditError,
+    BaseConnector,
+    Config,
+    CredentialError,
+    InvalidParamsError,
+    NotFoundError,
+    PagerDutyConnector,
+    PermissionDeniedError,
+    UnknownOperationError,
+    Verdict,
+)
+from arx_wrapper.vault.fixed import FixedVault
+from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, denying, trail
+
+WINDOW = {
+    "start_time": "2025-06-15T02:00:00Z",
+    "end_time": "2025-06-15T04:00:00Z",
+    "service_ids": ["PABC123"],
+}
+
+
+class WatchedVault(FixedVault):
+    """A vault that counts how often its secret was read."""
+
+    reads = 0
+
+    async def read(self, org_id: str, *, fresh: bool = False) -> Any:
+        type(self).reads += 1
+        return await super().read(org_id, fresh=fresh)
+
+
+def requests(pd: PagerDutyConnector) -> int:
+    assert pd.sandbox_account is not None
+    return len(pd.sandbox_account.requests)
+
+
+async def test_a_permitted_call_is_recorded_before_and_after_it() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        incident = await pd.acknowledge_incident("P1234AB")
+        assert incident.status == "acknowledged"
+        intent, outcome = await trail(pd)
+    assert (intent.action_type, intent.status, intent.policy_verdict) == ("connector.called", "in_progress", "PERMIT")
+    assert (outcome.action_type, outcome.status, outcome.error) == ("connector.completed", "success", None)
+    assert outcome.metadata["intent"] == intent.id
+    assert outcome.inputs_hash == intent.inputs_hash
+    assert outcome.outputs_hash
+    assert outcome.duration_ms is not None
+    assert outcome.duration_ms > 0
+    assert (intent.method, intent.path, intent.risk) == ("PUT", "/incidents/{incident_id}", "low")
+    assert intent.metadata["ids"] == {"incident_id": "P1234AB"}
+
+
+async def test_execute_returns_the_body_and_takes_the_methods_arguments() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        body = await pd.execute("incidents:read_detail", {"incident_id": "P1234AB"})
+        assert body["incident"]["id"] == "P1234AB"
+        window = await pd.create_maintenance_window(**WINDOW)
+        assert await pd.execute("maintenance:delete", {"window_id": window.id}) == {}
+
+
+async def test_denied_means_no_request_and_no_credential_read() -> None:
+    vault = WatchedVault(api_key=CANARY, requester_email="bot@example.com")
+    WatchedVault.reads = 0
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING, denying("incidents:resolve")], vault=vault) as pd:
+        with pytest.raises(PermissionDeniedError) as denied:
+            await pd.resolve_incident("P1234AB")
+        assert requests(pd) == 0
+        assert WatchedVault.reads == 0
+        (record,) = await trail(pd)
+    assert denied.value.decision.policy == "denied"
+    assert (record.action_type, record.status, record.policy_verdict) == ("connector.refused", "blocked", "DENY")
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "error"),
+    [
+        ("incidents:explode", {}, UnknownOperationError),
+        ("Incidents:read", {}, UnknownOperationError),
+        ("incidents：read", {}, UnknownOperationError),  # noqa: RUF001 - a full-width colon
+        ("іncidents:read", {}, UnknownOperationError),  # noqa: RUF001 - a Cyrillic i
+        ("incidents:read\u200b", {}, UnknownOperationError),
+        ("incidents:read\n", {}, UnknownOperationError),
+        ("incidents:*", {}, UnknownOperationError),
+        ("incidents:read_detail", {}, InvalidParamsError),
+        ("incidents:read_detail", {"incident_id": "../users"}, InvalidParamsError),
+        ("incidents:read", {"status": "triggered"}, InvalidParamsError),
+        ("services:create", {"name": "x", "escalation_policy_id": "P1", "fields": {"no_such": 1}}, InvalidParamsError),
+        (
+            "services:create",
+            {"name": "x", "escalation_policy_id": "P1", "fields": {"status": "disabled"}},
+            InvalidParamsError,
+        ),
+    ],
+)
+async def test_a_refused_call_sends_nothing_and_leaves_a_record(
+    operation: str, params: dict[str, Any], error: type[ArxError]
+) -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        with pytest.raises(error):
+            await pd.execute(operation, params)
+        assert requests(pd) == 0
+        (record,) = await trail(pd)
+    assert (record.action_type, record.status, record.error) == ("connector.refused", "error", error.__name__)
+
+
+async def test_without_policies_everything_is_denied_with_a_way_out() -> None:
+    async with PagerDutyConnector.sandbox() as pd:
+        with pytest.raises(PermissionDeniedError, match="ARX_POLICY"):
+            await pd.list_users()
+
+
+async def test_without_credentials_nothing_is_sent() -> None:
+    async with PagerDutyConnector("agent", "org", policies=[EVERYTHING]) as pd:
+        with pytest.raises(CredentialError, match="PAGERDUTY_API_KEY"):
+            await pd.list_users()
+        (record,) = await trail(pd)
+    assert (record.action_type, record.error) == ("connector.refused", "CredentialError")
+
+
+async def test_a_write_without_a_requester_says_how_to_give_one() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], vault=FixedVault(api_key="k")) as pd:
+        with pytest.raises(CredentialError, match="PAGERDUTY_REQUESTER_EMAIL"):
+            await pd.acknowledge_incident("P1234AB")
+        assert requests(pd) == 0
+        assert (await trail(pd))[-1].error == "CredentialError"
+
+
+async def test_the_requester_of_one_call_goes_before_the_vaults() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        await pd.add_incident_note("P1234AB", "seen", requester_email="ada.nkemelu@example.com")
+        assert pd.sandbox_account is not None
+        assert pd.sandbox_account.requests[-1].headers["from"] == "ada.nkemelu@example.com"
+
+
+async def test_an_error_of_the_api_is_an_outcome_without_its_message() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        with pytest.raises(NotFoundError) as missing:
+            await pd.get_incident("NOSUCHONE")
+        assert missing.value.status == 404
+        outcome = (await trail(pd))[-1]
+    assert (outcome.action_type, outcome.status) == ("connector.completed", "error")
+    assert outcome.error is not None
+    assert outcome.error.startswith("NotFoundError 404")
+
+
+async def test_when_the_intent_cannot_be_written_nothing_is_sent(tmp_path: Any) -> None:
+    folder = tmp_path / "gone"
+    folder.write_text("a file where the log's folder should be")
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=f"sqlite:///{folder}/audit.db") as pd:
+        with pytest.raises(AuditError):
+            await pd.acknowledge_incident("P1234AB")
+        assert requests(pd) == 0
+
+
+async def test_one_connector_serves_many_callers() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        await asyncio.gather(*(pd.get_incident("P1234AB") for _ in range(100)))
+        records = await trail(pd)
+    assert len(records) == 200
+    assert {record.metadata["intent"] for record in records if record.action_type == "connector.completed"} == {
+        record.id for record in records if record.action_type == "connector.called"
+    }
+
+
+async def test_it_works_without_async_with() -> None:
+    pd = PagerDutyConnector.sandbox(policies=[EVERYTHING])
+    assert await pd.list_teams()
+    await pd.aclose()
+
+
+async def test_explain_calls_nothing_and_records_nothing() -> None:
+    async with PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH]) as pd:
+        assert pd.explain("services:delete", {"service_id": "PABC123"}).verdict is Verdict.ESCALATE
+        assert requests(pd) == 0
+        assert await trail(pd) == []
+
+
+async def test_a_cancelled_call_leaves_a_true_record() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        assert pd.sandbox_account is not None
+        pd.sandbox_account.faults.slow(5)
+        call = asyncio.create_task(pd.add_incident_note("P1234AB", "slow"))
+        while not requests(pd):
+            await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        outcome = (await trail(pd))[-1]
+    assert (outcome.action_type, outcome.status, outcome.error) == ("connector.completed", "unknown", "CancelledError")
+
+
+def raising(**options: Any) -> PagerDutyConnector:
+    from attrs import evolve
+
+    config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
+    return PagerDutyConnector.sandbox(config=config, policies=[ASK_ABOUT_HIGH], **options)
+
+
+async def test_an_escalated_call_waits_for_a_reviewer_and_is_used_up_once() -> None:
+    async with raising() as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.create_maintenance_window(**WINDOW)
+        approval_id = pending.value.approval_id
+        assert approval_id
+        await pd._rooms.approvals.decide(approval_id, "ada", True, "go ahead")
+        window = await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
+        assert window["maintenance_window"]["services"][0]["id"] == "PABC123"
+        with pytest.raises(ApprovalDeniedError):
+            await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
+        records = [(record.action_type, record.status) for record in await trail(pd)]
+        assert pd.sandbox_account is not None
+        writes = [request for request in pd.sandbox_account.requests if request.method == "POST"]
+    assert len(writes) == 1
+    assert records == [
+        ("connector.called", "escalated"),
+        ("approval.requested", "escalated"),
+        ("connector.refused", "escalated"),
+        ("connector.called", "escalated"),
+        ("connector.completed", "success"),
+        ("connector.called", "escalated"),
+        ("connector.refused", "blocked"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"end_time": "2025-06-16T04:00:00Z"},
+        {"description": "other"},
+        {"service_ids": ["PABC123", "PABC123"]},
+        {"requester_email": "ada.nkemelu@example.com"},
+    ],
+)
+async def test_an_approval_holds_for_exactly_the_call_it_was_given_for(change: dict[str, Any]) -> None:
+    async with raising() as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.execute("maintenance:create", WINDOW)
+        approval_id = str(pending.value.approval_id)
+        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        with pytest.raises(ApprovalDeniedError):
+            await pd.execute("maintenance:create", {**WINDOW, **change}, approval_id=approval_id)
+        assert pd.sandbox_account is not None
+        assert all(request.method == "GET" for request in pd.sandbox_account.requests)
+
+
+async def test_an_approval_is_stale_once_its_target_has_changed() -> None:
+    async with raising() as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.delete_service("PABC123")
+        approval_id = str(pending.value.approval_id)
+        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        await pd.update_service("PABC123", name="Renamed meanwhile")
+        with pytest.raises(ApprovalDeniedError, match="changed"):
+            await pd.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
+        assert (await pd._rooms.approvals.get(approval_id)).state == "stale"
+
+
+async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) -> None:
+    async with raising() as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.delete_service("PABC123")
+        approval_id = str(pending.value.approval_id)
+        store = pd._rooms.approvals
+        await store.decide(approval_id, "ada", True)
+        other = PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH, denying("services:delete")], approvals=store)
+        with pytest.raises(PermissionDeniedError):
+            await other.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
+        await other.aclose()
+
+
+async def test_a_hundred_parallel_resumes_of_one_approval_send_one_request() -> None:
+    async with raising() as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.create_maintenance_window(**WINDOW)
+        approval_id = str(pending.value.approval_id)
+        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        results = await asyncio.gather(
+            *(pd.execute("maintenance:create", WINDOW, approval_id=approval_id) for _ in range(100)),
+            return_exceptions=True,
+        )
+        assert pd.sandbox_account is not None
+        writes = [request for request in pd.sandbox_account.requests if request.method == "POST"]
+    assert len(writes) == 1
+    assert sum(isinstance(result, dict) for result in results) == 1
+    assert sum(isinstance(result, ApprovalDeniedError) for result in results) == 99
+
+
+async def test_parameters_changed_while_a_reviewer_thinks_are_not_what_is_sent() -> None:
+    config = Config.load(audit_default="sqlite:///:memory:")
+    async with PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH], config=config) as pd:
+        params = {**WINDOW, "service_ids": ["PABC123"]}
+        call = asyncio.create_task(pd.execute("maintenance:create", params))
+        store = pd._rooms.approvals
+        while not (waiting := await store.list("pending")):
+            await asyncio.sleep(0.01)
+        params["service_ids"].append("PEVIL01")  # type: ignore[attr-defined]
+        await store.decide(waiting[0].id, "ada", True)
+        await call
+        assert pd.sandbox_account is not None
+        body = pd.sandbox_account.requests[-1].body
+    assert [service["id"] for service in body["maintenance_window"]["services"]] == ["PABC123"]
+
+
+async def test_no_row_reaches_the_wire_but_through_the_pipeline() -> None:
+    assert {row.function for row in OPERATIONS.values()} <= set(dir(PagerDutyConnector))
+    assert PagerDutyConnector.execute is BaseConnector.execute
+
+
+async def test_the_key_is_in_no_record_error_or_repr(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[str] = []
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], vault=FixedVault(api_key=CANARY)) as pd:
+        for operation, params in (("users:read", {}), ("incidents:add_note", {"incident_id": "P1", "content": CANARY})):
+            with pytest.raises(ArxError) as error:
+                await pd.execute(operation, params)
+            seen += [str(error.value), repr(error.value), repr(pd)]
+        seen += [repr(record) for record in await trail(pd)]
+    assert CANARY not in "".join(seen) + caplog.text
+
+
+async def test_a_transport_that_breaks_is_an_unknown_outcome_of_a_write() -> None:
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("connection reset")
+
+    pd = PagerDutyConnector(
+        "agent",
+        "org",
+        policies=[EVERYTHING],
+        vault=FixedVault(api_key="k", requester_email="bot@example.com"),
+        transport=httpx.MockTransport(broken),
+        config=Config.load(audit_default=None),
+    )
+    async with pd:
+        with pytest.raises(ArxError, match="not known"):
+            await pd.add_incident_note("P1", "seen")
+        assert (await trail(pd))[-1].status == "unknown"
