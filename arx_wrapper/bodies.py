@@ -66,15 +66,15 @@ def update_alert(p: Params) -> object:
 
 
 def create_service(p: Params) -> object:
-    return m.CreateServiceBody.parse({"service": {"type": "service", **_service(p)}})
+    return m.CreateServiceBody.parse({"service": {"type": "service", **_service(p, "name", "description")}})
 
 
 def update_service(p: Params) -> object:
-    return m.UpdateServiceBody.parse({"service": {"type": "service", **_service(p)}})
+    return m.UpdateServiceBody.parse({"service": {"type": "service", **_service(p, "name", "description", "status")}})
 
 
 def create_service_integration(p: Params) -> object:
-    integration = {**p.get("fields", {}), **_only(p, "type", "name")}
+    integration = {**_further(p, "fields", "type", "name", "vendor"), **_only(p, "type", "name")}
     if "vendor_id" in p:
         integration["vendor"] = _reference(p["vendor_id"], "vendor")
     return m.CreateServiceIntegrationBody.parse({"integration": integration})
@@ -108,16 +108,15 @@ def event_rule(p: Params) -> object:
 
 
 def analytics(p: Params) -> object:
-    filters = dict(p.get("filters", {}))
-    for name, member in (
-        ("since", "created_at_start"),
-        ("until", "created_at_end"),
-        ("urgency", "urgency"),
-        ("service_ids", "service_ids"),
-        ("team_ids", "team_ids"),
-    ):
-        if name in p:
-            filters[member] = p[name]
+    own = {
+        "since": "created_at_start",
+        "until": "created_at_end",
+        "urgency": "urgency",
+        "service_ids": "service_ids",
+        "team_ids": "team_ids",
+    }
+    filters = _further(p, "filters", *own.values())
+    filters.update({member: p[name] for name, member in own.items() if name in p})
     body = _only(p, "aggregate_unit", "time_zone")
     return m.AnalyticsQuery.parse({**body, "filters": filters} if filters else body)
 
@@ -138,11 +137,28 @@ def _incident_references(p: Params) -> JSON:
     return references
 
 
-def _service(p: Params) -> JSON:
-    service = {**p.get("fields", {}), **_only(p, "name", "description", "status")}
+def _service(p: Params, *own: str) -> JSON:
+    service = {**_further(p, "fields", *own, "escalation_policy"), **_only(p, *own)}
     if "escalation_policy_id" in p:
         service["escalation_policy"] = _reference(p["escalation_policy_id"], "escalation_policy")
     return service
+
+
+def _further(p: Params, name: str, *own: str) -> JSON:
+    """Further members, none of which has a parameter of its own: policy judges those, and must not be bypassed."""
+    members = dict(p.get(name, {}))
+    for member in own:
+        if member in members:
+            raise TakenError(name, member)
+    return members
+
+
+class TakenError(ValueError):
+    """A further member that has a parameter of its own."""
+
+    def __init__(self, name: str, member: str) -> None:
+        super().__init__("has a parameter of its own")
+        self.path, self.accepted = f"{name}.{member}", "members that have none; use the parameter instead"
 
 
 def _only(p: Params, *names: str) -> JSON:

@@ -101,7 +101,7 @@ class PagerDutyConnector(
         """A connector to a PagerDuty account of its own, inside this process; needs the extra `sandbox`.
 
         Policy, approval and audit are as real as elsewhere: without policies everything is denied. Unless told
-        otherwise the audit log lives in memory and is gone with the connector. `sandbox_account` is the account behind it.
+        otherwise the audit log lives in memory and is gone with the connector. The account is `sandbox_account`.
 
         Args:
             agent_id, org_id: Who calls, for which organisation.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from arx_wrapper import PagerDutyConnector
 from arx_wrapper.audit import AuditRecord
+
+from arx_wrapper import PagerDutyConnector
 
 EVERYTHING: dict[str, Any] = {
     "name": "everything",
