@@ -12,10 +12,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest
+from arx_wrapper.approvals.reviewers import Reviewers, sign_decision, verify_decision
 from arx_wrapper.approvals.service import Approvals, new_id, utc_now
 
-__all__ = ["ApprovalRequest", "Approvals", "Review", "State", "call_digest", "open"]
+__all__ = [
+    "ApprovalRequest",
+    "Approvals",
+    "Review",
+    "Reviewers",
+    "State",
+    "call_digest",
+    "open",
+    "render",
+    "sign_decision",
+    "verify_decision",
+]
 
 
 def open(  # noqa: A001 - read as `approvals.open`
@@ -24,6 +37,7 @@ def open(  # noqa: A001 - read as `approvals.open`
     clock: Callable[[], datetime] = utc_now,
     ids: Callable[[], str] = new_id,
     ttl: float = 3600.0,
+    reviewers: Reviewers | None = None,
     pending_cap: int = 20,
     timeout: float = 10.0,
     allow_memory: bool = False,
@@ -35,6 +49,8 @@ def open(  # noqa: A001 - read as `approvals.open`
         clock: The time, aware.
         ids: Makes the requests' ids.
         ttl: Seconds from asking until a request can be neither decided nor used.
+        reviewers: Who may decide; every decision must then carry the reviewer's signature. None: whoever can
+            write to the database, under a plain name.
         pending_cap: How many requests of one agent may wait at a time.
         timeout: Seconds that the store may take before a call fails.
         allow_memory: Whether `sqlite:///:memory:` will do.
@@ -46,4 +62,6 @@ def open(  # noqa: A001 - read as `approvals.open`
     from arx_wrapper.approvals.store import SCHEMA, Store
 
     tables = database(url, schema=SCHEMA, timeout=timeout / 2, allow_memory=allow_memory)
-    return Approvals(Store(tables), clock=clock, ids=ids, ttl=ttl, pending_cap=pending_cap, timeout=timeout)
+    return Approvals(
+        Store(tables), clock=clock, ids=ids, ttl=ttl, pending_cap=pending_cap, timeout=timeout, reviewers=reviewers
+    )

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from attrs import evolve
@@ -24,8 +24,12 @@ from arx_wrapper.approvals.store import Store
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import Effect, Risk
 
+if TYPE_CHECKING:
+    from arx_wrapper.approvals.reviewers import Reviewers
+
 _T = TypeVar("_T")
 _NOTE_LIMIT = 2000
+_SKEW = timedelta(minutes=5)
 
 log = logging.getLogger("arx_wrapper.approvals")
 
@@ -36,6 +40,10 @@ def utc_now() -> datetime:
 
 def new_id() -> str:
     return secrets.token_hex(8)
+
+
+def _is_text(note: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in note)
 
 
 class Approvals:
@@ -54,11 +62,13 @@ class Approvals:
         ttl: float,
         pending_cap: int,
         timeout: float,
+        reviewers: Reviewers | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._clock, self._ids, self._sleep = store, clock, ids, sleep
         self._ttl, self._pending_cap, self._timeout = timedelta(seconds=ttl), pending_cap, timeout
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-approvals")
+        self._reviewers = reviewers
         self._closed = False
 
     async def request(
@@ -126,7 +136,14 @@ class Approvals:
         return request
 
     async def decide(
-        self, request_id: str, reviewer: str, approve: bool, note: str = "", signature: str | None = None
+        self,
+        request_id: str,
+        reviewer: str,
+        approve: bool,
+        note: str = "",
+        signature: str | None = None,
+        *,
+        at: datetime | None = None,
     ) -> ApprovalRequest:
         """Record what one reviewer says. One denial decides; approval may take several people.
 
@@ -135,7 +152,8 @@ class Approvals:
             reviewer: Who decides: not the agent that asks, and nobody twice.
             approve: Yes or no.
             note: What they want to add, up to 2,000 characters.
-            signature: Their signature, where reviewers have registered keys.
+            signature: Their signature (`sign_decision`), where reviewers have registered keys.
+            at: When they signed; at most five minutes from now.
 
         Returns:
             The request as it stands now.
@@ -145,10 +163,14 @@ class Approvals:
             ApprovalError: there is no such request, it is decided already, or this reviewer may not decide
                 it. Nothing was changed.
         """
-        if len(note) > _NOTE_LIMIT:
-            raise ApprovalError(f"A note holds {_NOTE_LIMIT} characters at most. Nothing was decided.")
+        if len(note) > _NOTE_LIMIT or not _is_text(note):
+            raise ApprovalError(f"A note is text of {_NOTE_LIMIT} characters at most. Nothing was decided.")
         now = self._clock()
-        review = Review(reviewer=reviewer, approve=approve, note=note, at=now, signature=signature)
+        if signature is not None:
+            self._require_timely(at, now)
+        review = Review(
+            reviewer=reviewer, approve=approve, note=note, at=at if signature and at else now, signature=signature
+        )
         return await self._on_thread(lambda: self._store.decide(request_id, review, now=now, check=self._check))
 
     async def wait(self, request_id: str, *, poll: float = 0.2) -> ApprovalRequest:
@@ -225,7 +247,22 @@ class Approvals:
         self._thread.shutdown(wait=False)
 
     def _check(self, request: ApprovalRequest, review: Review) -> None:
-        checked_reviewer(review.reviewer, agent_id=request.agent_id)
+        """Whether a decision counts; asked when it is made, and again when it is used."""
+        if self._reviewers:
+            self._reviewers.verify(request, review)
+        else:
+            checked_reviewer(review.reviewer, agent_id=request.agent_id)
+
+    def _require_timely(self, at: datetime | None, now: datetime) -> None:
+        if self._reviewers is None:
+            raise ApprovalError(
+                "No reviewers' keys are registered here, so a signature cannot be verified. Nothing was decided."
+            )
+        if at is None or abs(now - at) > _SKEW:
+            raise ApprovalError(
+                "A signed decision states the time of signing, which has to be within five minutes of now. "
+                "Nothing was decided."
+            )
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
         """Run database work on the thread, for as long as a caller may reasonably be kept waiting.

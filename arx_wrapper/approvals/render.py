@@ -1,0 +1,97 @@
+"""Requests as text for a person, with nothing in it that could deceive them.
+
+Much of a request was written by a model, perhaps on somebody else's instructions: control and bidirectional
+characters, invisible ones and fake line breaks are shown as escapes, and what is cut says so.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from itertools import chain
+
+import msgspec
+
+from arx_wrapper.approvals.request import ApprovalRequest, stamp
+
+# Characters that show as nothing although their category is a letter, mark or symbol
+# (Unicode's Default_Ignorable_Code_Point, and the braille blank).
+_INVISIBLE = frozenset(
+    chain(
+        (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+        range(0x180B, 0x1810),
+        range(0xFE00, 0xFE10),
+        range(0xE0000, 0xE1000),
+    )
+)
+
+
+def escape(text: str) -> str:
+    r"""Text on one line, where every character that is not plainly visible is shown as `\uXXXX`.
+
+    The form is JSON's, so canonical JSON stays valid JSON and means the same. Of several spaces in a row only
+    the first is left: a long run would push what follows onto a line of its own, dressed as another field.
+    """
+    shown, before = [], ""
+    for character in text:
+        plain = before != " " if character == " " else _visible(character)
+        shown.append(character if plain else _escaped(character))
+        before = character
+    return "".join(shown)
+
+
+def shorten(text: str, limit: int | None, *, digest: str) -> str:
+    """Escaped text of at most `limit` characters, and then how much is missing and of what."""
+    shown = escape(text)
+    if limit is None or len(shown) <= limit:
+        return shown
+    return f"{shown[:limit]}… [TRUNCATED: {len(shown) - limit} of {len(shown)} characters not shown; digest {digest}]"
+
+
+def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
+    """A request as lines of text, safe for a terminal.
+
+    Args:
+        request: The request.
+        limit: Characters per field; what is longer is cut, visibly. None shows everything.
+    """
+    effects = (f"{effect.operation} ({effect.risk.name}, {effect.count} times)" for effect in request.effects)
+    rows = [
+        ("request", request.id),
+        ("state", request.state),
+        ("digest", request.digest),
+        ("organisation", request.org_id),
+        ("agent", request.agent_id),
+        ("account", request.account),
+        ("operation", f"{request.connector} {request.operation}"),
+        ("risk", request.risk.name),
+        ("amounts to", ", ".join(effects)),
+        ("parameters", request.params),
+        ("target now", _target(request)),
+        ("policy", f"{request.policy or '-'} ({request.policy_source or '-'})"),
+        ("reason", request.reason),
+        ("asked", stamp(request.created_at)),
+        ("expires", stamp(request.expires_at)),
+        ("approvals", f"{sum(review.approve for review in request.decisions)} of {request.min_approvals}"),
+    ]
+    rows += [("decision", _decision(request, number)) for number in range(len(request.decisions))]
+    return "\n".join(f"{name:<13} {shorten(value, limit, digest=request.digest)}" for name, value in rows)
+
+
+def _target(request: ApprovalRequest) -> str:
+    return "-" if request.target is None else msgspec.json.encode(request.target, order="sorted").decode()
+
+
+def _decision(request: ApprovalRequest, number: int) -> str:
+    review = request.decisions[number]
+    signed = ", signed" if review.signature else ""
+    note = f": {review.note}" if review.note else ""
+    return f"{review.verdict} by {review.reviewer} at {stamp(review.at)}{signed}{note}"
+
+
+def _visible(character: str) -> bool:
+    return unicodedata.category(character)[0] not in "CZ" and ord(character) not in _INVISIBLE
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

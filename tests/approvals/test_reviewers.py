@@ -1,0 +1,156 @@
+"""A signed decision holds for one request and one verdict, and an edited database cannot make one."""
+
+from __future__ import annotations
+
+import base64
+import sqlite3
+
+import pytest
+from attrs import evolve
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from arx_wrapper import approvals
+from arx_wrapper.approvals import Reviewers, sign_decision, verify_decision
+from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ConfigError
+from tests.approvals.conftest import terms
+
+KEYS = {name: Ed25519PrivateKey.generate() for name in ("alice", "bob")}
+
+
+def public(key: Ed25519PrivateKey) -> str:
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+
+REVIEWERS = Reviewers({name: public(key) for name, key in KEYS.items()})
+
+
+@pytest.fixture
+async def store(url, clock):
+    opened = approvals.open(url, clock=clock, reviewers=REVIEWERS)
+    yield opened
+    await opened.aclose()
+
+
+def signature(asked, clock, key=KEYS["alice"], **changed):
+    decision = {"request_id": asked.id, "digest": asked.digest, "approve": True, "note": "ok", "at": clock()}
+    return sign_decision(key, **{**decision, **changed})
+
+
+async def test_a_signed_decision_counts_and_is_verified_offline(store, clock):
+    asked = await store.request(**terms())
+    at = clock()
+    signed = signature(asked, clock)
+    clock.move(60)
+    await store.decide(asked.id, "alice", True, "ok", signed, at=at)
+    kept = await store.get(asked.id)
+    verify_decision(kept, kept.decisions[0], REVIEWERS)
+    assert kept.decisions[0].at == at
+    assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+
+
+async def test_an_unsigned_decision_does_not_count(store):
+    asked = await store.request(**terms())
+    with pytest.raises(ApprovalDeniedError, match="has to sign"):
+        await store.decide(asked.id, "alice", True)
+    assert (await store.get(asked.id)).state == "pending"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"request_id": "0" * 16},
+        {"digest": "0" * 64},
+        {"approve": False},
+        {"note": "other"},
+        {"key": KEYS["bob"]},
+        {"key": Ed25519PrivateKey.generate()},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+async def test_a_signature_over_another_decision_does_not_count(store, clock, changed):
+    asked = await store.request(**terms())
+    with pytest.raises(ApprovalDeniedError, match="does not match"):
+        await store.decide(asked.id, "alice", True, "ok", signature(asked, clock, **changed), at=clock())
+
+
+@pytest.mark.parametrize("rubbish", ["", "x", "AAAA", "é"])
+async def test_a_malformed_signature_does_not_count(store, clock, rubbish):
+    asked = await store.request(**terms())
+    with pytest.raises(ApprovalDeniedError, match="does not match"):
+        await store.decide(asked.id, "alice", True, "ok", rubbish, at=clock())
+
+
+async def test_a_signature_is_for_now(store, clock):
+    asked = await store.request(**terms())
+    at, signed = clock(), signature(asked, clock)
+    clock.move(301)
+    for time in (at, None):
+        with pytest.raises(ApprovalError, match="five minutes"):
+            await store.decide(asked.id, "alice", True, "ok", signed, at=time)
+
+
+async def test_somebody_without_a_registered_key_cannot_decide(store, clock):
+    asked = await store.request(**terms())
+    with pytest.raises(ApprovalDeniedError, match="not a registered reviewer"):
+        await store.decide(asked.id, "mallory", True, "ok", signature(asked, clock), at=clock())
+
+
+async def test_a_registered_requester_cannot_approve_even_with_a_signature(store, clock):
+    asked = await store.request(**terms(agent_id="cli:alice"))
+    with pytest.raises(ApprovalError, match="somebody else"):
+        await store.decide(asked.id, "alice", True, "ok", signature(asked, clock), at=clock())
+
+
+async def test_an_approval_written_into_the_database_is_not_used(store, url):
+    asked = await store.request(**terms())
+    intruder = sqlite3.connect(url.removeprefix("sqlite:///"))
+    with intruder:
+        intruder.execute("UPDATE approval_requests SET state = 'approved'")
+        intruder.execute(
+            "INSERT INTO approval_reviews (request_id, person, seq, reviewer, approve, note, at) "
+            "VALUES (?, 'alice', 0, 'alice', 1, '', '2026-01-02T03:04:05.000000Z')",
+            (asked.id,),
+        )
+    intruder.close()
+    with pytest.raises(ApprovalDeniedError, match="has to sign"):
+        await store.consume(asked.id, asked.digest)
+
+
+async def test_a_state_written_into_the_database_is_not_enough(store, url):
+    asked = await store.request(**terms())
+    intruder = sqlite3.connect(url.removeprefix("sqlite:///"))
+    with intruder:
+        intruder.execute("UPDATE approval_requests SET state = 'approved'")
+    intruder.close()
+    with pytest.raises(ApprovalDeniedError, match="0 of the 1"):
+        await store.consume(asked.id, asked.digest)
+
+
+async def test_an_altered_request_fails_offline_verification(store, clock):
+    asked = await store.request(**terms())
+    decided = await store.decide(asked.id, "alice", True, "ok", signature(asked, clock), at=clock())
+    with pytest.raises(ApprovalDeniedError, match="altered"):
+        verify_decision(evolve(decided, operation="services:delete"), decided.decisions[0], REVIEWERS)
+    with pytest.raises(ApprovalDeniedError, match="does not match"):
+        verify_decision(decided, evolve(decided.decisions[0], approve=False), REVIEWERS)
+
+
+async def test_a_signature_that_nobody_can_verify_is_not_taken(url, clock):
+    store = approvals.open(url, clock=clock)
+    asked = await store.request(**terms())
+    with pytest.raises(ApprovalError, match="cannot be verified"):
+        await store.decide(asked.id, "alice", True, "ok", signature(asked, clock), at=clock())
+    await store.aclose()
+
+
+@pytest.mark.parametrize("keys", [{"alice": "x"}, {"alice": "AAAA"}, {"alice": ""}])
+def test_a_malformed_key_is_a_configuration_error(keys):
+    with pytest.raises(ConfigError, match="Ed25519 public key"):
+        Reviewers(keys)
+
+
+def test_one_person_cannot_be_registered_twice():
+    alice, bob = public(KEYS["alice"]), public(KEYS["bob"])
+    for keys in ({"alice": alice, "alicia": alice}, {"alice": alice, "cli:Alice": bob}):
+        with pytest.raises(ConfigError, match="same person"):
+            Reviewers(keys)
