@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from arx_wrapper.sandbox import Sandbox
@@ -37,7 +39,7 @@ async def test_nothing_beyond_10000_can_be_reached(api: Api, limit: int, offset:
 
 
 @pytest.mark.parametrize("wrong", [{"limit": "0"}, {"limit": "-1"}, {"limit": "x"}, {"offset": "-1"}])
-async def test_a_limit_that_is_no_number_is_refused(api: Api, wrong: dict[str, str]) -> None:
+async def test_a_limit_that_is_no_number_is_refused(api: Api, wrong: dict[str, Any]) -> None:
     assert await api.refused("GET", "/users", **wrong) == 2001
 
 

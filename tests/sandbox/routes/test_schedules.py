@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from arx_wrapper.sandbox import Sandbox
 from tests.sandbox.api import Api, ids
@@ -21,7 +22,7 @@ async def test_a_schedule_is_rendered_without_gaps(sandbox: Sandbox, api: Api) -
     schedule = (await api("GET", "/schedules"))["schedules"][0]["id"]
     since = sandbox.clock.now()
     until = since + timedelta(days=20)
-    span = {"since": since.isoformat(), "until": until.isoformat()}
+    span: dict[str, Any] = {"since": since.isoformat(), "until": until.isoformat()}
     whole = (await api("GET", f"/schedules/{schedule}", **span))["schedule"]
     entries = whole["final_schedule"]["rendered_schedule_entries"]
     edges = [(datetime.fromisoformat(e["start"]), datetime.fromisoformat(e["end"])) for e in entries]
@@ -60,7 +61,8 @@ async def test_on_calls_are_filtered(api: Api) -> None:
         ("schedule_ids", "schedule"),
     ):
         wanted = next(entry[member]["id"] for entry in every if entry[member])
-        found = (await api("GET", "/oncalls", limit=100, **{f"{name}_list": [wanted]}))["oncalls"]
+        narrowed: dict[str, Any] = {f"{name}_list": [wanted]}
+        found = (await api("GET", "/oncalls", limit=100, **narrowed))["oncalls"]
         assert found == [entry for entry in every if entry[member] and entry[member]["id"] == wanted]
 
 

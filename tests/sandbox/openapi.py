@@ -1,0 +1,71 @@
+"""Holding JSON answers against an OpenAPI 3.0 document."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
+
+JSON = dict[str, Any]
+
+
+class Document:
+    """An OpenAPI 3.0 document that can judge answers."""
+
+    def __init__(self, file: Path) -> None:
+        self.document: JSON = json.loads(file.read_text())
+        self._paths = {_pattern(path): methods for path, methods in self.document["paths"].items()}
+
+    def problems(self, method: str, path: str, status: int, body: Any) -> list[str]:
+        """What the document has against an answer; nothing when it does not know the endpoint."""
+        schema = self._schema(method, path, status)
+        if schema is None:
+            return []
+        return [f"{method} {path} {status} {e.json_path}: {e.message[:200]}" for e in _errors(schema, body)]
+
+    def knows(self, method: str, path: str) -> bool:
+        return any(p.fullmatch(path) and method.lower() in m for p, m in self._paths.items())
+
+    def _schema(self, method: str, path: str, status: int) -> JSON | None:
+        for pattern, methods in self._paths.items():
+            if pattern.fullmatch(path) and (operation := methods.get(method.lower())):
+                response = self._resolved(operation["responses"].get(str(status), {}))
+                content = response.get("content", {}).get("application/json", {})
+                return {"schema": content["schema"], "root": self.document} if "schema" in content else None
+        return None
+
+    def _resolved(self, value: JSON) -> JSON:
+        while "$ref" in value:
+            target: Any = self.document
+            for part in value["$ref"].removeprefix("#/").split("/"):
+                part = part.replace("~1", "/").replace("~0", "~")
+                target = target[int(part) if isinstance(target, list) else part]
+            value = target
+        return value
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{[^/]+?\\\}", "[^/]+", re.escape(path)))
+
+
+def _errors(schema: JSON, body: Any) -> Iterator[Any]:
+    """The document is made JSON Schema as a whole, so that its references stay valid."""
+    whole = {**_json_schema(schema["root"]), "allOf": [_json_schema(schema["schema"])]}
+    whole.pop("openapi", None)
+    yield from Draft202012Validator(whole).iter_errors(body)
+
+
+def _json_schema(value: Any) -> Any:
+    """OpenAPI 3.0's `nullable` in JSON Schema's words."""
+    if isinstance(value, list):
+        return [_json_schema(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    converted = {name: _json_schema(item) for name, item in value.items()}
+    if converted.pop("nullable", False) is True:
+        return {"anyOf": [converted, {"type": "null"}]}
+    return converted
