@@ -72,13 +72,20 @@ def calls(ids: Subjects) -> Mapping[str, dict[str, Any]]:
         "incidents:merge": {"incident_id": ids.incident, "source_incident_ids": [ids.other_incident]},
         "incidents:resolve": {"incident_id": ids.incident, "resolution": "Replica rebuilt."},
         "services:create": {"name": "Search", "escalation_policy_id": ids.policy, "description": "Full text search"},
-        "services:update": {"service_id": ids.service, "description": "The orders", "fields": {"auto_resolve_timeout": 14400}},
+        "services:update": {
+            "service_id": ids.service,
+            "description": "The orders",
+            "fields": {"auto_resolve_timeout": 14400},
+        },
         "services:create_integration": {
             "service_id": ids.service,
             "type": "events_api_v2_inbound_integration",
             "name": "Monitoring",
         },
-        "escalation:create": {"name": "Search on call", "rules": [{"escalation_delay_in_minutes": 10, "targets": targets}]},
+        "escalation:create": {
+            "name": "Search on call",
+            "rules": [{"escalation_delay_in_minutes": 10, "targets": targets}],
+        },
         "escalation:update": {"policy_id": ids.policy, "num_loops": 2},
         "escalation:delete": {"policy_id": ids.unused_policy},
         "maintenance:create": {

@@ -101,8 +101,8 @@ async def test_denied_means_no_request_and_no_credential_read() -> None:
         ("incidents:read", {"status": "triggered"}, InvalidParamsError),
         ("services:create", {"name": "x", "escalation_policy_id": "P1", "fields": {"no_such": 1}}, InvalidParamsError),
         (
-            "services:create",
-            {"name": "x", "escalation_policy_id": "P1", "fields": {"status": "disabled"}},
+            "services:update",
+            {"service_id": "PABC123", "fields": {"status": "disabled"}},
             InvalidParamsError,
         ),
     ],

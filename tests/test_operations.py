@@ -1,0 +1,120 @@
+"""The table, the methods, the generated client and PagerDuty's wire agree, for all 45 operations."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
+from arx_wrapper.paging import Page
+from arx_wrapper.params import param_model
+from tests.cases import Subjects, calls
+from tests.subjects import subjects
+from tests.support import EVERYTHING
+
+CASES = calls(Subjects(**dict.fromkeys(Subjects.__annotations__, "P1")))
+
+
+def test_there_are_45_operations_of_the_documented_risks() -> None:
+    assert Counter(row.risk for row in OPERATIONS.values()) == {Risk.LOW: 27, Risk.MEDIUM: 14, Risk.HIGH: 4}
+    assert {name for name, row in OPERATIONS.items() if row.risk is Risk.HIGH} == {
+        "services:create",
+        "services:delete",
+        "maintenance:create",
+        "escalation:delete",
+    }
+
+
+def test_every_operation_has_a_method_of_its_own_and_every_method_an_operation() -> None:
+    methods = {
+        name
+        for name, member in inspect.getmembers(PagerDutyConnector, inspect.iscoroutinefunction)
+        if not name.startswith("_") and member.__module__.startswith("arx_wrapper.resources.")
+    }
+    assert methods == {row.function for row in OPERATIONS.values()}
+    assert len(methods) == len(OPERATIONS)
+
+
+def test_every_operation_has_a_case() -> None:
+    assert set(CASES) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_generated_call_has_the_tables_method_and_path(name: str) -> None:
+    row = OPERATIONS[name]
+    endpoint = importlib.import_module(f"pagerduty_client.api.{row.endpoint}")
+    assert (row.method, row.path) == (endpoint.METHOD, endpoint.PATH)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_method_takes_what_the_generated_call_takes(name: str) -> None:
+    row = OPERATIONS[name]
+    if row.body is not None:
+        return
+    endpoint = importlib.import_module(f"pagerduty_client.api.{row.endpoint}")
+    generated = set(inspect.signature(endpoint.request).parameters) - {"from_"}
+    ours = set(param_model(name, getattr(PagerDutyConnector, row.function)).names) - {"requester_email"}
+    assert ours <= generated
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_method_returns_the_tables_model(name: str) -> None:
+    row = OPERATIONS[name]
+    models = importlib.import_module("pagerduty_client.models")
+    returns = typing.get_type_hints(getattr(PagerDutyConnector, row.function))["return"]
+    if row.model is None:
+        assert returns is type(None)
+    elif typing.get_origin(returns) in (Page, list):
+        assert typing.get_args(returns) == (getattr(models, row.model),)
+    else:
+        assert returns is getattr(models, row.model)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_write_takes_a_requester_and_no_read_does(name: str) -> None:
+    row = OPERATIONS[name]
+    names = param_model(name, getattr(PagerDutyConnector, row.function)).names
+    assert ("requester_email" in names) == row.writes
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_docstring_states_source_and_risk(name: str) -> None:
+    row = OPERATIONS[name]
+    text = inspect.getdoc(getattr(PagerDutyConnector, row.function)) or ""
+    assert f"Source: `{row.method} {row.path}`" in text
+    assert f"Risk: {row.risk.name}." in text
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_the_method_and_execute_send_the_same_and_return_the_same(name: str) -> None:
+    answers: list[Any] = []
+    sent: list[Any] = []
+    for typed in (True, False):
+        async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+            params = calls(await subjects(pd))[name]
+            account = pd.sandbox_account
+            assert account is not None
+            account.requests.clear()
+            if typed:
+                value = await getattr(pd, OPERATIONS[name].function)(**params)
+                answers.append(_plain(value))
+            else:
+                body = await pd.execute(name, params)
+                key = OPERATIONS[name].answer
+                answers.append(body[key] if key else (body or None))
+            assert all(not request.unknown for request in account.requests), account.requests
+            sent.append([(r.method, r.path, r.query, r.headers.get("from"), r.body) for r in account.requests])
+    assert sent[0] == sent[1]
+    assert sent[0]
+    assert answers[0] == answers[1]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Page | list):
+        return [item.to_dict() for item in value]
+    return value.to_dict() if value is not None else None
