@@ -182,7 +182,7 @@ class PostgreSQL:
                     run("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
                 yield run
         except psycopg.Error as error:
-            if self._connection is not None and self._connection.broken:
+            if self._connection is not None and self._connection.closed:
                 self.close()  # the next call connects anew
             # The driver's own text may quote the address, which holds a password.
             raise ApprovalError(
@@ -193,17 +193,21 @@ class PostgreSQL:
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         import psycopg
 
-        wait = int(self._timeout * 1000)
         connection = psycopg.connect(
             self._url,
             autocommit=True,
             connect_timeout=max(2, int(self._timeout)),
-            options=f"-c lock_timeout={wait} -c statement_timeout={wait} -c synchronous_commit=on",
         )
         try:
+            for setting in ("lock_timeout", "statement_timeout"):
+                connection.execute("SELECT set_config(%s, %s, false)", (setting, f"{self._timeout * 1000:.0f}ms"))
+            connection.execute("SET synchronous_commit = on")
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                connection.execute(self._schema.encode())
+                # A role that may use the tables need not be one that may make them.
+                made = connection.execute("SELECT to_regclass('approval_reviews')").fetchone()
+                if made == (None,):
+                    connection.execute(self._schema.encode())
         except BaseException:
             connection.close()
             raise

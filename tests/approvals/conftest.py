@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from arx_wrapper import approvals
 from arx_wrapper.model import Effect, Risk
+from tests.approvals.postgres import binaries, server
 
 
 class Clock:
@@ -47,9 +50,42 @@ def clock():
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """The address of a server, and a clean database."""
+    installed = binaries()
+    if installed is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql); its half of these tests did not run")
+    with server(installed) as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """The address of an empty store, in each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/state/approvals.db"
+    address = request.getfixturevalue("postgres")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS approval_reviews, approval_requests")
+    return address
+
+
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/state/approvals.db"
+def edit(url):
+    """Changes the store's tables behind its back."""
+
+    def run(statement: str) -> None:
+        if url.startswith("postgresql:"):
+            with psycopg.connect(url) as connection:
+                connection.execute(statement.encode())
+            return
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+        with connection:
+            connection.execute(statement)
+        connection.close()
+
+    return run
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ async def test_a_request_outlives_the_process_that_asked(url):
     await resumed.aclose()
 
 
-async def test_many_processes_may_make_the_tables_at_once(tmp_path):
+async def test_many_processes_may_make_the_tables_at_once(url):
     script = (
         "import asyncio, sys\n"
         "from arx_wrapper import approvals\n"
@@ -106,7 +106,6 @@ async def test_many_processes_may_make_the_tables_at_once(tmp_path):
         "    await store.aclose()\n"
         "asyncio.run(main(*sys.argv[1:]))\n"
     )
-    url = f"sqlite:///{tmp_path}/new/approvals.db"
     racers = [start(script, url, f"agent-{number}") for number in range(4)]
     for racer in racers:
         racer.communicate(timeout=60)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sqlite3
 
 import pytest
 from attrs import evolve
@@ -101,27 +100,20 @@ async def test_a_registered_requester_cannot_approve_even_with_a_signature(store
         await store.decide(asked.id, "alice", True, "ok", signature(asked, clock), at=clock())
 
 
-async def test_an_approval_written_into_the_database_is_not_used(store, url):
+async def test_an_approval_written_into_the_database_is_not_used(store, edit):
     asked = await store.request(**terms())
-    intruder = sqlite3.connect(url.removeprefix("sqlite:///"))
-    with intruder:
-        intruder.execute("UPDATE approval_requests SET state = 'approved'")
-        intruder.execute(
-            "INSERT INTO approval_reviews (request_id, person, seq, reviewer, approve, note, at) "
-            "VALUES (?, 'alice', 0, 'alice', 1, '', '2026-01-02T03:04:05.000000Z')",
-            (asked.id,),
-        )
-    intruder.close()
+    edit("UPDATE approval_requests SET state = 'approved'")
+    edit(
+        "INSERT INTO approval_reviews (request_id, person, seq, reviewer, approve, note, at) "
+        "SELECT id, 'alice', 0, 'alice', 1, '', '2026-01-02T03:04:05.000000Z' FROM approval_requests"
+    )
     with pytest.raises(ApprovalDeniedError, match="has to sign"):
         await store.consume(asked.id, asked.digest)
 
 
-async def test_a_state_written_into_the_database_is_not_enough(store, url):
+async def test_a_state_written_into_the_database_is_not_enough(store, edit):
     asked = await store.request(**terms())
-    intruder = sqlite3.connect(url.removeprefix("sqlite:///"))
-    with intruder:
-        intruder.execute("UPDATE approval_requests SET state = 'approved'")
-    intruder.close()
+    edit("UPDATE approval_requests SET state = 'approved'")
     with pytest.raises(ApprovalDeniedError, match="0 of the 1"):
         await store.consume(asked.id, asked.digest)
 

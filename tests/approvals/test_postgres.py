@@ -1,0 +1,82 @@
+"""What is particular to PostgreSQL: a server that goes away, a password in the address, a role with few rights."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+import psycopg
+import pytest
+
+from arx_wrapper import approvals
+from arx_wrapper.errors import ApprovalError
+from tests.approvals.conftest import terms
+
+
+@pytest.fixture(params=["postgresql"])
+def url(request, postgres):
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS approval_reviews, approval_requests")
+    return postgres
+
+
+async def test_a_lost_connection_costs_one_call_and_nothing_stored(store, url):
+    asked = await store.request(**terms())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            "AND usename = 'arx' AND backend_type = 'client backend'"
+        )
+    with pytest.raises(ApprovalError, match="cannot be used"):
+        await store.get(asked.id)
+    assert await store.get(asked.id) == asked
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://arx:k4n4ry@localhost:1/postgres",
+        "postgresql://arx:k4n4ry@/postgres?host=/nowhere",
+        "postgresql://arx:k4n4ry@[/postgres",
+        "postgresql://arx:k4n4ry@/postgres?sslmode=k4n4ry",
+        "postgresql://arx@/postgres?passw=k4n4ry",
+    ],
+)
+async def test_a_password_is_never_shown(address):
+    store = approvals.open(address)
+    with pytest.raises(ApprovalError, match="cannot be used") as caught:
+        await store.list()
+    assert "k4n4ry" not in str(caught.value)
+    assert "Error: " not in "".join(traceback.format_exception(caught.value)).replace("ApprovalError: ", "")
+    await store.aclose()
+
+
+async def test_a_store_that_stays_locked_fails_in_time_and_approves_nothing(url):
+    store = approvals.open(url, timeout=0.6)
+    asked = await store.request(**terms())
+    await store.decide(asked.id, "alice", True)
+    with psycopg.connect(url) as locker:
+        locker.execute("LOCK TABLE approval_requests")
+        started = time.monotonic()
+        with pytest.raises(ApprovalError, match=r"cannot be used|did not answer"):
+            await store.consume(asked.id, asked.digest)
+        assert time.monotonic() - started < 2
+    assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+    await store.aclose()
+
+
+async def test_a_role_needs_no_right_to_make_tables(store, url):
+    await store.list()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS limited")
+        connection.execute("CREATE ROLE limited LOGIN")
+        connection.execute("GRANT SELECT, INSERT, UPDATE ON approval_requests, approval_reviews TO limited")
+        limited = approvals.open(url.replace("arx@", "limited@"))
+        try:
+            asked = await limited.request(**terms())
+            await limited.decide(asked.id, "alice", True)
+            assert (await limited.consume(asked.id, asked.digest)).state == "consumed"
+        finally:
+            await limited.aclose()
+            connection.execute("DROP OWNED BY limited")
+            connection.execute("DROP ROLE limited")
