@@ -80,6 +80,9 @@ async def serve(sandbox: Sandbox, port: int = 0, *, tls: bool = False) -> AsyncI
         tempfile.TemporaryDirectory(prefix="arx-sandbox-") as folder,
         socket.create_server((HOST, port)) as listening,
     ):
+        # Inherited by every connection; asyncio leaves it off for a socket that it has not made itself, and then
+        # an answer's second packet waits 40 ms for the first one's acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context, ca_file = _certificate(Path(folder)) if tls else (None, None)
         config = uvicorn.Config(
             sandbox.app,
