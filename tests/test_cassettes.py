@@ -1,4 +1,4 @@
-"""Every operation replays from its cassette: what is sent matches in method, path, query and body, and all of it is played."""
+"""Every operation replays from its cassette: all of it is played, matched by method, path, query and body."""
 
 from __future__ import annotations
 
