@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
 import orjson
-from attrs import define, field
+from attrs import define
 from starlette.routing import Match, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from arx_wrapper.sandbox import seed as seeding
 from arx_wrapper.sandbox.account import Account, Resource
@@ -26,14 +26,13 @@ from arx_wrapper.sandbox.lifecycle import settle
 from arx_wrapper.sandbox.limits import Limiter, RateLimit
 from arx_wrapper.sandbox.render import encode
 from arx_wrapper.sandbox.routes import ENDPOINTS
+from arx_wrapper.sandbox.wire import Answer, Headers, decoded, drop, failure, read, send_answer
 
 __all__ = ["Recorded", "Sandbox"]
 
 CONTROL = "/_sandbox/"
 KEPT = 20_000
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
-
-Headers = dict[str, str]
 
 
 @define(kw_only=True)
@@ -64,16 +63,6 @@ class Recorded:
     def params(self) -> list[tuple[str, str]]:
         """The query's names and values, decoded, in order."""
         return parse_qsl(self.query, keep_blank_values=True)
-
-
-@define
-class Answer:
-    """What goes back: a status, headers and a body."""
-
-    status: int
-    body: bytes
-    headers: Headers = field(factory=dict)
-    content_type: str = "application/json; charset=utf-8"
 
 
 class Sandbox:
@@ -119,7 +108,7 @@ class Sandbox:
         self.account = Account(self.clock, random.Random(self._seed))  # noqa: S311 - ids of a test account
         self._limiter = Limiter(self._rate_limit, self.clock.elapsed)
         self.faults.clear()
-        self.options.__init__()  # type: ignore[misc]  # the same object, with its defaults again
+        self.options.reset()
         self.requests.clear()
         seeding.seed(self.account)
 
@@ -141,25 +130,25 @@ class Sandbox:
             raise RuntimeError(f"the sandbox serves HTTP, not {scope['type']}")
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         headers = {n.decode("latin-1").lower(): v.decode("latin-1") for n, v in scope["headers"]}
-        body = await _read(receive)
+        body = await read(receive)
         if path.startswith(CONTROL):
             status, value = control(self, scope["method"], path.removeprefix(CONTROL), headers, body)
-            await _send(send, Answer(status, orjson.dumps(value)))
+            await send_answer(send, Answer(status, orjson.dumps(value)))
             return
         request, endpoint, ids = self._record(scope, path, headers, body)
         fault = self.faults.strike(request.method, path) or Fault()
         if fault.latency:
             await asyncio.sleep(fault.latency)
-        answer = _failure(fault)
+        answer = failure(fault)
         if fault.drop != "before" and (answer is None or fault.work):
             base = f"{scope['scheme']}://{headers.get('host', '')}"
             done = self._answer(request, endpoint, ids, headers, base)
             answer = answer or done
         if fault.drop or answer is None:
-            await _drop(scope, receive, send, answer if fault.drop == "midway" else None)
+            await drop(scope, receive, send, answer if fault.drop == "midway" else None)
             return
         request.status = answer.status
-        await _send(send, answer)
+        await send_answer(send, answer)
 
     def _record(
         self, scope: Scope, path: str, headers: Headers, body: bytes
@@ -170,7 +159,7 @@ class Sandbox:
             path=path,
             query=scope["query_string"].decode("latin-1"),
             headers={name: value for name, value in headers.items() if name not in _CREDENTIALS},
-            body=_decoded(body),
+            body=decoded(body),
             scheme=self._scheme(headers),
         )
         if endpoint:
@@ -242,58 +231,6 @@ class Sandbox:
             if "authorization" in headers:
                 raise refuse(2006)
             raise ApiError(401, "HTTP Token: Access denied.\n")
-
-
-def _failure(fault: Fault) -> Answer | None:
-    """What a fault answers instead of PagerDuty."""
-    if fault.status is None:
-        return None
-    headers = dict(fault.headers)
-    if isinstance(fault.body, str):
-        return Answer(fault.status, fault.body.encode(), headers, fault.content_type or "text/html")
-    content = b"" if fault.body is None else orjson.dumps(fault.body)
-    return Answer(fault.status, content, headers, fault.content_type or "application/json")
-
-
-def _decoded(body: bytes) -> Any:
-    if not body:
-        return None
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body.decode("utf-8", "replace")
-
-
-async def _read(receive: Receive) -> bytes:
-    chunks, more = [], True
-    while more:
-        message: Message = await receive()
-        chunks.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(chunks)
-
-
-async def _send(send: Send, answer: Answer, part: bool = False) -> None:
-    headers: Sequence[tuple[str, str]] = [*answer.headers.items(), ("content-length", str(len(answer.body)))]
-    if answer.body:
-        headers = [("content-type", answer.content_type), *headers]
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    if answer.status == 204:
-        raw = [(name, value) for name, value in raw if name != b"content-length"]
-    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    body = answer.body[: len(answer.body) // 2] if part else answer.body
-    await send({"type": "http.response.body", "body": body, "more_body": part})
-
-
-async def _drop(scope: Scope, receive: Receive, send: Send, answer: Answer | None) -> None:
-    """Breaks the connection off, after half of the answer when there is one."""
-    abort = scope.get("state", {}).get("abort")
-    if abort is None:  # in-process: there is no connection, so the client gets its error straight away
-        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-    if answer is not None:
-        await _send(send, answer, part=True)
-    abort()
-    await receive()  # until the server has noticed
 
 
 async def _unused(scope: Scope, receive: Receive, send: Send) -> None:

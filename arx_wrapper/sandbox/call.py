@@ -111,10 +111,11 @@ class Call:
         return value
 
 
-def zone_named(name: str) -> ZoneInfo:
+def zone_named(name: object) -> ZoneInfo:
+    """The zone; refuses a name that is none."""
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError):
+        return ZoneInfo(name if isinstance(name, str) else "")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise refuse(2001, "time_zone is not a known time zone") from None
 
 

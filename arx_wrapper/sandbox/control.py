@@ -30,9 +30,7 @@ __all__ = ["control"]
 JSON = dict[str, Any]
 
 
-def control(
-    sandbox: Sandbox, method: str, name: str, headers: dict[str, str], body: bytes
-) -> tuple[int, JSON]:
+def control(sandbox: Sandbox, method: str, name: str, headers: dict[str, str], body: bytes) -> tuple[int, JSON]:
     """Answers a control call: status and JSON."""
     if "authorization" in headers:
         return 403, {"error": "/_sandbox/ is for tests, not for clients with credentials"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from attrs import define, field, frozen
+from attrs import define, field, fields, frozen
 from attrs.validators import ge, in_, optional
 
 __all__ = ["Fault", "Faults", "Options"]
@@ -111,9 +111,7 @@ class Faults:
         body = {"error": {"message": "Rate Limit Exceeded", "code": 2020}}
         self.add(Fault(status=429, body=body, headers=headers, **where))
 
-    def server_error(
-        self, status: int = 500, *, html: bool = False, work: bool = False, **where: Any
-    ) -> None:
+    def server_error(self, status: int = 500, *, html: bool = False, work: bool = False, **where: Any) -> None:
         """5xx, as JSON or as a proxy's HTML; with `work` after the work was done."""
         body: dict[str, Any] = {"error": {"message": "Internal Server Error", "code": 2000}}
         self.add(Fault(status=status, body=_HTML.format(status) if html else body, work=work, **where))
@@ -147,3 +145,8 @@ class Options:
     event_rules: int = field(default=200, validator=in_((200, 404, 406, 410)))
     note_status: int = field(default=200, validator=in_((200, 201)))
     analytics_lag: float = field(default=0.0, validator=ge(0.0))
+
+    def reset(self) -> None:
+        """Back to the defaults."""
+        for option in fields(type(self)):
+            setattr(self, option.name, option.default)

@@ -94,9 +94,7 @@ def trigger(
     )
     account.store(incident)
     service["last_incident_timestamp"] = at
-    entry = record(
-        account, incident, "trigger", at, by, summary, event_details={"description": incident["title"]}
-    )
+    entry = record(account, incident, "trigger", at, by, summary, event_details={"description": incident["title"]})
     incident["first_trigger_log_entry"] = entry.ref
     return incident
 
@@ -122,9 +120,7 @@ def assign(
         )
 
 
-def escalate(
-    account: Account, incident: Incident, level: int, *, at: datetime, by: Ref, quietly: bool = False
-) -> None:
+def escalate(account: Account, incident: Incident, level: int, *, at: datetime, by: Ref, quietly: bool = False) -> None:
     """Hands the incident to a level of its escalation policy; `quietly` when this is its first assignment."""
     policy = account.get("escalation_policy", incident["escalation_policy"].id)
     users = responders(account, policy, level, at)

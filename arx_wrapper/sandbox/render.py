@@ -47,9 +47,7 @@ def expanded(account: Account, value: Any, include: list[str], zone: tzinfo | No
     return _expanded(account, value, names, set(include), zone, "") if names or include or zone else value
 
 
-def _expanded(
-    account: Account, value: Any, names: set[str], hidden: set[str], zone: tzinfo | None, member: str
-) -> Any:
+def _expanded(account: Account, value: Any, names: set[str], hidden: set[str], zone: tzinfo | None, member: str) -> Any:
     if isinstance(value, Ref):
         return (account.resolve(value) or value) if member in names else value
     if isinstance(value, datetime):

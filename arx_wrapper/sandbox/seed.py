@@ -62,12 +62,9 @@ def seed(account: Account) -> None:
     for name in _PRIORITIES:
         account.add("priority", "/priorities", {"name": name, "description": f"Priority {name[1:]}"})
     policies = {
-        str(team["name"]): _policy(account, team, users[1:5], users[1], now, turn)
-        for turn, team in enumerate(teams)
+        str(team["name"]): _policy(account, team, users[1:5], users[1], now, turn) for turn, team in enumerate(teams)
     }
-    services = [
-        _service(account, id_, name, policies[team], urgency, now) for id_, name, team, urgency in _SERVICES
-    ]
+    services = [_service(account, id_, name, policies[team], urgency, now) for id_, name, team, urgency in _SERVICES]
     _history(account, services, users, now)
     _windows(account, services, users[0], now)
     _event_rules(account, services)
@@ -177,9 +174,7 @@ def _policy(
     )
 
 
-def _service(
-    account: Account, id_: str | None, name: str, policy: Resource, urgency: str, now: datetime
-) -> Resource:
+def _service(account: Account, id_: str | None, name: str, policy: Resource, urgency: str, now: datetime) -> Resource:
     service = account.add(
         "service",
         "/services",

@@ -159,9 +159,7 @@ def main_loop(
     asyncio.run(_until_stopped(on_ready, port, tls, sandbox or Sandbox(clock=system_time)))
 
 
-async def _until_stopped(
-    on_ready: Callable[[Served, Sandbox], None], port: int, tls: bool, sandbox: Sandbox
-) -> None:
+async def _until_stopped(on_ready: Callable[[Served, Sandbox], None], port: int, tls: bool, sandbox: Sandbox) -> None:
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)

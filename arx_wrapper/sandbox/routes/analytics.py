@@ -28,31 +28,32 @@ def by_service(call: Call) -> Reply:
 
 
 def _metrics(call: Call, *, per_service: bool) -> JSON:
-    filters = call.body.get("filters") or {}
-    unit, zone_name = call.body.get("aggregate_unit"), call.body.get("time_zone") or "Etc/UTC"
-    order = call.body.get("order") or "desc"
+    query: JSON = {"time_zone": "Etc/UTC", "order": "desc", "order_by": None, "aggregate_unit": None, "filters": {}}
+    query.update({name: call.body[name] for name in query if call.body.get(name) is not None})
+    unit, filters = query["aggregate_unit"], query["filters"]
     if not isinstance(filters, dict):
         raise refuse(2001, "filters must be an object")
     if unit not in (None, *_UNITS):
         raise refuse(2001, f"aggregate_unit must be one of {', '.join(_UNITS)}")
-    if order not in ("asc", "desc"):
+    if query["order"] not in ("asc", "desc"):
         raise refuse(2001, "order must be asc or desc")
-    zone = zone_named(zone_name)
+    zone = zone_named(query["time_zone"])
     groups: dict[Key, list[Incident]] = {}
     for incident in _selected(call, filters):
         start = _range_start(incident["created_at"], unit, zone) if unit else None
         groups.setdefault((start, incident["service"] if per_service else None), []).append(incident)
     keys = sorted(groups, key=lambda key: (key[0] is None or key[0], key[1].id if key[1] else ""))
-    if order == "desc":
-        keys.reverse()
-    return {
-        "data": [_row(call, key, groups[key]) for key in keys],
-        "filters": filters,
-        "time_zone": zone_name,
-        "order": order,
-        "order_by": call.body.get("order_by") or "total_incident_count",
-        "aggregate_unit": unit,
-    }
+    data = [_row(call, key, groups[key]) for key in keys]
+    return {"data": _ordered(data, query["order_by"], descending=query["order"] == "desc"), **query}
+
+
+def _ordered(data: list[JSON], column: Any, *, descending: bool) -> list[JSON]:
+    """By time and service, or by a column."""
+    if column is not None:
+        if not isinstance(column, str) or (data and column not in data[0]):
+            raise refuse(2001, "order_by must be one of the columns")
+        data.sort(key=lambda row: (row[column] is not None, row[column] or 0))
+    return data[::-1] if descending else data
 
 
 def _selected(call: Call, filters: JSON) -> list[Incident]:
@@ -81,9 +82,7 @@ def _tests(filters: JSON) -> list[Callable[[Incident], bool]]:
         "service_ids": lambda incident, ids: incident["service"].id in ids,
         "team_ids": lambda incident, ids: any(team.id in ids for team in incident["teams"]),
         "escalation_policy_ids": lambda incident, ids: incident["escalation_policy"].id in ids,
-        "priority_ids": lambda incident, ids: (
-            incident["priority"] is not None and incident["priority"].id in ids
-        ),
+        "priority_ids": lambda incident, ids: incident["priority"] is not None and incident["priority"].id in ids,
         "min_ackowledgements": lambda incident, least: _count(incident, "acknowledge") >= least,
     }
     return [
@@ -104,9 +103,7 @@ def _row(call: Call, key: Key, incidents: list[Incident]) -> JSON:
     start, service = key
     to_ack = [s for i in incidents if (s := _seconds_until(i, "acknowledge")) is not None]
     to_resolve = [s for i in incidents if (s := _seconds_until(i, "resolve")) is not None]
-    engaged = [
-        max(r - a, 0) for i in incidents for a, r in [_engagement(i)] if a is not None and r is not None
-    ]
+    engaged = [max(r - a, 0) for i in incidents for a, r in [_engagement(i)] if a is not None and r is not None]
     named = call.account.resolve(service) if service else None
     return {
         "range_start": start.replace(tzinfo=None).isoformat() if start else None,

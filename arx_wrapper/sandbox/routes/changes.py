@@ -226,9 +226,7 @@ ENDPOINTS = (
         body={"incident": {"id": None, "service": REFERENCE, **_CHANGE}},
         requester="required",
     ),
-    Endpoint(
-        "POST", "/incidents/{id}/snooze", snooze_incident, body={"duration": None}, requester="required"
-    ),
+    Endpoint("POST", "/incidents/{id}/snooze", snooze_incident, body={"duration": None}, requester="required"),
     Endpoint(
         "PUT",
         "/incidents/{id}/merge",

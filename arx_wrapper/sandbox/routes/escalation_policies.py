@@ -14,8 +14,7 @@ __all__ = ["ENDPOINTS"]
 MOST_TARGETS = 10
 _INCLUDE = ("services", "teams", "targets", "escalation_rule_assignment_strategies")
 _TARGETS = {
-    kind: kind.removesuffix("_reference")
-    for kind in ("user", "user_reference", "schedule", "schedule_reference")
+    kind: kind.removesuffix("_reference") for kind in ("user", "user_reference", "schedule", "schedule_reference")
 }
 
 
@@ -49,9 +48,7 @@ def create_policy(call: Call) -> Reply:
         "teams": [],
         **_members(call, {"name": None, "escalation_rules": None, **given}, None),
     }
-    return created(
-        {"escalation_policy": call.account.add("escalation_policy", "/escalation_policies", members)}
-    )
+    return created({"escalation_policy": call.account.add("escalation_policy", "/escalation_policies", members)})
 
 
 def update_policy(call: Call) -> Reply:
@@ -81,9 +78,7 @@ def _members(call: Call, given: JSON, policy: Resource | None) -> JSON:
     if "escalation_rules" in given:
         members["escalation_rules"] = _rules(call, given["escalation_rules"])
     if "teams" in given:
-        members["teams"] = call.account.references(
-            given["teams"], "team", lambda: refuse(2001, "Team not found")
-        )
+        members["teams"] = call.account.references(given["teams"], "team", lambda: refuse(2001, "Team not found"))
     return members
 
 

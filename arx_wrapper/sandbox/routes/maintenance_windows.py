@@ -1,4 +1,4 @@
-"""Maintenance windows: while one is on, its services open no incidents."""
+"""Maintenance windows: while one is on, the status of its services is `maintenance`."""
 
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ def create_window(call: Call) -> Reply:
         raise refuse(2001, "At least one service is required")
     teams = {team: None for ref in services for team in account.get("service", ref.id)["teams"]}
     members = {
-        "sequence_number": 1
-        + max((w["sequence_number"] for w in account.all("maintenance_window")), default=0),
+        "sequence_number": 1 + max((w["sequence_number"] for w in account.all("maintenance_window")), default=0),
         "start_time": start,
         "end_time": end,
         "description": given.get("description"),

@@ -19,8 +19,7 @@ def list_users(call: Call) -> Reply:
     users = [
         user
         for user in call.account.all("user")
-        if wanted in f"{user['name']} {user['email']}".casefold()
-        and (not teams or not teams.isdisjoint(user["teams"]))
+        if wanted in f"{user['name']} {user['email']}".casefold() and (not teams or not teams.isdisjoint(user["teams"]))
     ]
     users.sort(key=lambda user: str(user["name"]).casefold())
     return page(call, "users", users, _USER_INCLUDE)

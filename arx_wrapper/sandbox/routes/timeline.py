@@ -17,8 +17,7 @@ _ALERT_STATUSES = ("triggered", "resolved")
 _ALERT_INCLUDE = ("services", "first_trigger_log_entries", "incidents")
 _LOG_INCLUDE = ("incidents", "services", "channels", "teams")
 _OVERVIEW = frozenset(
-    f"{kind}_log_entry"
-    for kind in ("trigger", "acknowledge", "resolve", "escalate", "unacknowledge", "snooze")
+    f"{kind}_log_entry" for kind in ("trigger", "acknowledge", "resolve", "escalate", "unacknowledge", "snooze")
 )
 
 
@@ -123,9 +122,7 @@ ENDPOINTS = (
     Endpoint("GET", "/incidents/{id}/alerts/{alert_id}", get_alert),
     Endpoint("PUT", "/incidents/{id}/alerts/{alert_id}", update_alert, body=_ALERT, requester="required"),
     Endpoint("GET", "/incidents/{id}/notes", list_notes),
-    Endpoint(
-        "POST", "/incidents/{id}/notes", add_note, body={"note": {"content": None}}, requester="required"
-    ),
+    Endpoint("POST", "/incidents/{id}/notes", add_note, body={"note": {"content": None}}, requester="required"),
     Endpoint("GET", "/incidents/{id}/log_entries", list_incident_log, _LOG_QUERY),
     Endpoint("GET", "/log_entries", list_log, _LOG_QUERY | {"team_ids[]"}),
     Endpoint("GET", "/log_entries/{id}", get_log_entry, frozenset({"time_zone", "include[]"})),

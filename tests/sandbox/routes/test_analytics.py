@@ -49,6 +49,12 @@ async def test_the_sum_over_time_is_the_whole(api: Api, unit: str) -> None:
     assert starts == sorted(set(starts))
 
 
+async def test_rows_are_ordered_by_a_column(api: Api) -> None:
+    counts = [row["total_incident_count"] for row in await rows(api, SERVICES, order_by="total_incident_count")]
+    assert counts == sorted(counts, reverse=True)
+    assert await api.refused("POST", SERVICES, {"order_by": "luck"}) == 2001
+
+
 async def test_filters_select_incidents(api: Api) -> None:
     [high] = await rows(api, filters={"urgency": "high"})
     [low] = await rows(api, filters={"urgency": "low"})

@@ -1,0 +1,79 @@
+"""Answers on the wire: as they should be, as a fault wants them, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import orjson
+from attrs import define, field
+from starlette.types import Message, Receive, Scope, Send
+
+from arx_wrapper.sandbox.faults import Fault
+
+__all__ = ["Answer", "Headers", "decoded", "drop", "failure", "read", "send_answer"]
+
+Headers = dict[str, str]
+
+
+@define
+class Answer:
+    """What goes back: a status, headers and a body."""
+
+    status: int
+    body: bytes
+    headers: Headers = field(factory=dict)
+    content_type: str = "application/json; charset=utf-8"
+
+
+def failure(fault: Fault) -> Answer | None:
+    """What a fault answers instead of PagerDuty."""
+    if fault.status is None:
+        return None
+    headers = dict(fault.headers)
+    if isinstance(fault.body, str):
+        return Answer(fault.status, fault.body.encode(), headers, fault.content_type or "text/html")
+    content = b"" if fault.body is None else orjson.dumps(fault.body)
+    return Answer(fault.status, content, headers, fault.content_type or "application/json")
+
+
+def decoded(body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode("utf-8", "replace")
+
+
+async def read(receive: Receive) -> bytes:
+    chunks, more = [], True
+    while more:
+        message: Message = await receive()
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+async def send_answer(send: Send, answer: Answer, part: bool = False) -> None:
+    headers: Sequence[tuple[str, str]] = [*answer.headers.items(), ("content-length", str(len(answer.body)))]
+    if answer.body:
+        headers = [("content-type", answer.content_type), *headers]
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    if answer.status == 204:
+        raw = [(name, value) for name, value in raw if name != b"content-length"]
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+    body = answer.body[: len(answer.body) // 2] if part else answer.body
+    await send({"type": "http.response.body", "body": body, "more_body": part})
+
+
+async def drop(scope: Scope, receive: Receive, send: Send, answer: Answer | None) -> None:
+    """Breaks the connection off, after half of the answer when there is one."""
+    abort = scope.get("state", {}).get("abort")
+    if abort is None:  # in-process: there is no connection, so the client gets its error straight away
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+    if answer is not None:
+        await send_answer(send, answer, part=True)
+    abort()
+    await receive()  # until the server has noticed
