@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote
 
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.vault.credentials import Credentials, Scheme
@@ -40,12 +42,17 @@ def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noq
     """Open the vault at an address; nothing is read yet.
 
     Args:
-        url: `env:`.
+        url: `env:`, or `file:///path` (encrypted).
         environ: The environment to use; by default the process's own.
 
     Raises:
         ConfigError: no vault is known by this address.
     """
+    environ = os.environ if environ is None else environ
     if url == "env:":
-        return EnvVault(os.environ if environ is None else environ)
-    raise ConfigError("ARX_VAULT_URL names no kind of vault that is known: env:. Nothing was sent.")
+        return EnvVault(environ)
+    if url.startswith("file:///"):
+        from arx_wrapper.vault.file import FileVault
+
+        return FileVault(Path(unquote(url.removeprefix("file://"))), environ)
+    raise ConfigError("ARX_VAULT_URL names no kind of vault that is known: env:, file:///path. Nothing was sent.")

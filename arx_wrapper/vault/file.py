@@ -1,0 +1,234 @@
+"""`file:///path`, credentials in an encrypted file that only its owner can read."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+from arx_wrapper.errors import CredentialError
+from arx_wrapper.vault import keys
+from arx_wrapper.vault.credentials import Credentials
+from arx_wrapper.vault.sealed import Document
+
+_LIMIT = 1 << 20
+
+
+@frozen(kw_only=True)
+class Status:
+    """What can be said of a vault file without its secrets.
+
+    Attributes:
+        path: The file.
+        orgs: The organisations that it has credentials for; `*` stands for all others.
+        key_id: Names the key that it needs.
+        key_source: Where that key was found; None when it was not.
+    """
+
+    path: Path
+    orgs: tuple[str, ...]
+    key_id: str
+    key_source: str | None
+
+
+class FileVault:
+    """Reads the file again whenever it changed, and keeps what it decrypted until then."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+        self._path, self._environ = path, environ
+        self._seen: tuple[tuple[int, ...], Document] | None = None
+        self._credentials: dict[str, tuple[Document, Credentials]] = {}
+
+    async def locate(self, org_id: str) -> str:
+        """Say where the credentials are; decrypts nothing.
+
+        Raises:
+            CredentialError: there is no such file or entry, or others may read the file.
+        """
+        self._find(org_id)
+        return f"file://{self._path}"
+
+    async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
+        """Decrypt the credentials.
+
+        Raises:
+            CredentialError: as `locate()`; or the key is missing, or the file was altered.
+        """
+        if fresh:
+            await self.aclose()
+        document, name = self._find(org_id)
+        kept = self._credentials.get(name)
+        if kept is None or kept[0] is not document:
+            credentials = await asyncio.to_thread(lambda: document.unseal(name, self._key(document.key_id)))
+            kept = self._credentials[name] = (document, credentials)
+        return kept[1]
+
+    async def set(self, api_key: str, requester_email: str | None = None, *, org_id: str = "*") -> Status:
+        """Store credentials for one organisation, or for all that have none of their own. Makes the file if need be.
+
+        Raises:
+            CredentialError: they are malformed, or there is no key to encrypt them with. Nothing was stored.
+        """
+        credentials = Credentials(api_key=api_key, requester_email=requester_email)
+
+        def store() -> None:
+            with self._locked():
+                document = self._load()
+                key = self._key(document.key_id) if document else self._first_key()
+                self._replace((document or Document(key_id=key.id)).seal(org_id, credentials, key))
+
+        await asyncio.to_thread(store)
+        return await self.status()
+
+    async def rotate(self, new_key: str | None = None) -> Status:
+        """Encrypt everything anew under a new key.
+
+        Args:
+            new_key: The new key as base64; None makes one and keeps it in the keyring.
+
+        Raises:
+            CredentialError: the old key is missing, or there is no keyring for a new one. Nothing was changed.
+        """
+
+        def rotate() -> None:
+            with self._locked():
+                old = self._present()
+                old_key = self._key(old.key_id)
+                key = keys.parse(new_key, "The new key") if new_key else _new_kept_key()
+                document = Document(key_id=key.id)
+                for name in old.entries:
+                    document = document.seal(name, old.unseal(name, old_key), key)
+                self._replace(document)
+            if key.id != old.key_id:
+                keys.forget(old.key_id)
+
+        await asyncio.to_thread(rotate)
+        return await self.status()
+
+    async def status(self) -> Status:
+        """What the file has, without its secrets. CredentialError when it cannot be read."""
+        document = self._present()
+        try:
+            key = await asyncio.to_thread(self._key, document.key_id)
+        except CredentialError:
+            source = None
+        else:
+            source = key.source
+        return Status(path=self._path, orgs=tuple(sorted(document.entries)), key_id=document.key_id, key_source=source)
+
+    async def aclose(self) -> None:
+        """Forget what was decrypted."""
+        self._credentials.clear()
+        self._seen = None
+
+    def _find(self, org_id: str) -> tuple[Document, str]:
+        document = self._present()
+        name = document.name_for(org_id)
+        if name is None:
+            raise CredentialError(
+                f"The vault {self._path} has no credentials for {org_id!a}. Nothing was sent. "
+                "Store some: `arx-pagerduty vault set`."
+            )
+        return document, name
+
+    def _present(self) -> Document:
+        document = self._load()
+        if document is None:
+            raise CredentialError(
+                f"There is no vault file {self._path}. Nothing was sent. Make it: `arx-pagerduty vault set`."
+            )
+        return document
+
+    def _load(self) -> Document | None:
+        """The file's document; None when there is no file. The same object for as long as the file is unchanged."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(error.strerror) from None
+        try:
+            state = os.fstat(descriptor)
+            self._require_private(state)
+            version = (state.st_ino, state.st_mtime_ns, state.st_ctime_ns, state.st_size)
+            if self._seen is None or self._seen[0] != version:
+                self._seen = (version, Document.parse(os.read(descriptor, _LIMIT)))
+        except (OSError, ValueError) as error:
+            raise self._unreadable(str(error)) from None
+        finally:
+            os.close(descriptor)
+        return self._seen[1]
+
+    def _require_private(self, state: os.stat_result) -> None:
+        if not stat.S_ISREG(state.st_mode):
+            raise self._unreadable("it is not a file")
+        if state.st_uid != os.geteuid():
+            raise self._unreadable("it belongs to another user")
+        if state.st_mode & 0o077:
+            raise self._unreadable(f"others may read it; run `chmod 600 {self._path}`, and consider its key known")
+
+    def _unreadable(self, problem: str | None) -> CredentialError:
+        return CredentialError(f"The vault file {self._path} cannot be used: {problem}. Nothing was sent.")
+
+    def _key(self, key_id: str) -> keys.Key:
+        key = keys.from_environment(self._environ)
+        if key is None or key.id != key_id:
+            key = keys.from_keyring(key_id) or key
+        if key is None:
+            raise CredentialError(
+                f"The vault {self._path} needs its key {key_id}, in {keys.VARIABLE} or in the keyring. "
+                "Nothing was sent."
+            )
+        if key.id != key_id:
+            raise CredentialError(
+                f"{keys.VARIABLE} holds the key {key.id}, but the vault {self._path} needs {key_id}. Nothing was sent."
+            )
+        return key
+
+    def _first_key(self) -> keys.Key:
+        return keys.from_environment(self._environ) or _new_kept_key()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keeps other processes from replacing the file between reading and writing it."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise self._unreadable(error.strerror) from None
+
+    def _replace(self, document: Document) -> None:
+        """Put a whole new file in place of the old one: a crash leaves the one or the other."""
+        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")  # mode 0600
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(document.dump())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self._path)
+        except BaseException:
+            os.unlink(name)
+            raise
+
+
+def _new_kept_key() -> keys.Key:
+    key = keys.new_key("keyring")
+    if not keys.to_keyring(key):
+        raise CredentialError(
+            f"There is no keyring to keep the vault's key in, and {keys.VARIABLE} holds none. Nothing was stored. "
+            f"Make a key with `head -c 32 /dev/urandom | base64`; keep it in {keys.VARIABLE} and somewhere safe."
+        )
+    return key
