@@ -142,8 +142,8 @@ class Reading:
                 steady = steady and len(_records(body, self.key)) >= expected
                 for record in self._fresh(body):
                     yield record
-                    if self._done:
-                        return
+                if self._done:
+                    return
             if steady:
                 return
             self.changed = True

@@ -110,6 +110,8 @@ class Recorder:
 
         Not waiting is what keeps it true under cancellation: there is no point at which it could be interrupted.
         """
+        if isinstance(error, GeneratorExit):
+            error = None  # the caller of an iteration has read enough
         if error is not None and not passage.sent:
             self._log.append_soon(self._refused(error))
             return

@@ -1,0 +1,210 @@
+"""Reading everything: each record once, in order, no page in vain, no endless loop, no silent end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from arx_wrapper import InvalidParamsError, PagerDutyConnector, PaginationLimitError
+from arx_wrapper.vault.fixed import FixedVault
+from tests.support import EVERYTHING, trail
+
+OPEN = {"statuses": ["triggered", "acknowledged"]}
+
+
+async def ids(
+    pd: PagerDutyConnector, operation: str, params: dict[str, Any] | None = None, **options: Any
+) -> list[str]:
+    return [record.id async for record in pd.iterate(operation, params, **options)]
+
+
+def connector(account: Any = None, **options: Any) -> PagerDutyConnector:
+    return PagerDutyConnector.sandbox(policies=[EVERYTHING], **options)
+
+
+async def test_every_record_comes_once_and_in_the_servers_order() -> None:
+    async with connector() as pd:
+        assert pd.sandbox_account is not None
+        pd.sandbox_account.add_incidents(730)
+        found = await ids(pd, "incidents:read", OPEN)
+        pages = [await pd.execute("incidents:read", {**OPEN, "limit": 100, "offset": n}) for n in range(0, 800, 100)]
+        records = await trail(pd)
+    expected = [incident["id"] for page in pages for incident in page["incidents"]]
+    assert found == expected
+    assert len(set(found)) == len(found) > 730
+    intent, outcome = records[:2]
+    assert (intent.action_type, outcome.action_type) == ("connector.called", "connector.completed")
+    assert outcome.metadata["records"] == len(found)
+    assert outcome.metadata["answers"] == -(-len(found) // 100)
+
+
+async def test_more_than_ten_thousand_incidents_are_read_in_spans_of_time() -> None:
+    async with connector() as pd:
+        assert pd.sandbox_account is not None
+        pd.sandbox_account.add_incidents(25_000)
+        before = len(list(pd.sandbox_account.account.incidents()))
+        found = await ids(pd, "incidents:read", {"date_range": "all"})
+    assert len(found) == len(set(found)) == before
+
+
+async def test_no_page_is_asked_for_beyond_max_items() -> None:
+    async with connector() as pd:
+        assert pd.sandbox_account is not None
+        pd.sandbox_account.add_incidents(500)
+        assert len(await ids(pd, "incidents:read", OPEN, max_items=150)) == 150
+        assert len(pd.sandbox_account.requests) == 2
+        assert len(await ids(pd, "incidents:read", OPEN, max_items=1)) == 1
+        assert len(pd.sandbox_account.requests) == 3
+        assert await ids(pd, "incidents:read", OPEN, max_items=0) == []
+        assert len(pd.sandbox_account.requests) == 3
+
+
+async def test_leaving_early_stops_reading_and_is_on_record() -> None:
+    async with connector() as pd:
+        assert pd.sandbox_account is not None
+        pd.sandbox_account.add_incidents(3_000)
+        reading = pd.iterate("incidents:read", OPEN)
+        async for _ in reading:
+            break
+        await reading.aclose()
+        assert len(pd.sandbox_account.requests) <= 9
+        outcome = (await trail(pd))[-1]
+    assert (outcome.action_type, outcome.status, outcome.metadata["records"]) == ("connector.completed", "success", 1)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "services:read",
+        "escalation:read",
+        "schedules:read",
+        "users:read",
+        "teams:read",
+        "maintenance:read",
+        "rules:read",
+    ],
+)
+async def test_every_paged_list_iterates(operation: str) -> None:
+    async with connector() as pd:
+        found = await ids(pd, operation, {"limit": 2})
+        body = await pd.execute(operation, {"limit": 100})
+        assert sorted(found) == sorted(item["id"] for item in body[str(pd.operations[operation].answer)])
+
+
+async def test_lists_that_come_whole_and_records_without_ids_iterate_too() -> None:
+    async with connector() as pd:
+        assert len([note async for note in pd.iterate("incidents:read_notes", {"incident_id": "P1234AB"})]) >= 0
+        assert [x async for x in pd.iterate("services:read_integrations", {"service_id": "PABC123"})]
+        oncalls = [entry async for entry in pd.iterate("schedules:read_oncall", {"limit": 2})]
+        body = await pd.execute("schedules:read_oncall", {"limit": 100})
+        assert len(oncalls) == len({orjson.dumps(entry) for entry in body["oncalls"]})
+
+
+async def test_what_does_not_list_cannot_be_iterated() -> None:
+    async with connector() as pd:
+        for operation, params in (("incidents:read_detail", {"incident_id": "P1234AB"}), ("analytics:read", {})):
+            with pytest.raises(InvalidParamsError, match="does not list"):
+                await ids(pd, operation, params)
+        with pytest.raises(InvalidParamsError, match="max_items"):
+            await ids(pd, "incidents:read", max_items=-1)
+
+
+class Server:
+    """A list that behaves badly."""
+
+    def __init__(self, count: int) -> None:
+        self.records = [{"id": f"U{number:05}"} for number in range(count)]
+        self.asked: list[int] = []
+        self.total: int | None = count
+        self.always_more = False
+        self.cap = 100
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        offset, limit = int(request.url.params["offset"]), min(int(request.url.params["limit"]), self.cap)
+        self.asked.append(offset)
+        self.before(offset)
+        page = self.records[offset : offset + limit]
+        more = self.always_more or offset + limit < len(self.records)
+        body = {"users": page, "limit": limit, "offset": offset, "more": more, "total": self.total}
+        return httpx.Response(200, json=body)
+
+    def before(self, offset: int) -> None:
+        """What happens on the server just before a page is read."""
+
+    def connector(self) -> PagerDutyConnector:
+        return PagerDutyConnector.sandbox(
+            policies=[EVERYTHING],
+            transport=httpx.MockTransport(self),
+            base_url="http://127.0.0.1",
+            vault=FixedVault(api_key="k"),
+        )
+
+
+async def test_an_empty_page_ends_the_list_whatever_it_says_of_more() -> None:
+    server = Server(0)
+    server.always_more, server.total = True, None
+    async with server.connector() as pd:
+        assert await ids(pd, "users:read") == []
+    assert server.asked == [0]
+
+
+async def test_a_server_that_does_not_count_is_read_to_its_end() -> None:
+    server = Server(350)
+    server.total = None
+    async with server.connector() as pd:
+        assert len(await ids(pd, "users:read")) == 350
+    assert server.asked == [0, 100, 200, 300]
+
+
+async def test_a_server_with_smaller_pages_loses_nothing() -> None:
+    server = Server(120)
+    server.cap = 25
+    async with server.connector() as pd:
+        assert len(await ids(pd, "users:read")) == 120
+
+
+async def test_records_that_appear_meanwhile_are_neither_doubled_nor_a_loop() -> None:
+    class Growing(Server):
+        def before(self, offset: int) -> None:
+            if offset == 200:
+                self.records[:0] = [{"id": f"N{number}"} for number in range(30)]
+
+    server = Growing(500)
+    async with server.connector() as pd:
+        found = await ids(pd, "users:read")
+    assert len(found) == len(set(found))
+    assert {f"U{number:05}" for number in range(500)} <= set(found)
+
+
+async def test_records_that_slide_past_when_others_vanish_are_looked_for_again() -> None:
+    class Shrinking(Server):
+        def before(self, offset: int) -> None:
+            if offset == 200 and len(self.records) == 500:
+                del self.records[:30]
+                self.total = len(self.records)
+
+    server = Shrinking(500)
+    async with server.connector() as pd:
+        found = await ids(pd, "users:read")
+    assert len(found) == len(set(found))
+    assert {f"U{number:05}" for number in range(30, 500)} <= set(found)
+
+
+async def test_a_list_past_the_ceiling_fails_before_its_first_record() -> None:
+    server = Server(10_001)
+    async with server.connector() as pd:
+        with pytest.raises(PaginationLimitError, match="10,001"):
+            async for _ in pd.iterate("users:read"):
+                pytest.fail("a record came")
+        assert len(await ids(pd, "users:read", max_items=300)) == 300
+
+
+async def test_a_list_past_the_ceiling_that_nobody_counted_ends_with_an_error_not_silently() -> None:
+    server = Server(10_050)
+    server.total = None
+    async with server.connector() as pd:
+        with pytest.raises(PaginationLimitError):
+            await ids(pd, "users:read")
