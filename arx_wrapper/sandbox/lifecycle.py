@@ -115,7 +115,7 @@ def assign(
             at,
             by,
             f"Notified {_names(account, [user])} by e-mail.",
-            channel={"type": "auto", "notification": {"type": "email", "status": "success"}},
+            channel={"type": "auto", "notification": {"type": "email_notification", "status": "success"}},
             user=user,
         )
 

