@@ -133,7 +133,7 @@ class _Settings:
 
 
 def _read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, Mapping[str, Any]]:
-    for file in (folder / "arx.toml", _user_folder(environ, "XDG_CONFIG_HOME", ".config") / "arx.toml"):
+    for file in (folder / "arx.toml", _user_folder(environ, "XDG_CONFIG_HOME", ".config") / "arx" / "arx.toml"):
         if not file.is_file():
             continue
         import tomllib  # only when there is a file to read

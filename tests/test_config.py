@@ -55,7 +55,7 @@ def test_the_sandbox_has_a_log_of_its_own(tmp_path: Path) -> None:
 )
 def test_a_broken_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, named: str) -> None:
     (tmp_path / "arx.toml").write_text(text)
-    with pytest.raises(ConfigError, match="arx.toml") as error:
+    with pytest.raises(ConfigError, match=r"arx\.toml") as error:
         load(tmp_path)
     assert named in str(error.value)
 
