@@ -1,0 +1,33 @@
+"""What CI asks: is `generated/` what `spec/` says, and is all of `spec/` in it?"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from codegen.generate import GENERATED, covers, render
+from codegen.trim import TRIMMED
+
+
+def drift(generated: Path = GENERATED, spec: Path = TRIMMED) -> list[str]:
+    """The files that differ from a fresh generation; empty when there is no drift.
+
+    Raises:
+        CodegenError: the generation fails, or leaves something of the document out.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        package = render(spec, Path(folder))
+        covers(spec, package)
+        fresh, committed = _files(package), _files(generated)
+    lines = [f"missing: {name}" for name in sorted(fresh.keys() - committed.keys())]
+    lines += [f"stale: {name}" for name in sorted(committed.keys() - fresh.keys())]
+    both = fresh.keys() & committed.keys()
+    return lines + [f"changed: {name}" for name in sorted(both) if fresh[name] != committed[name]]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }

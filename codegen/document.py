@@ -1,0 +1,85 @@
+"""What all steps share: the document's shape, pointers into it, and its stable text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+JSON = dict[str, Any]
+
+METHODS: Final = ("get", "put", "post", "delete")
+SCHEMAS: Final = "#/components/schemas/"
+
+
+class CodegenError(Exception):
+    """The build step cannot go on; the message says where and what to change."""
+
+
+def resolve(document: JSON, pointer: str) -> Any:
+    """The value that a local JSON pointer (`#/components/schemas/Tag/allOf/0`) names."""
+    node: Any = document
+    for part in pointer.removeprefix("#/").split("/"):
+        key = part.replace("~1", "/").replace("~0", "~")
+        try:
+            node = node[int(key)] if isinstance(node, list) else node[key]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise CodegenError(f"{pointer} names nothing: there is no {key!r}") from None
+    return node
+
+
+def reference(name: str) -> JSON:
+    """A reference to a named schema."""
+    return {"$ref": SCHEMAS + name}
+
+
+def referenced(schema: Any) -> str | None:
+    """The name of the schema that a reference names, None for any other schema."""
+    pointer = schema.get("$ref") if isinstance(schema, dict) else None
+    return pointer.removeprefix(SCHEMAS) if isinstance(pointer, str) else None
+
+
+def operations(document: JSON) -> Iterator[tuple[str, str, JSON]]:
+    """Every operation as path, method and its object, in the document's order."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def success(operation: JSON) -> JSON:
+    """The schema of the operation's success body; empty when there is none."""
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            schema: JSON = response.get("content", {}).get("application/json", {}).get("schema", {})
+            return schema
+    return {}
+
+
+def body(operation: JSON) -> JSON | None:
+    """The media type object of the operation's JSON body, None when it takes none."""
+    media: JSON | None = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    return media
+
+
+def walk(node: Any) -> Iterator[JSON]:
+    """Every object below a node, the node included."""
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from walk(value)
+
+
+def text(document: JSON) -> str:
+    """The document's one text: sorted, so that a change of meaning is the only change of text."""
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read(path: Path) -> JSON:
+    """Load a document."""
+    loaded: JSON = json.loads(path.read_text(encoding="utf-8"))
+    return loaded

@@ -1,0 +1,99 @@
+"""Replace `allOf`, and keywords beside a `$ref`, by one schema: what the generator cannot merge, it loses."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from codegen.document import JSON, CodegenError, body, operations, referenced, success
+
+# Beside a reference these say something about its use and leave it a reference.
+_ANNOTATIONS: Final = frozenset({"$ref", "nullable", "readOnly", "deprecated", "uniqueItems", "x-class", "x-request"})
+
+
+def flatten(document: JSON) -> JSON:
+    """A copy in which every schema that the operations reach is flat. The child wins over what it builds upon."""
+    done: JSON = {}
+    flat = partial(_flat, document["components"]["schemas"], done, ())
+    paths: JSON = {path: dict(item) for path, item in document["paths"].items()}
+    for path, method, operation in operations(document):
+        changed = dict(operation)
+        if (media := body(operation)) is not None:
+            changed["requestBody"] = {"required": True, "content": _json(flat(media["schema"]))}
+        status = next(iter(operation["responses"]))
+        answer = success(operation)
+        response = {"description": "Success.", **({"content": _json(flat(answer))} if answer else {})}
+        changed["responses"] = {status: response}
+        paths[path][method] = changed
+    return {**document, "paths": paths, "components": {"schemas": done}}
+
+
+def _json(schema: JSON) -> JSON:
+    return {"application/json": {"schema": schema}}
+
+
+def _flat(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) -> JSON:
+    name = referenced(schema)
+    if name is not None and schema.keys() <= _ANNOTATIONS:
+        _component(schemas, done, name)
+        return schema
+    parts = [{"$ref": schema["$ref"]}] if name is not None else []
+    parts += schema.get("allOf", [])
+    own = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
+    if len(parts) == 1 and referenced(parts[0]) and own.keys() <= _ANNOTATIONS | {"description", "type"}:
+        annotations = {key: value for key, value in own.items() if key not in ("description", "type")}
+        return _flat(schemas, done, above, {**parts[0], **annotations})
+    if not parts:
+        return _members(schemas, done, above, own)
+    merged: JSON = {}
+    for part in [*parts, own]:
+        merged = _merged(merged, _expanded(schemas, done, above, part))
+    return merged
+
+
+def _component(schemas: JSON, done: JSON, name: str) -> JSON:
+    if name not in schemas:
+        raise CodegenError(f"a reference names {name}, which the document lacks")
+    if name not in done:
+        done[name] = {}  # a schema may hold itself
+        done[name].update(_flat(schemas, done, (name,), schemas[name]))
+    flat: JSON = done[name]
+    return flat
+
+
+def _expanded(schemas: JSON, done: JSON, above: tuple[str, ...], part: JSON) -> JSON:
+    """A part of an `allOf`, flat itself: here a reference gives way to what it names."""
+    name = referenced(part)
+    if name is None or not part.keys() <= _ANNOTATIONS:
+        return _flat(schemas, done, above, part)
+    if name in above:
+        raise CodegenError(f"{name} builds upon itself through allOf")
+    if name not in schemas:
+        raise CodegenError(f"a reference names {name}, which the document lacks")
+    return _flat(schemas, done, (*above, name), schemas[name])
+
+
+def _merged(parent: JSON, child: JSON) -> JSON:
+    # What a parent says about itself (its description, its class, that it is read-only) is not the child's.
+    inherited: JSON = {
+        key: parent[key] for key in ("type", "properties", "required", "oneOf", "anyOf") if key in parent
+    }
+    merged: JSON = {**inherited, **child}
+    if "properties" in parent or "properties" in child:
+        merged["properties"] = {**parent.get("properties", {}), **child.get("properties", {})}
+    if "required" in parent or "required" in child:
+        merged["required"] = sorted({*parent.get("required", []), *child.get("required", [])})
+    return merged
+
+
+def _members(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) -> JSON:
+    flat = partial(_flat, schemas, done, above)
+    result = dict(schema)
+    if "properties" in schema:
+        result["properties"] = {name: flat(member) for name, member in schema["properties"].items()}
+    if isinstance(schema.get("items"), dict):
+        result["items"] = flat(schema["items"])
+    for union in ("oneOf", "anyOf"):
+        if union in schema:
+            result[union] = [flat(member) for member in schema[union]]
+    return result

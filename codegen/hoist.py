@@ -1,0 +1,60 @@
+"""Name what references reach into: the generator drops whatever it cannot name."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Final
+
+from codegen.document import JSON, SCHEMAS, CodegenError, reference, resolve, walk
+
+NAMES: Final = {"#/components/schemas/Tag/allOf/0": "Resource"}
+
+
+def hoist(document: JSON, names: dict[str, str] | None = None) -> JSON:
+    """A copy in which every schema reference names a component.
+
+    Raises:
+        CodegenError: a deep reference has no name in `NAMES`, or its name is taken.
+    """
+    names = NAMES if names is None else names
+    result = deepcopy(document)
+    schemas = result["components"]["schemas"]
+    for node in list(walk({"paths": result["paths"], "schemas": schemas})):
+        pointer = node.get("$ref")
+        if not isinstance(pointer, str) or _is_shallow(pointer):
+            continue
+        if pointer not in names:
+            continue  # unreachable ones do not matter; `prune` aborts on those that do
+        name = names[pointer]
+        if schemas.setdefault(name, deepcopy(resolve(document, pointer))) != resolve(document, pointer):
+            raise CodegenError(f"{pointer} cannot become {name}: the published document has one of its own")
+        node["$ref"] = reference(name)["$ref"]
+    return result
+
+
+def prune(document: JSON) -> JSON:
+    """The document with only those component schemas that its operations reach.
+
+    Raises:
+        CodegenError: a reference that is reached is deep, or names nothing.
+    """
+    reached: JSON = {}
+    waiting = [document["paths"]]
+    while waiting:
+        for node in walk(waiting.pop()):
+            pointer = node.get("$ref")
+            if not isinstance(pointer, str) or pointer.startswith("#/components/parameters/"):
+                continue
+            if not _is_shallow(pointer):
+                raise CodegenError(f"{pointer} is a reference into a schema; name it in codegen/hoist.py")
+            name = pointer.removeprefix(SCHEMAS)
+            if name not in reached:
+                reached[name] = resolve(document, pointer)
+                waiting.append(reached[name])
+    return {**document, "components": {**document["components"], "schemas": reached}}
+
+
+def _is_shallow(pointer: str) -> bool:
+    return pointer.startswith("#/components/parameters/") or (
+        pointer.startswith(SCHEMAS) and "/" not in pointer.removeprefix(SCHEMAS)
+    )

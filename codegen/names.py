@@ -1,0 +1,55 @@
+"""Names: of classes, and the one set of schemas that requests and answers end up in."""
+
+from __future__ import annotations
+
+import re
+
+from codegen.document import JSON, CodegenError, operations, walk
+
+_TAG = re.compile(r"[a-z_]+")
+
+
+def camel(name: str) -> str:
+    """`create_incident` as a class name: `CreateIncident`."""
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"\W|_", name))
+
+
+def settle(document: JSON) -> JSON:
+    """A copy in which requests and answers share one set of schemas, and every operation has its own names.
+
+    Raises:
+        CodegenError: a class of both kinds, an operation that the overlay does not name, a leftover extension.
+    """
+    components = document["components"]
+    requests, answers = components["requests"], components["answers"]
+    if both := sorted(requests.keys() & answers.keys()):
+        raise CodegenError(f"{both} are written and read; name the written ones with x-request in the overlay")
+    seen: dict[str, str] = {}
+    for path, method, operation in operations(document):
+        place, name = f"{method.upper()} {path}", operation.get("operationId")
+        tags = operation.get("tags", [])
+        if not name or len(tags) != 1 or not _TAG.fullmatch(tags[0]):
+            raise CodegenError(f"{place} needs an operationId, and one tag that is a module's name, in the overlay")
+        if name in seen:
+            raise CodegenError(f"{place} and {seen[name]} are both named {name}")
+        seen[name] = place
+    schemas = {
+        name: {"description": _described(name, schema), **schema} for name, schema in (requests | answers).items()
+    }
+    for name, schema in schemas.items():
+        for member, value in schema.get("properties", {}).items():
+            if "enum" in value and (enum := f"{name}{camel(member)}") in schemas:
+                raise CodegenError(f"the values of {name}.{member} would be named {enum}, as a schema is")
+    settled = {**document, "openapi": "3.1.0", "components": {"schemas": schemas}}
+    for node in walk(settled["paths"]):
+        if extensions := [key for key in node if key.startswith("x-")]:
+            raise CodegenError(f"{extensions} stayed behind in {node.get('operationId', node)}")
+    return settled
+
+
+def _described(name: str, schema: JSON) -> str:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    if "properties" not in schema:
+        return f"{words.capitalize()}: the values."
+    who = "a request says" if schema.get("additionalProperties") is False else "PagerDuty answers"
+    return f"{words.capitalize()}, as {who} it."

@@ -1,0 +1,136 @@
+"""Answers, as they really come: nothing required, no unions, an expanded object wherever a reference is declared."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from codegen.document import JSON, CodegenError, operations, reference, referenced, success
+from codegen.names import camel
+
+# Formats that the client acts upon: it converts times, and keeps secrets out of a repr.
+_FORMATS: Final = frozenset({"date-time", "password"})
+
+
+def loosen(document: JSON) -> JSON:
+    """A copy whose answers reach open schemas of their own.
+
+    `FooReference` reads as `Foo`, because `include[]` expands it; a union reads as one superset, named by `x-class` or
+    by what its members have in common. The templates make every member nullable and every enum open.
+
+    Raises:
+        CodegenError: a union that no name is given for.
+    """
+    reader = _Reader(document["components"]["schemas"])
+    paths: JSON = {path: dict(item) for path, item in document["paths"].items()}
+    for path, method, operation in operations(document):
+        answer = success(operation)
+        if not answer:
+            continue
+        name = answer.get("x-class") or _envelope(answer, reader)
+        if name is None and referenced(answer) is None:
+            raise CodegenError(f"the answer of {method.upper()} {path} has no name; give it x-class in the overlay")
+        schema = reader.read({**answer, "x-class": name} if name else answer, "")
+        status = next(iter(operation["responses"]))
+        content = {"application/json": {"schema": schema}}
+        responses = {status: {"description": "Success.", "content": content}}
+        paths[path][method] = {**operation, "responses": responses}
+    return {**document, "paths": paths, "components": {**document["components"], "answers": reader.schemas}}
+
+
+def _envelope(answer: JSON, reader: _Reader) -> str | None:
+    """`FooList` for an answer that lists, `FooEnvelope` for one that wraps; None for any other."""
+    for name, schema in answer.get("properties", {}).items():
+        if schema.get("type") == "array":
+            return f"{reader.resource(schema['items'], camel(name))}List"
+        if referenced(schema):
+            return f"{reader.resource(schema, camel(name))}Envelope"
+    return None
+
+
+class _Reader:
+    """Collects the read variants by name.
+
+    Attributes:
+        schemas: The open schemas, by class name.
+    """
+
+    def __init__(self, published: JSON) -> None:
+        self._published = published
+        self._merged: set[tuple[str, str]] = set()
+        self.schemas: JSON = {}
+
+    def resource(self, schema: JSON, place: str) -> str:
+        """The class that a schema reads as."""
+        name = referenced(schema)
+        if "x-class" in schema:
+            own: str = schema["x-class"]
+            return own
+        if name is None:
+            return place
+        named: str = self._published[name].get("x-class") or name.removesuffix("Reference")
+        return named
+
+    def read(self, schema: JSON, place: str) -> JSON:
+        """What an answer may hold here; objects become references to open schemas."""
+        name = referenced(schema)
+        own = self.resource(schema, place)
+        if name is not None:
+            if (own, name) not in self._merged:
+                self._merged.add((own, name))
+                self._merge(own, self._published[name])
+            return reference(own)
+        if "oneOf" in schema or "anyOf" in schema:
+            return self._union(schema, own)
+        if "properties" in schema:
+            self._merge(own, schema)
+            return reference(own)
+        if schema.get("type") == "array":
+            items = schema.get("items")
+            return {"type": "array", "items": self.read(items, f"{place}Item") if items else {}}
+        if schema.get("type") == "object":
+            return {}  # free-form: handed through as it came
+        kept: JSON = {key: schema[key] for key in ("type", "enum", "description") if key in schema}
+        if "enum" in kept:
+            kept["enum"] = [value for value in kept["enum"] if value is not None]
+        if schema.get("format") in _FORMATS:
+            kept["format"] = schema["format"]
+        return kept
+
+    def _union(self, schema: JSON, own: str) -> JSON:
+        variants = [*schema.get("oneOf", []), *schema.get("anyOf", [])]
+        if "properties" not in schema and not any(referenced(v) or "properties" in v for v in variants):
+            return {}  # of scalars: handed through as it came
+        if "x-class" not in schema and "properties" not in schema:
+            names = {self.resource(variant, "") for variant in variants}
+            if len(names) > 1 or "" in names:
+                raise CodegenError(f"{own} is a union of {sorted(names)}; name it with x-class in the overlay")
+            own = names.pop()
+        for variant in [{"properties": schema.get("properties", {})}, *variants]:
+            self.read({**variant, "x-class": own}, own)
+        return reference(own)
+
+    def _merge(self, name: str, schema: JSON) -> None:
+        """Add a schema's members to the class, which may hold others already."""
+        target = self.schemas.setdefault(name, {"type": "object", "properties": {}})
+        if "description" in schema:
+            target["description"] = schema["description"]
+        members = target["properties"]
+        for member, value in schema.get("properties", {}).items():
+            read = self.read(value, f"{name}{camel(member)}")
+            members[member] = _both(members[member], read) if member in members else read
+        if variants := [*schema.get("oneOf", []), *schema.get("anyOf", [])]:
+            for variant in variants:
+                self.read({**variant, "x-class": name}, name)
+
+
+def _both(one: JSON, other: JSON) -> JSON:
+    """What holds either; untyped where they have nothing in common."""
+    if one == other:
+        return one
+    if one.get("type") != other.get("type") or "$ref" in one or "$ref" in other:
+        return {}
+    if one.get("type") == "array":
+        return {"type": "array", "items": _both(one["items"], other["items"])}
+    enums = [*one.get("enum", []), *other.get("enum", [])]
+    both = {**one, **other}
+    return {**both, "enum": sorted(set(enums))} if enums else both

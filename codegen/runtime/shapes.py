@@ -1,0 +1,252 @@
+"""What a member of a request's body may be. A shape validates a typed value and reads plain JSON, equally strictly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import Attribute, frozen
+
+from .errors import InvalidRequestError, shown
+from .types import UNSET
+
+if TYPE_CHECKING:
+    from .body import Body
+
+
+class Shape:
+    """The base of all shapes: an attrs validator that also reads JSON."""
+
+    @property
+    def accepted(self) -> str:
+        """What it takes, in words."""
+        raise NotImplementedError
+
+    def read(self, value: object, path: str) -> Any:
+        """The value that plain JSON stands for.
+
+        Raises:
+            InvalidRequestError: with the path and what is accepted.
+        """
+        raise NotImplementedError
+
+    def check(self, value: object, path: str) -> None:
+        """Check a value that was given from Python."""
+        self.read(value, path)
+
+    def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
+        if value is not UNSET or attribute.default is not UNSET:
+            self.check(value, attribute.metadata.get("wire", attribute.name))
+
+    def refused(self, value: object, path: str) -> InvalidRequestError:
+        """The error for a value that this shape does not take."""
+        return InvalidRequestError(path, f"is {shown(value)}", self.accepted)
+
+
+@frozen
+class Text(Shape):
+    """Text, of a length between two bounds."""
+
+    minimum: int = 0
+    maximum: int | None = None
+
+    @property
+    def accepted(self) -> str:
+        bounds = [f"at least {self.minimum}"] if self.minimum else []
+        bounds += [f"at most {self.maximum}"] if self.maximum is not None else []
+        return f"text of {' and '.join(bounds)} characters" if bounds else "text"
+
+    def read(self, value: object, path: str) -> str:
+        if not isinstance(value, str) or len(value) < self.minimum:
+            raise self.refused(value, path)
+        if self.maximum is not None and len(value) > self.maximum:
+            raise self.refused(value, path)
+        return value
+
+
+@frozen
+class Enum(Shape):
+    """One of some values."""
+
+    values: tuple[str | int, ...]
+
+    @property
+    def accepted(self) -> str:
+        return f"one of {', '.join(map(str, self.values))}" if len(self.values) > 1 else str(self.values[0])
+
+    def read(self, value: object, path: str) -> str | int:
+        for allowed in self.values:
+            if type(value) is type(allowed) and value == allowed:
+                return allowed
+        raise self.refused(value, path)
+
+
+@frozen
+class Integer(Shape):
+    """A whole number between two bounds; `True` is not one."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def accepted(self) -> str:
+        return f"a whole number{_between(self.minimum, self.maximum)}"
+
+    def read(self, value: object, path: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not _within(value, self.minimum, self.maximum):
+            raise self.refused(value, path)
+        return value
+
+
+@frozen
+class Number(Shape):
+    """A finite number."""
+
+    accepted = "a finite number"
+
+    def read(self, value: object, path: str) -> int | float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self.refused(value, path)
+        return value
+
+
+@frozen
+class Boolean(Shape):
+    """True or false; the texts are neither."""
+
+    accepted = "true or false"
+
+    def read(self, value: object, path: str) -> bool:
+        if not isinstance(value, bool):
+            raise self.refused(value, path)
+        return value
+
+
+@frozen
+class Time(Shape):
+    """A time with its zone, as ISO 8601 text or a datetime. Text stays as it is."""
+
+    accepted = "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or a datetime with a zone"
+
+    def read(self, value: object, path: str) -> str | datetime:
+        if isinstance(value, datetime):
+            time = value
+        elif isinstance(value, str):
+            try:
+                time = datetime.fromisoformat(value)
+            except ValueError:
+                raise self.refused(value, path) from None
+        else:
+            raise self.refused(value, path)
+        if time.utcoffset() is None:
+            raise self.refused(value, path)
+        return value
+
+
+@frozen
+class Null(Shape):
+    """A shape, or a JSON null."""
+
+    shape: Shape
+
+    @property
+    def accepted(self) -> str:
+        return f"{self.shape.accepted}, or null"
+
+    def read(self, value: object, path: str) -> Any:
+        return None if value is None else self.shape.read(value, path)
+
+    def check(self, value: object, path: str) -> None:
+        if value is not None:
+            self.shape.check(value, path)
+
+
+@frozen
+class Array(Shape):
+    """A list of one shape."""
+
+    shape: Shape
+    minimum: int = 0
+    maximum: int | None = None
+
+    @property
+    def accepted(self) -> str:
+        return f"a list{_between(self.minimum or None, self.maximum)}, each item {self.shape.accepted}"
+
+    def read(self, value: object, path: str) -> list[Any]:
+        return [self.shape.read(item, f"{path}[{i}]") for i, item in enumerate(self._listed(value, path))]
+
+    def check(self, value: object, path: str) -> None:
+        for i, item in enumerate(self._listed(value, path)):
+            self.shape.check(item, f"{path}[{i}]")
+
+    def _listed(self, value: object, path: str) -> list[Any] | tuple[Any, ...]:
+        if not isinstance(value, list | tuple) or not _within(len(value), self.minimum, self.maximum):
+            raise self.refused(value, path)
+        return value
+
+
+@frozen
+class Free(Shape):
+    """Any JSON: what PagerDuty's document leaves open."""
+
+    accepted = "JSON: objects, lists, text, finite numbers, true, false and null"
+
+    def read(self, value: object, path: str) -> Any:
+        if isinstance(value, list | tuple):
+            return [self.read(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        if isinstance(value, Mapping):
+            return {Text().read(key, path): self.read(item, f"{path}.{key}") for key, item in value.items()}
+        if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            return value
+        raise self.refused(value, path)
+
+
+@frozen
+class Nested(Shape):
+    """An object of a request model, or JSON that such an object reads."""
+
+    name: str
+
+    @property
+    def accepted(self) -> str:
+        return f"an object ({', '.join(self.model().members())})"
+
+    def read(self, value: object, path: str) -> Body:
+        model = self.model()
+        if isinstance(value, model):
+            return value
+        if isinstance(value, Mapping):
+            return model.parse(value, path)
+        raise self.refused(value, path)
+
+    def check(self, value: object, path: str) -> None:
+        if not isinstance(value, self.model()):
+            raise InvalidRequestError(path, f"is {shown(value)}", self.name)
+
+    def model(self) -> type[Body]:
+        model: type[Body] = getattr(import_module(f"{__package__}.models"), self.name)
+        return model
+
+
+TEXT: Final = Text()
+INTEGER: Final = Integer()
+NUMBER: Final = Number()
+BOOLEAN: Final = Boolean()
+TIME: Final = Time()
+FREE: Final = Free()
+
+
+def _within(value: float, minimum: float | None, maximum: float | None) -> bool:
+    return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
+
+
+def _between(minimum: float | None, maximum: float | None) -> str:
+    if minimum is None and maximum is None:
+        return ""
+    if maximum is None:
+        return f" of at least {minimum:g}"
+    return f" of {minimum:g} to {maximum:g}" if minimum is not None else f" of at most {maximum:g}"

@@ -1,0 +1,60 @@
+"""From PagerDuty's published document to `spec/pagerduty.json`, step by step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+import httpx
+import yaml
+
+from codegen import flatten, hoist, names, overlay, parameters, reading, select, writing
+from codegen.document import JSON, CodegenError, text
+
+SPEC: Final = Path(__file__).parent.parent / "spec"
+TRIMMED: Final = SPEC / "pagerduty.json"
+OVERLAY: Final = SPEC / "overlay.yaml"
+LOCK: Final = SPEC / "upstream.lock"
+
+
+def trim(published: JSON, corrections: JSON) -> JSON:
+    """The generator's only input: the chosen endpoints, corrected, with strict requests and open answers."""
+    document = select.select(published)
+    document = overlay.apply(document, corrections)
+    document = hoist.prune(hoist.hoist(document))
+    document = parameters.normalise(document)
+    document = flatten.flatten(document)
+    document = writing.tighten(document)
+    document = reading.loosen(document)
+    return hoist.prune(names.settle(document))
+
+
+def load_overlay() -> JSON:
+    """The overlay as committed."""
+    loaded: JSON = yaml.safe_load(OVERLAY.read_text(encoding="utf-8"))
+    return loaded
+
+
+def load_upstream(source: str) -> bytes:
+    """The published document's bytes, from a file or over HTTPS."""
+    if not source.startswith("https://"):
+        return Path(source).read_bytes()
+    response = httpx.get(source, timeout=60, follow_redirects=True)
+    if response.status_code != httpx.codes.OK:
+        raise CodegenError(f"{source} answered {response.status_code}")
+    return response.content
+
+
+def write(source: str) -> int:
+    """Trim a published document into `spec/`, and lock what it was. Returns the number of endpoints."""
+    raw = load_upstream(source)
+    document = trim(json.loads(raw), load_overlay())
+    lock = json.loads(LOCK.read_text(encoding="utf-8"))
+    lock["sha256"] = hashlib.sha256(raw).hexdigest()
+    if source.startswith("https://"):
+        lock["url"] = source
+    TRIMMED.write_text(text(document), encoding="utf-8")
+    LOCK.write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
+    return sum(len(item) for item in document["paths"].values())

@@ -1,0 +1,129 @@
+"""Requests, strict: closed objects of writable members, so that nothing misspelt or read-only can be sent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from codegen.document import JSON, CodegenError, body, operations, reference, referenced
+from codegen.names import camel
+
+_SCALAR: Final = (
+    "type", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "description"
+)  # fmt: skip
+
+
+def tighten(document: JSON) -> JSON:
+    """A copy whose request bodies reach closed schemas of their own: `XWrite` where an answer's `X` is written.
+
+    A member that is read-only stays only where it is required, as the id of a reference is. `x-request` names a schema,
+    `x-partial` makes all its members optional, because PagerDuty's PUT takes the members that change.
+
+    Raises:
+        CodegenError: a required name has no such member, or a schema takes anything.
+    """
+    writer = _Writer(document["components"]["schemas"])
+    paths: JSON = {path: dict(item) for path, item in document["paths"].items()}
+    for path, method, operation in operations(document):
+        media = body(operation)
+        if media is None:
+            continue
+        name = f"{camel(operation['operationId'])}Body"
+        schema = writer.written(media["schema"], name)
+        if referenced(schema) is None:
+            raise CodegenError(f"the body of {method.upper()} {path} is not an object")
+        content = {"application/json": {"schema": schema}}
+        paths[path][method] = {**operation, "requestBody": {"required": True, "content": content}}
+    return {**document, "paths": paths, "components": {**document["components"], "requests": writer.schemas}}
+
+
+class _Writer:
+    """Collects the written variants by name.
+
+    Attributes:
+        schemas: The closed schemas, by class name.
+    """
+
+    def __init__(self, published: JSON) -> None:
+        self._published = published
+        self.schemas: JSON = {}
+
+    def written(self, schema: JSON, place: str) -> JSON:
+        """What a request may hold here; objects become references to closed schemas."""
+        name = referenced(schema)
+        if name is not None:
+            own = _named(schema, name if name.endswith("Reference") else f"{name}Write")
+            if own not in self.schemas:
+                self.schemas[own] = {}  # a schema may hold itself
+                self.schemas[own] = self._closed(self._published[name], own)
+            return _nullable(reference(own), schema)
+        if "oneOf" in schema or "anyOf" in schema:
+            return self.written(self._superset(schema, place), place)
+        if "properties" in schema:
+            own = _named(schema, place)
+            self._add(own, self._closed(schema, own))
+            return _nullable(reference(own), schema)
+        if schema.get("type") == "array":
+            items = self.written(schema["items"], f"{place}Item") if schema.get("items") else {}
+            return _nullable({**_kept(schema), "items": items}, schema)
+        if schema.get("type") == "object":
+            raise CodegenError(f"{place} takes any object; say in the overlay what it takes")
+        kept = _kept(schema)
+        if schema.get("format") == "date-time":
+            kept["format"] = "date-time"
+        if schema.get("nullable") and "enum" in kept:  # the generator names an inline one `XType1`
+            self._add(place, {**kept, "enum": [value for value in kept["enum"] if value is not None]})
+            return _nullable(reference(place), schema)
+        return _nullable(kept, schema)
+
+    def _add(self, name: str, schema: JSON) -> None:
+        if self.schemas.setdefault(name, schema) != schema:
+            raise CodegenError(f"two different request schemas are named {name}; name one with x-request")
+
+    def _closed(self, schema: JSON, name: str) -> JSON:
+        required = [] if schema.get("x-partial") else schema.get("required", [])
+        unknown = [member for member in required if member not in schema["properties"]]
+        if unknown:
+            raise CodegenError(f"{name} requires {unknown}, which it lacks; correct it in the overlay")
+        members = {
+            member: self.written(value, f"{name}{camel(member)}")
+            for member, value in schema["properties"].items()
+            if member in required or not value.get("readOnly")
+        }
+        closed: JSON = {"type": "object", "additionalProperties": False, "properties": members}
+        if required:
+            closed["required"] = sorted(required)
+        if "description" in schema:
+            closed["description"] = schema["description"]
+        return closed
+
+    def _superset(self, schema: JSON, place: str) -> JSON:
+        """One object that holds what any member of a union may hold, nothing of it required."""
+        if not {"x-class", "x-request"} & schema.keys():
+            raise CodegenError(f"{place} is a union; name it with x-class in the overlay")
+        members: JSON = dict(schema.get("properties", {}))
+        for variant in [*schema.get("oneOf", []), *schema.get("anyOf", [])]:
+            name = referenced(variant)
+            offered = (self._published[name] if name else variant)["properties"]
+            # What one variant lets write stays writable, though another only shows it.
+            members |= {key: value for key, value in offered.items() if key not in members or not value.get("readOnly")}
+        kept = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf")}
+        return {**kept, "properties": members}
+
+
+def _named(schema: JSON, otherwise: str) -> str:
+    if "x-request" in schema:
+        return str(schema["x-request"])
+    return f"{schema['x-class']}Write" if "x-class" in schema else otherwise
+
+
+def _kept(schema: JSON) -> JSON:
+    return {key: schema[key] for key in _SCALAR if key in schema}
+
+
+def _nullable(written: JSON, schema: JSON) -> JSON:
+    """OpenAPI 3.1's way to allow null."""
+    if not schema.get("nullable"):
+        return written
+    if "$ref" in written:
+        return {"oneOf": [written, {"type": "null"}]}
+    return {**written, "type": [written["type"], "null"]}
