@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 
 from attrs import evolve
 
 from arx_wrapper.config import MEMORY, Config
-from arx_wrapper.errors import InvalidParamsError, PagerDutyError
-from arx_wrapper.model import Operation
+from arx_wrapper.errors import InvalidParamsError, PagerDutyError, TransportError
+from arx_wrapper.model import Operation, Params
 from arx_wrapper.operations import OPERATIONS
 from arx_wrapper.paging import DEFAULT_SPAN, OLDEST, Reading
 from arx_wrapper.passage import Passage
@@ -26,6 +27,7 @@ from arx_wrapper.resources.schedules import Schedules
 from arx_wrapper.resources.services import Services
 from arx_wrapper.resources.teams import Teams
 from arx_wrapper.resources.users import Users
+from arx_wrapper.settle import SETTLE
 from arx_wrapper.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from arx_wrapper.sandbox import Sandbox
 
 _NOT_SERVED: Final = frozenset({404, 405})
+# Seconds before each look for a write's effect: by the last it would have to be there.
+_LOOKS: Final = (0.0, 0.25, 1.0)
 _BY_TIME: Final = frozenset({"incidents:read", "incidents:read_log"})
 
 
@@ -137,11 +141,11 @@ class PagerDutyConnector(
         async with self._governed(operation, params) as passage:
             row = passage.call.operation
             model = _listed_model(row)
-            passage.records = 0
+            passage.facts["records"] = 0
             if max_items == 0:
                 return
             async for record in self._records(passage, max_items):
-                passage.records += 1
+                passage.facts["records"] += 1
                 yield model.from_dict(record)
 
     def _records(self, passage: Passage, most: int | None) -> AsyncIterator[Any]:
@@ -172,29 +176,62 @@ class PagerDutyConnector(
 
     async def _target(self, passage: Passage) -> Mapping[str, Any] | None:
         read_target = TARGETS.get(passage.call.operation.name)
-        if read_target is None:
-            return None
-
-        async def read(endpoint: str, *path: str, **query: object) -> Mapping[str, Any]:
-            module = importlib.import_module(f"{self.client}.api.{endpoint}")
-            return await passage.read(module.request(*path, **query))
-
-        return await read_target(read, passage.call.params)
+        return await read_target(self._looker(passage), passage.call.params) if read_target else None
 
     async def _perform(self, passage: Passage) -> dict[str, Any]:
-        if passage.call.operation.name != "services:read_integrations":
-            return await passage.send(passage.request)
-        # Published is only the service with its integrations included; some accounts serve the shorter path as well.
+        row, request, params = passage.call.operation, passage.request, passage.call.params
+        if row.name == "incidents:create" and "incident_key" not in params:
+            # A key of its own, by which the incident can be found again when the answer is lost.
+            params = {**params, "incident_key": f"arx-{passage.call.id}"}
+            request = self._request(row, self.model_of(row.name), dict(params))
         try:
-            return await passage.send(passage.request)
+            return await passage.send(request)
+        except TransportError as lost:
+            if lost.outcome == "unknown" and row.writes:
+                return await self._settled(passage, params, lost)
+            raise
         except PagerDutyError as error:
-            if error.status not in _NOT_SERVED:
-                raise
+            if row.name == "services:read_integrations" and error.status in _NOT_SERVED:
+                return await self._integrations_of(passage)
+            raise
+
+    async def _settled(self, passage: Passage, params: Params, lost: TransportError) -> dict[str, Any]:
+        """Find out what became of a write whose answer was lost, or say that it is not known."""
+        operation = passage.call.operation.name
+        settle = SETTLE.get(operation)
+        if settle is None:
+            raise lost
+        for pause in _LOOKS:
+            await asyncio.sleep(pause)
+            try:
+                found = await settle(self._looker(passage), params, passage.began)
+            except PagerDutyError:
+                raise lost from None
+            if found is not None:
+                passage.facts["settled"] = "found"
+                return found
+        if operation != "incidents:create":
+            raise lost
+        passage.facts["settled"] = "not found"
+        raise TransportError(
+            "the answer was lost, and no incident has this call's key: it was not created",
+            outcome="not_sent",
+            operation=operation,
+        )
+
+    async def _integrations_of(self, passage: Passage) -> dict[str, Any]:
+        """Published is only the service with its integrations included; some accounts serve this path too."""
         from pagerduty_client.api.services import get_service
 
-        request = get_service.request(passage.call.params["service_id"], include=["integrations"])
-        answer = await passage.send(request)
+        answer = await passage.send(get_service.request(passage.call.params["service_id"], include=["integrations"]))
         return {"integrations": answer.get("service", {}).get("integrations", [])}
+
+    def _looker(self, passage: Passage) -> Callable[..., Awaitable[Mapping[str, Any]]]:
+        async def read(endpoint: str, *path: str, **query: object) -> Mapping[str, Any]:
+            module = importlib.import_module(f"{self.client}.api.{endpoint}")
+            return await passage.look(module.request(*path, **query))
+
+        return read
 
 
 def _listed_model(row: Operation) -> type[Model]:

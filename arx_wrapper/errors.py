@@ -257,7 +257,7 @@ class TransportError(PagerDutyError):
 
     def _text(self) -> str:
         fate = (
-            "Nothing was sent."
+            "Nothing was changed."
             if self.outcome == "not_sent"
             else "It is not known whether PagerDuty processed it: look at the target before repeating a write."
         )

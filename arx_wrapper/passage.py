@@ -27,8 +27,7 @@ class Passage:
         decision: What policy said.
         answered: How many requests were answered.
         attempts: Every attempt on the wire, retries included.
-        records: How many records an iteration handed out; None for a single call.
-        looks: How many reads of the target went out before a reviewer was asked.
+        facts: What else the outcome's record should say: records handed out, how a lost answer was settled.
     """
 
     def __init__(self, call: Call, request: Request, decision: Decision, rooms: Rooms, timeout: float | None) -> None:
@@ -38,8 +37,8 @@ class Passage:
         self._answers = hashlib.sha256()
         self.answered = 0
         self.attempts: list[Attempt] = []
-        self.records: int | None = None
-        self.looks = 0
+        self.facts: dict[str, Any] = {}
+        self.began = rooms.clock()
 
     @property
     def sent(self) -> bool:
@@ -70,15 +69,18 @@ class Passage:
                 raise
         return await self._send(request, renewed)
 
-    async def read(self, request: Request) -> dict[str, Any]:
-        """Look at what the call would change, for its reviewer. Leaves nothing changed, and the call unsent."""
+    async def look(self, request: Request) -> dict[str, Any]:
+        """Read what the call is about: before it, for the reviewer, or after it, to settle what became of it.
+
+        Such a read is counted in the outcome's record, but does not make the call itself sent.
+        """
         if request.method != "GET":
             raise ValueError(f"{request.operation_id} does not only read")
         seen, self.attempts = self.attempts, []
         try:
             return await self.send(request)
         finally:
-            self.looks += len(self.attempts)
+            self.facts["looks"] = self.facts.get("looks", 0) + len(self.attempts)
             self.attempts = seen
 
     async def _send(self, request: Request, credentials: Credentials) -> dict[str, Any]:

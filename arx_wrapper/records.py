@@ -119,8 +119,7 @@ class Recorder:
             "answers": passage.answered,
             "attempts": [asdict(attempt) for attempt in passage.attempts],
         }
-        if passage.records is not None:
-            metadata["records"] = passage.records
+        metadata.update(passage.facts)
         self._log.append_soon(
             self._entry(
                 "connector.completed",
