@@ -36,7 +36,7 @@ class Act(NamedTuple):
     """What a write amounts to: an operation, how often, and the least risk it is judged at."""
 
     operation: str
-    count: int = 1
+    times: int = 1
     at_least: Risk = Risk.LOW
 
 

@@ -218,7 +218,7 @@ class BaseConnector:
         effects = {row.name: Effect(operation=row.name, risk=row.risk)}
         for act in row.effects(params) if row.effects else ():
             risk = max(self.operations[act.operation].risk, act.at_least)
-            effects[act.operation] = Effect(operation=act.operation, risk=risk, count=act.count)
+            effects[act.operation] = Effect(operation=act.operation, risk=risk, count=act.times)
         return tuple(effects.values())
 
     def _request(self, row: Operation, model: ParamModel, params: dict[str, Any]) -> Request:

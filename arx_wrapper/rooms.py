@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from arx_wrapper.config import Config
 from arx_wrapper.model import Risk
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from arx_wrapper.policy import Policies
     from arx_wrapper.transport import Wire
     from arx_wrapper.vault import Vault
+
+
+_R = TypeVar("_R")
 
 
 def utc_now() -> datetime:
@@ -81,12 +84,12 @@ class Rooms:
         finally:
             self._open.clear()
 
-    def _room(self, name: str, opener: Callable[[], Any]) -> Any:
+    def _room(self, name: str, opener: Callable[[], _R]) -> _R:
         try:
-            return self._open[name]
+            found: _R = self._open[name]
         except KeyError:
-            room = self._open[name] = opener()
-            return room
+            found = self._open[name] = opener()
+        return found
 
     def _open_policies(self) -> Policies:
         from arx_wrapper import policy

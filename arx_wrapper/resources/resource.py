@@ -48,7 +48,8 @@ class Resource(BaseConnector):
     def _items(self, body: Mapping[str, Any], operation: str) -> Sequence[Any]:
         key = self.operations[operation].answer
         assert key is not None, f"{operation} lists nothing"  # noqa: S101 - the table's own invariant
-        return self._member(body, key, operation, list)
+        items: Sequence[Any] = self._member(body, key, operation, list)
+        return items
 
     def _member(self, body: Mapping[str, Any], key: str, operation: str, kind: type) -> Any:
         member = body.get(key)
