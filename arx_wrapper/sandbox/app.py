@@ -82,7 +82,7 @@ class Sandbox:
         base_url: Where `transport()` is reached.
         faults: What goes wrong on demand.
         options: How it behaves where PagerDuty's documents are silent.
-        requests: The requests that arrived, oldest first.
+        requests: The requests that arrived, oldest first; at least the newest 10,000.
         account: The state, for tests that look behind the API.
     """
 
@@ -130,7 +130,8 @@ class Sandbox:
             raise RuntimeError(f"the sandbox serves HTTP, not {scope['type']}")
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         headers = {n.decode("latin-1").lower(): v.decode("latin-1") for n, v in scope["headers"]}
-        body = await read(receive)
+        if (body := await read(receive)) is None:
+            return
         if path.startswith(CONTROL):
             status, value = control(self, scope["method"], path.removeprefix(CONTROL), headers, body)
             await send_answer(send, Answer(status, orjson.dumps(value)))

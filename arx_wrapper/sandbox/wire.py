@@ -47,10 +47,13 @@ def decoded(body: bytes) -> Any:
         return body.decode("utf-8", "replace")
 
 
-async def read(receive: Receive) -> bytes:
+async def read(receive: Receive) -> bytes | None:
+    """The request's body; None when the client has gone before it was complete."""
     chunks, more = [], True
     while more:
         message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         chunks.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(chunks)

@@ -122,6 +122,25 @@ async def test_many_are_managed_at_once_or_none(api: Api) -> None:
     assert await api.refused("PUT", "/incidents", {"incidents": [*entries[1:], {"id": "PNONE"}]}) == 1004
 
 
+async def test_every_entry_of_a_bulk_change_is_applied(api: Api) -> None:
+    incidents = [await api.create() for _ in range(3)]
+    entries = [{"id": id_, "type": "incident", "title": f"Now {id_}"} for id_ in ids(incidents)]
+    answer = await api("PUT", "/incidents", {"incidents": entries})
+    assert [incident["title"] for incident in answer["incidents"]] == [entry["title"] for entry in entries]
+    assert [(await api.get(i))["title"] for i in incidents] == [entry["title"] for entry in entries]
+
+
+async def test_an_incident_is_named_once_in_a_bulk_change(api: Api) -> None:
+    entries = [{"id": "P1234AB", "type": "incident", "status": status} for status in ("resolved", "acknowledged")]
+    assert await api.refused("PUT", "/incidents", {"incidents": entries}) == 2001
+    assert (await api.get(REFERENCE))["status"] == "triggered"
+
+
+async def test_a_resolved_incident_has_resolved_alerts(api: Api) -> None:
+    resolved = await api.change(REFERENCE, status="resolved")
+    assert resolved["alert_counts"] == {"all": 2, "triggered": 0, "resolved": 2}
+
+
 async def test_more_than_250_at_once_are_refused(sandbox: Sandbox, api: Api) -> None:
     sandbox.add_incidents(251)
     ours = [i["id"] for i in sandbox.account.incidents() if i.open][-251:]
