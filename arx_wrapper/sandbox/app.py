@@ -99,7 +99,6 @@ class Sandbox:
         self.faults, self.options, self.requests = Faults(), Options(), list[Recorded]()
         self._seed, self._source = seed or 0, clock
         self._rate_limit = RateLimit.parse(rate_limit) if isinstance(rate_limit, str) else rate_limit
-        self._routes = [(Route(e.path, _unused, methods=[e.method]), e) for e in ENDPOINTS]
         self.reset()
 
     def reset(self) -> None:
@@ -154,7 +153,7 @@ class Sandbox:
     def _record(
         self, scope: Scope, path: str, headers: Headers, body: bytes
     ) -> tuple[Recorded, Endpoint | None, dict[str, str]]:
-        endpoint, ids = self._route(scope, path)
+        endpoint, ids = _route(scope, path)
         request = Recorded(
             method=scope["method"],
             path=path,
@@ -169,15 +168,6 @@ class Sandbox:
         if len(self.requests) > KEPT:
             del self.requests[: KEPT // 2]
         return request, endpoint, ids
-
-    def _route(self, scope: Scope, path: str) -> tuple[Endpoint | None, dict[str, str]]:
-        """By the path as it was sent: an encoded slash or dot never becomes another path."""
-        literal = {**scope, "path": path}
-        for route, endpoint in self._routes:
-            match, found = route.matches(literal)
-            if match is Match.FULL:
-                return endpoint, found["path_params"]
-        return None, {}
 
     def _answer(
         self, request: Recorded, endpoint: Endpoint | None, ids: dict[str, str], headers: Headers, base: str
@@ -236,3 +226,16 @@ class Sandbox:
 
 async def _unused(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError("routes are matched here, not called")
+
+
+_ROUTES = tuple((Route(endpoint.path, _unused, methods=[endpoint.method]), endpoint) for endpoint in ENDPOINTS)
+
+
+def _route(scope: Scope, path: str) -> tuple[Endpoint | None, dict[str, str]]:
+    """By the path as it was sent: an encoded slash or dot never becomes another path."""
+    literal = {**scope, "path": path}
+    for route, endpoint in _ROUTES:
+        match, found = route.matches(literal)
+        if match is Match.FULL:
+            return endpoint, found["path_params"]
+    return None, {}
