@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 
 from codegen.generate import GENERATED, covers, render
-from codegen.trim import TRIMMED
+from codegen.trim import TRIMMED, stale
 
 
 def drift(generated: Path = GENERATED, spec: Path = TRIMMED) -> list[str]:
-    """The files that differ from a fresh generation; empty when there is no drift.
+    """What differs: `spec/` from its lock, files from a fresh generation. Empty when there is no drift.
 
     Raises:
         CodegenError: the generation fails, or leaves something of the document out.
@@ -19,7 +19,8 @@ def drift(generated: Path = GENERATED, spec: Path = TRIMMED) -> list[str]:
         package = render(spec, Path(folder))
         covers(spec, package)
         fresh, committed = _files(package), _files(generated)
-    lines = [f"missing: {name}" for name in sorted(fresh.keys() - committed.keys())]
+    lines = stale()
+    lines += [f"missing: {name}" for name in sorted(fresh.keys() - committed.keys())]
     lines += [f"stale: {name}" for name in sorted(committed.keys() - fresh.keys())]
     both = fresh.keys() & committed.keys()
     return lines + [f"changed: {name}" for name in sorted(both) if fresh[name] != committed[name]]

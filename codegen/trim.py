@@ -19,9 +19,9 @@ OVERLAY: Final = SPEC / "overlay.yaml"
 LOCK: Final = SPEC / "upstream.lock"
 
 
-def trim(published: JSON, corrections: JSON) -> JSON:
+def trim(published: JSON, corrections: JSON, endpoints: tuple[str, ...] = select.ENDPOINTS) -> JSON:
     """The generator's only input: the chosen endpoints, corrected, with strict requests and open answers."""
-    document = select.select(published)
+    document = select.select(published, endpoints)
     document = overlay.apply(document, corrections)
     document = hoist.prune(hoist.hoist(document))
     document = parameters.normalise(document)
@@ -51,10 +51,21 @@ def write(source: str) -> int:
     """Trim a published document into `spec/`, and lock what it was. Returns the number of endpoints."""
     raw = load_upstream(source)
     document = trim(json.loads(raw), load_overlay())
+    TRIMMED.write_text(text(document), encoding="utf-8")
     lock = json.loads(LOCK.read_text(encoding="utf-8"))
-    lock["sha256"] = hashlib.sha256(raw).hexdigest()
     if source.startswith("https://"):
         lock["url"] = source
-    TRIMMED.write_text(text(document), encoding="utf-8")
-    LOCK.write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
+    lock["sha256"] = hashlib.sha256(raw).hexdigest()
+    LOCK.write_text(json.dumps(lock | _ours(), indent=2) + "\n", encoding="utf-8")
     return sum(len(item) for item in document["paths"].values())
+
+
+def stale() -> list[str]:
+    """What was changed since the last trimming; the published document is not here to trim again."""
+    lock = json.loads(LOCK.read_text(encoding="utf-8"))
+    changed = [name for name, digest in _ours().items() if lock.get(name) != digest]
+    return [f"changed since `python -m codegen trim`: spec/{name}" for name in changed]
+
+
+def _ours() -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (OVERLAY, TRIMMED)}

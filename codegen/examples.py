@@ -1,0 +1,67 @@
+"""Take the published examples of our endpoints' answers as test data, with whatever looks personal or secret replaced."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from codegen import trim
+from codegen.document import JSON, operations, resolve
+from codegen.select import ENDPOINTS
+
+EXAMPLES: Final = Path(__file__).parent.parent / "tests" / "client" / "examples.json"
+
+_EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_HOST: Final = re.compile(r"(?<=://)[\w.-]+(?::\d+)?")
+_IP: Final = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
+_KEY: Final = re.compile(r"\b(?=[a-zA-Z]*\d)[0-9a-zA-Z]{20,}\b")
+_SECRET_NAMES: Final = frozenset({"integration_key", "service_key", "external_id", "routing_key"})
+_PERSONAL_NAMES: Final = frozenset({"address", "conferenceAddress", "conference_number"})
+
+
+def examples(published: JSON, trimmed: JSON) -> JSON:
+    """The published answers, scrubbed, by operationId and the example's name."""
+    named = {(path, method): operation["operationId"] for path, method, operation in operations(trimmed)}
+    found: JSON = {}
+    for endpoint in ENDPOINTS:
+        method, path = endpoint.lower().split(" ", 1)
+        name = named[_renamed(path, trimmed), method]
+        for status, answer in published["paths"][path][method]["responses"].items():
+            media = answer.get("content", {}).get("application/json", {})
+            for label, example in media.get("examples", {}).items() if status[0] == "2" else ():
+                example = resolve(published, example["$ref"]) if "$ref" in example else example
+                found.setdefault(name, {})[label] = scrub(example["value"])
+    return found
+
+
+def scrub(value: Any, name: str = "") -> Any:
+    """A value in which addresses, hosts and keys are replaced by ones that nobody has."""
+    if isinstance(value, dict):
+        return {key: scrub(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [scrub(item, name) for item in value]
+    if not isinstance(value, str):
+        return value
+    if name in _SECRET_NAMES:
+        return "SCRUBBED"
+    if name in _PERSONAL_NAMES:
+        return "someone@example.com" if "@" in value else "5550100"
+    for pattern, instead in ((_EMAIL, "someone@example.com"), (_HOST, "example.com"), (_IP, "192.0.2.1")):
+        value = pattern.sub(instead, value)
+    return _KEY.sub("SCRUBBED", value)
+
+
+def write(source: str) -> int:
+    """Write the fixture of `tests/client`. Returns the number of examples."""
+    published = json.loads(trim.load_upstream(source))
+    found = examples(published, json.loads(trim.TRIMMED.read_text(encoding="utf-8")))
+    EXAMPLES.write_text(json.dumps(found, sort_keys=True, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return sum(len(named) for named in found.values())
+
+
+def _renamed(path: str, trimmed: JSON) -> str:
+    """The trimmed document's path of a published one: the same but for the placeholders' names."""
+    shape = re.sub(r"{\w+}", "{}", path)
+    return next(candidate for candidate in trimmed["paths"] if re.sub(r"{\w+}", "{}", candidate) == shape)
