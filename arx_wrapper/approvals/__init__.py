@@ -9,9 +9,10 @@ await approvals.consume(asked.id, asked.digest)                 # exactly once
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from arx_wrapper.approvals.channels import Announcer, Channel, Webhook
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest
 from arx_wrapper.approvals.reviewers import Reviewers, sign_decision, verify_decision
@@ -20,9 +21,11 @@ from arx_wrapper.approvals.service import Approvals, new_id, utc_now
 __all__ = [
     "ApprovalRequest",
     "Approvals",
+    "Channel",
     "Review",
     "Reviewers",
     "State",
+    "Webhook",
     "call_digest",
     "open",
     "render",
@@ -38,6 +41,7 @@ def open(  # noqa: A001 - read as `approvals.open`
     ids: Callable[[], str] = new_id,
     ttl: float = 3600.0,
     reviewers: Reviewers | None = None,
+    channels: Sequence[Channel] = (),
     pending_cap: int = 20,
     timeout: float = 10.0,
     allow_memory: bool = False,
@@ -51,6 +55,7 @@ def open(  # noqa: A001 - read as `approvals.open`
         ttl: Seconds from asking until a request can be neither decided nor used.
         reviewers: Who may decide; every decision must then carry the reviewer's signature. None: whoever can
             write to the database, under a plain name.
+        channels: Where new requests are announced, besides the command line.
         pending_cap: How many requests of one agent may wait at a time.
         timeout: Seconds that the store may take before a call fails.
         allow_memory: Whether `sqlite:///:memory:` will do.
@@ -63,5 +68,12 @@ def open(  # noqa: A001 - read as `approvals.open`
 
     tables = database(url, schema=SCHEMA, timeout=timeout / 2, allow_memory=allow_memory)
     return Approvals(
-        Store(tables), clock=clock, ids=ids, ttl=ttl, pending_cap=pending_cap, timeout=timeout, reviewers=reviewers
+        Store(tables),
+        clock=clock,
+        ids=ids,
+        ttl=ttl,
+        pending_cap=pending_cap,
+        timeout=timeout,
+        reviewers=reviewers,
+        announcer=Announcer(channels),
     )

@@ -205,7 +205,7 @@ class PostgreSQL:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                 # A role that may use the tables need not be one that may make them.
-                made = connection.execute("SELECT to_regclass('approval_reviews')").fetchone()
+                made = connection.execute("SELECT to_regclass('approval_messages')").fetchone()
                 if made == (None,):
                     connection.execute(self._schema.encode())
         except BaseException:

@@ -25,6 +25,7 @@ from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import Effect, Risk
 
 if TYPE_CHECKING:
+    from arx_wrapper.approvals.channels import Announcer
     from arx_wrapper.approvals.reviewers import Reviewers
 
 _T = TypeVar("_T")
@@ -63,12 +64,13 @@ class Approvals:
         pending_cap: int,
         timeout: float,
         reviewers: Reviewers | None = None,
+        announcer: Announcer | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._clock, self._ids, self._sleep = store, clock, ids, sleep
         self._ttl, self._pending_cap, self._timeout = timedelta(seconds=ttl), pending_cap, timeout
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-approvals")
-        self._reviewers = reviewers
+        self._reviewers, self._announcer = reviewers, announcer
         self._closed = False
 
     async def request(
@@ -132,7 +134,9 @@ class Approvals:
             expires_at=now + self._ttl,
         )
         asked = evolve(asked, digest=asked.expected_digest())
-        request, _ = await self._on_thread(lambda: self._store.create(asked, cap=self._pending_cap))
+        request, new = await self._on_thread(lambda: self._store.create(asked, cap=self._pending_cap))
+        if new and self._announcer:
+            self._announcer.announce(request)
         return request
 
     async def decide(
@@ -238,11 +242,19 @@ class Approvals:
         """Withdraw a request: what it was asked for has changed. ApprovalError when it is over already."""
         return await self._on_thread(lambda: self._store.mark_stale(request_id, self._clock()))
 
+    async def first_time(self, message_id: str, *, keep: float) -> bool:
+        """Whether a message from a channel is new, in any process; remembers it for `keep` seconds."""
+        now = self._clock()
+        forget_at = now + timedelta(seconds=keep)
+        return await self._on_thread(lambda: self._store.first_time(message_id, now=now, forget_at=forget_at))
+
     async def aclose(self) -> None:
-        """Close the database; again does nothing. Requests stay."""
+        """Let announcements finish and close the database; again does nothing. Requests stay."""
         if self._closed:
             return
         self._closed = True
+        if self._announcer:
+            await self._announcer.aclose()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
         self._thread.shutdown(wait=False)
 

@@ -48,6 +48,10 @@ CREATE TABLE IF NOT EXISTS approval_reviews (
     signature TEXT,
     PRIMARY KEY (request_id, person)
 );
+CREATE TABLE IF NOT EXISTS approval_messages (
+    id TEXT PRIMARY KEY,
+    forget_at TEXT NOT NULL
+);
 """
 
 _APART = ("id", "digest", "org_id", "agent_id", "state", "created_at", "expires_at", "decisions")
@@ -179,6 +183,15 @@ class Store:
         args = [argument for group in given.values() for argument in group]
         with self._database.read() as run:
             return self._select(run, stamp(now), f"{where} ORDER BY created_at DESC, id LIMIT ?", (*args, limit))
+
+    def first_time(self, message_id: str, *, now: datetime, forget_at: datetime) -> bool:
+        """Whether a message from outside is new, in any process; from now on it is not."""
+        with self._database.write() as run:
+            run("DELETE FROM approval_messages WHERE forget_at <= ?", (stamp(now),))
+            if run("SELECT 1 FROM approval_messages WHERE id = ?", (message_id,)):
+                return False
+            run("INSERT INTO approval_messages (id, forget_at) VALUES (?, ?)", (message_id, stamp(forget_at)))
+            return True
 
     def close(self) -> None:
         self._database.close()

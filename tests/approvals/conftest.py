@@ -67,7 +67,7 @@ def url(request, tmp_path):
         return f"sqlite:///{tmp_path}/state/approvals.db"
     address = request.getfixturevalue("postgres")
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS approval_reviews, approval_requests")
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return address
 
 

@@ -16,7 +16,7 @@ from tests.approvals.conftest import terms
 @pytest.fixture(params=["postgresql"])
 def url(request, postgres):
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS approval_reviews, approval_requests")
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return postgres
 
 
@@ -70,7 +70,8 @@ async def test_a_role_needs_no_right_to_make_tables(store, url):
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS limited")
         connection.execute("CREATE ROLE limited LOGIN")
-        connection.execute("GRANT SELECT, INSERT, UPDATE ON approval_requests, approval_reviews TO limited")
+        connection.execute("GRANT USAGE ON SCHEMA public TO limited")
+        connection.execute("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO limited")
         limited = approvals.open(url.replace("arx@", "limited@"))
         try:
             asked = await limited.request(**terms())

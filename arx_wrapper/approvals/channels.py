@@ -1,0 +1,170 @@
+"""Telling reviewers that they are asked. A channel carries the question; only `Approvals.decide()` takes an answer.
+
+The command line needs no channel: `arx-pagerduty approvals list` reads the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from arx_wrapper.approvals.render import render
+from arx_wrapper.approvals.request import ApprovalRequest, stamp
+from arx_wrapper.errors import ApprovalError, ConfigError
+
+if TYPE_CHECKING:
+    import httpx
+
+log = logging.getLogger("arx_wrapper.approvals")
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Channel(Protocol):
+    """A way to reach reviewers."""
+
+    async def announce(self, request: ApprovalRequest) -> None:
+        """Show a request to reviewers. Any exception means that it has to be tried again."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...
+
+
+class Announcer:
+    """Announces requests in the background: again while a channel fails, and reported once it has failed for good.
+
+    A failed announcement changes nothing about its request, which goes on waiting until it is decided or expires.
+    """
+
+    def __init__(self, channels: Sequence[Channel], *, attempts: int = 6, wait: float = 0.5) -> None:
+        self._channels, self._attempts, self._wait = channels, attempts, wait
+        self._running: set[asyncio.Task[None]] = set()
+
+    def announce(self, request: ApprovalRequest) -> None:
+        """Start announcing a request on every channel; returns at once."""
+        for channel in self._channels:
+            task = asyncio.create_task(self._deliver(channel, request))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def aclose(self, *, within: float = 10.0) -> None:
+        """Let announcements finish, for as many seconds at most, and close the channels."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=within)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for channel in self._channels:
+            await channel.aclose()
+
+    async def _deliver(self, channel: Channel, request: ApprovalRequest) -> None:
+        import stamina
+
+        name = type(channel).__name__
+        try:
+            async for attempt in stamina.retry_context(
+                on=Exception, attempts=self._attempts, timeout=None, wait_initial=self._wait, wait_max=60.0
+            ):
+                with attempt:
+                    await channel.announce(request)
+        except BaseException as error:
+            # The error's text stays out: it may quote an address that holds a secret.
+            log.error(
+                "Approval request %s was not announced on %s (%s). It waits all the same: "
+                "`arx-pagerduty approvals list` shows it.",
+                request.id,
+                name,
+                type(error).__name__,
+            )
+            if not isinstance(error, Exception):
+                raise
+
+
+class Webhook:
+    """Posts each request as JSON to an address of yours, signed so that the receiver knows where it came from.
+
+    The receiver computes HMAC-SHA256 over the header `X-Arx-Timestamp`, a full stop and the raw body, compares it
+    with the hexadecimal `v1=…` of `X-Arx-Signature` in constant time, and refuses timestamps far from its own clock.
+
+    Args:
+        url: Where to post: https, or loopback.
+        secret: Shared with the receiver, at least 32 characters.
+        clock: The time, aware.
+        client: The HTTP client to use; by default one that ignores proxy settings and follows no redirect.
+
+    Raises:
+        ConfigError: the address is not https, or the secret is short.
+    """
+
+    def __init__(
+        self, url: str, secret: str, *, clock: Callable[[], datetime], client: httpx.AsyncClient | None = None
+    ) -> None:
+        require_private("The webhook", url)
+        if len(secret) < 32:
+            raise ConfigError("The webhook's secret needs 32 characters at least. Nothing was sent.")
+        self._url, self._secret, self._clock, self._client = url, secret.encode(), clock, client
+
+    async def announce(self, request: ApprovalRequest) -> None:
+        """Post a request. ApprovalError when the receiver does not answer with a 2xx."""
+        body, timestamp = webhook_body(request), str(int(self._clock().timestamp()))
+        signature = hmac.new(self._secret, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+        headers = {
+            "Content-Type": "application/json",
+            "X-Arx-Timestamp": timestamp,
+            "X-Arx-Signature": f"v1={signature}",
+        }
+        answer = await self._http().post(self._url, content=body, headers=headers)
+        if not answer.is_success:
+            raise ApprovalError(f"The webhook answered {answer.status_code}.", approval_id=request.id)
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            import httpx
+
+            self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=10.0)
+        return self._client
+
+
+def webhook_body(request: ApprovalRequest) -> bytes:
+    """What a webhook posts: what a program needs to file the request, and the text that a person should see."""
+    facts = {
+        "id": request.id,
+        "digest": request.digest,
+        "state": request.state,
+        "org_id": request.org_id,
+        "agent_id": request.agent_id,
+        "connector": request.connector,
+        "operation": request.operation,
+        "risk": request.risk.name.lower(),
+        "channel": request.channel,
+        "min_approvals": request.min_approvals,
+        "created_at": stamp(request.created_at),
+        "expires_at": stamp(request.expires_at),
+        "text": render(request),
+    }
+    return msgspec.json.encode(facts)
+
+
+def require_private(what: str, url: str) -> None:
+    """Refuse an address over which others could read along. ConfigError, without the address: it may hold a secret."""
+    try:
+        parts = urlsplit(url)
+        private = parts.scheme == "https" and parts.hostname
+    except ValueError:
+        raise ConfigError(f"{what}'s address is malformed. Nothing was sent.") from None
+    if not private and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ConfigError(f"{what} needs an https:// address. Nothing was sent.")

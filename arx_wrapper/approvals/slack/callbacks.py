@@ -1,0 +1,187 @@
+"""Where Slack reports that somebody pressed a button: a small ASGI application.
+
+A press counts when Slack signed it, just now, for the first time, and the person is on the list of reviewers. Then the
+rules are those of `Approvals.decide()`: not the requester, nobody twice, in time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import msgspec
+from attrs import field, frozen
+
+from arx_wrapper.approvals.service import Approvals, utc_now
+from arx_wrapper.approvals.slack.card import APPROVE, DENY
+from arx_wrapper.approvals.slack.channel import Slack
+from arx_wrapper.errors import ApprovalError, ConfigError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+log = logging.getLogger("arx_wrapper.approvals.slack")
+
+_SKEW = 300
+_BODY_LIMIT = 256 * 1024
+
+
+@frozen(kw_only=True)
+class Press:
+    """A reviewer pressed a button under a card."""
+
+    user: str
+    team: str
+    approve: bool
+    request_id: str
+    digest: str
+    channel: str
+    ts: str
+
+
+def app(
+    approvals: Approvals,
+    *,
+    signing_secret: str,
+    reviewers: Mapping[str, str],
+    slack: Slack,
+    team: str | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Starlette:
+    """The application to serve at the Slack app's interactivity address: `POST /slack/interactions`.
+
+    Args:
+        approvals: Where decisions go.
+        signing_secret: The Slack app's signing secret.
+        reviewers: Who may decide: Slack user id → reviewer's name.
+        slack: The channel that posted the cards; updates them.
+        team: The workspace's id; presses from any other are refused.
+        clock: The time, aware.
+
+    Raises:
+        ConfigError: the secret is empty, or starlette is not installed.
+    """
+    try:
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+    except ImportError:
+        raise ConfigError(
+            "Slack's buttons need starlette: pip install 'arx-pagerduty[slack]'. Nothing was sent."
+        ) from None
+    if not signing_secret.strip():
+        raise ConfigError("Slack's signing secret is empty. Nothing was sent.")
+    desk = _Desk(
+        approvals=approvals,
+        secret=signing_secret.encode(),
+        reviewers=dict(reviewers),
+        slack=slack,
+        team=team,
+        clock=clock,
+    )
+    return Starlette(routes=[Route("/slack/interactions", desk.receive, methods=["POST"])])
+
+
+@frozen(kw_only=True)
+class _Desk:
+    approvals: Approvals
+    secret: bytes = field(repr=False)
+    reviewers: Mapping[str, str]
+    slack: Slack
+    team: str | None
+    clock: Callable[[], datetime]
+
+    async def receive(self, request: Request) -> Response:
+        """Check and take a press. Slack is answered at once; people are told afterwards."""
+        from starlette.background import BackgroundTask
+        from starlette.responses import Response
+
+        body = await _body(request)
+        if body is None:
+            return Response(status_code=413)
+        signature = request.headers.get("x-slack-signature", "")
+        if not self._genuine(body, request.headers.get("x-slack-request-timestamp", ""), signature):
+            return Response(status_code=401)
+        press = _press(body)
+        if press is None or (self.team is not None and press.team != self.team):
+            return Response(status_code=400)
+        # Remembered for as long as its timestamp could pass, on either side of now.
+        if not await self.approvals.first_time(f"slack {signature}", keep=2 * _SKEW):
+            return Response(status_code=409)
+        problem = await self._decide(press)
+        return Response(status_code=200, background=BackgroundTask(self._report, press, problem))
+
+    def _genuine(self, body: bytes, timestamp: str, signature: str) -> bool:
+        """Slack's v0 signature over the raw body. slack-sdk's own check decodes the body first and may raise."""
+        if not re.fullmatch(r"[0-9]{1,12}", timestamp):
+            return False
+        if abs(self.clock().timestamp() - int(timestamp)) > _SKEW:
+            return False
+        expected = hmac.new(self.secret, b"v0:" + timestamp.encode() + b":" + body, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(f"v0={expected}".encode(), signature.encode())
+
+    async def _decide(self, press: Press) -> str | None:
+        """Hand the press in; what to tell the person when it does not count."""
+        reviewer = self.reviewers.get(press.user)
+        if reviewer is None:
+            log.warning("Slack user %s is not on the list of reviewers and pressed a button.", ascii(press.user))
+            return "You are not on the list of reviewers. Nothing was decided."
+        try:
+            shown = await self.approvals.get(press.request_id)
+            if not hmac.compare_digest(shown.digest, press.digest):
+                return "This card shows another call than the one that waits. Nothing was decided."
+            await self.approvals.decide(press.request_id, reviewer, press.approve, f"Slack user {press.user}")
+        except ApprovalError as error:
+            return str(error)
+        return None
+
+    async def _report(self, press: Press, problem: str | None) -> None:
+        try:
+            if problem:
+                await self.slack.tell(problem, channel=press.channel, user=press.user)
+            else:
+                now = await self.approvals.get(press.request_id)
+                await self.slack.refresh(now, channel=press.channel, ts=press.ts)
+        except Exception as error:
+            # The decision stands, or does not, whatever Slack shows.
+            log.error("The Slack card of %s was not updated (%s).", press.request_id, type(error).__name__)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The raw body; None when it is longer than any press."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _BODY_LIMIT:
+            return None
+    return bytes(body)
+
+
+def _press(body: bytes) -> Press | None:
+    """The press that a body reports; None when it reports anything else."""
+    try:
+        [payload] = parse_qs(body.decode("ascii"), strict_parsing=True)["payload"]
+        told: dict[str, Any] = msgspec.json.decode(payload, type=dict[str, Any])
+        [action] = told["actions"]
+        request_id, digest = action["value"].split(" ")
+        if told["type"] != "block_actions" or action["action_id"] not in (APPROVE, DENY):
+            return None
+        press = {
+            "user": told["user"]["id"],
+            "team": (told.get("team") or {}).get("id", ""),
+            "approve": action["action_id"] == APPROVE,
+            "request_id": request_id,
+            "digest": digest,
+            "channel": told["container"]["channel_id"],
+            "ts": told["container"]["message_ts"],
+        }
+        return msgspec.convert(press, Press)
+    except (ValueError, KeyError, TypeError, AttributeError, msgspec.MsgspecError):
+        return None

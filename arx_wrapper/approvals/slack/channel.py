@@ -1,0 +1,67 @@
+"""Slack as a channel: posts a card where the policy's `hitl_channel` says, and keeps it up to date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from arx_wrapper.approvals.channels import require_private
+from arx_wrapper.approvals.request import ApprovalRequest
+from arx_wrapper.approvals.slack.card import card, plain, summary
+from arx_wrapper.errors import ApprovalError, ConfigError
+
+if TYPE_CHECKING:
+    from slack_sdk.web.async_client import AsyncWebClient
+
+
+@frozen(kw_only=True)
+class Slack:
+    """Posts to Slack with a bot's token (scope `chat:write`).
+
+    Attributes:
+        token: The bot's token.
+        channel: Where requests go whose policy names no `hitl_channel`.
+        base_url: Slack's address.
+    """
+
+    token: str = field(repr=False)
+    channel: str | None = None
+    base_url: str = "https://slack.com/api/"
+    _client: AsyncWebClient = field(init=False, repr=False, eq=False)
+
+    @_client.default
+    def _make_client(self) -> AsyncWebClient:
+        require_private("Slack", self.base_url)
+        if not self.token.isascii() or not self.token.isprintable() or " " in self.token or not self.token:
+            raise ConfigError("Slack's token is malformed. Nothing was sent.")
+        try:
+            from slack_sdk.web.async_client import AsyncWebClient
+        except ImportError:
+            raise ConfigError("Slack needs slack-sdk: pip install 'arx-pagerduty[slack]'. Nothing was sent.") from None
+        client = AsyncWebClient(token=self.token, base_url=self.base_url, timeout=10, trust_env_in_session=False)
+        client.proxy = None  # which the client had filled from the environment: the token goes to Slack, straight
+        return client
+
+    async def announce(self, request: ApprovalRequest) -> None:
+        """Post a card (`POST chat.postMessage`). Raises when Slack does not take it."""
+        channel = request.channel or self.channel
+        if channel is None:
+            raise ApprovalError(
+                f"{request.id}: neither its policy entry nor the configuration names a Slack channel.",
+                approval_id=request.id,
+            )
+        await self._client.chat_postMessage(
+            channel=channel, text=summary(request), blocks=card(request), unfurl_links=False, unfurl_media=False
+        )
+
+    async def refresh(self, request: ApprovalRequest, *, channel: str, ts: str) -> None:
+        """Bring a posted card up to date (`POST chat.update`)."""
+        await self._client.chat_update(channel=channel, ts=ts, text=summary(request), blocks=card(request))
+
+    async def tell(self, text: str, *, channel: str, user: str) -> None:
+        """Say something to one person only (`POST chat.postEphemeral`)."""
+        await self._client.chat_postEphemeral(channel=channel, user=user, text=plain(text))
+
+    async def aclose(self) -> None:
+        """Nothing is held open: each message has its own connection."""

@@ -1,0 +1,159 @@
+"""Channels carry the question; whatever they do, they never answer it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+
+import pytest
+import stamina
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from arx_wrapper import approvals
+from arx_wrapper.approvals import Webhook
+from arx_wrapper.approvals.channels import Announcer
+from arx_wrapper.errors import ApprovalPendingError, ConfigError
+from tests.approvals.conftest import terms
+from tests.approvals.loopback import serve
+
+SECRET = "s" * 32
+
+
+class Receiver:
+    """Takes webhooks as its documentation says: verifies, then believes."""
+
+    def __init__(self, *answers: int) -> None:
+        self.answers, self.taken, self.refused = list(answers), [], 0
+
+    def __call__(self) -> Starlette:
+        return Starlette(routes=[Route("/{path:path}", self.receive, methods=["POST"])])
+
+    async def receive(self, request):
+        body, timestamp = await request.body(), request.headers["x-arx-timestamp"]
+        expected = hmac.new(SECRET.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(request.headers["x-arx-signature"], f"v1={expected}"):
+            self.refused += 1
+            return Response(status_code=401)
+        self.taken.append((int(timestamp), json.loads(body)))
+        return Response(status_code=self.answers.pop(0) if self.answers else 200)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting():
+    with stamina.set_testing(True, attempts=3):
+        yield
+
+
+async def opened(url, clock, address, secret=SECRET):
+    return approvals.open(url, clock=clock, channels=[Webhook(f"{address}/hook", secret, clock=clock)])
+
+
+async def test_a_webhook_is_signed_and_says_what_is_asked(url, clock):
+    receiver = Receiver()
+    async with serve(receiver()) as address:
+        store = await opened(url, clock, address)
+        asked = await store.request(**terms())
+        await store.aclose()
+    [(timestamp, told)] = receiver.taken
+    assert timestamp == int(clock().timestamp())
+    assert (told["id"], told["digest"], told["risk"]) == (asked.id, asked.digest, "high")
+    assert "PABC123" in told["text"]
+    assert receiver.refused == 0
+
+
+async def test_a_webhook_under_another_secret_is_refused_by_its_receiver_and_approves_nothing(url, clock):
+    receiver = Receiver()
+    async with serve(receiver()) as address:
+        store = await opened(url, clock, address, secret="t" * 32)
+        asked = await store.request(**terms())
+        await store.aclose()
+    assert (receiver.taken, receiver.refused) == ([], 3)
+    again = approvals.open(url, clock=clock)
+    assert (await again.get(asked.id)).state == "pending"
+    await again.aclose()
+
+
+async def test_a_request_is_announced_once_however_often_it_is_asked(url, clock):
+    receiver = Receiver()
+    async with serve(receiver()) as address:
+        store = await opened(url, clock, address)
+        await asyncio.gather(*(store.request(**terms()) for _ in range(10)))
+        await store.aclose()
+    assert len(receiver.taken) == 1
+
+
+async def test_a_failing_channel_is_tried_again(url, clock, caplog):
+    receiver = Receiver(500, 302)
+    async with serve(receiver()) as address:
+        store = await opened(url, clock, address)
+        await store.request(**terms())
+        await store.aclose()
+    assert len(receiver.taken) == 3
+    assert "was not announced" not in caplog.text
+
+
+async def test_a_dead_channel_is_reported_without_its_address_and_is_never_a_yes(url, clock, caplog):
+    caplog.set_level(logging.DEBUG, logger="arx_wrapper")
+    store = await opened(url, clock, "http://127.0.0.1:1/k4n4ry")
+    asked = await store.request(**terms())
+    while "was not announced" not in caplog.text:
+        await asyncio.sleep(0.01)
+    reports = [record.getMessage() for record in caplog.records if record.name.startswith("arx_wrapper")]
+    assert len(reports) == 1
+    assert asked.id in reports[0]
+    assert "k4n4ry" not in reports[0]
+    with pytest.raises(ApprovalPendingError):
+        await store.consume(asked.id, asked.digest)
+    assert (await store.decide(asked.id, "alice", True)).state == "approved"
+    await store.aclose()
+
+
+class Stuck:
+    """A channel that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go, self.closed = asyncio.Event(), False
+
+    async def announce(self, request):
+        await self.let_go.wait()
+
+    async def aclose(self):
+        self.closed = True
+
+
+async def test_a_stuck_channel_delays_neither_the_request_nor_its_decision(url, clock):
+    channel = Stuck()
+    store = approvals.open(url, clock=clock, channels=[channel])
+    async with asyncio.timeout(5):
+        asked = await store.request(**terms())
+        await store.decide(asked.id, "alice", True)
+        assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+    channel.let_go.set()
+    await store.aclose()
+    assert channel.closed
+
+
+async def test_a_stuck_channel_does_not_keep_the_process_from_ending_and_is_reported(store, caplog):
+    channel = Stuck()
+    announcer = Announcer([channel])
+    announcer.announce(await store.request(**terms()))
+    async with asyncio.timeout(5):
+        await announcer.aclose(within=0.05)
+    assert channel.closed
+    assert "was not announced on Stuck (CancelledError)" in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://hooks.example.com/x", "ftp://127.0.0.1/x", "//x", "", "http://[", "https://"])
+def test_a_webhook_needs_a_private_address(url, clock):
+    with pytest.raises(ConfigError, match="webhook"):
+        Webhook(url, SECRET, clock=clock)
+
+
+def test_a_webhook_needs_a_long_secret(clock):
+    with pytest.raises(ConfigError, match="32 characters"):
+        Webhook("https://hooks.example.com/x", "short", clock=clock)
