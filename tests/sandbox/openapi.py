@@ -33,6 +33,25 @@ class Document:
     def knows(self, method: str, path: str) -> bool:
         return any(p.fullmatch(path) and method.lower() in m for p, m in self._paths.items())
 
+    def accepts(self, method: str, path: re.Pattern[str]) -> tuple[list[str], Any]:
+        """The names of the query parameters, and a body that has every member that a request may have."""
+        for template, methods in self.document["paths"].items():
+            if path.fullmatch(template) and (operation := methods.get(method.lower())):
+                parameters = [self._resolved(p) for p in operation.get("parameters", [])]
+                content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+                body = self._example(content["schema"]) if content else None
+                return [p["name"] for p in parameters if p["in"] == "query"], body
+        return [], None
+
+    def _example(self, schema: JSON, depth: int = 6) -> Any:
+        """To a depth: some schemas hold themselves."""
+        schema = self._resolved(schema)
+        if "items" in schema and depth:
+            return [self._example(schema["items"], depth - 1)]
+        if "properties" in schema and depth:
+            return {name: self._example(member, depth - 1) for name, member in schema["properties"].items()}
+        return None
+
     def _schema(self, method: str, path: str, status: int) -> JSON | None:
         for pattern, methods in self._paths.items():
             if pattern.fullmatch(path) and (operation := methods.get(method.lower())):

@@ -226,6 +226,16 @@ def test_every_operation_has_its_endpoint() -> None:
     assert wanted <= served
 
 
+def test_every_parameter_and_member_of_the_specification_is_known() -> None:
+    document = Document(SPEC)
+    unknown = []
+    for endpoint in ENDPOINTS:
+        names, body = document.accepts(endpoint.method, pattern(endpoint.path))
+        unknown += [f"{endpoint.method} {endpoint.path} ?{name}" for name in names if name not in endpoint.query]
+        unknown += [f"{endpoint.method} {endpoint.path} {name}" for name in endpoint.unknown([], body)]
+    assert unknown == []
+
+
 def test_every_answer_fits_the_specification(answers: list[Answered]) -> None:
     document = Document(SPEC)
     judged = [a for a in answers if a.body is not None and document.knows(a.method, a.path)]

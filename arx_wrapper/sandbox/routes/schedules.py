@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from arx_wrapper.sandbox.account import JSON, Ref, Resource
@@ -24,9 +24,7 @@ def list_schedules(call: Call) -> Reply:
     """Without layers, unless they are asked for."""
     wanted = call.many("include", _PARTS)
     schedules = matching(call, call.account.all("schedule"))
-    if wanted:
-        schedules = [_rendered(call, schedule, wanted) for schedule in schedules]
-    return page(call, "schedules", schedules, _PARTS)
+    return page(call, "schedules", [_rendered(call, schedule, wanted) for schedule in schedules], _PARTS)
 
 
 def get_schedule(call: Call) -> Reply:
@@ -34,7 +32,7 @@ def get_schedule(call: Call) -> Reply:
     return ok({"schedule": shown(call, _rendered(call, schedule, _PARTS))})
 
 
-def _rendered(call: Call, schedule: Resource, parts: tuple[str, ...] | list[str]) -> Resource:
+def _rendered(call: Call, schedule: Resource, parts: Sequence[str]) -> Resource:
     """The schedule with its turns from `since` to `until`, two weeks from now by default."""
     since = call.time("since") or call.now
     until = call.time("until") or since + _RENDERED
@@ -52,7 +50,16 @@ def _rendered(call: Call, schedule: Resource, parts: tuple[str, ...] | list[str]
         "final_schedule": {"name": "Final Schedule", **coverage},
     }
     members = {**schedule, **{part: written[part] for part in parts}}
+    if user := call.one(_NEXT):
+        members["next_oncall_for_user"] = _next_turn(schedule, user, call.now)
     return Resource(schedule.kind, schedule.home, members)
+
+
+def _next_turn(schedule: Resource, user: str, now: datetime) -> JSON | None:
+    for turn in shifts(schedule, now, now + _FURTHEST_AHEAD):
+        if turn.user.id == user and turn.start >= now:
+            return {"user": turn.user, "start": turn.start, "end": turn.end}
+    return None
 
 
 def _within(turn: Shift, since: datetime, until: datetime) -> Shift:
@@ -106,10 +113,11 @@ def _earliest(entries: list[JSON]) -> list[JSON]:
 
 
 _TIMES = frozenset({"time_zone", "since", "until"})
+_NEXT = "include_next_oncall_for_user"
 _ONCALL_QUERY = {"user_ids[]", "escalation_policy_ids[]", "schedule_ids[]", "earliest", "include[]"}
 
 ENDPOINTS = (
-    Endpoint("GET", "/schedules", list_schedules, PAGE | _TIMES | {"query", "team_ids[]", "include[]"}),
-    Endpoint("GET", "/schedules/{id}", get_schedule, _TIMES | {"overflow"}),
+    Endpoint("GET", "/schedules", list_schedules, PAGE | _TIMES | {"query", "team_ids[]", "include[]", _NEXT}),
+    Endpoint("GET", "/schedules/{id}", get_schedule, _TIMES | {"overflow", _NEXT}),
     Endpoint("GET", "/oncalls", list_oncalls, PAGE | _TIMES | _ONCALL_QUERY),
 )

@@ -45,6 +45,18 @@ async def test_the_rotation_hands_over(sandbox: Sandbox, api: Api) -> None:
     assert before != after
 
 
+async def test_the_next_turn_of_a_user_is_told(sandbox: Sandbox, api: Api) -> None:
+    schedule = (await api("GET", "/schedules"))["schedules"][0]
+    path, user = f"/schedules/{schedule['id']}", schedule["users"][1]["id"]
+    told = (await api("GET", path, include_next_oncall_for_user=user))["schedule"]["next_oncall_for_user"]
+    assert told["user"]["id"] == user
+    sandbox.advance(datetime.fromisoformat(told["start"]) - sandbox.clock.now())
+    [entry, *_] = (await api("GET", "/oncalls", schedule_ids_list=[schedule["id"]]))["oncalls"]
+    assert (entry["user"]["id"], entry["start"]) == (user, told["start"])
+    nobody = (await api("GET", path, include_next_oncall_for_user="PNONE"))["schedule"]
+    assert nobody["next_oncall_for_user"] is None
+
+
 async def test_on_calls_without_schedule_are_for_ever(api: Api) -> None:
     entries = (await api("GET", "/oncalls"))["oncalls"]
     permanent = [entry for entry in entries if entry["schedule"] is None]
