@@ -42,7 +42,7 @@ def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noq
     """Open the vault at an address; nothing is read yet.
 
     Args:
-        url: `env:`, or `file:///path` (encrypted).
+        url: `env:`, `file:///path` (encrypted), or `hashicorp://mount/path` (KV v2).
         environ: The environment to use; by default the process's own.
 
     Raises:
@@ -55,4 +55,12 @@ def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noq
         from arx_wrapper.vault.file import FileVault
 
         return FileVault(Path(unquote(url.removeprefix("file://"))), environ)
-    raise ConfigError("ARX_VAULT_URL names no kind of vault that is known: env:, file:///path. Nothing was sent.")
+    mount, _, path = url.removeprefix("hashicorp://").partition("/")
+    if url.startswith("hashicorp://") and mount and path and ".." not in path.split("/"):
+        from arx_wrapper.vault.hashicorp import HashiCorpVault
+
+        return HashiCorpVault(mount, path, environ)
+    raise ConfigError(
+        "ARX_VAULT_URL names no kind of vault that is known: env:, file:///path, hashicorp://mount/path. "
+        "Nothing was sent."
+    )

@@ -1,0 +1,117 @@
+"""`hashicorp://mount/path`, credentials in HashiCorp Vault's KV v2 engine, through hvac.
+
+The server and the way in come from the variables that Vault's own tools use: `VAULT_ADDR`, `VAULT_NAMESPACE`,
+`VAULT_CACERT`, and one of `VAULT_TOKEN`; `VAULT_ROLE_ID` with `VAULT_SECRET_ID` (AppRole); `VAULT_K8S_ROLE`
+(Kubernetes). `{org_id}` in the path stands for the organisation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import TypeVar
+
+from attrs import frozen
+
+from arx_wrapper.errors import CredentialError
+from arx_wrapper.vault.credentials import Credentials
+from arx_wrapper.vault.kv import NoSuchSecretError, Server
+
+_T = TypeVar("_T")
+_ORG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+
+@frozen(kw_only=True)
+class _Kept:
+    credentials: Credentials
+    until: float
+
+
+class HashiCorpVault:
+    """Reads a KV v2 secret with the members `api_key` and `requester_email`, and keeps it for a while.
+
+    Args:
+        mount: Where the KV v2 engine is mounted.
+        path: The secret's path; `{org_id}` stands for the organisation.
+        environ: Where the server and the way in are named.
+        keep: Seconds that what was read, or found to exist, is good for.
+        clock: Seconds, monotonic.
+
+    Raises:
+        ConfigError: the server is not named, is not https, or hvac is not installed.
+    """
+
+    def __init__(
+        self,
+        mount: str,
+        path: str,
+        environ: Mapping[str, str],
+        *,
+        keep: float = 300.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._mount, self._path, self._keep, self._clock = mount, path, keep, clock
+        self._server = Server(environ, clock=clock)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-vault")
+        self._credentials: dict[str, _Kept] = {}
+        self._located: dict[str, float] = {}
+
+    async def locate(self, org_id: str) -> str:
+        """Say where the credentials are; asks for the secret's metadata, never its value.
+
+        Raises:
+            CredentialError: there is no such secret, or the server cannot be asked.
+        """
+        path = self._path_of(org_id)
+        known = self._credentials.get(path)
+        if max(self._located.get(path, 0.0), known.until if known else 0.0) <= self._clock():
+            await self._on_thread(path, lambda: self._server.require(self._mount, path))
+            self._located[path] = self._clock() + self._keep
+        return f"hashicorp://{self._mount}/{path}"
+
+    async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
+        """Read the credentials.
+
+        Raises:
+            CredentialError: there are none, they are malformed, or the server cannot be asked.
+        """
+        path = self._path_of(org_id)
+        kept = None if fresh else self._credentials.get(path)
+        if kept is None or kept.until <= self._clock():
+            self._credentials.pop(path, None)
+            secret = await self._on_thread(path, lambda: self._server.read(self._mount, path))
+            credentials = Credentials(
+                api_key=secret.get("api_key", ""), requester_email=secret.get("requester_email") or None
+            )
+            kept = self._credentials[path] = _Kept(credentials=credentials, until=self._clock() + self._keep)
+        return kept.credentials
+
+    async def aclose(self) -> None:
+        """Forget secrets and tokens and close the connection."""
+        self._credentials.clear()
+        self._located.clear()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._server.close)
+        self._thread.shutdown(wait=False)
+
+    def _path_of(self, org_id: str) -> str:
+        if "{org_id}" not in self._path:
+            return self._path
+        if not _ORG.fullmatch(org_id):
+            raise CredentialError(
+                f"The organisation {org_id!a} cannot stand in a path of the vault: letters, digits and ._- can. "
+                "Nothing was sent."
+            )
+        return self._path.replace("{org_id}", org_id)
+
+    async def _on_thread(self, path: str, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except NoSuchSecretError:
+            self._located.pop(path, None)
+            raise CredentialError(
+                f"The vault has no secret {self._mount}/{path}. Nothing was sent. Store one: "
+                f"`vault kv put -mount={self._mount} {path} api_key=… requester_email=…`."
+            ) from None
