@@ -261,6 +261,8 @@ async def test_a_press_under_another_calls_card_decides_nothing(desk):
 
 async def test_a_decision_stands_when_slack_cannot_be_told(desk, stand_in, caplog):
     asked = await desk.store.request(**terms())
+    while not stand_in.of("chat.postMessage"):
+        await asyncio.sleep(0.01)
     stand_in.error = "internal_error"
     assert await desk.send(press(asked)) == 200
     assert await desk.state(asked) == "approved"
