@@ -1,4 +1,4 @@
-"""Take the published examples of our endpoints' answers as test data, with whatever looks personal or secret replaced."""
+"""Published examples of our endpoints' answers as test data, with whatever looks personal or secret replaced."""
 
 from __future__ import annotations
 
@@ -64,4 +64,5 @@ def write(source: str) -> int:
 def _renamed(path: str, trimmed: JSON) -> str:
     """The trimmed document's path of a published one: the same but for the placeholders' names."""
     shape = re.sub(r"{\w+}", "{}", path)
-    return next(candidate for candidate in trimmed["paths"] if re.sub(r"{\w+}", "{}", candidate) == shape)
+    paths: list[str] = list(trimmed["paths"])
+    return next(candidate for candidate in paths if re.sub(r"{\w+}", "{}", candidate) == shape)

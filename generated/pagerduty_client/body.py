@@ -66,7 +66,11 @@ def _below(path: str, name: str) -> str:
 def _unknown(name: object, path: str, members: list[str]) -> InvalidRequestError:
     nearest = difflib.get_close_matches(str(name), members, n=1)
     accepted = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(members)}"
-    label = str(name) if str(name).isidentifier() and len(str(name)) <= 80 else shown(name)
+    label = (
+        str(name)
+        if str(name).isidentifier() and str(name).isascii() and len(str(name)) <= 80
+        else shown(name)
+    )
     return InvalidRequestError(_below(path, label), "is not a member that can be written", accepted)
 
 

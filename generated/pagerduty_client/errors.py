@@ -48,5 +48,8 @@ class UnexpectedAnswerError(ValueError):
 
 def shown(value: object) -> str:
     """A value for a message: escaped, and cut to 80 characters."""
-    text = ascii(value[:80] if isinstance(value, str | bytes) else value)
+    try:
+        text = ascii(value[:80] if isinstance(value, str | bytes) else value)
+    except ValueError:  # a number of more digits than Python prints
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."

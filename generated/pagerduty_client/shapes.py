@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from attrs import Attribute, frozen
 
@@ -17,6 +17,16 @@ from .types import UNSET
 
 if TYPE_CHECKING:
     from .body import Body
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether this is a whole number that every JSON reader takes; `True` is not one."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether this is a finite number that every JSON reader takes."""
+    return is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 class Shape:
@@ -98,13 +108,9 @@ class Integer(Shape):
         return f"a whole number{_between(self.minimum, self.maximum)}"
 
     def read(self, value: object, path: str) -> int:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int)
-            or not _within(value, self.minimum, self.maximum)
-        ):
-            raise self.refused(value, path)
-        return value
+        if is_integer(value) and _within(value, self.minimum, self.maximum):
+            return value
+        raise self.refused(value, path)
 
 
 @frozen
@@ -114,9 +120,9 @@ class Number(Shape):
     accepted = "a finite number"
 
     def read(self, value: object, path: str) -> int | float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise self.refused(value, path)
-        return value
+        if is_number(value):
+            return value
+        raise self.refused(value, path)
 
 
 @frozen
@@ -206,11 +212,9 @@ class Free(Shape):
             return [self.read(item, f"{path}[{i}]") for i, item in enumerate(value)]
         if isinstance(value, Mapping):
             return {Text().read(key, path): self.read(item, f"{path}.{key}") for key, item in value.items()}
-        if (
-            value is None
-            or isinstance(value, str | bool | int)
-            or (isinstance(value, float) and math.isfinite(value))
-        ):
+        if value is None or isinstance(value, str | bool):
+            return value
+        if is_number(value):
             return value
         raise self.refused(value, path)
 

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import InvalidRequestError, shown
+from .shapes import is_integer, is_number
 from .types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def add_integer(query: Query, wire: str, name: str, value: object) -> None:
     """Add a whole number; `True` is not one."""
     if value is UNSET:
         return
-    if isinstance(value, bool) or not isinstance(value, int):
+    if not is_integer(value):
         raise InvalidRequestError(name, f"is {shown(value)}", "a whole number")
     query.append((wire, str(value)))
 
@@ -89,7 +89,7 @@ def add_number(query: Query, wire: str, name: str, value: object) -> None:
     """Add a finite number."""
     if value is UNSET:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise InvalidRequestError(name, f"is {shown(value)}", "a finite number")
     query.append((wire, str(value)))
 
