@@ -40,7 +40,7 @@ def server():
 
 
 @pytest.fixture
-def open_vault(server, clock):
+async def open_vault(server, clock):
     async def opened(path="arx/pagerduty", **environ):
         way_in = environ or {"VAULT_TOKEN": "root"}
         made.append(HashiCorpVault("secret", path, {"VAULT_ADDR": server.address, **way_in}, clock=clock))
@@ -49,8 +49,7 @@ def open_vault(server, clock):
     made: list[HashiCorpVault] = []
     yield opened
     for each in made:
-        each._thread.submit(each._server.close).result()
-        each._thread.shutdown()
+        await each.aclose()
 
 
 async def test_locating_asks_for_metadata_and_never_for_the_secret(open_vault, server):
@@ -232,6 +231,7 @@ async def test_closing_forgets_what_was_read(open_vault, server):
     await opened.read("x")
     await opened.aclose()
     assert not opened._credentials
+    assert opened._server._client is None
 
 
 @pytest.mark.parametrize(
