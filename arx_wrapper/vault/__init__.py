@@ -42,7 +42,7 @@ def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noq
     """Open the vault at an address; nothing is read yet.
 
     Args:
-        url: `env:`, `file:///path` (encrypted), or `hashicorp://mount/path` (KV v2).
+        url: `env:`, `oauth:` (a scoped app), `file:///path` (encrypted), or `hashicorp://mount/path` (KV v2).
         environ: The environment to use; by default the process's own.
 
     Raises:
@@ -51,6 +51,10 @@ def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noq
     environ = os.environ if environ is None else environ
     if url == "env:":
         return EnvVault(environ)
+    if url == "oauth:":
+        from arx_wrapper.vault.oauth import OAuthVault
+
+        return OAuthVault(environ)
     if url.startswith("file:///"):
         from arx_wrapper.vault.file import FileVault
 
@@ -61,6 +65,6 @@ def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noq
 
         return HashiCorpVault(mount, path, environ)
     raise ConfigError(
-        "ARX_VAULT_URL names no kind of vault that is known: env:, file:///path, hashicorp://mount/path. "
+        "ARX_VAULT_URL names no kind of vault that is known: env:, oauth:, file:///path, hashicorp://mount/path. "
         "Nothing was sent."
     )
