@@ -180,6 +180,8 @@ class PostgreSQL:
             with connection.transaction():
                 if lock:
                     run("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
+                else:
+                    run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 yield run
         except psycopg.Error as error:
             if self._connection is not None and self._connection.closed:

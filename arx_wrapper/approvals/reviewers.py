@@ -1,6 +1,8 @@
 """Reviewers with registered keys: their decisions are signed, and anybody can verify them later, offline.
 
-Without a registry a reviewer is whoever can write to the database; with one, an edited database cannot approve.
+Without a registry a reviewer is whoever can write to the database. With one, nobody who merely edits the database can
+approve a call; what they could still do is make a used approval usable again, until its signature is too old. The
+audit log, which is chained, shows such a second use.
 """
 
 from __future__ import annotations

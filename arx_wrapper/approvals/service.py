@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +18,10 @@ from arx_wrapper.approvals.request import (
     Review,
     State,
     checked_reviewer,
+    stamp,
 )
 from arx_wrapper.approvals.store import Store
-from arx_wrapper.errors import ApprovalError
+from arx_wrapper.errors import ApprovalError, ApprovalExpiredError
 from arx_wrapper.model import Effect, Risk
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _NOTE_LIMIT = 2000
 _SKEW = timedelta(minutes=5)
-
-log = logging.getLogger("arx_wrapper.approvals")
 
 
 def utc_now() -> datetime:
@@ -260,10 +258,17 @@ class Approvals:
 
     def _check(self, request: ApprovalRequest, review: Review) -> None:
         """Whether a decision counts; asked when it is made, and again when it is used."""
-        if self._reviewers:
-            self._reviewers.verify(request, review)
-        else:
+        if self._reviewers is None:
             checked_reviewer(review.reviewer, agent_id=request.agent_id)
+            return
+        self._reviewers.verify(request, review)
+        # The time of signing is the one time here that nobody who edits the database can move.
+        if self._clock() - review.at > self._ttl + _SKEW:
+            raise ApprovalExpiredError(
+                f"{request.id}: the decision of {review.reviewer} was signed at {stamp(review.at)}, too long ago. "
+                "Nothing was sent. Ask anew.",
+                approval_id=request.id,
+            )
 
     def _require_timely(self, at: datetime | None, now: datetime) -> None:
         if self._reviewers is None:
@@ -279,7 +284,8 @@ class Approvals:
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
         """Run database work on the thread, for as long as a caller may reasonably be kept waiting.
 
-        Work that is given up on may still take effect; that only ever costs an approval, never gives one.
+        Work that is given up on may still take effect: an approval used up for nothing, or a decision that its
+        reviewer was not told of. Neither permits a call that nobody agreed to.
         """
         if self._closed:
             raise ApprovalError("The approval store is closed. Nothing was sent.")
@@ -288,5 +294,6 @@ class Approvals:
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except TimeoutError:
             raise ApprovalError(
-                f"The approval store did not answer within {self._timeout:g} s. Nothing was sent."
+                f"The approval store did not answer within {self._timeout:g} s. Nothing was sent. Look before "
+                "deciding again: `arx-pagerduty approvals show`."
             ) from None

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from arx_wrapper import approvals
 from arx_wrapper.approvals import Reviewers, sign_decision, verify_decision
-from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ConfigError
+from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalExpiredError, ConfigError
 from tests.approvals.conftest import terms
 
 KEYS = {name: Ed25519PrivateKey.generate() for name in ("alice", "bob")}
@@ -115,6 +115,16 @@ async def test_a_state_written_into_the_database_is_not_enough(store, edit):
     asked = await store.request(**terms())
     edit("UPDATE approval_requests SET state = 'approved'")
     with pytest.raises(ApprovalDeniedError, match="0 of the 1"):
+        await store.consume(asked.id, asked.digest)
+
+
+async def test_moving_the_expiry_in_the_database_does_not_keep_a_signed_approval_alive(store, clock, edit):
+    asked = await store.request(**terms())
+    await store.decide(asked.id, "alice", True, "ok", signature(asked, clock), at=clock())
+    edit("UPDATE approval_requests SET expires_at = '2099-01-01T00:00:00.000000Z'")
+    clock.move(3600 + 301)
+    assert (await store.get(asked.id)).state == "approved"
+    with pytest.raises(ApprovalExpiredError, match="too long ago"):
         await store.consume(asked.id, asked.digest)
 
 
