@@ -28,7 +28,7 @@ def apply(document: JSON, overlay: JSON) -> JSON:
         nodes = _jsonpath.find(action["target"], result)
         if not nodes:
             raise CodegenError(f"{place} no longer applies: its target matches nothing")
-        for node in nodes:
+        for node in reversed(nodes):  # so that removing an item does not move those still to be removed
             _act(result, node, action, place)
     return result
 

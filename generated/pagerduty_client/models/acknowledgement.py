@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, time
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -17,5 +19,5 @@ if TYPE_CHECKING:
 class Acknowledgement(Answer):
     """Acknowledgement, as PagerDuty answers it."""
 
-    acknowledger: Agent | None = one("Agent")
-    at: datetime | None = time()
+    acknowledger: Agent | None = _one("Agent")
+    at: datetime | None = _time()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .addon_type import AddonType
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 class Addon(Answer):
     """Addon, as PagerDuty answers it."""
 
-    html_url: str | None = plain()
-    id: str | None = plain()
-    name: str | None = plain()
-    self: str | None = plain()
-    src: str | None = plain()
-    summary: str | None = plain()
-    type: AddonType | str | None = plain()
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    name: str | None = _plain()
+    self: str | None = _plain()
+    src: str | None = _plain()
+    summary: str | None = _plain()
+    type: AddonType | str | None = _plain()

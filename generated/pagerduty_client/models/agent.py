@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain, time
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .addon import Addon
@@ -32,42 +36,42 @@ if TYPE_CHECKING:
 class Agent(Answer):
     """Agent, as PagerDuty answers it."""
 
-    acknowledgement_timeout: int | None = plain()
-    addons: list[Addon] | None = many("Addon")
-    alert_creation: AgentAlertCreation | str | None = plain()
-    alert_grouping: AgentAlertGrouping | str | None = plain()
-    alert_grouping_parameters: AlertGroupingParameters | None = one("AlertGroupingParameters")
-    alert_grouping_timeout: int | None = plain()
-    auto_pause_notifications_parameters: AutoPauseNotificationsParameters | None = one(
+    acknowledgement_timeout: int | None = _plain()
+    addons: list[Addon] | None = _many("Addon")
+    alert_creation: AgentAlertCreation | str | None = _plain()
+    alert_grouping: AgentAlertGrouping | str | None = _plain()
+    alert_grouping_parameters: AlertGroupingParameters | None = _one("AlertGroupingParameters")
+    alert_grouping_timeout: int | None = _plain()
+    auto_pause_notifications_parameters: AutoPauseNotificationsParameters | None = _one(
         "AutoPauseNotificationsParameters"
     )
-    auto_resolve_timeout: int | None = plain()
-    avatar_url: str | None = plain()
-    color: str | None = plain()
-    contact_methods: list[ContactMethod] | None = many("ContactMethod")
-    created_at: datetime | None = time()
-    created_via_sso: bool | None = plain()
-    description: str | None = plain()
-    email: str | None = plain()
-    escalation_policy: EscalationPolicy | None = one("EscalationPolicy")
-    html_url: str | None = plain()
-    http_cal_url: str | None = plain(secret=True)
-    id: str | None = plain()
-    incident_urgency_rule: IncidentUrgencyRule | None = one("IncidentUrgencyRule")
-    integrations: list[Integration] | None = many("Integration")
-    invitation_sent: bool | None = plain()
-    job_title: str | None = plain()
-    last_incident_timestamp: datetime | None = time()
-    name: str | None = plain()
-    notification_rules: list[NotificationRule] | None = many("NotificationRule")
-    response_play: Any = plain()
-    role: AgentRole | str | None = plain()
-    scheduled_actions: list[ScheduledAction] | None = many("ScheduledAction")
-    self: str | None = plain()
-    status: AgentStatus | str | None = plain()
-    summary: str | None = plain()
-    support_hours: SupportHours | None = one("SupportHours")
-    teams: list[Team] | None = many("Team")
-    time_zone: str | None = plain()
-    type: AgentType | str | None = plain()
-    web_cal_url: str | None = plain(secret=True)
+    auto_resolve_timeout: int | None = _plain()
+    avatar_url: str | None = _plain()
+    color: str | None = _plain()
+    contact_methods: list[ContactMethod] | None = _many("ContactMethod")
+    created_at: datetime | None = _time()
+    created_via_sso: bool | None = _plain()
+    description: str | None = _plain()
+    email: str | None = _plain()
+    escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")
+    html_url: str | None = _plain()
+    http_cal_url: str | None = _plain(secret=True)
+    id: str | None = _plain()
+    incident_urgency_rule: IncidentUrgencyRule | None = _one("IncidentUrgencyRule")
+    integrations: list[Integration] | None = _many("Integration")
+    invitation_sent: bool | None = _plain()
+    job_title: str | None = _plain()
+    last_incident_timestamp: datetime | None = _time()
+    name: str | None = _plain()
+    notification_rules: list[NotificationRule] | None = _many("NotificationRule")
+    response_play: Any = _plain()
+    role: AgentRole | str | None = _plain()
+    scheduled_actions: list[ScheduledAction] | None = _many("ScheduledAction")
+    self: str | None = _plain()
+    status: AgentStatus | str | None = _plain()
+    summary: str | None = _plain()
+    support_hours: SupportHours | None = _one("SupportHours")
+    teams: list[Team] | None = _many("Team")
+    time_zone: str | None = _plain()
+    type: AgentType | str | None = _plain()
+    web_cal_url: str | None = _plain(secret=True)

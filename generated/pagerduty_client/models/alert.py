@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain, time
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .alert_body import AlertBody
@@ -24,18 +27,18 @@ if TYPE_CHECKING:
 class Alert(Answer):
     """Alert, as PagerDuty answers it."""
 
-    alert_key: str | None = plain()
-    body: AlertBody | None = one("AlertBody")
-    created_at: datetime | None = time()
-    first_trigger_log_entry: LogEntry | None = one("LogEntry")
-    html_url: str | None = plain()
-    id: str | None = plain()
-    incident: Incident | None = one("Incident")
-    integration: Integration | None = one("Integration")
-    self: str | None = plain()
-    service: Service | None = one("Service")
-    severity: AlertSeverity | str | None = plain()
-    status: AlertStatus | str | None = plain()
-    summary: str | None = plain()
-    suppressed: bool | None = plain()
-    type: AlertType | str | None = plain()
+    alert_key: str | None = _plain()
+    body: AlertBody | None = _one("AlertBody")
+    created_at: datetime | None = _time()
+    first_trigger_log_entry: LogEntry | None = _one("LogEntry")
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    incident: Incident | None = _one("Incident")
+    integration: Integration | None = _one("Integration")
+    self: str | None = _plain()
+    service: Service | None = _one("Service")
+    severity: AlertSeverity | str | None = _plain()
+    status: AlertStatus | str | None = _plain()
+    summary: str | None = _plain()
+    suppressed: bool | None = _plain()
+    type: AlertType | str | None = _plain()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .alert_body_type import AlertBodyType
@@ -17,6 +19,6 @@ if TYPE_CHECKING:
 class AlertBody(Answer):
     """Alert body, as PagerDuty answers it."""
 
-    contexts: list[Context] | None = many("Context")
-    details: Any = plain()
-    type: AlertBodyType | str | None = plain()
+    contexts: list[Context] | None = _many("Context")
+    details: Any = _plain()
+    type: AlertBodyType | str | None = _plain()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AlertCount(Answer):
     """Alert count, as PagerDuty answers it."""
 
-    all: int | None = plain()
-    resolved: int | None = plain()
-    triggered: int | None = plain()
+    all: int | None = _plain()
+    resolved: int | None = _plain()
+    triggered: int | None = _plain()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .alert import Alert
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class AlertEnvelope(Answer):
     """Alert envelope, as PagerDuty answers it."""
 
-    alert: Alert | None = one("Alert")
+    alert: Alert | None = _one("Alert")

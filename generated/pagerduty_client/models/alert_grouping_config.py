@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .alert_grouping_config_aggregate import AlertGroupingConfigAggregate
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 class AlertGroupingConfig(Answer):
     """Alert grouping config, as PagerDuty answers it."""
 
-    aggregate: AlertGroupingConfigAggregate | str | None = plain()
-    fields: list[str] | None = plain()
-    recommended_time_window: int | None = plain()
-    time_window: int | None = plain()
-    timeout: int | None = plain()
+    aggregate: AlertGroupingConfigAggregate | str | None = _plain()
+    fields: list[str] | None = _plain()
+    recommended_time_window: int | None = _plain()
+    time_window: int | None = _plain()
+    timeout: int | None = _plain()

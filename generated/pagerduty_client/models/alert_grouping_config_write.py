@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Array, Enum, Integer
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 class AlertGroupingConfigWrite(Body):
     """Alert grouping config write, as a request says it."""
 
-    aggregate: AlertGroupingConfigWriteAggregate | Unset = field(
+    aggregate: AlertGroupingConfigWriteAggregate | Unset = _field(
         default=UNSET, validator=Enum(("all", "any"))
     )
-    fields: Sequence[str] | Unset = field(default=UNSET, validator=Array(TEXT))
-    time_window: int | Unset = field(default=UNSET, validator=Integer(300, 86400))
-    timeout: int | Unset = field(default=UNSET, validator=Integer(1, 1440))
+    fields: Sequence[str] | Unset = _field(default=UNSET, validator=Array(TEXT))
+    time_window: int | Unset = _field(default=UNSET, validator=Integer(300, 86400))
+    timeout: int | Unset = _field(default=UNSET, validator=Integer(1, 1440))

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .alert_grouping_config import AlertGroupingConfig
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 class AlertGroupingParameters(Answer):
     """Alert grouping parameters, as PagerDuty answers it."""
 
-    config: AlertGroupingConfig | None = one("AlertGroupingConfig")
-    html_url: str | None = plain()
-    id: str | None = plain()
-    self: str | None = plain()
-    summary: str | None = plain()
-    type: AlertGroupingParametersType | str | None = plain()
+    config: AlertGroupingConfig | None = _one("AlertGroupingConfig")
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    self: str | None = _plain()
+    summary: str | None = _plain()
+    type: AlertGroupingParametersType | str | None = _plain()

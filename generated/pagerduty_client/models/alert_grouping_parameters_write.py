@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Enum, Nested, Null
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 class AlertGroupingParametersWrite(Body):
     """Alert grouping parameters write, as a request says it."""
 
-    config: AlertGroupingConfigWrite | Unset = field(
+    config: AlertGroupingConfigWrite | Unset = _field(
         default=UNSET, validator=Nested("AlertGroupingConfigWrite")
     )
-    type: AlertGroupingParametersWriteType | None | Unset = field(
+    type: AlertGroupingParametersWriteType | None | Unset = _field(
         default=UNSET, validator=Null(Enum(("content_based", "intelligent", "time")))
     )

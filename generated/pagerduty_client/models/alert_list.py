@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .alert import Alert
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 class AlertList(Answer):
     """Alert list, as PagerDuty answers it."""
 
-    alerts: list[Alert] | None = many("Alert")
-    limit: int | None = plain()
-    more: bool | None = plain()
-    offset: int | None = plain()
-    total: int | None = plain()
+    alerts: list[Alert] | None = _many("Alert")
+    limit: int | None = _plain()
+    more: bool | None = _plain()
+    offset: int | None = _plain()
+    total: int | None = _plain()

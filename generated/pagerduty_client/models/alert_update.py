@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Enum, Nested
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class AlertUpdate(Body):
     """Alert update, as a request says it."""
 
-    incident: AlertUpdateIncidentReference | Unset = field(
+    incident: AlertUpdateIncidentReference | Unset = _field(
         default=UNSET, validator=Nested("AlertUpdateIncidentReference")
     )
-    status: AlertUpdateStatus | Unset = field(default=UNSET, validator=Enum(("resolved", "triggered")))
-    type: AlertUpdateType | Unset = field(default=UNSET, validator=Enum(("alert",)))
+    status: AlertUpdateStatus | Unset = _field(default=UNSET, validator=Enum(("resolved", "triggered")))
+    type: AlertUpdateType | Unset = _field(default=UNSET, validator=Enum(("alert",)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Enum
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class AlertUpdateIncidentReference(Body):
     """Alert update incident reference, as a request says it."""
 
-    id: str = field(validator=TEXT)
-    type: AlertUpdateIncidentReferenceType | Unset = field(
+    id: str = _field(validator=TEXT)
+    type: AlertUpdateIncidentReferenceType | Unset = _field(
         default=UNSET, validator=Enum(("incident_reference",))
     )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .analytics_filters_urgency import AnalyticsFiltersUrgency
@@ -16,16 +17,16 @@ if TYPE_CHECKING:
 class AnalyticsFilters(Answer):
     """Analytics filters, as PagerDuty answers it."""
 
-    created_at_end: str | None = plain()
-    created_at_start: str | None = plain()
-    escalation_policy_ids: list[str] | None = plain()
-    major: bool | None = plain()
-    min_ackowledgements: int | None = plain()
-    min_manual_escalations: int | None = plain()
-    min_timeout_escalations: int | None = plain()
-    pd_advance_used: bool | None = plain()
-    priority_ids: list[str] | None = plain()
-    priority_names: list[str] | None = plain()
-    service_ids: list[str] | None = plain()
-    team_ids: list[str] | None = plain()
-    urgency: AnalyticsFiltersUrgency | str | None = plain()
+    created_at_end: str | None = _plain()
+    created_at_start: str | None = _plain()
+    escalation_policy_ids: list[str] | None = _plain()
+    major: bool | None = _plain()
+    min_ackowledgements: int | None = _plain()
+    min_manual_escalations: int | None = _plain()
+    min_timeout_escalations: int | None = _plain()
+    pd_advance_used: bool | None = _plain()
+    priority_ids: list[str] | None = _plain()
+    priority_names: list[str] | None = _plain()
+    service_ids: list[str] | None = _plain()
+    team_ids: list[str] | None = _plain()
+    urgency: AnalyticsFiltersUrgency | str | None = _plain()

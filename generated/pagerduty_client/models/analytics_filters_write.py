@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import BOOLEAN, INTEGER, TEXT, Array, Enum
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 class AnalyticsFiltersWrite(Body):
     """Analytics filters write, as a request says it."""
 
-    created_at_end: str | Unset = field(default=UNSET, validator=TEXT)
-    created_at_start: str | Unset = field(default=UNSET, validator=TEXT)
-    escalation_policy_ids: Sequence[str] | Unset = field(default=UNSET, validator=Array(TEXT))
-    major: bool | Unset = field(default=UNSET, validator=BOOLEAN)
-    min_ackowledgements: int | Unset = field(default=UNSET, validator=INTEGER)
-    min_manual_escalations: int | Unset = field(default=UNSET, validator=INTEGER)
-    min_timeout_escalations: int | Unset = field(default=UNSET, validator=INTEGER)
-    pd_advance_used: bool | Unset = field(default=UNSET, validator=BOOLEAN)
-    priority_ids: Sequence[str] | Unset = field(default=UNSET, validator=Array(TEXT))
-    priority_names: Sequence[str] | Unset = field(default=UNSET, validator=Array(TEXT))
-    service_ids: Sequence[str] | Unset = field(default=UNSET, validator=Array(TEXT))
-    team_ids: Sequence[str] | Unset = field(default=UNSET, validator=Array(TEXT))
-    urgency: AnalyticsFiltersWriteUrgency | Unset = field(default=UNSET, validator=Enum(("high", "low")))
+    created_at_end: str | Unset = _field(default=UNSET, validator=TEXT)
+    created_at_start: str | Unset = _field(default=UNSET, validator=TEXT)
+    escalation_policy_ids: Sequence[str] | Unset = _field(default=UNSET, validator=Array(TEXT))
+    major: bool | Unset = _field(default=UNSET, validator=BOOLEAN)
+    min_ackowledgements: int | Unset = _field(default=UNSET, validator=INTEGER)
+    min_manual_escalations: int | Unset = _field(default=UNSET, validator=INTEGER)
+    min_timeout_escalations: int | Unset = _field(default=UNSET, validator=INTEGER)
+    pd_advance_used: bool | Unset = _field(default=UNSET, validator=BOOLEAN)
+    priority_ids: Sequence[str] | Unset = _field(default=UNSET, validator=Array(TEXT))
+    priority_names: Sequence[str] | Unset = _field(default=UNSET, validator=Array(TEXT))
+    service_ids: Sequence[str] | Unset = _field(default=UNSET, validator=Array(TEXT))
+    team_ids: Sequence[str] | Unset = _field(default=UNSET, validator=Array(TEXT))
+    urgency: AnalyticsFiltersWriteUrgency | Unset = _field(default=UNSET, validator=Enum(("high", "low")))

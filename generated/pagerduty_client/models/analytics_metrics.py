@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .analytics_filters import AnalyticsFilters
@@ -19,9 +22,9 @@ if TYPE_CHECKING:
 class AnalyticsMetrics(Answer):
     """Analytics metrics, as PagerDuty answers it."""
 
-    aggregate_unit: AnalyticsMetricsAggregateUnit | str | None = plain()
-    data: list[AnalyticsIncidentMetrics] | None = many("AnalyticsIncidentMetrics")
-    filters: AnalyticsFilters | None = one("AnalyticsFilters")
-    order: AnalyticsMetricsOrder | str | None = plain()
-    order_by: str | None = plain()
-    time_zone: str | None = plain()
+    aggregate_unit: AnalyticsMetricsAggregateUnit | str | None = _plain()
+    data: list[AnalyticsIncidentMetrics] | None = _many("AnalyticsIncidentMetrics")
+    filters: AnalyticsFilters | None = _one("AnalyticsFilters")
+    order: AnalyticsMetricsOrder | str | None = _plain()
+    order_by: str | None = _plain()
+    time_zone: str | None = _plain()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Enum, Nested, Null
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 class AnalyticsQuery(Body):
     """Analytics query, as a request says it."""
 
-    aggregate_unit: AnalyticsQueryAggregateUnit | None | Unset = field(
+    aggregate_unit: AnalyticsQueryAggregateUnit | None | Unset = _field(
         default=UNSET, validator=Null(Enum(("day", "month", "week")))
     )
-    filters: AnalyticsFiltersWrite | Unset = field(default=UNSET, validator=Nested("AnalyticsFiltersWrite"))
-    order: AnalyticsQueryOrder | Unset = field(default=UNSET, validator=Enum(("asc", "desc")))
-    order_by: str | Unset = field(default=UNSET, validator=TEXT)
-    time_zone: str | Unset = field(default=UNSET, validator=TEXT)
+    filters: AnalyticsFiltersWrite | Unset = _field(default=UNSET, validator=Nested("AnalyticsFiltersWrite"))
+    order: AnalyticsQueryOrder | Unset = _field(default=UNSET, validator=Enum(("asc", "desc")))
+    order_by: str | Unset = _field(default=UNSET, validator=TEXT)
+    time_zone: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, time
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .user import User
@@ -17,5 +19,5 @@ if TYPE_CHECKING:
 class Assignment(Answer):
     """Assignment, as PagerDuty answers it."""
 
-    assignee: User | None = one("User")
-    at: datetime | None = time()
+    assignee: User | None = _one("User")
+    at: datetime | None = _time()

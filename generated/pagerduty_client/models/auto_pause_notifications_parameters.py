@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .auto_pause_notifications_parameters_recommended_timeout import (
@@ -19,6 +20,6 @@ if TYPE_CHECKING:
 class AutoPauseNotificationsParameters(Answer):
     """Auto pause notifications parameters, as PagerDuty answers it."""
 
-    enabled: bool | None = plain()
-    recommended_timeout: AutoPauseNotificationsParametersRecommendedTimeout | int | None = plain()
-    timeout: AutoPauseNotificationsParametersTimeout | int | None = plain()
+    enabled: bool | None = _plain()
+    recommended_timeout: AutoPauseNotificationsParametersRecommendedTimeout | int | None = _plain()
+    timeout: AutoPauseNotificationsParametersTimeout | int | None = _plain()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import BOOLEAN, Enum
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 class AutoPauseNotificationsParametersWrite(Body):
     """Auto pause notifications parameters write, as a request says it."""
 
-    enabled: bool | Unset = field(default=UNSET, validator=BOOLEAN)
-    recommended_timeout: AutoPauseNotificationsParametersWriteRecommendedTimeout | Unset = field(
+    enabled: bool | Unset = _field(default=UNSET, validator=BOOLEAN)
+    recommended_timeout: AutoPauseNotificationsParametersWriteRecommendedTimeout | Unset = _field(
         default=UNSET, validator=Enum((120, 180, 300, 600, 900))
     )
-    timeout: AutoPauseNotificationsParametersWriteTimeout | Unset = field(
+    timeout: AutoPauseNotificationsParametersWriteTimeout | Unset = _field(
         default=UNSET, validator=Enum((0, 120, 180, 300, 600, 900))
     )

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .channel_changeset import ChannelChangeset
@@ -17,25 +19,25 @@ if TYPE_CHECKING:
 class Channel(Answer):
     """Channel, as PagerDuty answers it."""
 
-    body: str | None = plain()
-    body_content_type: str | None = plain()
-    changeset: ChannelChangeset | None = one("ChannelChangeset")
-    channel: Any = plain()
-    description: str | None = plain()
-    details: Any = plain()
-    duration: int | None = plain()
-    from_: str | None = plain("from")
-    host: str | None = plain()
-    html_url: str | None = plain()
-    incident_key: str | None = plain()
-    notification: Notification | None = one("Notification")
-    raw_url: str | None = plain()
-    service: str | None = plain()
-    service_key: str | None = plain(secret=True)
-    state: str | None = plain()
-    subject: str | None = plain()
-    summary: str | None = plain()
-    team: Any = plain()
-    to: str | None = plain()
-    type: str | None = plain()
-    user: Any = plain()
+    body: str | None = _plain()
+    body_content_type: str | None = _plain()
+    changeset: ChannelChangeset | None = _one("ChannelChangeset")
+    channel: Any = _plain()
+    description: str | None = _plain()
+    details: Any = _plain()
+    duration: int | None = _plain()
+    from_: str | None = _plain("from")
+    host: str | None = _plain()
+    html_url: str | None = _plain()
+    incident_key: str | None = _plain()
+    notification: Notification | None = _one("Notification")
+    raw_url: str | None = _plain()
+    service: str | None = _plain()
+    service_key: str | None = _plain(secret=True)
+    state: str | None = _plain()
+    subject: str | None = _plain()
+    summary: str | None = _plain()
+    team: Any = _plain()
+    to: str | None = _plain()
+    type: str | None = _plain()
+    user: Any = _plain()

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .channel_changeset_application_fields_item import ChannelChangesetApplicationFieldsItem
@@ -18,11 +21,11 @@ if TYPE_CHECKING:
 class ChannelChangeset(Answer):
     """Channel changeset, as PagerDuty answers it."""
 
-    application_fields: list[ChannelChangesetApplicationFieldsItem] | None = many(
+    application_fields: list[ChannelChangesetApplicationFieldsItem] | None = _many(
         "ChannelChangesetApplicationFieldsItem"
     )
-    custom_attributes: Any = plain()
-    customer_fields: list[ChannelChangesetCustomerFieldsItem] | None = many(
+    custom_attributes: Any = _plain()
+    customer_fields: list[ChannelChangesetCustomerFieldsItem] | None = _many(
         "ChannelChangesetCustomerFieldsItem"
     )
-    customer_schema: ChannelChangesetCustomerSchema | None = one("ChannelChangesetCustomerSchema")
+    customer_schema: ChannelChangesetCustomerSchema | None = _one("ChannelChangesetCustomerSchema")

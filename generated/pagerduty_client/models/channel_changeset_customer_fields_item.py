@@ -6,15 +6,16 @@ from typing import Any
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ChannelChangesetCustomerFieldsItem(Answer):
     """Channel changeset customer fields item, as PagerDuty answers it."""
 
-    id: str | None = plain()
-    name: str | None = plain()
-    namespace: str | None = plain()
-    old_value: str | None = plain()
-    value: Any = plain()
+    id: str | None = _plain()
+    name: str | None = _plain()
+    namespace: str | None = _plain()
+    old_value: str | None = _plain()
+    value: Any = _plain()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ChannelChangesetCustomerSchema(Answer):
     """Channel changeset customer schema, as PagerDuty answers it."""
 
-    old_value: str | None = plain()
+    old_value: str | None = _plain()

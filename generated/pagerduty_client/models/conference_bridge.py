@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ConferenceBridge(Answer):
     """Conference bridge, as PagerDuty answers it."""
 
-    conference_number: str | None = plain()
-    conference_url: str | None = plain()
+    conference_number: str | None = _plain()
+    conference_url: str | None = _plain()

@@ -2,7 +2,8 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT
@@ -13,5 +14,5 @@ from ..types import UNSET, Unset
 class ConferenceBridgeWrite(Body):
     """Conference bridge write, as a request says it."""
 
-    conference_number: str | Unset = field(default=UNSET, validator=TEXT)
-    conference_url: str | Unset = field(default=UNSET, validator=TEXT)
+    conference_number: str | Unset = _field(default=UNSET, validator=TEXT)
+    conference_url: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain, time
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .contact_method_device_type import ContactMethodDeviceType
@@ -19,17 +22,17 @@ if TYPE_CHECKING:
 class ContactMethod(Answer):
     """Contact method, as PagerDuty answers it."""
 
-    address: str | None = plain()
-    blacklisted: bool | None = plain()
-    country_code: int | None = plain()
-    created_at: datetime | None = time()
-    device_type: ContactMethodDeviceType | str | None = plain()
-    enabled: bool | None = plain()
-    html_url: str | None = plain()
-    id: str | None = plain()
-    label: str | None = plain()
-    self: str | None = plain()
-    send_short_email: bool | None = plain()
-    sounds: list[PushContactMethodSound] | None = many("PushContactMethodSound")
-    summary: str | None = plain()
-    type: ContactMethodType | str | None = plain()
+    address: str | None = _plain()
+    blacklisted: bool | None = _plain()
+    country_code: int | None = _plain()
+    created_at: datetime | None = _time()
+    device_type: ContactMethodDeviceType | str | None = _plain()
+    enabled: bool | None = _plain()
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    label: str | None = _plain()
+    self: str | None = _plain()
+    send_short_email: bool | None = _plain()
+    sounds: list[PushContactMethodSound] | None = _many("PushContactMethodSound")
+    summary: str | None = _plain()
+    type: ContactMethodType | str | None = _plain()

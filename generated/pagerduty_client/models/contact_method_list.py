@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many
+from ..answer import Answer
+from ..answer import many as _many
 
 if TYPE_CHECKING:
     from .contact_method import ContactMethod
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class ContactMethodList(Answer):
     """Contact method list, as PagerDuty answers it."""
 
-    contact_methods: list[ContactMethod] | None = many("ContactMethod")
+    contact_methods: list[ContactMethod] | None = _many("ContactMethod")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .context_type import ContextType
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Context(Answer):
     """Context, as PagerDuty answers it."""
 
-    href: str | None = plain()
-    src: str | None = plain()
-    text: str | None = plain()
-    type: ContextType | str | None = plain()
+    href: str | None = _plain()
+    src: str | None = _plain()
+    text: str | None = _plain()
+    type: ContextType | str | None = _plain()

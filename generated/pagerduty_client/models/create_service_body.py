@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Nested
@@ -17,4 +18,4 @@ if TYPE_CHECKING:
 class CreateServiceBody(Body):
     """Create service body, as a request says it."""
 
-    service: ServiceCreate = field(validator=Nested("ServiceCreate"))
+    service: ServiceCreate = _field(validator=Nested("ServiceCreate"))

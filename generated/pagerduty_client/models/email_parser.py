@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .email_parser_action import EmailParserAction
@@ -18,6 +21,6 @@ if TYPE_CHECKING:
 class EmailParser(Answer):
     """Email parser, as PagerDuty answers it."""
 
-    action: EmailParserAction | str | None = plain()
-    match_predicate: MatchPredicate | None = one("MatchPredicate")
-    value_extractors: list[EmailParserValueExtractorsItem] | None = many("EmailParserValueExtractorsItem")
+    action: EmailParserAction | str | None = _plain()
+    match_predicate: MatchPredicate | None = _one("MatchPredicate")
+    value_extractors: list[EmailParserValueExtractorsItem] | None = _many("EmailParserValueExtractorsItem")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .email_parser_value_extractors_item_part import EmailParserValueExtractorsItemPart
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 class EmailParserValueExtractorsItem(Answer):
     """Email parser value extractors item, as PagerDuty answers it."""
 
-    ends_with: str | None = plain()
-    part: EmailParserValueExtractorsItemPart | str | None = plain()
-    regex: str | None = plain()
-    starts_after: str | None = plain()
-    type: EmailParserValueExtractorsItemType | str | None = plain()
-    value_name: str | None = plain()
+    ends_with: str | None = _plain()
+    part: EmailParserValueExtractorsItemPart | str | None = _plain()
+    regex: str | None = _plain()
+    starts_after: str | None = _plain()
+    type: EmailParserValueExtractorsItemType | str | None = _plain()
+    value_name: str | None = _plain()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Array, Enum, Nested
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class EmailParserWrite(Body):
     """Email parser write, as a request says it."""
 
-    action: EmailParserWriteAction = field(validator=Enum(("resolve", "trigger")))
-    match_predicate: MatchPredicateWrite = field(validator=Nested("MatchPredicateWrite"))
-    value_extractors: Sequence[EmailParserWriteValueExtractorsItem] | Unset = field(
+    action: EmailParserWriteAction = _field(validator=Enum(("resolve", "trigger")))
+    match_predicate: MatchPredicateWrite = _field(validator=Nested("MatchPredicateWrite"))
+    value_extractors: Sequence[EmailParserWriteValueExtractorsItem] | Unset = _field(
         default=UNSET, validator=Array(Nested("EmailParserWriteValueExtractorsItem"), 1)
     )

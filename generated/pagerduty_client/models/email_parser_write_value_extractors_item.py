@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Enum, Text
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 class EmailParserWriteValueExtractorsItem(Body):
     """Email parser write value extractors item, as a request says it."""
 
-    part: EmailParserWriteValueExtractorsItemPart = field(
+    part: EmailParserWriteValueExtractorsItemPart = _field(
         validator=Enum(("body", "from_addresses", "subject"))
     )
-    type: EmailParserWriteValueExtractorsItemType = field(validator=Enum(("between", "entire", "regex")))
-    value_name: str = field(validator=Text(1))
-    ends_with: str | Unset = field(default=UNSET, validator=TEXT)
-    regex: str | Unset = field(default=UNSET, validator=TEXT)
-    starts_after: str | Unset = field(default=UNSET, validator=TEXT)
+    type: EmailParserWriteValueExtractorsItemType = _field(validator=Enum(("between", "entire", "regex")))
+    value_name: str = _field(validator=Text(1))
+    ends_with: str | Unset = _field(default=UNSET, validator=TEXT)
+    regex: str | Unset = _field(default=UNSET, validator=TEXT)
+    starts_after: str | Unset = _field(default=UNSET, validator=TEXT)

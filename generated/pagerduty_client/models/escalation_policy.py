@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .escalation_policy_on_call_handoff_notifications import EscalationPolicyOnCallHandoffNotifications
@@ -20,15 +22,15 @@ if TYPE_CHECKING:
 class EscalationPolicy(Answer):
     """Escalation policy, as PagerDuty answers it."""
 
-    description: str | None = plain()
-    escalation_rules: list[EscalationRule] | None = many("EscalationRule")
-    html_url: str | None = plain()
-    id: str | None = plain()
-    name: str | None = plain()
-    num_loops: int | None = plain()
-    on_call_handoff_notifications: EscalationPolicyOnCallHandoffNotifications | str | None = plain()
-    self: str | None = plain()
-    services: list[Service] | None = many("Service")
-    summary: str | None = plain()
-    teams: list[Team] | None = many("Team")
-    type: EscalationPolicyType | str | None = plain()
+    description: str | None = _plain()
+    escalation_rules: list[EscalationRule] | None = _many("EscalationRule")
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    name: str | None = _plain()
+    num_loops: int | None = _plain()
+    on_call_handoff_notifications: EscalationPolicyOnCallHandoffNotifications | str | None = _plain()
+    self: str | None = _plain()
+    services: list[Service] | None = _many("Service")
+    summary: str | None = _plain()
+    teams: list[Team] | None = _many("Team")
+    type: EscalationPolicyType | str | None = _plain()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Array, Enum, Integer, Nested, Null
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 class EscalationPolicyCreate(Body):
     """Escalation policy create, as a request says it."""
 
-    escalation_rules: Sequence[EscalationRuleWrite] = field(validator=Array(Nested("EscalationRuleWrite")))
-    name: str = field(validator=TEXT)
-    type: EscalationPolicyCreateType = field(validator=Enum(("escalation_policy",)))
-    description: str | None | Unset = field(default=UNSET, validator=Null(TEXT))
-    num_loops: int | Unset = field(default=UNSET, validator=Integer(0))
-    on_call_handoff_notifications: EscalationPolicyCreateOnCallHandoffNotifications | Unset = field(
+    escalation_rules: Sequence[EscalationRuleWrite] = _field(validator=Array(Nested("EscalationRuleWrite")))
+    name: str = _field(validator=TEXT)
+    type: EscalationPolicyCreateType = _field(validator=Enum(("escalation_policy",)))
+    description: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    num_loops: int | Unset = _field(default=UNSET, validator=Integer(0))
+    on_call_handoff_notifications: EscalationPolicyCreateOnCallHandoffNotifications | Unset = _field(
         default=UNSET, validator=Enum(("always", "if_has_services"))
     )
-    teams: Sequence[TeamReference] | Unset = field(default=UNSET, validator=Array(Nested("TeamReference")))
+    teams: Sequence[TeamReference] | Unset = _field(default=UNSET, validator=Array(Nested("TeamReference")))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .escalation_policy import EscalationPolicy
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class EscalationPolicyEnvelope(Answer):
     """Escalation policy envelope, as PagerDuty answers it."""
 
-    escalation_policy: EscalationPolicy | None = one("EscalationPolicy")
+    escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Array, Enum, Integer, Nested, Null
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 class EscalationPolicyUpdate(Body):
     """Escalation policy update, as a request says it."""
 
-    description: str | None | Unset = field(default=UNSET, validator=Null(TEXT))
-    escalation_rules: Sequence[EscalationRuleWrite] | Unset = field(
+    description: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    escalation_rules: Sequence[EscalationRuleWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("EscalationRuleWrite"))
     )
-    name: str | Unset = field(default=UNSET, validator=TEXT)
-    num_loops: int | Unset = field(default=UNSET, validator=Integer(0))
-    on_call_handoff_notifications: EscalationPolicyUpdateOnCallHandoffNotifications | Unset = field(
+    name: str | Unset = _field(default=UNSET, validator=TEXT)
+    num_loops: int | Unset = _field(default=UNSET, validator=Integer(0))
+    on_call_handoff_notifications: EscalationPolicyUpdateOnCallHandoffNotifications | Unset = _field(
         default=UNSET, validator=Enum(("always", "if_has_services"))
     )
-    teams: Sequence[TeamReference] | Unset = field(default=UNSET, validator=Array(Nested("TeamReference")))
-    type: EscalationPolicyUpdateType | Unset = field(default=UNSET, validator=Enum(("escalation_policy",)))
+    teams: Sequence[TeamReference] | Unset = _field(default=UNSET, validator=Array(Nested("TeamReference")))
+    type: EscalationPolicyUpdateType | Unset = _field(default=UNSET, validator=Enum(("escalation_policy",)))

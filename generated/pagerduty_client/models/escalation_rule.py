@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .escalation_rule_escalation_rule_assignment_strategy import (
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 class EscalationRule(Answer):
     """Escalation rule, as PagerDuty answers it."""
 
-    escalation_delay_in_minutes: int | None = plain()
-    escalation_rule_assignment_strategy: EscalationRuleEscalationRuleAssignmentStrategy | str | None = plain()
-    id: str | None = plain()
-    targets: list[EscalationTarget] | None = many("EscalationTarget")
+    escalation_delay_in_minutes: int | None = _plain()
+    escalation_rule_assignment_strategy: EscalationRuleEscalationRuleAssignmentStrategy | str | None = (
+        _plain()
+    )
+    id: str | None = _plain()
+    targets: list[EscalationTarget] | None = _many("EscalationTarget")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import INTEGER, Array, Enum, Nested
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 class EscalationRuleWrite(Body):
     """Escalation rule write, as a request says it."""
 
-    escalation_delay_in_minutes: int = field(validator=INTEGER)
-    targets: Sequence[EscalationTargetReference] = field(
+    escalation_delay_in_minutes: int = _field(validator=INTEGER)
+    targets: Sequence[EscalationTargetReference] = _field(
         validator=Array(Nested("EscalationTargetReference"), 1, 10)
     )
-    escalation_rule_assignment_strategy: EscalationRuleWriteEscalationRuleAssignmentStrategy | Unset = field(
+    escalation_rule_assignment_strategy: EscalationRuleWriteEscalationRuleAssignmentStrategy | Unset = _field(
         default=UNSET, validator=Enum(("assign_to_everyone", "round_robin"))
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Enum
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class EscalationTargetReference(Body):
     """Escalation target reference, as a request says it."""
 
-    id: str = field(validator=TEXT)
-    type: EscalationTargetReferenceType = field(
+    id: str = _field(validator=TEXT)
+    type: EscalationTargetReferenceType = _field(
         validator=Enum(("schedule", "schedule_reference", "schedule_v3_reference", "user", "user_reference"))
     )

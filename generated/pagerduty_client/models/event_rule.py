@@ -6,15 +6,16 @@ from typing import Any
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EventRule(Answer):
     """A global event rule of the retired v1 API."""
 
-    actions: list[Any] | None = plain()
-    advanced_condition: list[Any] | None = plain()
-    catch_all: bool | None = plain()
-    condition: list[Any] | None = plain()
-    id: str | None = plain()
+    actions: list[Any] | None = _plain()
+    advanced_condition: list[Any] | None = _plain()
+    catch_all: bool | None = _plain()
+    condition: list[Any] | None = _plain()
+    id: str | None = _plain()

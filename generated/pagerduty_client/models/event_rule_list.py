@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .event_rule import EventRule
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
 class EventRuleList(Answer):
     """Event rule list, as PagerDuty answers it."""
 
-    external_id: str | None = plain(secret=True)
-    format_version: str | None = plain()
-    limit: int | None = plain()
-    more: bool | None = plain()
-    object_version: str | None = plain()
-    offset: int | None = plain()
-    rules: list[EventRule] | None = many("EventRule")
-    total: int | None = plain()
+    external_id: str | None = _plain(secret=True)
+    format_version: str | None = _plain()
+    limit: int | None = _plain()
+    more: bool | None = _plain()
+    object_version: str | None = _plain()
+    offset: int | None = _plain()
+    rules: list[EventRule] | None = _many("EventRule")
+    total: int | None = _plain()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import FREE, Array
@@ -16,6 +17,6 @@ from ..types import UNSET, Unset
 class EventRuleWrite(Body):
     """A global event rule of the retired v1 API."""
 
-    actions: Sequence[Any] | Unset = field(default=UNSET, validator=Array(FREE))
-    advanced_condition: Sequence[Any] | Unset = field(default=UNSET, validator=Array(FREE))
-    condition: Sequence[Any] | Unset = field(default=UNSET, validator=Array(FREE))
+    actions: Sequence[Any] | Unset = _field(default=UNSET, validator=Array(FREE))
+    advanced_condition: Sequence[Any] | Unset = _field(default=UNSET, validator=Array(FREE))
+    condition: Sequence[Any] | Unset = _field(default=UNSET, validator=Array(FREE))

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain, time
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .acknowledgement import Acknowledgement
@@ -37,36 +41,36 @@ if TYPE_CHECKING:
 class Incident(Answer):
     """Incident, as PagerDuty answers it."""
 
-    acknowledgements: list[Acknowledgement] | None = many("Acknowledgement")
-    alert_counts: AlertCount | None = one("AlertCount")
-    alert_grouping: IncidentAlertGrouping | None = one("IncidentAlertGrouping")
-    assigned_via: IncidentAssignedVia | str | None = plain()
-    assignments: list[Assignment] | None = many("Assignment")
-    body: IncidentBody | None = one("IncidentBody")
-    conference_bridge: ConferenceBridge | None = one("ConferenceBridge")
-    created_at: datetime | None = time()
-    escalation_policy: EscalationPolicy | None = one("EscalationPolicy")
-    first_trigger_log_entry: LogEntry | None = one("LogEntry")
-    html_url: str | None = plain()
-    id: str | None = plain()
-    incident_key: str | None = plain()
-    incident_number: int | None = plain()
-    incident_type: IncidentIncidentType | None = one("IncidentIncidentType")
-    incidents_responders: list[IncidentsResponders] | None = many("IncidentsResponders")
-    is_mergeable: bool | None = plain()
-    last_status_change_at: datetime | None = time()
-    last_status_change_by: Agent | None = one("Agent")
-    pending_actions: list[IncidentAction] | None = many("IncidentAction")
-    priority: Priority | None = one("Priority")
-    resolve_reason: ResolveReason | None = one("ResolveReason")
-    resolved_at: datetime | None = time()
-    responder_requests: list[ResponderRequest] | None = many("ResponderRequest")
-    self: str | None = plain()
-    service: Service | None = one("Service")
-    status: IncidentStatus | str | None = plain()
-    summary: str | None = plain()
-    teams: list[Team] | None = many("Team")
-    title: str | None = plain()
-    type: IncidentType | str | None = plain()
-    updated_at: datetime | None = time()
-    urgency: IncidentUrgency | str | None = plain()
+    acknowledgements: list[Acknowledgement] | None = _many("Acknowledgement")
+    alert_counts: AlertCount | None = _one("AlertCount")
+    alert_grouping: IncidentAlertGrouping | None = _one("IncidentAlertGrouping")
+    assigned_via: IncidentAssignedVia | str | None = _plain()
+    assignments: list[Assignment] | None = _many("Assignment")
+    body: IncidentBody | None = _one("IncidentBody")
+    conference_bridge: ConferenceBridge | None = _one("ConferenceBridge")
+    created_at: datetime | None = _time()
+    escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")
+    first_trigger_log_entry: LogEntry | None = _one("LogEntry")
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    incident_key: str | None = _plain()
+    incident_number: int | None = _plain()
+    incident_type: IncidentIncidentType | None = _one("IncidentIncidentType")
+    incidents_responders: list[IncidentsResponders] | None = _many("IncidentsResponders")
+    is_mergeable: bool | None = _plain()
+    last_status_change_at: datetime | None = _time()
+    last_status_change_by: Agent | None = _one("Agent")
+    pending_actions: list[IncidentAction] | None = _many("IncidentAction")
+    priority: Priority | None = _one("Priority")
+    resolve_reason: ResolveReason | None = _one("ResolveReason")
+    resolved_at: datetime | None = _time()
+    responder_requests: list[ResponderRequest] | None = _many("ResponderRequest")
+    self: str | None = _plain()
+    service: Service | None = _one("Service")
+    status: IncidentStatus | str | None = _plain()
+    summary: str | None = _plain()
+    teams: list[Team] | None = _many("Team")
+    title: str | None = _plain()
+    type: IncidentType | str | None = _plain()
+    updated_at: datetime | None = _time()
+    urgency: IncidentUrgency | str | None = _plain()

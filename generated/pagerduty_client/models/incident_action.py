@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain, time
+from ..answer import Answer
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .incident_action_to import IncidentActionTo
@@ -18,6 +20,6 @@ if TYPE_CHECKING:
 class IncidentAction(Answer):
     """Incident action, as PagerDuty answers it."""
 
-    at: datetime | None = time()
-    to: IncidentActionTo | str | None = plain()
-    type: IncidentActionType | str | None = plain()
+    at: datetime | None = _time()
+    to: IncidentActionTo | str | None = _plain()
+    type: IncidentActionType | str | None = _plain()

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain, time
+from ..answer import Answer
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .incident_alert_grouping_grouping_type import IncidentAlertGroupingGroupingType
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 class IncidentAlertGrouping(Answer):
     """Incident alert grouping, as PagerDuty answers it."""
 
-    alert_grouping_active: bool | None = plain()
-    ended_at: datetime | None = time()
-    grouping_type: IncidentAlertGroupingGroupingType | str | None = plain()
-    started_at: datetime | None = time()
+    alert_grouping_active: bool | None = _plain()
+    ended_at: datetime | None = _time()
+    grouping_type: IncidentAlertGroupingGroupingType | str | None = _plain()
+    started_at: datetime | None = _time()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .incident_body_type import IncidentBodyType
@@ -16,5 +17,5 @@ if TYPE_CHECKING:
 class IncidentBody(Answer):
     """Incident body, as PagerDuty answers it."""
 
-    details: str | None = plain()
-    type: IncidentBodyType | str | None = plain()
+    details: str | None = _plain()
+    type: IncidentBodyType | str | None = _plain()

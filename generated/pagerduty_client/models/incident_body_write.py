@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Enum
@@ -18,5 +19,5 @@ if TYPE_CHECKING:
 class IncidentBodyWrite(Body):
     """Incident body write, as a request says it."""
 
-    type: IncidentBodyWriteType = field(validator=Enum(("incident_body",)))
-    details: str | Unset = field(default=UNSET, validator=TEXT)
+    type: IncidentBodyWriteType = _field(validator=Enum(("incident_body",)))
+    details: str | Unset = _field(default=UNSET, validator=TEXT)

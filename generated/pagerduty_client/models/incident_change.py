@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import INTEGER, TEXT, Array, Enum, Nested, Null
@@ -26,27 +27,27 @@ if TYPE_CHECKING:
 class IncidentChange(Body):
     """Incident change, as a request says it."""
 
-    id: str = field(validator=TEXT)
-    type: IncidentChangeType = field(validator=Enum(("incident", "incident_reference")))
-    assignments: Sequence[AssignmentWrite] | Unset = field(
+    id: str = _field(validator=TEXT)
+    type: IncidentChangeType = _field(validator=Enum(("incident", "incident_reference")))
+    assignments: Sequence[AssignmentWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("AssignmentWrite"))
     )
-    conference_bridge: ConferenceBridgeWrite | Unset = field(
+    conference_bridge: ConferenceBridgeWrite | Unset = _field(
         default=UNSET, validator=Nested("ConferenceBridgeWrite")
     )
-    escalation_level: int | Unset = field(default=UNSET, validator=INTEGER)
-    escalation_policy: EscalationPolicyReference | Unset = field(
+    escalation_level: int | Unset = _field(default=UNSET, validator=INTEGER)
+    escalation_policy: EscalationPolicyReference | Unset = _field(
         default=UNSET, validator=Nested("EscalationPolicyReference")
     )
-    incident_type: IncidentTypeReference | Unset = field(
+    incident_type: IncidentTypeReference | Unset = _field(
         default=UNSET, validator=Nested("IncidentTypeReference")
     )
-    priority: PriorityReference | None | Unset = field(
+    priority: PriorityReference | None | Unset = _field(
         default=UNSET, validator=Null(Nested("PriorityReference"))
     )
-    resolution: str | Unset = field(default=UNSET, validator=TEXT)
-    status: IncidentChangeStatus | Unset = field(
+    resolution: str | Unset = _field(default=UNSET, validator=TEXT)
+    status: IncidentChangeStatus | Unset = _field(
         default=UNSET, validator=Enum(("acknowledged", "resolved", "triggered"))
     )
-    title: str | Unset = field(default=UNSET, validator=TEXT)
-    urgency: IncidentChangeUrgency | Unset = field(default=UNSET, validator=Enum(("high", "low")))
+    title: str | Unset = _field(default=UNSET, validator=TEXT)
+    urgency: IncidentChangeUrgency | Unset = _field(default=UNSET, validator=Enum(("high", "low")))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Array, Enum, Nested
@@ -27,22 +28,22 @@ if TYPE_CHECKING:
 class IncidentCreate(Body):
     """Incident create, as a request says it."""
 
-    service: ServiceReference = field(validator=Nested("ServiceReference"))
-    title: str = field(validator=TEXT)
-    type: IncidentCreateType = field(validator=Enum(("incident",)))
-    assignments: Sequence[AssignmentWrite] | Unset = field(
+    service: ServiceReference = _field(validator=Nested("ServiceReference"))
+    title: str = _field(validator=TEXT)
+    type: IncidentCreateType = _field(validator=Enum(("incident",)))
+    assignments: Sequence[AssignmentWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("AssignmentWrite"))
     )
-    body: IncidentBodyWrite | Unset = field(default=UNSET, validator=Nested("IncidentBodyWrite"))
-    conference_bridge: ConferenceBridgeWrite | Unset = field(
+    body: IncidentBodyWrite | Unset = _field(default=UNSET, validator=Nested("IncidentBodyWrite"))
+    conference_bridge: ConferenceBridgeWrite | Unset = _field(
         default=UNSET, validator=Nested("ConferenceBridgeWrite")
     )
-    escalation_policy: EscalationPolicyReference | Unset = field(
+    escalation_policy: EscalationPolicyReference | Unset = _field(
         default=UNSET, validator=Nested("EscalationPolicyReference")
     )
-    incident_key: str | Unset = field(default=UNSET, validator=TEXT)
-    incident_type: IncidentTypeReference | Unset = field(
+    incident_key: str | Unset = _field(default=UNSET, validator=TEXT)
+    incident_type: IncidentTypeReference | Unset = _field(
         default=UNSET, validator=Nested("IncidentTypeReference")
     )
-    priority: PriorityReference | Unset = field(default=UNSET, validator=Nested("PriorityReference"))
-    urgency: IncidentCreateUrgency | Unset = field(default=UNSET, validator=Enum(("high", "low")))
+    priority: PriorityReference | Unset = _field(default=UNSET, validator=Nested("PriorityReference"))
+    urgency: IncidentCreateUrgency | Unset = _field(default=UNSET, validator=Enum(("high", "low")))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .incident import Incident
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class IncidentEnvelope(Answer):
     """Incident envelope, as PagerDuty answers it."""
 
-    incident: Incident | None = one("Incident")
+    incident: Incident | None = _one("Incident")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentIncidentType(Answer):
     """Incident incident type, as PagerDuty answers it."""
 
-    name: str | None = plain()
+    name: str | None = _plain()

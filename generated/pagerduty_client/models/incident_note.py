@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain, time
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .incident_note_channel import IncidentNoteChannel
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 class IncidentNote(Answer):
     """Incident note, as PagerDuty answers it."""
 
-    channel: IncidentNoteChannel | None = one("IncidentNoteChannel")
-    content: str | None = plain()
-    created_at: datetime | None = time()
-    id: str | None = plain()
-    updated_at: datetime | None = time()
-    user: User | None = one("User")
+    channel: IncidentNoteChannel | None = _one("IncidentNoteChannel")
+    content: str | None = _plain()
+    created_at: datetime | None = _time()
+    id: str | None = _plain()
+    updated_at: datetime | None = _time()
+    user: User | None = _one("User")

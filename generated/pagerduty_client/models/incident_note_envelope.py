@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .incident_note import IncidentNote
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class IncidentNoteEnvelope(Answer):
     """Incident note envelope, as PagerDuty answers it."""
 
-    note: IncidentNote | None = one("IncidentNote")
+    note: IncidentNote | None = _one("IncidentNote")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many
+from ..answer import Answer
+from ..answer import many as _many
 
 if TYPE_CHECKING:
     from .incident_note import IncidentNote
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class IncidentNoteList(Answer):
     """Incident note list, as PagerDuty answers it."""
 
-    notes: list[IncidentNote] | None = many("IncidentNote")
+    notes: list[IncidentNote] | None = _many("IncidentNote")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Enum
@@ -17,5 +18,5 @@ if TYPE_CHECKING:
 class IncidentReference(Body):
     """Incident reference, as a request says it."""
 
-    id: str = field(validator=TEXT)
-    type: IncidentReferenceType = field(validator=Enum(("incident_reference",)))
+    id: str = _field(validator=TEXT)
+    type: IncidentReferenceType = _field(validator=Enum(("incident_reference",)))

@@ -2,7 +2,8 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT
@@ -13,4 +14,4 @@ from ..types import UNSET, Unset
 class IncidentTypeReference(Body):
     """Incident type reference, as a request says it."""
 
-    name: str | Unset = field(default=UNSET, validator=TEXT)
+    name: str | Unset = _field(default=UNSET, validator=TEXT)

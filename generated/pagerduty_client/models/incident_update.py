@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import INTEGER, TEXT, Array, Enum, Nested, Null
@@ -27,27 +28,27 @@ if TYPE_CHECKING:
 class IncidentUpdate(Body):
     """Incident update, as a request says it."""
 
-    type: IncidentUpdateType = field(validator=Enum(("incident", "incident_reference")))
-    assignments: Sequence[AssignmentWrite] | Unset = field(
+    type: IncidentUpdateType = _field(validator=Enum(("incident", "incident_reference")))
+    assignments: Sequence[AssignmentWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("AssignmentWrite"))
     )
-    conference_bridge: ConferenceBridgeWrite | Unset = field(
+    conference_bridge: ConferenceBridgeWrite | Unset = _field(
         default=UNSET, validator=Nested("ConferenceBridgeWrite")
     )
-    escalation_level: int | Unset = field(default=UNSET, validator=INTEGER)
-    escalation_policy: EscalationPolicyReference | Unset = field(
+    escalation_level: int | Unset = _field(default=UNSET, validator=INTEGER)
+    escalation_policy: EscalationPolicyReference | Unset = _field(
         default=UNSET, validator=Nested("EscalationPolicyReference")
     )
-    incident_type: IncidentTypeReference | Unset = field(
+    incident_type: IncidentTypeReference | Unset = _field(
         default=UNSET, validator=Nested("IncidentTypeReference")
     )
-    priority: PriorityReference | None | Unset = field(
+    priority: PriorityReference | None | Unset = _field(
         default=UNSET, validator=Null(Nested("PriorityReference"))
     )
-    resolution: str | Unset = field(default=UNSET, validator=TEXT)
-    service: ServiceReference | Unset = field(default=UNSET, validator=Nested("ServiceReference"))
-    status: IncidentUpdateStatus | Unset = field(
+    resolution: str | Unset = _field(default=UNSET, validator=TEXT)
+    service: ServiceReference | Unset = _field(default=UNSET, validator=Nested("ServiceReference"))
+    status: IncidentUpdateStatus | Unset = _field(
         default=UNSET, validator=Enum(("acknowledged", "resolved", "triggered"))
     )
-    title: str | Unset = field(default=UNSET, validator=TEXT)
-    urgency: IncidentUpdateUrgency | Unset = field(default=UNSET, validator=Enum(("high", "low")))
+    title: str | Unset = _field(default=UNSET, validator=TEXT)
+    urgency: IncidentUpdateUrgency | Unset = _field(default=UNSET, validator=Enum(("high", "low")))

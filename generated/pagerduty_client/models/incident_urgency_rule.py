@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .incident_urgency_rule_type import IncidentUrgencyRuleType
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 class IncidentUrgencyRule(Answer):
     """Incident urgency rule, as PagerDuty answers it."""
 
-    during_support_hours: IncidentUrgencyType | None = one("IncidentUrgencyType")
-    outside_support_hours: IncidentUrgencyType | None = one("IncidentUrgencyType")
-    type: IncidentUrgencyRuleType | str | None = plain()
-    urgency: IncidentUrgencyRuleUrgency | str | None = plain()
+    during_support_hours: IncidentUrgencyType | None = _one("IncidentUrgencyType")
+    outside_support_hours: IncidentUrgencyType | None = _one("IncidentUrgencyType")
+    type: IncidentUrgencyRuleType | str | None = _plain()
+    urgency: IncidentUrgencyRuleUrgency | str | None = _plain()

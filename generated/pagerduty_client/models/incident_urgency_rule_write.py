@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Enum, Nested
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 class IncidentUrgencyRuleWrite(Body):
     """Incident urgency rule write, as a request says it."""
 
-    during_support_hours: IncidentUrgencyTypeWrite | Unset = field(
+    during_support_hours: IncidentUrgencyTypeWrite | Unset = _field(
         default=UNSET, validator=Nested("IncidentUrgencyTypeWrite")
     )
-    outside_support_hours: IncidentUrgencyTypeWrite | Unset = field(
+    outside_support_hours: IncidentUrgencyTypeWrite | Unset = _field(
         default=UNSET, validator=Nested("IncidentUrgencyTypeWrite")
     )
-    type: IncidentUrgencyRuleWriteType | Unset = field(
+    type: IncidentUrgencyRuleWriteType | Unset = _field(
         default=UNSET, validator=Enum(("constant", "use_support_hours"))
     )
-    urgency: IncidentUrgencyRuleWriteUrgency | Unset = field(
+    urgency: IncidentUrgencyRuleWriteUrgency | Unset = _field(
         default=UNSET, validator=Enum(("high", "low", "severity_based"))
     )

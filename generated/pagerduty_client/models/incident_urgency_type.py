@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .incident_urgency_type_type import IncidentUrgencyTypeType
@@ -17,5 +18,5 @@ if TYPE_CHECKING:
 class IncidentUrgencyType(Answer):
     """Incident urgency type, as PagerDuty answers it."""
 
-    type: IncidentUrgencyTypeType | str | None = plain()
-    urgency: IncidentUrgencyTypeUrgency | str | None = plain()
+    type: IncidentUrgencyTypeType | str | None = _plain()
+    urgency: IncidentUrgencyTypeUrgency | str | None = _plain()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Enum
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 class IncidentUrgencyTypeWrite(Body):
     """Incident urgency type write, as a request says it."""
 
-    type: IncidentUrgencyTypeWriteType | Unset = field(
+    type: IncidentUrgencyTypeWriteType | Unset = _field(
         default=UNSET, validator=Enum(("constant", "use_support_hours"))
     )
-    urgency: IncidentUrgencyTypeWriteUrgency | Unset = field(
+    urgency: IncidentUrgencyTypeWriteUrgency | Unset = _field(
         default=UNSET, validator=Enum(("high", "low", "severity_based"))
     )

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .incident import Incident
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 class IncidentsResponders(Answer):
     """Incidents responders, as PagerDuty answers it."""
 
-    escalation_policy_requests: list[str] | None = plain()
-    incident: Incident | None = one("Incident")
-    message: str | None = plain()
-    requested_at: str | None = plain()
-    requester: User | None = one("User")
-    state: IncidentsRespondersState | str | None = plain()
-    updated_at: str | None = plain()
-    user: User | None = one("User")
+    escalation_policy_requests: list[str] | None = _plain()
+    incident: Incident | None = _one("Incident")
+    message: str | None = _plain()
+    requested_at: str | None = _plain()
+    requester: User | None = _one("User")
+    state: IncidentsRespondersState | str | None = _plain()
+    updated_at: str | None = _plain()
+    user: User | None = _one("User")

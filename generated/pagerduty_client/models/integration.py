@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain, time
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .email_parser import EmailParser
@@ -24,19 +28,19 @@ if TYPE_CHECKING:
 class Integration(Answer):
     """Integration, as PagerDuty answers it."""
 
-    created_at: datetime | None = time()
-    email_filter_mode: IntegrationEmailFilterMode | str | None = plain()
-    email_filters: list[IntegrationEmailFiltersItem] | None = many("IntegrationEmailFiltersItem")
-    email_incident_creation: IntegrationEmailIncidentCreation | str | None = plain()
-    email_parsers: list[EmailParser] | None = many("EmailParser")
-    email_parsing_fallback: IntegrationEmailParsingFallback | str | None = plain()
-    html_url: str | None = plain()
-    id: str | None = plain()
-    integration_email: str | None = plain()
-    integration_key: str | None = plain(secret=True)
-    name: str | None = plain()
-    self: str | None = plain()
-    service: Service | None = one("Service")
-    summary: str | None = plain()
-    type: IntegrationType | str | None = plain()
-    vendor: Vendor | None = one("Vendor")
+    created_at: datetime | None = _time()
+    email_filter_mode: IntegrationEmailFilterMode | str | None = _plain()
+    email_filters: list[IntegrationEmailFiltersItem] | None = _many("IntegrationEmailFiltersItem")
+    email_incident_creation: IntegrationEmailIncidentCreation | str | None = _plain()
+    email_parsers: list[EmailParser] | None = _many("EmailParser")
+    email_parsing_fallback: IntegrationEmailParsingFallback | str | None = _plain()
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    integration_email: str | None = _plain()
+    integration_key: str | None = _plain(secret=True)
+    name: str | None = _plain()
+    self: str | None = _plain()
+    service: Service | None = _one("Service")
+    summary: str | None = _plain()
+    type: IntegrationType | str | None = _plain()
+    vendor: Vendor | None = _one("Vendor")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Array, Enum, Nested
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class IntegrationCreate(Body):
     """Integration create, as a request says it."""
 
-    type: IntegrationCreateType = field(
+    type: IntegrationCreateType = _field(
         validator=Enum(
             (
                 "aws_cloudwatch_inbound_integration",
@@ -41,22 +42,22 @@ class IntegrationCreate(Body):
             )
         )
     )
-    email_filter_mode: IntegrationCreateEmailFilterMode | Unset = field(
+    email_filter_mode: IntegrationCreateEmailFilterMode | Unset = _field(
         default=UNSET, validator=Enum(("all-email", "and-rules-email", "or-rules-email"))
     )
-    email_filters: Sequence[IntegrationCreateEmailFiltersItem] | Unset = field(
+    email_filters: Sequence[IntegrationCreateEmailFiltersItem] | Unset = _field(
         default=UNSET, validator=Array(Nested("IntegrationCreateEmailFiltersItem"), 1)
     )
-    email_incident_creation: IntegrationCreateEmailIncidentCreation | Unset = field(
+    email_incident_creation: IntegrationCreateEmailIncidentCreation | Unset = _field(
         default=UNSET,
         validator=Enum(("on_new_email", "on_new_email_subject", "only_if_no_open_incidents", "use_rules")),
     )
-    email_parsers: Sequence[EmailParserWrite] | Unset = field(
+    email_parsers: Sequence[EmailParserWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("EmailParserWrite"), 1)
     )
-    email_parsing_fallback: IntegrationCreateEmailParsingFallback | Unset = field(
+    email_parsing_fallback: IntegrationCreateEmailParsingFallback | Unset = _field(
         default=UNSET, validator=Enum(("discard", "open_new_incident"))
     )
-    integration_email: str | Unset = field(default=UNSET, validator=TEXT)
-    name: str | Unset = field(default=UNSET, validator=TEXT)
-    vendor: VendorReference | Unset = field(default=UNSET, validator=Nested("VendorReference"))
+    integration_email: str | Unset = _field(default=UNSET, validator=TEXT)
+    name: str | Unset = _field(default=UNSET, validator=TEXT)
+    vendor: VendorReference | Unset = _field(default=UNSET, validator=Nested("VendorReference"))

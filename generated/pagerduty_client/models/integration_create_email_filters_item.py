@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Enum
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 class IntegrationCreateEmailFiltersItem(Body):
     """Integration create email filters item, as a request says it."""
 
-    body_mode: IntegrationCreateEmailFiltersItemBodyMode = field(
+    body_mode: IntegrationCreateEmailFiltersItemBodyMode = _field(
         validator=Enum(("always", "match", "no-match"))
     )
-    from_email_mode: IntegrationCreateEmailFiltersItemFromEmailMode = field(
+    from_email_mode: IntegrationCreateEmailFiltersItemFromEmailMode = _field(
         validator=Enum(("always", "match", "no-match"))
     )
-    subject_mode: IntegrationCreateEmailFiltersItemSubjectMode = field(
+    subject_mode: IntegrationCreateEmailFiltersItemSubjectMode = _field(
         validator=Enum(("always", "match", "no-match"))
     )
-    body_regex: str | Unset = field(default=UNSET, validator=TEXT)
-    from_email_regex: str | Unset = field(default=UNSET, validator=TEXT)
-    subject_regex: str | Unset = field(default=UNSET, validator=TEXT)
+    body_regex: str | Unset = _field(default=UNSET, validator=TEXT)
+    from_email_regex: str | Unset = _field(default=UNSET, validator=TEXT)
+    subject_regex: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .integration_email_filters_item_body_mode import IntegrationEmailFiltersItemBodyMode
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 class IntegrationEmailFiltersItem(Answer):
     """Integration email filters item, as PagerDuty answers it."""
 
-    body_mode: IntegrationEmailFiltersItemBodyMode | str | None = plain()
-    body_regex: str | None = plain()
-    from_email_mode: IntegrationEmailFiltersItemFromEmailMode | str | None = plain()
-    from_email_regex: str | None = plain()
-    subject_mode: IntegrationEmailFiltersItemSubjectMode | str | None = plain()
-    subject_regex: str | None = plain()
+    body_mode: IntegrationEmailFiltersItemBodyMode | str | None = _plain()
+    body_regex: str | None = _plain()
+    from_email_mode: IntegrationEmailFiltersItemFromEmailMode | str | None = _plain()
+    from_email_regex: str | None = _plain()
+    subject_mode: IntegrationEmailFiltersItemSubjectMode | str | None = _plain()
+    subject_regex: str | None = _plain()

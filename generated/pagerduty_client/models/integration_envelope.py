@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .integration import Integration
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class IntegrationEnvelope(Answer):
     """Integration envelope, as PagerDuty answers it."""
 
-    integration: Integration | None = one("Integration")
+    integration: Integration | None = _one("Integration")

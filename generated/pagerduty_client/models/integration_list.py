@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many
+from ..answer import Answer
+from ..answer import many as _many
 
 if TYPE_CHECKING:
     from .integration import Integration
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class IntegrationList(Answer):
     """Integration list, as PagerDuty answers it."""
 
-    integrations: list[Integration] | None = many("Integration")
+    integrations: list[Integration] | None = _many("Integration")

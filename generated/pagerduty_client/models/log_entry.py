@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain, time
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -26,22 +30,22 @@ if TYPE_CHECKING:
 class LogEntry(Answer):
     """Log entry, as PagerDuty answers it."""
 
-    acknowledgement_timeout: int | None = plain()
-    agent: Agent | None = one("Agent")
-    assignees: list[User] | None = many("User")
-    changed_actions: list[IncidentAction] | None = many("IncidentAction")
-    changeset: list[str] | None = plain()
-    channel: Channel | None = one("Channel")
-    contexts: list[Context] | None = many("Context")
-    created_at: datetime | None = time()
-    event_details: LogEntryEventDetails | None = one("LogEntryEventDetails")
-    html_url: str | None = plain()
-    id: str | None = plain()
-    incident: Incident | None = one("Incident")
-    note: str | None = plain()
-    self: str | None = plain()
-    service: Service | None = one("Service")
-    summary: str | None = plain()
-    teams: list[Team] | None = many("Team")
-    type: LogEntryType | str | None = plain()
-    user: User | None = one("User")
+    acknowledgement_timeout: int | None = _plain()
+    agent: Agent | None = _one("Agent")
+    assignees: list[User] | None = _many("User")
+    changed_actions: list[IncidentAction] | None = _many("IncidentAction")
+    changeset: list[str] | None = _plain()
+    channel: Channel | None = _one("Channel")
+    contexts: list[Context] | None = _many("Context")
+    created_at: datetime | None = _time()
+    event_details: LogEntryEventDetails | None = _one("LogEntryEventDetails")
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    incident: Incident | None = _one("Incident")
+    note: str | None = _plain()
+    self: str | None = _plain()
+    service: Service | None = _one("Service")
+    summary: str | None = _plain()
+    teams: list[Team] | None = _many("Team")
+    type: LogEntryType | str | None = _plain()
+    user: User | None = _one("User")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .log_entry import LogEntry
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 class LogEntryList(Answer):
     """Log entry list, as PagerDuty answers it."""
 
-    limit: int | None = plain()
-    log_entries: list[LogEntry] | None = many("LogEntry")
-    more: bool | None = plain()
-    offset: int | None = plain()
-    total: int | None = plain()
+    limit: int | None = _plain()
+    log_entries: list[LogEntry] | None = _many("LogEntry")
+    more: bool | None = _plain()
+    offset: int | None = _plain()
+    total: int | None = _plain()

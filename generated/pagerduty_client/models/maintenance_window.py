@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain, time
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .maintenance_window_type import MaintenanceWindowType
@@ -20,15 +24,15 @@ if TYPE_CHECKING:
 class MaintenanceWindow(Answer):
     """Maintenance window, as PagerDuty answers it."""
 
-    created_by: User | None = one("User")
-    description: str | None = plain()
-    end_time: datetime | None = time()
-    html_url: str | None = plain()
-    id: str | None = plain()
-    self: str | None = plain()
-    sequence_number: int | None = plain()
-    services: list[Service] | None = many("Service")
-    start_time: datetime | None = time()
-    summary: str | None = plain()
-    teams: list[Team] | None = many("Team")
-    type: MaintenanceWindowType | str | None = plain()
+    created_by: User | None = _one("User")
+    description: str | None = _plain()
+    end_time: datetime | None = _time()
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    self: str | None = _plain()
+    sequence_number: int | None = _plain()
+    services: list[Service] | None = _many("Service")
+    start_time: datetime | None = _time()
+    summary: str | None = _plain()
+    teams: list[Team] | None = _many("Team")
+    type: MaintenanceWindowType | str | None = _plain()

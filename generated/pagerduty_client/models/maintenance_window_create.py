@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, TIME, Array, Enum, Nested
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class MaintenanceWindowCreate(Body):
     """Maintenance window create, as a request says it."""
 
-    end_time: datetime | str = field(validator=TIME)
-    services: Sequence[ServiceReference] = field(validator=Array(Nested("ServiceReference")))
-    start_time: datetime | str = field(validator=TIME)
-    type: MaintenanceWindowCreateType = field(validator=Enum(("maintenance_window",)))
-    description: str | Unset = field(default=UNSET, validator=TEXT)
+    end_time: datetime | str = _field(validator=TIME)
+    services: Sequence[ServiceReference] = _field(validator=Array(Nested("ServiceReference")))
+    start_time: datetime | str = _field(validator=TIME)
+    type: MaintenanceWindowCreateType = _field(validator=Enum(("maintenance_window",)))
+    description: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .maintenance_window import MaintenanceWindow
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class MaintenanceWindowEnvelope(Answer):
     """Maintenance window envelope, as PagerDuty answers it."""
 
-    maintenance_window: MaintenanceWindow | None = one("MaintenanceWindow")
+    maintenance_window: MaintenanceWindow | None = _one("MaintenanceWindow")

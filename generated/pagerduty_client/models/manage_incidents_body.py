@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Array, Nested
@@ -18,4 +19,4 @@ if TYPE_CHECKING:
 class ManageIncidentsBody(Body):
     """Manage incidents body, as a request says it."""
 
-    incidents: Sequence[IncidentChange] = field(validator=Array(Nested("IncidentChange")))
+    incidents: Sequence[IncidentChange] = _field(validator=Array(Nested("IncidentChange")))

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .match_predicate_part import MatchPredicatePart
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 class MatchPredicate(Answer):
     """Match predicate, as PagerDuty answers it."""
 
-    children: list[MatchPredicate] | None = many("MatchPredicate")
-    matcher: str | None = plain()
-    part: MatchPredicatePart | str | None = plain()
-    type: MatchPredicateType | str | None = plain()
+    children: list[MatchPredicate] | None = _many("MatchPredicate")
+    matcher: str | None = _plain()
+    part: MatchPredicatePart | str | None = _plain()
+    type: MatchPredicateType | str | None = _plain()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Array, Enum, Nested, Text
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 class MatchPredicateWrite(Body):
     """Match predicate write, as a request says it."""
 
-    type: MatchPredicateWriteType = field(
+    type: MatchPredicateWriteType = _field(
         validator=Enum(("all", "any", "contains", "exactly", "not", "regex"))
     )
-    children: Sequence[MatchPredicateWrite] | Unset = field(
+    children: Sequence[MatchPredicateWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("MatchPredicateWrite"))
     )
-    matcher: str | Unset = field(default=UNSET, validator=Text(1))
-    part: MatchPredicateWritePart | Unset = field(
+    matcher: str | Unset = _field(default=UNSET, validator=Text(1))
+    part: MatchPredicateWritePart | Unset = _field(
         default=UNSET, validator=Enum(("body", "from_addresses", "subject"))
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Array, Nested
@@ -18,4 +19,4 @@ if TYPE_CHECKING:
 class MergeIncidentsBody(Body):
     """Merge incidents body, as a request says it."""
 
-    source_incidents: Sequence[IncidentReference] = field(validator=Array(Nested("IncidentReference")))
+    source_incidents: Sequence[IncidentReference] = _field(validator=Array(Nested("IncidentReference")))

@@ -2,7 +2,8 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT
@@ -12,4 +13,4 @@ from ..shapes import TEXT
 class NoteCreate(Body):
     """Note create, as a request says it."""
 
-    content: str = field(validator=TEXT)
+    content: str = _field(validator=TEXT)

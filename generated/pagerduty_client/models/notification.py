@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain, time
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .notification_type import NotificationType
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
 class Notification(Answer):
     """Notification, as PagerDuty answers it."""
 
-    address: str | None = plain()
-    conference_address: str | None = plain("conferenceAddress")
-    id: str | None = plain()
-    started_at: datetime | None = time()
-    status: str | None = plain()
-    type: NotificationType | str | None = plain()
-    user: User | None = one("User")
+    address: str | None = _plain()
+    conference_address: str | None = _plain("conferenceAddress")
+    id: str | None = _plain()
+    started_at: datetime | None = _time()
+    status: str | None = _plain()
+    type: NotificationType | str | None = _plain()
+    user: User | None = _one("User")

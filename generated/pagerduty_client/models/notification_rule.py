@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .contact_method import ContactMethod
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 class NotificationRule(Answer):
     """Notification rule, as PagerDuty answers it."""
 
-    contact_method: ContactMethod | None = one("ContactMethod")
-    html_url: str | None = plain()
-    id: str | None = plain()
-    self: str | None = plain()
-    start_delay_in_minutes: int | None = plain()
-    summary: str | None = plain()
-    type: NotificationRuleType | str | None = plain()
-    urgency: NotificationRuleUrgency | str | None = plain()
+    contact_method: ContactMethod | None = _one("ContactMethod")
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    self: str | None = _plain()
+    start_delay_in_minutes: int | None = _plain()
+    summary: str | None = _plain()
+    type: NotificationRuleType | str | None = _plain()
+    urgency: NotificationRuleUrgency | str | None = _plain()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many
+from ..answer import Answer
+from ..answer import many as _many
 
 if TYPE_CHECKING:
     from .notification_rule import NotificationRule
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class NotificationRuleList(Answer):
     """Notification rule list, as PagerDuty answers it."""
 
-    notification_rules: list[NotificationRule] | None = many("NotificationRule")
+    notification_rules: list[NotificationRule] | None = _many("NotificationRule")

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain, time
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .escalation_policy import EscalationPolicy
@@ -19,9 +22,9 @@ if TYPE_CHECKING:
 class Oncall(Answer):
     """Oncall, as PagerDuty answers it."""
 
-    end: datetime | None = time()
-    escalation_level: int | None = plain()
-    escalation_policy: EscalationPolicy | None = one("EscalationPolicy")
-    schedule: Schedule | None = one("Schedule")
-    start: datetime | None = time()
-    user: User | None = one("User")
+    end: datetime | None = _time()
+    escalation_level: int | None = _plain()
+    escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")
+    schedule: Schedule | None = _one("Schedule")
+    start: datetime | None = _time()
+    user: User | None = _one("User")

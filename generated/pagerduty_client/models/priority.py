@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Priority(Answer):
     """Priority, as PagerDuty answers it."""
 
-    description: str | None = plain()
-    html_url: str | None = plain()
-    id: str | None = plain()
-    name: str | None = plain()
-    self: str | None = plain()
-    summary: str | None = plain()
-    type: str | None = plain()
+    description: str | None = _plain()
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    name: str | None = _plain()
+    self: str | None = _plain()
+    summary: str | None = _plain()
+    type: str | None = _plain()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .push_contact_method_sound_type import PushContactMethodSoundType
@@ -16,5 +17,5 @@ if TYPE_CHECKING:
 class PushContactMethodSound(Answer):
     """Push contact method sound, as PagerDuty answers it."""
 
-    file: str | None = plain()
-    type: PushContactMethodSoundType | str | None = plain()
+    file: str | None = _plain()
+    type: PushContactMethodSoundType | str | None = _plain()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .incident import Incident
@@ -17,5 +19,5 @@ if TYPE_CHECKING:
 class ResolveReason(Answer):
     """Resolve reason, as PagerDuty answers it."""
 
-    incident: Incident | None = one("Incident")
-    type: ResolveReasonType | str | None = plain()
+    incident: Incident | None = _one("Incident")
+    type: ResolveReasonType | str | None = _plain()

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .incident import Incident
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 class ResponderRequest(Answer):
     """Responder request, as PagerDuty answers it."""
 
-    id: str | None = plain()
-    incident: Incident | None = one("Incident")
-    message: str | None = plain()
-    requested_at: str | None = plain()
-    requester: User | None = one("User")
-    responder_request_targets: list[ResponderRequestTarget] | None = many("ResponderRequestTarget")
+    id: str | None = _plain()
+    incident: Incident | None = _one("Incident")
+    message: str | None = _plain()
+    requested_at: str | None = _plain()
+    requester: User | None = _one("User")
+    responder_request_targets: list[ResponderRequestTarget] | None = _many("ResponderRequestTarget")

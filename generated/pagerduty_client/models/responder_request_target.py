@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .incidents_responders import IncidentsResponders
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 class ResponderRequestTarget(Answer):
     """Responder request target, as PagerDuty answers it."""
 
-    id: str | None = plain()
-    incident_responders: list[IncidentsResponders] | None = many("IncidentsResponders")
-    summary: str | None = plain()
-    type: str | None = plain()
+    id: str | None = _plain()
+    incident_responders: list[IncidentsResponders] | None = _many("IncidentsResponders")
+    summary: str | None = _plain()
+    type: str | None = _plain()

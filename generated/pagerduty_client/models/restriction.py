@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .restriction_type import RestrictionType
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Restriction(Answer):
     """Restriction, as PagerDuty answers it."""
 
-    duration_seconds: int | None = plain()
-    start_day_of_week: int | None = plain()
-    start_time_of_day: str | None = plain()
-    type: RestrictionType | str | None = plain()
+    duration_seconds: int | None = _plain()
+    start_day_of_week: int | None = _plain()
+    start_time_of_day: str | None = _plain()
+    type: RestrictionType | str | None = _plain()

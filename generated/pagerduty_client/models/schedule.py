@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .escalation_policy import EscalationPolicy
@@ -22,18 +25,18 @@ if TYPE_CHECKING:
 class Schedule(Answer):
     """Schedule, as PagerDuty answers it."""
 
-    description: str | None = plain()
-    escalation_policies: list[EscalationPolicy] | None = many("EscalationPolicy")
-    final_schedule: SubSchedule | None = one("SubSchedule")
-    html_url: str | None = plain()
-    id: str | None = plain()
-    name: str | None = plain()
-    next_oncall_for_user: ScheduleNextOncallForUser | None = one("ScheduleNextOncallForUser")
-    overrides_subschedule: SubSchedule | None = one("SubSchedule")
-    schedule_layers: list[ScheduleLayer] | None = many("ScheduleLayer")
-    self: str | None = plain()
-    summary: str | None = plain()
-    teams: list[Team] | None = many("Team")
-    time_zone: str | None = plain()
-    type: ScheduleType | str | None = plain()
-    users: list[User] | None = many("User")
+    description: str | None = _plain()
+    escalation_policies: list[EscalationPolicy] | None = _many("EscalationPolicy")
+    final_schedule: SubSchedule | None = _one("SubSchedule")
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    name: str | None = _plain()
+    next_oncall_for_user: ScheduleNextOncallForUser | None = _one("ScheduleNextOncallForUser")
+    overrides_subschedule: SubSchedule | None = _one("SubSchedule")
+    schedule_layers: list[ScheduleLayer] | None = _many("ScheduleLayer")
+    self: str | None = _plain()
+    summary: str | None = _plain()
+    teams: list[Team] | None = _many("Team")
+    time_zone: str | None = _plain()
+    type: ScheduleType | str | None = _plain()
+    users: list[User] | None = _many("User")

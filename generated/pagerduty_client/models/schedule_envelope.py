@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .schedule import Schedule
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class ScheduleEnvelope(Answer):
     """Schedule envelope, as PagerDuty answers it."""
 
-    schedule: Schedule | None = one("Schedule")
+    schedule: Schedule | None = _one("Schedule")

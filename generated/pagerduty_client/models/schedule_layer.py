@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain, time
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .restriction import Restriction
@@ -19,13 +22,13 @@ if TYPE_CHECKING:
 class ScheduleLayer(Answer):
     """Schedule layer, as PagerDuty answers it."""
 
-    end: datetime | None = time()
-    id: str | None = plain()
-    name: str | None = plain()
-    rendered_coverage_percentage: float | None = plain()
-    rendered_schedule_entries: list[ScheduleLayerEntry] | None = many("ScheduleLayerEntry")
-    restrictions: list[Restriction] | None = many("Restriction")
-    rotation_turn_length_seconds: int | None = plain()
-    rotation_virtual_start: datetime | None = time()
-    start: datetime | None = time()
-    users: list[ScheduleLayerUser] | None = many("ScheduleLayerUser")
+    end: datetime | None = _time()
+    id: str | None = _plain()
+    name: str | None = _plain()
+    rendered_coverage_percentage: float | None = _plain()
+    rendered_schedule_entries: list[ScheduleLayerEntry] | None = _many("ScheduleLayerEntry")
+    restrictions: list[Restriction] | None = _many("Restriction")
+    rotation_turn_length_seconds: int | None = _plain()
+    rotation_virtual_start: datetime | None = _time()
+    start: datetime | None = _time()
+    users: list[ScheduleLayerUser] | None = _many("ScheduleLayerUser")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, time
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .user import User
@@ -17,6 +19,6 @@ if TYPE_CHECKING:
 class ScheduleLayerEntry(Answer):
     """Schedule layer entry, as PagerDuty answers it."""
 
-    end: datetime | None = time()
-    start: datetime | None = time()
-    user: User | None = one("User")
+    end: datetime | None = _time()
+    start: datetime | None = _time()
+    user: User | None = _one("User")

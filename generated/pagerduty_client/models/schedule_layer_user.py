@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .user import User
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class ScheduleLayerUser(Answer):
     """Schedule layer user, as PagerDuty answers it."""
 
-    user: User | None = one("User")
+    user: User | None = _one("User")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .schedule import Schedule
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 class ScheduleList(Answer):
     """Schedule list, as PagerDuty answers it."""
 
-    limit: int | None = plain()
-    more: bool | None = plain()
-    offset: int | None = plain()
-    schedules: list[Schedule] | None = many("Schedule")
-    total: int | None = plain()
+    limit: int | None = _plain()
+    more: bool | None = _plain()
+    offset: int | None = _plain()
+    schedules: list[Schedule] | None = _many("Schedule")
+    total: int | None = _plain()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .user import User
@@ -16,6 +18,6 @@ if TYPE_CHECKING:
 class ScheduleNextOncallForUser(Answer):
     """Schedule next oncall for user, as PagerDuty answers it."""
 
-    end: str | None = plain()
-    start: str | None = plain()
-    user: User | None = one("User")
+    end: str | None = _plain()
+    start: str | None = _plain()
+    user: User | None = _one("User")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one, plain
+from ..answer import Answer
+from ..answer import one as _one
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .scheduled_action_at import ScheduledActionAt
@@ -18,6 +20,6 @@ if TYPE_CHECKING:
 class ScheduledAction(Answer):
     """Scheduled action, as PagerDuty answers it."""
 
-    at: ScheduledActionAt | None = one("ScheduledActionAt")
-    to_urgency: ScheduledActionToUrgency | str | None = plain()
-    type: ScheduledActionType | str | None = plain()
+    at: ScheduledActionAt | None = _one("ScheduledActionAt")
+    to_urgency: ScheduledActionToUrgency | str | None = _plain()
+    type: ScheduledActionType | str | None = _plain()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .scheduled_action_at_name import ScheduledActionAtName
@@ -17,5 +18,5 @@ if TYPE_CHECKING:
 class ScheduledActionAt(Answer):
     """Scheduled action at, as PagerDuty answers it."""
 
-    name: ScheduledActionAtName | str | None = plain()
-    type: ScheduledActionAtType | str | None = plain()
+    name: ScheduledActionAtName | str | None = _plain()
+    type: ScheduledActionAtType | str | None = _plain()

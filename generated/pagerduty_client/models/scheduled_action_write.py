@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Enum, Nested
@@ -19,6 +20,6 @@ if TYPE_CHECKING:
 class ScheduledActionWrite(Body):
     """Scheduled action write, as a request says it."""
 
-    at: ScheduledActionWriteAt = field(validator=Nested("ScheduledActionWriteAt"))
-    to_urgency: ScheduledActionWriteToUrgency = field(validator=Enum(("high",)))
-    type: ScheduledActionWriteType = field(validator=Enum(("urgency_change",)))
+    at: ScheduledActionWriteAt = _field(validator=Nested("ScheduledActionWriteAt"))
+    to_urgency: ScheduledActionWriteToUrgency = _field(validator=Enum(("high",)))
+    type: ScheduledActionWriteType = _field(validator=Enum(("urgency_change",)))

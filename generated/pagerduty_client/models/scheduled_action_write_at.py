@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Enum
@@ -18,5 +19,5 @@ if TYPE_CHECKING:
 class ScheduledActionWriteAt(Body):
     """Scheduled action write at, as a request says it."""
 
-    name: ScheduledActionWriteAtName = field(validator=Enum(("support_hours_end", "support_hours_start")))
-    type: ScheduledActionWriteAtType = field(validator=Enum(("named_time",)))
+    name: ScheduledActionWriteAtName = _field(validator=Enum(("support_hours_end", "support_hours_start")))
+    type: ScheduledActionWriteAtType = _field(validator=Enum(("named_time",)))

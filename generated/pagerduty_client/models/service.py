@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ..answer import Answer, many, one, plain, time
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import one as _one
+from ..answer import plain as _plain
+from ..answer import time as _time
 
 if TYPE_CHECKING:
     from .addon import Addon
@@ -29,30 +33,30 @@ if TYPE_CHECKING:
 class Service(Answer):
     """Service, as PagerDuty answers it."""
 
-    acknowledgement_timeout: int | None = plain()
-    addons: list[Addon] | None = many("Addon")
-    alert_creation: ServiceAlertCreation | str | None = plain()
-    alert_grouping: ServiceAlertGrouping | str | None = plain()
-    alert_grouping_parameters: AlertGroupingParameters | None = one("AlertGroupingParameters")
-    alert_grouping_timeout: int | None = plain()
-    auto_pause_notifications_parameters: AutoPauseNotificationsParameters | None = one(
+    acknowledgement_timeout: int | None = _plain()
+    addons: list[Addon] | None = _many("Addon")
+    alert_creation: ServiceAlertCreation | str | None = _plain()
+    alert_grouping: ServiceAlertGrouping | str | None = _plain()
+    alert_grouping_parameters: AlertGroupingParameters | None = _one("AlertGroupingParameters")
+    alert_grouping_timeout: int | None = _plain()
+    auto_pause_notifications_parameters: AutoPauseNotificationsParameters | None = _one(
         "AutoPauseNotificationsParameters"
     )
-    auto_resolve_timeout: int | None = plain()
-    created_at: datetime | None = time()
-    description: str | None = plain()
-    escalation_policy: EscalationPolicy | None = one("EscalationPolicy")
-    html_url: str | None = plain()
-    id: str | None = plain()
-    incident_urgency_rule: IncidentUrgencyRule | None = one("IncidentUrgencyRule")
-    integrations: list[Integration] | None = many("Integration")
-    last_incident_timestamp: datetime | None = time()
-    name: str | None = plain()
-    response_play: Any = plain()
-    scheduled_actions: list[ScheduledAction] | None = many("ScheduledAction")
-    self: str | None = plain()
-    status: ServiceStatus | str | None = plain()
-    summary: str | None = plain()
-    support_hours: SupportHours | None = one("SupportHours")
-    teams: list[Team] | None = many("Team")
-    type: ServiceType | str | None = plain()
+    auto_resolve_timeout: int | None = _plain()
+    created_at: datetime | None = _time()
+    description: str | None = _plain()
+    escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    incident_urgency_rule: IncidentUrgencyRule | None = _one("IncidentUrgencyRule")
+    integrations: list[Integration] | None = _many("Integration")
+    last_incident_timestamp: datetime | None = _time()
+    name: str | None = _plain()
+    response_play: Any = _plain()
+    scheduled_actions: list[ScheduledAction] | None = _many("ScheduledAction")
+    self: str | None = _plain()
+    status: ServiceStatus | str | None = _plain()
+    summary: str | None = _plain()
+    support_hours: SupportHours | None = _one("SupportHours")
+    teams: list[Team] | None = _many("Team")
+    type: ServiceType | str | None = _plain()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import INTEGER, TEXT, Array, Enum, Nested, Null
@@ -27,31 +28,31 @@ if TYPE_CHECKING:
 class ServiceCreate(Body):
     """Service create, as a request says it."""
 
-    escalation_policy: EscalationPolicyReference = field(validator=Nested("EscalationPolicyReference"))
-    name: str = field(validator=TEXT)
-    type: ServiceCreateType = field(validator=Enum(("service",)))
-    acknowledgement_timeout: int | None | Unset = field(default=UNSET, validator=Null(INTEGER))
-    alert_creation: ServiceCreateAlertCreation | Unset = field(
+    escalation_policy: EscalationPolicyReference = _field(validator=Nested("EscalationPolicyReference"))
+    name: str = _field(validator=TEXT)
+    type: ServiceCreateType = _field(validator=Enum(("service",)))
+    acknowledgement_timeout: int | None | Unset = _field(default=UNSET, validator=Null(INTEGER))
+    alert_creation: ServiceCreateAlertCreation | Unset = _field(
         default=UNSET, validator=Enum(("create_alerts_and_incidents", "create_incidents"))
     )
-    alert_grouping: ServiceCreateAlertGrouping | Unset = field(
+    alert_grouping: ServiceCreateAlertGrouping | Unset = _field(
         default=UNSET, validator=Enum(("intelligent", "time"))
     )
-    alert_grouping_parameters: AlertGroupingParametersWrite | None | Unset = field(
+    alert_grouping_parameters: AlertGroupingParametersWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("AlertGroupingParametersWrite"))
     )
-    alert_grouping_timeout: int | Unset = field(default=UNSET, validator=INTEGER)
-    auto_pause_notifications_parameters: AutoPauseNotificationsParametersWrite | Unset = field(
+    alert_grouping_timeout: int | Unset = _field(default=UNSET, validator=INTEGER)
+    auto_pause_notifications_parameters: AutoPauseNotificationsParametersWrite | Unset = _field(
         default=UNSET, validator=Nested("AutoPauseNotificationsParametersWrite")
     )
-    auto_resolve_timeout: int | None | Unset = field(default=UNSET, validator=Null(INTEGER))
-    description: str | None | Unset = field(default=UNSET, validator=Null(TEXT))
-    incident_urgency_rule: IncidentUrgencyRuleWrite | Unset = field(
+    auto_resolve_timeout: int | None | Unset = _field(default=UNSET, validator=Null(INTEGER))
+    description: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    incident_urgency_rule: IncidentUrgencyRuleWrite | Unset = _field(
         default=UNSET, validator=Nested("IncidentUrgencyRuleWrite")
     )
-    scheduled_actions: Sequence[ScheduledActionWrite] | Unset = field(
+    scheduled_actions: Sequence[ScheduledActionWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("ScheduledActionWrite"))
     )
-    support_hours: SupportHoursWrite | None | Unset = field(
+    support_hours: SupportHoursWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("SupportHoursWrite"))
     )

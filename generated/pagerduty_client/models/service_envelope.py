@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .service import Service
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class ServiceEnvelope(Answer):
     """Service envelope, as PagerDuty answers it."""
 
-    service: Service | None = one("Service")
+    service: Service | None = _one("Service")

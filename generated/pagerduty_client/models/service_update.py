@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import INTEGER, TEXT, Array, Enum, Nested, Null
@@ -28,34 +29,34 @@ if TYPE_CHECKING:
 class ServiceUpdate(Body):
     """Service update, as a request says it."""
 
-    acknowledgement_timeout: int | None | Unset = field(default=UNSET, validator=Null(INTEGER))
-    alert_creation: ServiceUpdateAlertCreation | Unset = field(
+    acknowledgement_timeout: int | None | Unset = _field(default=UNSET, validator=Null(INTEGER))
+    alert_creation: ServiceUpdateAlertCreation | Unset = _field(
         default=UNSET, validator=Enum(("create_alerts_and_incidents", "create_incidents"))
     )
-    alert_grouping: ServiceUpdateAlertGrouping | Unset = field(
+    alert_grouping: ServiceUpdateAlertGrouping | Unset = _field(
         default=UNSET, validator=Enum(("intelligent", "time"))
     )
-    alert_grouping_parameters: AlertGroupingParametersWrite | None | Unset = field(
+    alert_grouping_parameters: AlertGroupingParametersWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("AlertGroupingParametersWrite"))
     )
-    alert_grouping_timeout: int | Unset = field(default=UNSET, validator=INTEGER)
-    auto_pause_notifications_parameters: AutoPauseNotificationsParametersWrite | Unset = field(
+    alert_grouping_timeout: int | Unset = _field(default=UNSET, validator=INTEGER)
+    auto_pause_notifications_parameters: AutoPauseNotificationsParametersWrite | Unset = _field(
         default=UNSET, validator=Nested("AutoPauseNotificationsParametersWrite")
     )
-    auto_resolve_timeout: int | None | Unset = field(default=UNSET, validator=Null(INTEGER))
-    description: str | None | Unset = field(default=UNSET, validator=Null(TEXT))
-    escalation_policy: EscalationPolicyReference | Unset = field(
+    auto_resolve_timeout: int | None | Unset = _field(default=UNSET, validator=Null(INTEGER))
+    description: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    escalation_policy: EscalationPolicyReference | Unset = _field(
         default=UNSET, validator=Nested("EscalationPolicyReference")
     )
-    incident_urgency_rule: IncidentUrgencyRuleWrite | Unset = field(
+    incident_urgency_rule: IncidentUrgencyRuleWrite | Unset = _field(
         default=UNSET, validator=Nested("IncidentUrgencyRuleWrite")
     )
-    name: str | Unset = field(default=UNSET, validator=TEXT)
-    scheduled_actions: Sequence[ScheduledActionWrite] | Unset = field(
+    name: str | Unset = _field(default=UNSET, validator=TEXT)
+    scheduled_actions: Sequence[ScheduledActionWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("ScheduledActionWrite"))
     )
-    status: ServiceUpdateStatus | Unset = field(default=UNSET, validator=Enum(("active", "disabled")))
-    support_hours: SupportHoursWrite | None | Unset = field(
+    status: ServiceUpdateStatus | Unset = _field(default=UNSET, validator=Enum(("active", "disabled")))
+    support_hours: SupportHoursWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("SupportHoursWrite"))
     )
-    type: ServiceUpdateType | Unset = field(default=UNSET, validator=Enum(("service",)))
+    type: ServiceUpdateType | Unset = _field(default=UNSET, validator=Enum(("service",)))

@@ -2,7 +2,8 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import Integer
@@ -12,4 +13,4 @@ from ..shapes import Integer
 class SnoozeIncidentBody(Body):
     """Snooze incident body, as a request says it."""
 
-    duration: int = field(validator=Integer(1, 604800))
+    duration: int = _field(validator=Integer(1, 604800))

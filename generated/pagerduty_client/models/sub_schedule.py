@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .schedule_layer_entry import ScheduleLayerEntry
@@ -17,6 +19,6 @@ if TYPE_CHECKING:
 class SubSchedule(Answer):
     """Sub schedule, as PagerDuty answers it."""
 
-    name: SubScheduleName | str | None = plain()
-    rendered_coverage_percentage: float | None = plain()
-    rendered_schedule_entries: list[ScheduleLayerEntry] | None = many("ScheduleLayerEntry")
+    name: SubScheduleName | str | None = _plain()
+    rendered_coverage_percentage: float | None = _plain()
+    rendered_schedule_entries: list[ScheduleLayerEntry] | None = _many("ScheduleLayerEntry")

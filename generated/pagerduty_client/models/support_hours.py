@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .support_hours_type import SupportHoursType
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 class SupportHours(Answer):
     """Support hours, as PagerDuty answers it."""
 
-    days_of_week: list[int] | None = plain()
-    end_time: str | None = plain()
-    start_time: str | None = plain()
-    time_zone: str | None = plain()
-    type: SupportHoursType | str | None = plain()
+    days_of_week: list[int] | None = _plain()
+    end_time: str | None = _plain()
+    start_time: str | None = _plain()
+    time_zone: str | None = _plain()
+    type: SupportHoursType | str | None = _plain()

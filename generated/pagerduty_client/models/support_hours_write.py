@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Array, Enum, Integer
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class SupportHoursWrite(Body):
     """Support hours write, as a request says it."""
 
-    days_of_week: Sequence[int] | Unset = field(default=UNSET, validator=Array(Integer(1, 7)))
-    end_time: str | Unset = field(default=UNSET, validator=TEXT)
-    start_time: str | Unset = field(default=UNSET, validator=TEXT)
-    time_zone: str | Unset = field(default=UNSET, validator=TEXT)
-    type: SupportHoursWriteType | Unset = field(default=UNSET, validator=Enum(("fixed_time_per_day",)))
+    days_of_week: Sequence[int] | Unset = _field(default=UNSET, validator=Array(Integer(1, 7)))
+    end_time: str | Unset = _field(default=UNSET, validator=TEXT)
+    start_time: str | Unset = _field(default=UNSET, validator=TEXT)
+    time_zone: str | Unset = _field(default=UNSET, validator=TEXT)
+    type: SupportHoursWriteType | Unset = _field(default=UNSET, validator=Enum(("fixed_time_per_day",)))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .team_default_role import TeamDefaultRole
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 class Team(Answer):
     """Team, as PagerDuty answers it."""
 
-    default_role: TeamDefaultRole | str | None = plain()
-    description: str | None = plain()
-    html_url: str | None = plain()
-    id: str | None = plain()
-    name: str | None = plain()
-    self: str | None = plain()
-    summary: str | None = plain()
-    type: TeamType | str | None = plain()
+    default_role: TeamDefaultRole | str | None = _plain()
+    description: str | None = _plain()
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    name: str | None = _plain()
+    self: str | None = _plain()
+    summary: str | None = _plain()
+    type: TeamType | str | None = _plain()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, one
+from ..answer import Answer
+from ..answer import one as _one
 
 if TYPE_CHECKING:
     from .team import Team
@@ -16,4 +17,4 @@ if TYPE_CHECKING:
 class TeamEnvelope(Answer):
     """Team envelope, as PagerDuty answers it."""
 
-    team: Team | None = one("Team")
+    team: Team | None = _one("Team")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .team import Team
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 class TeamList(Answer):
     """Team list, as PagerDuty answers it."""
 
-    limit: int | None = plain()
-    more: bool | None = plain()
-    offset: int | None = plain()
-    teams: list[Team] | None = many("Team")
-    total: int | None = plain()
+    limit: int | None = _plain()
+    more: bool | None = _plain()
+    offset: int | None = _plain()
+    teams: list[Team] | None = _many("Team")
+    total: int | None = _plain()

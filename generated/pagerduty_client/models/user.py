@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .contact_method import ContactMethod
@@ -20,23 +22,23 @@ if TYPE_CHECKING:
 class User(Answer):
     """User, as PagerDuty answers it."""
 
-    avatar_url: str | None = plain()
-    color: str | None = plain()
-    contact_methods: list[ContactMethod] | None = many("ContactMethod")
-    created_via_sso: bool | None = plain()
-    description: str | None = plain()
-    email: str | None = plain()
-    html_url: str | None = plain()
-    http_cal_url: str | None = plain(secret=True)
-    id: str | None = plain()
-    invitation_sent: bool | None = plain()
-    job_title: str | None = plain()
-    name: str | None = plain()
-    notification_rules: list[NotificationRule] | None = many("NotificationRule")
-    role: UserRole | str | None = plain()
-    self: str | None = plain()
-    summary: str | None = plain()
-    teams: list[Team] | None = many("Team")
-    time_zone: str | None = plain()
-    type: UserType | str | None = plain()
-    web_cal_url: str | None = plain(secret=True)
+    avatar_url: str | None = _plain()
+    color: str | None = _plain()
+    contact_methods: list[ContactMethod] | None = _many("ContactMethod")
+    created_via_sso: bool | None = _plain()
+    description: str | None = _plain()
+    email: str | None = _plain()
+    html_url: str | None = _plain()
+    http_cal_url: str | None = _plain(secret=True)
+    id: str | None = _plain()
+    invitation_sent: bool | None = _plain()
+    job_title: str | None = _plain()
+    name: str | None = _plain()
+    notification_rules: list[NotificationRule] | None = _many("NotificationRule")
+    role: UserRole | str | None = _plain()
+    self: str | None = _plain()
+    summary: str | None = _plain()
+    teams: list[Team] | None = _many("Team")
+    time_zone: str | None = _plain()
+    type: UserType | str | None = _plain()
+    web_cal_url: str | None = _plain(secret=True)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, many, plain
+from ..answer import Answer
+from ..answer import many as _many
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .user import User
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 class UserList(Answer):
     """User list, as PagerDuty answers it."""
 
-    limit: int | None = plain()
-    more: bool | None = plain()
-    offset: int | None = plain()
-    total: int | None = plain()
-    users: list[User] | None = many("User")
+    limit: int | None = _plain()
+    more: bool | None = _plain()
+    offset: int | None = _plain()
+    total: int | None = _plain()
+    users: list[User] | None = _many("User")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..answer import Answer, plain
+from ..answer import Answer
+from ..answer import plain as _plain
 
 if TYPE_CHECKING:
     from .vendor_type import VendorType
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 class Vendor(Answer):
     """Vendor, as PagerDuty answers it."""
 
-    html_url: str | None = plain()
-    id: str | None = plain()
-    self: str | None = plain()
-    summary: str | None = plain()
-    type: VendorType | str | None = plain()
+    html_url: str | None = _plain()
+    id: str | None = _plain()
+    self: str | None = _plain()
+    summary: str | None = _plain()
+    type: VendorType | str | None = _plain()

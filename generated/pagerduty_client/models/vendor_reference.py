@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field as _field
+from attrs import frozen
 
 from ..body import Body
 from ..shapes import TEXT, Enum
@@ -17,5 +18,5 @@ if TYPE_CHECKING:
 class VendorReference(Body):
     """Vendor reference, as a request says it."""
 
-    id: str = field(validator=TEXT)
-    type: VendorReferenceType = field(validator=Enum(("vendor_reference",)))
+    id: str = _field(validator=TEXT)
+    type: VendorReferenceType = _field(validator=Enum(("vendor_reference",)))
