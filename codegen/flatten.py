@@ -8,7 +8,9 @@ from typing import Final
 from codegen.document import JSON, CodegenError, body, operations, referenced, success
 
 # Beside a reference these say something about its use and leave it a reference.
-_ANNOTATIONS: Final = frozenset({"$ref", "nullable", "readOnly", "deprecated", "uniqueItems", "x-class", "x-request"})
+_ANNOTATIONS: Final = frozenset(
+    {"$ref", "nullable", "readOnly", "deprecated", "uniqueItems", "description", "x-class", "x-request"}
+)
 
 
 def flatten(document: JSON) -> JSON:
@@ -40,8 +42,8 @@ def _flat(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) -> JS
     parts = [{"$ref": schema["$ref"]}] if name is not None else []
     parts += schema.get("allOf", [])
     own = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
-    if len(parts) == 1 and referenced(parts[0]) and own.keys() <= _ANNOTATIONS | {"description", "type"}:
-        annotations = {key: value for key, value in own.items() if key not in ("description", "type")}
+    if len(parts) == 1 and referenced(parts[0]) and own.keys() <= _ANNOTATIONS | {"type"}:
+        annotations = {key: value for key, value in own.items() if key != "type"}
         return _flat(schemas, done, above, {**parts[0], **annotations})
     if not parts:
         return _members(schemas, done, above, own)

@@ -77,7 +77,10 @@ class _Reader:
         if name is not None:
             if (own, name) not in self._merged:
                 self._merged.add((own, name))
-                self._merge(own, self._published[name])
+                component = self._published[name]
+                if own != self.resource(reference(name), ""):  # a part of a superset does not describe it
+                    component = {key: value for key, value in component.items() if key != "description"}
+                self._merge(own, component)
             return reference(own)
         if "oneOf" in schema or "anyOf" in schema:
             return self._union(schema, own)
@@ -105,7 +108,8 @@ class _Reader:
             if len(names) > 1 or "" in names:
                 raise CodegenError(f"{own} is a union of {sorted(names)}; name it with x-class in the overlay")
             own = names.pop()
-        for variant in [{"properties": schema.get("properties", {})}, *variants]:
+        own_members = {key: schema[key] for key in ("properties", "description") if key in schema}
+        for variant in [{"properties": {}, **own_members}, *variants]:
             self.read({**variant, "x-class": own}, own)
         return reference(own)
 

@@ -38,10 +38,17 @@ def load_overlay() -> JSON:
 
 
 def load_upstream(source: str) -> bytes:
-    """The published document's bytes, from a file or over HTTPS."""
-    if not source.startswith("https://"):
-        return Path(source).read_bytes()
-    response = httpx.get(source, timeout=60, follow_redirects=True)
+    """The published document's bytes, from a file or over HTTPS.
+
+    Raises:
+        CodegenError: it cannot be read.
+    """
+    try:
+        if not source.startswith("https://"):
+            return Path(source).read_bytes()
+        response = httpx.get(source, timeout=60, follow_redirects=True)
+    except (OSError, httpx.HTTPError) as error:
+        raise CodegenError(f"{source} cannot be read: {error}") from error
     if response.status_code != httpx.codes.OK:
         raise CodegenError(f"{source} answered {response.status_code}")
     return response.content

@@ -54,7 +54,8 @@ class _Writer:
             own = _named(schema, name if name.endswith("Reference") else f"{name}Write")
             if own not in self.schemas:
                 self.schemas[own] = {}  # a schema may hold itself
-                self.schemas[own] = self._closed(self._published[name], own)
+                described = {"description": schema["description"]} if "description" in schema else {}
+                self.schemas[own] = self._closed({**self._published[name], **described}, own)
             return _nullable(reference(own), schema)
         if "oneOf" in schema or "anyOf" in schema:
             return self.written(self._superset(schema, place), place)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Agent(Answer):
-    """Agent, as PagerDuty answers it."""
+    """Who or what acted: a user, a service or an integration."""
 
     acknowledgement_timeout: int | None = _plain()
     addons: list[Addon] | None = _many("Addon")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Alert(Answer):
-    """Alert, as PagerDuty answers it."""
+    """An alert: what an incident was raised by."""
 
     alert_key: str | None = _plain()
     body: AlertBody | None = _one("AlertBody")

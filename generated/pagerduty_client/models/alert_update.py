@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AlertUpdate(Body):
-    """Alert update, as a request says it."""
+    """What changes of an alert."""
 
     incident: AlertUpdateIncidentReference | Unset = _field(
         default=UNSET, validator=Nested("AlertUpdateIncidentReference")

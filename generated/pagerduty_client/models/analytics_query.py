@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AnalyticsQuery(Body):
-    """Analytics query, as a request says it."""
+    """Which incidents to aggregate and how."""
 
     aggregate_unit: AnalyticsQueryAggregateUnit | None | Unset = _field(
         default=UNSET, validator=Null(Enum(("day", "month", "week")))

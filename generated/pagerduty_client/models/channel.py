@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Channel(Answer):
-    """Channel, as PagerDuty answers it."""
+    """What an entry of the timeline came through."""
 
     body: str | None = _plain()
     body_content_type: str | None = _plain()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ContactMethod(Answer):
-    """Contact method, as PagerDuty answers it."""
+    """How a user is reached."""
 
     address: str | None = _plain()
     blacklisted: bool | None = _plain()

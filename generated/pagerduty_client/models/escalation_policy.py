@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EscalationPolicy(Answer):
-    """Escalation policy, as PagerDuty answers it."""
+    """An escalation policy: who is notified, in which order."""
 
     description: str | None = _plain()
     escalation_rules: list[EscalationRule] | None = _many("EscalationRule")

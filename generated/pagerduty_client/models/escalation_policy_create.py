@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationPolicyCreate(Body):
-    """Escalation policy create, as a request says it."""
+    """What creates an escalation policy."""
 
     escalation_rules: Sequence[EscalationRuleWrite] = _field(validator=Array(Nested("EscalationRuleWrite")))
     name: str = _field(validator=TEXT)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationPolicyUpdate(Body):
-    """Escalation policy update, as a request says it."""
+    """What changes of an escalation policy."""
 
     description: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
     escalation_rules: Sequence[EscalationRuleWrite] | Unset = _field(

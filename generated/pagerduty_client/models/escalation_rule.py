@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EscalationRule(Answer):
-    """Escalation rule, as PagerDuty answers it."""
+    """One level of an escalation policy."""
 
     escalation_delay_in_minutes: int | None = _plain()
     escalation_rule_assignment_strategy: EscalationRuleEscalationRuleAssignmentStrategy | str | None = (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationRuleWrite(Body):
-    """Escalation rule write, as a request says it."""
+    """One level of an escalation policy."""
 
     escalation_delay_in_minutes: int = _field(validator=INTEGER)
     targets: Sequence[EscalationTargetReference] = _field(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Incident(Answer):
-    """Incident, as PagerDuty answers it."""
+    """An incident: what somebody is notified of, until it is resolved."""
 
     acknowledgements: list[Acknowledgement] | None = _many("Acknowledgement")
     alert_counts: AlertCount | None = _one("AlertCount")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentChange(Body):
-    """Incident change, as a request says it."""
+    """What changes of one incident of many."""
 
     id: str = _field(validator=TEXT)
     type: IncidentChangeType = _field(validator=Enum(("incident", "incident_reference")))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentCreate(Body):
-    """Incident create, as a request says it."""
+    """What creates an incident."""
 
     service: ServiceReference = _field(validator=Nested("ServiceReference"))
     title: str = _field(validator=TEXT)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentNote(Answer):
-    """Incident note, as PagerDuty answers it."""
+    """A note on an incident."""
 
     channel: IncidentNoteChannel | None = _one("IncidentNoteChannel")
     content: str | None = _plain()

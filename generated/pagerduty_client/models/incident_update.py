@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentUpdate(Body):
-    """Incident update, as a request says it."""
+    """What changes of an incident."""
 
     type: IncidentUpdateType = _field(validator=Enum(("incident", "incident_reference")))
     assignments: Sequence[AssignmentWrite] | Unset = _field(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Integration(Answer):
-    """Integration, as PagerDuty answers it."""
+    """An integration through which events raise incidents on a service."""
 
     created_at: datetime | None = _time()
     email_filter_mode: IntegrationEmailFilterMode | str | None = _plain()

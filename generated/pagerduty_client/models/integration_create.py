@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IntegrationCreate(Body):
-    """Integration create, as a request says it."""
+    """What creates an integration."""
 
     type: IntegrationCreateType = _field(
         validator=Enum(

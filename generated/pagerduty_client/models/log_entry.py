@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class LogEntry(Answer):
-    """Log entry, as PagerDuty answers it."""
+    """An entry of an incident's timeline."""
 
     acknowledgement_timeout: int | None = _plain()
     agent: Agent | None = _one("Agent")

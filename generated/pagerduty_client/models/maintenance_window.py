@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class MaintenanceWindow(Answer):
-    """Maintenance window, as PagerDuty answers it."""
+    """A time in which services raise no incidents."""
 
     created_by: User | None = _one("User")
     description: str | None = _plain()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class MaintenanceWindowCreate(Body):
-    """Maintenance window create, as a request says it."""
+    """What creates a maintenance window."""
 
     end_time: datetime | str = _field(validator=TIME)
     services: Sequence[ServiceReference] = _field(validator=Array(Nested("ServiceReference")))

@@ -11,6 +11,6 @@ from ..shapes import TEXT
 
 @frozen(kw_only=True)
 class NoteCreate(Body):
-    """Note create, as a request says it."""
+    """What a note says."""
 
     content: str = _field(validator=TEXT)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class NotificationRule(Answer):
-    """Notification rule, as PagerDuty answers it."""
+    """When and how a user is notified."""
 
     contact_method: ContactMethod | None = _one("ContactMethod")
     html_url: str | None = _plain()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Oncall(Answer):
-    """Oncall, as PagerDuty answers it."""
+    """Somebody's time on call; permanent without start and end."""
 
     end: datetime | None = _time()
     escalation_level: int | None = _plain()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Schedule(Answer):
-    """Schedule, as PagerDuty answers it."""
+    """A schedule: who is on call when."""
 
     description: str | None = _plain()
     escalation_policies: list[EscalationPolicy] | None = _many("EscalationPolicy")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Service(Answer):
-    """Service, as PagerDuty answers it."""
+    """A service: what incidents happen on."""
 
     acknowledgement_timeout: int | None = _plain()
     addons: list[Addon] | None = _many("Addon")

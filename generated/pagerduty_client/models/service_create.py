@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ServiceCreate(Body):
-    """Service create, as a request says it."""
+    """What creates a service."""
 
     escalation_policy: EscalationPolicyReference = _field(validator=Nested("EscalationPolicyReference"))
     name: str = _field(validator=TEXT)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ServiceUpdate(Body):
-    """Service update, as a request says it."""
+    """What changes of a service."""
 
     acknowledgement_timeout: int | None | Unset = _field(default=UNSET, validator=Null(INTEGER))
     alert_creation: ServiceUpdateAlertCreation | Unset = _field(

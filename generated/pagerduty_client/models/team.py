@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Team(Answer):
-    """Team, as PagerDuty answers it."""
+    """A team, or a reference to one."""
 
     default_role: TeamDefaultRole | str | None = _plain()
     description: str | None = _plain()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class User(Answer):
-    """User, as PagerDuty answers it."""
+    """A user, or a reference to one."""
 
     avatar_url: str | None = _plain()
     color: str | None = _plain()
