@@ -174,6 +174,17 @@ def test_a_reference_that_comes_expanded_has_its_attributes_typed() -> None:
     assert entry.agent.name == "Ada"
 
 
+def test_a_page_converts_nothing_until_it_is_asked() -> None:
+    page = models.IncidentList.from_dict({"incidents": [{"id": "P1", "created_at": "2025-01-01T00:00:00Z"}]})
+    assert page.incidents is not None
+    (incident,) = page.incidents
+    slot = vars(models.Incident)["created_at"]
+    with pytest.raises(AttributeError):
+        slot.__get__(incident)
+    assert incident.created_at is incident.created_at
+    assert slot.__get__(incident) is incident.created_at
+
+
 def test_unknown_members_are_kept_aside() -> None:
     incident = models.Incident.from_dict({"id": "P1", "brand_new": {"a": 1}})
     assert incident.additional_properties == {"brand_new": {"a": 1}}
