@@ -1,0 +1,54 @@
+"""The audit log: what was asked, what policy said and what became of it, durable before the call and chained.
+
+    log = audit.open("sqlite:///var/audit.db")
+    intent = await log.append(Entry(...))         # returns once it is on disk
+    log.append_soon(Entry(..., intent_id=intent.id))
+    assert (await log.verify()).ok
+
+Every record holds the hash of the one before it and is itself hashed with the log's key, so that an edit, a deletion, an
+insertion or a change of order shows. Records can be added, never changed or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from arx_wrapper.audit.log import AuditLog, Verification, utc_now
+from arx_wrapper.audit.record import AuditRecord, Entry
+from arx_wrapper.audit.store import Refused
+from arx_wrapper.errors import ConfigError
+
+__all__ = ["AuditLog", "AuditRecord", "Entry", "Refused", "Verification", "open"]
+
+
+def open(  # noqa: A001 - read as `audit.open`
+    url: str,
+    *,
+    key: bytes | None = None,
+    timeout: float = 5.0,
+    idle: float = 0.02,
+    clock: Callable[[], datetime] = utc_now,
+    allow_memory: bool = False,
+) -> AuditLog:
+    """Open the audit log at an address; the database itself is opened on first use.
+
+    Args:
+        url: `sqlite:///path`, made with mode 0600; its key is beside it in `path.key`.
+        key: The log's key; by default `ARX_AUDIT_KEY` as hex, or the key file.
+        timeout: Seconds within which a record is durable, or its call fails.
+        idle: Seconds that an outcome waits for company before it is written by itself.
+        clock: The time, aware.
+        allow_memory: Whether `sqlite:///:memory:` will do.
+
+    Raises:
+        ConfigError: the address is of another kind.
+    """
+    if not url.startswith("sqlite:///"):
+        raise ConfigError(f"There is no audit log of the kind {url.partition(':')[0]!r}; known is sqlite:///path.")
+    path = url.removeprefix("sqlite:///")
+    if path == ":memory:" and not allow_memory:
+        raise ConfigError("An audit log in memory is for the sandbox only. Set ARX_AUDIT_URL=sqlite:///path.")
+    from arx_wrapper.audit.sqlite import SqliteStore
+
+    return AuditLog(lambda: SqliteStore(path, key=key, clock=clock), timeout=timeout, idle=idle)

@@ -1,0 +1,78 @@
+"""What the log's writer needs of a database: one transaction for a batch, and reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from attrs import define, field, frozen
+
+from arx_wrapper.audit.record import AuditRecord, Entry
+from arx_wrapper.model import Limit
+
+
+class Refused(Exception):  # noqa: N818 - a verdict, not a fault
+    """The log does not take this intent: a limit is used up, or the agent is suspended. Nothing was written.
+
+    Attributes:
+        reason: For people, one sentence.
+        limit: The limit, when it is one.
+    """
+
+    def __init__(self, reason: str, limit: Limit | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.limit = reason, limit
+
+
+@define(eq=False)
+class Pending:
+    """An entry on its way into the log.
+
+    Attributes:
+        entry: What is to be recorded.
+        usage: What it counts as: operation and number.
+        limits: The limits that it must keep to.
+        checked: Whether its agent must not be suspended.
+        abandoned: Whether its caller has given up; then it is not written any more.
+    """
+
+    entry: Entry
+    usage: Sequence[tuple[str, int]] = ()
+    limits: Sequence[Limit] = ()
+    checked: bool = False
+    abandoned: bool = False
+    outcome: AuditRecord | BaseException | None = field(default=None, init=False)
+
+
+@frozen(kw_only=True)
+class Query:
+    """Which records; times are ISO 8601 in UTC, `operation` may hold `*`."""
+
+    agent_id: str | None = None
+    operation: str | None = None
+    verdict: str | None = None
+    status: str | None = None
+    action_type: str | None = None
+    since: str | None = None
+    until: str | None = None
+    after_seq: int | None = None
+    limit: int | None = None
+    newest_first: bool = False
+
+
+class Store(Protocol):
+    """A database that holds one log. Used from one thread."""
+
+    key: bytes
+
+    def write(self, batch: Sequence[Pending]) -> None:
+        """Write a batch in one durable transaction and set each `outcome`; raise when nothing could be written."""
+        ...
+
+    def select(self, query: Query) -> Iterator[AuditRecord]: ...
+
+    def bodies(self) -> Iterator[tuple[int, bytes, str]]:
+        """Every record's seq, body and hash, by seq."""
+        ...
+
+    def close(self) -> None: ...
