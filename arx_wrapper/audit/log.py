@@ -268,7 +268,7 @@ def _verify(store: Store) -> Verification:
 def _settle(done: Future[object], job: Callable[[Store], object], store: Store) -> None:
     try:
         done.set_result(job(store))
-    except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
+    except Exception as error:
         _reject(done, error)
 
 

@@ -157,7 +157,9 @@ class SqliteStore:
     def _refusal(self, pending: Pending, now: datetime) -> Refused | None:
         entry = pending.entry
         if pending.checked:
-            row = self._db.execute("SELECT reason FROM audit_suspended WHERE agent_id = ?", (entry.agent_id,)).fetchone()
+            row = self._db.execute(
+                "SELECT reason FROM audit_suspended WHERE agent_id = ?", (entry.agent_id,)
+            ).fetchone()
             if row:
                 return Refused(f"Agent {entry.agent_id!a} is suspended: {row[0]}.")
         wanted = dict(pending.usage)

@@ -1,0 +1,131 @@
+"""Reading a policy file: YAML 1.2 without aliases, tags and duplicate keys, and with the line of everything.
+
+PyYAML parses; what it would do beyond that is left out. `off` and `12:30` are text, as they look.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import yaml
+from attrs import field, frozen
+
+from arx_wrapper.errors import PolicyError
+
+MAX_BYTES: Final = 1_000_000
+MAX_DEPTH: Final = 12
+
+# YAML 1.2's core schema: what a plain scalar means.
+_NULL = re.compile(r"null|Null|NULL|~|")
+_TRUE, _FALSE = re.compile(r"true|True|TRUE"), re.compile(r"false|False|FALSE")
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+@frozen
+class Located:
+    """A value and the line it stands on, counted from 1; mappings and lists hold further such values."""
+
+    value: Any
+    line: int | None = field(default=None, eq=False)
+
+    def plain(self) -> Any:
+        """The value without lines."""
+        if isinstance(self.value, dict):
+            return {key: item.plain() for key, item in self.value.items()}
+        if isinstance(self.value, list):
+            return [item.plain() for item in self.value]
+        return self.value
+
+
+def read(text: str, file: str) -> Located:
+    """Read one YAML document.
+
+    Raises:
+        PolicyError: it is not YAML, or uses what a policy file must not.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise PolicyError(f"is larger than {MAX_BYTES:,} bytes", file=file)
+    try:
+        return _Reader(text, file).document()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise PolicyError(f"is not YAML: {error.problem}", file=file, line=line) from None
+    except yaml.YAMLError as error:
+        raise PolicyError(f"is not YAML: {error}", file=file) from None
+
+
+class _Reader:
+    """Builds values from parsing events, so that nothing is built of what is refused."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._events = yaml.parse(text, Loader=yaml.SafeLoader)
+        self._file = file
+
+    def document(self) -> Located:
+        found: Located | None = None
+        for event in self._events:
+            if isinstance(event, yaml.NodeEvent):
+                if found is not None:
+                    raise self._error("holds more than one document", event)
+                found = self._value(event, 0)
+        return found or Located(None, 1)
+
+    def _value(self, event: yaml.Event, depth: int) -> Located:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise self._error("uses an anchor or an alias, which policy files do not take", event)
+        if getattr(event, "tag", None):
+            raise self._error(f"uses the tag {event.tag!a}, which policy files do not take", event)
+        if depth > MAX_DEPTH:
+            raise self._error(f"is nested deeper than {MAX_DEPTH} levels", event)
+        if isinstance(event, yaml.MappingStartEvent):
+            return Located(self._mapping(depth), line)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Located(self._sequence(depth), line)
+        return Located(_scalar(event), line)
+
+    def _mapping(self, depth: int) -> dict[str, Located]:
+        members: dict[str, Located] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self._error("has a key that is not text", event)
+            key = event.value
+            if key in members:
+                raise self._error(f"has {key!a} twice", event, key)
+            members[key] = self._value(next(self._events), depth + 1)
+        return members
+
+    def _sequence(self, depth: int) -> list[Located]:
+        items = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._value(event, depth + 1))
+        return items
+
+    def _error(self, problem: str, event: yaml.Event, key: str | None = None) -> PolicyError:
+        return PolicyError(problem, file=self._file, line=event.start_mark.line + 1, key=key)
+
+
+def _scalar(event: yaml.Event) -> Any:
+    text: str = event.value
+    if event.style is not None:  # quoted, or a block
+        return text
+    if _NULL.fullmatch(text):
+        return None
+    if _TRUE.fullmatch(text):
+        return True
+    if _FALSE.fullmatch(text):
+        return False
+    if _INTEGER.fullmatch(text):
+        return int(text) if len(text) < 19 else text
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def located(value: Any) -> Located:
+    """A value that did not come from a file."""
+    if isinstance(value, dict):
+        return Located({key: located(item) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return Located([located(item) for item in value])
+    return Located(value)

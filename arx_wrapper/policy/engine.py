@@ -1,0 +1,224 @@
+"""The decision: which entries match each thing that a call amounts to, and what the strictest of them says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from arx_wrapper.model import Call, Decision, Effect, Limit, Risk, Verdict
+from arx_wrapper.policy.condition import ConditionError
+from arx_wrapper.policy.entry import PolicyEntry, glob
+
+_ORDER = {Verdict.PERMIT: 0, Verdict.ESCALATE: 1, Verdict.DENY: 2}
+_HELP = (
+    "no policy is configured, so everything is denied. Name a policy file in ARX_POLICY; `arx_wrapper/policies` holds "
+    "four to start from."
+)
+
+
+@frozen(kw_only=True)
+class EntryTrace:
+    """Whether one entry matched one effect of a call, and why."""
+
+    entry: PolicyEntry
+    effect: Effect
+    matched: bool
+    why: str
+
+
+@frozen(kw_only=True)
+class _Candidates:
+    """The entries that are about an operation at a risk, by what can be told before a call."""
+
+    denies: tuple[PolicyEntry, ...]
+    permits: tuple[PolicyEntry, ...]
+    observed: tuple[PolicyEntry, ...]
+
+
+class PolicySet:
+    """A loaded policy. Never changes; see `Policies` for one that follows its file.
+
+    Attributes:
+        entries: All of its entries, in order.
+    """
+
+    def __init__(self, entries: Iterable[PolicyEntry], *, connector: str) -> None:
+        self.entries = tuple(entries)
+        self._connector = connector
+        self._own = tuple(entry for entry in self.entries if glob(entry.connector).fullmatch(connector))
+        self._candidates: dict[tuple[str, Risk], _Candidates] = {}
+        self._globs: dict[str, re.Pattern[str]] = {}
+
+    def decide(self, call: Call, now: datetime) -> Decision:
+        """What the policy says of a call: the strictest of what it says of each effect.
+
+        Args:
+            call: The call, with everything that it amounts to.
+            now: Aware, for `expires` and conditions.
+        """
+        decisions = [self._effect(call, effect, now) for effect in call.effects]
+        strictest = max(decisions, key=lambda decision: _ORDER[decision.verdict])
+        if len(decisions) == 1:
+            return strictest
+        return evolve(
+            strictest,
+            risk=call.risk,
+            min_approvals=max(decision.min_approvals for decision in decisions),
+            limits=tuple(dict.fromkeys(limit for decision in decisions for limit in decision.limits)),
+            observed=tuple(dict.fromkeys(note for decision in decisions for note in decision.observed)),
+        )
+
+    def trace(self, call: Call, now: datetime) -> list[EntryTrace]:
+        """For every entry and effect, whether the entry matched, and why or why not."""
+        return [
+            EntryTrace(entry=entry, effect=effect, matched=matched, why=why)
+            for effect in call.effects
+            for entry in self.entries
+            for matched, why in [self._why(entry, call, effect, now)]
+        ]
+
+    def _effect(self, call: Call, effect: Effect, now: datetime) -> Decision:
+        found = self._about(effect)
+        observed = tuple(self._observe(found.observed, call, effect, now)) if found.observed else ()
+        for entry in found.denies:
+            matched, why = self._matches(entry, call, effect, now)
+            if matched or why:
+                reason = f"policy {entry} denies {effect.operation}{f' ({why})' if why else ''}."
+                return _decision(Verdict.DENY, effect, entry, reason, observed=observed)
+        matching = []
+        for entry in found.permits:
+            matched, why = self._matches(entry, call, effect, now)
+            if why:
+                reason = f"policy {entry} cannot be evaluated: {why}."
+                return _decision(Verdict.DENY, effect, entry, reason, observed=observed)
+            if matched:
+                matching.append(entry)
+        if not matching:
+            return self._default(effect, observed)
+        limits = tuple(limit for entry in matching for limit in entry.limits if limit.operation == effect.operation)
+        asking = [entry for entry in matching if entry.approval.get(effect.risk) == "hitl"]
+        if not asking:
+            reason = f"policy {matching[0]} permits it."
+            return _decision(Verdict.PERMIT, effect, matching[0], reason, limits=limits, observed=observed)
+        entry = max(asking, key=lambda asked: asked.min_approvals)
+        reason = f"policy {entry} asks a reviewer for {effect.operation} at {effect.risk.name}."
+        return _decision(Verdict.ESCALATE, effect, entry, reason, limits=limits, observed=observed)
+
+    def _default(self, effect: Effect, observed: tuple[str, ...]) -> Decision:
+        above = [
+            entry
+            for entry in self._own
+            if entry.enforce and _any(entry.operations, effect.operation) and effect.risk > entry.risk_max
+        ]
+        if not self.entries:
+            reason = _HELP
+        elif above:
+            reason = (
+                f"policy {above[0]} permits {effect.operation} up to {above[0].risk_max.name} only, and it is "
+                f"{effect.risk.name}."
+            )
+        else:
+            reason = f"no policy entry permits {effect.operation}. Add it to the `operations` of one."
+        return _decision(Verdict.DENY, effect, None, reason, observed=observed)
+
+    def _about(self, effect: Effect) -> _Candidates:
+        key = (effect.operation, effect.risk)
+        try:
+            return self._candidates[key]
+        except KeyError:
+            denies = [entry for entry in self._own if _any(entry.deny, effect.operation)]
+            permits = [
+                entry
+                for entry in self._own
+                if _any(entry.operations, effect.operation) and effect.risk <= entry.risk_max
+            ]
+            found = self._candidates[key] = _Candidates(
+                denies=tuple(entry for entry in denies if entry.enforce),
+                permits=tuple(entry for entry in permits if entry.enforce),
+                observed=tuple(entry for entry in self._own if not entry.enforce and entry in (*denies, *permits)),
+            )
+            return found
+
+    def _matches(self, entry: PolicyEntry, call: Call, effect: Effect, now: datetime) -> tuple[bool, str]:
+        """Whether the rest of an entry matches; with a reason when that cannot be told."""
+        if entry.expires is not None and now >= entry.expires:
+            return False, ""
+        if not self._named(entry.agents, call.agent_id) or not self._named(entry.orgs, call.org_id):
+            return False, ""
+        if entry.when is None:
+            return True, ""
+        try:
+            return entry.when.holds(call, effect.risk, now), ""
+        except ConditionError as error:
+            return False, f"its condition {entry.when.text!r} failed: {error}"
+
+    def _named(self, patterns: Sequence[str], name: str) -> bool:
+        for pattern in patterns:
+            if pattern == "*" or pattern == name:
+                return True
+            if "*" in pattern:
+                if pattern not in self._globs:
+                    self._globs[pattern] = glob(pattern)
+                if self._globs[pattern].fullmatch(name):
+                    return True
+        return False
+
+    def _observe(self, entries: tuple[PolicyEntry, ...], call: Call, effect: Effect, now: datetime) -> Iterable[str]:
+        for entry in entries:
+            matched, why = self._matches(entry, call, effect, now)
+            if _any(entry.deny, effect.operation) and (matched or why):
+                yield f"{entry.name}: {Verdict.DENY}"
+            elif matched:
+                asks = entry.approval.get(effect.risk) == "hitl"
+                yield f"{entry.name}: {Verdict.ESCALATE if asks else Verdict.PERMIT}"
+
+    def _why(self, entry: PolicyEntry, call: Call, effect: Effect, now: datetime) -> tuple[bool, str]:
+        if entry not in self._own:
+            return False, f"it is about the connector {entry.connector!r}"
+        denied = _any(entry.deny, effect.operation)
+        if not denied and not _any(entry.operations, effect.operation):
+            return False, f"no glob of it matches {effect.operation}"
+        if not denied and effect.risk > entry.risk_max:
+            return False, f"risk {effect.risk.name} is above its risk_max {entry.risk_max.name}"
+        if entry.expires is not None and now >= entry.expires:
+            return False, f"it expired at {entry.expires.isoformat()}"
+        if not self._named(entry.agents, call.agent_id):
+            return False, f"it is not about the agent {call.agent_id!a}"
+        if not self._named(entry.orgs, call.org_id):
+            return False, f"it is not about the organisation {call.org_id!a}"
+        matched, why = self._matches(entry, call, effect, now)
+        if why:
+            return True, why + ", which denies"
+        if not matched and entry.when:
+            return False, f"its condition {entry.when.text!r} does not hold"
+        return matched, "it denies" if denied else f"approval: {entry.approval.get(effect.risk, 'none')}"
+
+
+def _decision(
+    verdict: Verdict,
+    effect: Effect,
+    entry: PolicyEntry | None,
+    reason: str,
+    *,
+    limits: tuple[Limit, ...] = (),
+    observed: tuple[str, ...] = (),
+) -> Decision:
+    return Decision(
+        verdict=verdict,
+        risk=effect.risk,
+        operation=effect.operation,
+        policy=entry.name if entry else None,
+        reason=reason,
+        source=entry.source if entry else None,
+        channel=entry.hitl_channel if entry else None,
+        min_approvals=entry.min_approvals if entry and verdict is Verdict.ESCALATE else 1,
+        limits=limits,
+        observed=observed,
+    )
+
+
+def _any(patterns: Sequence[str], name: str) -> bool:
+    return any(pattern == name or glob(pattern).fullmatch(name) for pattern in patterns)

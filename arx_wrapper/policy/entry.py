@@ -1,0 +1,233 @@
+"""One entry of a policy, and how it is read: every key known, every value of its kind, every glob about something."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from attrs import field, frozen
+
+from arx_wrapper.errors import ConfigError, PolicyError
+from arx_wrapper.model import Limit, Risk
+from arx_wrapper.policy.condition import Condition
+from arx_wrapper.policy.document import Located
+
+Approval = Literal["none", "auto", "hitl"]
+APPROVALS: Final = ("none", "auto", "hitl")
+RISKS: Final[Mapping[str, Risk]] = {risk.name.lower(): risk for risk in Risk}
+SECONDS: Final[Mapping[str, int]] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_LIMIT = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)")
+
+
+@frozen(kw_only=True)
+class PolicyEntry:
+    """One entry.
+
+    Attributes:
+        name: Unique in its policy.
+        connector: Which connector it is about.
+        operations: Globs of what it permits; `*` is the only wildcard.
+        deny: Globs of what it denies, whatever else permits it.
+        risk_max: Above this risk the entry permits nothing.
+        approval: For each risk, whether a reviewer has to agree.
+        hitl_channel: Where reviewers are asked.
+        description: For people.
+        agents, orgs: Globs of whom it is about.
+        expires: From then on it no longer matches.
+        when: A condition in CEL; None is always.
+        limits: How often an agent may do what it permits.
+        min_approvals: How many different reviewers must agree.
+        enforce: False: evaluated and recorded, never enforced.
+        source: `file:line`.
+    """
+
+    name: str
+    connector: str
+    operations: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    risk_max: Risk = Risk.LOW
+    approval: Mapping[Risk, Approval] = field(factory=dict)
+    hitl_channel: str | None = None
+    description: str | None = None
+    agents: tuple[str, ...] = ("*",)
+    orgs: tuple[str, ...] = ("*",)
+    expires: datetime | None = None
+    when: Condition | None = None
+    limits: tuple[Limit, ...] = ()
+    min_approvals: int = 1
+    enforce: bool = True
+    source: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name!r} ({self.source})" if self.source else repr(self.name)
+
+
+def glob(pattern: str) -> re.Pattern[str]:
+    """A glob as an expression for `fullmatch`; the whole name, case and all."""
+    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+
+
+class EntryReader:
+    """Reads entries of one file."""
+
+    def __init__(self, file: str | None, registry: Mapping[str, Risk]) -> None:
+        self._file, self._registry = file, registry
+
+    def entry(self, found: Located) -> PolicyEntry:
+        """Read one entry.
+
+        Raises:
+            PolicyError: naming line, key and the nearest valid name.
+        """
+        if not isinstance(found.value, dict):
+            raise self._error(found, None, "an entry must be a mapping with a name")
+        for key, value in found.value.items():
+            if key not in KEYS:
+                raise self._error(value, key, f"{key!a} is not a key{_nearest(str(key), KEYS)}")
+        values: dict[str, Any] = {}
+        for key, value in found.value.items():
+            values[key] = KEYS[key](self, key, value)
+        for key in ("name", "connector"):
+            if key not in values:
+                raise self._error(found, key, f"{key!r} is missing")
+        if "operations" not in values and "deny" not in values:
+            raise self._error(found, "operations", "neither 'operations' nor 'deny': it would do nothing")
+        if "operations" in values and "risk_max" not in values:
+            raise self._error(found, "risk_max", "'risk_max' is missing: low, medium or high")
+        if "limits" in values:
+            values["limits"] = tuple(self._named(limit, values["name"]) for limit in values["limits"])
+        source = f"{self._file}:{found.line}" if self._file and found.line else None
+        return PolicyEntry(**values, source=source)
+
+    def text(self, key: str, found: Located) -> str:
+        value = found.value
+        if value is None and key == "hitl_channel":
+            raise self._error(found, key, 'is empty: a channel that starts with # must be quoted, "#channel"')
+        if not isinstance(value, str) or not value.strip():
+            raise self._error(found, key, "must be text that is not empty")
+        return value
+
+    def globs(self, key: str, found: Located) -> tuple[str, ...]:
+        return tuple(self.text(key, item) for item in self._list(key, found))
+
+    def operation_globs(self, key: str, found: Located) -> tuple[str, ...]:
+        patterns = self.globs(key, found)
+        for pattern, item in zip(patterns, found.value, strict=True):
+            self._known(key, item, pattern)
+        return patterns
+
+    def risk(self, key: str, found: Located) -> Risk:
+        if not isinstance(found.value, str) or found.value not in RISKS:
+            raise self._error(found, key, f"{found.value!a} is not a risk: low, medium or high")
+        return RISKS[found.value]
+
+    def approval(self, key: str, found: Located) -> Mapping[Risk, Approval]:
+        if not isinstance(found.value, dict):
+            kind = self._approval(key, found)
+            return dict.fromkeys(Risk, kind)
+        named: dict[Risk, Approval] = {}
+        for level, value in found.value.items():
+            if level not in RISKS:
+                raise self._error(value, key, f"{level!a} is not a risk: low, medium or high")
+            named[RISKS[level]] = self._approval(key, value)
+        kinds: dict[Risk, Approval] = {}
+        strictest: Approval = "none"
+        for risk in Risk:  # a level that is not named is at least as strict as those below it
+            strictest = kinds[risk] = named.get(risk, strictest)
+        return kinds
+
+    def expires(self, key: str, found: Located) -> datetime:
+        try:
+            moment = datetime.fromisoformat(self.text(key, found))
+        except ValueError:
+            raise self._error(found, key, "must be a time like 2026-01-31T00:00:00Z") from None
+        if moment.tzinfo is None:
+            raise self._error(found, key, "has no zone: write 2026-01-31T00:00:00Z")
+        return moment
+
+    def when(self, key: str, found: Located) -> Condition:
+        try:
+            return Condition.compile(self.text(key, found))
+        except (ValueError, ConfigError) as error:
+            raise self._error(found, key, str(error)) from None
+
+    def limits(self, key: str, found: Located) -> tuple[Limit, ...]:
+        if not isinstance(found.value, dict) or not found.value:
+            raise self._error(found, key, 'must map operations to limits, {"incidents:create": "10/hour"}')
+        limits = []
+        for operation, value in found.value.items():
+            self._known(key, value, operation)
+            match = _LIMIT.fullmatch(value.value) if isinstance(value.value, str) else None
+            if not match:
+                raise self._error(
+                    value, key, f"{value.value!a} is not a limit: write 10/hour (second, minute, hour, day)"
+                )
+            pattern = glob(operation)
+            for name in self._registry:
+                if pattern.fullmatch(name):
+                    limit = Limit(
+                        operation=name, count=int(match[1]), seconds=SECONDS[match[2]], text=value.value, policy=""
+                    )
+                    limits.append(limit)
+        return tuple(limits)
+
+    def number(self, key: str, found: Located) -> int:
+        if isinstance(found.value, bool) or not isinstance(found.value, int) or not 1 <= found.value <= 10:
+            raise self._error(found, key, "must be a whole number from 1 to 10")
+        return found.value
+
+    def boolean(self, key: str, found: Located) -> bool:
+        if not isinstance(found.value, bool):
+            raise self._error(found, key, "must be true or false")
+        return found.value
+
+    def _approval(self, key: str, found: Located) -> Approval:
+        for kind in ("none", "auto", "hitl"):
+            if found.value == kind:
+                return kind  # type: ignore[return-value]  # one of the three
+        raise self._error(found, key, f"{found.value!a} is not an approval: none, auto or hitl")
+
+    def _list(self, key: str, found: Located) -> list[Located]:
+        if not isinstance(found.value, list) or not found.value:
+            raise self._error(found, key, "must be a list that is not empty, with a '-' before each item")
+        return found.value
+
+    def _known(self, key: str, found: Located, pattern: str) -> None:
+        expression = glob(pattern)
+        if not any(expression.fullmatch(name) for name in self._registry):
+            raise self._error(found, key, f"{pattern!a} matches no operation{_nearest(pattern, self._registry)}")
+
+    def _named(self, limit: Limit, policy: str) -> Limit:
+        return Limit(
+            operation=limit.operation, count=limit.count, seconds=limit.seconds, text=limit.text, policy=policy
+        )
+
+    def _error(self, found: Located, key: str | None, problem: str) -> PolicyError:
+        return PolicyError(f"{key}: {problem}" if key else problem, file=self._file, line=found.line, key=key)
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+KEYS: Final[Mapping[str, Callable[[EntryReader, str, Located], Any]]] = {
+    "name": EntryReader.text,
+    "connector": EntryReader.text,
+    "operations": EntryReader.operation_globs,
+    "deny": EntryReader.operation_globs,
+    "risk_max": EntryReader.risk,
+    "approval": EntryReader.approval,
+    "hitl_channel": EntryReader.text,
+    "description": EntryReader.text,
+    "agents": EntryReader.globs,
+    "orgs": EntryReader.globs,
+    "expires": EntryReader.expires,
+    "when": EntryReader.when,
+    "limits": EntryReader.limits,
+    "min_approvals": EntryReader.number,
+    "enforce": EntryReader.boolean,
+}

@@ -1,0 +1,47 @@
+"""A JSON Schema of the policy file, for editors, made from the keys that the reader knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from arx_wrapper.policy.entry import APPROVALS, KEYS, RISKS, SECONDS, EntryReader
+
+_TEXT: Final = {"type": "string", "minLength": 1}
+_LIST: Final = {"type": "array", "items": _TEXT, "minItems": 1}
+_RISK: Final = {"enum": list(RISKS)}
+_APPROVAL: Final = {"enum": list(APPROVALS)}
+_LIMIT: Final = {"type": "string", "pattern": f"^[1-9][0-9]{{0,8}}/({'|'.join(SECONDS)})$"}
+_KINDS: Final[Mapping[Callable[..., object], dict[str, Any]]] = {
+    EntryReader.text: _TEXT,
+    EntryReader.globs: _LIST,
+    EntryReader.operation_globs: _LIST,
+    EntryReader.risk: _RISK,
+    EntryReader.approval: {
+        "anyOf": [
+            _APPROVAL,
+            {"type": "object", "properties": dict.fromkeys(RISKS, _APPROVAL), "additionalProperties": False},
+        ]
+    },
+    EntryReader.expires: {"type": "string", "format": "date-time"},
+    EntryReader.when: _TEXT,
+    EntryReader.limits: {"type": "object", "additionalProperties": _LIMIT, "minProperties": 1},
+    EntryReader.number: {"type": "integer", "minimum": 1, "maximum": 10},
+    EntryReader.boolean: {"type": "boolean"},
+}
+
+
+def schema() -> dict[str, Any]:
+    """The schema (draft 2020-12) of a policy file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "arx-pagerduty policy",
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["name", "connector"],
+            "anyOf": [{"required": ["operations", "risk_max"]}, {"required": ["deny"]}],
+            "properties": {key: _KINDS[kind] for key, kind in KEYS.items()},
+            "additionalProperties": False,
+        },
+    }
