@@ -233,5 +233,6 @@ class BaseConnector:
         except ValueError as error:
             name = getattr(error, "path", "") or "parameters"
             accepted = getattr(error, "accepted", "") or "what the operation's schema allows"
-            raise InvalidParamsError(row.name, str(name), str(error), str(accepted)) from None
+            problem = getattr(error, "problem", "") or str(error)
+            raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
         return request

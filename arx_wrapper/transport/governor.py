@@ -1,0 +1,104 @@
+"""One key's rate limit, kept by everybody in the process who uses the key.
+
+It starts with a few calls in flight, learns the allowance from the `ratelimit-*` headers of their answers, and then
+It starts with a few calls in flight, learns the allowance from the `ratelimit-*` headers of their answers, and hands
+it out in turn: agent by agent, so that none starves the others. When the allowance shrinks faster than it is spent
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+
+_UNLEARNT = 8
+_SETTLE = 0.02
+
+
+class Governor:
+    """The allowance of one key at one address, in one event loop."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._in_flight = 0
+        self._left: int | None = None
+        self._limit = 0
+        self._renews = 0.0
+        self._paused = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def enter(self, agent_id: str) -> None:
+        """Wait for one's turn."""
+        if not self._waiting and self._open():
+            self._take()
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(agent_id, deque()).append(turn)
+        self._hand_out()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave({})  # its turn had come; the next one takes it
+            raise
+
+    def leave(self, headers: Mapping[str, str]) -> None:
+        """Give way to the next, with what the answer said of the allowance."""
+        self._in_flight -= 1
+        self._learn(headers)
+        self._hand_out()
+
+    def pause(self, seconds: float) -> None:
+        """Nobody goes for a while: the server said that it takes no more."""
+        self._paused = max(self._paused, self._clock() + seconds)
+        self._left = 0 if self._left is not None else None
+
+    def _learn(self, headers: Mapping[str, str]) -> None:
+        try:
+            limit, left = int(headers["ratelimit-limit"]), int(headers["ratelimit-remaining"])
+            reset = float(headers["ratelimit-reset"])
+        except (KeyError, ValueError):
+            return
+        now = self._clock()
+        self._limit = max(limit, 1)
+        renews = now + reset
+        # What is in flight may not have been counted yet; answers overtake each other, so the least one counts.
+        left = max(left - self._in_flight, 0)
+        same_window = self._left is not None and now < self._renews
+        self._left = min(left, self._left) if same_window and self._left is not None else left
+        self._renews = min(renews, self._renews) if same_window else renews
+
+    def _open(self) -> bool:
+        now = self._clock()
+        if now < self._paused:
+            return False
+        if self._left is None:
+            return self._in_flight < _UNLEARNT
+        if now >= self._renews:
+            self._left, self._renews = self._limit - self._in_flight, now + 60.0
+        return self._left > 0
+
+    def _take(self) -> None:
+        self._in_flight += 1
+        if self._left is not None:
+            self._left -= 1
+
+    def _hand_out(self) -> None:
+        while self._waiting and self._open():
+            agent_id, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[agent_id] = turns  # to the end of the line
+            if not turn.done():
+                self._take()
+                turn.set_result(None)
+        if self._waiting and self._timer is None:
+            wait = max(self._paused, self._renews if self._left is not None else 0.0) - self._clock()
+            if wait > 0:
+                self._timer = asyncio.get_running_loop().call_later(wait + _SETTLE, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._hand_out()

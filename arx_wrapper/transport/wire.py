@@ -1,0 +1,338 @@
+"""One request on the wire: granted once, paced, sent, retried only where that is safe, read within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+from weakref import WeakKeyDictionary
+
+import msgspec
+from attrs import define, field
+
+from arx_wrapper._version import __version__
+from arx_wrapper.errors import (
+    ArxError,
+    ConfigError,
+    PagerDutyError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+)
+from arx_wrapper.transport.answer import Answer, Attempt, read
+from arx_wrapper.transport.governor import Governor
+
+if TYPE_CHECKING:
+    import httpx
+    from pagerduty_client import Request
+
+    from arx_wrapper.vault import Credentials
+
+_ACCEPT: Final = "application/vnd.pagerduty+json;version=2"
+_TIMEOUT: Final = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0}
+_TOTAL: Final = 120.0
+_ATTEMPTS: Final = 5
+_RETRIED: Final = frozenset({500, 502, 503, 504})
+_MAX_BODY: Final = 64 * 1024 * 1024
+_UNCOUNTED_PAUSE: Final = 1.0
+
+
+@define(eq=False)
+class Grant:
+    """Leave to send one request, once. Issued by the pipeline after everything before sending has passed."""
+
+    _request: Request = field(repr=False)
+    _issuer: Wire = field(repr=False)
+    _used: bool = False
+
+    def redeem(self, request: Request, wire: Wire) -> None:
+        """Use it up.
+
+        Raises:
+            RuntimeError: it was used, or is for another request.
+        """
+        if self._used or self._request is not request or self._issuer is not wire:
+            raise RuntimeError("a request is sent only with a grant of its own, once; use execute()")
+        self._used = True
+
+
+class Wire:
+    """PagerDuty at one address.
+
+    Connections are shared by all wires of an event loop; so is the rate limit of a key.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        max_body: int = _MAX_BODY,
+        attempts: int = _ATTEMPTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make a wire; nothing is opened before the first call.
+
+        Raises:
+            ConfigError: the address is not https, unless it is this machine's own, or holds more than an origin.
+        """
+        self._origin = _origin(base_url)
+        self._transport, self._max_body, self._attempts, self._clock = transport, max_body, attempts, clock
+        self._pool: _Pool | None = None
+
+    def grant(self, request: Request) -> Grant:
+        """Leave to send this request, once."""
+        return Grant(request, self)
+
+    async def send(
+        self,
+        request: Request,
+        credentials: Credentials,
+        grant: Grant,
+        *,
+        operation: str,
+        writes: bool,
+        retiring: bool = False,
+        agent_id: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109 - the whole call's budget, its retries included
+        attempts: list[Attempt] | None = None,
+    ) -> Answer:
+        """Send a request and read its answer.
+
+        Reads are tried again after connection errors, time-outs, 429 and 500, 502, 503, 504. Writes only when they
+        cannot have been processed: when no connection came about, or after 429.
+
+        Args:
+            operation: For messages.
+            writes: Whether it changes state.
+            retiring: Whether PagerDuty is taking the endpoint out of service.
+            agent_id: In whose turn it waits for the rate limit.
+            timeout: Seconds for all of it.
+            attempts: Gets an entry for every try, also when this raises or is cancelled.
+
+        Raises:
+            PagerDutyError: in the class for its status, or `TransportError` when no usable answer came.
+        """
+        grant.redeem(request, self)
+        call = _Sending(self, request, credentials, operation, writes, retiring, agent_id)
+        call.attempts = attempts if attempts is not None else []
+        budget = _TOTAL if timeout is None else timeout
+        try:
+            async with asyncio.timeout(budget):
+                return await call.run(self._attempts, budget)
+        except TimeoutError:
+            sent = any(attempt.sent for attempt in call.attempts)
+            raise TransportError(
+                f"no answer within {budget:g} s",
+                outcome="unknown" if sent and writes else "not_sent",
+                operation=operation,
+            ) from None
+
+    async def aclose(self) -> None:
+        """Close the connections, once no other wire of the event loop uses them."""
+        if self._transport is not None:
+            await self._transport.aclose()
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.release()
+
+    def governor(self, credentials: Credentials) -> Governor:
+        """The rate limit that these credentials share with everybody in this event loop."""
+        governors = _GOVERNORS.setdefault(asyncio.get_running_loop(), {})
+        owner: object = self._transport or self._origin  # a transport of one's own is a server of one's own
+        return governors.setdefault((id(owner) if self._transport else owner, credentials.fingerprint), Governor())
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """What carries the requests."""
+        if self._transport is not None:
+            return self._transport
+        if self._pool is None or self._pool.loop is not asyncio.get_running_loop():
+            self._pool = _Pool.join()
+        return self._pool.transport
+
+    def build(self, request: Request, credentials: Credentials) -> httpx.Request:
+        """The HTTP request. Malformed header values are refused by name, never shown."""
+        import httpx
+
+        target = request.path
+        if request.query:
+            target += "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query)
+        scheme = "Bearer " if credentials.scheme == "Bearer" else "Token token="
+        headers = [
+            ("Host", self._origin.partition("://")[2]),
+            ("Accept", _ACCEPT),
+            ("Accept-Encoding", "gzip"),
+            ("Content-Type", "application/json"),
+            ("User-Agent", f"arx-pagerduty/{__version__}"),
+            ("Authorization", scheme + credentials.api_key),
+            *request.headers,
+        ]
+        content = b""
+        if request.method in ("POST", "PUT"):
+            content = msgspec.json.encode(request.json)
+            headers.append(("Content-Length", str(len(content))))
+        return httpx.Request(
+            request.method, self._origin + target, headers=headers, content=content, extensions={"timeout": _TIMEOUT}
+        )
+
+    async def body(self, response: httpx.Response, operation: str) -> bytes:
+        """Read a body within bounds, decompressing as it comes: a bomb is noticed before it costs memory."""
+        chunks, size = [], 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > self._max_body:
+                raise TransportError(
+                    f"the answer is larger than {self._max_body:,} bytes", outcome="unknown", operation=operation
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+@define(eq=False)
+class _Sending:
+    """One call's way: tries, and what they left behind."""
+
+    wire: Wire
+    request: Request
+    credentials: Credentials = field(repr=False)
+    operation: str
+    writes: bool
+    retiring: bool
+    agent_id: str
+    attempts: list[Attempt] = field(factory=list)
+
+    async def run(self, tries: int, budget: float) -> Answer:
+        try:
+            return await self._try(0.0)
+        except PagerDutyError as error:
+            if not self._again(error):
+                raise
+        import stamina  # only now: most calls never need it
+
+        # A rate limit is waited out by the governor, before each try; here only for what has no such cause.
+        async for attempt in stamina.retry_context(
+            on=self._again, attempts=tries - 1, timeout=budget, wait_initial=0.1, wait_max=5.0, wait_jitter=0.5
+        ):
+            with attempt:
+                return await self._try(attempt.next_wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _again(self, error: Exception) -> bool:
+        """Whether trying again cannot do anything twice."""
+        if isinstance(error, RateLimitError):
+            return True
+        if isinstance(error, TransportError):
+            return (error.outcome == "not_sent" and error.status is None) or (not self.writes and error.status is None)
+        return isinstance(error, ServerError) and not self.writes and error.status in _RETRIED
+
+    async def _try(self, waited: float) -> Answer:
+        governor = self.wire.governor(self.credentials)
+        asked = self.wire._clock()
+        await governor.enter(self.agent_id)
+        waiting = round((self.wire._clock() - asked + waited) * 1000, 3)
+        index, began = len(self.attempts), self.wire._clock()
+        # Until an answer says otherwise, a cancelled try has to be taken for sent.
+        self.attempts.append(Attempt(sent=True, waited_ms=waiting))
+        headers: dict[str, str] = {}
+        sent, status, failure = True, None, None
+        try:
+            status, headers, content = await self._exchange()
+            return read(status, headers, content, operation=self.operation, writes=self.writes, retiring=self.retiring)
+        except ArxError as error:
+            failure = type(error).__name__
+            sent = not (isinstance(error, TransportError) and error.outcome == "not_sent" and error.status is None)
+            if isinstance(error, RateLimitError):
+                governor.pause(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
+            raise
+        except asyncio.CancelledError:
+            failure = "CancelledError"
+            raise
+        finally:
+            took = round((self.wire._clock() - began) * 1000, 3)
+            self.attempts[index] = Attempt(sent=sent, status=status, error=failure, duration_ms=took, waited_ms=waiting)
+            governor.leave(headers)
+
+    async def _exchange(self) -> tuple[int, dict[str, str], bytes]:
+        import httpx
+
+        request = self.wire.build(self.request, self.credentials)
+        response: httpx.Response | None = None
+        try:
+            response = await self.wire.transport().handle_async_request(request)
+            content = await self.wire.body(response, self.operation)
+            return response.status_code, {name.lower(): value for name, value in response.headers.items()}, content
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+            raise TransportError(
+                f"no connection to {self.wire._origin} ({type(error).__name__})",
+                outcome="not_sent",
+                operation=self.operation,
+            ) from None
+        except TransportError:
+            raise
+        except (httpx.TransportError, httpx.DecodingError, OSError, RuntimeError) as error:
+            raise TransportError(
+                f"the connection broke before the answer was complete ({type(error).__name__})",
+                outcome="unknown",
+                operation=self.operation,
+            ) from None
+        finally:
+            if response is not None:
+                await asyncio.shield(response.aclose())
+
+
+class _Pool:
+    """The connections of one event loop, counted by the wires that use them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        from arx_wrapper.transport.pool import PoolTransport
+
+        self.loop, self.transport, self._users = loop, PoolTransport(), 0
+
+    @classmethod
+    def join(cls) -> _Pool:
+        loop = asyncio.get_running_loop()
+        pool = _POOLS.get(loop)
+        if pool is None:
+            pool = _POOLS[loop] = cls(loop)
+        pool._users += 1
+        return pool
+
+    async def release(self) -> None:
+        self._users -= 1
+        if self._users == 0 and _POOLS.get(self.loop) is self:
+            del _POOLS[self.loop]
+            if self.loop is asyncio.get_running_loop():
+                await self.transport.aclose()
+
+
+_POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+_GOVERNORS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Governor]] = WeakKeyDictionary()
+
+
+def _origin(base_url: str) -> str:
+    """Scheme, host and port of an address that the key may be sent to."""
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = None, "", None
+    if parts is None or not host or parts.scheme not in ("https", "http"):
+        raise ConfigError(f"The base URL {base_url!a} is not an https:// address. Nothing was sent.")
+    if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment or not host.isascii():
+        raise ConfigError(f"The base URL {base_url!a} holds more than a host and a port. Nothing was sent.")
+    if parts.scheme == "http" and not _loopback(host):
+        raise ConfigError(f"The base URL {base_url!a} is not https: the API key would be readable. Nothing was sent.")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
