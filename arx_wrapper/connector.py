@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 
@@ -117,7 +117,7 @@ class PagerDutyConnector(
 
     async def iterate(
         self, operation: str, params: Mapping[str, Any] | None = None, *, max_items: int | None = None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Read every record of a list, page by page, under one permission and one intent record.
 
         Pages are read up to eight at a time and handed out in order, each record once. Past 10,000 records, incidents

@@ -161,6 +161,16 @@ class ParamModel:
         except UnicodeEncodeError:
             raise self._not_json("parameters", "they hold text that is not valid Unicode") from None
 
+    def takes(self, name: str, value: Any) -> bool:
+        """Whether a parameter takes a value."""
+        if name not in self._wire:
+            return False
+        try:
+            msgspec.convert(value, self._wire[name], strict=True)
+        except msgspec.ValidationError:
+            return False
+        return True
+
     def accepted(self, name: str) -> str:
         """What a parameter takes, in words."""
         return _accepted(self._wire[name])

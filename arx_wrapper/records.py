@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, evolve
 
 from arx_wrapper.audit import AuditLog, Entry, Refused
+from arx_wrapper.audit.record import ActionType, Status
 from arx_wrapper.errors import (
     ApprovalError,
     ApprovalPendingError,
@@ -73,7 +74,7 @@ class Recorder:
             PermissionDeniedError: a limit is used up, or the agent is suspended.
         """
         call, decision = self._judged()
-        status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
+        status: Status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
         usage = [(effect.operation, effect.count) for effect in call.effects]
         metadata: dict[str, Any] = {
             "effects": [[effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects],
@@ -134,6 +135,7 @@ class Recorder:
         )
 
     def _refused(self, error: BaseException) -> Entry:
+        status: Status
         if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(error, ApprovalPendingError):
             status = "blocked"
         elif isinstance(error, ApprovalPendingError):
@@ -149,7 +151,7 @@ class Recorder:
             error=_named(error),
         )
 
-    def _entry(self, action_type: str, status: str, metadata: Mapping[str, Any], **more: Any) -> Entry:
+    def _entry(self, action_type: ActionType, status: Status, metadata: Mapping[str, Any], **more: Any) -> Entry:
         call, decision = self.call, self.decision
         return Entry(
             action_type=action_type,
@@ -194,7 +196,7 @@ def named_ids(params: Mapping[str, Any]) -> dict[str, Any]:
     return ids
 
 
-def _fate(error: BaseException) -> str:
+def _fate(error: BaseException) -> Status:
     """Whether a call that went out failed for certain."""
     if isinstance(error, TransportError):
         return "unknown" if error.outcome == "unknown" else "error"

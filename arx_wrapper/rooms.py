@@ -98,7 +98,11 @@ class Rooms:
         if isinstance(given, policy.Policies):
             return given
         source = self.config.policy if given is None else given
-        return policy.Policies(source, registry=self._registry, connector=self.connector)
+        return policy.Policies(
+            source,  # type: ignore[arg-type]  # what is none of its kinds it refuses itself
+            registry=self._registry,
+            connector=self.connector,
+        )
 
     def _open_audit(self) -> AuditLog:
         from arx_wrapper import audit

@@ -40,7 +40,7 @@ async def test_a_killed_process_has_sent_nothing_that_is_not_on_record(tmp_path:
     url = f"sqlite:///{tmp_path}/audit.db"
     with run_in_thread(sandbox) as served:
         arguments = [sys.executable, "-c", _CHILD, served.url, url, sandbox.token, sandbox.email]
-        child = subprocess.Popen(arguments, cwd=Path(__file__).parent.parent)  # noqa: S603 - our own program
+        child = subprocess.Popen(arguments, cwd=Path(__file__).parent.parent)  # noqa: ASYNC220, S603 - our own program
         while len(sandbox.requests) < after:
             assert child.poll() is None, "the child ended by itself"
             time.sleep(0.001)  # noqa: ASYNC251 - another process works meanwhile
@@ -56,6 +56,6 @@ async def test_a_killed_process_has_sent_nothing_that_is_not_on_record(tmp_path:
     intents = [record for record in records if record.action_type == "connector.called"]
     outcomes = {record.metadata["intent"]: record for record in records if record.action_type == "connector.completed"}
     assert len(intents) >= len(seen) == len(set(seen))
-    assert set(outcomes) == {intent.id for intent in intents}, "every intent has an outcome once the log is opened again"
+    assert set(outcomes) == {intent.id for intent in intents}, "an intent is without an outcome"
     assert {record.status for record in outcomes.values()} <= {"success", "unknown"}
     assert sum(record.status == "success" for record in outcomes.values()) <= len(seen)

@@ -5,8 +5,8 @@
     log.append_soon(Entry(..., intent_id=intent.id))
     assert (await log.verify()).ok
 
-Every record holds the hash of the one before it and is itself hashed with the log's key, so that an edit, a deletion, an
-insertion or a change of order shows. Records can be added, never changed or removed.
+Every record holds the hash of the one before it and is itself hashed with the log's key, so that an edit, a deletion,
+an insertion or a change of order shows. Records can be added, never changed or removed.
 """
 
 from __future__ import annotations

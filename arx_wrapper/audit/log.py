@@ -50,7 +50,7 @@ class AuditLog:
         self._opener, self._timeout, self._idle = opener, timeout, idle
         self._wake = threading.Condition()
         self._queue: list[tuple[Pending, Future[AuditRecord] | None]] = []
-        self._jobs: list[tuple[Callable[[Store], object], Future[object]]] = []
+        self._jobs: list[Callable[[Store], None]] = []
         self._urgent = self._closing = False
         self._thread: threading.Thread | None = None
         self._store: Store | None = None
@@ -199,15 +199,24 @@ class AuditLog:
     async def _on_thread(self, job: Callable[[Store], _T], *, patient: bool = False) -> _T:
         """Run something on the log's thread, after everything handed in so far is written."""
         self._opened()
-        future: Future[object] = Future()
+        future: Future[_T] = Future()
+
+        def run(store: Store) -> None:
+            try:
+                result = job(store)
+            except Exception as error:  # handed to whoever waits for it
+                _reject(future, error)
+            else:
+                future.set_result(result)
+
         with self._wake:
-            self._jobs.append((job, future))
+            self._jobs.append(run)
             self._urgent = True
             self._start()
             self._wake.notify()
         try:
             async with asyncio.timeout(None if patient else max(self._timeout, 30.0)):
-                return await asyncio.wrap_future(future)  # type: ignore[return-value]  # the job's own result
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             raise AuditError("The audit log did not answer.") from None
 
@@ -228,8 +237,8 @@ class AuditLog:
                 closing, self._urgent = self._closing, False
             if batch:
                 self._write(store, batch)
-            for job, done in jobs:
-                _settle(done, job, store)
+            for job in jobs:
+                job(store)
             if closing and not (self._queue or self._jobs):
                 store.close()
                 return
@@ -263,13 +272,6 @@ def _verify(store: Store) -> Verification:
             return Verification(ok=False, records=expected - 1, problem=f"record {seq} is out of its place")
         head = record_hash
     return Verification(ok=True, records=expected)
-
-
-def _settle(done: Future[object], job: Callable[[Store], object], store: Store) -> None:
-    try:
-        done.set_result(job(store))
-    except Exception as error:
-        _reject(done, error)
 
 
 def _reject(future: Future[_T], error: BaseException) -> None:

@@ -1,7 +1,7 @@
 """SQLite: one machine, any number of processes and threads, one chain.
 
-WAL with `synchronous=FULL`: a commit that returned is on disk. `BEGIN IMMEDIATE` serialises the writers, and the head of
-the chain is read inside the transaction, so no two records can follow the same one; unique columns hold that even
+WAL with `synchronous=FULL`: a commit that returned is on disk. `BEGIN IMMEDIATE` serialises the writers, and the head
+of the chain is read inside the transaction, so no two records can follow the same one; unique columns hold that even
 against a writer that does not play by the rules.
 """
 

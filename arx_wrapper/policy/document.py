@@ -73,17 +73,19 @@ class _Reader:
         return found or Located(None, 1)
 
     def _value(self, event: yaml.Event, depth: int) -> Located:
-        line = event.start_mark.line + 1
+        line = _line(event)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise self._error("uses an anchor or an alias, which policy files do not take", event)
-        if getattr(event, "tag", None):
-            raise self._error(f"uses the tag {event.tag!a}, which policy files do not take", event)
+        if tag := getattr(event, "tag", None):
+            raise self._error(f"uses the tag {tag!a}, which policy files do not take", event)
         if depth > MAX_DEPTH:
             raise self._error(f"is nested deeper than {MAX_DEPTH} levels", event)
         if isinstance(event, yaml.MappingStartEvent):
             return Located(self._mapping(depth), line)
         if isinstance(event, yaml.SequenceStartEvent):
             return Located(self._sequence(depth), line)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise self._error("is not a value", event)
         return Located(_scalar(event), line)
 
     def _mapping(self, depth: int) -> dict[str, Located]:
@@ -104,10 +106,14 @@ class _Reader:
         return items
 
     def _error(self, problem: str, event: yaml.Event, key: str | None = None) -> PolicyError:
-        return PolicyError(problem, file=self._file, line=event.start_mark.line + 1, key=key)
+        return PolicyError(problem, file=self._file, line=_line(event), key=key)
 
 
-def _scalar(event: yaml.Event) -> Any:
+def _line(event: yaml.Event) -> int | None:
+    return event.start_mark.line + 1 if event.start_mark else None
+
+
+def _scalar(event: yaml.ScalarEvent) -> Any:
     text: str = event.value
     if event.style is not None:  # quoted, or a block
         return text

@@ -187,7 +187,7 @@ class EntryReader:
     def _approval(self, key: str, found: Located) -> Approval:
         for kind in ("none", "auto", "hitl"):
             if found.value == kind:
-                return kind  # type: ignore[return-value]  # one of the three
+                return kind
         raise self._error(found, key, f"{found.value!a} is not an approval: none, auto or hitl")
 
     def _list(self, key: str, found: Located) -> list[Located]:

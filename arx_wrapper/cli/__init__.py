@@ -1,0 +1,7 @@
+"""The command `arx-pagerduty`."""
+
+from __future__ import annotations
+
+from arx_wrapper.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,3 @@
+from arx_wrapper.cli.main import main
+
+main()

@@ -1,0 +1,40 @@
+"""`agents suspend|resume`: the kill switch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from arx_wrapper.cli.output import say
+from arx_wrapper.cli.session import Session
+
+app = typer.Typer(no_args_is_help=True, help="Stop an agent, in every process, from its next call on.")
+
+Agent = Annotated[str, typer.Argument(help="The agent's id.")]
+
+
+@app.command()
+def suspend(
+    context: typer.Context, agent: Agent, reason: Annotated[str, typer.Option(help="Why.")] = "suspended by an operator"
+) -> None:
+    """Deny everything that an agent asks for, from now on."""
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> None:
+        await rooms.audit.suspend(agent, org_id=session.config.org_id, by=session.config.agent_id, reason=reason)
+
+    session.with_rooms(run)
+    say(f"{agent} is suspended: {reason}")
+
+
+@app.command()
+def resume(context: typer.Context, agent: Agent) -> None:
+    """Let a suspended agent go on."""
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> None:
+        await rooms.audit.resume(agent, org_id=session.config.org_id, by=session.config.agent_id)
+
+    session.with_rooms(run)
+    say(f"{agent} may go on")

@@ -1,0 +1,168 @@
+"""`audit tail|verify|export`."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import sys
+from collections.abc import AsyncIterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import msgspec
+import typer
+
+from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
+from arx_wrapper.cli.session import Session
+
+app = typer.Typer(no_args_is_help=True, help="The audit log: look, verify, export.")
+
+Agent = Annotated[str | None, typer.Option("--agent", help="Only this agent's.")]
+Operation = Annotated[str | None, typer.Option("--operation", help="Only these, e.g. 'incidents:*'.")]
+Verdict = Annotated[str | None, typer.Option("--verdict", help="PERMIT, ESCALATE or DENY.")]
+Status = Annotated[str | None, typer.Option("--status", help="success, error, unknown, blocked, ...")]
+Since = Annotated[datetime | None, typer.Option("--since", help="From this time on (UTC).")]
+Until = Annotated[datetime | None, typer.Option("--until", help="Up to this time (UTC).")]
+_FOLLOW_EVERY = 0.5
+
+
+class ExportFormat(StrEnum):
+    """What an export looks like."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@app.command()
+def tail(
+    context: typer.Context,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many records.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    agent: Agent = None,
+    operation: Operation = None,
+    verdict: Verdict = None,
+    status: Status = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Show the last records."""
+    session: Session = context.obj
+    filters = {"agent_id": agent, "operation": operation, "verdict": verdict, "status": status}
+
+    async def run(rooms: Any) -> None:
+        newest = [record async for record in rooms.audit.records(**filters, limit=lines, newest_first=True)]
+        _show(newest[::-1], output)
+        last = newest[0].seq if newest else 0
+        while follow:
+            await asyncio.sleep(_FOLLOW_EVERY)
+            async for record in rooms.audit.records(**filters, after_seq=last):
+                last = record.seq
+                _show([record], output)
+
+    session.with_rooms(run)
+
+
+@app.command()
+def verify(context: typer.Context, output: Format = Output.TABLE) -> None:
+    """Look at every record: its hash, its link to the one before, its place. Exit status 5 when something is wrong."""
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> Any:
+        return await rooms.audit.verify()
+
+    found = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json({"ok": found.ok, "records": found.records, "problem": found.problem})
+    elif found.ok:
+        say(f"{found.records} records: the chain holds")
+    if not found.ok:
+        warn(f"The audit log does not verify: {found.problem}. The {found.records} records before that hold.")
+    raise typer.Exit(0 if found.ok else 5)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    form: Annotated[ExportFormat, typer.Option("--format", help="jsonl or csv.")] = ExportFormat.JSONL,
+    file: Annotated[Path | None, typer.Option("--file", help="Where to; default stdout.")] = None,
+    agent: Agent = None,
+    operation: Operation = None,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Write records out, oldest first."""
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> int:
+        records = rooms.audit.records(agent_id=agent, operation=operation, since=_aware(since), until=_aware(until))
+        with _target(file) as target:
+            return await _WRITERS[form](records, target)
+
+    count = session.with_rooms(run)
+    warn(f"{count} records exported")
+
+
+async def _jsonl(records: AsyncIterator[Any], target: IO[str]) -> int:
+    count = 0
+    async for record in records:
+        target.write(msgspec.json.encode(record).decode() + "\n")
+        count += 1
+    return count
+
+
+async def _csv(records: AsyncIterator[Any], target: IO[str]) -> int:
+    writer, count = csv.writer(target), 0
+    async for record in records:
+        row = msgspec.structs.asdict(record)
+        if not count:
+            writer.writerow(row)
+        row["metadata"] = msgspec.json.encode(record.metadata, order="sorted").decode()
+        writer.writerow([_cell(value) for value in row.values()])
+        count += 1
+    return count
+
+
+_WRITERS = {ExportFormat.JSONL: _jsonl, ExportFormat.CSV: _csv}
+
+
+def _cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+@contextmanager
+def _target(file: Path | None) -> Any:
+    if file is None:
+        yield sys.stdout
+        return
+    with file.open("w", encoding="utf-8", newline="") as target:
+        yield target
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def _show(records: list[Any], output: Output) -> None:
+    if output is Output.JSON:
+        for record in records:
+            print_json(msgspec.to_builtins(record))
+        return
+    columns = ("seq", "time", "agent", "action", "operation", "verdict", "status", "policy", "error")
+    print_table(columns, (_row(record) for record in records))
+
+
+def _row(record: Any) -> list[object]:
+    return [
+        record.seq,
+        record.created_at[:19].replace("T", " "),
+        record.agent_id,
+        record.action_type,
+        record.operation,
+        record.policy_verdict,
+        record.status,
+        record.policy,
+        record.error,
+    ]

@@ -1,0 +1,161 @@
+"""`demo`: the documented calls, start to finish, in the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from attrs import evolve
+
+from arx_wrapper.cli.output import print_table, say
+from arx_wrapper.cli.session import extras
+from arx_wrapper.config import MEMORY, Config
+from arx_wrapper.errors import ApprovalError
+
+if TYPE_CHECKING:
+    from arx_wrapper.connector import PagerDutyConnector
+
+_REVIEWER = "demo-reviewer"
+Ask = Callable[[str], bool]
+
+
+def demo(
+    yes: Annotated[bool, typer.Option("--yes", help="Approve as the demo's own reviewer.")] = False,
+) -> None:
+    """Run the documented calls in the sandbox: policy, an approval, a verified audit trail. No account needed."""
+
+    def ask(shown: str) -> bool:
+        say(shown)
+        if yes:
+            say(f"   --yes: approved by {_REVIEWER}")
+            return True
+        if not sys.stdin.isatty():
+            raise ApprovalError("A reviewer has to agree, and there is no terminal to ask on. Run it with --yes.")
+        return typer.confirm("   You are the reviewer. Approve?")
+
+    with extras():
+        asyncio.run(_run(ask))
+
+
+async def _run(ask: Ask) -> None:
+    from arx_wrapper.connector import PagerDutyConnector
+
+    config = evolve(Config.load({}), audit_url=MEMORY, approvals_url=MEMORY)
+    policy = files("arx_wrapper") / "policies" / "pd-full-admin.yaml"
+    say("Policy: pd-full-admin (HIGH operations wait for a reviewer). PagerDuty: the embedded sandbox.\n")
+    async with PagerDutyConnector.sandbox("agent-001", "org-acme", policies=str(policy), config=config) as pd:
+        for title, call in _CALLS:
+            await _step(pd, title, call, ask)
+        await _trail(pd)
+
+
+async def _step(pd: PagerDutyConnector, title: str, call: Callable[[Any], Awaitable[Any]], ask: Ask) -> None:
+    say(f"-> {title}")
+    running = asyncio.ensure_future(call(pd))
+    reviewer = asyncio.ensure_future(_review(pd, ask))
+    try:
+        await asyncio.wait((running, reviewer), return_when=asyncio.FIRST_COMPLETED)
+        if reviewer.done() and reviewer.exception():
+            running.cancel()
+        result = await running if not running.cancelling() else reviewer.result()
+    finally:
+        reviewer.cancel()
+        running.cancel()
+    record = await _decision(pd)
+    say(f"   {record.operation}: {record.policy_verdict} at {str(record.risk).upper()} by {record.policy}")
+    say(f"   {_described(result)}\n")
+
+
+async def _review(pd: PagerDutyConnector, ask: Ask) -> None:
+    """The reviewer: looks for a request, shows it, decides."""
+    from arx_wrapper.approvals import render
+    from arx_wrapper.review import review
+
+    rooms = pd._rooms
+    while not (waiting := await rooms.approvals.list("pending")):  # noqa: ASYNC110 - it is another process's in earnest
+        await asyncio.sleep(0.02)
+    request = waiting[0]
+    shown = "\n".join(f"   | {line}" for line in render(request).splitlines())
+    approve = await asyncio.get_running_loop().run_in_executor(None, ask, shown)
+    await review(rooms.approvals, rooms.audit, request.id, reviewer=_REVIEWER, approve=approve)
+    await asyncio.Event().wait()  # one request a step; the step ends this
+
+
+async def _decision(pd: PagerDutyConnector) -> Any:
+    log = pd._rooms.audit
+    await log.flush()
+    called = log.records(action_type="connector.called", newest_first=True, limit=1)
+    return await anext(called)
+
+
+async def _trail(pd: PagerDutyConnector) -> None:
+    log = pd._rooms.audit
+    records = [record async for record in log.records()]
+    say("Audit trail")
+    print_table(
+        ("seq", "action", "operation", "verdict", "status", "hash"),
+        ([r.seq, r.action_type, r.operation, r.policy_verdict, r.status, r.hash[:12]] for r in records),
+    )
+    found = await log.verify()
+    say(f"\n{found.records} records: " + ("the chain holds" if found.ok else f"BROKEN: {found.problem}"))
+
+
+def _described(result: Any) -> str:
+    from arx_wrapper.paging import Page
+
+    if isinstance(result, Page):
+        names = ", ".join(_name(item) for item in result[:3])
+        return f"{len(result)} found: {names}" + (", ..." if len(result) > 3 else "")
+    return _name(result)
+
+
+def _name(item: Any) -> str:
+    for member in ("summary", "content", "title", "name", "id"):
+        if isinstance(value := getattr(item, member, None), str) and value:
+            return value
+    if user := getattr(item, "user", None):
+        return _name(user)
+    if data := getattr(item, "data", None):
+        return f"{data[0].total_incident_count} incidents in {len(data)} periods" if data else "no data"
+    return type(item).__name__
+
+
+# The documented usage, call by call.
+_CALLS: tuple[tuple[str, Callable[[Any], Awaitable[Any]]], ...] = (
+    (
+        'list_incidents(statuses=["triggered", "acknowledged"], urgencies=["high"])',
+        lambda pd: pd.list_incidents(statuses=["triggered", "acknowledged"], urgencies=["high"]),
+    ),
+    (
+        'create_incident(title="Critical: Database replication lag > 30s", service_id="PABC123", urgency="high")',
+        lambda pd: pd.create_incident(
+            title="Critical: Database replication lag > 30s",
+            service_id="PABC123",
+            urgency="high",
+            body="Automated detection by ARX monitoring agent.",
+        ),
+    ),
+    ('acknowledge_incident("P1234AB")', lambda pd: pd.acknowledge_incident("P1234AB")),
+    (
+        'add_incident_note("P1234AB", "Investigating -- automated triage in progress")',
+        lambda pd: pd.add_incident_note("P1234AB", "Investigating -- automated triage in progress"),
+    ),
+    ("get_oncall_users()", lambda pd: pd.get_oncall_users()),
+    (
+        'get_incident_analytics(since="2025-01-01T00:00:00Z")',
+        lambda pd: pd.get_incident_analytics(since="2025-01-01T00:00:00Z"),
+    ),
+    (
+        'create_maintenance_window(start_time="2025-06-15T02:00:00Z", end_time="2025-06-15T04:00:00Z", ...)',
+        lambda pd: pd.create_maintenance_window(
+            start_time="2025-06-15T02:00:00Z",
+            end_time="2025-06-15T04:00:00Z",
+            service_ids=["PABC123"],
+            description="Scheduled database maintenance",
+        ),
+    ),
+)

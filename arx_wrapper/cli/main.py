@@ -1,0 +1,98 @@
+"""The command, put together: its groups, its global options, and what each error exits with."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import click
+import typer
+
+from arx_wrapper._version import __version__
+from arx_wrapper.cli import agents, approvals, audit, calls, demo, policy, sandbox, vault
+from arx_wrapper.cli.output import warn
+from arx_wrapper.cli.session import Session
+from arx_wrapper.errors import (
+    ApprovalError,
+    ArxError,
+    AuditError,
+    PagerDutyError,
+    PaginationLimitError,
+    PermissionDeniedError,
+)
+
+app = typer.Typer(
+    name="arx-pagerduty",
+    help="Governed PagerDuty operations: policy, approval and audit before every call.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(calls.ops)
+app.command()(calls.call)
+app.add_typer(policy.app, name="policy")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(audit.app, name="audit")
+app.add_typer(agents.app, name="agents")
+app.add_typer(vault.app, name="vault")
+app.command()(sandbox.sandbox)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    agent: Annotated[str | None, typer.Option(help="Who calls; default ARX_AGENT_ID, else cli:<user>.")] = None,
+    org: Annotated[str | None, typer.Option(help="For which organisation; default ARX_ORG_ID.")] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = Session(agent, org)
+
+
+def main() -> None:
+    """Run the command and exit: 0 done, 1 PagerDuty or transport, 2 usage, 3 denied, 4 approval, 5 audit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command; every way that it can end has a status, and none has a traceback."""
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        warn("Stopped.")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; exit quietly
+        return 0
+    except ArxError as error:
+        warn(str(error))
+        return _status(error)
+    except Exception as error:  # the last resort of a command: one line, not a traceback
+        warn(f"Unexpected {type(error).__name__}. Please report it; ARX_DEBUG=1 shows where it happened.")
+        if os.environ.get("ARX_DEBUG") == "1":
+            warn("".join(traceback.format_tb(error.__traceback__)))
+        return 1
+
+
+def _status(error: ArxError) -> int:
+    if isinstance(error, PagerDutyError | PaginationLimitError):
+        return 1
+    if isinstance(error, PermissionDeniedError):
+        return 3
+    if isinstance(error, ApprovalError):
+        return 4
+    return 5 if isinstance(error, AuditError) else 2

@@ -1,0 +1,83 @@
+"""What every command works with: who calls, the configuration, and the rooms it opens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from attrs import evolve
+
+from arx_wrapper.config import Config
+from arx_wrapper.errors import ConfigError
+
+_T = TypeVar("_T")
+
+
+class Session:
+    """One run of the command.
+
+    Attributes:
+        config: The configuration, with `--agent` and `--org` on top.
+    """
+
+    def __init__(self, agent: str | None, org: str | None) -> None:
+        self._agent, self._org = agent, org
+        self._config: Config | None = None
+
+    @property
+    def config(self) -> Config:
+        if self._config is None:
+            config = Config.load()
+            agent, org = self._agent or config.agent_id, self._org or config.org_id
+            self._config = evolve(config, agent_id=agent, org_id=org)
+        return self._config
+
+    def with_connector(self, work: Callable[[Any], Awaitable[_T]]) -> _T:
+        """Run something with a connector, and close it."""
+        from arx_wrapper.connector import PagerDutyConnector
+
+        async def run() -> _T:
+            with _extras():
+                connector = PagerDutyConnector(self.config.agent_id, self.config.org_id, config=self.config)
+            async with connector:
+                return await work(connector)
+
+        return asyncio.run(run())
+
+    def with_rooms(self, work: Callable[[Any], Awaitable[_T]], **options: Any) -> _T:
+        """Run something with the rooms alone: audit log, approvals, policies."""
+        from arx_wrapper.operations import RISKS
+        from arx_wrapper.rooms import Rooms
+
+        async def run() -> _T:
+            rooms = Rooms(connector="pagerduty", registry=RISKS, config=self.config, **options)
+            try:
+                return await work(rooms)
+            finally:
+                await rooms.aclose()
+
+        return asyncio.run(run())
+
+
+class _extras:  # noqa: N801 - read as a verb: `with _extras():`
+    """Turns a missing package into the extra that brings it."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ModuleNotFoundError):
+            extra = _EXTRAS.get((error.name or "").partition(".")[0], "all")
+            raise ConfigError(f"This needs an extra: pip install 'arx-pagerduty[{extra}]'.") from None
+
+
+extras = _extras
+_EXTRAS: Mapping[str, str] = {
+    "starlette": "sandbox",
+    "uvicorn": "sandbox",
+    "trustme": "sandbox",
+    "cryptography": "crypto",
+    "psycopg": "postgres",
+    "cel": "cel",
+    "mcp": "mcp",
+}
