@@ -114,10 +114,9 @@ def _show(operation: str, result: dict[str, Any]) -> None:
     from arx_wrapper.operations import OPERATIONS
 
     row = OPERATIONS.get(operation)
-    found = result.get(row.answer) if row and row.answer else result
-    records = found if isinstance(found, list) else [found]
-    records = [record for record in records if isinstance(record, dict)]
-    if not records or not any(records):
+    found: Any = result.get(row.answer) if row and row.answer else result
+    records: list[dict[str, Any]] = [item for item in (found if isinstance(found, list) else [found]) if item]
+    if not records:
         say("Done." if not isinstance(found, list) else "Nothing found.")
         return
     names = [name for name in _FIRST if any(record.get(name) is not None for record in records)]
