@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from arx_wrapper.config import Config
+from arx_wrapper.model import Call, Effect, Operation
 from arx_wrapper.params import NULL, ParamModel
 
 
@@ -50,3 +52,16 @@ def _read(model: ParamModel, name: str, values: list[str]) -> Any:
         if model.takes(name, candidate):
             return NULL if candidate is None else candidate
     return candidates[0]
+
+
+def bare_call(row: Operation, config: Config) -> Call:
+    """An operation by itself, without parameters, to be judged."""
+    return Call(
+        id="",
+        operation=row,
+        agent_id=config.agent_id,
+        org_id=config.org_id,
+        canonical=b"{}",
+        params={},
+        effects=(Effect(operation=row.name, risk=row.risk),),
+    )

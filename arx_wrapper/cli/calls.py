@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.arguments import parse
+from arx_wrapper.cli.arguments import bare_call, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.model import Decision
@@ -30,7 +30,7 @@ def ops(
         raise typer.BadParameter(f"{glob!r} matches no operation")
 
     async def judge(rooms: Any) -> list[Decision]:
-        return [_bare(rooms, row, session) for row in rows]
+        return [rooms.policies.decide(bare_call(row, session.config), rooms.clock()) for row in rows]
 
     decisions = session.with_rooms(judge)
     table = [
@@ -131,20 +131,3 @@ def _show(operation: str, result: dict[str, Any]) -> None:
 
 
 _FIRST = ("id", "incident_number", "name", "title", "summary", "status", "urgency", "email", "type", "created_at")
-
-
-def _bare(rooms: Any, row: Any, session: Session) -> Decision:
-    """The verdict on an operation without parameters."""
-    from arx_wrapper.model import Call, Effect
-
-    call = Call(
-        id="",
-        operation=row,
-        agent_id=session.config.agent_id,
-        org_id=session.config.org_id,
-        canonical=b"{}",
-        params={},
-        effects=(Effect(operation=row.name, risk=row.risk),),
-    )
-    decision: Decision = rooms.policies.decide(call, rooms.clock())
-    return decision

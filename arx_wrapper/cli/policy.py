@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.arguments import parse
+from arx_wrapper.cli.arguments import bare_call, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session
 from arx_wrapper.errors import ConfigError
@@ -61,10 +61,12 @@ def explain(
     session: Session = context.obj
 
     async def run(connector: Any) -> tuple[Any, list[Any]]:
-        wanted = parse(connector.model_of(operation), params or (), document)
-        frozen, _ = connector._resolve(operation, wanted)
-        rooms = connector._rooms
-        return connector.explain(operation, wanted), rooms.policies.trace(frozen, rooms.clock())
+        rooms, model = connector._rooms, connector.model_of(operation)
+        if params or document:
+            frozen, _ = connector._resolve(operation, parse(model, params or (), document))
+        else:  # the operation by itself, whatever its parameters
+            frozen = bare_call(connector.operations[operation], session.config)
+        return rooms.policies.decide(frozen, rooms.clock()), rooms.policies.trace(frozen, rooms.clock())
 
     decision, trace = session.with_connector(run)
     rows = [
