@@ -1,0 +1,123 @@
+"""What a policy says, beyond matching: reasons, conditions, limits, observation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from arx_wrapper import Effect, Risk, Verdict
+from arx_wrapper.operations import RISKS
+from arx_wrapper.policy import lint
+from tests.policy.support import NOW, bare, entry, policy
+
+ALL = {"operations": ["*"], "risk_max": "high"}
+
+
+def test_without_a_policy_the_message_says_how_to_add_one() -> None:
+    decision = policy().decide(bare("users:read"), NOW)
+    assert decision.verdict is Verdict.DENY
+    assert "ARX_POLICY" in decision.reason
+
+
+def test_a_risk_above_the_entrys_maximum_is_named() -> None:
+    decision = policy(entry(operations=["services:*"], risk_max="low")).decide(bare("services:delete"), NOW)
+    assert "up to LOW only" in decision.reason
+
+
+@pytest.mark.parametrize("maximum", ["low", "medium", "high"])
+def test_a_deny_holds_whatever_its_entrys_risk_max(maximum: str) -> None:
+    denying = entry("d", deny=["services:delete"], operations=["users:read"], risk_max=maximum)
+    assert policy(entry(**ALL), denying).decide(bare("services:delete"), NOW).policy == "d"
+
+
+def test_the_strictest_approval_of_the_matching_entries_holds() -> None:
+    for order in (("none", "hitl", "auto"), ("hitl", "none", "auto")):
+        entries = [entry(f"p{kind}", **ALL, approval=kind) for kind in order]
+        decision = policy(*entries).decide(bare("users:read"), NOW)
+        assert (decision.verdict, decision.policy) == (Verdict.ESCALATE, "phitl")
+
+
+def test_a_risk_that_an_approval_does_not_name_is_as_strict_as_those_below_it() -> None:
+    asking = policy(entry(**ALL, approval={"medium": "hitl"}))
+    assert asking.decide(bare("users:read"), NOW).verdict is Verdict.PERMIT
+    assert asking.decide(bare("services:delete"), NOW).verdict is Verdict.ESCALATE
+
+
+def test_the_decision_names_the_effect_that_caused_it() -> None:
+    effects = (
+        Effect(operation="incidents:update", risk=Risk.MEDIUM),
+        Effect(operation="incidents:resolve", risk=Risk.MEDIUM),
+    )
+    denying = policy(entry(**ALL), entry("d", deny=["incidents:resolve"]))
+    decision = denying.decide(bare("incidents:update", effects=effects), NOW)
+    assert (decision.verdict, decision.operation, decision.policy) == (Verdict.DENY, "incidents:resolve", "d")
+
+
+def test_a_condition_sees_parameters_agent_organisation_operation_risk_and_time() -> None:
+    text = (
+        'params.urgency == "low" && agent_id == "agent-1" && org_id == "org-1" && operation == "incidents:create" '
+        '&& risk == "medium" && now > timestamp("2020-01-01T00:00:00Z")'
+    )
+    conditional = policy(entry(**ALL, when=text))
+    assert conditional.decide(bare("incidents:create", params={"urgency": "low"}), NOW).verdict is Verdict.PERMIT
+    assert conditional.decide(bare("incidents:create", params={"urgency": "high"}), NOW).verdict is Verdict.DENY
+
+
+@pytest.mark.parametrize("text", ['params.urgency == "low"', "1 / 0 == 1", "nobody == 1", '"yes"'])
+@pytest.mark.parametrize("kind", [ALL, {"deny": ["incidents:create"]}])
+def test_a_condition_that_fails_denies_and_names_the_entry(text: str, kind: dict[str, Any]) -> None:
+    decision = policy(entry("open", **ALL), entry("cond", **kind, when=text)).decide(bare("incidents:create"), NOW)
+    assert (decision.verdict, decision.policy) == (Verdict.DENY, "cond")
+
+
+def test_limits_come_from_the_entries_that_match() -> None:
+    limited = policy(
+        entry("a", **ALL, limits={"incidents:create": "10/hour"}),
+        entry("b", **ALL, limits={"incidents:*": "3/minute"}, agents=["other"]),
+    )
+    decision = limited.decide(bare("incidents:create"), NOW)
+    assert [(limit.operation, limit.count, limit.seconds) for limit in decision.limits] == [
+        ("incidents:create", 10, 3600)
+    ]
+    assert limited.decide(bare("users:read"), NOW).limits == ()
+
+
+def test_an_observing_entry_is_told_and_never_enforced() -> None:
+    watched = policy(entry("open", **ALL), entry("watch", deny=["incidents:*"], enforce=False))
+    decision = watched.decide(bare("incidents:create"), NOW)
+    assert decision.verdict is Verdict.PERMIT
+    assert decision.observed == ("watch: DENY",)
+    assert policy(entry("watch", **ALL, enforce=False)).decide(bare("users:read"), NOW).verdict is Verdict.DENY
+
+
+def test_why_is_told_of_every_entry() -> None:
+    traced = policy(
+        entry("a", **ALL), entry("b", operations=["teams:*"], risk_max="low"), entry("c", **ALL, agents=["x"])
+    )
+    told = {trace.entry.name: (trace.matched, trace.why) for trace in traced.trace(bare("users:read"), NOW)}
+    assert told["a"][0] is True
+    assert "no glob" in told["b"][1]
+    assert "not about the agent" in told["c"][1]
+
+
+def test_lint_points_at_power_without_a_reviewer_and_at_what_cannot_match() -> None:
+    found = lint(
+        policy(
+            entry("loose", **ALL),
+            entry("silent", **ALL, approval="hitl"),
+            entry("void", operations=["services:delete"], risk_max="low"),
+            entry("past", deny=["rules:*"], expires="2020-01-01T00:00:00Z"),
+            entry("shadowed", operations=["rules:read"], risk_max="low"),
+            entry("deny", deny=["rules:*"]),
+        ),
+        registry=RISKS,
+        now=NOW,
+    )
+    assert {(finding.entry.name, finding.problem.partition(":")[0][:20]) for finding in found} == {
+        ("loose", "it permits HIGH with"),
+        ("silent", "it asks reviewers bu"),
+        ("void", "nothing that it name"),
+        ("past", "it expired at 2020-0"),
+        ("shadowed", "everything that it p"),
+    }

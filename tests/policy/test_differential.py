@@ -1,0 +1,84 @@
+"""The engine against the oracle, over random policies, calls and times."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from arx_wrapper import OPERATIONS, Effect, Risk
+from arx_wrapper.operations import RISKS
+from arx_wrapper.policy import load
+from tests.policy.oracle import matches, verdict
+from tests.policy.support import NOW, bare
+
+EXAMPLES = 10_000 if os.environ.get("CI") else 500
+
+_PATTERNS = sorted(
+    {"*", "*:*", "*:read*", "*read*", "*e*:*e*"}
+    | set(OPERATIONS)
+    | {f"{name.partition(':')[0]}:*" for name in OPERATIONS}
+    | {f"{name[:-1]}*" for name in OPERATIONS}
+)
+_RISK = st.sampled_from(["low", "medium", "high"])
+_APPROVAL = st.sampled_from(["none", "auto", "hitl"])
+_GLOBS = st.lists(st.sampled_from(_PATTERNS), min_size=1, max_size=4)
+_NAMES = st.lists(st.sampled_from(["*", "agent-*", "agent-1", "agent-2", "*-2", "org-1", "o*"]), min_size=1, max_size=2)
+_EXPIRES = st.sampled_from([(NOW + timedelta(seconds=step)).isoformat() for step in (-3600, -1, 0, 1, 3600)])
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> list[dict[str, Any]]:
+    found = []
+    for number in range(draw(st.integers(0, 6))):
+        entry: dict[str, Any] = {
+            "name": f"p{number}",
+            "connector": draw(st.sampled_from(["pagerduty", "pagerduty", "other"])),
+        }
+        kind = draw(st.sampled_from(["operations", "deny", "both"]))
+        if kind != "deny":
+            entry |= {"operations": draw(_GLOBS), "risk_max": draw(_RISK)}
+            entry["approval"] = draw(_APPROVAL | st.dictionaries(_RISK, _APPROVAL, max_size=3))
+        if kind != "operations":
+            entry["deny"] = draw(_GLOBS)
+        for key, values in (("agents", _NAMES), ("orgs", _NAMES), ("expires", _EXPIRES), ("enforce", st.booleans())):
+            if draw(st.integers(0, 3)) == 0:
+                entry[key] = draw(values)
+        if draw(st.integers(0, 5)) == 0:
+            entry["when"] = 'has(params.urgency) && params.urgency == "low"'
+        found.append(entry)
+    return found
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    entries(),
+    st.sampled_from(sorted(OPERATIONS)),
+    st.lists(st.tuples(st.sampled_from(sorted(OPERATIONS)), st.sampled_from(list(Risk))), max_size=2),
+    st.sampled_from(["agent-1", "agent-2"]),
+    st.sampled_from(["org-1", "org-2"]),
+    st.sampled_from([{}, {"urgency": "low"}, {"urgency": "high"}]),
+)
+def test_the_engine_agrees_with_the_oracle(
+    policies: list[dict[str, Any]],
+    operation: str,
+    more: list[tuple[str, Risk]],
+    agent: str,
+    org: str,
+    params: dict[str, str],
+) -> None:
+    effects = {operation: Effect(operation=operation, risk=RISKS[operation])}
+    effects |= {name: Effect(operation=name, risk=max(risk, RISKS[name])) for name, risk in more}
+    call = bare(operation, agent=agent, org=org, params=params, effects=tuple(effects.values()))
+    engine = load(policies, registry=RISKS, connector="pagerduty")
+    assert engine.decide(call, NOW).verdict is verdict(policies, call, NOW)
+
+
+@given(st.text("ab:*", max_size=6), st.text("ab:", max_size=6))
+def test_globs_match_whole_names_as_the_oracle_does(pattern: str, name: str) -> None:
+    from arx_wrapper.policy.entry import glob
+
+    assert bool(glob(pattern).fullmatch(name)) == matches(pattern, name)

@@ -1,0 +1,157 @@
+"""Policy files: what is wrong is named with its place, and never costs memory or replaces what is in force."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from arx_wrapper import PolicyError, Verdict
+from arx_wrapper.operations import RISKS
+from arx_wrapper.policy import Policies, load, schema
+from tests.policy.support import NOW, bare
+
+GOOD = "- name: a\n  connector: pagerduty\n  operations: ['incidents:*']\n  risk_max: medium\n  approval: none\n"
+
+
+def entry(*lines: str) -> str:
+    return "- name: a\n  connector: pagerduty\n" + "".join(f"  {line}\n" for line in lines)
+
+
+BROKEN = {
+    "not a list": ("name: a\n", "must be a list"),
+    "no name": ("- connector: pagerduty\n  deny: ['rules:*']\n", "'name' is missing"),
+    "no connector": ("- name: a\n  deny: ['rules:*']\n", "'connector' is missing"),
+    "nothing to do": (entry(), "neither 'operations' nor 'deny'"),
+    "unknown key": (entry("denny: ['rules:*']"), "did you mean 'deny'"),
+    "unknown operation": (entry("deny: ['incidents:reslove']"), "did you mean 'incidents:resolve'"),
+    "glob about nothing": (entry("deny: ['incidents:notes:*']"), "matches no operation"),
+    "glob in the wrong case": (entry("deny: ['Incidents:*']"), "matches no operation"),
+    "duplicate key": (entry("deny: ['rules:*']", "deny: []"), "'deny' twice"),
+    "duplicate name": (entry("deny: ['rules:*']") * 2, "used twice"),
+    "deny as text": (entry("deny: 'rules:*'"), "must be a list"),
+    "deny empty": (entry("deny: []"), "must be a list"),
+    "deny null": (entry("deny:"), "must be a list"),
+    "bad risk": (entry("operations: ['rules:*']", "risk_max: huge"), "low, medium or high"),
+    "no risk": (entry("operations: ['rules:*']"), "'risk_max' is missing"),
+    "bad approval": (entry("deny: ['rules:*']", "approval: maybe"), "none, auto or hitl"),
+    "bad approval level": (entry("deny: ['rules:*']", "approval: {severe: hitl}"), "not a risk"),
+    "unquoted channel": (entry("deny: ['rules:*']", "hitl_channel: #ops"), "must be quoted"),
+    "yaml 1.1 off": (entry("deny: ['rules:*']", "enforce: off"), "true or false"),
+    "time without zone": (entry("deny: ['rules:*']", "expires: 2026-01-01T00:00:00"), "no zone"),
+    "no time": (entry("deny: ['rules:*']", "expires: soon"), "a time like"),
+    "bad limit": (entry("deny: ['rules:*']", "limits: {'rules:create': '10 per hour'}"), "write 10/hour"),
+    "limit on nothing": (entry("deny: ['rules:*']", "limits: {'rules:make': 10/hour}"), "matches no operation"),
+    "not cel": (entry("deny: ['rules:*']", "when: 'params.urgency =='"), "not CEL"),
+    "alias": ("- &a\n  name: a\n- *a\n", "anchor or an alias"),
+    "tag": ("- !!python/object/apply:os.system ['true']\n", "tag"),
+    "not yaml": ("- name: [\n", "not YAML"),
+    "two documents": (GOOD + "---\n" + GOOD, "more than one document"),
+    "too deep": ("- " * 30 + "x\n", "nested deeper"),
+    "too large": ("#" * 1_000_001, "larger than"),
+    "a bomb": ("a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n", "must be a list|anchor"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_is_refused_with_file_line_and_what_is_wrong(case: str, tmp_path: Path) -> None:
+    text, named = BROKEN[case]
+    file = tmp_path / "broken.yaml"
+    file.write_text(text)
+    with pytest.raises(PolicyError, match=named) as error:
+        load(file, registry=RISKS, connector="pagerduty")
+    assert error.value.file == str(file)
+    assert error.value.line is not None or case == "too large"
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="cannot be read"):
+        load(tmp_path / "none.yaml", registry=RISKS, connector="pagerduty")
+
+
+def test_a_folder_is_refused_whole_when_one_file_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text("- name: [")
+    with pytest.raises(PolicyError, match=r"b\.yaml"):
+        load(tmp_path, registry=RISKS, connector="pagerduty")
+
+
+def test_a_name_is_unique_across_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD)
+    with pytest.raises(PolicyError, match="used twice"):
+        load(tmp_path, registry=RISKS, connector="pagerduty")
+
+
+def test_an_empty_folder_is_an_error_not_a_policy(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"no \*\.yaml"):
+        load(tmp_path, registry=RISKS, connector="pagerduty")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def live(source: Path, clock: Clock) -> Policies:
+    return Policies(source, registry=RISKS, connector="pagerduty", clock=clock)
+
+
+def test_a_changed_file_is_in_force_within_a_second(tmp_path: Path) -> None:
+    file, clock = tmp_path / "p.yaml", Clock()
+    file.write_text(GOOD)
+    policies = live(file, clock)
+    assert policies.decide(bare("incidents:read"), NOW).verdict is Verdict.PERMIT
+    file.write_text(GOOD.replace("incidents:*", "alerts:*"))
+    clock.now += 1
+    assert policies.decide(bare("incidents:read"), NOW).verdict is Verdict.DENY
+    assert [event.error for event in policies.drain_events()] == [None, None]
+
+
+def test_a_file_that_breaks_leaves_the_last_good_one_in_force_and_says_so(tmp_path: Path) -> None:
+    file, clock = tmp_path / "p.yaml", Clock()
+    file.write_text(GOOD)
+    policies = live(file, clock)
+    policies.drain_events()
+    for broken in ("- name: [", "", "- name: a"):
+        file.write_text(broken)
+        clock.now += 1
+        assert policies.decide(bare("incidents:read"), NOW).verdict is Verdict.PERMIT
+        (event,) = policies.drain_events()
+        assert event.error
+    file.unlink()
+    clock.now += 1
+    assert policies.decide(bare("incidents:read"), NOW).verdict is Verdict.PERMIT
+    assert "cannot be read" in str(policies.drain_events()[0].error)
+
+
+def test_a_swapped_symlink_is_noticed(tmp_path: Path) -> None:
+    clock = Clock()
+    for name, text in (("one", GOOD), ("two", GOOD.replace("incidents:*", "alerts:*"))):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    moment = time.time()
+    for name in ("one", "two"):
+        os.utime(tmp_path / f"{name}.yaml", (moment, moment))
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "one.yaml")
+    policies = live(link, clock)
+    link.unlink()
+    link.symlink_to(tmp_path / "two.yaml")
+    clock.now += 1
+    assert policies.decide(bare("incidents:read"), NOW).verdict is Verdict.DENY
+
+
+def test_the_schema_takes_the_reference_policies_and_refuses_a_misspelt_key() -> None:
+    from importlib.resources import files
+
+    import jsonschema
+    import yaml
+
+    validator = jsonschema.Draft202012Validator(schema())
+    for file in (files("arx_wrapper") / "policies").iterdir():
+        validator.validate(yaml.safe_load(file.read_text("utf-8")))
+    assert list(validator.iter_errors([{"name": "a", "connector": "pagerduty", "denny": ["x"]}]))
