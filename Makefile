@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types imports drift generate cassettes bench wheel check clean
+.PHONY: demo test lint types imports drift generate cassettes judge bench wheel check clean
 
 demo: $(VENV)/ready  ## the reference's calls in the sandbox, an approval, a verified audit trail
 	$(BIN)/arx-pagerduty demo $(if $(CI),--yes)
@@ -30,6 +30,9 @@ generate: $(VENV)/ready  ## regenerate the client from spec/pagerduty.json
 
 cassettes: $(VENV)/ready  ## record one cassette an operation: the sandbox, or a live account when PAGERDUTY_API_KEY is set
 	$(BIN)/python -m tests.record
+
+judge: $(VENV)/ready  ## Prism (npm) holds every request against an OpenAPI document: make judge OPENAPI=published.json
+	$(BIN)/python -m tests.judge $(or $(OPENAPI),spec/pagerduty.json)
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench

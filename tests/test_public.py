@@ -93,7 +93,7 @@ def test_importing_the_connector_opens_no_room_that_is_not_used() -> None:
     program = """
 import sys
 import app.connectors.pagerduty
-heavy = ("httpx", "aiohttp", "yaml", "sqlite3", "starlette", "typer", "cryptography", "psycopg", "stamina")
+heavy = ("httpx", "aiohttp", "yaml", "sqlite3", "starlette", "typer", "cryptography", "psycopg", "tenacity")
 print([name for name in heavy if name in sys.modules])
 """
     assert run(program) == "[]\n"

@@ -50,7 +50,7 @@ class Attempt:
         status: The answer's HTTP status; None when there was none.
         error: The error's class, when it failed.
         duration_ms: From sending to the end of the answer.
-        waited_ms: Before it, for a retry or for the rate limit.
+        waited_ms: Before it, for the rate limit.
     """
 
     sent: bool

@@ -25,6 +25,7 @@ class Governor:
         self._in_flight = 0
         self._left: int | None = None
         self._limit = 0
+        self._window = 0.0
         self._renews = 0.0
         self._paused = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -62,7 +63,7 @@ class Governor:
         except (KeyError, ValueError):
             return
         now = self._clock()
-        self._limit = max(limit, 1)
+        self._limit, self._window = max(limit, 1), max(self._window, reset)
         renews = now + reset
         # What is in flight may not have been counted yet; answers overtake each other, so the least one counts.
         left = max(left - self._in_flight, 0)
@@ -77,7 +78,7 @@ class Governor:
         if self._left is None:
             return self._in_flight < _UNLEARNT
         if now >= self._renews:
-            self._left, self._renews = self._limit - self._in_flight, now + 60.0
+            self._left, self._renews = self._limit - self._in_flight, now + self._window
         return self._left > 0
 
     def _take(self) -> None:
@@ -94,11 +95,10 @@ class Governor:
             if not turn.done():
                 self._take()
                 turn.set_result(None)
-        if self._waiting and self._timer is None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
             wait = max(self._paused, self._renews if self._left is not None else 0.0) - self._clock()
             if wait > 0:
-                self._timer = asyncio.get_running_loop().call_later(wait + _SETTLE, self._wake)
-
-    def _wake(self) -> None:
-        self._timer = None
-        self._hand_out()
+                self._timer = asyncio.get_running_loop().call_later(wait + _SETTLE, self._hand_out)

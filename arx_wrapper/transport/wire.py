@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -122,7 +123,7 @@ class Wire:
         budget = _TOTAL if timeout is None else timeout
         try:
             async with asyncio.timeout(budget):
-                return await call.run(self._attempts, budget)
+                return await call.run(self._attempts)
         except TimeoutError:
             sent = any(attempt.sent for attempt in call.attempts)
             raise TransportError(
@@ -204,23 +205,26 @@ class _Sending:
     agent_id: str
     attempts: list[Attempt] = field(factory=list)
 
-    async def run(self, tries: int, budget: float) -> Answer:
+    async def run(self, tries: int) -> Answer:
         try:
-            return await self._try(0.0)
+            return await self._try()
         except PagerDutyError as error:
-            if not self._again(error):
+            if tries <= 1 or not self._again(error):
                 raise
-        import stamina  # only now: most calls never need it
+        import tenacity  # only now: most calls never need it
 
-        # A rate limit is waited out by the governor, before each try; here only for what has no such cause.
-        async for attempt in stamina.retry_context(
-            on=self._again, attempts=tries - 1, timeout=budget, wait_initial=0.1, wait_max=5.0, wait_jitter=0.5
-        ):
-            with attempt:
-                return await self._try(attempt.next_wait)
-        raise AssertionError("the last attempt returns or raises")
+        full_jitter = tenacity.wait_random_exponential(multiplier=0.2, max=5.0)
+        await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - spreads callers, keeps no secret
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(self._again),
+            stop=tenacity.stop_after_attempt(tries - 1),
+            wait=full_jitter,
+            reraise=True,
+        )
+        # A rate limit is not waited out here but by the governor, before each try, for all callers at once.
+        return await retrying(self._try)
 
-    def _again(self, error: Exception) -> bool:
+    def _again(self, error: BaseException) -> bool:
         """Whether trying again cannot do anything twice."""
         if isinstance(error, RateLimitError):
             return True
@@ -228,11 +232,11 @@ class _Sending:
             return (error.outcome == "not_sent" and error.status is None) or (not self.writes and error.status is None)
         return isinstance(error, ServerError) and not self.writes and error.status in _RETRIED
 
-    async def _try(self, waited: float) -> Answer:
+    async def _try(self) -> Answer:
         governor = self.wire.governor(self.credentials)
         asked = self.wire._clock()
         await governor.enter(self.agent_id)
-        waiting = round((self.wire._clock() - asked + waited) * 1000, 3)
+        waiting = round((self.wire._clock() - asked) * 1000, 3)
         index, began = len(self.attempts), self.wire._clock()
         # Until an answer says otherwise, a cancelled try has to be taken for sent.
         self.attempts.append(Attempt(sent=True, waited_ms=waiting))

@@ -1,0 +1,455 @@
+"""The wire against a real server on loopback: what is sent, what comes back, what is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from pagerduty_client import Request
+
+from arx_wrapper import (
+    AuthenticationError,
+    ConfigError,
+    ConflictError,
+    EndpointRetiredError,
+    ForbiddenError,
+    NotFoundError,
+    PagerDutyError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+    ValidationError,
+)
+from arx_wrapper.transport import Attempt, Wire
+from arx_wrapper.vault.credentials import Credentials
+from tests.support import CANARY
+
+KEY = Credentials(api_key=CANARY, requester_email="bot@example.com")
+READ = Request(method="GET", path="/users", query=(("query", "a b&c"), ("team_ids[]", "P1")), operation_id="list_users")
+WRITE = Request(
+    method="POST", path="/incidents/P1/notes", json={"note": {"content": "n"}}, operation_id="add_incident_note"
+)
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n" + b'{"users":1}'
+Handler = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """Answers each request with the next of its scripted bytes, or acts; repeats the last."""
+
+    def __init__(self, *script: bytes | Handler) -> None:
+        self.script = list(script)
+        self.heads: list[str] = []
+        self.bodies: list[bytes] = []
+        self.connections = 0
+
+    @property
+    def requests(self) -> int:
+        return len(self.heads)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                self.heads.append(head.decode())
+                length = next(
+                    (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
+                )
+                self.bodies.append(await reader.readexactly(length))
+                step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+                if isinstance(step, bytes):
+                    writer.write(step)
+                    await writer.drain()
+                else:
+                    await step(writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(
+    *script: bytes | Handler, tls: ssl.SSLContext | None = None, **options: Any
+) -> AsyncIterator[tuple[Server, Wire]]:
+    server = Server(*script)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    port = listening.sockets[0].getsockname()[1]
+    wire = Wire(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **options)
+    try:
+        yield server, wire
+    finally:
+        await wire.aclose()
+        listening.close()
+
+
+async def send(wire: Wire, request: Request = READ, **options: Any) -> Any:
+    writes = request.method != "GET"
+    return await wire.send(request, KEY, wire.grant(request), operation="users:read", **{"writes": writes, **options})
+
+
+def answer(status: int, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def error(message: str, code: int = 2000) -> bytes:
+    return b'{"error":{"message":"%s","code":%d,"errors":["first","second"]}}' % (message.encode(), code)
+
+
+async def abort(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def hang(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(30)
+
+
+async def test_a_request_is_what_pagerduty_asks_for() -> None:
+    async with serving(OK) as (server, wire):
+        answer = await send(wire)
+        assert answer.json() == {"users": 1}
+        await send(wire, WRITE)
+    first, second = (head.lower() for head in server.heads)
+    assert first.startswith("get /users?query=a%20b%26c&team_ids%5b%5d=p1 http/1.1\r\n")
+    assert "accept: application/vnd.pagerduty+json;version=2\r\n" in first
+    assert f"authorization: token token={CANARY}\r\n" in first
+    assert "user-agent: arx-pagerduty/" in first
+    assert "content-type: application/json\r\n" in second
+    assert server.bodies[1] == b'{"note":{"content":"n"}}'
+    assert server.connections == 1, "the connection is kept"
+
+
+async def test_oauth_tokens_are_sent_as_bearer() -> None:
+    async with serving(OK) as (server, wire):
+        bearer = Credentials(api_key="token", scheme="Bearer")
+        await wire.send(READ, bearer, wire.grant(READ), operation="users:read", writes=False)
+    assert "authorization: bearer token\r\n" in server.heads[0].lower()
+
+
+async def test_nothing_is_sent_without_a_grant_of_its_own() -> None:
+    async with serving(OK) as (server, wire):
+        grant = wire.grant(READ)
+        await wire.send(READ, KEY, grant, operation="users:read", writes=False)
+        for used, request in (
+            (grant, READ),
+            (wire.grant(READ), WRITE),
+            (Wire(base_url="https://x.example").grant(READ), READ),
+        ):
+            with pytest.raises(RuntimeError, match="grant"):
+                await wire.send(request, KEY, used, operation="users:read", writes=False)
+    assert server.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, ValidationError),
+        (401, AuthenticationError),
+        (403, ForbiddenError),
+        (404, NotFoundError),
+        (405, PagerDutyError),
+        (408, PagerDutyError),
+        (409, ConflictError),
+        (413, PagerDutyError),
+        (422, ValidationError),
+        (500, ServerError),
+        (599, ServerError),
+    ],
+)
+async def test_a_status_has_its_class(status: int, kind: type[PagerDutyError]) -> None:
+    async with serving(answer(status, error("No.", 2001), "X-Request-Id: r-1")) as (_, wire):
+        with pytest.raises(kind) as caught:
+            await send(wire, WRITE)
+    found = caught.value
+    assert type(found) is kind
+    assert (found.status, found.code, found.message, found.errors) == (status, 2001, "No.", ("first", "second"))
+    assert (found.request_id, found.operation) == ("r-1", "users:read")
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        (b"", "", None),
+        (b"<html>denied</html>", "", None),
+        (b"plain text", "", None),
+        (b'{"error":"text"}', "text", None),
+        (b'{"error":["one","two"]}', "one; two", None),
+        (b'{"error":{"message":"m","errors":"just text"}}', "m", None),
+        (b'{"error":{"message":"m","errors":{"name":["is taken"]}}}', "m", None),
+        (b'{"error":{"message":"m","code":"x"}}', "m", None),
+        (b'{"message":"m","code":2100}', "m", 2100),
+        (b"[1,2]", "", None),
+        (b'"x"', "x", None),
+        (b"null", "", None),
+        (b'{"error":null}', "", None),
+    ],
+)
+async def test_an_error_of_any_shape_is_read(body: bytes, message: str, code: int | None) -> None:
+    async with serving(answer(403, body)) as (_, wire):
+        with pytest.raises(ForbiddenError) as caught:
+            await send(wire)
+    assert message in caught.value.message
+    assert caught.value.message
+    assert caught.value.code == code
+
+
+async def test_a_retired_endpoint_is_named_as_such() -> None:
+    async with serving(answer(410, b"")) as (_, wire):
+        with pytest.raises(EndpointRetiredError, match="event orchestrations"):
+            await send(wire, retiring=True)
+
+
+async def test_any_2xx_is_a_success() -> None:
+    for status, body, expected in (
+        (201, b'{"a":1}', {"a": 1}),
+        (202, b"", {}),
+        (204, b"", {}),
+        (299, b'{"a":1}', {"a": 1}),
+    ):
+        async with serving(answer(status, body)) as (_, wire):
+            assert (await send(wire, WRITE)).json() == expected
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b'{"a":', b'"text"'])
+async def test_a_success_without_json_is_not_taken_for_one(body: bytes) -> None:
+    async with serving(answer(200, body)) as (server, wire):
+        with pytest.raises(TransportError) as caught:
+            await send(wire, WRITE)
+    assert caught.value.outcome == "unknown"
+    assert server.requests == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_an_error_and_never_followed(status: int) -> None:
+    async with serving(answer(status, b"", "Location: http://127.0.0.1:1/elsewhere")) as (server, wire):
+        with pytest.raises(TransportError, match="redirect"):
+            await send(wire)
+    assert server.requests == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_read_is_tried_again_and_a_write_is_not(status: int) -> None:
+    async with serving(answer(status), answer(status), OK) as (server, wire):
+        attempts: list[Attempt] = []
+        await send(wire, attempts=attempts)
+        assert server.requests == 3
+        assert [attempt.status for attempt in attempts] == [status, status, 200]
+    async with serving(answer(status), OK) as (server, wire):
+        with pytest.raises(ServerError):
+            await send(wire, WRITE)
+        assert server.requests == 1
+
+
+async def test_retries_end() -> None:
+    async with serving(answer(503)) as (server, wire):
+        with pytest.raises(ServerError):
+            await send(wire)
+        assert server.requests == 5
+
+
+async def test_a_rate_limit_is_waited_out_as_long_as_the_server_says() -> None:
+    limited = answer(429, error("Rate Limit Exceeded", 2020), "ratelimit-reset: 1")
+    for request in (READ, WRITE):
+        async with serving(limited, OK) as (server, wire):
+            began = asyncio.get_running_loop().time()
+            await send(wire, request)
+            assert asyncio.get_running_loop().time() - began >= 1
+            assert server.requests == 2
+
+
+async def test_a_rate_limit_that_outlasts_the_budget_is_an_error_that_says_how_long() -> None:
+    async with serving(answer(429, b"", "Retry-After: 60")) as (server, wire):
+        with pytest.raises(PagerDutyError) as caught:
+            await send(wire, timeout=0.5)
+        assert server.requests == 1
+    assert isinstance(caught.value, RateLimitError | TransportError)
+
+
+async def test_a_connection_that_breaks_is_unknown_for_a_write_and_tried_again_for_a_read() -> None:
+    async with serving(abort, OK) as (server, wire):
+        with pytest.raises(TransportError) as caught:
+            await send(wire, WRITE)
+        assert (caught.value.outcome, server.requests) == ("unknown", 1)
+    async with serving(abort, OK) as (server, wire):
+        assert (await send(wire)).json() == {"users": 1}
+        assert server.requests == 2
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+async def test_a_write_on_a_kept_connection_that_breaks_goes_out_once(method: str) -> None:
+    write = Request(method=method, path="/x", json={}, operation_id="x")
+    async with serving(OK, abort, OK) as (server, wire):
+        await send(wire)
+        with pytest.raises(TransportError) as caught:
+            await send(wire, write)
+        assert (caught.value.outcome, server.requests) == ("unknown", 2)
+
+
+async def test_a_refused_connection_is_not_sent() -> None:
+    listening = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    listening.close()
+    await listening.wait_closed()
+    wire = Wire(base_url=f"http://127.0.0.1:{port}", attempts=2)
+    for request in (READ, WRITE):
+        attempts: list[Attempt] = []
+        with pytest.raises(TransportError) as caught:
+            await send(wire, request, attempts=attempts)
+        assert caught.value.outcome == "not_sent"
+        assert [attempt.sent for attempt in attempts] == [False, False]
+    await wire.aclose()
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_sent_to() -> None:
+    import trustme
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with serving(OK, tls=context, attempts=1) as (server, wire):
+        with pytest.raises(TransportError) as caught:
+            await send(wire, WRITE, timeout=5)
+        assert (caught.value.outcome, server.requests) == ("not_sent", 0)
+
+
+@pytest.mark.parametrize(("request_", "outcome"), [(WRITE, "unknown"), (READ, "not_sent")])
+async def test_a_call_ends_with_its_deadline(request_: Request, outcome: str) -> None:
+    async with serving(hang) as (_, wire):
+        with pytest.raises(TransportError, match=r"within 0\.2 s") as caught:
+            await send(wire, request_, timeout=0.2)
+        assert caught.value.outcome == outcome
+
+
+async def test_a_cut_answer_is_not_taken_for_whole() -> None:
+    async def cut(writer: asyncio.StreamWriter) -> None:
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"a":')
+        await writer.drain()
+        writer.close()
+
+    async with serving(cut) as (_, wire):
+        with pytest.raises(TransportError) as caught:
+            await send(wire, WRITE)
+    assert caught.value.outcome == "unknown"
+
+
+async def test_a_compressed_answer_is_read_and_a_bomb_is_not() -> None:
+    squeezer = zlib.compressobj(9, wbits=31)
+    small = zlib.compressobj(wbits=31)
+    plain = small.compress(b'{"users":1}') + small.flush()
+    bomb = squeezer.compress(b" " * 50_000_000) + squeezer.flush()
+    async with serving(answer(200, plain, "Content-Encoding: gzip")) as (_, wire):
+        assert (await send(wire)).json() == {"users": 1}
+    async with serving(answer(200, bomb, "Content-Encoding: gzip"), max_body=1_000_000) as (_, wire):
+        with pytest.raises(TransportError, match="larger than"):
+            await send(wire, WRITE)
+
+
+async def test_an_endless_answer_ends() -> None:
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
+            await writer.drain()
+
+    async with serving(endless, max_body=1_000_000) as (_, wire):
+        with pytest.raises(TransportError, match="larger than"):
+            await send(wire, WRITE)
+
+
+async def test_an_early_hint_is_not_the_answer() -> None:
+    async with serving(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK) as (_, wire):
+        assert (await send(wire)).json() == {"users": 1}
+
+
+async def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with serving(OK) as (server, wire):
+        await send(wire)
+        assert server.requests == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://api.pagerduty.com",
+        "https://api.pagerduty.com@evil.example",
+        "https://api.pagerduty.com/v2",
+        "https://api.pagerduty.com?x=1",
+        "https://api.pagerduty.com#x",
+        "ftp://api.pagerduty.com",
+        "api.pagerduty.com",
+        "https://",
+        "",
+        "http://127.0.0.1.evil.example",
+        "http://localhost.evil.example",
+        "http://10.0.0.1",
+        "https://api.pagerduty.com:port",
+        "https://api.pаgerduty.com",  # noqa: RUF001 - a Cyrillic a
+    ],
+)
+def test_the_key_goes_to_no_address_but_an_https_origin_or_this_machine(address: str) -> None:
+    with pytest.raises(ConfigError, match="Nothing was sent"):
+        Wire(base_url=address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://api.pagerduty.com",
+        "https://api.eu.pagerduty.com/",
+        "http://127.0.0.1:8080",
+        "http://localhost",
+        "http://[::1]:1",
+    ],
+)
+def test_these_addresses_are_taken(address: str) -> None:
+    Wire(base_url=address)
+
+
+async def test_a_cancelled_call_says_that_it_may_have_been_sent() -> None:
+    async with serving(hang) as (server, wire):
+        attempts: list[Attempt] = []
+        call = asyncio.create_task(send(wire, WRITE, attempts=attempts))
+        while not server.requests:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert [(attempt.sent, attempt.error) for attempt in attempts] == [(True, "CancelledError")]
+
+
+async def test_the_key_is_in_no_error() -> None:
+    texts = []
+    for step in (answer(401), answer(500, CANARY.encode()), abort, answer(302), answer(200, b"x"), b"garbage\r\n\r\n"):
+        async with serving(step, attempts=1) as (_, wire):
+            with pytest.raises(PagerDutyError) as caught:
+                await send(wire, WRITE)
+            failure: BaseException | None = caught.value
+            while failure:
+                texts += [str(failure), repr(failure)]
+                failure = failure.__cause__
+            texts.append(repr(wire) + repr(wire.grant(READ)))
+    assert CANARY not in "".join(texts)
+
+
+async def test_connections_end_with_the_last_wire_of_the_loop() -> None:
+    async with serving(OK) as (_, wire), serving(OK) as (_, other):
+        await send(wire)
+        await send(other)
+        assert wire.transport() is other.transport()
+        await wire.aclose()
+        await send(other)
+
+
+def test_one_wire_serves_one_event_loop_after_another() -> None:
+    async def once(wire: Wire | None = None) -> None:
+        async with serving(OK) as (_, own):
+            await send(own)
+
+    asyncio.run(once())
+    asyncio.run(once())
