@@ -68,15 +68,16 @@ class Announcer:
             await channel.aclose()
 
     async def _deliver(self, channel: Channel, request: ApprovalRequest) -> None:
-        import stamina
+        import tenacity
 
         name = type(channel).__name__
         try:
-            async for attempt in stamina.retry_context(
-                on=Exception, attempts=self._attempts, timeout=None, wait_initial=self._wait, wait_max=60.0
-            ):
-                with attempt:
-                    await channel.announce(request)
+            retrying = tenacity.AsyncRetrying(
+                stop=tenacity.stop_after_attempt(self._attempts),
+                wait=tenacity.wait_random_exponential(multiplier=self._wait, max=60.0),
+                reraise=True,
+            )
+            await retrying(channel.announce, request)
         except BaseException as error:
             # The error's text stays out: it may quote an address that holds a secret.
             log.error(
