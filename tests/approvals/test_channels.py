@@ -9,7 +9,6 @@ import json
 import logging
 
 import pytest
-import stamina
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -44,9 +43,8 @@ class Receiver:
 
 
 @pytest.fixture(autouse=True)
-def no_waiting():
-    with stamina.set_testing(True, attempts=3):
-        yield
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(Announcer.__init__, "__kwdefaults__", {"attempts": 3, "wait": 0.0})
 
 
 async def opened(url, clock, address, secret=SECRET):
