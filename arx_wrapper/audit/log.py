@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -12,7 +13,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, keyed_hash
-from arx_wrapper.audit.store import Pending, Query, Refused, Store
+from arx_wrapper.audit.store import Pending, Query, Refused, Row, Store
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
@@ -262,16 +263,26 @@ class AuditLog:
 
 def _verify(store: Store) -> Verification:
     key, head, expected = store.key, GENESIS, 0
-    for seq, body, record_hash in store.bodies():
+    for row in store.rows():
         expected += 1
-        if seq != expected:
-            return Verification(ok=False, records=expected - 1, problem=f"record {expected} is missing")
-        if keyed_hash(key, body) != record_hash:
-            return Verification(ok=False, records=expected - 1, problem=f"record {seq} was changed")
-        if f'"prev_hash":"{head}"'.encode() not in body or f'"seq":{seq},'.encode() not in body:
-            return Verification(ok=False, records=expected - 1, problem=f"record {seq} is out of its place")
-        head = record_hash
+        if problem := _problem(row, expected, head, key):
+            return Verification(ok=False, records=expected - 1, problem=problem)
+        head = row.hash
     return Verification(ok=True, records=expected)
+
+
+def _problem(row: Row, expected: int, head: str, key: bytes) -> str | None:
+    """What is wrong with a row at its place in the chain."""
+    if row.seq != expected:
+        return f"record {expected} is missing"
+    if not hmac.compare_digest(keyed_hash(key, row.body), row.hash):
+        return f"record {row.seq} was changed"
+    record = AuditRecord.parse(row.body, row.hash)
+    if record.seq != row.seq or record.prev_hash != head:
+        return f"record {row.seq} is out of its place"
+    beside = (record.id, record.created_at, record.org_id, record.agent_id, record.action_type, record.operation)
+    beside += (record.policy_verdict, record.status, record.metadata.get("intent"), record.prev_hash)
+    return None if beside == row[3:] else f"the columns of record {row.seq} do not say what the record says"
 
 
 def _reject(future: Future[_T], error: BaseException) -> None:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, body_of, keyed_hash
-from arx_wrapper.audit.store import Pending, Query, Refused
+from arx_wrapper.audit.store import Pending, Query, Refused, Row
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
@@ -55,6 +55,11 @@ _INSERT = """
 INSERT INTO audit (seq, id, created_at, org_id, agent_id, action_type, operation, verdict, status, intent, writer,
                    prev_hash, hash, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ROWS = """
+SELECT seq, CAST(body AS BLOB), hash, id, created_at, org_id, agent_id, action_type, operation, verdict, status, intent,
+       prev_hash
+FROM audit ORDER BY seq
 """
 _USED = "SELECT coalesce(sum(n), 0) FROM audit_usage WHERE org_id = ? AND agent_id = ? AND operation = ? AND at > ?"
 # An intent whose writer is gone and that nothing answers: what became of it is not known, and never will be.
@@ -102,8 +107,8 @@ class SqliteStore:
         for body, record_hash in self._db.execute(statement, (*values, limit)):
             yield AuditRecord.parse(body, record_hash)
 
-    def bodies(self) -> Iterator[tuple[int, bytes, str]]:
-        yield from self._db.execute("SELECT seq, body, hash FROM audit ORDER BY seq")
+    def rows(self) -> Iterator[Row]:
+        yield from map(Row._make, self._db.execute(_ROWS))
 
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""

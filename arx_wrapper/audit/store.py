@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
@@ -60,6 +60,24 @@ class Query:
     newest_first: bool = False
 
 
+class Row(NamedTuple):
+    """A stored row: the record itself, and the columns beside it that queries go by."""
+
+    seq: int
+    body: bytes
+    hash: str
+    id: str
+    created_at: str
+    org_id: str
+    agent_id: str
+    action_type: str
+    operation: str | None
+    verdict: str | None
+    status: str
+    intent: str | None
+    prev_hash: str
+
+
 class Store(Protocol):
     """A database that holds one log. Used from one thread."""
 
@@ -71,8 +89,8 @@ class Store(Protocol):
 
     def select(self, query: Query) -> Iterator[AuditRecord]: ...
 
-    def bodies(self) -> Iterator[tuple[int, bytes, str]]:
-        """Every record's seq, body and hash, by seq."""
+    def rows(self) -> Iterator[Row]:
+        """Every row by seq, as it is stored, for verification."""
         ...
 
     def suspend(self, agent_id: str, reason: str | None) -> None:

@@ -1,0 +1,356 @@
+"""The audit log: durable, chained, append-only, closed to what it cannot write."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from arx_wrapper import AuditError, ConfigError, audit
+from arx_wrapper.audit import AuditLog, Entry, Refused
+from arx_wrapper.model import Limit
+from tests.support import CANARY
+
+
+def entry(**more: Any) -> Entry:
+    base: dict[str, Any] = {
+        "action_type": "connector.called",
+        "status": "in_progress",
+        "org_id": "org",
+        "agent_id": "agent",
+        "connector": "pagerduty",
+        "operation": "incidents:create",
+    }
+    return Entry(**{**base, **more})
+
+
+def opened(path: Path, **options: Any) -> AuditLog:
+    return audit.open(f"sqlite:///{path}", **options)
+
+
+async def everything(log: AuditLog, **filters: Any) -> list[audit.AuditRecord]:
+    return [record async for record in log.records(**filters)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.db"
+
+
+async def test_a_record_is_on_disk_when_append_returns(path: Path) -> None:
+    log = opened(path)
+    record = await log.append(entry(metadata={"ids": {"incident_id": "P1"}}))
+    with sqlite3.connect(path) as other:
+        ((found,),) = other.execute("SELECT id FROM audit")
+    assert found == record.id
+    assert (record.seq, record.prev_hash) == (1, "0" * 64)
+    await log.aclose()
+
+
+FIELDS = """
+id seq created_at org_id agent_id action_type connector operation method path risk policy_verdict policy reason
+approval_id status inputs_hash outputs_hash duration_ms error metadata prev_hash hash
+"""
+
+
+async def test_records_hold_the_contracts_fields_in_its_order(path: Path) -> None:
+    log = opened(path)
+    record = await log.append(entry())
+    await log.aclose()
+    assert " ".join(msgspec.to_builtins(record)) == " ".join(FIELDS.split())
+
+
+async def test_an_outcome_is_written_within_its_bounded_time_without_being_waited_for(path: Path) -> None:
+    log = opened(path)
+    intent = await log.append(entry())
+    log.append_soon(entry(action_type="connector.completed", status="success", intent_id=intent.id))
+    await asyncio.sleep(0.3)
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT count(*) FROM audit").fetchone() == (2,)
+    await log.aclose()
+
+
+async def test_closing_writes_what_is_left(path: Path) -> None:
+    log = opened(path, idle=60)
+    await log.append(entry())
+    for _ in range(100):
+        log.append_soon(entry())
+    await log.aclose()
+    again = opened(path)
+    assert len(await everything(again)) == 101
+    assert (await again.verify()).ok
+    await again.aclose()
+
+
+async def test_filters_select(path: Path) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+
+    def clock() -> datetime:
+        now[0] += timedelta(minutes=1)
+        return now[0]
+
+    log = opened(path, clock=clock)
+    for number in range(10):
+        await log.append(
+            entry(
+                agent_id=f"agent-{number % 2}",
+                operation="users:read" if number % 3 else "teams:read",
+                status="success" if number < 5 else "error",
+                policy_verdict="PERMIT",
+            )
+        )
+    assert [r.seq for r in await everything(log, agent_id="agent-1")] == [2, 4, 6, 8, 10]
+    assert [r.seq for r in await everything(log, operation="teams:*")] == [1, 4, 7, 10]
+    assert [r.seq for r in await everything(log, status="error", limit=2, newest_first=True)] == [10, 9]
+    assert [r.seq for r in await everything(log, after_seq=8)] == [9, 10]
+    since = datetime(2026, 1, 1, 0, 3, tzinfo=UTC)
+    assert [r.seq for r in await everything(log, since=since, until=since + timedelta(minutes=2))] == [3, 4]
+    assert await everything(log, operation="t?ams:*") == []
+    await log.aclose()
+
+
+async def test_records_cannot_be_changed_or_removed(path: Path) -> None:
+    log = opened(path)
+    await log.append(entry())
+    with sqlite3.connect(path) as other:
+        for statement in ("UPDATE audit SET status = 'success'", "DELETE FROM audit"):
+            with pytest.raises(sqlite3.IntegrityError, match="never"):
+                other.execute(statement)
+    await log.aclose()
+
+
+ATTACKS = {
+    "a record changed": "UPDATE audit SET body = replace(body, 'incidents:create', 'incidents:update') WHERE seq = 5",
+    "a hash changed": "UPDATE audit SET hash = 'f' || substr(hash, 2) WHERE seq = 5",
+    "a record removed": "DELETE FROM audit WHERE seq = 5",
+    "the first removed": "DELETE FROM audit WHERE seq = 1",
+    "two exchanged": "UPDATE audit SET seq = CASE seq WHEN 4 THEN -5 ELSE -4 END WHERE seq IN (4, 5);"
+    "UPDATE audit SET seq = -seq WHERE seq < 0",
+    "one inserted": "INSERT INTO audit SELECT 11, 'x', created_at, org_id, agent_id, action_type, operation, verdict, "
+    "status, intent, writer, 'p', 'h', body FROM audit WHERE seq = 5",
+    "a column beside the body changed": "UPDATE audit SET operation = 'users:read', status = 'success' WHERE seq = 5",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_tampering_shows(path: Path, attack: str) -> None:
+    log = opened(path)
+    for _ in range(10):
+        await log.append(entry())
+    await log.aclose()
+    with sqlite3.connect(path) as other:
+        other.executescript(f"DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; {ATTACKS[attack]};")
+    again = opened(path)
+    found = await again.verify()
+    await again.aclose()
+    assert not found.ok
+    assert found.problem
+
+
+async def test_a_rewrite_without_the_key_shows(path: Path, tmp_path: Path) -> None:
+    log = opened(path)
+    await log.append(entry())
+    await log.aclose()
+    Path(f"{path}.key").write_text("00" * 32)  # noqa: ASYNC240 - a test's file
+    again = opened(path)
+    assert not (await again.verify()).ok
+    await again.aclose()
+
+
+async def test_files_are_their_owners_alone(path: Path) -> None:
+    log = opened(path)
+    await log.append(entry())
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm"), Path(f"{path}.key")):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    await log.aclose()
+
+
+def test_memory_is_for_the_sandbox_and_other_kinds_are_refused() -> None:
+    for url in ("sqlite:///:memory:", "mysql://x", "audit.db", "sqlite://"):
+        with pytest.raises(ConfigError):
+            audit.open(url)
+
+
+async def test_hashes_are_keyed(path: Path, tmp_path: Path) -> None:
+    one, other = opened(path), opened(tmp_path / "other.db")
+    assert one.keyed_hash(b"low") == one.keyed_hash(b"low") != one.keyed_hash(b"high")
+    assert one.keyed_hash(b"low") != other.keyed_hash(b"low")
+    await one.aclose()
+    await other.aclose()
+
+
+async def test_a_store_that_is_locked_fails_in_time_and_recovers(path: Path) -> None:
+    log = opened(path, timeout=0.3)
+    await log.append(entry())
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    with pytest.raises(AuditError, match="Nothing was sent"):
+        await log.append(entry())
+    assert time.monotonic() - began < 2
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    await asyncio.sleep(0.1)
+    await log.append(entry())
+    assert len(await everything(log)) == 2, "what its caller gave up on is not written later"
+    await log.aclose()
+
+
+async def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    log = opened(tmp_path / "file" / "audit.db")
+    with pytest.raises(AuditError, match="cannot be opened"):
+        await log.append(entry())
+    garbage = tmp_path / "garbage.db"
+    garbage.write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(AuditError, match="cannot be opened"):
+        await opened(garbage).append(entry())
+
+
+async def test_a_full_disk_stops_calls_and_recovers(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True)  # noqa: ASYNC221, S603, S607
+    if mounted.returncode:
+        pytest.skip(f"mounting a small tmpfs needs root: {mounted.stderr.decode().strip()}")
+    try:
+        log = opened(disk / "audit.db", timeout=2)
+        await log.append(entry())
+        (disk / "filler").write_bytes(b"x" * (shutil.disk_usage(disk).free - 8192))
+        with pytest.raises(AuditError, match=r"full|Nothing was sent"):
+            await asyncio.gather(*(log.append(entry(metadata={"filler": "x" * 2_000})) for _ in range(200)))
+        (disk / "filler").unlink()
+        await log.append(entry())
+        assert (await log.verify()).ok
+        await log.aclose()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)  # noqa: ASYNC221, S603, S607
+
+
+def limit(count: int = 3, seconds: int = 60) -> Limit:
+    return Limit(operation="incidents:create", count=count, seconds=seconds, text=f"{count}/x", policy="p")
+
+
+async def test_a_limit_holds_over_a_sliding_window(path: Path) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    log = opened(path, clock=lambda: now[0])
+    usage = [("incidents:create", 1)]
+    for _ in range(3):
+        await log.append(entry(), usage=usage, limits=[limit()])
+        now[0] += timedelta(seconds=10)
+    with pytest.raises(Refused, match="used up") as refused:
+        await log.append(entry(), usage=usage, limits=[limit()])
+    assert refused.value.limit == limit()
+    await log.append(entry(agent_id="other"), usage=usage, limits=[limit()])
+    now[0] += timedelta(seconds=31)
+    await log.append(entry(), usage=usage, limits=[limit()])
+    with pytest.raises(Refused):
+        await log.append(entry(), usage=[("incidents:create", 5)], limits=[limit()])
+    assert len(await everything(log)) == 5
+    await log.aclose()
+
+
+async def test_a_suspended_agent_is_refused_until_it_is_resumed(path: Path) -> None:
+    log, other = opened(path), opened(path)
+    await log.suspend("agent", org_id="org", by="ada", reason="paged everybody")
+    with pytest.raises(Refused, match="paged everybody"):
+        await other.append(entry())
+    await other.append(entry(agent_id="another"))
+    await other.resume("agent", org_id="org", by="ada")
+    await log.append(entry())
+    assert [r.action_type for r in await everything(log)][:1] == ["agent.suspended"]
+    assert {r.metadata.get("by") for r in await everything(log, action_type="agent.resumed")} == {"ada"}
+    await log.aclose()
+    await other.aclose()
+
+
+_WRITER = """
+import asyncio, sys
+from arx_wrapper import audit
+from arx_wrapper.audit import Entry
+
+async def main(path, count):
+    log = audit.open(f"sqlite:///{path}", timeout=30)
+    def entry(n):
+        more = {"org_id": "o", "agent_id": "a", "connector": "c", "operation": str(n)}
+        return Entry(action_type="connector.called", status="in_progress", **more)
+    for start in range(0, count, 50):
+        await asyncio.gather(*(log.append(entry(start + n)) for n in range(50)))
+    await log.aclose()
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+async def test_eight_processes_write_one_chain(path: Path) -> None:
+    count = 1_000 if os.environ.get("CI") else 250
+    writers = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", _WRITER, str(path), str(count)) for _ in range(8)
+    ]
+    assert [await writer.wait() for writer in writers] == [0] * 8
+    log = opened(path)
+    found = await log.verify()
+    await log.aclose()
+    assert found.ok
+    assert found.records == 8 * count
+
+
+async def test_the_intents_of_a_dead_process_become_unknown_and_those_of_a_living_one_do_not(path: Path) -> None:
+    living = opened(path)
+    mine = await living.append(entry(operation="users:read"))
+    program = _WRITER.replace("await log.aclose()", "import os; os.kill(os.getpid(), 9)")
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(path), "50")
+    assert await child.wait() == -9
+    log = opened(path)
+    outcomes = await everything(log, action_type="connector.completed")
+    assert len(outcomes) == 50
+    assert {(outcome.status, outcome.error) for outcome in outcomes} == {("unknown", "ProcessDied")}
+    assert mine.id not in {outcome.metadata["intent"] for outcome in outcomes}
+    assert (await log.verify()).ok
+    await log.aclose()
+    again = opened(path)
+    assert len(await everything(again, action_type="connector.completed")) == 50, "once"
+    await again.aclose()
+    await living.aclose()
+
+
+async def test_a_log_serves_several_threads_and_event_loops(path: Path) -> None:
+    log = opened(path)
+
+    def work() -> None:
+        async def main() -> None:
+            await asyncio.gather(*(log.append(entry()) for _ in range(50)))
+
+        asyncio.run(main())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        await asyncio.get_running_loop().run_in_executor(None, thread.join)
+    assert (await log.verify()).records == 200
+    await log.aclose()
+
+
+async def test_a_record_holds_no_text_of_an_error(path: Path) -> None:
+    from arx_wrapper import InvalidParamsError, PagerDutyConnector
+    from tests.support import EVERYTHING, trail
+
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=f"sqlite:///{path}") as pd:
+        with pytest.raises(InvalidParamsError):
+            await pd.execute("incidents:read", {"statuses": [CANARY]})
+        await pd.add_incident_note("P1234AB", CANARY)
+        assert CANARY not in repr(await trail(pd))
+    assert CANARY.encode() not in path.read_bytes()  # noqa: ASYNC240 - a test's file
