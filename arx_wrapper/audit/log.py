@@ -280,8 +280,18 @@ def _problem(row: Row, expected: int, head: str, key: bytes) -> str | None:
     record = AuditRecord.parse(row.body, row.hash)
     if record.seq != row.seq or record.prev_hash != head:
         return f"record {row.seq} is out of its place"
-    beside = (record.id, record.created_at, record.org_id, record.agent_id, record.action_type, record.operation)
-    beside += (record.policy_verdict, record.status, record.metadata.get("intent"), record.prev_hash)
+    beside = (
+        record.id,
+        record.created_at,
+        record.org_id,
+        record.agent_id,
+        record.action_type,
+        record.operation,
+        record.policy_verdict,
+        record.status,
+        record.metadata.get("intent"),
+        record.prev_hash,
+    )
     return None if beside == row[3:] else f"the columns of record {row.seq} do not say what the record says"
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta
 from pagerduty_client import models as m
 
 from arx_wrapper.paging import Page
-from arx_wrapper.params import Email, Id, Limit, Offset, SortBy, Text
+from arx_wrapper.params import Email, Id, Limit, Offset, SortFields, Text
 from arx_wrapper.resources.incidents import AlertInclude, AlertStatuses
 from arx_wrapper.resources.resource import Resource
 
@@ -23,7 +21,7 @@ class Alerts(Resource):
         *,
         statuses: AlertStatuses | None = None,
         alert_key: Text | None = None,
-        sort_by: SortBy | Annotated[Sequence[SortBy], Meta(min_length=1, max_length=2)] | None = None,
+        sort_by: SortFields | None = None,
         include: AlertInclude | None = None,
         limit: Limit | None = None,
         offset: Offset | None = None,
