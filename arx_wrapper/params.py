@@ -172,7 +172,8 @@ class ParamModel:
         if name not in self._wire:
             return False
         try:
-            msgspec.convert(self._one_form(name, value), self._wire[name], strict=True)
+            one = self._one_form(name, value) if name in self._two_forms else value
+            msgspec.convert(one, self._wire[name], strict=True)
         except msgspec.ValidationError:
             return False
         return True

@@ -99,11 +99,7 @@ class Recorder:
     async def approval_requested(self, request: ApprovalRequest) -> None:
         """Record that a reviewer was asked."""
         self.approval_id = request.id
-        metadata = {
-            "digest": request.digest,
-            "expires_at": str(request.expires_at),
-            "intent": self._intent_id,
-        }
+        metadata = {"digest": request.digest, "expires_at": request.expires_at.isoformat()}
         await self._log.append(self._entry("approval.requested", "escalated", metadata))
 
     def outcome(self, passage: Passage, error: BaseException | None = None) -> None:

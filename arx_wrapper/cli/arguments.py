@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import click
+import typer
 
 from arx_wrapper.config import Config
 from arx_wrapper.model import Call, Effect, Operation
@@ -18,22 +18,22 @@ def parse(model: ParamModel, pairs: Sequence[str], document: str | None) -> dict
     """The parameters of `key=value` arguments on top of those of a JSON object.
 
     Raises:
-        click.UsageError: an argument is not `key=value`, or the document is not a JSON object.
+        typer.BadParameter: an argument is not `key=value`, or the document is not a JSON object.
     """
     params: dict[str, Any] = {}
     if document is not None:
         try:
             loaded = json.loads(document)
         except ValueError as error:
-            raise click.UsageError(f"--json is not JSON: {error}") from None
+            raise typer.BadParameter(f"--json is not JSON: {error}") from None
         if not isinstance(loaded, dict):
-            raise click.UsageError("--json must be an object of parameters")
+            raise typer.BadParameter("--json must be an object of parameters")
         params.update({name: NULL if value is None else value for name, value in loaded.items()})
     given: dict[str, list[str]] = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise click.UsageError(f"{pair!r} is not key=value; parameters are {', '.join(model.names)}")
+            raise typer.BadParameter(f"{pair!r} is not key=value; parameters are {', '.join(model.names)}")
         given.setdefault(name, []).append(value)
     for name, values in given.items():
         params[name] = _read(model, name, values)

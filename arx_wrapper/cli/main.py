@@ -7,7 +7,6 @@ import sys
 import traceback
 from typing import Annotated
 
-import click
 import typer
 
 from arx_wrapper._version import __version__
@@ -22,6 +21,9 @@ from arx_wrapper.errors import (
     PaginationLimitError,
     PermissionDeniedError,
 )
+
+# typer carries its own click, and makes no more of it public than this.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="arx-pagerduty",
@@ -69,10 +71,10 @@ def run(arguments: list[str]) -> int:
     """Run the command; every way that it can end has a status, and none has a traceback."""
     try:
         return int(app(arguments, standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
+    except UsageError as error:
+        error.show()  # type: ignore[attr-defined]  # as click's own
         return 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         warn("Stopped.")
         return 130
     except BrokenPipeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +26,7 @@ def set_(
     session: Session = context.obj
     store = _file_vault(session)
     key = typer.prompt("API key", hide_input=True) if _terminal() else typer.get_text_stream("stdin").readline().strip()
-    store.set(key, email)
+    asyncio.run(store.set(key, email))
     say("Stored.")
 
 
