@@ -1,0 +1,1 @@
+"""Measurements: `make bench`. They print ratios and assert nothing."""

@@ -1,0 +1,34 @@
+"""Run the measurements, one process each, and print figure, goal and whether it was met; JSON with --json FILE."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+from tests.bench import audit, calls, imports, policy, storm
+from tests.bench.figures import Figure
+
+ROUNDS = {"imports": imports.measure, "policy": policy.measure, "audit": audit.measure, "calls": calls.measure}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("only", nargs="*", choices=[[], *ROUNDS, "storm"], help="which measurements; default all")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    options = parser.parse_args()
+    print(f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}")
+    figures: list[Figure] = []
+    for name, measure in {**ROUNDS, "storm": storm.measure}.items():
+        if options.only and name not in options.only:
+            continue
+        for figure in measure():
+            figures.append(figure)
+            print(figure.line(), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([figure.plain() for figure in figures], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

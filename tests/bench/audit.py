@@ -1,0 +1,100 @@
+"""Durable records, against a bare insert and commit on the same disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from arx_wrapper import audit
+from arx_wrapper.audit import Entry
+from tests.bench.figures import Figure
+
+ROUNDS, ONE, MANY, CALLERS, VERIFIED = 5, 500, 6_400, 64, 100_000
+
+
+def measure() -> Iterator[Figure]:
+    bare, one, many = [], [], []
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        for turn in range(ROUNDS):
+            bare.append(_bare(Path(folder) / f"bare{turn}.db"))
+            one.append(asyncio.run(_appends(Path(folder) / f"one{turn}.db", ONE, 1)))
+            many.append(asyncio.run(_appends(Path(folder) / f"many{turn}.db", MANY, CALLERS)))
+        verifying, hashing = asyncio.run(_verify(Path(folder) / "verified.db"))
+    yield Figure(name="audit: bare insert and commit, WAL, FULL", values=bare, unit="records/s")
+    yield Figure(name="audit: one caller", values=one, unit="records/s", goal=2_500, atleast=True)
+    yield Figure(name="audit: 64 callers", values=many, unit="records/s", goal=9_000, atleast=True)
+    slower = [theirs / ours for ours, theirs in zip(one, bare, strict=True)]
+    yield Figure(name="audit: one caller, time × bare", values=slower, unit="×", goal=1.3)
+    faster = [ours / theirs for ours, theirs in zip(many, bare, strict=True)]
+    yield Figure(name="audit: 64 callers, × bare", values=faster, unit="×", goal=10, atleast=True)
+    ratio = [verifying / hashing]
+    yield Figure(name=f"audit: verify {VERIFIED:,} records, time × SHA-256 of them", values=ratio, unit="×", goal=3)
+
+
+def _entry() -> Entry:
+    return Entry(
+        action_type="connector.called",
+        status="in_progress",
+        org_id="org-acme",
+        agent_id="agent-001",
+        connector="pagerduty",
+        operation="incidents:acknowledge",
+        method="PUT",
+        path="/incidents/{incident_id}",
+        risk="low",
+        policy_verdict="PERMIT",
+        policy="pd-incident-responder",
+        reason="policy 'pd-incident-responder' permits it.",
+        inputs_hash="0" * 64,
+        metadata={"effects": [["incidents:acknowledge", "low", 1]], "ids": {"incident_id": "P1234AB"}},
+    )
+
+
+async def _appends(path: Path, count: int, callers: int) -> float:
+    log = audit.open(f"sqlite:///{path}", timeout=60)
+    await log.append(_entry())
+
+    async def caller() -> None:
+        for _ in range(count // callers):
+            await log.append(_entry())
+
+    began = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    took = time.perf_counter() - began
+    await log.aclose()
+    return count / took
+
+
+def _bare(path: Path) -> float:
+    database = sqlite3.connect(path, isolation_level=None)
+    database.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (seq INTEGER PRIMARY KEY, b BLOB)"
+    )
+    body = b"x" * 700
+    began = time.perf_counter()
+    for _ in range(ONE):
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("INSERT INTO t (b) VALUES (?)", (body,))
+        database.execute("COMMIT")
+    took = time.perf_counter() - began
+    database.close()
+    return ONE / took
+
+
+async def _verify(path: Path) -> tuple[float, float]:
+    log = audit.open(f"sqlite:///{path}", timeout=60)
+    for _ in range(VERIFIED // 2_000):
+        await asyncio.gather(*(log.append(_entry()) for _ in range(2_000)))
+    began = time.perf_counter()
+    assert (await log.verify()).ok
+    verifying = time.perf_counter() - began
+    await log.aclose()
+    began = time.perf_counter()
+    for (body,) in sqlite3.connect(path).execute("SELECT body FROM audit ORDER BY seq"):
+        hashlib.sha256(body).digest()
+    return verifying, time.perf_counter() - began

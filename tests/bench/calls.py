@@ -1,0 +1,94 @@
+"""A governed call over TLS on loopback, beside the official client's and plain httpx's ungoverned ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from tests.bench import server
+from tests.bench.figures import Figure
+
+ROUNDS = 5
+
+
+def measure() -> Iterator[Figure]:
+    with _serving(0.0) as (url, environ):
+        for work, title in (("get", "sequential GET"), ("post", "sequential POST note")):
+            found = [
+                {who: _run(who, url, work, environ) for who in ("official", "httpx", "governed")} for _ in range(ROUNDS)
+            ]
+            for who in ("official", "httpx", "governed"):
+                cpu = [round_[who]["cpu"] * 1e6 for round_ in found]
+                yield Figure(name=f"{title}: {who}, CPU a call", values=cpu, unit="µs")
+            for figure, goal in (("cpu", 0.8), ("wall", 1.0)):
+                ratios = [round_["governed"][figure] / round_["official"][figure] for round_ in found]
+                yield Figure(name=f"{title}: governed, {figure} × official", values=ratios, unit="×", goal=goal)
+    with _serving(0.05) as (url, environ):
+        shares = [_run("governed", url, "many", environ)["share"] * 100 for _ in range(3)]
+        yield Figure(
+            name="64 at once, 50 ms: governed, share of the ideal", values=shares, unit="%", goal=90, atleast=True
+        )
+        plain = [_run("httpx", url, "many", environ)["share"] * 100 for _ in range(2)]
+        yield Figure(name="64 at once, 50 ms: httpx, share of the ideal", values=plain, unit="%")
+        ours = [_run("governed", url, "pages", environ) for _ in range(3)]
+        yield Figure(
+            name="10,000 incidents, 50 ms: governed, as models", values=[o["wall"] for o in ours], unit="s", goal=1.3
+        )
+        yield Figure(
+            name="10,000 incidents: governed, peak memory", values=[o["peak_mb"] for o in ours], unit="MB", goal=55
+        )
+        theirs = [_run("official", url, "pages", environ)["wall"] for _ in range(2)]
+        yield Figure(name="10,000 incidents, 50 ms: official", values=theirs, unit="s")
+    yield from _decoding()
+
+
+def _decoding() -> Iterator[Figure]:
+    from pagerduty_client import models
+
+    body = server.page(0, 100, 10_000)
+    plain, bare, typed = [], [], []
+    for _ in range(15):
+        reference = _best(lambda: json.loads(body))
+        bare.append(_best(lambda: orjson.loads(body)) / reference)
+        typed.append(_best(lambda: [models.Incident.from_dict(i) for i in orjson.loads(body)["incidents"]]) / reference)
+        plain.append(reference * 1000)
+    yield Figure(name=f"decode a page of 100, {len(body) // 1000} KB: json.loads", values=plain, unit="ms")
+    yield Figure(name="decode a page of 100: execute(), × json.loads", values=bare, unit="×", goal=0.55)
+    yield Figure(name="decode a page of 100: models, × json.loads", values=typed, unit="×", goal=1.2)
+
+
+def _best(work: object) -> float:
+    import timeit
+
+    return min(timeit.repeat(work, number=5, repeat=3)) / 5  # type: ignore[arg-type]  # a callable
+
+
+@contextmanager
+def _serving(latency: float) -> Iterator[tuple[str, dict[str, str]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        chain, trusted = server.certificate(Path(folder))
+        command = [sys.executable, "-m", "tests.bench.server", str(chain), str(latency)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:  # noqa: S603 - our own server
+            assert serving.stdout
+            try:
+                port = int(serving.stdout.readline())
+                yield f"https://127.0.0.1:{port}", {**os.environ, "SSL_CERT_FILE": str(trusted)}
+            finally:
+                serving.terminate()
+
+
+def _run(who: str, url: str, work: str, environ: dict[str, str]) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.bench.contender", who, url, work]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise SystemExit(f"{who} {work} failed:\n{done.stderr}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found

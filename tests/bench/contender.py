@@ -1,0 +1,125 @@
+"""One contender's work, in a process of its own: prints seconds of wall and of its own CPU, per call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+KEY, EMAIL, INCIDENT = "bench-key", "bot@example.com", "P1234AB"
+
+
+def report(count: int, wall: float, cpu: float, **more: float) -> None:
+    import json
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"wall": wall / count, "cpu": cpu / count, "peak_mb": peak, **more}))
+
+
+def clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+async def governed(url: str, work: str) -> None:
+    from arx_wrapper import PagerDutyConnector
+    from arx_wrapper.vault.fixed import FixedVault
+
+    policies = [{"name": "all", "connector": "pagerduty", "operations": ["*"], "risk_max": "high", "approval": "none"}]
+    with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+        vault = FixedVault(api_key=KEY, requester_email=EMAIL)
+        log = f"sqlite:///{folder}/audit.db"
+        async with PagerDutyConnector("bench", "bench", policies=policies, audit=log, vault=vault, base_url=url) as pd:
+            get: Callable[[], Awaitable[Any]] = lambda: pd.get_incident(INCIDENT)  # noqa: E731
+            note: Callable[[], Awaitable[Any]] = lambda: pd.add_incident_note(INCIDENT, "n")  # noqa: E731
+            if work in ("get", "post"):
+                await sequential(get if work == "get" else note)
+            elif work == "many":
+                await at_once(get)
+            else:
+                began, cpu = clocks()
+                count = 0
+                async for _ in pd.iterate("incidents:read"):
+                    count += 1
+                assert count == 10_000
+                report(1, time.perf_counter() - began, time.process_time() - cpu)
+
+
+async def sequential(call: Callable[[], Awaitable[Any]], count: int = 400) -> None:
+    for _ in range(30):
+        await call()
+    began, cpu = clocks()
+    for _ in range(count):
+        await call()
+    report(count, time.perf_counter() - began, time.process_time() - cpu)
+
+
+async def at_once(call: Callable[[], Awaitable[Any]], callers: int = 64, each: int = 30) -> None:
+    await asyncio.gather(*(call() for _ in range(callers)))
+
+    async def caller() -> None:
+        for _ in range(each):
+            await call()
+
+    began, cpu = clocks()
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    wall, used = time.perf_counter() - began, time.process_time() - cpu
+    report(callers * each, wall, used, share=callers * each / wall / (callers / 0.05))
+
+
+async def plain_httpx(url: str, work: str) -> None:
+    import httpx
+
+    headers = {
+        "Authorization": f"Token token={KEY}",
+        "From": EMAIL,
+        "Accept": "application/vnd.pagerduty+json;version=2",
+    }
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=True) as client:
+
+        async def get() -> Any:
+            return (await client.get(f"/incidents/{INCIDENT}")).json()
+
+        async def note() -> Any:
+            return (await client.post(f"/incidents/{INCIDENT}/notes", json={"note": {"content": "n"}})).json()
+
+        await (at_once(get) if work == "many" else sequential(get if work == "get" else note))
+
+
+def official(url: str, work: str) -> None:
+    import pagerduty
+
+    client = pagerduty.RestApiV2Client(KEY, default_from=EMAIL)
+    client.url = url
+
+    def get() -> Any:
+        return client.rget(f"/incidents/{INCIDENT}")
+
+    def note() -> Any:
+        return client.rpost(f"/incidents/{INCIDENT}/notes", json={"content": "n"})
+
+    if work == "pages":
+        began, cpu = clocks()
+        count = sum(1 for _ in client.iter_all("incidents", page_size=100))
+        assert count == 10_000
+        report(1, time.perf_counter() - began, time.process_time() - cpu)
+        return
+    call, count = (get if work == "get" else note), 400
+    for _ in range(30):
+        call()
+    began, cpu = clocks()
+    for _ in range(count):
+        call()
+    report(count, time.perf_counter() - began, time.process_time() - cpu)
+
+
+if __name__ == "__main__":
+    who, address, task = sys.argv[1:]
+    if who == "official":
+        official(address, task)
+    else:
+        asyncio.run((governed if who == "governed" else plain_httpx)(address, task))
