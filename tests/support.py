@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from arx_wrapper.audit import AuditRecord
-
 from arx_wrapper import PagerDutyConnector
+from arx_wrapper.audit import AuditRecord
 
 EVERYTHING: dict[str, Any] = {
     "name": "everything",
