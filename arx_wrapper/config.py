@@ -1,30 +1,43 @@
 """Configuration: constructor argument, then environment, then `arx.toml`, then the default.
 
 `arx.toml` is read from the working directory, or else from the user's configuration folder
-(`$XDG_CONFIG_HOME/arx/arx.toml`).
+(`$XDG_CONFIG_HOME/arx/arx.toml`). A secret is never read from a file: channels take theirs from the environment, keys
+come from a vault.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from attrs import frozen
 
-from arx_wrapper.errors import ConfigError
+from arx_wrapper import parse
+from arx_wrapper.settings import Settings, read_toml, user_folder
 
-__all__ = ["MEMORY", "Config"]
+__all__ = ["MEMORY", "Config", "SlackSettings"]
 
-_T = TypeVar("_T")
-_D = TypeVar("_D")
 MEMORY = "sqlite:///:memory:"
 """An audit log that is gone with its connector: for the sandbox only."""
 
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"", "0", "false", "no", "off"})
+
+@frozen(kw_only=True)
+class SlackSettings:
+    """Where Slack is asked, without its secrets: `SLACK_BOT_TOKEN`, and `SLACK_SIGNING_SECRET` for the buttons.
+
+    Attributes:
+        channel: Where requests go whose policy entry names no `hitl_channel`.
+        team: The workspace's id; a press of a button in any other is refused.
+        users: Whose presses count: Slack user id → reviewer's name.
+        base_url: Slack's address.
+    """
+
+    channel: str
+    team: str | None = None
+    users: Mapping[str, str] = {}
+    base_url: str = "https://slack.com/api/"
 
 
 @frozen(kw_only=True)
@@ -37,6 +50,10 @@ class Config:
         approvals_url: The same; by default the audit log's database.
         approvals_mode: `wait` for a reviewer, or `raise` ApprovalPendingError.
         approvals_ttl: Seconds until a request for approval expires.
+        pending_cap: How many requests of one agent may wait at a time.
+        reviewers: Who may decide: name → Ed25519 public key as base64. None: whoever can write to the database.
+        slack: Announces requests in Slack; None: it does not.
+        webhook_url: Announces requests to an address of yours, signed with `ARX_WEBHOOK_SECRET`; None: it does not.
         agent_id, org_id: Who calls, on the command line.
         vault_url: `env:`, `file:///path`, `hashicorp://mount/path`.
         base_url: PagerDuty's address; EU accounts: `https://api.eu.pagerduty.com`.
@@ -50,6 +67,10 @@ class Config:
     approvals_url: str
     approvals_mode: Literal["wait", "raise"] = "wait"
     approvals_ttl: float = 3600.0
+    pending_cap: int = 20
+    reviewers: Mapping[str, str] | None = None
+    slack: SlackSettings | None = None
+    webhook_url: str | None = None
     agent_id: str
     org_id: str = "default"
     vault_url: str = "env:"
@@ -77,136 +98,47 @@ class Config:
             ConfigError: naming the file or variable, what is wrong with it and what is accepted.
         """
         environ = os.environ if environ is None else environ
-        settings = _Settings(environ, *_read_toml(environ, folder or Path.cwd()))
-        sandbox = settings.get("ARX_SANDBOX", "sandbox", _boolean, False)
+        settings = Settings(environ, *read_toml(environ, folder or Path.cwd()))
+        sandbox = settings.get("ARX_SANDBOX", "sandbox", parse.boolean, False)
         default_log = audit_default or _default_log(environ, sandbox=sandbox)
-        audit_url = settings.get("ARX_AUDIT_URL", "audit.url", _text, default_log)
+        audit_url = settings.get("ARX_AUDIT_URL", "audit.url", parse.text, default_log)
         return cls(
-            policy=settings.get("ARX_POLICY", "policy", _text, None),
+            policy=settings.path("ARX_POLICY", "policy"),
             audit_url=audit_url,
-            approvals_url=settings.get("ARX_APPROVALS_URL", "approvals.url", _text, audit_url),
-            approvals_mode=settings.get("ARX_APPROVALS_MODE", "approvals.mode", _mode, "wait"),
-            approvals_ttl=settings.get("ARX_APPROVALS_TTL", "approvals.ttl", _seconds, 3600.0),
-            agent_id=settings.get("ARX_AGENT_ID", "agent_id", _text, f"cli:{_user(environ)}"),
-            org_id=settings.get("ARX_ORG_ID", "org_id", _text, "default"),
-            vault_url=settings.get("ARX_VAULT_URL", "vault.url", _text, "env:"),
-            base_url=settings.get("PAGERDUTY_BASE_URL", "pagerduty.base_url", _text, "https://api.pagerduty.com"),
+            approvals_url=settings.get("ARX_APPROVALS_URL", "approvals.url", parse.text, audit_url),
+            approvals_mode=settings.get("ARX_APPROVALS_MODE", "approvals.mode", parse.mode, "wait"),
+            approvals_ttl=settings.get("ARX_APPROVALS_TTL", "approvals.ttl", parse.seconds, 3600.0),
+            pending_cap=settings.get("ARX_APPROVALS_PENDING_CAP", "approvals.pending_cap", parse.count, 20),
+            reviewers=settings.get("ARX_REVIEWERS", "approvals.reviewers", parse.reviewers, None),
+            slack=_slack(settings),
+            webhook_url=settings.get("ARX_WEBHOOK_URL", "approvals.webhook.url", parse.address, None),
+            agent_id=settings.get("ARX_AGENT_ID", "agent_id", parse.text, f"cli:{_user(environ)}"),
+            org_id=settings.get("ARX_ORG_ID", "org_id", parse.text, "default"),
+            vault_url=settings.get("ARX_VAULT_URL", "vault.url", parse.text, "env:"),
+            base_url=settings.get("PAGERDUTY_BASE_URL", "pagerduty.base_url", parse.text, "https://api.pagerduty.com"),
             sandbox=sandbox,
-            capture_params=settings.get("ARX_AUDIT_CAPTURE", "audit.capture", _capture, False),
+            capture_params=settings.get("ARX_AUDIT_CAPTURE", "audit.capture", parse.capture, False),
         )
 
 
-_KEYS = frozenset(
-    {
-        "policy",
-        "audit.url",
-        "audit.capture",
-        "approvals.url",
-        "approvals.mode",
-        "approvals.ttl",
-        "agent_id",
-        "org_id",
-        "vault.url",
-        "pagerduty.base_url",
-        "sandbox",
-    }
-)
-
-
-class _Settings:
-    """Looks a setting up in the environment, then in the file."""
-
-    def __init__(self, environ: Mapping[str, str], file: Path | None, table: Mapping[str, Any]) -> None:
-        self._environ, self._file, self._table = environ, file, table
-
-    def get(self, variable: str, key: str, parse: Callable[[object], _T], default: _D) -> _T | _D:
-        if value := self._environ.get(variable):
-            source: object = variable
-        elif key in self._table:
-            value, source = self._table[key], f"{self._file}: {key}"
-        else:
-            return default
-        try:
-            return parse(value)
-        except ValueError as error:
-            raise ConfigError(f"{source}: {error}. Nothing was sent.") from None
-
-
-def _read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, Mapping[str, Any]]:
-    for file in (folder / "arx.toml", _user_folder(environ, "XDG_CONFIG_HOME", ".config") / "arx" / "arx.toml"):
-        if not file.is_file():
-            continue
-        import tomllib  # only when there is a file to read
-
-        try:
-            flat = _flatten(tomllib.loads(file.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{file}: cannot be read: {error}. Nothing was sent.") from None
-        for key in flat:
-            if key not in _KEYS:
-                nearest = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(_KEYS))}."
-                raise ConfigError(f"{file}: {key!r} is not a setting; {hint} Nothing was sent.")
-        return file, flat
-    return None, {}
-
-
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat
+def _slack(settings: Settings) -> SlackSettings | None:
+    channel = settings.get("ARX_SLACK_CHANNEL", "approvals.slack.channel", parse.text, None)
+    if channel is None:
+        if settings.has("approvals.slack."):
+            raise settings.missing("ARX_SLACK_CHANNEL", "approvals.slack.channel", "Slack is set up without a channel")
+        return None
+    return SlackSettings(
+        channel=channel,
+        team=settings.get("ARX_SLACK_TEAM", "approvals.slack.team", parse.text, None),
+        users=settings.get("ARX_SLACK_USERS", "approvals.slack.users", parse.names, {}),
+        base_url=settings.get("ARX_SLACK_URL", "approvals.slack.base_url", parse.address, "https://slack.com/api/"),
+    )
 
 
 def _default_log(environ: Mapping[str, str], *, sandbox: bool) -> str:
     name = "sandbox.db" if sandbox else "audit.db"
-    return f"sqlite:///{_user_folder(environ, 'XDG_STATE_HOME', '.local/state') / 'arx' / name}"
-
-
-def _user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
-    if folder := environ.get(variable):
-        return Path(folder)
-    return Path(environ.get("HOME") or Path.home()) / below_home
+    return f"sqlite:///{user_folder(environ, 'XDG_STATE_HOME', '.local/state') / 'arx' / name}"
 
 
 def _user(environ: Mapping[str, str]) -> str:
     return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be text")
-    return value
-
-
-def _boolean(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    lowered = str(value).lower()
-    if lowered in _TRUE or lowered in _FALSE:
-        return lowered in _TRUE
-    raise ValueError("must be 1 or 0")
-
-
-def _mode(value: object) -> Literal["wait", "raise"]:
-    if value == "wait":
-        return "wait"
-    if value == "raise":
-        return "raise"
-    raise ValueError("must be 'wait' or 'raise'")
-
-
-def _capture(value: object) -> bool:
-    if value in ("params", "none"):
-        return value == "params"
-    raise ValueError("must be 'params' or 'none'")
-
-
-def _seconds(value: object) -> float:
-    seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
-    if not 1 <= seconds <= 30 * 86400:
-        raise ValueError("must be seconds between 1 and 2,592,000")
-    return seconds

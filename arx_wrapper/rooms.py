@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from arx_wrapper.config import Config
+from arx_wrapper.config import Config, SlackSettings
+from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Risk
 
 if TYPE_CHECKING:
     import httpx
 
-    from arx_wrapper.approvals import Approvals
+    from arx_wrapper.approvals import Approvals, Channel
+    from arx_wrapper.approvals.slack import Slack
     from arx_wrapper.audit import AuditLog
     from arx_wrapper.policy import Policies
     from arx_wrapper.transport import Wire
@@ -131,9 +134,43 @@ class Rooms:
             ttl=self.config.approvals_ttl,
             clock=self.clock,
             allow_memory=self.config.sandbox,
+            reviewers=approvals.Reviewers(self.config.reviewers) if self.config.reviewers else None,
+            channels=channels(self.config, clock=self.clock),
+            pending_cap=self.config.pending_cap,
         )
 
     def _open_wire(self) -> Wire:
         from arx_wrapper.transport import Wire
 
         return Wire(base_url=self._base_url, transport=self._transport)
+
+
+def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list[Channel]:
+    """Where requests for approval are announced, as configured; their secrets come from the environment.
+
+    Raises:
+        ConfigError: a channel is configured without its secret, or its extra is not installed.
+    """
+    found: list[Channel] = []
+    if config.slack:
+        found.append(slack_channel(config.slack))
+    if config.webhook_url:
+        from arx_wrapper.approvals import Webhook
+
+        found.append(Webhook(config.webhook_url, secret("ARX_WEBHOOK_SECRET", "the webhook"), clock=clock))
+    return found
+
+
+def slack_channel(settings: SlackSettings) -> Slack:
+    """Slack as configured. ConfigError as `channels()`."""
+    from arx_wrapper.approvals.slack import Slack
+
+    return Slack(token=secret("SLACK_BOT_TOKEN", "Slack"), channel=settings.channel, base_url=settings.base_url)
+
+
+def secret(variable: str, whose: str) -> str:
+    """A channel's secret, from the environment. ConfigError when it is not there."""
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise ConfigError(f"{variable} is not set, which {whose} needs for approvals. Nothing was sent.")
+    return value

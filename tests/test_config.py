@@ -72,3 +72,58 @@ def test_a_broken_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, na
 def test_a_broken_variable_is_named(tmp_path: Path, variable: str, value: str) -> None:
     with pytest.raises(ConfigError, match=variable):
         load(tmp_path, **{variable: value})
+
+
+KEY = "A" * 43 + "="
+
+
+def test_reviewers_and_channels_come_from_the_file_and_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "arx.toml").write_text(
+        f'[approvals]\npending_cap = 5\nreviewers = {{alice = "{KEY}"}}\n'
+        '[approvals.slack]\nchannel = "#ops"\nusers = {U1 = "alice"}\n'
+        '[approvals.webhook]\nurl = "https://example.com/hook"\n'
+    )
+    config = load(tmp_path)
+    assert (config.pending_cap, config.reviewers) == (5, {"alice": KEY})
+    assert config.slack is not None
+    assert (config.slack.channel, config.slack.users, config.slack.team) == ("#ops", {"U1": "alice"}, None)
+    assert config.webhook_url == "https://example.com/hook"
+    other = load(tmp_path, ARX_REVIEWERS=f"bob={KEY}", ARX_SLACK_CHANNEL="#x", ARX_APPROVALS_PENDING_CAP="7")
+    assert (other.reviewers, other.slack and other.slack.channel, other.pending_cap) == ({"bob": KEY}, "#x", 7)
+
+
+def test_a_policy_that_the_file_names_is_beside_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "arx"
+    folder.mkdir(parents=True)
+    (folder / "arx.toml").write_text('policy = "policy.yaml"\n')
+    assert load(tmp_path, XDG_CONFIG_HOME=str(tmp_path / "config")).policy == str(folder / "policy.yaml")
+    assert load(tmp_path, XDG_CONFIG_HOME=str(tmp_path / "config"), ARX_POLICY="here.yaml").policy == "here.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[approvals]\nreviewers = {alice = "short"}', "approvals.reviewers: the key of 'alice' must be an Ed25519"),
+        ("[approvals]\nreviewers = {}", "approvals.reviewers: must be a table of names, and not an empty one"),
+        ("[approvals]\nreviewers = {alice = 3}", "approvals.reviewers: 'alice' must be text"),
+        ("[approvals]\npending_cap = 0", "approvals.pending_cap: must be a whole number"),
+        ("[approvals]\npending_cap = true", "approvals.pending_cap: must be a whole number"),
+        ('[approvals.slack]\ntoken = "xoxb-1"', "SLACK_BOT_TOKEN"),
+        ('[approvals.slack]\nteam = "T1"', "approvals.slack.channel (ARX_SLACK_CHANNEL) is missing"),
+        ("[approvals.slack]", "'approvals.slack' is not a setting"),
+        ('[approvals.webhook]\nurl = "http://example.com"', "approvals.webhook.url: must be an https:// address"),
+        ('[approvals.webhook]\nsecret = "x"', "ARX_WEBHOOK_SECRET"),
+        ('[pagerduty]\napi_key = "x"', "PAGERDUTY_API_KEY"),
+    ],
+)
+def test_approvals_that_are_set_up_wrong_are_named_with_their_key(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "arx.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"arx\.toml: ") as error:
+        load(tmp_path)
+    assert named in str(error.value)
+
+
+def test_a_webhooks_address_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, ARX_WEBHOOK_URL="http://example.com/s3cr3t")
+    assert "s3cr3t" not in str(error.value)

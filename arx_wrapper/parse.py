@@ -1,0 +1,94 @@
+"""Values of settings: each reader takes text from a variable or a value from the file, or says what it wants."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"", "0", "false", "no", "off"})
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be text")
+    return value
+
+
+def boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    lowered = str(value).lower()
+    if lowered in _TRUE or lowered in _FALSE:
+        return lowered in _TRUE
+    raise ValueError("must be 1 or 0")
+
+
+def mode(value: object) -> Literal["wait", "raise"]:
+    if value == "wait":
+        return "wait"
+    if value == "raise":
+        return "raise"
+    raise ValueError("must be 'wait' or 'raise'")
+
+
+def capture(value: object) -> bool:
+    if value in ("params", "none"):
+        return value == "params"
+    raise ValueError("must be 'params' or 'none'")
+
+
+def seconds(value: object) -> float:
+    seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
+    if not 1 <= seconds <= 30 * 86400:
+        raise ValueError("must be seconds between 1 and 2,592,000")
+    return seconds
+
+
+def count(value: object) -> int:
+    text = str(value)
+    if isinstance(value, bool | float) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise ValueError("must be a whole number between 1 and 10,000")
+    return int(text)
+
+
+def address(value: object) -> str:
+    """An https address, or one on this machine. The value is never shown: a webhook's path may be its secret."""
+    parts = urlsplit(text(value))
+    private = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    if not (private and parts.hostname) or "@" in parts.netloc:
+        raise ValueError("must be an https:// address without a password")
+    return str(value)
+
+
+def names(value: object) -> Mapping[str, str]:
+    """A table of text; in a variable `name=text,name=text`."""
+    if isinstance(value, str):
+        pairs = [pair.strip().partition("=")[::2] for pair in value.split(",")]
+        if len(pairs) != len({name for name, _ in pairs}):
+            raise ValueError("names somebody twice")
+        value = dict(pairs)
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError("must be a table of names, and not an empty one")
+    for name, text in value.items():
+        if not name or not isinstance(text, str) or not text:
+            raise ValueError(f"{name!a} must be text, and not empty")
+    return dict(value)
+
+
+def reviewers(value: object) -> Mapping[str, str]:
+    reviewers = names(value)
+    for name, key in reviewers.items():
+        try:
+            length = len(base64.b64decode(key, validate=True))
+        except (binascii.Error, ValueError):
+            length = 0
+        if length != 32:
+            raise ValueError(
+                f"the key of {name!a} must be an Ed25519 public key, 32 bytes as base64; `approvals keygen` makes one"
+            )
+    return reviewers
