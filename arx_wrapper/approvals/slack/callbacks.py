@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -34,6 +34,9 @@ _SKEW = 300
 _BODY_LIMIT = 256 * 1024
 
 
+Decide = Callable[[str, str, bool, str], Awaitable[object]]
+
+
 @frozen(kw_only=True)
 class Press:
     """A reviewer pressed a button under a card."""
@@ -54,6 +57,7 @@ def app(
     reviewers: Mapping[str, str],
     slack: Slack,
     team: str | None = None,
+    decide: Decide | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Starlette:
     """The application to serve at the Slack app's interactivity address: `POST /slack/interactions`.
@@ -64,6 +68,7 @@ def app(
         reviewers: Who may decide: Slack user id → reviewer's name.
         slack: The channel that posted the cards; updates them.
         team: The workspace's id; presses from any other are refused.
+        decide: Takes a decision: request, reviewer, approve, note. By default `approvals.decide`, off the record.
         clock: The time, aware.
 
     Raises:
@@ -84,6 +89,7 @@ def app(
         reviewers=dict(reviewers),
         slack=slack,
         team=team,
+        decide=decide or approvals.decide,
         clock=clock,
     )
     return Starlette(routes=[Route("/slack/interactions", desk.receive, methods=["POST"])])
@@ -96,6 +102,7 @@ class _Desk:
     reviewers: Mapping[str, str]
     slack: Slack
     team: str | None
+    decide: Decide
     clock: Callable[[], datetime]
 
     async def receive(self, request: Request) -> Response:
@@ -137,7 +144,7 @@ class _Desk:
             shown = await self.approvals.get(press.request_id)
             if not hmac.compare_digest(shown.digest, press.digest):
                 return "This card shows another call than the one that waits. Nothing was decided."
-            await self.approvals.decide(press.request_id, reviewer, press.approve, f"Slack user {press.user}")
+            await self.decide(press.request_id, reviewer, press.approve, f"Slack user {press.user}")
         except ApprovalError as error:
             return str(error)
         return None
