@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from arx_wrapper.audit.log import AuditLog, Verification, utc_now
+from arx_wrapper.audit.log import AuditLog, utc_now
 from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.audit.store import Refused
+from arx_wrapper.audit.verification import Verification
 from arx_wrapper.errors import ConfigError
 
 __all__ = ["AuditLog", "AuditRecord", "Entry", "Refused", "Verification", "open"]

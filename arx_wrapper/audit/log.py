@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from typing import TypeVar
 
-from attrs import frozen
-
-from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, keyed_hash
-from arx_wrapper.audit.store import Pending, Query, Refused, Row, Store
+from arx_wrapper.audit.record import AuditRecord, Entry, keyed_hash
+from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
+from arx_wrapper.audit.verification import Verification, verify
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
 _T = TypeVar("_T")
 _CHUNK = 500
+_MOMENT = 0.002
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@frozen(kw_only=True)
-class Verification:
-    """What a look at the whole chain found.
-
-    Attributes:
-        ok: Whether it holds.
-        records: How many records were looked at.
-        problem: What is wrong first, and where; None when nothing is.
-    """
-
-    ok: bool
-    records: int
-    problem: str | None = None
-
-
 class AuditLog:
     """An audit log. Made by `audit.open()`; many tasks, threads and event loops may share one.
 
     Callers hand their entries to one long-lived thread, which writes whatever has come in one transaction: a sync is
-    never skipped, and under load it is shared.
+    never skipped, and under load it is shared. A caller who is alone waits for the sync where it stands, for a moment:
+    going to sleep and being woken takes as long as the sync itself.
     """
 
     def __init__(self, opener: Callable[[], Store], *, timeout: float, idle: float) -> None:
         self._opener, self._timeout, self._idle = opener, timeout, idle
         self._wake = threading.Condition()
-        self._queue: list[tuple[Pending, Future[AuditRecord] | None]] = []
+        self._queue: list[_Ticket] = []
         self._jobs: list[Callable[[Store], None]] = []
-        self._urgent = self._closing = False
+        self._unanswered: set[str] = set()
+        self._urgent = self._closing = self._asleep = False
         self._thread: threading.Thread | None = None
         self._store: Store | None = None
         self._broken: AuditError | None = None
@@ -73,25 +62,30 @@ class AuditLog:
         """
         if self._broken:
             raise self._broken
-        pending = Pending(entry, usage, limits, checked=entry.action_type == "connector.called")
-        future: Future[AuditRecord] = Future()
-        self._submit(pending, future)
+        ticket = _Ticket(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
+        if self._submit(ticket) and ticket.written.acquire(timeout=_MOMENT):
+            return ticket.record()
+        written = ticket.future()
+        # Not asyncio.timeout: this is the busiest place of all, and a timer costs a third of it.
+        timer = written.get_loop().call_later(self._timeout, _answer, [written])
         try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.wrap_future(future)
-        except TimeoutError:
-            pending.abandoned = True
+            await written
+        finally:
+            timer.cancel()
+        if ticket.written.locked():
+            ticket.pending.abandoned = True
             raise AuditError(
                 f"The audit log was not written within {self._timeout:g} s. Nothing was sent. Look for a slow disk or "
                 "another process that holds it locked."
-            ) from None
+            )
+        return ticket.record()
 
     def append_soon(self, entry: Entry) -> None:
         """Record an entry with the next commit, which comes within the idle time. Does not wait.
 
         When it cannot be written, every later `append` fails, and `flush` and `aclose` raise.
         """
-        self._submit(Pending(entry), None)
+        self._submit(_Ticket(Pending(entry)), urgent=False)
 
     async def flush(self) -> None:
         """Wait until everything handed in is written. AuditError when something could not be."""
@@ -112,8 +106,9 @@ class AuditLog:
         after_seq: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
+        id: str | None = None,  # noqa: A002 - the record's member
     ) -> AsyncIterator[AuditRecord]:
-        """Read records, by `seq`. Records that are not written yet are not seen; see `flush`.
+        """Read records, by `seq`, as the log is now.
 
         Args:
             operation: A name, or a pattern with `*`.
@@ -121,6 +116,7 @@ class AuditLog:
             limit: How many at most.
         """
         query = Query(
+            id=id,
             agent_id=agent_id,
             operation=operation,
             verdict=verdict,
@@ -132,14 +128,32 @@ class AuditLog:
             limit=limit,
             newest_first=newest_first,
         )
-        rows: Iterator[AuditRecord] = await self._on_thread(lambda store: store.select(query))
-        while chunk := await self._on_thread(lambda store: [row for _, row in zip(range(_CHUNK), rows, strict=False)]):
-            for row in chunk:
-                yield row
+        reader = await self._on_thread(lambda store: store.reader())
+        run = self._on_thread if reader is None else partial(_in_thread, reader)
+        try:
+            rows: Iterator[AuditRecord] = await run(lambda source: source.select(query))
+            while chunk := await run(lambda _: list(islice(rows, _CHUNK))):
+                for row in chunk:
+                    yield row
+        finally:
+            if reader is not None:
+                reader.close()
+
+    async def read(self, job: Callable[[Reader], _T]) -> _T:
+        """Run something over the log as it is now, while others go on appending."""
+        reader = await self._on_thread(lambda store: store.reader())
+        if reader is None:
+            return await self._on_thread(job, patient=True)
+
+        def run() -> _T:
+            with closing(reader):
+                return job(reader)
+
+        return await asyncio.to_thread(run)
 
     async def verify(self) -> Verification:
-        """Look at the whole chain: every hash, every link, every place."""
-        return await self._on_thread(_verify, patient=True)
+        """Look at the whole chain: every hash, every link, every place, and the database around them."""
+        return await self.read(verify)
 
     async def suspend(self, agent_id: str, *, org_id: str, by: str, reason: str) -> None:
         """Stop an agent: from its next call on, in every process. Recorded."""
@@ -189,13 +203,25 @@ class AuditLog:
                 self._store = self._opener()
             return self._store
 
-    def _submit(self, pending: Pending, future: Future[AuditRecord] | None) -> None:
+    def _submit(self, ticket: _Ticket, *, urgent: bool = True) -> bool:
+        """Hand an entry in. True when nobody else is waiting or has a call under way."""
         self._opened()
+        entry = ticket.pending.entry
         with self._wake:
-            self._queue.append((pending, future))
-            self._urgent = self._urgent or future is not None
+            if entry.action_type == "connector.called":
+                self._unanswered.add(entry.id)
+            elif entry.intent_id:
+                self._unanswered.discard(entry.intent_id)
+            self._queue.append(ticket)
             self._start()
-            self._wake.notify()
+            if urgent:
+                alone = not any(other.urgent for other in self._queue) and self._unanswered <= {entry.id}
+                ticket.urgent = self._urgent = True
+                self._wake.notify()
+                return alone
+            if self._asleep:
+                self._wake.notify()
+            return False
 
     async def _on_thread(self, job: Callable[[Store], _T], *, patient: bool = False) -> _T:
         """Run something on the log's thread, after everything handed in so far is written."""
@@ -230,9 +256,13 @@ class AuditLog:
         store = self._opened()
         while True:
             with self._wake:
-                while not (self._urgent or self._closing):
-                    if self._wake.wait(self._idle if self._queue else None) is False:
-                        break  # outcomes have waited long enough for company
+                if not (self._urgent or self._closing):
+                    self._wake.wait(self._idle)  # outcomes wait for company
+                if not (self._urgent or self._closing or self._queue):
+                    self._asleep = True
+                    self._wake.wait()
+                    self._asleep = False
+                    continue
                 batch, self._queue = self._queue, []
                 jobs, self._jobs = self._jobs, []
                 closing, self._urgent = self._closing, False
@@ -244,55 +274,63 @@ class AuditLog:
                 store.close()
                 return
 
-    def _write(self, store: Store, batch: list[tuple[Pending, Future[AuditRecord] | None]]) -> None:
+    def _write(self, store: Store, batch: list[_Ticket]) -> None:
         problem: AuditError | None = None
         try:
-            store.write([pending for pending, _ in batch])
+            store.write([ticket.pending for ticket in batch])
         except AuditError as error:
             problem = error
-        for pending, future in batch:
-            outcome = problem or pending.outcome
-            if future is None:
-                if problem:
+        answered: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for ticket in batch:
+            if problem:
+                ticket.pending.outcome = problem
+                if not ticket.urgent:
                     self._broken = AuditError(f"{problem} An outcome could not be recorded.", sent=True)
-            elif isinstance(outcome, AuditError | Refused):
-                _reject(future, outcome)
-            elif isinstance(outcome, AuditRecord) and not future.cancelled():
-                future.set_result(outcome)
+            ticket.written.release()
+            if ticket.waiting:
+                answered.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
+        for loop, futures in answered.items():
+            with suppress(RuntimeError):  # the loop was closed; nobody waits any more
+                loop.call_soon_threadsafe(_answer, futures)
 
 
-def _verify(store: Store) -> Verification:
-    key, head, expected = store.key, GENESIS, 0
-    for row in store.rows():
-        expected += 1
-        if problem := _problem(row, expected, head, key):
-            return Verification(ok=False, records=expected - 1, problem=problem)
-        head = row.hash
-    return Verification(ok=True, records=expected)
+class _Ticket:
+    """An entry handed in, and whoever waits for it.
+
+    Attributes:
+        written: Locked until the entry is written, or could not be.
+        waiting: What its caller waits for in its event loop, once it does.
+    """
+
+    __slots__ = ("pending", "urgent", "waiting", "written")
+
+    def __init__(self, pending: Pending) -> None:
+        self.pending, self.urgent = pending, False
+        self.waiting: asyncio.Future[None] | None = None
+        self.written = threading.Lock()
+        self.written.acquire()
+
+    def future(self) -> asyncio.Future[None]:
+        self.waiting = asyncio.get_running_loop().create_future()
+        if not self.written.locked():  # meanwhile; whoever wrote it may not have seen that somebody waits
+            _answer([self.waiting])
+        return self.waiting
+
+    def record(self) -> AuditRecord:
+        outcome = self.pending.outcome
+        if isinstance(outcome, Written):
+            return AuditRecord.parse(outcome.body, outcome.hash)
+        raise outcome or AuditError("The audit log was given up. Nothing was sent.")
 
 
-def _problem(row: Row, expected: int, head: str, key: bytes) -> str | None:
-    """What is wrong with a row at its place in the chain."""
-    if row.seq != expected:
-        return f"record {expected} is missing"
-    if not hmac.compare_digest(keyed_hash(key, row.body), row.hash):
-        return f"record {row.seq} was changed"
-    record = AuditRecord.parse(row.body, row.hash)
-    if record.seq != row.seq or record.prev_hash != head:
-        return f"record {row.seq} is out of its place"
-    beside = (
-        record.id,
-        record.created_at,
-        record.org_id,
-        record.agent_id,
-        record.action_type,
-        record.operation,
-        record.policy_verdict,
-        record.status,
-        record.metadata.get("intent"),
-        record.prev_hash,
-    )
-    return None if beside == row[3:] else f"the columns of record {row.seq} do not say what the record says"
+def _answer(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+async def _in_thread(reader: Reader, job: Callable[[Reader], _T]) -> _T:
+    return await asyncio.to_thread(job, reader)
 
 
 def _reject(future: Future[_T], error: BaseException) -> None:

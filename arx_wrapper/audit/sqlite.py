@@ -1,7 +1,7 @@
 """SQLite: one machine, any number of processes and threads, one chain.
 
 WAL with `synchronous=FULL`: a commit that returned is on disk. `BEGIN IMMEDIATE` serialises the writers, and the head
-of the chain is read inside the transaction, so no two records can follow the same one; unique columns hold that even
+of the chain is read inside the transaction, so no two records can follow the same one; a trigger holds that even
 against a writer that does not play by the rules.
 """
 
@@ -12,76 +12,67 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, body_of, keyed_hash
-from arx_wrapper.audit.store import Pending, Query, Refused, Row
+from arx_wrapper.audit.sqlite_reader import SqliteReader
+from arx_wrapper.audit.store import Pending, Refused, Written
 from arx_wrapper.errors import AuditError
-from arx_wrapper.model import Limit
 
+_VERSION = 1
+# What queries go by is computed from the record, so that nothing beside it can say anything else; `id` is verified.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    org_id TEXT NOT NULL,
-    agent_id TEXT NOT NULL,
-    action_type TEXT NOT NULL,
-    operation TEXT,
-    verdict TEXT,
-    status TEXT NOT NULL,
-    intent TEXT,
-    writer TEXT NOT NULL,
-    prev_hash TEXT NOT NULL UNIQUE,
-    hash TEXT NOT NULL UNIQUE,
-    body BLOB NOT NULL
+    hash TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at TEXT AS (json_extract(body, '$.created_at')),
+    org_id TEXT AS (json_extract(body, '$.org_id')),
+    agent_id TEXT AS (json_extract(body, '$.agent_id')),
+    action_type TEXT AS (json_extract(body, '$.action_type')),
+    operation TEXT AS (json_extract(body, '$.operation')),
+    verdict TEXT AS (json_extract(body, '$.policy_verdict')),
+    status TEXT AS (json_extract(body, '$.status'))
 );
-CREATE INDEX IF NOT EXISTS audit_created ON audit (created_at);
-CREATE INDEX IF NOT EXISTS audit_open ON audit (intent) WHERE intent IS NOT NULL;
+CREATE TRIGGER IF NOT EXISTS audit_one_chain BEFORE INSERT ON audit WHEN NEW.seq <> 1 AND NOT EXISTS
+    (SELECT 1 FROM audit WHERE seq = NEW.seq - 1 AND instr(NEW.body, '"prev_hash":"' || hash || '"'))
+    BEGIN SELECT raise(ABORT, 'audit records follow the last one'); END;
 CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit
     BEGIN SELECT raise(ABORT, 'audit records are never changed'); END;
 CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit
     BEGIN SELECT raise(ABORT, 'audit records are never removed'); END;
+CREATE TABLE IF NOT EXISTS audit_open (intent TEXT PRIMARY KEY, writer TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS audit_usage (
-    org_id TEXT NOT NULL, agent_id TEXT NOT NULL, operation TEXT NOT NULL, at TEXT NOT NULL, n INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS audit_usage_window ON audit_usage (org_id, agent_id, operation, at);
-CREATE TABLE IF NOT EXISTS audit_suspended (agent_id TEXT PRIMARY KEY, reason TEXT NOT NULL);
+    org_id TEXT, agent_id TEXT, operation TEXT, at TEXT, seq INTEGER, n INTEGER NOT NULL,
+    PRIMARY KEY (org_id, agent_id, operation, at, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit_suspended (agent_id TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS audit_writers (writer TEXT PRIMARY KEY, pid INTEGER NOT NULL, born TEXT NOT NULL);
 """
-_INSERT = """
-INSERT INTO audit (seq, id, created_at, org_id, agent_id, action_type, operation, verdict, status, intent, writer,
-                   prev_hash, hash, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_ROWS = """
-SELECT seq, CAST(body AS BLOB), hash, id, created_at, org_id, agent_id, action_type, operation, verdict, status, intent,
-       prev_hash
-FROM audit ORDER BY seq
-"""
 _USED = "SELECT coalesce(sum(n), 0) FROM audit_usage WHERE org_id = ? AND agent_id = ? AND operation = ? AND at > ?"
+_LONGEST_LIMIT = timedelta(days=1)
 # An intent whose writer is gone and that nothing answers: what became of it is not known, and never will be.
-_ORPHANS = """
-SELECT body, hash FROM audit WHERE action_type = 'connector.called' AND writer = ?
-    AND id NOT IN (SELECT intent FROM audit WHERE intent IS NOT NULL) ORDER BY seq
-"""
+_ORPHANS = "SELECT body, hash FROM audit JOIN audit_open ON audit.id = intent WHERE writer = ? ORDER BY seq"
 
 
-class SqliteStore:
+class SqliteStore(SqliteReader):
     """One log in one SQLite file."""
 
     def __init__(self, path: str, *, key: bytes | None, clock: Callable[[], datetime]) -> None:
-        self._clock, self._writer = clock, f"{socket.gethostname()}:{secrets.token_hex(8)}"
+        self._path, self._clock, self._writer = path, clock, f"{socket.gethostname()}:{secrets.token_hex(8)}"
         try:
-            self.key = key or _key(path)
+            secret = key or _key(path)
             if path != ":memory:":
                 _private(Path(path))
-            self._db = sqlite3.connect(path, timeout=4.0, isolation_level=None, check_same_thread=False)
+            database = sqlite3.connect(path, timeout=4.0, isolation_level=None, check_same_thread=False)
+            super().__init__(database, secret)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            self._migrate()
             self._settle_orphans()
         except (sqlite3.Error, OSError) as error:
             raise AuditError(
@@ -99,16 +90,11 @@ class SqliteStore:
                 "or another process that holds it locked."
             ) from None
 
-    def select(self, query: Query) -> Iterator[AuditRecord]:
-        where, values = _conditions(query)
-        order = "DESC" if query.newest_first else "ASC"
-        limit = -1 if query.limit is None else query.limit
-        statement = f"SELECT body, hash FROM audit WHERE {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - ours
-        for body, record_hash in self._db.execute(statement, (*values, limit)):
-            yield AuditRecord.parse(body, record_hash)
-
-    def rows(self) -> Iterator[Row]:
-        yield from map(Row._make, self._db.execute(_ROWS))
+    def reader(self) -> SqliteReader | None:
+        """A connection for another thread; None for a log in memory, which has but this one."""
+        if self._path == ":memory:":
+            return None
+        return SqliteReader(sqlite3.connect(self._path, timeout=4.0, check_same_thread=False), self.key)
 
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""
@@ -133,50 +119,73 @@ class SqliteStore:
                 self._db.execute("ROLLBACK")
             raise
 
+    def _migrate(self) -> None:
+        with self._transaction():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, _VERSION):
+                raise AuditError(
+                    f"The audit log has format {version}, this version of arx-pagerduty writes {_VERSION}. Nothing was "
+                    "sent. Use the version that wrote it, or name another file in ARX_AUDIT_URL."
+                )
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            oldest = _stamp(self._clock() - _LONGEST_LIMIT)
+            self._db.execute("DELETE FROM audit_usage WHERE at < ?", (oldest,))
+
     def _add(self, batch: Sequence[Pending]) -> None:
         seq, head = self._head()
+        suspended = dict(self._db.execute("SELECT agent_id, reason FROM audit_suspended").fetchall())
+        now = self._clock()
+        created_at = _stamp(now)
+        records, usage, opened, closed = [], [], [], []
+        counted: Counter[tuple[str, str, str]] = Counter()
         for pending in batch:
             if pending.abandoned:
                 continue
-            entry, now = pending.entry, self._clock()
-            refusal = self._refusal(pending, now)
-            if refusal:
+            entry = pending.entry
+            if pending.checked and (refusal := self._refusal(pending, suspended, counted, now)):
                 pending.outcome = refusal
                 continue
             seq += 1
-            created_at = now.isoformat(timespec="microseconds")
             body = body_of(entry, seq=seq, created_at=created_at, prev_hash=head)
-            previous, head = head, keyed_hash(self.key, body)
-            row = (seq, entry.id, created_at, entry.org_id, entry.agent_id, entry.action_type, entry.operation)
-            more = (entry.policy_verdict, entry.status, entry.intent_id, self._writer, previous, head, body)
-            self._db.execute(_INSERT, row + more)
+            head = keyed_hash(self.key, body)
+            records.append((seq, entry.id, head, body.decode()))
+            if entry.action_type == "connector.called":
+                opened.append((entry.id, self._writer))
+            if entry.intent_id:
+                closed.append((entry.intent_id,))
             for operation, count in pending.usage:
-                used = (entry.org_id, entry.agent_id, operation, created_at, count)
-                self._db.execute("INSERT INTO audit_usage VALUES (?, ?, ?, ?, ?)", used)
-            pending.outcome = AuditRecord.parse(body, head)
+                usage.append((entry.org_id, entry.agent_id, operation, created_at, seq, count))
+                counted[entry.org_id, entry.agent_id, operation] += count
+            pending.outcome = Written(seq, entry.id, body, head)
+        self._db.executemany("INSERT INTO audit (seq, id, hash, body) VALUES (?, ?, ?, ?)", records)
+        if usage:
+            self._db.executemany("INSERT INTO audit_usage VALUES (?, ?, ?, ?, ?, ?)", usage)
+        if opened:
+            self._db.executemany("INSERT INTO audit_open VALUES (?, ?)", opened)
+        if closed:
+            self._db.executemany("DELETE FROM audit_open WHERE intent = ?", closed)
 
     def _head(self) -> tuple[int, str]:
         row = self._db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
         return row or (0, GENESIS)
 
-    def _refusal(self, pending: Pending, now: datetime) -> Refused | None:
+    def _refusal(
+        self, pending: Pending, suspended: Mapping[str, str], counted: Counter[tuple[str, str, str]], now: datetime
+    ) -> Refused | None:
         entry = pending.entry
-        if pending.checked:
-            row = self._db.execute(
-                "SELECT reason FROM audit_suspended WHERE agent_id = ?", (entry.agent_id,)
-            ).fetchone()
-            if row:
-                return Refused(f"Agent {entry.agent_id!a} is suspended: {row[0]}.")
-        wanted = dict(pending.usage)
+        if reason := suspended.get(entry.agent_id):
+            return Refused(f"Agent {entry.agent_id!a} is suspended: {reason}.")
+        wanted = dict(pending.usage) if pending.limits else {}
         for limit in pending.limits:
-            if self._used(entry, limit, now) + wanted.get(limit.operation, 0) > limit.count:
+            who = (entry.org_id, entry.agent_id, limit.operation)
+            start = _stamp(now - timedelta(seconds=limit.seconds))
+            used = self._db.execute(_USED, (*who, start)).fetchone()[0] + counted[who]
+            if used + wanted.get(limit.operation, 0) > limit.count:
                 return Refused(f"The limit of {limit.text} for {limit.operation} is used up.", limit)
         return None
-
-    def _used(self, entry: Entry, limit: Limit, now: datetime) -> int:
-        start = (now - timedelta(seconds=limit.seconds)).isoformat(timespec="microseconds")
-        used: int = self._db.execute(_USED, (entry.org_id, entry.agent_id, limit.operation, start)).fetchone()[0]
-        return used
 
     def _settle_orphans(self) -> None:
         """Give the intents of processes that died their outcome: unknown. Intents of living ones are in progress."""
@@ -192,6 +201,10 @@ class SqliteStore:
                 self._db.execute("DELETE FROM audit_writers WHERE writer = ?", (writer,))
             row = (self._writer, os.getpid(), _born(os.getpid()))
             self._db.execute("INSERT INTO audit_writers VALUES (?, ?, ?)", row)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
 
 
 def _unknown(intent: AuditRecord) -> Entry:
@@ -224,26 +237,6 @@ def _born(pid: int) -> str:
     except PermissionError:
         return "alive"
     return "alive"
-
-
-def _conditions(query: Query) -> tuple[str, list[object]]:
-    wanted: list[tuple[str, object]] = [
-        ("agent_id = ?", query.agent_id),
-        ("operation GLOB ?", _glob(query.operation)),
-        ("verdict = ?", query.verdict),
-        ("status = ?", query.status),
-        ("action_type = ?", query.action_type),
-        ("created_at >= ?", query.since),
-        ("created_at < ?", query.until),
-        ("seq > ?", query.after_seq),
-    ]
-    given = [(condition, value) for condition, value in wanted if value is not None]
-    return " AND ".join(condition for condition, _ in given) or "1", [value for _, value in given]
-
-
-def _glob(pattern: str | None) -> str | None:
-    """Policies' wildcard is `*` alone; SQLite's GLOB has more."""
-    return None if pattern is None else pattern.replace("[", "[[]").replace("?", "[?]")
 
 
 def _private(path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from attrs import define, field, frozen
 
 from arx_wrapper.audit.record import AuditRecord, Entry
+from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
 
@@ -22,6 +23,15 @@ class Refused(Exception):  # noqa: N818 - a verdict, not a fault
     def __init__(self, reason: str, limit: Limit | None = None) -> None:
         super().__init__(reason)
         self.reason, self.limit = reason, limit
+
+
+class Written(NamedTuple):
+    """A record as it is stored: canonical JSON, and the hash of it with the log's key."""
+
+    seq: int
+    id: str
+    body: bytes
+    hash: str
 
 
 @define(eq=False)
@@ -41,13 +51,14 @@ class Pending:
     limits: Sequence[Limit] = ()
     checked: bool = False
     abandoned: bool = False
-    outcome: AuditRecord | BaseException | None = field(default=None, init=False)
+    outcome: Written | AuditError | Refused | None = field(default=None, init=False)
 
 
 @frozen(kw_only=True)
 class Query:
     """Which records; times are ISO 8601 in UTC, `operation` may hold `*`."""
 
+    id: str | None = None
     agent_id: str | None = None
     operation: str | None = None
     verdict: str | None = None
@@ -60,41 +71,35 @@ class Query:
     newest_first: bool = False
 
 
-class Row(NamedTuple):
-    """A stored row: the record itself, and the columns beside it that queries go by."""
-
-    seq: int
-    body: bytes
-    hash: str
-    id: str
-    created_at: str
-    org_id: str
-    agent_id: str
-    action_type: str
-    operation: str | None
-    verdict: str | None
-    status: str
-    intent: str | None
-    prev_hash: str
-
-
-class Store(Protocol):
-    """A database that holds one log. Used from one thread."""
+class Reader(Protocol):
+    """A connection that reads one log. Used from one thread at a time."""
 
     key: bytes
+
+    def select(self, query: Query) -> Iterator[AuditRecord]: ...
+
+    def rows(self) -> Iterator[Written]:
+        """Every record by seq, as it is stored, for verification."""
+        ...
+
+    def damage(self) -> str | None:
+        """What is wrong with the database around its records: indexes, pages. None when nothing is."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Store(Reader, Protocol):
+    """A database that holds one log. Used from one thread."""
 
     def write(self, batch: Sequence[Pending]) -> None:
         """Write a batch in one durable transaction and set each `outcome`; raise when nothing could be written."""
         ...
 
-    def select(self, query: Query) -> Iterator[AuditRecord]: ...
-
-    def rows(self) -> Iterator[Row]:
-        """Every row by seq, as it is stored, for verification."""
+    def reader(self) -> Reader | None:
+        """A connection for another thread to read by, while this one writes; None when there can be but one."""
         ...
 
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""
         ...
-
-    def close(self) -> None: ...

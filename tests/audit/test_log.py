@@ -115,7 +115,7 @@ async def test_filters_select(path: Path) -> None:
     assert [r.seq for r in await everything(log, operation="teams:*")] == [1, 4, 7, 10]
     assert [r.seq for r in await everything(log, status="error", limit=2, newest_first=True)] == [10, 9]
     assert [r.seq for r in await everything(log, after_seq=8)] == [9, 10]
-    since = datetime(2026, 1, 1, 0, 3, tzinfo=UTC)
+    since = datetime.fromisoformat((await everything(log))[2].created_at)
     assert [r.seq for r in await everything(log, since=since, until=since + timedelta(minutes=2))] == [3, 4]
     assert await everything(log, operation="t?ams:*") == []
     await log.aclose()
@@ -125,10 +125,28 @@ async def test_records_cannot_be_changed_or_removed(path: Path) -> None:
     log = opened(path)
     await log.append(entry())
     with sqlite3.connect(path) as other:
-        for statement in ("UPDATE audit SET status = 'success'", "DELETE FROM audit"):
+        for statement in ("UPDATE audit SET hash = 'x'", "DELETE FROM audit"):
             with pytest.raises(sqlite3.IntegrityError, match="never"):
                 other.execute(statement)
     await log.aclose()
+
+
+async def test_no_record_can_follow_another_than_the_last(path: Path) -> None:
+    log = opened(path)
+    for _ in range(3):
+        await log.append(entry())
+    fork = "INSERT INTO audit (seq, id, hash, body) SELECT 4, 'x', 'h', body FROM audit WHERE seq = 2"
+    with sqlite3.connect(path) as other, pytest.raises(sqlite3.IntegrityError, match="follow the last"):
+        other.execute(fork)
+    await log.aclose()
+
+
+async def test_a_log_of_another_format_is_left_alone(path: Path) -> None:
+    await opened(path).append(entry())
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 99")
+    with pytest.raises(AuditError, match=r"format 99.*Nothing was sent"):
+        await opened(path).append(entry())
 
 
 ATTACKS = {
@@ -138,9 +156,10 @@ ATTACKS = {
     "the first removed": "DELETE FROM audit WHERE seq = 1",
     "two exchanged": "UPDATE audit SET seq = CASE seq WHEN 4 THEN -5 ELSE -4 END WHERE seq IN (4, 5);"
     "UPDATE audit SET seq = -seq WHERE seq < 0",
-    "one inserted": "INSERT INTO audit SELECT 11, 'x', created_at, org_id, agent_id, action_type, operation, verdict, "
-    "status, intent, writer, 'p', 'h', body FROM audit WHERE seq = 5",
-    "a column beside the body changed": "UPDATE audit SET operation = 'users:read', status = 'success' WHERE seq = 5",
+    "one inserted": "INSERT INTO audit (seq, id, hash, body) SELECT 11, 'x', 'h', json_set(body, '$.id', 'x') FROM audit "
+    "WHERE seq = 5",
+    "the index emptied": "PRAGMA writable_schema = 1; UPDATE sqlite_master SET rootpage = "
+    "(SELECT rootpage FROM sqlite_master WHERE name = 'audit_suspended') WHERE name = 'sqlite_autoindex_audit_1'",
 }
 
 
@@ -151,7 +170,10 @@ async def test_tampering_shows(path: Path, attack: str) -> None:
         await log.append(entry())
     await log.aclose()
     with sqlite3.connect(path) as other:
-        other.executescript(f"DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; {ATTACKS[attack]};")
+        other.executescript(
+            "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; DROP TRIGGER audit_one_chain;"
+            + ATTACKS[attack]
+        )
     again = opened(path)
     found = await again.verify()
     await again.aclose()
