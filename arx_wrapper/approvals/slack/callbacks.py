@@ -89,7 +89,7 @@ def app(
         reviewers=dict(reviewers),
         slack=slack,
         team=team,
-        decide=decide or approvals.decide,
+        decide=decide,
         clock=clock,
     )
     return Starlette(routes=[Route("/slack/interactions", desk.receive, methods=["POST"])])
@@ -102,8 +102,8 @@ class _Desk:
     reviewers: Mapping[str, str]
     slack: Slack
     team: str | None
-    decide: Decide
     clock: Callable[[], datetime]
+    decide: Decide | None = None
 
     async def receive(self, request: Request) -> Response:
         """Check and take a press. Slack is answered at once; people are told afterwards."""
@@ -144,7 +144,8 @@ class _Desk:
             shown = await self.approvals.get(press.request_id)
             if not hmac.compare_digest(shown.digest, press.digest):
                 return "This card shows another call than the one that waits. Nothing was decided."
-            await self.decide(press.request_id, reviewer, press.approve, f"Slack user {press.user}")
+            decide = self.decide or self.approvals.decide
+            await decide(press.request_id, reviewer, press.approve, f"Slack user {press.user}")
         except ApprovalError as error:
             return str(error)
         return None
