@@ -1,18 +1,30 @@
-"""`approvals list|show|approve|deny`."""
+"""`approvals list|show|approve|deny|keygen|verify|serve`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
+from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session
+from arx_wrapper.errors import ApprovalError, ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Requests for approval, and a reviewer's answer to them.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id.")]
-Reviewer = Annotated[str, typer.Option(help="Who decides: not the agent that asks.")]
+Reviewer = Annotated[str | None, typer.Option(help="Who decides: not the agent that asks. By default whose key it is.")]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="ARX_REVIEWER_KEY",
+        help="Your private key's file, where decisions are signed; default reviewer.key beside the user's arx.toml.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Sign without being shown the request and asked.")]
 Note = Annotated[str, typer.Option(help="What to add for the record.")]
 
 
@@ -58,31 +70,180 @@ def show(context: typer.Context, approval_id: Id, output: Format = Output.TABLE)
 
 @app.command()
 def approve(
-    context: typer.Context, approval_id: Id, reviewer: Reviewer, note: Note = "", output: Format = Output.TABLE
+    context: typer.Context,
+    approval_id: Id,
+    reviewer: Reviewer = None,
+    note: Note = "",
+    key: Key = None,
+    yes: Yes = False,
+    output: Format = Output.TABLE,
 ) -> None:
-    """Agree to a request."""
-    _decide(context.obj, approval_id, reviewer, True, note, output)
+    """Agree to a request.
+
+    Where reviewers have registered keys (approvals.reviewers), the decision is signed with yours: you are shown the
+    request, and asked whether you mean it.
+    """
+    _decide(context.obj, approval_id, Decision(reviewer, True, note, key, yes), output)
 
 
 @app.command()
 def deny(
-    context: typer.Context, approval_id: Id, reviewer: Reviewer, note: Note = "", output: Format = Output.TABLE
+    context: typer.Context,
+    approval_id: Id,
+    reviewer: Reviewer = None,
+    note: Note = "",
+    key: Key = None,
+    yes: Yes = False,
+    output: Format = Output.TABLE,
 ) -> None:
-    """Refuse a request."""
-    _decide(context.obj, approval_id, reviewer, False, note, output)
+    """Refuse a request. Signed like an approval."""
+    _decide(context.obj, approval_id, Decision(reviewer, False, note, key, yes), output)
 
 
-def _decide(session: Session, approval_id: str, reviewer: str, approve: bool, note: str, output: Output) -> None:
+@app.command()
+def keygen(
+    reviewer: Annotated[str, typer.Option(help="Whose key it will be, as the list of reviewers names them.")],
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Where to keep the private key; default reviewer.key beside the user's arx.toml."),
+    ] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Make a reviewer's key, and print the public half to be registered.
+
+    The private key goes to a new file that only you can read, and never anywhere else.
+    """
+    from arx_wrapper.approvals.request import checked_reviewer
+    from arx_wrapper.cli import signing
+
+    checked_reviewer(reviewer, agent_id="")
+    kept = file or signing.default_file()
+    public = signing.make_key(kept)
+    if output is Output.JSON:
+        print_json({"reviewer": reviewer, "public_key": public, "file": str(kept)})
+        return
+    say(f"Private key: {kept}. Keep it; name it with --key or {signing.VARIABLE}.")
+    say(f'Register the public key in arx.toml:\n\n[approvals.reviewers]\n"{reviewer}" = "{public}"')
+
+
+@app.command()
+def verify(context: typer.Context, approval_id: Id, output: Format = Output.TABLE) -> None:
+    """Verify a request's decisions by their signatures alone, trusting nothing else in the database.
+
+    Exit status 4 when the request was altered, when a signature does not hold, or when there is no decision.
+    """
+    session: Session = context.obj
+    if not session.config.reviewers:
+        raise ConfigError("There are no reviewers' keys to verify with: list them in approvals.reviewers.")
+
+    async def run(rooms: Any) -> Any:
+        return await rooms.approvals.get(approval_id)
+
+    request = session.with_rooms(run)
+    findings = [_verified(session.config.reviewers, request, review) for review in request.decisions]
+    sound = bool(findings) and all(finding["problem"] is None for finding in findings)
+    if output is Output.JSON:
+        print_json({"id": request.id, "ok": sound, "decisions": findings})
+    elif findings:
+        columns = ("reviewer", "verdict", "at", "problem")
+        print_table(columns, ([finding[column] for column in columns] for finding in findings))
+        say(f"{request.id}: " + ("every decision is signed by its reviewer" if sound else "DOES NOT HOLD"))
+    else:
+        say(f"{request.id}: nobody has decided yet")
+    raise typer.Exit(0 if sound else 4)
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8787,
+    output: Format = Output.TABLE,
+) -> None:
+    """Take the presses of Slack's buttons, until it is stopped.
+
+    Slack has to reach it over HTTPS: put it behind a proxy, and enter the proxy's address, with the path
+    /slack/interactions, as the Slack app's interactivity request URL. Needs SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET.
+    """
+    from arx_wrapper.cli.serving import serve as run
+
+    def ready(address: str) -> None:
+        if output is Output.JSON:
+            print_json({"url": address})
+        else:
+            say(f"Taking Slack's presses at {address}. Stop it with Ctrl-C.")
+
+    run(context.obj, host, port, ready)
+
+
+class Decision(NamedTuple):
+    """What a reviewer typed."""
+
+    reviewer: str | None
+    approve: bool
+    note: str
+    key: Path | None
+    yes: bool
+
+
+def _decide(session: Session, approval_id: str, decision: Decision, output: Output) -> None:
     from arx_wrapper.review import review
 
     async def run(rooms: Any) -> Any:
-        return await review(rooms.approvals, rooms.audit, approval_id, reviewer=reviewer, approve=approve, note=note)
+        reviewer = decision.reviewer
+        signed: dict[str, Any] = {}
+        if session.config.reviewers:
+            shown = await rooms.approvals.get(approval_id)
+            reviewer, signed = _signed(session.config.reviewers, shown, decision)
+        if reviewer is None:
+            raise typer.BadParameter("say who decides: --reviewer NAME")
+        return await review(
+            rooms.approvals,
+            rooms.audit,
+            approval_id,
+            reviewer=reviewer,
+            approve=decision.approve,
+            note=decision.note,
+            **signed,
+        )
 
     request = session.with_rooms(run)
     if output is Output.JSON:
         print_json(_plain(request))
     else:
         say(f"{request.id}: {request.state}")
+
+
+def _signed(reviewers: Mapping[str, str], shown: Any, decision: Decision) -> tuple[str, dict[str, Any]]:
+    """Who signs, and the signature: over the request that was just shown."""
+    from arx_wrapper.approvals import render
+    from arx_wrapper.approvals.service import utc_now
+    from arx_wrapper.cli import signing
+
+    file = decision.key or signing.default_file()
+    key = signing.load_key(file)
+    reviewer = signing.owner_of(key, reviewers, decision.reviewer, file)
+    if not decision.yes:
+        warn(render(shown))
+        if not sys.stdin.isatty():
+            raise ConfigError("There is no terminal to confirm on. Nothing was decided. --yes signs without asking.")
+        typer.confirm(f"{'Approve' if decision.approve else 'Deny'} this as {reviewer}?", abort=True, err=True)
+    at = utc_now()
+    return reviewer, {
+        "signature": signing.sign(key, shown, approve=decision.approve, note=decision.note, at=at),
+        "at": at,
+    }
+
+
+def _verified(reviewers: Mapping[str, str], request: Any, review: Any) -> dict[str, Any]:
+    from arx_wrapper.approvals import Reviewers, verify_decision
+
+    problem = None
+    try:
+        verify_decision(request, review, Reviewers(reviewers))
+    except ApprovalError as error:
+        problem = str(error)
+    return {"reviewer": review.reviewer, "verdict": review.verdict, "at": review.at.isoformat(), "problem": problem}
 
 
 def _plain(request: Any) -> dict[str, Any]:
@@ -105,7 +266,13 @@ def _plain(request: Any) -> dict[str, Any]:
         "expires_at": request.expires_at.isoformat(),
         "min_approvals": request.min_approvals,
         "decisions": [
-            {"reviewer": d.reviewer, "approve": d.approve, "note": d.note, "at": d.at.isoformat()}
+            {
+                "reviewer": d.reviewer,
+                "approve": d.approve,
+                "note": d.note,
+                "at": d.at.isoformat(),
+                "signature": d.signature,
+            }
             for d in request.decisions
         ],
     }

@@ -46,12 +46,17 @@ class Session:
         return asyncio.run(run())
 
     def with_rooms(self, work: Callable[[Any], Awaitable[_T]], **options: Any) -> _T:
-        """Run something with the rooms alone: audit log, approvals, policies."""
+        """Run something with the rooms alone: audit log, approvals, policies.
+
+        Nobody is asked to approve anything from here, so channels and their secrets are not needed.
+        """
         from arx_wrapper.operations import RISKS
         from arx_wrapper.rooms import Rooms
 
+        config = evolve(self.config, slack=None, webhook_url=None)
+
         async def run() -> _T:
-            rooms = Rooms(connector="pagerduty", registry=RISKS, config=self.config, **options)
+            rooms = Rooms(connector="pagerduty", registry=RISKS, config=config, **options)
             try:
                 return await work(rooms)
             finally:
@@ -80,4 +85,6 @@ _EXTRAS: Mapping[str, str] = {
     "psycopg": "postgres",
     "cel": "cel",
     "mcp": "mcp",
+    "hvac": "hashicorp",
+    "slack_sdk": "slack",
 }
