@@ -19,17 +19,18 @@ class Session:
 
     Attributes:
         config: The configuration, with `--agent` and `--org` on top.
+        org: What `--org` named; None when it was not given.
     """
 
     def __init__(self, agent: str | None, org: str | None) -> None:
-        self._agent, self._org = agent, org
+        self._agent, self.org = agent, org
         self._config: Config | None = None
 
     @property
     def config(self) -> Config:
         if self._config is None:
             config = Config.load()
-            agent, org = self._agent or config.agent_id, self._org or config.org_id
+            agent, org = self._agent or config.agent_id, self.org or config.org_id
             self._config = evolve(config, agent_id=agent, org_id=org)
         return self._config
 

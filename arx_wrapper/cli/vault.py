@@ -1,8 +1,9 @@
-"""`vault set|status`."""
+"""`vault set|status|rotate`."""
 
 from __future__ import annotations
 
-import asyncio
+import os
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
@@ -11,23 +12,50 @@ from arx_wrapper.cli.output import Format, Output, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="Credentials.")
+NEW_KEY = "ARX_VAULT_NEW_KEY"
+VARIABLES = """\b
+ARX_VAULT_URL             credentials come from
+env:                      PAGERDUTY_API_KEY, PAGERDUTY_REQUESTER_EMAIL
+oauth:                    a scoped app: PAGERDUTY_OAUTH_CLIENT_ID, PAGERDUTY_OAUTH_CLIENT_SECRET,
+                          PAGERDUTY_OAUTH_SCOPE (as_account-us.acme incidents.read ...),
+                          PAGERDUTY_OAUTH_URL, PAGERDUTY_REQUESTER_EMAIL
+file:///path              an encrypted file; its key in ARX_VAULT_KEY (32 bytes as base64)
+                          or in the operating system's keyring
+hashicorp://mount/path    KV v2; {org_id} in the path stands for the organisation:
+                          VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, and one of VAULT_TOKEN;
+                          VAULT_ROLE_ID and VAULT_SECRET_ID (VAULT_APPROLE_MOUNT); VAULT_K8S_ROLE
+                          (VAULT_K8S_MOUNT, VAULT_K8S_TOKEN_FILE)
+"""
+
+app = typer.Typer(no_args_is_help=True, help=f"Credentials: where they come from.\n\n{VARIABLES}")
 
 
 @app.command("set")
 def set_(
     context: typer.Context,
-    email: Annotated[str | None, typer.Option(help="The requester of writes.")] = None,
+    email: Annotated[str | None, typer.Option(help="The requester of writes: a PagerDuty user.")] = None,
+    output: Format = Output.TABLE,
 ) -> None:
-    """Store an API key in the encrypted file that ARX_VAULT_URL=file:///path names.
+    """Store an API key in the vault that ARX_VAULT_URL names: an encrypted file, or HashiCorp Vault.
 
-    Asks for the key on a terminal, or reads it from stdin.
+    Asks for the key on a terminal, or reads it from stdin. It is for the organisation that --org names, or for all
+    that have none of their own.
     """
     session: Session = context.obj
-    store = _file_vault(session)
-    key = typer.prompt("API key", hide_input=True) if _terminal() else typer.get_text_stream("stdin").readline().strip()
-    asyncio.run(store.set(key, email))
-    say("Stored.")
+    _require(session, "set", ("file:", "hashicorp:"))
+    key = typer.prompt("API key", hide_input=True, err=True) if _terminal() else _line()
+    # An organisation that only the configuration names is no reason to keep the key from the others.
+    org = session.org or (session.config.org_id if "{org_id}" in session.config.vault_url else "*")
+
+    async def run(vault: Any) -> None:
+        await vault.set(key, email, org_id=org)
+
+    _with_vault(session, run)
+    stored = {"vault": session.config.vault_url, "org_id": org, "requester_email": email}
+    if output is Output.JSON:
+        print_json(stored)
+    else:
+        say("Stored." if email else "Stored, without a requester: writes will need one with each call (--email).")
 
 
 @app.command()
@@ -35,32 +63,76 @@ def status(context: typer.Context, output: Format = Output.TABLE) -> None:
     """Say where the credentials come from and whether they are usable. Shows no secret."""
     session: Session = context.obj
 
-    async def run(rooms: Any) -> dict[str, Any]:
-        where = await rooms.vault.locate(session.config.org_id)
-        credentials = await rooms.vault.read(session.config.org_id)
-        return {
+    async def run(vault: Any) -> dict[str, Any]:
+        where = await vault.locate(session.config.org_id)
+        credentials = await vault.read(session.config.org_id)
+        found = {
             "source": where,
             "account": credentials.fingerprint[:16],
             "requester_email": credentials.requester_email,
+            "scheme": credentials.scheme,
         }
+        if hasattr(vault, "status"):
+            file = await vault.status()
+            found |= {"orgs": list(file.orgs), "key_id": file.key_id, "key_source": file.key_source}
+        return found
 
-    with extras():
-        found = session.with_rooms(run)
+    found = _with_vault(session, run)
     if output is Output.JSON:
         print_json(found)
-    else:
-        requester = found["requester_email"] or "none: writes need one with each call"
-        say(f"{found['source']}: a usable key (account {found['account']}), requester {requester}")
+        return
+    requester = found["requester_email"] or "none: writes need one with each call"
+    say(f"{found['source']}: a usable key (account {found['account']}), requester {requester}")
+    if "key_id" in found:
+        say(f"encrypted with key {found['key_id']} from {found['key_source']}, for {', '.join(found['orgs'])}")
 
 
-def _file_vault(session: Session) -> Any:
+@app.command()
+def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
+    """Encrypt a vault file anew, under a new key.
+
+    The new key is the one in ARX_VAULT_NEW_KEY, or is made and kept in the operating system's keyring. To replace the
+    API key itself, in whatever vault, use `vault set`: running connectors take it up at PagerDuty's next 401.
+    """
+    session: Session = context.obj
+    _require(session, "rotate", ("file:",))
+
+    async def run(vault: Any) -> Any:
+        return await vault.rotate(os.environ.get(NEW_KEY) or None)
+
+    found = _with_vault(session, run)
+    if output is Output.JSON:
+        print_json({"path": str(found.path), "orgs": list(found.orgs), "key_id": found.key_id})
+        return
+    say(f"{found.path}: encrypted anew, with key {found.key_id}, for {', '.join(found.orgs)}")
+    if os.environ.get(NEW_KEY):
+        say(f"Set ARX_VAULT_KEY to what {NEW_KEY} holds, wherever the vault is read; the old key opens nothing now.")
+
+
+def _require(session: Session, what: str, kinds: tuple[str, ...]) -> None:
+    """Say what to do instead where a vault cannot be changed from here."""
     url = session.config.vault_url
-    if not url.startswith("file:"):
-        raise ConfigError(f"The vault is {url}, which is not set from here. Set ARX_VAULT_URL=file:///path.")
-    with extras():
-        from arx_wrapper import vault
+    if url.startswith(kinds):
+        return
+    instead = {
+        "env:": "Change PAGERDUTY_API_KEY where this process's environment is set",
+        "oauth:": "Change PAGERDUTY_OAUTH_CLIENT_SECRET where this process's environment is set",
+        "hashicorp:": "Vault encrypts by itself; a new API key is stored with `arx-pagerduty vault set`",
+    }
+    hint = next((text for kind, text in instead.items() if url.startswith(kind)), "Set ARX_VAULT_URL")
+    raise ConfigError(f"vault {what}: not with {url}. {hint}, or keep the key in a file: ARX_VAULT_URL=file:///path.")
 
-        return vault.open(url)
+
+def _with_vault(session: Session, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def run(rooms: Any) -> Any:
+        return await work(rooms.vault)
+
+    with extras():
+        return session.with_rooms(run)
+
+
+def _line() -> str:
+    return typer.get_text_stream("stdin").readline().strip()
 
 
 def _terminal() -> bool:

@@ -89,6 +89,21 @@ class HashiCorpVault:
             kept = self._credentials[path] = _Kept(credentials=credentials, until=self._clock() + self._keep)
         return kept.credentials
 
+    async def set(self, api_key: str, requester_email: str | None = None, *, org_id: str = "*") -> None:
+        """Store credentials as the secret's newest version. The token's policy has to allow `create` and `update`.
+
+        Args:
+            api_key, requester_email: The credentials.
+            org_id: Whose; `*` will do where the path does not name the organisation.
+
+        Raises:
+            CredentialError: they are malformed, or the server did not take them. Nothing was stored.
+        """
+        credentials, path = Credentials(api_key=api_key, requester_email=requester_email), self._path_of(org_id)
+        secret = {"api_key": credentials.api_key, "requester_email": credentials.requester_email or ""}
+        await self._on_thread(path, lambda: self._server.write(self._mount, path, secret))
+        self._credentials.pop(path, None)
+
     async def aclose(self) -> None:
         """Forget secrets and tokens and close the connection."""
         self._credentials.clear()

@@ -68,6 +68,14 @@ class Server:
 
         return self._ask(look)
 
+    def write(self, mount: str, path: str, secret: Mapping[str, str]) -> None:
+        """Store a new version of a secret. Raises as `require()`."""
+        self._ask(
+            lambda: self._client.secrets.kv.v2.create_or_update_secret(
+                path=path, secret=dict(secret), mount_point=mount
+            )
+        )
+
     def close(self) -> None:
         """Forget the token and close the connection."""
         if self._client is not None:
