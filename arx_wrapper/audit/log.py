@@ -12,7 +12,9 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from arx_wrapper.audit.record import AuditRecord, Entry, keyed_hash
+from attrs import evolve
+
+from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
 from arx_wrapper.audit.verification import Verification, verify
 from arx_wrapper.errors import AuditError
@@ -153,7 +155,8 @@ class AuditLog:
 
     async def verify(self) -> Verification:
         """Look at the whole chain: every hash, every link, every place, and the database around them."""
-        return await self.read(verify)
+        found, damage = await asyncio.gather(self.read(verify), self.read(lambda log: log.damage()))
+        return found if damage is None or not found.ok else evolve(found, ok=False, problem=damage)
 
     async def suspend(self, agent_id: str, *, org_id: str, by: str, reason: str) -> None:
         """Stop an agent: from its next call on, in every process. Recorded."""
@@ -165,7 +168,7 @@ class AuditLog:
 
     def keyed_hash(self, data: bytes) -> str:
         """HMAC-SHA256 of data with the log's key, as hex."""
-        return keyed_hash(self._opened().key, data)
+        return self._opened().digest(data)
 
     async def aclose(self) -> None:
         """Write what is left and close the database.

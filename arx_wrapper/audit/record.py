@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -27,7 +27,7 @@ GENESIS = "0" * 64
 
 def new_id() -> str:
     """A UUID of version 7: unique, and in the order of time, so that an index grows at its end."""
-    now, drawn = time.time_ns() // 1_000_000, random.getrandbits(74)  # noqa: S311 - unique, not secret
+    now, drawn = time.time_ns() // 1_000_000, random.getrandbits(74)
     return f"{now << 80 | 0x7 << 76 | drawn >> 62 << 64 | 0x2 << 62 | drawn & 0x3FFFFFFFFFFFFFFF:032x}"
 
 
@@ -156,6 +156,13 @@ def body_of(entry: Entry, *, seq: int, created_at: str, prev_hash: str) -> bytes
     )
 
 
-def keyed_hash(key: bytes, data: bytes) -> str:
+def hasher(key: bytes) -> Callable[[bytes], str]:
     """HMAC-SHA256 as hex: without the key, not even a short value can be guessed back."""
-    return hmac.digest(key, data, "sha256").hex()
+    keyed = hmac.new(key, digestmod="sha256")
+
+    def digest(data: bytes) -> str:
+        copy = keyed.copy()  # the key is prepared once, not for each record
+        copy.update(data)
+        return copy.hexdigest()
+
+    return digest

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, body_of, keyed_hash
+from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, body_of, hasher
 from arx_wrapper.audit.sqlite_reader import SqliteReader
 from arx_wrapper.audit.store import Pending, Refused, Written
 from arx_wrapper.errors import AuditError
@@ -69,7 +69,7 @@ class SqliteStore(SqliteReader):
             if path != ":memory:":
                 _private(Path(path))
             database = sqlite3.connect(path, timeout=4.0, isolation_level=None, check_same_thread=False)
-            super().__init__(database, secret)
+            super().__init__(database, hasher(secret))
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
@@ -94,7 +94,7 @@ class SqliteStore(SqliteReader):
         """A connection for another thread; None for a log in memory, which has but this one."""
         if self._path == ":memory:":
             return None
-        return SqliteReader(sqlite3.connect(self._path, timeout=4.0, check_same_thread=False), self.key)
+        return SqliteReader(sqlite3.connect(self._path, timeout=4.0, check_same_thread=False), self.digest)
 
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""
@@ -150,7 +150,7 @@ class SqliteStore(SqliteReader):
                 continue
             seq += 1
             body = body_of(entry, seq=seq, created_at=created_at, prev_hash=head)
-            head = keyed_hash(self.key, body)
+            head = self.digest(body)
             records.append((seq, entry.id, head, body.decode()))
             if entry.action_type == "connector.called":
                 opened.append((entry.id, self._writer))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from arx_wrapper.audit.record import AuditRecord
-from arx_wrapper.audit.store import Query, Written
+from arx_wrapper.audit.store import Query
 
 
 class SqliteReader:
     """A connection to a log's file."""
 
-    def __init__(self, database: sqlite3.Connection, key: bytes) -> None:
-        self._db, self.key = database, key
+    def __init__(self, database: sqlite3.Connection, digest: Callable[[bytes], str]) -> None:
+        self._db, self.digest = database, digest
 
     def select(self, query: Query) -> Iterator[AuditRecord]:
         where, values = _conditions(query)
@@ -23,9 +23,9 @@ class SqliteReader:
         for body, record_hash in self._db.execute(statement, (*values, limit)):
             yield AuditRecord.parse(body, record_hash)
 
-    def rows(self) -> Iterator[Written]:
+    def rows(self) -> Iterator[tuple[int, str, bytes, str]]:
         # Read as bytes: what is not UTF-8 any more is for the hash to find.
-        return map(Written._make, self._db.execute("SELECT seq, id, CAST(body AS BLOB), hash FROM audit ORDER BY seq"))
+        return self._db.execute("SELECT seq, id, CAST(body AS BLOB), hash FROM audit ORDER BY seq")
 
     def damage(self) -> str | None:
         found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]

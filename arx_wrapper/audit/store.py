@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from attrs import define, field, frozen
@@ -72,14 +72,18 @@ class Query:
 
 
 class Reader(Protocol):
-    """A connection that reads one log. Used from one thread at a time."""
+    """A connection that reads one log. Used from one thread at a time.
 
-    key: bytes
+    Attributes:
+        digest: HMAC-SHA256 with the log's key, as hex.
+    """
+
+    digest: Callable[[bytes], str]
 
     def select(self, query: Query) -> Iterator[AuditRecord]: ...
 
-    def rows(self) -> Iterator[Written]:
-        """Every record by seq, as it is stored, for verification."""
+    def rows(self) -> Iterator[tuple[int, str, bytes, str]]:
+        """Every record by seq as it is stored, for verification: seq, id, body and hash."""
         ...
 
     def damage(self) -> str | None:

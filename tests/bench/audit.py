@@ -12,6 +12,7 @@ from pathlib import Path
 
 from arx_wrapper import audit
 from arx_wrapper.audit import Entry
+from arx_wrapper.audit.log import utc_now
 from arx_wrapper.audit.sqlite import SqliteStore
 from arx_wrapper.audit.store import Pending
 from tests.bench.figures import Figure
@@ -115,7 +116,7 @@ async def _calls(path: Path) -> float:
 
 def _single(path: Path) -> float:
     """The same records, each in a transaction of its own."""
-    store = SqliteStore(str(path), key=b"k" * 32, clock=audit.utc_now)
+    store = SqliteStore(str(path), key=b"k" * 32, clock=utc_now)
     began = time.perf_counter()
     for _ in range(ONE // 2):
         intent = _entry()
