@@ -1,10 +1,14 @@
-"""Parameters from the command line: `statuses=triggered,acknowledged limit=5`, each read as its type wants it."""
+"""Parameters from the command line: `--statuses triggered`, `statuses=triggered,acknowledged` or JSON.
+
+Each is read as its type wants it: `limit=5` is a number, `title=5` is text.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import typer
@@ -14,11 +18,11 @@ from arx_wrapper.model import Call, Effect, Operation
 from arx_wrapper.params import NULL, ParamModel
 
 
-def parse(model: ParamModel, pairs: Sequence[str], document: str | None) -> dict[str, Any]:
-    """The parameters of `key=value` arguments on top of those of a JSON object.
+def parse(model: ParamModel, arguments: Sequence[str], document: str | None) -> dict[str, Any]:
+    """The parameters of `--name value` and `name=value` arguments on top of those of a JSON object.
 
     Raises:
-        typer.BadParameter: an argument is not `key=value`, or the document is not a JSON object.
+        typer.BadParameter: an argument is of neither form, or the document is not a JSON object.
     """
     params: dict[str, Any] = {}
     if document is not None:
@@ -30,14 +34,48 @@ def parse(model: ParamModel, pairs: Sequence[str], document: str | None) -> dict
             raise typer.BadParameter("--json must be an object of parameters")
         params.update({name: NULL if value is None else value for name, value in loaded.items()})
     given: dict[str, list[str]] = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise typer.BadParameter(f"{pair!r} is not key=value; parameters are {', '.join(model.names)}")
+    for name, value in _pairs(model, arguments):
         given.setdefault(name, []).append(value)
     for name, values in given.items():
         params[name] = _read(model, name, values)
     return params
+
+
+def flag(name: str) -> str:
+    """A parameter as an option: `--service-id`."""
+    return "--" + name.replace("_", "-")
+
+
+def _pairs(model: ParamModel, arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    rest = iter(arguments)
+    for argument in rest:
+        name, separator, value = argument.partition("=")
+        if argument.startswith("--") and len(argument) > 2:
+            yield _option(model, name, value if separator else None, rest)
+        elif separator:
+            yield name, value
+        else:
+            raise typer.BadParameter(
+                f"{argument!r} is neither --name VALUE nor key=value; parameters are {', '.join(model.names)}"
+            )
+
+
+def _option(model: ParamModel, option: str, value: str | None, rest: Iterator[str]) -> tuple[str, str]:
+    name = option.removeprefix("--").replace("-", "_")
+    if value is not None:
+        return name, value
+    if model.takes(name, True) and not model.takes(name, "text"):
+        return name, "true"
+    if name.startswith("no_") and model.takes(name[3:], False):
+        return name[3:], "false"
+    if name not in model.names:
+        nearest = difflib.get_close_matches(name, model.names, n=1)
+        hint = f"did you mean {flag(nearest[0])}?" if nearest else f"`call {model.operation} --help` lists them."
+        raise typer.BadParameter(f"{option} is no parameter of {model.operation}; {hint}")
+    value = next(rest, None)
+    if value is None:
+        raise typer.BadParameter(f"{option} needs a value")
+    return name, value
 
 
 def _read(model: ParamModel, name: str, values: list[str]) -> Any:

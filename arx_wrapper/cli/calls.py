@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.arguments import bare_call, parse
+from arx_wrapper.cli.arguments import bare_call, flag, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
+from arx_wrapper.cli.records import counted, show
 from arx_wrapper.cli.session import Session
-from arx_wrapper.model import Decision
+from arx_wrapper.errors import UnknownOperationError
+from arx_wrapper.model import Decision, Verdict
 
 
 def ops(
@@ -53,81 +56,137 @@ def ops(
         print_table(columns, ([row[column] for column in columns] for row in table))
 
 
+# `call` takes the parameters of every operation as options, so unknown ones are left to it.
+CALL_SETTINGS = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+def operation_names(incomplete: str) -> list[tuple[str, str]]:
+    """Completions of an operation's name, with what each does."""
+    from arx_wrapper.operations import OPERATIONS
+
+    return [(row.name, row.summary) for row in OPERATIONS.values() if row.name.startswith(incomplete)]
+
+
+def parameter_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Completions of an operation's parameters, as options."""
+    from arx_wrapper.operations import OPERATIONS
+
+    row = OPERATIONS.get(context.params.get("operation") or "")
+    if row is None:
+        return []
+    model = _model(row.name)
+    return [(flag(name), model.accepted(name)) for name in model.names if flag(name).startswith(incomplete)]
+
+
 def call(
     context: typer.Context,
-    operation: Annotated[str, typer.Argument(help="e.g. incidents:acknowledge")],
+    operation: Annotated[
+        str | None,
+        typer.Argument(metavar="OPERATION", help="e.g. incidents:acknowledge", autocompletion=operation_names),
+    ] = None,
     params: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Lists are comma-separated.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[--NAME VALUE | NAME=VALUE]...",
+            help="The operation's parameters, which `call OPERATION --help` lists; lists are comma-separated or repeated.",
+            autocompletion=parameter_names,
+        ),
     ] = None,
     document: Annotated[str | None, typer.Option("--json", help="Parameters as a JSON object.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Show the decision and the request; send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the decision, the request and whom it would page; do not send it.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Read every page of a list.")] = False,
+    most: Annotated[int | None, typer.Option("--max-items", min=0, help="With --all: stop after this many.")] = None,
     approval: Annotated[str | None, typer.Option(help="Use an approval that was given.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds for the call on the wire.")] = None,
     output: Format = Output.JSON,
+    help_: Annotated[
+        bool, typer.Option("--help", "-h", help="Show this message, or an operation's parameters.")
+    ] = False,
 ) -> None:
     """Run one operation, governed.
 
-    Example: arx-pagerduty call incidents:read statuses=triggered,acknowledged limit=5
+    Exit status: 0 done, 1 PagerDuty or transport error, 2 usage, 3 denied by policy, 4 approval denied, expired or
+    pending, 5 audit failure.
     """
+    if help_ or operation is None:
+        _help(context, operation, asked=help_)
+        return
+    if (most is not None and not everything) or (everything and (dry_run or approval or timeout)):
+        raise typer.BadParameter("--all goes with --max-items, and with none of --dry-run, --approval, --timeout")
     session: Session = context.obj
+    named = operation
 
     async def run(connector: Any) -> Any:
         try:
-            wanted = parse(connector.model_of(operation), params or (), document)
-        except Exception as error:
-            if type(error).__name__ == "UnknownOperationError":
-                return await connector.execute(operation)  # refused on record
-            raise
+            wanted = parse(connector.model_of(named), params or (), document)
+        except UnknownOperationError:
+            return await connector.execute(named)  # refused, on record
         if dry_run:
-            return _plan(connector, operation, wanted)
-        return await connector.execute(operation, wanted, approval_id=approval, timeout=timeout)
+            from arx_wrapper.cli.plan import plan
+
+            return await plan(connector, named, wanted)
+        if everything:
+            records = connector.iterate(named, wanted, max_items=most)
+            return {connector.operations[named].answer: await counted(named, records)}
+        return await connector.execute(named, wanted, approval_id=approval, timeout=timeout)
 
     result = session.with_connector(run)
+    if dry_run:
+        _show_plan(result, output)
+        raise typer.Exit(3 if result["verdict"] == Verdict.DENY else 0)
     if output is Output.JSON:
         print_json(result)
     else:
-        _show(operation, result)
+        show(operation, result)
 
 
-def _plan(connector: Any, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """What would happen: nothing is sent, nothing is recorded."""
-    decision = connector.explain(operation, params)
-    frozen, request = connector._resolve(operation, params)
-    warn("Dry run: nothing was sent.")
-    return {
-        "verdict": decision.verdict.value,
-        "risk": decision.risk.name,
-        "policy": decision.policy,
-        "source": decision.source,
-        "reason": decision.reason,
-        "effects": [[effect.operation, effect.risk.name, effect.count] for effect in frozen.effects],
-        "request": {
-            "method": request.method,
-            "path": request.path,
-            "query": [list(pair) for pair in request.query],
-            "body": None if request.method in ("GET", "DELETE") else request.json,
-        },
-    }
-
-
-def _show(operation: str, result: dict[str, Any]) -> None:
+def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None:
+    """The command's help, or an operation's parameters."""
+    if operation is None:
+        if not asked:
+            raise typer.BadParameter("name an operation; `arx-pagerduty ops` lists them")
+        say(context.get_help())
+        return
     from arx_wrapper.operations import OPERATIONS
 
     row = OPERATIONS.get(operation)
-    found: Any = result.get(row.answer) if row and row.answer else result
-    records: list[dict[str, Any]] = [item for item in (found if isinstance(found, list) else [found]) if item]
-    if not records:
-        say("Done." if not isinstance(found, list) else "Nothing found.")
+    if row is None:
+        raise typer.BadParameter(f"there is no operation {operation!r}; `arx-pagerduty ops` lists them")
+    model = _model(operation)
+    say(f"{row.name} ({row.method} {row.path}, {row.risk.name}): {row.summary}\n")
+    rows: list[Sequence[str]] = [
+        (flag(name), "required" if name in model.required else "", model.accepted(name)) for name in model.names
+    ]
+    print_table(("parameter", "", "takes"), rows)
+
+
+def _model(operation: str) -> Any:
+    from arx_wrapper.connector import PagerDutyConnector
+    from arx_wrapper.operations import OPERATIONS
+    from arx_wrapper.params import param_model
+
+    return param_model(operation, getattr(PagerDutyConnector, OPERATIONS[operation].function))
+
+
+def _show_plan(plan: dict[str, Any], output: Output) -> None:
+    read = plan.get("pages", {}).get("read", [])
+    warn(
+        "Dry run: the call was not sent."
+        + (f" To find whom it would page, these reads were: {', '.join(read)}." if read else "")
+    )
+    if output is Output.JSON:
+        print_json(plan)
         return
-    names = [name for name in _FIRST if any(record.get(name) is not None for record in records)]
-    names = names or [name for name in records[0] if not isinstance(records[0][name], dict | list)][:6]
-    if len(records) == 1 and not isinstance(found, list):
-        plain = {name: value for name, value in records[0].items() if not isinstance(value, dict | list)}
-        print_table(("member", "value"), plain.items())
-    else:
-        print_table(names, ([record.get(name) for name in names] for record in records))
-    if isinstance(result.get("more"), bool) and result["more"]:
-        warn("There is more: ask with a higher limit or offset.")
-
-
-_FIRST = ("id", "incident_number", "name", "title", "summary", "status", "urgency", "email", "type", "created_at")
+    request = plan["request"]
+    say(f"{plan['verdict']} at {plan['risk']}: {plan['reason']}")
+    say(f"{request['method']} {request['path']}" + "".join(f" {name}={value}" for name, value in request["query"]))
+    if request["body"] is not None:
+        print_json(request["body"])
+    pages = plan.get("pages")
+    if pages is None:
+        return
+    say(f"Pages: {pages['how']}")
+    if pages["people"]:
+        print_table(("level", "id", "name"), ([p["level"], p["id"], p["name"]] for p in pages["people"]))

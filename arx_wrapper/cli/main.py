@@ -35,7 +35,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(calls.ops)
-app.command()(calls.call)
+app.command(context_settings=calls.CALL_SETTINGS)(calls.call)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(audit.app, name="audit")
@@ -70,7 +70,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command; every way that it can end has a status, and none has a traceback."""
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
+        return int(app(arguments, prog_name="arx-pagerduty", standalone_mode=False) or 0)
     except UsageError as error:
         error.show()  # type: ignore[attr-defined]  # as click's own
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -27,19 +28,36 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+_STYLES = {
+    "PERMIT": "green",
+    "ESCALATE": "yellow",
+    "DENY": "red",
+    "HIGH": "red",
+    "MEDIUM": "yellow",
+    "triggered": "red",
+    "acknowledged": "yellow",
+    "resolved": "green",
+    "ok": "green",
+    "warning": "yellow",
+    "wrong": "red",
+}
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table that fits the terminal, without colours where they are not wanted."""
+    """A table that fits the terminal; coloured on one, unless NO_COLOR is set."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # An id is of no use in two pieces; whatever else does not fit is broken, never cut.
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "seq"))
     for row in rows:
-        table.add_row(*(Text(safe(cell)) for cell in row))
-    # A file or a pipe has no width to fit.
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 1_000).print(table)
+        table.add_row(*(Text(safe(cell), _STYLES.get(str(cell), "")) for cell in row))
+    # A file or a pipe has no width to fit, unless it is given one.
+    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(file=sys.stdout, width=None if fits else 1_000).print(table)
 
 
 def say(text: str = "") -> None:
