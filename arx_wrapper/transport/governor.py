@@ -1,7 +1,7 @@
 """One key's rate limit, kept by everybody in the process who uses the key.
 
-It starts with a few calls in flight, learns the allowance from the `ratelimit-*` headers of their answers, and hands
-it out in turn: agent by agent, so that none starves the others. When the allowance shrinks faster than it is spent
+It starts with a few calls in flight, lets more go with every answer, learns the allowance from the `ratelimit-*` headers,
+and hands it out in turn: agent by agent, so that none starves the others. When the allowance shrinks faster than it is spent
 here, somebody else uses the key, and what they took is not handed out again.
 """
 
@@ -12,7 +12,8 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 
-_UNLEARNT = 8
+_FIRST = 8
+_MOST = 256
 _SETTLE = 0.02
 
 
@@ -22,7 +23,7 @@ class Governor:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        self._in_flight = 0
+        self._in_flight, self._wide = 0, _FIRST
         self._left: int | None = None
         self._limit = 0
         self._window = 0.0
@@ -45,15 +46,18 @@ class Governor:
                 self.leave({})  # its turn had come; the next one takes it
             raise
 
-    def leave(self, headers: Mapping[str, str]) -> None:
+    def leave(self, headers: Mapping[str, str], *, answered: bool = False) -> None:
         """Give way to the next, with what the answer said of the allowance."""
         self._in_flight -= 1
+        if answered:
+            self._wide = min(self._wide + 1, _MOST)
         self._learn(headers)
         self._hand_out()
 
     def pause(self, seconds: float) -> None:
         """Nobody goes for a while: the server said that it takes no more."""
         self._paused = max(self._paused, self._clock() + seconds)
+        self._wide = max(self._wide // 2, 1)
         self._left = 0 if self._left is not None else None
 
     def _learn(self, headers: Mapping[str, str]) -> None:
@@ -76,7 +80,7 @@ class Governor:
         if now < self._paused:
             return False
         if self._left is None:
-            return self._in_flight < _UNLEARNT
+            return self._in_flight < self._wide
         if now >= self._renews:
             self._left, self._renews = self._limit - self._in_flight, now + self._window
         return self._left > 0

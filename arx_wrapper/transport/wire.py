@@ -6,8 +6,8 @@ import asyncio
 import ipaddress
 import random
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -24,16 +24,17 @@ from arx_wrapper.errors import (
     TransportError,
 )
 from arx_wrapper.transport.answer import Answer, Attempt, read
+from arx_wrapper.transport.carrier import Carrier, Lost, NotConnected, TooLarge
 from arx_wrapper.transport.governor import Governor
 
 if TYPE_CHECKING:
     import httpx
     from pagerduty_client import Request
 
+    from arx_wrapper.transport.injected import Injected
     from arx_wrapper.vault import Credentials
 
 _ACCEPT: Final = "application/vnd.pagerduty+json;version=2"
-_TIMEOUT: Final = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0}
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
 _RETRIED: Final = frozenset({500, 502, 503, 504})
@@ -81,7 +82,19 @@ class Wire:
             ConfigError: the address is not https, unless it is this machine's own, or holds more than an origin.
         """
         self._origin = _origin(base_url)
-        self._transport, self._max_body, self._attempts, self._clock = transport, max_body, attempts, clock
+        self._max_body, self._attempts, self._clock = max_body, attempts, clock
+        self._injected: Injected | None = None
+        if transport is not None:
+            from arx_wrapper.transport.injected import Injected
+
+            self._injected = Injected(transport)
+        self._headers = (
+            ("Host", self._origin.partition("://")[2]),
+            ("Accept", _ACCEPT),
+            ("Accept-Encoding", "gzip"),
+            ("Content-Type", "application/json"),
+            ("User-Agent", f"arx-pagerduty/{__version__}"),
+        )
         self._pool: _Pool | None = None
 
     def grant(self, request: Request) -> Grant:
@@ -134,8 +147,8 @@ class Wire:
 
     async def aclose(self) -> None:
         """Close the connections, once no other wire of the event loop uses them."""
-        if self._transport is not None:
-            await self._transport.aclose()
+        if self._injected is not None:
+            await self._injected.aclose()
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await pool.release()
@@ -143,53 +156,48 @@ class Wire:
     def governor(self, credentials: Credentials) -> Governor:
         """The rate limit that these credentials share with everybody in this event loop."""
         governors = _GOVERNORS.setdefault(asyncio.get_running_loop(), {})
-        owner: object = self._transport or self._origin  # a transport of one's own is a server of one's own
-        return governors.setdefault((id(owner) if self._transport else owner, credentials.fingerprint), Governor())
+        # A transport of one's own is a server of one's own.
+        key = (self._origin if self._injected is None else id(self._injected.transport), credentials.fingerprint)
+        found = governors.get(key)
+        if found is None:
+            found = governors[key] = Governor()
+        return found
 
-    def transport(self) -> httpx.AsyncBaseTransport:
+    def carrier(self) -> Carrier:
         """What carries the requests."""
-        if self._transport is not None:
-            return self._transport
+        if self._injected is not None:
+            return self._injected
         if self._pool is None or self._pool.loop is not asyncio.get_running_loop():
             self._pool = _Pool.join()
-        return self._pool.transport
+        return self._pool.carrier
 
-    def build(self, request: Request, credentials: Credentials) -> httpx.Request:
-        """The HTTP request. Malformed header values are refused by name, never shown."""
-        import httpx
+    async def exchange(
+        self, request: Request, credentials: Credentials, operation: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send a request and read what comes back: status, headers, body.
 
+        Raises:
+            TransportError: nothing that could be read came back.
+        """
         target = request.path
         if request.query:
             target += "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query)
         scheme = "Bearer " if credentials.scheme == "Bearer" else "Token token="
-        headers = [
-            ("Host", self._origin.partition("://")[2]),
-            ("Accept", _ACCEPT),
-            ("Accept-Encoding", "gzip"),
-            ("Content-Type", "application/json"),
-            ("User-Agent", f"arx-pagerduty/{__version__}"),
-            ("Authorization", scheme + credentials.api_key),
-            *request.headers,
-        ]
+        headers = [*self._headers, ("Authorization", scheme + credentials.api_key), *request.headers]
         content = b""
+        outcome: Literal["not_sent", "unknown"] = "unknown"
         if request.method in ("POST", "PUT"):
             content = msgspec.json.encode(request.json)
             headers.append(("Content-Length", str(len(content))))
-        return httpx.Request(
-            request.method, self._origin + target, headers=headers, content=content, extensions={"timeout": _TIMEOUT}
-        )
-
-    async def body(self, response: httpx.Response, operation: str) -> bytes:
-        """Read a body within bounds, decompressing as it comes: a bomb is noticed before it costs memory."""
-        chunks, size = [], 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > self._max_body:
-                raise TransportError(
-                    f"the answer is larger than {self._max_body:,} bytes", outcome="unknown", operation=operation
-                )
-            chunks.append(chunk)
-        return b"".join(chunks)
+        try:
+            return await self.carrier().carry(request.method, self._origin + target, headers, content, self._max_body)
+        except NotConnected as error:
+            problem, outcome = f"no connection to {self._origin} ({error})", "not_sent"
+        except Lost as error:
+            problem = f"the connection broke before the answer was complete ({error})"
+        except TooLarge:
+            problem = f"the answer is larger than {self._max_body:,} bytes"
+        raise TransportError(problem, outcome=outcome, operation=operation)
 
 
 @define(eq=False)
@@ -240,10 +248,10 @@ class _Sending:
         index, began = len(self.attempts), self.wire._clock()
         # Until an answer says otherwise, a cancelled try has to be taken for sent.
         self.attempts.append(Attempt(sent=True, waited_ms=waiting))
-        headers: dict[str, str] = {}
+        headers: Mapping[str, str] = {}
         sent, status, failure = True, None, None
         try:
-            status, headers, content = await self._exchange()
+            status, headers, content = await self.wire.exchange(self.request, self.credentials, self.operation)
             return read(status, headers, content, operation=self.operation, writes=self.writes, retiring=self.retiring)
         except ArxError as error:
             failure = type(error).__name__
@@ -257,43 +265,16 @@ class _Sending:
         finally:
             took = round((self.wire._clock() - began) * 1000, 3)
             self.attempts[index] = Attempt(sent=sent, status=status, error=failure, duration_ms=took, waited_ms=waiting)
-            governor.leave(headers)
-
-    async def _exchange(self) -> tuple[int, dict[str, str], bytes]:
-        import httpx
-
-        request = self.wire.build(self.request, self.credentials)
-        response: httpx.Response | None = None
-        try:
-            response = await self.wire.transport().handle_async_request(request)
-            content = await self.wire.body(response, self.operation)
-            return response.status_code, {name.lower(): value for name, value in response.headers.items()}, content
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            raise TransportError(
-                f"no connection to {self.wire._origin} ({type(error).__name__})",
-                outcome="not_sent",
-                operation=self.operation,
-            ) from None
-        except TransportError:
-            raise
-        except (httpx.TransportError, httpx.DecodingError, OSError, RuntimeError) as error:
-            raise TransportError(
-                f"the connection broke before the answer was complete ({type(error).__name__})",
-                outcome="unknown",
-                operation=self.operation,
-            ) from None
-        finally:
-            if response is not None:
-                await asyncio.shield(response.aclose())
+            governor.leave(headers, answered=status is not None and status < 400)
 
 
 class _Pool:
     """The connections of one event loop, counted by the wires that use them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        from arx_wrapper.transport.pool import PoolTransport
+        from arx_wrapper.transport.pool import Pool
 
-        self.loop, self.transport, self._users = loop, PoolTransport(), 0
+        self.loop, self.carrier, self._users = loop, Pool(), 0
 
     @classmethod
     def join(cls) -> _Pool:
@@ -309,7 +290,7 @@ class _Pool:
         if self._users == 0 and _POOLS.get(self.loop) is self:
             del _POOLS[self.loop]
             if self.loop is asyncio.get_running_loop():
-                await self.transport.aclose()
+                await self.carrier.aclose()
 
 
 _POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()

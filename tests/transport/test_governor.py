@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-import httpx
-
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import serve
 from arx_wrapper.transport.governor import Governor
+from arx_wrapper.transport.injected import Injected
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING
 
@@ -85,5 +84,5 @@ async def test_a_storm_of_calls_ends_without_a_failure() -> None:
 async def test_a_transport_of_ones_own_has_an_allowance_of_its_own() -> None:
     for _ in range(2):
         async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
-            assert isinstance(pd._rooms.wire.transport(), httpx.ASGITransport)
+            assert isinstance(pd._rooms.wire.carrier(), Injected)
             await pd.list_users()

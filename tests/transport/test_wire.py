@@ -441,7 +441,7 @@ async def test_connections_end_with_the_last_wire_of_the_loop() -> None:
     async with serving(OK) as (_, wire), serving(OK) as (_, other):
         await send(wire)
         await send(other)
-        assert wire.transport() is other.transport()
+        assert wire.carrier() is other.carrier()
         await wire.aclose()
         await send(other)
 

@@ -1,0 +1,77 @@
+"""What carries a request to the server and its answer back, and what can go wrong on the way."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+Headers = Sequence[tuple[str, str]]
+
+CONNECT_TIMEOUT: Final = 10.0
+READ_TIMEOUT: Final = 30.0
+
+
+class NotConnected(Exception):  # noqa: N818 - what happened, not that it is an error
+    """No connection came about: nothing was sent."""
+
+
+class Lost(Exception):  # noqa: N818
+    """The connection broke, or nothing came in time: what became of the request is not known."""
+
+
+class TooLarge(Exception):  # noqa: N818
+    """The body is larger than is accepted."""
+
+
+class Carrier(Protocol):
+    """Sends one request and reads its answer.
+
+    Redirects are not followed, the environment is not read, and nothing is sent twice.
+    """
+
+    async def carry(
+        self, method: str, url: str, headers: Headers, content: bytes, max_body: int
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers (looked up whatever their case) and the body, decompressed.
+
+        Raises:
+            NotConnected, Lost, TooLarge
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Body:
+    """A body as it comes: decompressed piece by piece, so that a bomb is noticed before it costs memory."""
+
+    def __init__(self, encoding: str | None, max_body: int) -> None:
+        encoding = (encoding or "identity").strip().lower()
+        if encoding not in ("identity", "gzip", "x-gzip"):
+            raise Lost("an encoding that was not asked for")
+        self._max_body, self._size = max_body, 0
+        self._chunks: list[bytes] = []
+        self._unzip = None if encoding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            TooLarge, Lost
+        """
+        if self._unzip is not None:
+            try:
+                chunk = self._unzip.decompress(chunk, self._max_body - self._size + 1)
+            except zlib.error:
+                raise Lost("a body that is not gzip") from None
+        self._size += len(chunk)
+        if self._size > self._max_body:
+            raise TooLarge
+        self._chunks.append(chunk)
+
+    def whole(self) -> bytes:
+        """All of it. `Lost` when it ends before its end."""
+        if self._unzip is not None and self._size and not self._unzip.eof:
+            raise Lost("a body that was cut off")
+        return b"".join(self._chunks)
