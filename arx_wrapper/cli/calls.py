@@ -88,7 +88,7 @@ def call(
         list[str] | None,
         typer.Argument(
             metavar="[--NAME VALUE | NAME=VALUE]...",
-            help="The operation's parameters, which `call OPERATION --help` lists; lists are comma-separated or repeated.",
+            help="The operation's parameters (`call OPERATION --help`); lists are comma-separated or repeated.",
             autocompletion=parameter_names,
         ),
     ] = None,

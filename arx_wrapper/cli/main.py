@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from arx_wrapper._version import __version__
-from arx_wrapper.cli import agents, approvals, audit, calls, demo, policy, sandbox, vault
+from arx_wrapper.cli import agents, approvals, audit, calls, demo, doctor, init, policy, sandbox, vault
+from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.errors import (
@@ -34,6 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo.demo)
+app.command()(init.init)
+app.command()(doctor.doctor)
 app.command()(calls.ops)
 app.command(context_settings=calls.CALL_SETTINGS)(calls.call)
 app.add_typer(policy.app, name="policy")
@@ -42,6 +45,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(agents.app, name="agents")
 app.add_typer(vault.app, name="vault")
 app.command()(sandbox.sandbox)
+add_examples(app)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,63 @@
+"""The examples at the end of each command's `--help`. Tests hold them to the commands: each has some, and each parses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import typer
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "init": ("init", "init --key file --policy responder --region eu"),
+    "doctor": ("doctor", "doctor --output json"),
+    "demo": ("demo", "demo --yes"),
+    "ops": ("ops", "ops 'incidents:*' --output json"),
+    "call": (
+        "call incidents:read --statuses triggered,acknowledged --limit 5",
+        "call incidents:create --title 'Disk full' --service-id PABC123 --dry-run",
+        "call incidents:acknowledge incident_id=P1234AB",
+        "call users:read --all --output table",
+        """call incidents:manage --json '{"incidents": [{"id": "P1234AB", "status": "resolved"}]}'""",
+        "call incidents:snooze --help",
+    ),
+    "policy check": ("policy check policy.yaml", "policy check policies/ --output json"),
+    "policy explain": ("policy explain incidents:update incident_id=P1234AB status=resolved",),
+    "policy schema": ("policy schema > policy.schema.json",),
+    "approvals list": ("approvals list --state pending",),
+    "approvals show": ("approvals show 5f2c9a7d1e3b4c60",),
+    "approvals approve": (
+        "approvals approve 5f2c9a7d1e3b4c60 --reviewer alice --note 'window agreed'",
+        "approvals approve 5f2c9a7d1e3b4c60 --key ~/alice.key",
+    ),
+    "approvals deny": ("approvals deny 5f2c9a7d1e3b4c60 --reviewer alice --note 'not during the sale'",),
+    "approvals keygen": ("approvals keygen --reviewer alice --file ~/alice.key",),
+    "approvals verify": ("approvals verify 5f2c9a7d1e3b4c60",),
+    "approvals serve": ("approvals serve", "approvals serve --host 0.0.0.0 --port 8080"),
+    "audit tail": ("audit tail -n 50", "audit tail --follow --verdict DENY"),
+    "audit verify": ("audit verify",),
+    "audit export": ("audit export --since 2025-01-01 --format csv --file audit.csv",),
+    "agents suspend": ("agents suspend agent-7 --reason 'paged everybody'",),
+    "agents resume": ("agents resume agent-7",),
+    "vault set": ("vault set --email bot@yourorg.com", "vault set < key.txt"),
+    "vault status": ("vault status --output json",),
+    "vault rotate": ("vault rotate",),
+    "sandbox": ("sandbox --port 8080", "sandbox --tls --output json"),
+}
+
+
+def add_examples(app: typer.Typer, under: str = "") -> None:
+    """Put its examples under each command's help, unless it brings an epilogue of its own."""
+    for path, command in commands(app, under):
+        if examples := EXAMPLES.get(path):
+            command.epilog = command.epilog or "\n".join(
+                ["\b", "Examples:", *(f"  arx-pagerduty {example}" for example in examples)]
+            )
+
+
+def commands(app: typer.Typer, under: str = "") -> Iterator[tuple[str, typer.models.CommandInfo]]:
+    """Every command below an application, with the words that call it."""
+    for command in app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        yield f"{under} {name}".strip(), command
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            yield from commands(group.typer_instance, f"{under} {group.name}".strip())
