@@ -39,11 +39,12 @@ class AuditLog:
 
     def __init__(self, opener: Callable[[], Store], *, timeout: float, idle: float) -> None:
         self._opener, self._timeout, self._idle = opener, timeout, idle
-        self._wake = threading.Condition()
+        self._lock, self._bell = threading.Lock(), threading.Lock()
+        self._bell.acquire()
         self._queue: list[_Ticket] = []
         self._jobs: list[Callable[[Store], None]] = []
         self._unanswered: set[str] = set()
-        self._urgent = self._closing = self._asleep = False
+        self._closing = self._asleep = False
         self._thread: threading.Thread | None = None
         self._store: Store | None = None
         self._broken: AuditError | None = None
@@ -179,9 +180,8 @@ class AuditLog:
         thread = self._thread
         if thread is None:
             return
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        self._ring()
         await asyncio.get_running_loop().run_in_executor(None, thread.join)
         self._thread, self._store, self._closing = None, None, False
         if self._broken:
@@ -201,30 +201,34 @@ class AuditLog:
         await self._on_thread(lambda store: store.suspend(agent_id, reason))
 
     def _opened(self) -> Store:
-        with self._wake:
-            if self._store is None:
-                self._store = self._opener()
-            return self._store
+        if self._store is None:
+            with self._lock:
+                if self._store is None:
+                    self._store = self._opener()
+        return self._store
 
     def _submit(self, ticket: _Ticket, *, urgent: bool = True) -> bool:
         """Hand an entry in. True when nobody else is waiting or has a call under way."""
         self._opened()
         entry = ticket.pending.entry
-        with self._wake:
+        ticket.urgent = urgent
+        with self._lock:
             if entry.action_type == "connector.called":
                 self._unanswered.add(entry.id)
             elif entry.intent_id:
                 self._unanswered.discard(entry.intent_id)
+            alone = urgent and self._unanswered <= {entry.id} and not any(other.urgent for other in self._queue)
             self._queue.append(ticket)
             self._start()
-            if urgent:
-                alone = not any(other.urgent for other in self._queue) and self._unanswered <= {entry.id}
-                ticket.urgent = self._urgent = True
-                self._wake.notify()
-                return alone
-            if self._asleep:
-                self._wake.notify()
-            return False
+            rings = urgent or self._asleep
+        if rings:
+            self._ring()
+        return alone
+
+    def _ring(self) -> None:
+        """Wake the thread."""
+        with suppress(RuntimeError):  # somebody rang before; once is enough
+            self._bell.release()
 
     async def _on_thread(self, job: Callable[[Store], _T], *, patient: bool = False) -> _T:
         """Run something on the log's thread, after everything handed in so far is written."""
@@ -239,11 +243,10 @@ class AuditLog:
             else:
                 future.set_result(result)
 
-        with self._wake:
+        with self._lock:
             self._jobs.append(run)
-            self._urgent = True
             self._start()
-            self._wake.notify()
+        self._ring()
         try:
             async with asyncio.timeout(None if patient else max(self._timeout, 30.0)):
                 return await asyncio.wrap_future(future)
@@ -256,45 +259,35 @@ class AuditLog:
             self._thread.start()
 
     def _run(self) -> None:
-        store = self._opened()
+        store, written = self._opened(), list[_Ticket]()
         while True:
-            with self._wake:
-                if not (self._urgent or self._closing):
-                    self._wake.wait(self._idle)  # outcomes wait for company
-                if not (self._urgent or self._closing or self._queue):
-                    self._asleep = True
-                    self._wake.wait()
-                    self._asleep = False
-                    continue
-                batch, self._queue = self._queue, []
+            _tell(written)  # only now, or they would wake up to wait for this thread
+            rung = self._bell.acquire(timeout=self._idle)  # outcomes wait for company
+            with self._lock:
+                self._asleep = not (rung or self._queue)
+            if self._asleep:
+                self._bell.acquire()
+            with self._lock:
+                self._asleep = False
+                written, self._queue = self._queue, []
                 jobs, self._jobs = self._jobs, []
-                closing, self._urgent = self._closing, False
-            if batch:
-                self._write(store, batch)
+            if written:
+                self._write(store, written)
             for job in jobs:
                 job(store)
-            if closing and not (self._queue or self._jobs):
+            if self._closing and not (self._queue or self._jobs):
+                _tell(written)
                 store.close()
                 return
 
     def _write(self, store: Store, batch: list[_Ticket]) -> None:
-        problem: AuditError | None = None
         try:
             store.write([ticket.pending for ticket in batch])
-        except AuditError as error:
-            problem = error
-        answered: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-        for ticket in batch:
-            if problem:
+        except AuditError as problem:
+            for ticket in batch:
                 ticket.pending.outcome = problem
                 if not ticket.urgent:
                     self._broken = AuditError(f"{problem} An outcome could not be recorded.", sent=True)
-            ticket.written.release()
-            if ticket.waiting:
-                answered.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
-        for loop, futures in answered.items():
-            with suppress(RuntimeError):  # the loop was closed; nobody waits any more
-                loop.call_soon_threadsafe(_answer, futures)
 
 
 class _Ticket:
@@ -324,6 +317,18 @@ class _Ticket:
         if isinstance(outcome, Written):
             return AuditRecord.parse(outcome.body, outcome.hash)
         raise outcome or AuditError("The audit log was given up. Nothing was sent.")
+
+
+def _tell(written: Sequence[_Ticket]) -> None:
+    """Tell those who wait that their entries are written, or could not be."""
+    waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for ticket in written:
+        ticket.written.release()
+        if ticket.waiting:
+            waiting.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
+    for loop, futures in waiting.items():
+        with suppress(RuntimeError):  # the loop was closed; nobody waits any more
+            loop.call_soon_threadsafe(_answer, futures)
 
 
 def _answer(futures: Sequence[asyncio.Future[None]]) -> None:

@@ -1,8 +1,8 @@
 """One key's rate limit, kept by everybody in the process who uses the key.
 
-It starts with a few calls in flight, lets more go with every answer, learns the allowance from the `ratelimit-*` headers,
-and hands it out in turn: agent by agent, so that none starves the others. When the allowance shrinks faster than it is spent
-here, somebody else uses the key, and what they took is not handed out again.
+It starts with a few calls in flight, lets more go with every answer, learns the allowance from the `ratelimit-*`
+headers, and hands it out in turn: agent by agent, so that none starves the others. When the allowance shrinks faster
+than it is spent here, somebody else uses the key, and what they took is not handed out again.
 """
 
 from __future__ import annotations

@@ -244,15 +244,16 @@ async def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
 async def test_a_full_disk_stops_calls_and_recovers(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True)  # noqa: ASYNC221, S603, S607
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True)  # noqa: ASYNC221, S603, S607
     if mounted.returncode:
         pytest.skip(f"mounting a small tmpfs needs root: {mounted.stderr.decode().strip()}")
     try:
         log = opened(disk / "audit.db", timeout=2)
         await log.append(entry())
         (disk / "filler").write_bytes(b"x" * (shutil.disk_usage(disk).free - 8192))
-        with pytest.raises(AuditError, match=r"full|Nothing was sent"):
-            await asyncio.gather(*(log.append(entry(metadata={"filler": "x" * 2_000})) for _ in range(200)))
+        big = (log.append(entry(metadata={"filler": "x" * 2_000})) for _ in range(200))
+        found = await asyncio.gather(*big, return_exceptions=True)
+        assert any(isinstance(error, AuditError) and "Nothing was sent" in str(error) for error in found)
         (disk / "filler").unlink()
         await log.append(entry())
         assert (await log.verify()).ok
