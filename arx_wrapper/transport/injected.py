@@ -34,13 +34,13 @@ class Injected:
         response: httpx.Response | None = None
         try:
             response = await self.transport.handle_async_request(request)
-            body = Body(response.headers.get("Content-Encoding"), max_body)
-            async for chunk in response.aiter_raw():
+            body = Body(None, max_body)  # httpx decompresses, also what the transport holds ready
+            async for chunk in response.aiter_bytes():
                 body.feed(chunk)
             return response.status_code, response.headers, body.whole()
         except _NOT_SENT as error:
             raise NotConnected(type(error).__name__) from None
-        except (httpx.TransportError, httpx.StreamError, OSError, RuntimeError) as error:
+        except (httpx.RequestError, httpx.StreamError, OSError, RuntimeError) as error:
             raise Lost(type(error).__name__) from None
         finally:
             if response is not None:

@@ -151,13 +151,12 @@ async def test_a_log_of_another_format_is_left_alone(path: Path) -> None:
 
 ATTACKS = {
     "a record changed": "UPDATE audit SET body = replace(body, 'incidents:create', 'incidents:update') WHERE seq = 5",
-    "a hash changed": "UPDATE audit SET hash = 'f' || substr(hash, 2) WHERE seq = 5",
+    "a hash changed": "UPDATE audit SET hash = 'x' || substr(hash, 2) WHERE seq = 5",
     "a record removed": "DELETE FROM audit WHERE seq = 5",
     "the first removed": "DELETE FROM audit WHERE seq = 1",
     "two exchanged": "UPDATE audit SET seq = CASE seq WHEN 4 THEN -5 ELSE -4 END WHERE seq IN (4, 5);"
     "UPDATE audit SET seq = -seq WHERE seq < 0",
-    "one inserted": "INSERT INTO audit (seq, id, hash, body) SELECT 11, 'x', 'h', json_set(body, '$.id', 'x') FROM audit "
-    "WHERE seq = 5",
+    "one inserted": "INSERT INTO audit (seq, id, hash, body) SELECT 11, 'x', 'h', body FROM audit WHERE seq = 5",
     "the index emptied": "PRAGMA writable_schema = 1; UPDATE sqlite_master SET rootpage = "
     "(SELECT rootpage FROM sqlite_master WHERE name = 'audit_suspended') WHERE name = 'sqlite_autoindex_audit_1'",
 }
