@@ -1,4 +1,4 @@
-"""The examples at the end of each command's `--help`. Tests hold them to the commands: each has some, and each parses."""
+"""The examples under each command's `--help`. Tests hold them to the commands: each has some, and each parses."""
 
 from __future__ import annotations
 

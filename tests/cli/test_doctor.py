@@ -1,0 +1,213 @@
+"""`doctor` names cause and remedy in every set-up that is broken, and finds nothing in one that is not."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from arx_wrapper.sandbox import Sandbox
+from arx_wrapper.sandbox.server import run_in_thread
+from arx_wrapper.transport.pool import tls
+from tests.cli.conftest import POLICIES, Command
+from tests.support import CANARY
+
+VAULT_KEY = base64.b64encode(bytes(32)).decode()
+ENTRY = "- name: all\n  connector: pagerduty\n  operations: ['*']\n"
+
+
+@pytest.fixture
+def sound(command: Command, server: tuple[str, Sandbox], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """A set-up with nothing wrong: a served account, its key and requester, a policy."""
+    url, sandbox = server
+    monkeypatch.setenv("PAGERDUTY_BASE_URL", url)
+    monkeypatch.setenv("PAGERDUTY_API_KEY", sandbox.token)
+    monkeypatch.setenv("PAGERDUTY_REQUESTER_EMAIL", sandbox.email)
+    monkeypatch.setenv("ARX_POLICY", str(POLICIES / "pd-incident-responder.yaml"))
+    monkeypatch.setenv("ARX_AGENT_ID", "agent-7")
+    return command
+
+
+def test_nothing_is_wrong_with_a_sound_set_up(sound: Command) -> None:
+    done = sound("doctor", "-o", "json")
+    assert (done.status, done.json["ok"]) == (0, True), done.out
+    assert [check["check"] for check in done.json["checks"]] == [
+        *("configuration", "policy", "audit log", "approvals", "vault", "server", "clock", "key", "requester")
+    ]
+    assert {check["state"] for check in done.json["checks"]} == {"ok"}
+    assert "Nothing is wrong." in sound("doctor").out
+
+
+class Break:
+    """Each method breaks one thing; its docstring: the check that names it, words of the cause, words of the remedy."""
+
+    def __init__(self, sound: Command, here: Path, patch: pytest.MonkeyPatch) -> None:
+        self.sound, self.here, self.set = sound, here, patch.setenv
+        self.unset = patch.delenv
+
+    def misspelt_setting(self) -> None:
+        """configuration | did you mean 'approvals.mode' | Correct the file"""
+        (self.here / "arx.toml").write_text('[approvals]\nmod = "wait"\n')
+
+    def secret_in_the_file(self) -> None:
+        """configuration | 'pagerduty.api_key' is a secret | Correct the file"""
+        (self.here / "arx.toml").write_text(f'[pagerduty]\napi_key = "{CANARY}"\n')
+
+    def no_policy(self) -> None:
+        """policy | no policy is configured | arx-pagerduty init"""
+        self.unset("ARX_POLICY")
+
+    def policy_that_does_not_load(self) -> None:
+        """policy | policy.yaml:3: | policy check"""
+        (self.here / "policy.yaml").write_text("- name: a\n  connector: pagerduty\n  operatoins: ['*']\n")
+        self.set("ARX_POLICY", "policy.yaml")
+
+    def policy_for_somebody_else(self) -> None:
+        """policy | permits nothing to agent 'agent-7' | policy explain"""
+        (self.here / "policy.yaml").write_text(ENTRY + "  agents: [agent-8]\n  risk_max: low\n  approval: none\n")
+        self.set("ARX_POLICY", "policy.yaml")
+
+    def audit_log_nowhere(self) -> None:
+        """audit log | cannot | ARX_AUDIT_URL"""
+        self.set("ARX_AUDIT_URL", "sqlite:////proc/nowhere/audit.db")
+        self.set("ARX_APPROVALS_URL", f"sqlite:///{self.here}/approvals.db")
+
+    def audit_log_tampered_with(self) -> None:
+        """audit log | chain is broken | copy as evidence"""
+        assert self.sound("call", "users:read").status == 0
+        log = Path(os.environ["XDG_STATE_HOME"]) / "arx" / "audit.db"
+        with sqlite3.connect(log) as database:
+            database.executescript("DROP TRIGGER audit_no_delete; DELETE FROM audit WHERE seq = 2;")
+        database.close()
+
+    def slack_without_its_token(self) -> None:
+        """approvals | SLACK_BOT_TOKEN is not set | approvals in arx.toml"""
+        (self.here / "arx.toml").write_text('[approvals.slack]\nchannel = "#ops"\n')
+
+    def no_key(self) -> None:
+        """vault | PAGERDUTY_API_KEY is not set | export PAGERDUTY_API_KEY"""
+        self.unset("PAGERDUTY_API_KEY")
+
+    def key_with_a_line_break(self) -> None:
+        """vault | line break | as the PagerDuty console shows it"""
+        self.set("PAGERDUTY_API_KEY", CANARY + "\n")
+
+    def vault_that_others_may_read(self) -> None:
+        """vault | others may read it | vault set"""
+        vault = self.here / "vault"
+        vault.write_text("{}")
+        vault.chmod(0o644)
+        self.set("ARX_VAULT_URL", f"file://{vault}")
+        self.set("ARX_VAULT_KEY", VAULT_KEY)
+
+    def hashicorp_without_a_way_in(self) -> None:
+        """vault | No way into the vault | VAULT_ADDR"""
+        self.set("ARX_VAULT_URL", "hashicorp://secret/pagerduty")
+        self.set("VAULT_ADDR", "https://vault.example:8200")
+
+    def server_that_is_not_there(self) -> None:
+        """server | the connection is refused | firewall"""
+        self.set("PAGERDUTY_BASE_URL", "http://127.0.0.1:1")
+
+    def server_without_tls(self) -> None:
+        """server | the API key would be readable | https://api.pagerduty.com"""
+        self.set("PAGERDUTY_BASE_URL", "http://api.example.com")
+
+    def key_that_was_revoked(self) -> None:
+        """key | 401 | Integrations, API Access Keys"""
+        self.set("PAGERDUTY_API_KEY", "revoked")
+
+    def agent_that_is_suspended(self) -> None:
+        """key | paged everybody | agents resume"""
+        assert self.sound("agents", "suspend", "agent-7", "--reason", "paged everybody").status == 0
+
+    def no_requester(self) -> None:
+        """requester | no requester's email | PAGERDUTY_REQUESTER_EMAIL"""
+        self.unset("PAGERDUTY_REQUESTER_EMAIL")
+
+    def requester_of_another_account(self) -> None:
+        """requester | no user nobody@example.com | one of its users"""
+        self.set("PAGERDUTY_REQUESTER_EMAIL", "nobody@example.com")
+
+
+@pytest.mark.parametrize("how", [name for name in vars(Break) if not name.startswith("_")])
+def test_a_broken_set_up_is_named_with_cause_and_remedy(
+    sound: Command, here: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    expected, cause, remedy = getattr(Break, how).__doc__.split(" | ")
+    getattr(Break(sound, here, monkeypatch), how)()
+    done = sound("doctor", "--output", "json")
+    assert (done.status, done.json["ok"], done.err) == (1, False, "")
+    (wrong,) = [check for check in done.json["checks"] if check["state"] == "wrong"]
+    assert wrong["check"] == expected
+    assert cause in wrong["found"]
+    assert remedy in wrong["remedy"]
+
+
+@contextmanager
+def clock_behind(answer: bytes) -> Iterator[str]:
+    """A server whose time stands still, long ago."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return "Sun, 01 Jun 2025 12:00:00 GMT"
+
+        def log_message(self, *_: object) -> None:
+            """Nothing to say."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as stand_in:
+        thread = threading.Thread(target=stand_in.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{stand_in.server_address[1]}"
+        finally:
+            stand_in.shutdown()
+            thread.join()
+
+
+def test_a_clock_that_is_off_is_named(sound: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    with clock_behind(b'{"users": [], "services": []}') as url:
+        monkeypatch.setenv("PAGERDUTY_BASE_URL", url)
+        checks = {check["check"]: check for check in sound("doctor", "-o", "json").json["checks"]}
+    assert checks["clock"]["state"] == "wrong"
+    assert "ahead of the server's" in checks["clock"]["found"]
+    assert "NTP" in checks["clock"]["remedy"]
+
+
+@pytest.fixture
+def fresh_trust() -> Iterator[None]:
+    """A process reads its trusted certificates once."""
+    tls.cache_clear()
+    yield
+    tls.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_trust")
+def test_a_certificate_that_nobody_vouches_for_is_named(sound: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_in_thread(Sandbox(), tls=True) as served:
+        monkeypatch.setenv("PAGERDUTY_BASE_URL", served.url)
+        checks = {check["check"]: check for check in sound("doctor", "-o", "json").json["checks"]}
+        assert checks["server"]["found"].endswith("its certificate is not trusted here")
+        assert "SSL_CERT_FILE" in checks["server"]["remedy"]
+        tls.cache_clear()
+        monkeypatch.setenv("SSL_CERT_FILE", str(served.ca_file))
+        checks = {check["check"]: check for check in sound("doctor", "-o", "json").json["checks"]}
+        assert (checks["server"]["state"], checks["key"]["state"]) == ("ok", "ok")
+
+
+def test_the_database_password_is_not_shown(sound: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARX_APPROVALS_URL", f"postgresql://arx:{CANARY}@127.0.0.1:1/arx")
+    assert sound("doctor").status == 1  # the fixture searches its output for the password
