@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from arx_wrapper.cli.arguments import bare_call, flag, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
@@ -58,6 +59,17 @@ def ops(
 
 # `call` takes the parameters of every operation as options, so unknown ones are left to it.
 CALL_SETTINGS = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+class CallCommand(TyperCommand):
+    """A command whose completions of `--` are the operation's parameters as well as its own options."""
+
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]  # typer's own
+        found: list[Any] = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            (params,) = (parameter for parameter in self.params if parameter.name == "params")
+            found += params.shell_complete(ctx, incomplete)
+        return found
 
 
 def operation_names(incomplete: str) -> list[tuple[str, str]]:

@@ -6,10 +6,13 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class Output(StrEnum):
@@ -43,21 +46,45 @@ _STYLES = {
 }
 
 
+# Columns whose cells are of no use in pieces.
+_WHOLE = frozenset(
+    {"id", "seq", "operation", "method", "risk", "verdict", "status", "state", "urgency", "incident_number", "check"}
+)
+_LEAST = 12
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table that fits the terminal; coloured on one, unless NO_COLOR is set."""
+    """A table that fits the terminal; coloured on one, unless NO_COLOR is set.
+
+    On a terminal that is too narrow for its columns, each row becomes a block of lines. Nothing is ever cut.
+    """
     from rich.console import Console
+
+    # A file or a pipe has no width to fit, unless it is given one.
+    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(file=sys.stdout, width=None if fits else 1_000)
+    cells = [[safe(cell) for cell in row] for row in rows]
+    widths = [max(map(len, (name, *texts))) for name, *texts in zip(columns, *cells, strict=True)]
+    least = [width if name in _WHOLE else min(width, _LEAST) for name, width in zip(columns, widths, strict=True)]
+    if sum(least) + 2 * len(columns) <= console.width:
+        console.print(_grid(columns, cells))
+        return
+    for row in cells:
+        console.print(_grid(("", ""), zip(columns, row, strict=True)))
+
+
+def _grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
-        # An id is of no use in two pieces; whatever else does not fit is broken, never cut.
-        table.add_column(column, overflow="fold", no_wrap=column in ("id", "seq"))
+        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
-        table.add_row(*(Text(safe(cell), _STYLES.get(str(cell), "")) for cell in row))
-    # A file or a pipe has no width to fit, unless it is given one.
-    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
-    Console(file=sys.stdout, width=None if fits else 1_000).print(table)
+        table.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in row))
+    if not any(columns):
+        table.add_row()
+    return table
 
 
 def say(text: str = "") -> None:

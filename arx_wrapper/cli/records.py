@@ -36,6 +36,8 @@ def _columns(records: list[dict[str, Any]]) -> list[str]:
     names = [name for name in _FIRST if any(record.get(name) is not None for record in records)]
     if "summary" in names and ("title" in names or "name" in names):
         names.remove("summary")  # it says the same
+    if "type" in names and len({record.get("type") for record in records}) == 1 and len(records) > 1:
+        names.remove("type")
     return names or [name for name in records[0] if not isinstance(records[0][name], dict | list)][:6]
 
 

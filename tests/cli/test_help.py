@@ -1,0 +1,108 @@
+"""Every command explains itself, by examples that hold; completion knows operations and parameters."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import shlex
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from arx_wrapper.cli.examples import EXAMPLES, commands
+from arx_wrapper.cli.main import app
+from tests.cli.conftest import Command
+
+ALL = [path for path, _ in commands(app)]
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_has_help_with_examples(command: Command, path: str) -> None:
+    done = command(*path.split(), "--help")
+    assert done.status == 0
+    words = " ".join(done.out.split())
+    assert f"Usage: arx-pagerduty {path}" in words
+    assert words.count(f"arx-pagerduty {path}") > 1, "give it examples in arx_wrapper/cli/examples.py"
+
+
+@pytest.mark.parametrize("example", [example for examples in EXAMPLES.values() for example in examples])
+def test_every_example_parses(example: str) -> None:
+    words = shlex.split(example.partition(" > ")[0].partition(" < ")[0])
+    level: typer.main.Any = typer.main.get_command(app)
+    while hasattr(level, "commands"):
+        level = level.commands[words.pop(0)]
+    if "--help" not in words:
+        level.make_context("arx-pagerduty", words, resilient_parsing=False).close()
+
+
+def test_groups_list_their_commands(command: Command) -> None:
+    assert "doctor" in command("--help").out
+    assert "ARX_VAULT_URL" in command("vault", "--help").out
+    assert "VAULT_ROLE_ID" in command("vault", "--help").out
+    assert "PAGERDUTY_OAUTH_SCOPE" in command("vault", "--help").out
+
+
+def complete(*words: str) -> list[str]:
+    environ = {
+        **os.environ,
+        "_ARX_PAGERDUTY_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": shlex.join(["arx-pagerduty", *words[:-1]]) + f" {words[-1]}",
+    }
+    command = [sys.executable, "-m", "arx_wrapper.cli"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    return done.stdout.split("\n")
+
+
+def test_completion_knows_operations_and_their_parameters() -> None:
+    assert any(
+        "incidents\\\\:acknowledge" in line or "incidents:acknowledge" in line
+        for line in complete("call", "incidents:a")
+    )
+    assert any("--duration" in line for line in complete("call", "incidents:snooze", "--d"))
+
+
+def test_completion_can_be_installed(tmp_path: Path) -> None:
+    home = {**os.environ, "HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    command = [sys.executable, "-m", "arx_wrapper.cli", "--install-completion", "bash"]
+    done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    assert "_ARX_PAGERDUTY_COMPLETE" in (tmp_path / ".bash_completions" / "arx-pagerduty.sh").read_text()
+
+
+def on_a_terminal(*arguments: str, **environ: str) -> str:
+    """What the command writes to a terminal of 60 columns."""
+    primary, secondary = pty.openpty()
+    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    names = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
+    command = [sys.executable, "-m", "arx_wrapper.cli", *arguments]
+    with subprocess.Popen(  # noqa: S603
+        command, env={**names, "TERM": "xterm-256color", **environ}, stdin=secondary, stdout=secondary, stderr=secondary
+    ) as process:
+        os.close(secondary)
+        written = bytearray()
+        try:
+            while chunk := os.read(primary, 65536):
+                written += chunk
+        except OSError:  # how a terminal says that nobody writes any more
+            pass
+        os.close(primary)
+        assert process.wait(30) == 0
+    return written.decode()
+
+
+def test_colours_and_progress_show_on_a_terminal_and_not_with_no_color() -> None:
+    policy = str(Path(__file__).parent.parent.parent / "arx_wrapper" / "policies" / "pd-full-admin.yaml")
+    arguments = ("call", "incidents:read", "--all", "-o", "table")
+    coloured = on_a_terminal(*arguments, ARX_SANDBOX="1", ARX_POLICY=policy)
+    assert "\x1b[31mtriggered" in coloured
+    assert "0 records" in coloured  # so far
+    plain = on_a_terminal(*arguments, ARX_SANDBOX="1", ARX_POLICY=policy, NO_COLOR="1")
+    assert "triggered" in plain
+    assert not re.search("\x1b\\[[0-9;]*3[0-9]", plain)
