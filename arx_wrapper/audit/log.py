@@ -110,6 +110,7 @@ class AuditLog:
         limit: int | None = None,
         newest_first: bool = False,
         id: str | None = None,  # noqa: A002 - the record's member
+        call: str | None = None,
     ) -> AsyncIterator[AuditRecord]:
         """Read records, by `seq`, as the log is now.
 
@@ -117,9 +118,11 @@ class AuditLog:
             operation: A name, or a pattern with `*`.
             since, until: Aware; from `since` up to, not including, `until`.
             limit: How many at most.
+            call: An intent's id: the intent and what answers it.
         """
         query = Query(
             id=id,
+            call=call,
             agent_id=agent_id,
             operation=operation,
             verdict=verdict,

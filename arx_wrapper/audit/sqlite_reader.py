@@ -38,6 +38,7 @@ class SqliteReader:
 def _conditions(query: Query) -> tuple[str, list[object]]:
     wanted: list[tuple[str, object]] = [
         ("id = ?", query.id),
+        ("? IN (id, json_extract(body, '$.metadata.intent'))", query.call),
         ("agent_id = ?", query.agent_id),
         ("operation GLOB ?", _glob(query.operation)),
         ("verdict = ?", query.verdict),

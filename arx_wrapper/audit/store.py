@@ -56,9 +56,10 @@ class Pending:
 
 @frozen(kw_only=True)
 class Query:
-    """Which records; times are ISO 8601 in UTC, `operation` may hold `*`."""
+    """Which records; times are ISO 8601 in UTC, `operation` may hold `*`, `call` is an intent's id."""
 
     id: str | None = None
+    call: str | None = None
     agent_id: str | None = None
     operation: str | None = None
     verdict: str | None = None

@@ -1,4 +1,4 @@
-"""`audit tail|verify|export`."""
+"""`audit tail|show|stats|verify|export`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class ExportFormat(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    OCSF = "ocsf"
 
 
 @app.command()
@@ -65,6 +66,71 @@ def tail(
 
 
 @app.command()
+def show(
+    context: typer.Context,
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="A record's id, or its seq.")],
+    output: Format = Output.TABLE,
+) -> None:
+    """Show one record whole, and the records of the same call.
+
+    Example: arx-pagerduty audit show 17
+    """
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> list[Any]:
+        which = {"after_seq": int(record_id) - 1, "limit": 1} if record_id.isdecimal() else {"id": record_id}
+        found = [record async for record in rooms.audit.records(**which)]
+        if not found or (record_id.isdecimal() and found[0].seq != int(record_id)):
+            raise typer.BadParameter(f"the log holds no record {record_id!r}")
+        call = found[0].metadata.get("intent") or found[0].id
+        others = [r async for r in rooms.audit.records(call=call)] if found[0].operation else []
+        return found + [record for record in others if record.id != found[0].id]
+
+    record, *others = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json({**msgspec.to_builtins(record), "same_call": [msgspec.to_builtins(other) for other in others]})
+        return
+    members = msgspec.structs.asdict(record)
+    members["metadata"] = msgspec.json.encode(record.metadata, order="sorted").decode()
+    print_table(("member", "value"), ([name, value] for name, value in members.items() if value is not None))
+    if others:
+        _show(others, output)
+
+
+@app.command()
+def stats(
+    context: typer.Context,
+    agent: Agent = None,
+    operation: Operation = None,
+    since: Since = None,
+    until: Until = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Count calls by agent and operation: verdicts, outcomes, durations.
+
+    Example: arx-pagerduty audit stats --since 2025-06-01
+    """
+    from arx_wrapper.audit.statistics import tally
+
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> list[Any]:
+        filters = {"agent_id": agent, "operation": operation, "since": _aware(since), "until": _aware(until)}
+        return await tally(rooms.audit.records(**filters))
+
+    rows = [row.plain() for row in session.with_rooms(run)]
+    if output is Output.JSON:
+        print_json(rows)
+        return
+    columns = ("agent_id", "operation", "calls", "verdicts", "statuses", "median_ms", "p95_ms")
+    print_table(columns, ([_counts(row[column]) for column in columns] for row in rows))
+
+
+def _counts(value: object) -> object:
+    return ", ".join(f"{count} {name}" for name, count in value.items()) if isinstance(value, dict) else value
+
+
+@app.command()
 def verify(context: typer.Context, output: Format = Output.TABLE) -> None:
     """Look at every record: its hash, its link to the one before, its place. Exit status 5 when something is wrong."""
     session: Session = context.obj
@@ -85,10 +151,15 @@ def verify(context: typer.Context, output: Format = Output.TABLE) -> None:
 @app.command()
 def export(
     context: typer.Context,
-    form: Annotated[ExportFormat, typer.Option("--format", help="jsonl or csv.")] = ExportFormat.JSONL,
+    form: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="jsonl, csv or ocsf (class 6003, API Activity)."),
+    ] = ExportFormat.JSONL,
     file: Annotated[Path | None, typer.Option("--file", help="Where to; default stdout.")] = None,
     agent: Agent = None,
     operation: Operation = None,
+    verdict: Verdict = None,
+    status: Status = None,
     since: Since = None,
     until: Until = None,
 ) -> None:
@@ -96,7 +167,14 @@ def export(
     session: Session = context.obj
 
     async def run(rooms: Any) -> int:
-        records = rooms.audit.records(agent_id=agent, operation=operation, since=_aware(since), until=_aware(until))
+        records = rooms.audit.records(
+            agent_id=agent,
+            operation=operation,
+            verdict=verdict,
+            status=status,
+            since=_aware(since),
+            until=_aware(until),
+        )
         with _target(file) as target:
             return await _WRITERS[form](records, target)
 
@@ -108,6 +186,16 @@ async def _jsonl(records: AsyncIterator[Any], target: IO[str]) -> int:
     count = 0
     async for record in records:
         target.write(msgspec.json.encode(record).decode() + "\n")
+        count += 1
+    return count
+
+
+async def _ocsf(records: AsyncIterator[Any], target: IO[str]) -> int:
+    from arx_wrapper.audit.ocsf import event_of
+
+    count = 0
+    async for record in records:
+        target.write(msgspec.json.encode(event_of(record)).decode() + "\n")
         count += 1
     return count
 
@@ -124,7 +212,7 @@ async def _csv(records: AsyncIterator[Any], target: IO[str]) -> int:
     return count
 
 
-_WRITERS = {ExportFormat.JSONL: _jsonl, ExportFormat.CSV: _csv}
+_WRITERS = {ExportFormat.JSONL: _jsonl, ExportFormat.CSV: _csv, ExportFormat.OCSF: _ocsf}
 
 
 def _cell(value: object) -> object:
