@@ -57,6 +57,9 @@ class PagerDutyConnector(
     connector: ClassVar[str] = "pagerduty"
     operations: ClassVar[Mapping[str, Operation]] = OPERATIONS
     client: ClassVar[str] = "pagerduty_client"
+    state_members: ClassVar[frozenset[str]] = frozenset(
+        {"id", "incident", "type", "status", "urgency", "created_at", "updated_at", "start_time", "end_time"}
+    )
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ async def obtain(
     """
     call, terms = passage.call, await _terms(passage, rooms)
     if approval_id is None:
-        target = await read_target(passage)
+        target = passage.before = await read_target(passage)
         asked = await rooms.approvals.request(
             **terms,
             effects=call.effects,
@@ -54,12 +54,15 @@ async def obtain(
     if rooms.config.approvals_mode == "wait":
         await rooms.approvals.wait(approval_id)
     asked = await rooms.approvals.get(approval_id)
-    if asked.state == "approved" and asked.target is not None and asked.target != await read_target(passage):
-        await rooms.approvals.mark_stale(approval_id)
-        raise ApprovalDeniedError(
-            f"{call.operation.name}: what {approval_id} was given for has changed since. Nothing was sent. Ask anew.",
-            approval_id=approval_id,
-        )
+    if asked.state == "approved" and asked.target is not None:
+        passage.before = await read_target(passage)
+        if asked.target != passage.before:
+            await rooms.approvals.mark_stale(approval_id)
+            raise ApprovalDeniedError(
+                f"{call.operation.name}: what {approval_id} was given for has changed since. Nothing was sent. "
+                "Ask anew.",
+                approval_id=approval_id,
+            )
     again = _judged_again(passage, record, rooms)
     digest = _digest(terms, asked.target)
     await rooms.approvals.consume(approval_id, digest, min_approvals=again.min_approvals)

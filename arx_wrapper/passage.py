@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -27,6 +28,8 @@ class Passage:
         decision: What policy said.
         answered: How many requests were answered.
         attempts: Every attempt on the wire, retries included.
+        before: What the call is about, as it was read for a reviewer; None when it was not.
+        after: The object that a write answered with.
         facts: What else the outcome's record should say: records handed out, how a lost answer was settled.
     """
 
@@ -38,6 +41,8 @@ class Passage:
         self.answered = 0
         self.attempts: list[Attempt] = []
         self.facts: dict[str, Any] = {}
+        self.before: Mapping[str, Any] | None = None
+        self.after: Mapping[str, Any] | None = None
         self.began = rooms.clock()
 
     @property
@@ -101,6 +106,9 @@ class Passage:
         self.answered += 1
         self._answers.update(answer.content)
         body: dict[str, Any] = answer.json()
+        if operation.writes and request.method != "GET" and operation.answer:
+            found = body.get(operation.answer)
+            self.after = found if isinstance(found, dict) else {operation.answer: found} if found else None
         return body
 
     def answer_digest(self) -> bytes:

@@ -43,11 +43,13 @@ class BaseConnector:
         connector: The connector's name, as policies and records know it.
         operations: Its table.
         client: The package of its generated calls.
+        state_members: The members of its objects whose values records may hold, of what a write changed.
     """
 
     connector: ClassVar[str]
     operations: ClassVar[Mapping[str, Operation]]
     client: ClassVar[str]
+    state_members: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
 
     def __init__(
         self,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from attrs import asdict, evolve
 
 from arx_wrapper.audit import AuditLog, Entry, Refused
@@ -117,6 +118,8 @@ class Recorder:
             "attempts": [asdict(attempt) for attempt in passage.attempts],
         }
         metadata.update(passage.facts)
+        if passage.call.operation.writes:
+            metadata |= self._changed(passage)
         self._log.append_soon(
             self._entry(
                 "connector.completed",
@@ -129,6 +132,20 @@ class Recorder:
                 error=_named(error),
             )
         )
+
+    def _changed(self, passage: Passage) -> dict[str, Any]:
+        """What a write changed: the target before it, when it was read, and the result.
+
+        As keyed hashes of the members on the connector's allow-list, besides the ids; as values when capture is on.
+        """
+        members, changed = self._connector.state_members, dict[str, Any]()
+        for name, seen in (("before", passage.before), ("after", passage.after)):
+            if seen is None:
+                continue
+            state = state_of(seen, members)
+            kept = state if self._connector.captures_params else {"hash": self._log.keyed_hash(_canonical(state))}
+            changed[name] = {**kept, **({"id": seen["id"]} if isinstance(seen.get("id"), str) else {})}
+        return changed
 
     def _refused(self, error: BaseException) -> Entry:
         status: Status
@@ -179,6 +196,9 @@ class Recorder:
         return self.call, self.decision
 
 
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
 def named_ids(params: Mapping[str, Any]) -> dict[str, Any]:
     """The ids that parameters name: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`."""
     ids: dict[str, Any] = {}
@@ -190,6 +210,21 @@ def named_ids(params: Mapping[str, Any]) -> dict[str, Any]:
             if inner:
                 ids[name] = inner
     return ids
+
+
+def state_of(seen: Mapping[str, Any], members: Container[str]) -> dict[str, Any]:
+    """What of an object may be kept: the members on the list, however deep they stand, and nothing else."""
+    kept: dict[str, Any] = {}
+    for name, value in seen.items():
+        if isinstance(value, Mapping):
+            inner: Any = state_of(value, members)
+        elif isinstance(value, list):
+            inner = [state_of(item, members) for item in value if isinstance(item, Mapping)]
+        else:
+            inner = value if name in members else None
+        if inner:
+            kept[name] = inner
+    return kept
 
 
 def _fate(error: BaseException) -> Status:

@@ -11,7 +11,7 @@ import jsonschema
 import ocsf_json_schema
 import pytest
 
-from arx_wrapper import PagerDutyConnector, PermissionDeniedError
+from arx_wrapper import ApprovalPendingError, PagerDutyConnector, PermissionDeniedError
 from arx_wrapper.audit import AuditRecord
 from arx_wrapper.audit.ocsf import event_of
 from arx_wrapper.audit.statistics import tally
@@ -104,3 +104,42 @@ def test_exports_hold_no_secret_and_obey_the_filters(path: Path, capsys: pytest.
     refused = out(capsys, "export", "--format", form, "--status", "blocked")
     assert len(refused.splitlines()) == (2 if form == "csv" else 1)
     assert re.search(r"services:delete", refused)
+
+
+async def test_a_write_leaves_its_result_as_a_hash_and_as_values_only_with_capture_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for capture in ("none", "params"):
+        monkeypatch.setenv("ARX_AUDIT_CAPTURE", capture)
+        log = f"sqlite:///{tmp_path / capture}.db"
+        async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=log) as pd:
+            await pd.update_incident("P1234AB", status="acknowledged", title=f"Replication lag {CANARY}")
+            await pd.list_users()
+            _, updated, _, read = await trail(pd)
+        assert "after" not in read.metadata, "a read changes nothing"
+        after = updated.metadata["after"]
+        assert after["id"] == "P1234AB"
+        assert CANARY not in repr(updated)
+        if capture == "params":
+            assert (after["status"], after["type"]) == ("acknowledged", "incident")
+        else:
+            assert set(after) == {"id", "hash"}
+
+
+async def test_an_approved_write_leaves_what_it_was_approved_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARX_AUDIT_CAPTURE", "params")
+    monkeypatch.setenv("ARX_APPROVALS_MODE", "raise")
+    url = f"sqlite:///{tmp_path / 'audit.db'}"
+    asks = {**EVERYTHING, "approval": "hitl"}
+    async with PagerDutyConnector.sandbox(policies=[asks], audit=url, approvals=url) as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.resolve_incident("P1234AB")
+        approval = pending.value.approval_id
+        await pd._rooms.approvals.decide(approval, "ada", True)
+        await pd.execute("incidents:resolve", {"incident_id": "P1234AB"}, approval_id=approval)
+        done = (await trail(pd))[-1]
+    assert done.metadata["before"]["status"] == "triggered"
+    assert done.metadata["after"]["status"] == "resolved"
+    assert "title" not in done.metadata["before"]
