@@ -45,10 +45,13 @@ class StandIn:
         if path == "/v1/auth/token/renew-self":
             auth = {"client_token": token, "lease_duration": self.lease, "renewable": self.renewable}
             return (200, {"auth": auth}) if self.renewable else (400, {"errors": ["lease is not renewable"]})
-        return self.kv(path)
+        return self.kv(method, path, body)
 
-    def kv(self, path: str) -> tuple[int, dict]:
+    def kv(self, method: str, path: str, body: dict) -> tuple[int, dict]:
         _, _, mount, kind, *rest = path.split("/")
+        if method in ("POST", "PUT") and kind == "data":
+            self.secrets[f"{mount}/{'/'.join(rest)}"] = body["data"]
+            return 200, {"data": {"version": 2}}
         secret = self.secrets.get(f"{mount}/{'/'.join(rest)}")
         if kind == "metadata" and not self.metadata_allowed:
             return 403, {"errors": ["permission denied"]}
