@@ -10,8 +10,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
-from arx_wrapper.cli.session import Session
-from arx_wrapper.errors import ApprovalError, ConfigError
+from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Requests for approval, and a reviewer's answer to them.")
 
@@ -127,20 +127,33 @@ def keygen(
 
 
 @app.command()
-def verify(context: typer.Context, approval_id: Id, output: Format = Output.TABLE) -> None:
+def verify(
+    context: typer.Context,
+    approval_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The request's id.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A request that `approvals show ID --output json` printed, instead; - is stdin.")
+    ] = None,
+    output: Format = Output.TABLE,
+) -> None:
     """Verify a request's decisions by their signatures alone, trusting nothing else in the database.
 
-    Exit status 4 when the request was altered, when a signature does not hold, or when there is no decision.
+    With --file no database is needed. Exit status 4 when the request was altered, when a signature does not hold, or
+    when there is no decision.
     """
+    from arx_wrapper.cli.verifying import exported, verified
+
     session: Session = context.obj
+    if (approval_id is None) == (file is None):
+        raise typer.BadParameter("name a request, or a --file")
     if not session.config.reviewers:
         raise ConfigError("There are no reviewers' keys to verify with: list them in approvals.reviewers.")
 
     async def run(rooms: Any) -> Any:
         return await rooms.approvals.get(approval_id)
 
-    request = session.with_rooms(run)
-    findings = [_verified(session.config.reviewers, request, review) for review in request.decisions]
+    with extras():
+        request = exported(file) if file else session.with_rooms(run)
+        findings = verified(session.config.reviewers, request)
     sound = bool(findings) and all(finding["problem"] is None for finding in findings)
     if output is Output.JSON:
         print_json({"id": request.id, "ok": sound, "decisions": findings})
@@ -235,21 +248,12 @@ def _signed(reviewers: Mapping[str, str], shown: Any, decision: Decision) -> tup
     }
 
 
-def _verified(reviewers: Mapping[str, str], request: Any, review: Any) -> dict[str, Any]:
-    from arx_wrapper.approvals import Reviewers, verify_decision
-
-    problem = None
-    try:
-        verify_decision(request, review, Reviewers(reviewers))
-    except ApprovalError as error:
-        problem = str(error)
-    return {"reviewer": review.reviewer, "verdict": review.verdict, "at": review.at.isoformat(), "problem": problem}
-
-
 def _plain(request: Any) -> dict[str, Any]:
     return {
         "id": request.id,
         "state": request.state,
+        "connector": request.connector,
+        "account": request.account,
         "operation": request.operation,
         "effects": [[effect.operation, effect.risk.name, effect.count] for effect in request.effects],
         "risk": request.risk.name,

@@ -83,7 +83,10 @@ def parameter_names(context: typer.Context, incomplete: str) -> list[tuple[str, 
     """Completions of an operation's parameters, as options."""
     from arx_wrapper.operations import OPERATIONS
 
-    row = OPERATIONS.get(context.params.get("operation") or "")
+    operation, given = context.params.get("operation") or "", context.params.get("params") or ()
+    if tuple(given) == (":",):  # bash breaks words at colons, and wants what comes after it
+        return [(name.partition(":")[2], text) for name, text in operation_names(f"{operation}:{incomplete}")]
+    row = OPERATIONS.get("".join((operation, *given[:2])) if ":" in given[:1] else operation)
     if row is None:
         return []
     model = _model(row.name)

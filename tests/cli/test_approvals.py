@@ -134,6 +134,26 @@ def test_verify_finds_what_was_altered_in_the_database(signed: Command) -> None:
     assert "does not match" in altered.json["decisions"][0]["problem"]
 
 
+def test_a_decision_is_verified_without_the_database(
+    signed: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = asked(signed)
+    signed("approvals", "approve", request, "--key", "alice.key", "--yes")
+    shown = signed("approvals", "show", request, "-o", "json").out
+    monkeypatch.setenv("ARX_APPROVALS_URL", "sqlite:////proc/nowhere/approvals.db")
+    for text, status in (
+        (shown, 0),
+        (shown.replace("PABC123", "PXYZ987"), 4),
+        (shown.replace('"approve":true', '"approve":false'), 4),
+        (shown.replace('"reviewer":"alice"', '"reviewer":"bob"'), 4),
+        ("[]", 2),
+    ):
+        (here / "request.json").write_text(text)
+        assert signed("approvals", "verify", "--file", "request.json").status == status
+    assert signed("approvals", "verify", "--file", "missing.json").status == 2
+    assert signed("approvals", "verify").status == 2
+
+
 def test_verify_needs_keys_to_verify_with(sandboxed: Command) -> None:
     done = sandboxed("approvals", "verify", "none")
     assert (done.status, "approvals.reviewers" in done.err) == (2, True)

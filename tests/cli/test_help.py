@@ -68,6 +68,18 @@ def test_completion_knows_operations_and_their_parameters() -> None:
     assert any("--duration" in line for line in complete("call", "incidents:snooze", "--d"))
 
 
+def test_completion_goes_on_after_a_colon_at_which_bash_breaks_words() -> None:
+    environ = {
+        **os.environ,
+        "_ARX_PAGERDUTY_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(["arx-pagerduty", "call", "incidents", ":", "ac"]),
+        "COMP_CWORD": "4",
+    }
+    command = [sys.executable, "-m", "arx_wrapper.cli"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    assert done.stdout.split() == ["acknowledge"]
+
+
 def test_completion_can_be_installed(tmp_path: Path) -> None:
     home = {**os.environ, "HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     command = [sys.executable, "-m", "arx_wrapper.cli", "--install-completion", "bash"]
@@ -76,14 +88,20 @@ def test_completion_can_be_installed(tmp_path: Path) -> None:
     assert "_ARX_PAGERDUTY_COMPLETE" in (tmp_path / ".bash_completions" / "arx-pagerduty.sh").read_text()
 
 
-def on_a_terminal(*arguments: str, **environ: str) -> str:
+def on_a_terminal(*arguments: str, typed: str = "", cwd: Path | None = None, **environ: str) -> str:
     """What the command writes to a terminal of 60 columns."""
     primary, secondary = pty.openpty()
+    os.write(primary, typed.encode())
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     names = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
     command = [sys.executable, "-m", "arx_wrapper.cli", *arguments]
     with subprocess.Popen(  # noqa: S603
-        command, env={**names, "TERM": "xterm-256color", **environ}, stdin=secondary, stdout=secondary, stderr=secondary
+        command,
+        cwd=cwd,
+        env={**names, "TERM": "xterm-256color", **environ},
+        stdin=secondary,
+        stdout=secondary,
+        stderr=secondary,
     ) as process:
         os.close(secondary)
         written = bytearray()
@@ -106,3 +124,11 @@ def test_colours_and_progress_show_on_a_terminal_and_not_with_no_color() -> None
     plain = on_a_terminal(*arguments, ARX_SANDBOX="1", ARX_POLICY=policy, NO_COLOR="1")
     assert "triggered" in plain
     assert not re.search("\x1b\\[[0-9;]*3[0-9]", plain)
+
+
+def test_init_asks_three_questions_and_again_when_it_does_not_understand(tmp_path: Path) -> None:
+    shown = on_a_terminal("init", typed="sandbox\nall of it\nresponder\n\n", cwd=tmp_path)
+    assert (shown.count("?\r\n"), shown.count("? ")) == (3, 4)
+    assert "It is one of readonly, responder, admin." in shown
+    assert "sandbox = true" in (tmp_path / "arx.toml").read_text()
+    assert "pd-incident-responder" in (tmp_path / "policy.yaml").read_text()
