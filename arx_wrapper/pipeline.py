@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import httpx
     from pagerduty_client import Request
 
+    from arx_wrapper.audit import AuditLog
+
 
 class BaseConnector:
     """A governed connector to one API.
@@ -135,6 +137,19 @@ class BaseConnector:
         """
         call, _ = self._resolve(operation, params)
         return self._rooms.policies.decide(call, self._rooms.clock())
+
+    @property
+    def audit(self) -> AuditLog:
+        """The audit log, to be read."""
+        return self._rooms.audit
+
+    async def requester_email(self) -> str | None:
+        """Who writes are made for, when a call names nobody; None when the vault knows of no one.
+
+        Raises:
+            CredentialError: the vault has no credentials.
+        """
+        return (await self._rooms.vault.read(self.org_id)).requester_email
 
     @property
     def captures_params(self) -> bool:
