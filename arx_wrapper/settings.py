@@ -23,7 +23,7 @@ def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> P
 
 # The file's keys; those that hold a table of the user's own names are taken as they are.
 _TABLES = frozenset({"approvals.reviewers", "approvals.slack.users"})
-_KEYS = _TABLES | {
+KEYS = _TABLES | {
     "policy",
     "audit.url",
     "audit.capture",
@@ -107,15 +107,15 @@ def read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, Ma
 
 
 def _require_known(file: Path, key: str) -> None:
-    if key in _KEYS:
+    if key in KEYS:
         return
     if variable := _SECRETS.get(key):
         raise ConfigError(
             f"{file}: {key!r} is a secret, which no file here may hold. Take it out, consider it known, and set "
             f"{variable} instead. Nothing was sent."
         )
-    nearest = difflib.get_close_matches(key, _KEYS, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(_KEYS))}."
+    nearest = difflib.get_close_matches(key, KEYS, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(KEYS))}."
     raise ConfigError(f"{file}: {key!r} is not a setting; {hint} Nothing was sent.")
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from arx_wrapper.operations import OPERATIONS
+from arx_wrapper.settings import KEYS
 
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"(<!-- operations:.*?-->\n)(.*?)(<!-- /operations -->)", re.DOTALL)
@@ -29,3 +30,24 @@ def test_the_readme_names_only_make_targets_that_exist() -> None:
     makefile = (README.parent / "Makefile").read_text("utf-8")
     for target in re.findall(r"make ([a-z]+)", README.read_text("utf-8")):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_readme_names_every_setting_and_every_variable() -> None:
+    readme = README.read_text("utf-8")
+    sources = [
+        (README.parent / "arx_wrapper" / name).read_text("utf-8")
+        for name in (
+            "config.py",
+            "settings.py",
+            "rooms.py",
+            "vault/keys.py",
+            "vault/env.py",
+            "vault/oauth.py",
+            "vault/kv.py",
+        )
+    ]
+    variables = {name for text in sources for name in re.findall(r'"((?:ARX|PAGERDUTY|SLACK|VAULT)_[A-Z0-9_]+)"', text)}
+    assert len(variables) > 25
+    # A log's key is explained with the log, not with the settings.
+    assert {name for name in variables if f"`{name}`" not in readme} <= {"ARX_AUDIT_KEY"}
+    assert {key for key in KEYS if f"`{key}`" not in readme} == set()
