@@ -31,7 +31,7 @@ class SlackSettings:
         channel: Where requests go whose policy entry names no `hitl_channel`.
         team: The workspace's id; a press of a button in any other is refused.
         users: Whose presses count: Slack user id → reviewer's name.
-        base_url: Slack's address.
+        base_url: Slack's address; only the environment changes it.
     """
 
     channel: str
@@ -131,7 +131,8 @@ def _slack(settings: Settings) -> SlackSettings | None:
         channel=channel,
         team=settings.get("ARX_SLACK_TEAM", "approvals.slack.team", parse.text, None),
         users=settings.get("ARX_SLACK_USERS", "approvals.slack.users", parse.names, {}),
-        base_url=settings.get("ARX_SLACK_URL", "approvals.slack.base_url", parse.address, "https://slack.com/api/"),
+        # Not from the file: whoever writes to the working directory would be sent the bot's token.
+        base_url=settings.get("ARX_SLACK_URL", "", parse.address, "https://slack.com/api/"),
     )
 
 

@@ -33,7 +33,6 @@ KEYS = _TABLES | {
     "approvals.pending_cap",
     "approvals.slack.channel",
     "approvals.slack.team",
-    "approvals.slack.base_url",
     "approvals.webhook.url",
     "agent_id",
     "org_id",

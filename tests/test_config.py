@@ -110,6 +110,7 @@ def test_a_policy_that_the_file_names_is_beside_the_file(tmp_path: Path) -> None
         ("[approvals]\npending_cap = true", "approvals.pending_cap: must be a whole number"),
         ('[approvals.slack]\ntoken = "xoxb-1"', "SLACK_BOT_TOKEN"),
         ('[approvals.slack]\nteam = "T1"', "approvals.slack.channel (ARX_SLACK_CHANNEL) is missing"),
+        ('[approvals.slack]\nbase_url = "https://x"', "'approvals.slack.base_url' is not a setting"),
         ("[approvals.slack]", "'approvals.slack' is not a setting"),
         ('[approvals.webhook]\nurl = "http://example.com"', "approvals.webhook.url: must be an https:// address"),
         ('[approvals.webhook]\nsecret = "x"', "ARX_WEBHOOK_SECRET"),

@@ -205,9 +205,8 @@ def test_a_press_in_slack_decides_on_record(sandboxed: Command, here: Path, monk
     request = asked(sandboxed)
     digest = sandboxed("approvals", "show", request, "-o", "json").json["digest"]
     # Nothing answers there: that the card is not updated changes nothing about the decision.
-    (here / "arx.toml").write_text(
-        '[approvals.slack]\nchannel = "#ops"\nusers = {U1 = "ada"}\nbase_url = "http://127.0.0.1:1/api/"\n'
-    )
+    (here / "arx.toml").write_text('[approvals.slack]\nchannel = "#ops"\nusers = {U1 = "ada"}\n')
+    monkeypatch.setenv("ARX_SLACK_URL", "http://127.0.0.1:1/api/")
     environ = {**os.environ, "SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": SIGNING_SECRET}
     command = [sys.executable, "-m", "arx_wrapper.cli", "approvals", "serve", "--port", "0", "-o", "json"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as served:  # noqa: S603

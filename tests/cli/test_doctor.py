@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import sqlite3
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from arx_wrapper.sandbox import Sandbox
+from arx_wrapper.sandbox.faults import Fault
 from arx_wrapper.sandbox.server import run_in_thread
 from arx_wrapper.transport.pool import tls
 from tests.cli.conftest import POLICIES, Command
@@ -211,3 +213,30 @@ def test_a_certificate_that_nobody_vouches_for_is_named(sound: Command, monkeypa
 def test_the_database_password_is_not_shown(sound: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARX_APPROVALS_URL", f"postgresql://arx:{CANARY}@127.0.0.1:1/arx")
     assert sound("doctor").status == 1  # the fixture searches its output for the password
+
+
+@pytest.mark.parametrize(
+    ("path", "state", "status"), [("/services", "warning", 0), ("/*", "wrong", 1)], ids=["one read", "every read"]
+)
+def test_what_the_key_may_not_read_is_named(
+    sound: Command, server: tuple[str, Sandbox], path: str, state: str, status: int
+) -> None:
+    faults = server[1].faults
+    faults.add(Fault(path=path, status=403, times=None, body={"error": {"code": 2010, "message": "Access Denied"}}))
+    try:
+        done = sound("doctor", "-o", "json")
+    finally:
+        faults.clear()
+    key = next(check for check in done.json["checks"] if check["check"] == "key")
+    assert (done.status, key["state"]) == (status, state)
+    assert "services:read" in key["found"]
+    assert "users:read" in key["found"] or state == "warning"
+    assert "take these out of the policy" in key["remedy"]
+
+
+def test_it_changes_nothing_and_its_reads_are_on_record(sound: Command, server: tuple[str, Sandbox]) -> None:
+    seen = len(server[1].requests)
+    assert sound("doctor").status == 0
+    assert {request.method for request in server[1].requests[seen:]} == {"GET"}
+    records = [json.loads(line) for line in sound("audit", "export").out.splitlines()]
+    assert {record["operation"] for record in records if record["operation"]} >= {"users:read", "services:read"}
