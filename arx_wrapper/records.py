@@ -27,6 +27,7 @@ from arx_wrapper.errors import (
 )
 from arx_wrapper.model import Call, Decision, Verdict
 from arx_wrapper.passage import Passage
+from arx_wrapper.telemetry import telemetry
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
@@ -47,6 +48,9 @@ class Recorder:
         self._log, self._connector, self._operation = log, connector, operation
         self._started = time.monotonic()
         self._intent_id: str | None = None
+        instruments = telemetry()
+        shown = operation if operation in connector.operations else "unknown"
+        self._observed = instruments.start(shown, connector.agent_id, connector.org_id) if instruments else None
         self.call: Call | None = None
         self.decision: Decision | None = None
         self.approval_id: str | None = None
@@ -95,7 +99,9 @@ class Recorder:
 
     async def refusal(self, error: BaseException) -> None:
         """Record that nothing was sent, and why."""
-        await self._log.append(self._refused(error))
+        entry = self._refused(error)
+        self._observe(entry)
+        await self._log.append(entry)
 
     async def approval_requested(self, request: ApprovalRequest) -> None:
         """Record that a reviewer was asked."""
@@ -110,9 +116,12 @@ class Recorder:
         """
         if isinstance(error, GeneratorExit):
             error = None  # the caller of an iteration has read enough
-        if error is not None and not passage.sent:
-            self._log.append_soon(self._refused(error))
-            return
+        unsent = error is not None and not passage.sent
+        entry = self._refused(error) if unsent else self._completed(passage, error)
+        self._observe(entry, attempts=len(passage.attempts))
+        self._log.append_soon(entry)
+
+    def _completed(self, passage: Passage, error: BaseException | None) -> Entry:
         metadata: dict[str, Any] = {
             "answers": passage.answered,
             "attempts": [asdict(attempt) for attempt in passage.attempts],
@@ -120,18 +129,30 @@ class Recorder:
         metadata.update(passage.facts)
         if passage.call.operation.writes:
             metadata |= self._changed(passage)
-        self._log.append_soon(
-            self._entry(
-                "connector.completed",
-                "success" if error is None else _fate(error),
-                metadata,
-                intent_id=self._intent_id,
-                inputs_hash=self._inputs_hash(),
-                outputs_hash=self._log.keyed_hash(passage.answer_digest()) if error is None else None,
-                duration_ms=self._elapsed(),
-                error=_named(error),
-            )
+        return self._entry(
+            "connector.completed",
+            "success" if error is None else _fate(error),
+            metadata,
+            intent_id=self._intent_id,
+            inputs_hash=self._inputs_hash(),
+            outputs_hash=self._log.keyed_hash(passage.answer_digest()) if error is None else None,
+            duration_ms=self._elapsed(),
+            error=_named(error),
         )
+
+    def _observe(self, entry: Entry, attempts: int = 0) -> None:
+        if self._observed is None:
+            return
+        attributes = {
+            "arx.risk": entry.risk,
+            "arx.verdict": entry.policy_verdict,
+            "arx.policy": entry.policy,
+            "arx.approval_id": entry.approval_id,
+            "arx.status": entry.status,
+            "arx.intent_id": self._intent_id,
+            "arx.attempts": attempts,
+        }
+        self._observed.end(attributes, seconds=(entry.duration_ms or 0.0) / 1000, failed=entry.error)
 
     def _changed(self, passage: Passage) -> dict[str, Any]:
         """What a write changed: the target before it, when it was read, and the result.
@@ -147,7 +168,7 @@ class Recorder:
             changed[name] = {**kept, **({"id": seen["id"]} if isinstance(seen.get("id"), str) else {})}
         return changed
 
-    def _refused(self, error: BaseException) -> Entry:
+    def _refused(self, error: BaseException | None) -> Entry:
         status: Status
         if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(error, ApprovalPendingError):
             status = "blocked"

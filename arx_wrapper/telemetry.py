@@ -1,0 +1,75 @@
+"""OpenTelemetry, when its API is installed: a span and two metrics for every governed call.
+
+Spans are named by operation and say who asked, how it was judged and how it ended, never with what parameters.
+Where the spans and metrics go is the host's business: without an SDK they go nowhere and cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from arx_wrapper._version import __version__
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Counter, Histogram
+    from opentelemetry.trace import Span, Tracer
+
+_SCOPE: Final = "arx_wrapper"
+_MEASURED: Final = ("arx.operation", "arx.verdict", "arx.status")
+
+
+class Telemetry:
+    """The instruments of this process."""
+
+    def __init__(self, tracer: Tracer, calls: Counter, duration: Histogram) -> None:
+        self._tracer, self._calls, self._duration = tracer, calls, duration
+
+    def start(self, operation: str, agent_id: str, org_id: str) -> Observed:
+        """A call begins. Its span is the caller's child."""
+        from opentelemetry.trace import SpanKind
+
+        attributes = {"arx.operation": operation, "arx.agent_id": agent_id, "arx.org_id": org_id}
+        span = self._tracer.start_span(f"arx {operation}", kind=SpanKind.CLIENT, attributes=attributes)
+        return Observed(self, span, operation)
+
+    def count(self, labels: Mapping[str, str], seconds: float) -> None:
+        self._calls.add(1, labels)
+        self._duration.record(seconds, labels)
+
+
+class Observed:
+    """One call under observation."""
+
+    def __init__(self, telemetry: Telemetry, span: Span, operation: str) -> None:
+        self._telemetry, self._span, self._operation = telemetry, span, operation
+
+    def end(self, attributes: Mapping[str, str | int | None], *, seconds: float, failed: str | None) -> None:
+        """It ended. What is None is left out."""
+        from opentelemetry.trace import Status, StatusCode
+
+        given = {name: value for name, value in attributes.items() if value is not None}
+        self._span.set_attributes(given)
+        if failed:
+            self._span.set_attribute("error.type", failed)
+            self._span.set_status(Status(StatusCode.ERROR, failed))
+        self._span.end()
+        labels = {name: str(given[name]) for name in _MEASURED if name in given}
+        self._telemetry.count({"arx.operation": self._operation, **labels}, seconds)
+
+
+@cache
+def telemetry() -> Telemetry | None:
+    """The instruments, or None where OpenTelemetry's API is not installed."""
+    if not (importlib.util.find_spec("opentelemetry") and importlib.util.find_spec("opentelemetry.metrics")):
+        return None
+    from opentelemetry import metrics, trace
+
+    meter = metrics.get_meter(_SCOPE, __version__)
+    return Telemetry(
+        trace.get_tracer(_SCOPE, __version__),
+        meter.create_counter("arx.calls", unit="{call}", description="Governed calls."),
+        meter.create_histogram("arx.call.duration", unit="s", description="From asking to outcome."),
+    )

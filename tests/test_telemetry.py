@@ -1,0 +1,96 @@
+"""What OpenTelemetry is told of a call."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from arx_wrapper import NotFoundError, PagerDutyConnector, PermissionDeniedError, UnknownOperationError
+from tests.support import CANARY, EVERYTHING, trail
+
+SPANS, READER = InMemorySpanExporter(), InMemoryMetricReader()
+NO_DELETES = {**EVERYTHING, "deny": ["services:delete"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def providers() -> None:
+    tracing = TracerProvider()
+    tracing.add_span_processor(SimpleSpanProcessor(SPANS))
+    trace.set_tracer_provider(tracing)
+    metrics.set_meter_provider(MeterProvider([READER]))
+
+
+@pytest.fixture(autouse=True)
+def empty() -> None:
+    SPANS.clear()
+
+
+def counted() -> dict[tuple[str, str], int]:
+    data: Any = READER.get_metrics_data()
+    found = {metric.name: metric for metric in data.resource_metrics[0].scope_metrics[0].metrics}
+    assert found["arx.call.duration"].unit == "s"
+    points = found["arx.calls"].data.data_points
+    return {(point.attributes["arx.operation"], point.attributes["arx.status"]): point.value for point in points}
+
+
+async def test_each_call_is_one_span_of_its_caller_that_says_how_it_ended() -> None:
+    async with PagerDutyConnector.sandbox(policies=[NO_DELETES]) as pd:
+        with trace.get_tracer("service").start_as_current_span("handling") as parent:
+            await pd.acknowledge_incident("P1234AB")
+        with pytest.raises(PermissionDeniedError):
+            await pd.delete_service("PABC123")
+        with pytest.raises(NotFoundError):
+            await pd.get_user("PNOBODY")
+        with pytest.raises(UnknownOperationError):
+            await pd.execute(CANARY)
+        records = await trail(pd)
+    acknowledged, _, deleted, looked, unknown = SPANS.get_finished_spans()
+    assert acknowledged.parent
+    assert acknowledged.parent.span_id == parent.get_span_context().span_id
+    assert acknowledged.name == "arx incidents:acknowledge"
+    assert acknowledged.attributes["arx.status"] == "success"
+    assert acknowledged.attributes["arx.intent_id"] == records[0].id
+    assert acknowledged.attributes["arx.attempts"] == 1
+    assert (deleted.attributes["arx.verdict"], deleted.attributes["arx.status"]) == ("DENY", "blocked")
+    assert looked.attributes["error.type"] == "NotFoundError 404/2100"
+    assert unknown.name == "arx unknown"
+    assert all(span.end_time for span in SPANS.get_finished_spans())
+
+
+async def test_calls_are_counted_and_no_parameter_or_secret_leaks() -> None:
+    async with PagerDutyConnector.sandbox(agent_id="a", policies=[EVERYTHING]) as pd:
+        before = counted().get(("incidents:add_note", "success"), 0)
+        for _ in range(3):
+            await pd.add_incident_note("P1234AB", CANARY)
+        account = pd.sandbox_account
+        assert account
+        assert counted()["incidents:add_note", "success"] == before + 3
+        spans = "".join(span.to_json() for span in SPANS.get_finished_spans())
+    metrics_data = READER.get_metrics_data()
+    assert metrics_data
+    for secret in (CANARY, account.token):
+        assert secret not in spans + metrics_data.to_json()
+
+
+def test_without_opentelemetry_calls_go_on() -> None:
+    program = """
+import asyncio, sys
+sys.modules["opentelemetry"] = None
+from arx_wrapper import PagerDutyConnector
+everything = [{"name": "e", "connector": "pagerduty", "operations": ["*"], "risk_max": "high", "approval": "none"}]
+async def main():
+    async with PagerDutyConnector.sandbox(policies=everything) as pd:
+        print(len(await pd.list_users()) > 0)
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.stdout == "True\n", done.stderr
