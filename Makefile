@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types imports drift generate cassettes judge bench wheel check clean
+.PHONY: demo test lint types imports drift generate cassettes judge docs bench wheel check clean
 
 demo: $(VENV)/ready  ## the reference's calls in the sandbox, an approval, a verified audit trail
 	$(BIN)/arx-pagerduty demo $(if $(CI),--yes)
@@ -33,6 +33,9 @@ cassettes: $(VENV)/ready  ## record one cassette an operation: the sandbox, or a
 
 judge: $(VENV)/ready  ## Prism (npm) holds every request against an OpenAPI document: make judge OPENAPI=published.json
 	$(BIN)/python -m tests.judge $(or $(OPENAPI),spec/pagerduty.json)
+
+docs: $(VENV)/ready  ## the documentation, into build/docs
+	$(BIN)/python -m mkdocs build --quiet
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench

@@ -30,6 +30,24 @@ _KINDS: Final[Mapping[Callable[..., object], dict[str, Any]]] = {
     EntryReader.boolean: {"type": "boolean"},
 }
 
+MEANINGS: Final[Mapping[str, str]] = {
+    "name": "What decisions and records call the entry; unique.",
+    "connector": "Which connector it is for: `pagerduty`.",
+    "operations": "Globs over operation names that it permits.",
+    "deny": "Globs over operation names that it denies, before everything else.",
+    "risk_max": "The highest risk that it permits.",
+    "approval": "`hitl` asks a person first; `auto` and `none` do not. For all, or by risk.",
+    "hitl_channel": "Where to ask, `#channel`.",
+    "description": "For people.",
+    "agents": "Globs over agent ids; all when left out.",
+    "orgs": "Globs over organisation ids; all when left out.",
+    "expires": "From this time on it no longer matches; ISO 8601 with a time zone.",
+    "when": "A CEL expression that has to hold for it to match.",
+    "limits": "Operation to `N/second`, `N/minute`, `N/hour` or `N/day`, for each agent; above it the call is denied.",
+    "min_approvals": "How many different people have to agree.",
+    "enforce": "`false` observes: evaluated and recorded, never enforced.",
+}
+
 
 def schema() -> dict[str, Any]:
     """The schema (draft 2020-12) of a policy file."""
@@ -41,7 +59,7 @@ def schema() -> dict[str, Any]:
             "type": "object",
             "required": ["name", "connector"],
             "anyOf": [{"required": ["operations", "risk_max"]}, {"required": ["deny"]}],
-            "properties": {key: _KINDS[kind] for key, kind in KEYS.items()},
+            "properties": {key: {**_KINDS[kind], "description": MEANINGS[key]} for key, kind in KEYS.items()},
             "additionalProperties": False,
         },
     }
