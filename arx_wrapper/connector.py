@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -200,6 +199,8 @@ class PagerDutyConnector(
 
     async def _settled(self, passage: Passage, params: Params, lost: TransportError) -> dict[str, Any]:
         """Find out what became of a write whose answer was lost, or say that it is not known."""
+        import asyncio
+
         operation = passage.call.operation.name
         settle = SETTLE.get(operation)
         if settle is None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError, PermissionDeniedError
 from arx_wrapper.model import Decision, Verdict
-from arx_wrapper.passage import Passage
-from arx_wrapper.records import Recorder
-from arx_wrapper.rooms import Rooms
+
+if TYPE_CHECKING:
+    from arx_wrapper.passage import Passage
+    from arx_wrapper.records import Recorder
+    from arx_wrapper.rooms import Rooms
 
 Target = Mapping[str, Any] | None
-ReadTarget = Callable[[Passage], Awaitable[Target]]
+ReadTarget = Callable[["Passage"], Awaitable[Target]]
 
 
 async def obtain(

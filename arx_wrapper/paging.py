@@ -6,16 +6,18 @@ out in order; past it, a list that can be narrowed by time is read in spans of t
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import msgspec
 from attrs import define, field, frozen
 
 from arx_wrapper.errors import PaginationLimitError
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -153,6 +155,8 @@ class Reading:
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
     ) -> AsyncIterator[tuple[Body, int]]:
         """The pages in order, each with the least number of records that it held when the list was counted."""
+        import asyncio  # only now: whoever reads has it, whoever imports this module may not need it
+
         step = _step(first, size)
         total = first.get("total") if isinstance(first.get("total"), int) else None
         yield first, 0 if total is None else min(step, max(total - start, 0))

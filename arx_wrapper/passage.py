@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,8 @@ class Passage:
         self.call, self.request, self.decision = call, request, decision
         self._rooms, self._timeout = rooms, timeout
         self._credentials: Credentials | None = None
+        import hashlib  # only now: OpenSSL takes a while
+
         self._answers = hashlib.sha256()
         self.answered = 0
         self.attempts: list[Attempt] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -25,10 +24,9 @@ from arx_wrapper.errors import (
     PermissionDeniedError,
     UnknownOperationError,
 )
-from arx_wrapper.model import Call, Decision, Effect, Operation, Verdict
+from arx_wrapper.model import Call, Decision, Effect, Operation, Verdict, new_id
 from arx_wrapper.params import ParamModel, param_model
 from arx_wrapper.passage import Passage
-from arx_wrapper.records import Recorder
 from arx_wrapper.rooms import Rooms
 
 if TYPE_CHECKING:
@@ -173,6 +171,8 @@ class BaseConnector:
         approval_id: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> AsyncIterator[Passage]:
+        from arx_wrapper.records import Recorder  # only now: it brings asyncio and the audit log's threads
+
         rooms = self._rooms
         record = Recorder(rooms.audit, self, operation)
         await record.loaded_policies(rooms.policies.drain_events())
@@ -213,7 +213,7 @@ class BaseConnector:
         canonical = model.canonical(params or {})
         frozen: Mapping[str, Any] = msgspec.json.decode(canonical)
         call = Call(
-            id=uuid.uuid4().hex,
+            id=new_id(),
             operation=row,
             agent_id=self.agent_id,
             org_id=self.org_id,

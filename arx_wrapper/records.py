@@ -6,7 +6,6 @@ put into it.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Container, Iterable, Mapping
@@ -259,8 +258,6 @@ def _named(error: BaseException | None) -> str | None:
     if error is None:
         return None
     name = type(error).__name__
-    if isinstance(error, asyncio.CancelledError):
-        return name
     if isinstance(error, PagerDutyError) and error.status:
         return f"{name} {error.status}" + (f"/{error.code}" if error.code else "")
     return name

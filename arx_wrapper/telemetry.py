@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 _SCOPE: Final = "arx_wrapper"
-_MEASURED: Final = ("arx.operation", "arx.verdict", "arx.status")
+_MEASURED: Final = ("arx.verdict", "arx.status")
 
 
 class Telemetry:
@@ -56,8 +56,9 @@ class Observed:
             self._span.set_attribute("error.type", failed)
             self._span.set_status(Status(StatusCode.ERROR, failed))
         self._span.end()
-        labels = {name: str(given[name]) for name in _MEASURED if name in given}
-        self._telemetry.count({"arx.operation": self._operation, **labels}, seconds)
+        labels = {"arx.operation": self._operation}
+        labels |= {str(name): str(given[name]) for name in _MEASURED if name in given}
+        self._telemetry.count(labels, seconds)
 
 
 @cache

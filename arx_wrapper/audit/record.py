@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import random
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
+
+from arx_wrapper.model import new_id
 
 ActionType = Literal[
     "connector.called",
@@ -23,12 +23,6 @@ ActionType = Literal[
 Status = Literal["in_progress", "success", "error", "unknown", "blocked", "escalated"]
 
 GENESIS = "0" * 64
-
-
-def new_id() -> str:
-    """A UUID of version 7: unique, and in the order of time, so that an index grows at its end."""
-    now, drawn = time.time_ns() // 1_000_000, random.getrandbits(74)
-    return f"{now << 80 | 0x7 << 76 | drawn >> 62 << 64 | 0x2 << 62 | drawn & 0x3FFFFFFFFFFFFFFF:032x}"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,16 @@ def measure() -> Iterator[Figure]:
             for figure, goal in (("cpu", 0.8), ("wall", 1.0)):
                 ratios = [round_["governed"][figure] / round_["official"][figure] for round_ in found]
                 yield Figure(name=f"{title}: governed, {figure} × official", values=ratios, unit="×", goal=goal)
+        firsts: dict[str, list[float]] = {"official": [], "httpx": [], "governed": []}
+        for _ in range(ROUNDS):
+            for who, took in firsts.items():
+                began = time.perf_counter()
+                _run(who, url, "first", environ)
+                took.append((time.perf_counter() - began) * 1000)
+        for who, took in firsts.items():
+            yield Figure(name=f"a process with one GET: {who}", values=took, unit="ms")
+        ratios = [ours / theirs for ours, theirs in zip(firsts["governed"], firsts["official"], strict=True)]
+        yield Figure(name="a process with one GET: governed, × official", values=ratios, unit="×", goal=1.0)
     with _serving(0.05) as (url, environ):
         shares = [_run("governed", url, "many", environ)["share"] * 100 for _ in range(3)]
         yield Figure(
