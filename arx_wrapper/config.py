@@ -115,7 +115,8 @@ class Config:
             agent_id=settings.get("ARX_AGENT_ID", "agent_id", parse.text, f"cli:{_user(environ)}"),
             org_id=settings.get("ARX_ORG_ID", "org_id", parse.text, "default"),
             vault_url=settings.get("ARX_VAULT_URL", "vault.url", parse.text, "env:"),
-            base_url=settings.get("PAGERDUTY_BASE_URL", "pagerduty.base_url", parse.text, "https://api.pagerduty.com"),
+            base_url=environ.get("PAGERDUTY_BASE_URL")
+            or settings.get("", "pagerduty.base_url", parse.pagerduty, "https://api.pagerduty.com"),
             sandbox=sandbox,
             capture_params=settings.get("ARX_AUDIT_CAPTURE", "audit.capture", parse.capture, False),
         )

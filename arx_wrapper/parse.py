@@ -56,6 +56,18 @@ def count(value: object) -> int:
     return int(text)
 
 
+def pagerduty(value: object) -> str:
+    """An address of PagerDuty's, or one on this machine: whoever can write a file must not send the key elsewhere."""
+    found = text(value)
+    try:
+        host = urlsplit(found).hostname or ""
+    except ValueError:
+        host = ""
+    if host in _LOOPBACK or host == "pagerduty.com" or host.endswith(".pagerduty.com"):
+        return found
+    raise ValueError("must be on pagerduty.com or on this machine; PAGERDUTY_BASE_URL takes any other")
+
+
 def address(value: object) -> str:
     """An https address, or one on this machine. The value is never shown: a webhook's path may be its secret."""
     parts = urlsplit(text(value))

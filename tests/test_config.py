@@ -128,3 +128,16 @@ def test_a_webhooks_address_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load(tmp_path, ARX_WEBHOOK_URL="http://example.com/s3cr3t")
     assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example", "https://api.pagerduty.com.evil.example", "https://api.pagerduty.com@evil.example"],
+)
+def test_a_file_cannot_send_the_key_to_another_host(tmp_path: Path, address: str) -> None:
+    (tmp_path / "arx.toml").write_text(f'[pagerduty]\nbase_url = "{address}"\n')
+    with pytest.raises(ConfigError, match=r"pagerduty\.base_url: must be on pagerduty\.com"):
+        Config.load({}, tmp_path)
+    (tmp_path / "arx.toml").write_text('[pagerduty]\nbase_url = "https://api.eu.pagerduty.com"\n')
+    assert Config.load({}, tmp_path).base_url == "https://api.eu.pagerduty.com"
+    assert Config.load({"PAGERDUTY_BASE_URL": "https://proxy.example"}, tmp_path).base_url == "https://proxy.example"
