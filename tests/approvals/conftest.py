@@ -10,7 +10,6 @@ import pytest
 
 from arx_wrapper import approvals
 from arx_wrapper.model import Effect, Risk
-from tests.approvals.postgres import binaries, server
 
 
 class Clock:
@@ -50,25 +49,12 @@ def clock():
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def postgres():
-    """The address of a server, and a clean database."""
-    installed = binaries()
-    if installed is None:
-        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql); its half of these tests did not run")
-    with server(installed) as address:
-        yield address
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
     """The address of an empty store, in each kind of database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/state/approvals.db"
-    address = request.getfixturevalue("postgres")
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    return address
+    return request.getfixturevalue("postgres")
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from tests.approvals.conftest import terms
 
 @pytest.fixture(params=["postgresql"])
 def url(request, postgres):
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return postgres
 
 
