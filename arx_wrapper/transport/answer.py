@@ -87,7 +87,7 @@ def read(
 
     Raises:
         PagerDutyError: in the class for its status.
-        TransportError: a success without JSON, or a redirect.
+        TransportError: a success without JSON, a redirect, or a 1xx.
     """
     request_id = headers.get("x-request-id")
     if 200 <= status < 300:
@@ -100,6 +100,10 @@ def read(
             outcome="not_sent",
             operation=operation,
             status=status,
+        )
+    if status < 200:
+        raise TransportError(
+            f"answered with {status}, which answers nothing", outcome="unknown", operation=operation, status=status
         )
     raise _error(status, headers, content, operation, retiring, request_id)
 

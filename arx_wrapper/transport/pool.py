@@ -6,13 +6,15 @@ only what sends and receives: its redirects, cookies, decompression, environment
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from arx_wrapper.transport.carrier import CONNECT_TIMEOUT, READ_TIMEOUT, Body, Headers, Lost, NotConnected
@@ -40,11 +42,27 @@ def tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
 
 
+class _Connection(ResponseHandler):
+    """A connection that ends when the server speaks unasked: what it says would be taken for the next call's answer."""
+
+    def __init__(self, pool: aiohttp.TCPConnector, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._in_use = pool._acquired
+
+    def data_received(self, data: bytes) -> None:
+        if self in self._in_use or not data:  # without data it is the pool that resumes reading
+            super().data_received(data)
+        elif self.transport is not None:
+            self.transport.abort()
+
+
 class Pool:
     """A pool of connections that belongs to one event loop."""
 
     def __init__(self) -> None:
         connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ssl=tls())
+        made = partial(_Connection, connector, asyncio.get_running_loop())
+        connector._factory = made  # type: ignore[assignment]  # a partial of a subclass
         self._session = aiohttp.ClientSession(
             connector=connector,
             auto_decompress=False,

@@ -138,7 +138,8 @@ class Wire:
             async with asyncio.timeout(budget):
                 return await call.run(self._attempts)
         except TimeoutError:
-            sent = any(attempt.sent for attempt in call.attempts)
+            # What was answered with 429 was not processed; any other answer to a write ends the call.
+            sent = any(attempt.sent and attempt.status != 429 for attempt in call.attempts)
             raise TransportError(
                 f"no answer within {budget:g} s",
                 outcome="unknown" if sent and writes else "not_sent",
