@@ -1,0 +1,194 @@
+"""The fault matrix: every fault, once and always, under a read, an idempotent write and a create.
+
+Each cell runs the whole governed connector against a server of its own. All cells run at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+from attrs import frozen
+
+from arx_wrapper import ArxError, PagerDutyConnector
+from arx_wrapper.transport import pool
+from tests.weather import faults as f
+from tests.weather import places
+from tests.weather.places import Place
+from tests.weather.server import Fault, Server, serving
+from tests.weather.sky import Fate, connected, last_record, shown
+
+CALLS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "read": ("incidents:read_detail", {"incident_id": "P1"}),
+    "acknowledge": ("incidents:acknowledge", {"incident_id": "P1"}),
+    "create": ("incidents:create", {"title": "Replication lag", "service_id": "PSVC"}),
+}
+SILENCE: Final = 1.0
+MAX_BODY: Final = 256 * 1024
+
+
+@frozen(kw_only=True)
+class Case:
+    """A fault.
+
+    Attributes:
+        name: As the table shows it.
+        group: Which expectations hold.
+        fault: What happens to a request; None where no connection comes about.
+        place: Where the server is, for a storm, or for one gust.
+        kept: How a request before is answered on the connection that the call then uses.
+        timeout: The call's deadline.
+    """
+
+    name: str
+    group: str
+    fault: Fault = f.fair
+    place: Place = serving
+    gust_place: Place | None = None
+    kept: Fault | None = None
+    timeout: float | None = None
+
+
+HTML: Final = ("Content-Type: text/html",)
+CASES: Final[Sequence[Case]] = (
+    Case(name="connection refused", group="no connection", place=places.refusing, gust_place=places.starting),
+    Case(name="DNS failure", group="no connection", place=places.nameless),
+    Case(name="TLS: issuer unknown", group="no connection", place=places.unvouched),
+    Case(name="TLS: another host's certificate", group="no connection", place=places.misnamed),
+    Case(name="TLS: certificate expired", group="no connection", place=places.expired),
+    Case(name="TLS: cut in the handshake", group="no connection", place=places.hanging_up),
+    Case(name="reset before processing", group="lost before", fault=f.reset_before),
+    Case(name="closed before processing", group="lost before", fault=f.closed_before),
+    Case(name="reset after processing", group="lost after", fault=f.reset_after),
+    Case(name="reset, processed 0.4 s later", group="lost after", fault=f.reset_then_processed),
+    Case(name="time-out before processing", group="lost before", fault=f.silent_before),
+    Case(name="time-out after processing", group="lost after", fault=f.silent_after),
+    Case(name="429 with headers", group="limited", fault=f.limited),
+    Case(name="429 without headers or body", group="limited", fault=f.answering(429)),
+    *(
+        Case(name=f"{status} before processing", group="failed before", fault=f.answering(status))
+        for status in f.FAILED
+    ),
+    *(
+        Case(name=f"{status} after processing", group="failed after", fault=f.answering(status, processed=True))
+        for status in f.FAILED
+    ),
+    Case(name="500 with HTML", group="failed after", fault=f.answering(500, *HTML, body=f.PAGE, processed=True)),
+    Case(name="200 with HTML", group="unreadable", fault=f.spoilt(body=f.PAGE)),
+    Case(name="200 with bad JSON", group="unreadable", fault=f.spoilt(body=b'{"incident": {"id": nope}}')),
+    Case(name="200 with half the JSON", group="unreadable", fault=f.spoilt(body=b'{"incident": {"id": "P1"')),
+    Case(name="truncated body", group="lost after", fault=f.spoilt(cut=20, ends=True)),
+    Case(name="truncated chunks", group="lost after", fault=f.chunked_cut),
+    Case(name="Content-Length too long", group="lost after", fault=f.spoilt(length=50)),
+    Case(name="Content-Length too short", group="unreadable", fault=f.spoilt(length=-20)),
+    Case(name="Content-Length not a number", group="lost after", fault=f.mislabelled),
+    Case(name="not HTTP", group="lost after", fault=f.garbage),
+    Case(name="gzip bomb", group="lost after", fault=f.bomb),
+    Case(name="endless body", group="lost after", fault=f.endless_body),
+    Case(name="endless head", group="lost after", fault=f.endless_head),
+    Case(name="dripping body, 1.5 s deadline", group="deadline", fault=f.dripping, timeout=1.5),
+    Case(name="103 for ever, 1.5 s deadline", group="deadline", fault=f.only_hints, timeout=1.5),
+    Case(name="redirect", group="redirected", fault=f.answering(307, "Location: http://127.0.0.1:9/elsewhere")),
+    Case(name="100 and 103 before the answer", group="fair", fault=f.hinted),
+    Case(name="101", group="lost after", fault=f.answering(101, "Connection: upgrade", "Upgrade: x", processed=True)),
+    Case(name="kept, closed while idle", group="fair", kept=f.then_closing),
+    Case(name="kept, closed as it is used", group="lost before", fault=f.closed_before, kept=f.fair),
+    Case(name="kept, reset as it is used", group="lost before", fault=f.reset_before, kept=f.fair),
+    Case(name="kept, an answer nobody asked for", group="fair", kept=f.then_straying),
+)
+
+
+@frozen
+class Cell:
+    """One run: a fault, once (`gust`) or always (`storm`), under one call."""
+
+    case: Case
+    call: str
+    spell: str
+
+    def __str__(self) -> str:
+        return f"{self.case.name}-{self.spell}-{self.call}"
+
+
+CELLS: Final[Sequence[Cell]] = [
+    Cell(case, call, spell)
+    for case in CASES
+    for spell in ("gust", "storm")
+    if spell == "storm" or case.gust_place or (case.group not in ("no connection", "fair"))
+    for call in CALLS
+]
+
+
+def run(folder: Path) -> dict[str, Fate | BaseException]:
+    """Run every cell; what became of it, by its name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", places.no_name)
+        patch.setattr(pool, "_TIMEOUT", aiohttp.ClientTimeout(sock_connect=5.0, sock_read=SILENCE))
+        return asyncio.run(_run(folder))
+
+
+async def _run(folder: Path) -> dict[str, Fate | BaseException]:
+    some = asyncio.Semaphore(48)
+
+    async def one(number: int, cell: Cell) -> Fate:
+        async with some:
+            home = folder / str(number)
+            home.mkdir()
+            return await _cell(cell, home)
+
+    found = await asyncio.gather(*(one(*numbered) for numbered in enumerate(CELLS)), return_exceptions=True)
+    return dict(zip(map(str, CELLS), found, strict=True))
+
+
+async def _cell(cell: Cell, folder: Path) -> Fate:
+    operation, params = CALLS[cell.call]
+    writes = cell.call != "read"
+    server = Server()
+    async with _under(cell, server, folder) as pd:
+        if cell.case.kept:
+            server.weather = lambda asked: cell.case.kept
+            await pd.execute("incidents:read_notes", {"incident_id": "P1"})
+            await asyncio.sleep(0.1)
+        seen = len(server.seen)
+        server.weather = (f.gust if cell.spell == "gust" else f.storm)(cell.case.fault, writes)
+        began, error = time.monotonic(), None
+        try:
+            answer = await pd.execute(operation, params, timeout=cell.case.timeout)
+            assert answer["incident"]["id"] in server.account.incidents, "somebody else's answer"
+        except ArxError as failure:
+            error = failure
+        took = time.monotonic() - began
+        await asyncio.sleep(0.05)
+        record = await last_record(pd)
+        tries = record.metadata.get("attempts", [])
+        return Fate(
+            error=shown(error),
+            message=str(error or ""),
+            action=record.action_type,
+            status=record.status,
+            recorded=record.error,
+            attempts=len(tries),
+            looks=record.metadata.get("looks", 0),
+            sent=sum(asked.writes is writes for asked in server.seen[seen:]),
+            effects=server.account.effects.total(),
+            most=max(server.account.effects.values(), default=0),
+            settled=record.metadata.get("settled"),
+            took=took,
+        )
+
+
+@asynccontextmanager
+async def _under(cell: Cell, server: Server, folder: Path) -> AsyncIterator[PagerDutyConnector]:
+    place = cell.case.gust_place if cell.spell == "gust" and cell.case.gust_place else cell.case.place
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(place(server))
+        pd = await stack.enter_async_context(connected(address, folder))
+        pd._rooms.wire._max_body = MAX_BODY
+        yield pd

@@ -1,0 +1,300 @@
+"""A small PagerDuty on loopback, in plain sockets, that can be mistreated request by request.
+
+What it did is counted from its own state: an effect is a change that it made, whatever became of the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import ssl
+import struct
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+from attrs import define, field, frozen
+
+JSON = dict[str, Any]
+NOW = "2026-03-01T12:00:00Z"
+
+
+@frozen(kw_only=True)
+class Asked:
+    """A request as it arrived.
+
+    Attributes:
+        turn: Which request of the server's life it is, from 1.
+    """
+
+    turn: int
+    method: str
+    path: str
+    query: Mapping[str, Sequence[str]]
+    headers: Mapping[str, str]
+    body: JSON
+    at: float
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+    def one(self, name: str) -> str | None:
+        return self.query[name][0] if name in self.query else None
+
+
+@frozen
+class Reply:
+    """What the account answers."""
+
+    status: int
+    body: bytes
+    headers: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, status: int, body: object, *headers: str) -> Reply:
+        return cls(status, orjson.dumps(body), headers)
+
+    def wire(self, *, length: int | None = None) -> bytes:
+        """Its bytes, with the length that it has or claims."""
+        lines = [
+            f"HTTP/1.1 {self.status} X",
+            "Content-Type: application/json",
+            f"Content-Length: {len(self.body) if length is None else length}",
+            *self.headers,
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode() + self.body
+
+
+def refusal(status: int, code: int, message: str, *headers: str) -> Reply:
+    return Reply.of(status, {"error": {"message": message, "code": code}}, *headers)
+
+
+class Account:
+    """Incidents that can be read, acknowledged and created.
+
+    Attributes:
+        effects: How often each change was made: `acknowledge P1`, `create key`, `note P1 text`.
+    """
+
+    def __init__(self) -> None:
+        self.incidents: dict[str, JSON] = {}
+        self.notes: dict[str, list[JSON]] = {}
+        self.effects: Counter[str] = Counter()
+        self.add("P1")
+
+    def add(self, identity: str, **members: Any) -> JSON:
+        incident = self.incidents[identity] = {"id": identity, "type": "incident", "status": "triggered", **members}
+        return incident
+
+    def __call__(self, asked: Asked) -> Reply:
+        match asked.method, asked.path.strip("/").split("/"):
+            case "GET", ["incidents"]:
+                return self._list(asked)
+            case "GET", ["incidents", identity] if identity in self.incidents:
+                return Reply.of(200, {"incident": self.incidents[identity]})
+            case "PUT", ["incidents", identity] if identity in self.incidents:
+                return self._change(identity, asked.body["incident"]["status"])
+            case "POST", ["incidents"]:
+                return self._create(asked.body["incident"])
+            case "GET", ["incidents", identity, "notes"]:
+                return Reply.of(200, {"notes": self.notes.get(identity, [])})
+            case "POST", ["incidents", identity, "notes"] if identity in self.incidents:
+                return self._note(identity, asked.body["note"]["content"])
+        return refusal(404, 2100, "Not Found")
+
+    def _list(self, asked: Asked) -> Reply:
+        key = asked.one("incident_key")
+        found = [one for one in self.incidents.values() if key is None or one.get("incident_key") == key]
+        page = {"limit": 25, "offset": 0, "more": False, "total": None}
+        return Reply.of(200, {"incidents": found[:25], **page})
+
+    def _change(self, identity: str, status: str) -> Reply:
+        incident = self.incidents[identity]
+        self.effects[f"{status} {identity}"] += 1
+        incident["status"] = status
+        return Reply.of(200, {"incident": incident})
+
+    def _create(self, wanted: JSON) -> Reply:
+        key = wanted["incident_key"]
+        if any(one.get("incident_key") == key for one in self.incidents.values()):
+            text = "Open incident with matching dedup key already exists on this service"
+            return refusal(400, 2002, text)
+        self.effects[f"create {key}"] += 1
+        return Reply.of(201, {"incident": self.add(f"N{len(self.incidents)}", **wanted)})
+
+    def _note(self, identity: str, content: str) -> Reply:
+        self.effects[f"note {identity} {content}"] += 1
+        note = {"id": f"M{sum(self.effects.values())}", "content": content, "created_at": NOW}
+        self.notes.setdefault(identity, []).append(note)
+        return Reply.of(200, {"note": note})
+
+
+class Exchange:
+    """One request, and every way to answer it or not to.
+
+    Attributes:
+        asked: The request.
+    """
+
+    def __init__(self, asked: Asked, handle: Callable[[Asked], Reply], writer: asyncio.StreamWriter) -> None:
+        self.asked, self._handle, self._writer = asked, handle, writer
+        self.over = False
+
+    def process(self) -> Reply:
+        """Do what was asked, and tell what should be answered."""
+        return self._handle(self.asked)
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def close(self) -> None:
+        """End the connection in an orderly way."""
+        self.over = True
+        self._writer.close()
+
+    async def reset(self) -> None:
+        """Break the connection: the other side gets a reset, not an end."""
+        self.over = True
+        sock = self._writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+
+Fault = Callable[[Exchange], Awaitable[None]]
+Weather = Callable[[Asked], Fault | None]
+
+
+@define(eq=False)
+class Bucket:
+    """The rate limit as PagerDuty states it: a bucket that holds `size` and gets `rate` a second."""
+
+    rate: float
+    size: float
+    refused: int = 0
+    _left: float = field(init=False)
+    _at: float = field(factory=time.monotonic, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._left = self.size
+
+    def take(self) -> tuple[bool, list[str]]:
+        """Whether there was one left, and the headers that say how many there are."""
+        now = time.monotonic()
+        self._left, self._at = min(self.size, self._left + (now - self._at) * self.rate), now
+        allowed = self._left >= 1
+        self._left -= allowed
+        self.refused += not allowed
+        full = math.ceil((self.size - self._left) / self.rate)
+        return allowed, [
+            f"ratelimit-limit: {self.size:g}",
+            f"ratelimit-remaining: {int(self._left)}",
+            f"ratelimit-reset: {full}",
+        ]
+
+
+class Server:
+    """Serves an account, in the weather that it is given.
+
+    Attributes:
+        weather: Picks the fault for each request; None for fair weather.
+        seen: Every request whose last byte arrived.
+        connections: How many were opened.
+        open: How many are open now.
+    """
+
+    def __init__(
+        self, handle: Callable[[Asked], Reply] | None = None, *, weather: Weather | None = None, delay: float = 0.0
+    ) -> None:
+        self.account = Account()
+        self.handle = handle or self.account
+        self.weather, self.delay = weather, delay
+        self.bucket: Bucket | None = None
+        self.seen: list[Asked] = []
+        self.connections = self.open = 0
+        self._turn = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open += 1
+        try:
+            while not writer.is_closing():
+                exchange = Exchange(await self._read(reader), self._answer, writer)
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                fault = self.weather(exchange.asked) if self.weather else None
+                await (fault or fair)(exchange)
+                if exchange.over:
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            pass  # the other side is gone
+        finally:
+            self.open -= 1
+            writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader) -> Asked:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.rstrip().split("\r\n")
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        method, target, _ = first.split(" ")
+        parts = urlsplit(target)
+        self._turn += 1
+        asked = Asked(
+            turn=self._turn,
+            method=method,
+            path=parts.path,
+            query=parse_qs(parts.query),
+            headers=headers,
+            body=orjson.loads(body) if body else {},
+            at=time.monotonic(),
+        )
+        self.seen.append(asked)
+        return asked
+
+    def _answer(self, asked: Asked) -> Reply:
+        if self.bucket is None:
+            return self.handle(asked)
+        allowed, headers = self.bucket.take()
+        if not allowed:
+            return refusal(429, 2020, "Rate Limit Exceeded", *headers)
+        reply = self.handle(asked)
+        return Reply(reply.status, reply.body, [*reply.headers, *headers])
+
+
+async def fair(exchange: Exchange) -> None:
+    """What should happen."""
+    await exchange.send(exchange.process().wire())
+
+
+@asynccontextmanager
+async def serving(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """The server on a port of its own; gives its address, and takes all its connections down at the end."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        try:
+            await server.serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # only the end of the test cancels this
+        finally:
+            serving.discard(task)
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, backlog=2048)
+    port = listening.sockets[0].getsockname()[1]
+    try:
+        yield f"http{'s' if tls else ''}://127.0.0.1:{port}"
+    finally:
+        listening.close()
+        for task in list(serving):
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
