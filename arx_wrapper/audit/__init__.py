@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from importlib.util import find_spec
 
 from arx_wrapper.audit.log import AuditLog, utc_now
 from arx_wrapper.audit.record import AuditRecord, Entry
-from arx_wrapper.audit.store import Refused
+from arx_wrapper.audit.store import Refused, Store
 from arx_wrapper.audit.verification import Verification
 from arx_wrapper.errors import ConfigError
 
@@ -35,21 +36,38 @@ def open(  # noqa: A001 - read as `audit.open`
     """Open the audit log at an address; the database itself is opened on first use.
 
     Args:
-        url: `sqlite:///path`, made with mode 0600; its key is beside it in `path.key`.
-        key: The log's key; by default `ARX_AUDIT_KEY` as hex, or the key file.
+        url: `sqlite:///path`, made with mode 0600; its key is beside it in `path.key`. Or `postgresql://…`, for many
+            hosts.
+        key: The log's key; by default `ARX_AUDIT_KEY` as hex, or SQLite's key file.
         timeout: Seconds within which a record is durable, or its call fails.
         idle: Seconds that an outcome waits for company before it is written by itself.
         clock: The time, aware.
         allow_memory: Whether `sqlite:///:memory:` will do.
 
     Raises:
-        ConfigError: the address is of another kind.
+        ConfigError: the address is of another kind, or not one at all.
     """
+    if url.startswith(("postgresql://", "postgres://")):
+        return AuditLog(_postgres(url, key=key, timeout=timeout, clock=clock), timeout=timeout, idle=idle)
     if not url.startswith("sqlite:///"):
-        raise ConfigError(f"There is no audit log of the kind {url.partition(':')[0]!r}; known is sqlite:///path.")
+        raise ConfigError(
+            f"There is no audit log of the kind {url.partition(':')[0]!r}; known are sqlite:///path and postgresql://…."
+        )
     path = url.removeprefix("sqlite:///")
     if path == ":memory:" and not allow_memory:
         raise ConfigError("An audit log in memory is for the sandbox only. Set ARX_AUDIT_URL=sqlite:///path.")
     from arx_wrapper.audit.sqlite import SqliteStore
 
     return AuditLog(lambda: SqliteStore(path, key=key, clock=clock), timeout=timeout, idle=idle)
+
+
+def _postgres(url: str, *, key: bytes | None, timeout: float, clock: Callable[[], datetime]) -> Callable[[], Store]:
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "An audit log in PostgreSQL needs psycopg: pip install 'arx-pagerduty[postgres]'. Nothing was sent."
+        )
+    from arx_wrapper.audit.postgres import PostgresStore
+    from arx_wrapper.audit.postgres_link import parameters
+
+    given = parameters(url)
+    return lambda: PostgresStore(given, key=key, timeout=timeout, clock=clock)

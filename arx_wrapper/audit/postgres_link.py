@@ -1,0 +1,140 @@
+"""A connection to PostgreSQL that answers in time, and errors that tell the cause and no secret."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+
+from arx_wrapper.errors import AuditError, ConfigError
+
+_T = TypeVar("_T")
+
+Row = tuple[Any, ...]
+
+# A commit that returned is on disk, whatever the server's or the role's defaults; READ COMMITTED, so that whoever had
+# to wait for the turn sees what was written meanwhile; and whoever holds the turn and dies in it loses it in time.
+_SETTINGS = """
+SELECT set_config(name, value, false) FROM (VALUES
+    ('search_path', 'arx_audit, pg_temp'),
+    ('default_transaction_isolation', 'read committed'),
+    ('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on')),
+    ('client_encoding', 'UTF8'),
+    ('lock_timeout', %(within)s),
+    ('statement_timeout', %(statements)s),
+    ('idle_in_transaction_session_timeout', %(idle)s)
+) AS setting(name, value)
+"""
+
+_CAUSES: Mapping[str, str] = {
+    "23": "the record was refused; another writer does not play by the log's rules",
+    "25006": "the server takes no writes: it is a standby, or read-only",
+    "28": "the server refuses the log-in",
+    "3D": "there is no such database",
+    "42501": "the role lacks a right, or the organisation is not one of its own (`arx-pagerduty audit admit`)",
+    "53100": "the server's disk is full",
+    "53": "the server is out of memory or connections",
+    "55P03": "another session holds the log locked",
+    "57014": "the server did not answer in time",
+    "57P": "the server is shutting down or starting",
+    "58": "the server's disk does not work",
+}
+_PHRASES: Mapping[str, str] = {
+    "Connection refused": "nothing listens at its address",
+    "No such file or directory": "nothing listens at its socket",
+    "timeout expired": "the server did not answer in time",
+    "could not translate host name": "its host name is not known",
+    "Name or service not known": "its host name is not known",
+    "password authentication failed": "the server refuses the user or the password",
+    "no password supplied": "the server wants a password, and the address has none",
+    "no pg_hba.conf entry": "the server refuses this host, user or way of connecting",
+    "does not support SSL": "the server offers no TLS, which sslmode asks for",
+    "certificate": "the server's certificate does not verify",
+    "does not exist": "there is no such user or database",
+    "too many c": "the server has no connection left",
+    "starting up": "the server is starting",
+    "shutting down": "the server is shutting down",
+    "read-only": "the server takes no writes: it is a standby, or read-only",
+    "standby": "the server takes no writes: it is a standby, or read-only",
+}
+
+
+class Link(psycopg.Connection[Row]):
+    """A connection that is given up when an answer is not there by its deadline.
+
+    The server's own time-outs do not help where the server, or the network before it, is what hangs.
+    """
+
+    deadline = float("inf")
+
+    def wait(self, gen: PQGen[_T], interval: float = 0.1, timeout: float | None = None) -> _T:
+        left = self.deadline - time.monotonic()
+        return super().wait(gen, interval, timeout if left == float("inf") else max(left, 0.0))
+
+
+def parameters(url: str) -> dict[str, Any]:
+    """A connection's parameters. ConfigError when the address is none; it is not shown, for it may hold a password."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ConfigError(
+            "ARX_AUDIT_URL is no address that PostgreSQL's clients understand (it is not shown, as it may hold a "
+            "password): postgresql://user:password@host:port/database?sslmode=verify-full; what is special in a "
+            "password is percent-encoded. Nothing was sent."
+        ) from None
+    ours = {
+        "application_name": "arx-pagerduty",
+        "target_session_attrs": "read-write",  # of several hosts, the one that takes writes
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    return {**ours, **given}
+
+
+def connect(given: Mapping[str, Any], *, timeout: float, to_read: bool = False) -> Link:
+    """Connect, within about `timeout` seconds; to write in as many, or to read for as long as it takes."""
+    seconds = max(2, int(timeout))  # less than two is not taken
+    link = Link.connect(**{"connect_timeout": seconds, **given, "autocommit": True})
+    try:
+        link.deadline = time.monotonic() + timeout
+        within = f"{max(1, int(timeout * 1000))}ms"
+        statements, idle = ("0", "10min") if to_read else (within, within)
+        link.execute(_SETTINGS, {"within": within, "statements": statements, "idle": idle})
+        encoding, fsync = link.execute(
+            "SELECT current_setting('server_encoding'), current_setting('fsync')"
+        ).fetchone() or ("", "")
+        if encoding != "UTF8":
+            raise AuditError(f"The audit log's database has encoding {encoding}; it must be UTF8. Nothing was sent.")
+        if fsync != "on":
+            raise AuditError("The audit log's server runs with fsync off: it could lose records. Nothing was sent.")
+        link.deadline = float("inf")
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+@contextmanager
+def explained(doing: str, *, sent: str = " Nothing was sent.") -> Iterator[None]:
+    """Turn the driver's errors into an `AuditError`. Its own text may quote the address, so it is never shown."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise AuditError(f"The audit log in PostgreSQL cannot be {doing}: {_cause(error)}.{sent}") from None
+
+
+def _cause(error: psycopg.Error) -> str:
+    state = error.sqlstate
+    if state:
+        text = next((cause for prefix, cause in _CAUSES.items() if state.startswith(prefix)), type(error).__name__)
+        return f"{text} (SQLSTATE {state})"
+    message, other = str(error), "the connection was lost"
+    if not isinstance(error, psycopg.OperationalError):
+        other = type(error).__name__
+    return next((cause for phrase, cause in _PHRASES.items() if phrase in message), other)
