@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 from attrs import evolve
 
 from arx_wrapper.config import MEMORY, Config
-from arx_wrapper.errors import InvalidParamsError, PagerDutyError, TransportError
+from arx_wrapper.errors import ArxError, InvalidParamsError, PagerDutyError, ServerError, TransportError
 from arx_wrapper.model import Operation, Params
 from arx_wrapper.operations import OPERATIONS
 from arx_wrapper.paging import DEFAULT_SPAN, OLDEST, Reading
@@ -26,7 +26,7 @@ from arx_wrapper.resources.schedules import Schedules
 from arx_wrapper.resources.services import Services
 from arx_wrapper.resources.teams import Teams
 from arx_wrapper.resources.users import Users
-from arx_wrapper.settle import SETTLE
+from arx_wrapper.settle import OWN_KEY, SETTLE, Inconclusive
 from arx_wrapper.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -184,12 +184,12 @@ class PagerDutyConnector(
         row, request, params = passage.call.operation, passage.request, passage.call.params
         if row.name == "incidents:create" and "incident_key" not in params:
             # A key of its own, by which the incident can be found again when the answer is lost.
-            params = {**params, "incident_key": f"arx-{passage.call.id}"}
+            params = {**params, "incident_key": f"{OWN_KEY}{passage.call.id}"}
             request = self._request(row, self.model_of(row.name), dict(params))
         try:
             return await passage.send(request)
-        except TransportError as lost:
-            if lost.outcome == "unknown" and row.writes:
+        except (TransportError, ServerError) as lost:
+            if row.writes and getattr(lost, "outcome", "unknown") == "unknown":
                 return await self._settled(passage, params, lost)
             raise
         except PagerDutyError as error:
@@ -197,8 +197,8 @@ class PagerDutyConnector(
                 return await self._integrations_of(passage)
             raise
 
-    async def _settled(self, passage: Passage, params: Params, lost: TransportError) -> dict[str, Any]:
-        """Find out what became of a write whose answer was lost, or say that it is not known."""
+    async def _settled(self, passage: Passage, params: Params, lost: PagerDutyError) -> dict[str, Any]:
+        """Find out what became of a write whose answer was lost or a 5xx, or say that it is not known."""
         import asyncio
 
         operation = passage.call.operation.name
@@ -209,7 +209,7 @@ class PagerDutyConnector(
             await asyncio.sleep(pause)
             try:
                 found = await settle(self._looker(passage), params, passage.began)
-            except PagerDutyError:
+            except (ArxError, Inconclusive):
                 raise lost from None
             if found is not None:
                 passage.facts["settled"] = "found"
@@ -217,6 +217,8 @@ class PagerDutyConnector(
         if operation != "incidents:create":
             raise lost
         passage.facts["settled"] = "not found"
+        if isinstance(lost, ServerError):
+            raise lost
         raise TransportError(
             "the answer was lost, and no incident has this call's key: it was not created",
             outcome="not_sent",

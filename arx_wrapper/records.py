@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +21,7 @@ from arx_wrapper.errors import (
     ApprovalPendingError,
     PagerDutyError,
     PermissionDeniedError,
+    ServerError,
     TransportError,
     _shown,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.pipeline import BaseConnector
     from arx_wrapper.policy import PolicyLoaded
+    from arx_wrapper.transport import Attempt
 
 
 class Recorder:
@@ -116,7 +118,7 @@ class Recorder:
         if isinstance(error, GeneratorExit):
             error = None  # the caller of an iteration has read enough
         unsent = error is not None and not passage.sent
-        entry = self._refused(error) if unsent else self._completed(passage, error)
+        entry = self._refused(error, passage.attempts) if unsent else self._completed(passage, error)
         self._observe(entry, attempts=len(passage.attempts))
         self._log.append_soon(entry)
 
@@ -130,7 +132,7 @@ class Recorder:
             metadata |= self._changed(passage)
         return self._entry(
             "connector.completed",
-            "success" if error is None else _fate(error),
+            "success" if error is None else _fate(error, passage),
             metadata,
             intent_id=self._intent_id,
             inputs_hash=self._inputs_hash(),
@@ -167,7 +169,7 @@ class Recorder:
             changed[name] = {**kept, **({"id": seen["id"]} if isinstance(seen.get("id"), str) else {})}
         return changed
 
-    def _refused(self, error: BaseException | None) -> Entry:
+    def _refused(self, error: BaseException | None, attempts: Sequence[Attempt] = ()) -> Entry:
         status: Status
         if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(error, ApprovalPendingError):
             status = "blocked"
@@ -178,7 +180,7 @@ class Recorder:
         return self._entry(
             "connector.refused",
             status,
-            {},
+            {"attempts": [asdict(attempt) for attempt in attempts]} if attempts else {},
             intent_id=self._intent_id,
             duration_ms=self._elapsed(),
             error=_named(error),
@@ -247,11 +249,14 @@ def state_of(seen: Mapping[str, Any], members: Container[str]) -> dict[str, Any]
     return kept
 
 
-def _fate(error: BaseException) -> Status:
-    """Whether a call that went out failed for certain."""
-    if isinstance(error, TransportError):
-        return "unknown" if error.outcome == "unknown" else "error"
-    return "error" if isinstance(error, PagerDutyError) else "unknown"
+def _fate(error: BaseException, passage: Passage) -> Status:
+    """Whether a call that went out failed for certain: a read that failed has, as it changes nothing."""
+    if not isinstance(error, PagerDutyError):
+        return "unknown"
+    if not passage.call.operation.writes or passage.facts.get("settled") == "not found":
+        return "error"
+    perhaps = error.outcome == "unknown" if isinstance(error, TransportError) else isinstance(error, ServerError)
+    return "unknown" if perhaps else "error"
 
 
 def _named(error: BaseException | None) -> str | None:

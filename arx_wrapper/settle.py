@@ -7,7 +7,7 @@ its way, except for a new incident: its key is unique, and it is looked up until
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from arx_wrapper.model import Params
@@ -20,6 +20,16 @@ Settle = Callable[[Read, Params, datetime], Awaitable[JSON | None]]
 """The body that the lost answer would have had, if the write's effect is found; else None."""
 
 
+OWN_KEY: Final = "arx-"
+"""How an incident key begins that no caller chose: no other incident has it."""
+
+_ABOUT: Final = timedelta(minutes=1)
+
+
+class Inconclusive(Exception):  # noqa: N818 - what was seen, not that it is an error
+    """What was found may be older than the write."""
+
+
 async def created_incident(read: Read, params: Params, began: datetime) -> JSON | None:
     found = await read(
         "incidents.list_incidents",
@@ -28,7 +38,12 @@ async def created_incident(read: Read, params: Params, began: datetime) -> JSON 
         date_range="all",
     )
     incidents = found.get("incidents") or []
-    return {"incident": incidents[0]} if incidents else None
+    if not incidents:
+        return None
+    for incident in incidents:
+        if params["incident_key"].startswith(OWN_KEY) or _since(incident.get("created_at"), began):
+            return {"incident": incident}
+    raise Inconclusive
 
 
 async def acknowledged(read: Read, params: Params, began: datetime) -> JSON | None:
@@ -41,8 +56,13 @@ async def resolved(read: Read, params: Params, began: datetime) -> JSON | None:
 
 async def snoozed(read: Read, params: Params, began: datetime) -> JSON | None:
     answer = await read("incidents.get_incident", params["incident_id"])
-    pending = answer.get("incident", {}).get("pending_actions") or []
-    return dict(answer) if any(action.get("type") == "unacknowledge" for action in pending) else None
+    wakes = began + timedelta(seconds=params["duration"])
+    for action in answer.get("incident", {}).get("pending_actions") or ():
+        # An acknowledgement that runs out by itself is pending too, at another time.
+        moment = _moment(action.get("at")) if action.get("type") == "unacknowledge" else None
+        if moment and abs(moment - wakes) <= _ABOUT:
+            return dict(answer)
+    return None
 
 
 async def noted(read: Read, params: Params, began: datetime) -> JSON | None:
