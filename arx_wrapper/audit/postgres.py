@@ -28,7 +28,7 @@ from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.errors import AuditError
 
 _MARK = b"arx-pagerduty audit key"
-_MAY_WRITE = "SELECT has_table_privilege('records', 'INSERT')"
+_MAY_WRITE = "SELECT has_column_privilege('records', 'body', 'INSERT')"
 _LOCK = "pg_advisory_lock_shared('open_intents'::regclass::oid::integer, %s)"
 _TURN = "SELECT seq, hash, reasons FROM take_turn(%s)"
 _USED = """
@@ -39,11 +39,11 @@ LEFT JOIN usage ON (org_id, agent_id, operation) = (org, agent, op)
 GROUP BY i ORDER BY i
 """
 _INSERT = """
-INSERT INTO records (seq, id, hash, body) SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[])
+INSERT INTO records (seq, id, hash, body) SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
 """
 _COUNT = """
 INSERT INTO usage (org_id, agent_id, operation, seq, n)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::integer[])
+SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::integer[])
 """
 _FIND = "SELECT seq, id, body, hash FROM records WHERE id = ANY (%s)"
 _OPEN = "SELECT intent FROM open_intents WHERE intent = ANY (%s)"

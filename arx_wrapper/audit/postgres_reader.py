@@ -14,7 +14,7 @@ _AT_ONCE = 1_000
 # The triggers and columns that hold the log together, and whether they still say what they said when they were made.
 _LOOSE = """
 SELECT 'the trigger ' || wanted.name || ' is missing or switched off'
-FROM (VALUES ('records_never_change'), ('records_follow_head')) AS wanted(name)
+FROM (VALUES ('records_never_change'), ('records_are_read'), ('records_follow_head')) AS wanted(name)
 WHERE NOT EXISTS (
     SELECT FROM pg_trigger WHERE tgrelid = 'records'::regclass AND tgname = wanted.name AND tgenabled = 'A'
 )
@@ -24,10 +24,11 @@ SELECT head.seq, head.hash, (SELECT coalesce(max(seq), 0) FROM records),
        (SELECT hash FROM records WHERE records.seq = head.seq) FROM head
 """
 _STRAYED = """
-SELECT seq FROM records, said(body) AS said
-WHERE json_build_array(created_at, org_id, agent_id, action_type, operation, verdict, status, intent)::text
-    <> json_build_array(said ->> 'created_at', said ->> 'org_id', said ->> 'agent_id', said ->> 'action_type',
-        said ->> 'operation', said ->> 'policy_verdict', said ->> 'status', said #>> '{metadata,intent}')::text LIMIT 1
+SELECT seq FROM records, CAST(replace(body, '\\u0000', '\\ufffd') AS json) AS said
+WHERE json_build_array(created_at, prev_hash, org_id, agent_id, action_type, operation, verdict, status, intent)::text
+    <> json_build_array(said ->> 'created_at', said ->> 'prev_hash', said ->> 'org_id', said ->> 'agent_id',
+        said ->> 'action_type', said ->> 'operation', said ->> 'policy_verdict', said ->> 'status',
+        said #>> '{metadata,intent}')::text LIMIT 1
 """
 
 

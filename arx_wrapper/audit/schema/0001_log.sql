@@ -1,22 +1,19 @@
 -- The log: one chain of records, to which can only be added, whoever writes.
--- PostgreSQL's text cannot hold the character NUL, which a record's JSON can.
-CREATE FUNCTION arx_audit.said(body text) RETURNS json LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN replace(body, '\u0000', '\ufffd')::json;
-
--- What queries go by is computed from the record, so that nothing beside it can say anything else.
 CREATE TABLE arx_audit.records (
     seq bigint PRIMARY KEY,
     id text COLLATE "C" NOT NULL UNIQUE,
     hash text COLLATE "C" NOT NULL,
     body text COLLATE "C" NOT NULL,
-    created_at text COLLATE "C" GENERATED ALWAYS AS (arx_audit.said(body) ->> 'created_at') STORED,
-    org_id text COLLATE "C" GENERATED ALWAYS AS (arx_audit.said(body) ->> 'org_id') STORED,
-    agent_id text COLLATE "C" GENERATED ALWAYS AS (arx_audit.said(body) ->> 'agent_id') STORED,
-    action_type text COLLATE "C" GENERATED ALWAYS AS (arx_audit.said(body) ->> 'action_type') STORED,
-    operation text COLLATE "C" GENERATED ALWAYS AS (arx_audit.said(body) ->> 'operation') STORED,
-    verdict text COLLATE "C" GENERATED ALWAYS AS (arx_audit.said(body) ->> 'policy_verdict') STORED,
-    status text COLLATE "C" GENERATED ALWAYS AS (arx_audit.said(body) ->> 'status') STORED,
-    intent text COLLATE "C" GENERATED ALWAYS AS (arx_audit.said(body) #>> '{metadata,intent}') STORED
+    -- What queries go by, read from the record as it is added: nothing beside it can say anything else.
+    created_at text COLLATE "C",
+    prev_hash text COLLATE "C",
+    org_id text COLLATE "C",
+    agent_id text COLLATE "C",
+    action_type text COLLATE "C",
+    operation text COLLATE "C",
+    verdict text COLLATE "C",
+    status text COLLATE "C",
+    intent text COLLATE "C"
 );
 
 -- The chain's end. Whoever holds its row is the one who writes. `key_mark` tells the log's key from any other.
@@ -52,31 +49,54 @@ CREATE TRIGGER records_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON arx_a
     FOR EACH STATEMENT EXECUTE FUNCTION arx_audit.refuse_change();
 ALTER TABLE arx_audit.records ENABLE ALWAYS TRIGGER records_never_change;
 
+-- PostgreSQL's text cannot hold the character NUL, which a record's JSON can.
+CREATE FUNCTION arx_audit.read_record() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said record;
+BEGIN
+    SELECT * INTO said FROM json_to_record(replace(NEW.body, '\u0000', '\ufffd')::json) AS said(
+        seq bigint, id text, created_at text, prev_hash text, org_id text, agent_id text, action_type text,
+        operation text, policy_verdict text, status text, metadata json
+    );
+    IF (said.seq, said.id) IS DISTINCT FROM (NEW.seq, NEW.id) THEN
+        RAISE EXCEPTION 'an audit record says itself which one it is' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    NEW.created_at := said.created_at;
+    NEW.prev_hash := said.prev_hash;
+    NEW.org_id := said.org_id;
+    NEW.agent_id := said.agent_id;
+    NEW.action_type := said.action_type;
+    NEW.operation := said.operation;
+    NEW.verdict := said.policy_verdict;
+    NEW.status := said.status;
+    NEW.intent := said.metadata ->> 'intent';
+    RETURN NEW;
+END $$;
+CREATE TRIGGER records_are_read BEFORE INSERT ON arx_audit.records
+    FOR EACH ROW EXECUTE FUNCTION arx_audit.read_record();
+ALTER TABLE arx_audit.records ENABLE ALWAYS TRIGGER records_are_read;
+
 -- Runs with its owner's rights: writers add records, and have no way to the head and the open intents but this.
 CREATE FUNCTION arx_audit.follow_head() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = arx_audit, pg_temp AS $$
 DECLARE
     last head%ROWTYPE;
-    stray bigint;
+    one record;
 BEGIN
     SELECT * INTO last FROM head FOR UPDATE;
-    SELECT min(placed.seq) INTO stray FROM (
-        SELECT added.seq,
-               lag(added.seq, 1, last.seq) OVER place + 1 = added.seq
-                   AND lag(added.hash, 1, last.hash) OVER place = record.prev_hash
-                   AND (record.seq, record.id) = (added.seq, added.id) AS follows
-        FROM added, json_to_record(said(body)) AS record(id text, seq bigint, prev_hash text)
-        WINDOW place AS (ORDER BY added.seq)
-    ) AS placed WHERE follows IS NOT TRUE;
-    IF stray IS NOT NULL THEN
-        RAISE EXCEPTION 'audit records follow the last one' USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-    UPDATE head SET (seq, hash) = (SELECT added.seq, added.hash FROM added ORDER BY added.seq DESC LIMIT 1)
-        WHERE EXISTS (SELECT FROM added);
+    FOR one IN SELECT * FROM added ORDER BY added.seq LOOP
+        IF one.seq <> last.seq + 1 OR one.prev_hash IS DISTINCT FROM last.hash THEN
+            RAISE EXCEPTION 'audit records follow the last one' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        last.seq := one.seq;
+        last.hash := one.hash;
+    END LOOP;
+    UPDATE head SET seq = last.seq, hash = last.hash WHERE head.seq <> last.seq;
     INSERT INTO open_intents
         SELECT id, coalesce(nullif(current_setting('arx_audit.writer', true), '')::integer, 0)
         FROM added WHERE action_type = 'connector.called';
-    DELETE FROM open_intents USING added WHERE open_intents.intent = added.intent;
+    DELETE FROM open_intents WHERE intent IN (SELECT added.intent FROM added);
     RETURN NULL;
 END $$;
 CREATE TRIGGER records_follow_head AFTER INSERT ON arx_audit.records REFERENCING NEW TABLE AS added

@@ -27,10 +27,10 @@ BEGIN
     EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA arx_audit FROM %I', role);
     EXECUTE format('GRANT SELECT ON arx_audit.records, arx_audit.head, arx_audit.open_intents, arx_audit.access, '
                    'arx_audit.versions TO %I', role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION arx_audit.said, arx_audit.sees_all, arx_audit.claim_key TO %I', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION arx_audit.sees_all, arx_audit.claim_key TO %I', role);
     IF duty <> 'auditor' THEN
-        EXECUTE format('GRANT INSERT ON arx_audit.records TO %I', role);
-        EXECUTE format('GRANT SELECT, INSERT ON arx_audit.usage TO %I', role);
+        EXECUTE format('GRANT INSERT (seq, id, hash, body) ON arx_audit.records TO %I', role);
+        EXECUTE format('GRANT SELECT, INSERT (org_id, agent_id, operation, seq, n) ON arx_audit.usage TO %I', role);
         EXECUTE format('GRANT USAGE ON SEQUENCE arx_audit.writers TO %I', role);
         EXECUTE format('GRANT EXECUTE ON FUNCTION arx_audit.take_turn, arx_audit.forget_usage TO %I', role);
     END IF;
