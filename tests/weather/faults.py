@@ -82,6 +82,11 @@ async def chunked_cut(exchange: Exchange) -> None:
     await exchange.close()
 
 
+async def spoilt_and_reset(exchange: Exchange) -> None:
+    await exchange.send(exchange.process().wire()[:-20])
+    await exchange.reset()
+
+
 async def bomb(exchange: Exchange) -> None:
     exchange.process()
     squeeze = zlib.compressobj(9, wbits=31)

@@ -64,6 +64,9 @@ CASES: Final[Sequence[Case]] = (
     Case(name="TLS: another host's certificate", group="no connection", place=places.misnamed),
     Case(name="TLS: certificate expired", group="no connection", place=places.expired),
     Case(name="TLS: cut in the handshake", group="no connection", place=places.hanging_up),
+    Case(name="TLS: issuer in SSL_CERT_FILE", group="fair", place=places.trusted),
+    Case(name="TLS: reset after processing", group="lost after", fault=f.reset_after, place=places.trusted),
+    Case(name="TLS: cut without goodbye", group="lost after", fault=f.spoilt_and_reset, place=places.trusted),
     Case(name="reset before processing", group="lost before", fault=f.reset_before),
     Case(name="closed before processing", group="lost before", fault=f.closed_before),
     Case(name="reset after processing", group="lost after", fault=f.reset_after),
@@ -72,6 +75,7 @@ CASES: Final[Sequence[Case]] = (
     Case(name="time-out after processing", group="lost after", fault=f.silent_after),
     Case(name="429 with headers", group="limited", fault=f.limited),
     Case(name="429 without headers or body", group="limited", fault=f.answering(429)),
+    Case(name="429, 0.5 s deadline", group="refused", fault=f.limited, timeout=0.5),
     *(
         Case(name=f"{status} before processing", group="failed before", fault=f.answering(status))
         for status in f.FAILED
@@ -87,7 +91,7 @@ CASES: Final[Sequence[Case]] = (
     Case(name="truncated body", group="lost after", fault=f.spoilt(cut=20, ends=True)),
     Case(name="truncated chunks", group="lost after", fault=f.chunked_cut),
     Case(name="Content-Length too long", group="lost after", fault=f.spoilt(length=50)),
-    Case(name="Content-Length too short", group="unreadable", fault=f.spoilt(length=-20)),
+    Case(name="Content-Length too short", group="lost after", fault=f.spoilt(length=-20)),
     Case(name="Content-Length not a number", group="lost after", fault=f.mislabelled),
     Case(name="not HTTP", group="lost after", fault=f.garbage),
     Case(name="gzip bomb", group="lost after", fault=f.bomb),
@@ -95,9 +99,9 @@ CASES: Final[Sequence[Case]] = (
     Case(name="endless head", group="lost after", fault=f.endless_head),
     Case(name="dripping body, 1.5 s deadline", group="deadline", fault=f.dripping, timeout=1.5),
     Case(name="103 for ever, 1.5 s deadline", group="deadline", fault=f.only_hints, timeout=1.5),
-    Case(name="redirect", group="redirected", fault=f.answering(307, "Location: http://127.0.0.1:9/elsewhere")),
+    Case(name="redirect", group="refused", fault=f.answering(307, "Location: http://127.0.0.1:9/elsewhere")),
     Case(name="100 and 103 before the answer", group="fair", fault=f.hinted),
-    Case(name="101", group="lost after", fault=f.answering(101, "Connection: upgrade", "Upgrade: x", processed=True)),
+    Case(name="101", group="unreadable", fault=f.answering(101, "Connection: upgrade", "Upgrade: x", processed=True)),
     Case(name="kept, closed while idle", group="fair", kept=f.then_closing),
     Case(name="kept, closed as it is used", group="lost before", fault=f.closed_before, kept=f.fair),
     Case(name="kept, reset as it is used", group="lost before", fault=f.reset_before, kept=f.fair),
@@ -128,10 +132,17 @@ CELLS: Final[Sequence[Cell]] = [
 
 def run(folder: Path) -> dict[str, Fate | BaseException]:
     """Run every cell; what became of it, by its name."""
+    authority = folder / "authority.pem"
+    places.authority().cert_pem.write_to_path(str(authority))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(authority))
+        pool.tls.cache_clear()
         patch.setattr(socket, "getaddrinfo", places.no_name)
         patch.setattr(pool, "_TIMEOUT", aiohttp.ClientTimeout(sock_connect=5.0, sock_read=SILENCE))
-        return asyncio.run(_run(folder))
+        try:
+            return asyncio.run(_run(folder))
+        finally:
+            pool.tls.cache_clear()
 
 
 async def _run(folder: Path) -> dict[str, Fate | BaseException]:
