@@ -15,10 +15,13 @@ from typing import IO, Annotated, Any
 import msgspec
 import typer
 
+from arx_wrapper.cli import database
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session
 
 app = typer.Typer(no_args_is_help=True, help="The audit log: look, verify, export.")
+for _command in (database.migrate, database.admit, database.dismiss):
+    app.command()(_command)
 
 Agent = Annotated[str | None, typer.Option("--agent", help="Only this agent's.")]
 Operation = Annotated[str | None, typer.Option("--operation", help="Only these, e.g. 'incidents:*'.")]
