@@ -15,7 +15,7 @@ _SPELLS = ("gust", "storm")
 _LEGEND = (
     "gust: the fault strikes once; storm: it strikes everything, also what looks for a lost write's effect",
     "ok x2: at the second try; found: the answer was lost, and its effect was found by looking; not done: an error,",
-    "and nothing was changed; unknown: an error that says so; 500: the status. Never were there two effects of one write.",
+    "and nothing was changed; unknown: an error that says so; 500: the status. No write ever had two effects.",
 )
 
 

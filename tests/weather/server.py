@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,7 +22,11 @@ import orjson
 from attrs import define, field, frozen
 
 JSON = dict[str, Any]
-NOW = "2026-03-01T12:00:00Z"
+
+
+def now() -> str:
+    """The time as PagerDuty tells it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @frozen(kw_only=True)
@@ -84,6 +89,7 @@ class Account:
 
     def __init__(self) -> None:
         self.incidents: dict[str, JSON] = {}
+        self.keyed: dict[str, JSON] = {}
         self.notes: dict[str, list[JSON]] = {}
         self.effects: Counter[str] = Counter()
         self.add("P1")
@@ -110,7 +116,7 @@ class Account:
 
     def _list(self, asked: Asked) -> Reply:
         key = asked.one("incident_key")
-        found = [one for one in self.incidents.values() if key is None or one.get("incident_key") == key]
+        found = list(self.incidents.values()) if key is None else [self.keyed[key]] if key in self.keyed else []
         page = {"limit": 25, "offset": 0, "more": False, "total": None}
         return Reply.of(200, {"incidents": found[:25], **page})
 
@@ -122,15 +128,15 @@ class Account:
 
     def _create(self, wanted: JSON) -> Reply:
         key = wanted["incident_key"]
-        if any(one.get("incident_key") == key for one in self.incidents.values()):
-            text = "Open incident with matching dedup key already exists on this service"
-            return refusal(400, 2002, text)
+        if key in self.keyed:
+            return refusal(400, 2002, "Open incident with matching dedup key already exists on this service")
         self.effects[f"create {key}"] += 1
-        return Reply.of(201, {"incident": self.add(f"N{len(self.incidents)}", **wanted)})
+        made = self.keyed[key] = self.add(f"N{len(self.incidents)}", **wanted, created_at=now())
+        return Reply.of(201, {"incident": made})
 
     def _note(self, identity: str, content: str) -> Reply:
         self.effects[f"note {identity} {content}"] += 1
-        note = {"id": f"M{sum(self.effects.values())}", "content": content, "created_at": NOW}
+        note = {"id": f"M{sum(self.effects.values())}", "content": content, "created_at": now()}
         self.notes.setdefault(identity, []).append(note)
         return Reply.of(200, {"note": note})
 

@@ -1,0 +1,51 @@
+"""Two processes share a key that allows 16 calls a second: neither fails, and little of the allowance goes unused."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.weather.server import Bucket, Server, serving
+
+RATE = 16
+CALLS = 80
+_CHILD = """
+import asyncio, sys
+from pathlib import Path
+from tests.weather.sky import connected
+
+async def main(address, folder, calls):
+    async with connected(address, Path(folder)) as pd:
+        await asyncio.gather(*(pd.get_incident("P1") for _ in range(int(calls))))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_two_processes_share_a_rate_limit_without_a_failure_in_little_more_than_the_ideal_time(
+    tmp_path: Path,
+) -> None:
+    server = Server(delay=0.02)
+    server.bucket = Bucket(rate=RATE, size=RATE)
+    async with serving(server) as address:
+        ends = await asyncio.gather(*(_run(address, tmp_path / name) for name in ("one", "two")))
+    assert ends == [0, 0], "a call failed"
+    answered = len(server.seen) - server.bucket.refused
+    assert answered == 2 * CALLS
+    took = server.seen[-1].at - server.seen[0].at
+    ideal = (answered - RATE) / RATE
+    print(f"{took / ideal:.2f} of the ideal time, {server.bucket.refused} refused")
+    assert took <= 1.15 * ideal
+
+
+async def _run(address: str, folder: Path) -> int | None:
+    folder.mkdir()
+    arguments = (sys.executable, "-c", _CHILD, address, str(folder), str(CALLS))
+    child = await asyncio.create_subprocess_exec(*arguments, cwd=Path(__file__).parents[2])
+    try:
+        return await child.wait()
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
