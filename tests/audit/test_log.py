@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sqlite3
 import stat
 import subprocess
-import sys
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,29 +16,14 @@ import msgspec
 import pytest
 
 from arx_wrapper import AuditError, ConfigError, audit
-from arx_wrapper.audit import AuditLog, Entry, Refused
+from arx_wrapper.audit import AuditLog, Refused
 from arx_wrapper.model import Limit
+from tests.audit.conftest import entry, everything
 from tests.support import CANARY
-
-
-def entry(**more: Any) -> Entry:
-    base: dict[str, Any] = {
-        "action_type": "connector.called",
-        "status": "in_progress",
-        "org_id": "org",
-        "agent_id": "agent",
-        "connector": "pagerduty",
-        "operation": "incidents:create",
-    }
-    return Entry(**{**base, **more})
 
 
 def opened(path: Path, **options: Any) -> AuditLog:
     return audit.open(f"sqlite:///{path}", **options)
-
-
-async def everything(log: AuditLog, **filters: Any) -> list[audit.AuditRecord]:
-    return [record async for record in log.records(**filters)]
 
 
 @pytest.fixture
@@ -79,45 +61,6 @@ async def test_an_outcome_is_written_within_its_bounded_time_without_being_waite
     await asyncio.sleep(0.3)
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT count(*) FROM audit").fetchone() == (2,)
-    await log.aclose()
-
-
-async def test_closing_writes_what_is_left(path: Path) -> None:
-    log = opened(path, idle=60)
-    await log.append(entry())
-    for _ in range(100):
-        log.append_soon(entry())
-    await log.aclose()
-    again = opened(path)
-    assert len(await everything(again)) == 101
-    assert (await again.verify()).ok
-    await again.aclose()
-
-
-async def test_filters_select(path: Path) -> None:
-    now = [datetime(2026, 1, 1, tzinfo=UTC)]
-
-    def clock() -> datetime:
-        now[0] += timedelta(minutes=1)
-        return now[0]
-
-    log = opened(path, clock=clock)
-    for number in range(10):
-        await log.append(
-            entry(
-                agent_id=f"agent-{number % 2}",
-                operation="users:read" if number % 3 else "teams:read",
-                status="success" if number < 5 else "error",
-                policy_verdict="PERMIT",
-            )
-        )
-    assert [r.seq for r in await everything(log, agent_id="agent-1")] == [2, 4, 6, 8, 10]
-    assert [r.seq for r in await everything(log, operation="teams:*")] == [1, 4, 7, 10]
-    assert [r.seq for r in await everything(log, status="error", limit=2, newest_first=True)] == [10, 9]
-    assert [r.seq for r in await everything(log, after_seq=8)] == [9, 10]
-    since = datetime.fromisoformat((await everything(log))[2].created_at)
-    assert [r.seq for r in await everything(log, since=since, until=since + timedelta(minutes=2))] == [3, 4]
-    assert await everything(log, operation="t?ams:*") == []
     await log.aclose()
 
 
@@ -281,88 +224,6 @@ async def test_a_limit_holds_over_a_sliding_window(path: Path) -> None:
     with pytest.raises(Refused):
         await log.append(entry(), usage=[("incidents:create", 5)], limits=[limit()])
     assert len(await everything(log)) == 5
-    await log.aclose()
-
-
-async def test_a_suspended_agent_is_refused_until_it_is_resumed(path: Path) -> None:
-    log, other = opened(path), opened(path)
-    await log.suspend("agent", org_id="org", by="ada", reason="paged everybody")
-    with pytest.raises(Refused, match="paged everybody"):
-        await other.append(entry())
-    await other.append(entry(agent_id="another"))
-    await other.resume("agent", org_id="org", by="ada")
-    await log.append(entry())
-    assert [r.action_type for r in await everything(log)][:1] == ["agent.suspended"]
-    assert {r.metadata.get("by") for r in await everything(log, action_type="agent.resumed")} == {"ada"}
-    await log.aclose()
-    await other.aclose()
-
-
-_WRITER = """
-import asyncio, sys
-from arx_wrapper import audit
-from arx_wrapper.audit import Entry
-
-async def main(path, count):
-    log = audit.open(f"sqlite:///{path}", timeout=30)
-    def entry(n):
-        more = {"org_id": "o", "agent_id": "a", "connector": "c", "operation": str(n)}
-        return Entry(action_type="connector.called", status="in_progress", **more)
-    for start in range(0, count, 50):
-        await asyncio.gather(*(log.append(entry(start + n)) for n in range(50)))
-    await log.aclose()
-
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
-"""
-
-
-async def test_eight_processes_write_one_chain(path: Path) -> None:
-    count = 1_000 if os.environ.get("CI") else 250
-    writers = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", _WRITER, str(path), str(count)) for _ in range(8)
-    ]
-    assert [await writer.wait() for writer in writers] == [0] * 8
-    log = opened(path)
-    found = await log.verify()
-    await log.aclose()
-    assert found.ok
-    assert found.records == 8 * count
-
-
-async def test_the_intents_of_a_dead_process_become_unknown_and_those_of_a_living_one_do_not(path: Path) -> None:
-    living = opened(path)
-    mine = await living.append(entry(operation="users:read"))
-    program = _WRITER.replace("await log.aclose()", "import os; os.kill(os.getpid(), 9)")
-    child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(path), "50")
-    assert await child.wait() == -9
-    log = opened(path)
-    outcomes = await everything(log, action_type="connector.completed")
-    assert len(outcomes) == 50
-    assert {(outcome.status, outcome.error) for outcome in outcomes} == {("unknown", "ProcessDied")}
-    assert mine.id not in {outcome.metadata["intent"] for outcome in outcomes}
-    assert (await log.verify()).ok
-    await log.aclose()
-    again = opened(path)
-    assert len(await everything(again, action_type="connector.completed")) == 50, "once"
-    await again.aclose()
-    await living.aclose()
-
-
-async def test_a_log_serves_several_threads_and_event_loops(path: Path) -> None:
-    log = opened(path)
-
-    def work() -> None:
-        async def main() -> None:
-            await asyncio.gather(*(log.append(entry()) for _ in range(50)))
-
-        asyncio.run(main())
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        await asyncio.get_running_loop().run_in_executor(None, thread.join)
-    assert (await log.verify()).records == 200
     await log.aclose()
 
 
