@@ -58,6 +58,7 @@ class Recorder:
 
     async def loaded_policies(self, events: Iterable[PolicyLoaded]) -> None:
         """Record which policies are in force, or failed to load, since the last call."""
+        await self._log.open()
         for event in events:
             await self._log.append(
                 Entry(

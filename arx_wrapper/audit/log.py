@@ -49,6 +49,15 @@ class AuditLog:
         self._store: Store | None = None
         self._broken: AuditError | None = None
 
+    async def open(self) -> None:
+        """Open the database, where it is not: off the event loop, for others may hold it locked. AuditError."""
+        if self._store is None:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await asyncio.to_thread(self._opened)
+            except TimeoutError:
+                raise AuditError(f"The audit log did not open within {self._timeout:g} s. Nothing was sent.") from None
+
     async def append(
         self, entry: Entry, *, usage: Sequence[tuple[str, int]] = (), limits: Sequence[Limit] = ()
     ) -> AuditRecord:

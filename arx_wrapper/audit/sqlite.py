@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -54,6 +55,7 @@ CREATE TABLE IF NOT EXISTS audit_suspended (agent_id TEXT PRIMARY KEY, reason TE
 CREATE TABLE IF NOT EXISTS audit_writers (writer TEXT PRIMARY KEY, pid INTEGER NOT NULL, born TEXT NOT NULL);
 """
 _USED = "SELECT coalesce(sum(n), 0) FROM audit_usage WHERE org_id = ? AND agent_id = ? AND operation = ? AND at > ?"
+_PATIENCE = 4.0
 _LONGEST_LIMIT = timedelta(days=1)
 # An intent whose writer is gone and that nothing answers: what became of it is not known, and never will be.
 _ORPHANS = "SELECT body, hash FROM audit JOIN audit_open ON audit.id = intent WHERE writer = ? ORDER BY seq"
@@ -68,9 +70,9 @@ class SqliteStore(SqliteReader):
             secret = key or _key(path)
             if path != ":memory:":
                 _private(Path(path))
-            database = sqlite3.connect(path, timeout=4.0, isolation_level=None, check_same_thread=False)
+            database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             super().__init__(database, hasher(secret))
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._into_wal()
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
             self._settle_orphans()
@@ -94,7 +96,7 @@ class SqliteStore(SqliteReader):
         """A connection for another thread; None for a log in memory, which has but this one."""
         if self._path == ":memory:":
             return None
-        return SqliteReader(sqlite3.connect(self._path, timeout=4.0, check_same_thread=False), self.digest)
+        return SqliteReader(sqlite3.connect(self._path, timeout=_PATIENCE, check_same_thread=False), self.digest)
 
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""
@@ -118,6 +120,18 @@ class SqliteStore(SqliteReader):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+    def _into_wal(self) -> None:
+        """Statements wait for other processes; this change alone does not, and several may open a log at once."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
     def _migrate(self) -> None:
         with self._transaction():
