@@ -39,11 +39,11 @@ LEFT JOIN usage ON (org_id, agent_id, operation) = (org, agent, op)
 GROUP BY i ORDER BY i
 """
 _INSERT = """
+WITH counted AS (
+    INSERT INTO usage (org_id, agent_id, operation, seq, n)
+    SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::integer[])
+)
 INSERT INTO records (seq, id, hash, body) SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
-"""
-_COUNT = """
-INSERT INTO usage (org_id, agent_id, operation, seq, n)
-SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::integer[])
 """
 _FIND = "SELECT seq, id, body, hash FROM records WHERE id = ANY (%s)"
 _OPEN = "SELECT intent FROM open_intents WHERE intent = ANY (%s)"
@@ -140,20 +140,18 @@ class PostgresStore(PostgresReader):
 
     @contextmanager
     def _turn(self, link: Link, agents: Collection[str] = (), looked: Collection[Window] = ()) -> Iterator[Chain]:
-        """A transaction that is alone in writing, and commits what the chain has got by its end. Two round trips."""
-        with link.pipeline(), link.transaction():
+        """A transaction that is alone in writing, and commits what the chain has got by its end."""
+        with link.transaction():
             turn = link.execute(_TURN, ([_text(agent) for agent in agents],))
-            used = link.execute(_USED, _columns(looked, 4)) if looked else ()
             seq, head, reasons = turn.fetchone() or (0, "", {})
             suspended = {agent: reasons[_text(agent)] for agent in agents if _text(agent) in reasons}
+            used = link.execute(_USED, _columns(looked, 4)) if looked else ()
             spent = dict(zip(looked, (n for (n,) in used), strict=True))
             chain = Chain(seq, head, self.digest, suspended, spent)
             yield chain
             if chain.records:
                 rows = [(seq, record_id, mark, body.decode()) for seq, record_id, body, mark in chain.records]
-                link.execute(_INSERT, _columns(rows, 4))
-            if chain.usage:
-                link.execute(_COUNT, _columns(chain.usage, 5))
+                link.execute(_INSERT, [*_columns(chain.usage, 5), *_columns(rows, 4)])
 
     def _found(self, link: Link, batch: Sequence[Pending]) -> dict[str, Written]:
         """What of a batch is in the log after all."""
