@@ -78,7 +78,8 @@ async def main():
     asks = {**EVERYTHING, "approval": "hitl"} if step == "approval asked for" else EVERYTHING
     async with PagerDutyConnector(
         "agent", "org", policies=[EVERYTHING], audit=log, base_url=url, transport=Transport(),
-        vault=Vault(api_key=token, requester_email=email), approvals=approvals.open(log_url, channels=[Channel()], pending_cap=1_000),
+        vault=Vault(api_key=token, requester_email=email),
+        approvals=approvals.open(log_url, channels=[Channel()], pending_cap=1_000),
     ) as pd:
         for number in range(int(calls)):
             await pd.create_incident(f"call {number}", "PABC123")
