@@ -127,7 +127,7 @@ class ParamModel:
         hints = typing.get_type_hints(function, include_extras=True)
         signature = inspect.signature(function).parameters.values()
         parameters = [parameter for parameter in signature if parameter.name != "self"]
-        self.operation = operation
+        self.operation, self._function = operation, function
         self.names = tuple(parameter.name for parameter in parameters)
         self.required = tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
         self._two_forms = frozenset(p.name for p in parameters if _mark(hints[p.name]))
@@ -190,8 +190,10 @@ class ParamModel:
         return {name: _redacted(self._wire[name], value) for name, value in params.items()}
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the parameters (draft 2020-12), for tools."""
-        return msgspec.json.schema(self.struct)
+        """The JSON Schema of the parameters (draft 2020-12), for tools; described as the method's docstring does."""
+        from arx_wrapper import schema  # only now: most callers never ask
+
+        return schema.of_parameters(self._function, self._wire, self.required, self._two_forms)
 
     def _unknown(self, name: object) -> InvalidParamsError:
         nearest = difflib.get_close_matches(str(name), self.names, n=1)

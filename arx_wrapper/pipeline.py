@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -19,6 +20,7 @@ import msgspec
 from arx_wrapper import consent
 from arx_wrapper.config import Config
 from arx_wrapper.errors import (
+    ApprovalError,
     ArxError,
     InvalidParamsError,
     PermissionDeniedError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     import httpx
     from pagerduty_client import Request
 
+    from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.audit import AuditLog
 
 
@@ -135,6 +138,41 @@ class BaseConnector:
         """
         call, _ = self._resolve(operation, params)
         return self._rooms.policies.decide(call, self._rooms.clock())
+
+    def outlook(self, operation: str) -> frozenset[Verdict]:
+        """What policy may say of calls of an operation, whatever their parameters, other than no.
+
+        Empty when it denies them all; ESCALATE alone when a reviewer is always asked. Calls nothing, records nothing.
+
+        Raises:
+            UnknownOperationError: when there is no such operation.
+        """
+        row = self._row(operation)
+        try:
+            effects = self._effects(row, defaultdict(tuple))  # what it amounts to without any parameters
+        except (TypeError, ValueError, LookupError, AttributeError):  # that cannot be told without them
+            effects = (Effect(operation=row.name, risk=row.risk),)
+        bare = Call(
+            id="",
+            operation=row,
+            agent_id=self.agent_id,
+            org_id=self.org_id,
+            canonical=b"{}",
+            params={},
+            effects=effects,
+        )
+        return self._rooms.policies.outlook(bare, self._rooms.clock())
+
+    async def approval(self, approval_id: str) -> ApprovalRequest:
+        """A request for approval that this agent made, as it stands.
+
+        Raises:
+            ApprovalError: this agent made no such request, or the store cannot be used.
+        """
+        request = await self._rooms.approvals.get(approval_id)
+        if (request.agent_id, request.org_id) != (self.agent_id, self.org_id):
+            raise ApprovalError(f"There is no request {approval_id!a} of yours.", approval_id=approval_id)
+        return request
 
     @property
     def audit(self) -> AuditLog:

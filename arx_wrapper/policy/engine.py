@@ -71,6 +71,21 @@ class PolicySet:
             observed=tuple(dict.fromkeys(note for decision in decisions for note in decision.observed)),
         )
 
+    def outlook(self, call: Call, now: datetime) -> frozenset[Verdict]:
+        """What the policy may say of calls like this one, whatever the parameters, other than no.
+
+        Conditions and limits are left open. Empty: it denies them all; ESCALATE alone: a reviewer is always asked.
+
+        Args:
+            call: An operation, with what every call of it amounts to.
+            now: Aware, for `expires`.
+        """
+        found = [self._possible(call, effect, now) for effect in call.effects]
+        if not all(found):
+            return frozenset()
+        united = frozenset().union(*found)
+        return united - {Verdict.PERMIT} if frozenset({Verdict.ESCALATE}) in found else united
+
     def trace(self, call: Call, now: datetime) -> list[EntryTrace]:
         """For every entry and effect, whether the entry matched, and why or why not."""
         return [
@@ -106,6 +121,19 @@ class PolicySet:
         entry = max(asking, key=lambda asked: asked.min_approvals)
         reason = f"policy {entry} asks a reviewer for {effect.operation} at {effect.risk.name}."
         return _decision(Verdict.ESCALATE, effect, entry, reason, limits=limits, observed=observed)
+
+    def _possible(self, call: Call, effect: Effect, now: datetime) -> frozenset[Verdict]:
+        """What may be said of one effect, or of a write's at a higher risk, other than no."""
+        found = self._about(effect)
+        if any(entry.when is None and self._applies(entry, call, now) for entry in found.denies):
+            return frozenset()
+        permits = [entry for entry in found.permits if self._applies(entry, call, now)]
+        asking = [entry for entry in permits if entry.approval.get(effect.risk) == "hitl"]
+        if asking and (len(asking) == len(permits) or any(entry.when is None for entry in asking)):
+            return frozenset({Verdict.ESCALATE})
+        risks = [risk for risk in Risk if risk == effect.risk or (call.operation.writes and risk > effect.risk)]
+        asks = any(entry.approval.get(risk) == "hitl" for entry in permits for risk in risks)
+        return frozenset({Verdict.PERMIT, Verdict.ESCALATE} if asks else {Verdict.PERMIT} if permits else ())
 
     def _default(self, effect: Effect, observed: tuple[str, ...]) -> Decision:
         above = [
@@ -144,9 +172,7 @@ class PolicySet:
 
     def _matches(self, entry: PolicyEntry, call: Call, effect: Effect, now: datetime) -> tuple[bool, str]:
         """Whether the rest of an entry matches; with a reason when that cannot be told."""
-        if entry.expires is not None and now >= entry.expires:
-            return False, ""
-        if not self._named(entry.agents, call.agent_id) or not self._named(entry.orgs, call.org_id):
+        if not self._applies(entry, call, now):
             return False, ""
         if entry.when is None:
             return True, ""
@@ -154,6 +180,12 @@ class PolicySet:
             return entry.when.holds(call, effect.risk, now), ""
         except ConditionError as error:
             return False, f"its condition {entry.when.text!r} failed: {error}"
+
+    def _applies(self, entry: PolicyEntry, call: Call, now: datetime) -> bool:
+        """Whether an entry is in force for who calls, whatever they call."""
+        if entry.expires is not None and now >= entry.expires:
+            return False
+        return self._named(entry.agents, call.agent_id) and self._named(entry.orgs, call.org_id)
 
     def _named(self, patterns: Sequence[str], name: str) -> bool:
         for pattern in patterns:

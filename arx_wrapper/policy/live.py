@@ -13,7 +13,7 @@ import msgspec
 from attrs import frozen
 
 from arx_wrapper.errors import PolicyError
-from arx_wrapper.model import Call, Decision, Risk
+from arx_wrapper.model import Call, Decision, Risk, Verdict
 from arx_wrapper.policy.document import Located, located, read
 from arx_wrapper.policy.engine import EntryTrace, PolicySet
 from arx_wrapper.policy.entry import EntryReader
@@ -64,6 +64,11 @@ class Policies:
         """What the policy in force says of a call."""
         self._follow()
         return self.current.decide(call, now)
+
+    def outlook(self, call: Call, now: datetime) -> frozenset[Verdict]:
+        """What the policy in force may say of calls like this one; see `PolicySet.outlook()`."""
+        self._follow()
+        return self.current.outlook(call, now)
 
     def trace(self, call: Call, now: datetime) -> list[EntryTrace]:
         """Why: every entry, and whether it matched."""
