@@ -2,7 +2,8 @@
 
 It starts with a few calls in flight, lets more go with every answer, learns the allowance from the `ratelimit-*`
 headers, and hands it out in turn: agent by agent, so that none starves the others. When the allowance shrinks faster
-than it is spent here, somebody else uses the key, and what they took is not handed out again.
+than it is spent here, somebody else uses the key, and what they took is not handed out again. When calls are refused
+all the same, every new window begins with a few calls, so that hosts which share a key do not all spend it at once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Governor:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._in_flight, self._wide = 0, _FIRST
         self._left: int | None = None
+        self._shared = False
         self._limit = 0
         self._window = 0.0
         self._renews = 0.0
@@ -58,6 +60,7 @@ class Governor:
         """Nobody goes for a while: the server said that it takes no more."""
         self._paused = max(self._paused, self._clock() + seconds)
         self._wide = max(self._wide // 2, 1)
+        self._shared = self._shared or self._left is not None
         self._left = 0 if self._left is not None else None
 
     def _learn(self, headers: Mapping[str, str]) -> None:
@@ -79,10 +82,12 @@ class Governor:
         now = self._clock()
         if now < self._paused:
             return False
-        if self._left is None:
-            return self._in_flight < self._wide
-        if now >= self._renews:
-            self._left, self._renews = self._limit - self._in_flight, now + self._window
+        if self._left is not None and now >= self._renews:
+            # Of what others take nothing is known before the first answer: feel the way again.
+            self._left = None if self._shared else self._limit - self._in_flight
+            self._renews = now + self._window
+        if self._left is None or self._shared:
+            return self._in_flight < self._wide and self._left != 0
         return self._left > 0
 
     def _take(self) -> None:
