@@ -42,6 +42,7 @@ class AuditLog:
         self._lock, self._bell = threading.Lock(), threading.Lock()
         self._bell.acquire()
         self._queue: list[_Ticket] = []
+        self._owed: list[_Ticket] = []
         self._jobs: list[Callable[[Store], None]] = []
         self._unanswered: set[str] = set()
         self._closing = self._asleep = False
@@ -72,8 +73,6 @@ class AuditLog:
             AuditError: it could not be written in time. The call that it is about must not go on.
             Refused: a limit is used up, or the agent is suspended; nothing was written.
         """
-        if self._broken:
-            raise self._broken
         ticket = _Ticket(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
         if self._submit(ticket) and ticket.written.acquire(timeout=_MOMENT):
             return ticket.record()
@@ -95,7 +94,8 @@ class AuditLog:
     def append_soon(self, entry: Entry) -> None:
         """Record an entry with the next commit, which comes within the idle time. Does not wait.
 
-        When it cannot be written, every later `append` fails, and `flush` and `aclose` raise.
+        When it cannot be written, it is tried again with whatever comes next; until it is written every `append`
+        fails, and `flush` and `aclose` raise.
         """
         self._submit(_Ticket(Pending(entry)), urgent=False)
 
@@ -248,6 +248,8 @@ class AuditLog:
         future: Future[_T] = Future()
 
         def run(store: Store) -> None:
+            if not future.set_running_or_notify_cancel():
+                return  # nobody waits any more
             try:
                 result = job(store)
             except Exception as error:  # handed to whoever waits for it
@@ -283,7 +285,7 @@ class AuditLog:
                 self._asleep = False
                 written, self._queue = self._queue, []
                 jobs, self._jobs = self._jobs, []
-            if written:
+            if written or (self._owed and (jobs or self._closing)):
                 self._write(store, written)
             for job in jobs:
                 job(store)
@@ -293,13 +295,17 @@ class AuditLog:
                 return
 
     def _write(self, store: Store, batch: list[_Ticket]) -> None:
+        tickets = self._owed + batch
         try:
-            store.write([ticket.pending for ticket in batch])
+            store.write([ticket.pending for ticket in tickets])
         except AuditError as problem:
             for ticket in batch:
                 ticket.pending.outcome = problem
-                if not ticket.urgent:
-                    self._broken = AuditError(f"{problem} An outcome could not be recorded.", sent=True)
+            self._owed = [ticket for ticket in tickets if not ticket.urgent]
+            if self._owed:
+                self._broken = AuditError(f"{problem} An outcome could not be recorded.", sent=True)
+        else:
+            self._owed, self._broken = [], None
 
 
 class _Ticket:
