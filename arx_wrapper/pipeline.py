@@ -22,6 +22,7 @@ from arx_wrapper.config import Config
 from arx_wrapper.errors import (
     ApprovalError,
     ArxError,
+    AuditError,
     InvalidParamsError,
     PermissionDeniedError,
     UnknownOperationError,
@@ -223,6 +224,8 @@ class BaseConnector:
             if decision.verdict is Verdict.DENY:
                 raise PermissionDeniedError(decision)
             await record.intent()  # 4 durable, or nothing goes on
+        except AuditError:
+            raise  # a log that did not take the intent in time is not waited for once more
         except ArxError as refusal:
             await record.refusal(refusal)
             raise
