@@ -73,8 +73,14 @@ class Link(psycopg.Connection[Row]):
     deadline = float("inf")
 
     def wait(self, gen: PQGen[_T], interval: float = 0.1, timeout: float | None = None) -> _T:
-        left = self.deadline - time.monotonic()
-        return super().wait(gen, interval, timeout if left == float("inf") else max(left, 0.0))
+        if self.deadline == float("inf"):
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, max(self.deadline - time.monotonic(), 0.0))
+        except psycopg.OperationalError:
+            if time.monotonic() >= self.deadline:
+                self.close()  # the answer may still come, and must not be taken for that to another question
+            raise
 
 
 def parameters(url: str) -> dict[str, Any]:
