@@ -19,6 +19,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         """call incidents:manage --json '{"incidents": [{"id": "P1234AB", "status": "resolved"}]}'""",
         "call incidents:snooze --help",
     ),
+    "mcp": ("mcp", "mcp --wait 120", "mcp --http --port 8931"),
     "policy check": ("policy check policy.yaml", "policy check policies/ --output json"),
     "policy explain": ("policy explain incidents:update incident_id=P1234AB status=resolved",),
     "policy schema": ("policy schema > policy.schema.json",),

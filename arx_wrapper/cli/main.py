@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from arx_wrapper._version import __version__
-from arx_wrapper.cli import agents, approvals, audit, calls, demo, doctor, init, policy, sandbox, vault
+from arx_wrapper.cli import agents, approvals, audit, calls, demo, doctor, init, mcp, policy, sandbox, vault
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session
@@ -39,6 +39,7 @@ app.command()(init.init)
 app.command()(doctor.doctor)
 app.command()(calls.ops)
 app.command(cls=calls.CallCommand, context_settings=calls.CALL_SETTINGS)(calls.call)
+app.command()(mcp.mcp)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(audit.app, name="audit")

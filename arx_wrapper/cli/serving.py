@@ -38,11 +38,11 @@ def serve(session: Session, host: str, port: int, ready: Ready) -> None:
             import uvicorn
 
             app = _app(rooms, settings)
-        with _listening(host, port) as listening:
+        with listening(host, port) as opened:
             config = uvicorn.Config(
                 app, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False
             )
-            await _until_stopped(_server(config), listening, lambda: ready(_address(listening)))
+            await until_stopped(quiet_server(config), opened, lambda: ready(_address(opened)))
 
     session.with_rooms(run)
 
@@ -91,7 +91,8 @@ def _app(rooms: Rooms, settings: SlackSettings) -> Any:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens; port 0 for any free one. ConfigError when it cannot."""
     try:
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
         opened = socket.create_server((host, port), family=family)
@@ -103,24 +104,36 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield opened
 
 
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
+def _address(opened: socket.socket) -> str:
+    host, port = opened.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/slack/interactions"
 
 
-async def _until_stopped(server: Any, listening: socket.socket, ready: Callable[[], None]) -> None:
+async def until_stopped(
+    server: Any, opened: socket.socket, ready: Callable[[], None], stopping: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        server: From `quiet_server()`.
+        opened: The socket, which listens.
+        ready: Called once signals are heeded.
+        stopping: Called at the signal.
+    """
+
     def stop() -> None:
         server.should_exit = True
+        stopping()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     ready()  # the socket listens already: what arrives waits
-    await server.serve(sockets=[listening])
+    await server.serve(sockets=[opened])
 
 
-def _server(config: Any) -> Any:
-    """A uvicorn server that leaves signals alone, so that the approval store is closed after it."""
+def quiet_server(config: Any) -> Any:
+    """A uvicorn server that leaves signals alone, so that what it serves is closed after it."""
     import uvicorn
 
     class Server(uvicorn.Server):

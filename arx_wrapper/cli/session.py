@@ -34,13 +34,14 @@ class Session:
             self._config = evolve(config, agent_id=agent, org_id=org)
         return self._config
 
-    def with_connector(self, work: Callable[[Any], Awaitable[_T]]) -> _T:
-        """Run something with a connector, and close it."""
+    def with_connector(self, work: Callable[[Any], Awaitable[_T]], **settings: Any) -> _T:
+        """Run something with a connector, and close it. `settings` stand above the configuration's."""
         from arx_wrapper.connector import PagerDutyConnector
 
         async def run() -> _T:
+            config = evolve(self.config, **settings)
             with _extras():
-                connector = PagerDutyConnector(self.config.agent_id, self.config.org_id, config=self.config)
+                connector = PagerDutyConnector(config.agent_id, config.org_id, config=config)
             async with connector:
                 return await work(connector)
 

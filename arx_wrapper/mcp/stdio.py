@@ -1,0 +1,59 @@
+"""The MCP server over stdin and stdout, until its client closes stdin or the process is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final
+
+from mcp.server.stdio import stdio_server
+
+from arx_wrapper.mcp.server import ToolServer
+
+_LONGEST_LINE: Final = 16 * 1024 * 1024
+
+
+async def serve(server: ToolServer) -> None:
+    """Serve one client. Returns when stdin ends, or on SIGINT or SIGTERM; calls under way are cancelled, on record."""
+    loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(_serve(server))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _serve(server: ToolServer) -> None:
+    stdin = await _Lines.of_stdin()
+    async with stdio_server(stdin=stdin) as (incoming, outgoing):  # type: ignore[arg-type]  # only iterated over
+        await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+class _Lines:
+    """Lines of stdin, read by the event loop.
+
+    The SDK reads stdin in a thread, which cannot be told to stop: the process would outlive SIGTERM until its client
+    closed the pipe.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    @classmethod
+    async def of_stdin(cls) -> _Lines | None:
+        """None where stdin is neither a pipe nor a socket, and is left to the SDK."""
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+        if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+            return None
+        reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+        return cls(reader)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while line := await self._reader.readline():
+            yield line.decode("utf-8", "replace")
