@@ -109,30 +109,26 @@ class Reading:
             since, until: Its span.
             oldest_first: In which order to go through the spans.
         """
-        first = await self._page(0, size)
-        if not self._overflows(first, 0):
-            async for record in self._sweeps(first, 0, size):
-                yield record
-            return
-        spans = deque(_halves(since, until, oldest_first))
+        spans, whole = deque([(since, until)]), True
         while spans and not self._done:
             begin, end = spans.popleft()
             halves = _halves(begin, end, oldest_first)
-            if end - begin > WIDEST:
-                spans.extendleft(reversed(halves))
-                continue
-            bounds = {"since": begin.isoformat(), "until": end.isoformat(), "date_range": None}
-            first = await self._page(0, size, bounds)
-            if self._overflows(first, 0):
-                if len(halves) == 1:
-                    raise PaginationLimitError(
-                        f"{self.operation}: more than {CEILING:,} records within one second, at {begin.isoformat()}; "
-                        "PagerDuty does not page that far. Add a filter."
-                    )
-                spans.extendleft(reversed(halves))
-                continue
-            async for record in self._sweeps(first, 0, size, bounds):
-                yield record
+            if whole or end - begin <= WIDEST:
+                bounds = {"since": begin.isoformat(), "until": end.isoformat(), "date_range": None}
+                bounds, whole = {} if whole else bounds, False
+                try:
+                    first = await self._page(0, size, bounds)
+                    self._check_ceiling(first, 0)
+                    async for record in self._sweeps(first, 0, size, bounds):
+                        yield record
+                    continue
+                except PaginationLimitError:  # also when it grew past the ceiling meanwhile
+                    if len(halves) == 1:
+                        raise PaginationLimitError(
+                            f"{self.operation}: more than {CEILING:,} records within one second, at "
+                            f"{begin.isoformat()}; PagerDuty does not page that far. Add a filter."
+                        ) from None
+            spans.extendleft(reversed(halves))
 
     async def _sweeps(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any] | None = None
@@ -165,25 +161,25 @@ class Reading:
         known = total if total is not None else 0
         try:
             while _goes_on(body, self.key) or ahead:
-                while len(ahead) < IN_FLIGHT and offset < min(known, CEILING) and self._wants(offset - start):
+                while len(ahead) < IN_FLIGHT and offset < min(known, CEILING) and self._wants(len(ahead) * step):
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
                     offset += step
                 if not ahead:  # past what was counted, or nothing was counted: one page at a time
-                    if offset + step > CEILING or not self._wants(offset - start):
-                        self._check_ceiling(body, last)
+                    if offset >= CEILING or self._done:
+                        self._check_ceiling(body, offset)
                         return
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
                     offset += step
                 last, task = ahead.popleft()
                 body = await task
-                yield body, max(min(step, known - last), 0)
+                yield body, max(min(step, min(known, CEILING) - last), 0)
         finally:
             for _, task in ahead:
                 task.cancel()
             await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
 
     async def _page(self, offset: int, size: int | None, more: Mapping[str, Any] | None = None) -> Body:
-        limit = size or PAGE_SIZE
+        limit = min(size or PAGE_SIZE, max(CEILING - offset, 1))
         if self.most is not None:
             limit = min(limit, max(self.most, 1))
         return await self.fetch({**(more or {}), "limit": limit, "offset": offset, "total": True})
@@ -203,22 +199,18 @@ class Reading:
     def _done(self) -> bool:
         return self.most is not None and self._given >= self.most
 
-    def _wants(self, read: int) -> bool:
-        return self.most is None or read < self.most
-
-    def _overflows(self, body: Body, start: int) -> bool:
-        total = body.get("total")
-        reach = CEILING if self.most is None else min(CEILING, start + self.most)
-        return isinstance(total, int) and total > CEILING and reach >= CEILING
+    def _wants(self, coming: int) -> bool:
+        """Whether more records are wanted than those that were handed out and those that are on their way."""
+        return self.most is None or self._given + coming < self.most
 
     def _check_ceiling(self, body: Body, start: int) -> None:
+        """Whether what is wanted of the list, from `start` on, reaches past the ceiling."""
         total = body.get("total")
-        beyond = self._overflows(body, start) or (
-            not isinstance(total, int)
-            and _goes_on(body, self.key)
-            and self._wants(CEILING)
-            and start >= CEILING - PAGE_SIZE
-        )
+        beyond = self.most is None or start + self.most - self._given > CEILING
+        if isinstance(total, int):
+            beyond = beyond and total > CEILING
+        else:
+            beyond = beyond and start >= CEILING and _goes_on(body, self.key)
         if beyond:
             count = f"{total:,}" if isinstance(total, int) else f"more than {CEILING:,}"
             raise PaginationLimitError(
