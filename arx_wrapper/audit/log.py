@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 
@@ -19,6 +19,9 @@ from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
 from arx_wrapper.audit.verification import Verification, verify
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
+
+if TYPE_CHECKING:
+    from arx_wrapper.audit.segments import Segment
 
 _T = TypeVar("_T")
 _CHUNK = 500
@@ -178,6 +181,24 @@ class AuditLog:
     async def resume(self, agent_id: str, *, org_id: str, by: str) -> None:
         """Let a suspended agent go on. Recorded."""
         await self._switch(agent_id, org_id, by, None, None)
+
+    async def rotate(self, *, by: str, org_id: str) -> Segment | None:
+        """Seal what is settled into a file of its own, which still verifies as one log with what follows. Recorded.
+
+        A segment holds 100,000 records at most; call again while there are as many.
+
+        Args:
+            by: Who does it.
+
+        Returns:
+            The segment; None when there was nothing to seal.
+        """
+        return await self._on_thread(lambda store: store.rotate(by=by, org_id=org_id), patient=True)
+
+    async def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
+        """Remove sealed segments that hold only records from before a time. Recorded."""
+        until = before.astimezone(UTC)
+        return await self._on_thread(lambda store: store.retain(until, by=by, org_id=org_id), patient=True)
 
     def keyed_hash(self, data: bytes) -> str:
         """HMAC-SHA256 of data with the log's key, as hex."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -27,6 +28,10 @@ from arx_wrapper.audit.record import AuditRecord, Entry, hasher
 from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.errors import AuditError
 
+if TYPE_CHECKING:
+    from arx_wrapper.audit.segments import Segment
+
+_NO_SEGMENTS = "Only a log in SQLite has segments. PostgreSQL's is kept whole; its storage is the server's business."
 _MARK = b"arx-pagerduty audit key"
 _MAY_WRITE = "SELECT has_column_privilege('records', 'body', 'INSERT')"
 _LOCK = "pg_advisory_lock_shared('open_intents'::regclass::oid::integer, %s)"
@@ -106,6 +111,12 @@ class PostgresStore(PostgresReader):
             self._connected(time.monotonic() + self._within)
             link = connect(self._given, timeout=self._within, to_read=True)
             return PostgresReader(lambda: link, self.digest)
+
+    def rotate(self, *, by: str, org_id: str) -> None:
+        raise AuditError(_NO_SEGMENTS)
+
+    def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
+        raise AuditError(_NO_SEGMENTS)
 
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import LiteralString
 
 from arx_wrapper.audit.postgres_link import Link, explained
@@ -53,7 +53,10 @@ class PostgresReader:
                     "was sent. Verify as the tables' owner, or as an auditor of '*' (`arx-pagerduty audit admit`)."
                 )
         for seq, record_id, body, record_hash in self._stream("SELECT seq, id, body, hash FROM records ORDER BY seq"):
-            yield seq, record_id, body.encode(), record_hash
+            yield int(seq), record_id, body.encode(), record_hash
+
+    def removed(self) -> Sequence[tuple[int, str]]:
+        return ()
 
     def damage(self) -> str | None:
         link = self._reading()

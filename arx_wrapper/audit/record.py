@@ -19,6 +19,8 @@ ActionType = Literal[
     "policy.loaded",
     "agent.suspended",
     "agent.resumed",
+    "log.sealed",
+    "log.removed",
 ]
 Status = Literal["in_progress", "success", "error", "unknown", "blocked", "escalated"]
 

@@ -19,33 +19,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, body_of, hasher
+from arx_wrapper.audit.segments import NO_DELETE, RECORDS, Segment, detach, expired, said_of, seal
+from arx_wrapper.audit.segments import SCHEMA as SEGMENTS
 from arx_wrapper.audit.sqlite_reader import SqliteReader
 from arx_wrapper.audit.store import Pending, Refused, Written
 from arx_wrapper.errors import AuditError
 
 _VERSION = 1
-# What queries go by is computed from the record, so that nothing beside it can say anything else; `id` is verified.
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS audit (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    hash TEXT NOT NULL,
-    body TEXT NOT NULL,
-    created_at TEXT AS (json_extract(body, '$.created_at')),
-    org_id TEXT AS (json_extract(body, '$.org_id')),
-    agent_id TEXT AS (json_extract(body, '$.agent_id')),
-    action_type TEXT AS (json_extract(body, '$.action_type')),
-    operation TEXT AS (json_extract(body, '$.operation')),
-    verdict TEXT AS (json_extract(body, '$.policy_verdict')),
-    status TEXT AS (json_extract(body, '$.status'))
-);
 CREATE TRIGGER IF NOT EXISTS audit_one_chain BEFORE INSERT ON audit WHEN NEW.seq <> 1 AND NOT EXISTS
     (SELECT 1 FROM audit WHERE seq = NEW.seq - 1 AND instr(NEW.body, '"prev_hash":"' || hash || '"'))
     BEGIN SELECT raise(ABORT, 'audit records follow the last one'); END;
 CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit
     BEGIN SELECT raise(ABORT, 'audit records are never changed'); END;
-CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit
-    BEGIN SELECT raise(ABORT, 'audit records are never removed'); END;
 CREATE TABLE IF NOT EXISTS audit_open (intent TEXT PRIMARY KEY, writer TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS audit_usage (
     org_id TEXT, agent_id TEXT, operation TEXT, at TEXT, seq INTEGER, n INTEGER NOT NULL,
@@ -71,7 +57,7 @@ class SqliteStore(SqliteReader):
             if path != ":memory:":
                 _private(Path(path))
             database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-            super().__init__(database, hasher(secret))
+            super().__init__(database, hasher(secret), None if path == ":memory:" else Path(path).parent)
             self._into_wal()
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
@@ -96,7 +82,38 @@ class SqliteStore(SqliteReader):
         """A connection for another thread; None for a log in memory, which has but this one."""
         if self._path == ":memory:":
             return None
-        return SqliteReader(sqlite3.connect(self._path, timeout=_PATIENCE, check_same_thread=False), self.digest)
+        database = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        database.execute("BEGIN")  # one state of the log, whatever is written or sealed meanwhile
+        return SqliteReader(database, self.digest, Path(self._path).parent)
+
+    def rotate(self, *, by: str, org_id: str) -> Segment | None:
+        """Move what is settled into a sealed segment; None when there is nothing to move."""
+        if self._path == ":memory:":
+            raise AuditError("A log in memory has no segments.")
+        try:
+            segment = seal(self._db, Path(self._path))
+            if segment is None:
+                return None
+            with self._transaction():
+                if self._db.execute("SELECT min(seq) FROM audit").fetchone()[0] != segment.first:
+                    (Path(self._path).parent / segment.file).unlink()  # another process was first
+                    return None
+                self._add([Pending(said_of(segment, "sealed", by, org_id))])
+                detach(self._db, segment)
+            return segment
+        except sqlite3.Error as error:
+            raise AuditError(f"The audit log cannot be rotated: {error}. No record is lost.") from None
+
+    def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
+        """Remove the segments whose records are all older; what they held last stays known, and on record."""
+        gone = expired(self._db, before)
+        with self._transaction():
+            self._add([Pending(said_of(segment, "removed", by, org_id)) for segment in gone])
+            for segment in gone:
+                self._db.execute("UPDATE audit_segments SET removed = 1 WHERE first = ?", (segment.first,))
+        for segment in gone:
+            (Path(self._path).parent / segment.file).unlink(missing_ok=True)
+        return gone
 
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""
@@ -142,7 +159,7 @@ class SqliteStore(SqliteReader):
                     "sent. Use the version that wrote it, or name another file in ARX_AUDIT_URL."
                 )
             if version == 0:
-                for statement in _SCHEMA.split(";\n"):
+                for statement in (RECORDS.format(schema=""), NO_DELETE, *(_SCHEMA + SEGMENTS).split(";\n")):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {_VERSION}")
             oldest = _stamp(self._clock() - _LONGEST_LIMIT)

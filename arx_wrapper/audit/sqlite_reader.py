@@ -3,33 +3,59 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from arx_wrapper.audit.record import AuditRecord
+from arx_wrapper.audit.segments import opened, segments
 from arx_wrapper.audit.store import Query
 
 
 class SqliteReader:
-    """A connection to a log's file."""
+    """A connection to a log's file, and to the segments sealed beside it."""
 
-    def __init__(self, database: sqlite3.Connection, digest: Callable[[bytes], str]) -> None:
-        self._db, self.digest = database, digest
+    def __init__(self, database: sqlite3.Connection, digest: Callable[[bytes], str], folder: Path | None) -> None:
+        self._db, self.digest, self._folder = database, digest, folder
 
     def select(self, query: Query) -> Iterator[AuditRecord]:
         where, values = _conditions(query)
         order = "DESC" if query.newest_first else "ASC"
-        limit = -1 if query.limit is None else query.limit
         statement = f"SELECT body, hash FROM audit WHERE {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - ours
-        for body, record_hash in self._db.execute(statement, (*values, limit)):
-            yield AuditRecord.parse(body, record_hash)
+        left = -1 if query.limit is None else query.limit
+        for database in self._files(newest_first=query.newest_first):
+            for body, record_hash in database.execute(statement, (*values, left)):
+                yield AuditRecord.parse(body, record_hash)
+                left -= 1
+            if left == 0 and query.limit is not None:
+                return
 
     def rows(self) -> Iterator[tuple[int, str, bytes, str]]:
-        # Read as bytes: what is not UTF-8 any more is for the hash to find.
-        return self._db.execute("SELECT seq, id, CAST(body AS BLOB), hash FROM audit ORDER BY seq")
+        for database in self._files():
+            # Read as bytes: what is not UTF-8 any more is for the hash to find.
+            yield from database.execute("SELECT seq, id, CAST(body AS BLOB), hash FROM audit ORDER BY seq")
+
+    def removed(self) -> Sequence[tuple[int, str]]:
+        return [(segment.last, segment.last_hash) for segment in segments(self._db) if segment.removed]
 
     def damage(self) -> str | None:
-        found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        return None if found == "ok" else f"the database is damaged: {found}"
+        for database in self._files():
+            found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                return f"the database is damaged: {found}"
+        return None
+
+    def _files(self, *, newest_first: bool = False) -> Iterator[sqlite3.Connection]:
+        """The segments that are there, and the live file."""
+        kept = [segment for segment in segments(self._db) if not segment.removed]
+        if newest_first:
+            yield self._db
+            kept.reverse()
+        for segment in kept:
+            assert self._folder is not None, "a log in memory is never rotated"  # noqa: S101 - rotate() refuses it
+            with opened(self._folder, segment) as database:
+                yield database
+        if not newest_first:
+            yield self._db
 
     def close(self) -> None:
         self._db.close()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
 from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
+
+if TYPE_CHECKING:
+    from arx_wrapper.audit.segments import Segment
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not a fault
@@ -87,6 +91,10 @@ class Reader(Protocol):
         """Every record by seq as it is stored, for verification: seq, id, body and hash."""
         ...
 
+    def removed(self) -> Sequence[tuple[int, str]]:
+        """What retention took away: the last place and the last hash of each segment that is gone, oldest first."""
+        ...
+
     def damage(self) -> str | None:
         """What is wrong with the database around its records: indexes, pages. None when nothing is."""
         ...
@@ -103,6 +111,14 @@ class Store(Reader, Protocol):
 
     def reader(self) -> Reader | None:
         """A connection for another thread to read by, while this one writes; None when there can be but one."""
+        ...
+
+    def rotate(self, *, by: str, org_id: str) -> Segment | None:
+        """Move what is settled into a sealed segment."""
+        ...
+
+    def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
+        """Remove segments that hold only records from before a time."""
         ...
 
     def suspend(self, agent_id: str, reason: str | None) -> None:

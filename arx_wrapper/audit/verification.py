@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from arx_wrapper.audit.record import GENESIS, link_of
+from arx_wrapper.audit.record import GENESIS, AuditRecord, link_of
 from arx_wrapper.audit.store import Reader
+
+_REMOVED = b'"log.removed"'
 
 
 @frozen(kw_only=True)
@@ -24,9 +26,14 @@ class Verification:
 
 
 def verify(log: Reader) -> Verification:
-    """Look at the whole chain, in one pass and constant memory."""
-    digest, head, expected = log.digest, GENESIS, 0
-    problem: str | None = None
+    """Look at the whole chain, in one pass and constant memory.
+
+    What retention took away is not there to be looked at: the chain then goes on from its last hash, and some record
+    further on has to say that it was removed.
+    """
+    removed = dict(log.removed())
+    digest, expected, head = log.digest, *max(removed.items(), default=(0, GENESIS))
+    seen, problem = 0, None
     for seq, record_id, body, record_hash in log.rows():
         expected += 1
         if seq != expected:
@@ -38,6 +45,20 @@ def verify(log: Reader) -> Verification:
             if (link.seq, link.id, link.prev_hash) != (seq, record_id, head):
                 problem = f"record {seq} is out of its place"
         if problem:
-            return Verification(ok=False, records=expected - 1, problem=problem)
-        head = record_hash
-    return Verification(ok=True, records=expected)
+            return Verification(ok=False, records=seen, problem=problem)
+        head, seen = record_hash, seen + 1
+        if removed and _REMOVED in body:
+            removed = _without(removed, AuditRecord.parse(body, record_hash))
+    if removed:
+        return Verification(
+            ok=False, records=seen, problem=f"up to {max(removed)} records are missing, and no record says why"
+        )
+    return Verification(ok=True, records=seen)
+
+
+def _without(removed: dict[int, str], record: AuditRecord) -> dict[int, str]:
+    """What is still to be accounted for, after a record of a removal."""
+    said = record.metadata
+    if record.action_type == "log.removed" and removed.get(said.get("last", 0)) == said.get("last_hash"):
+        return {last: last_hash for last, last_hash in removed.items() if last != said.get("last")}
+    return removed

@@ -130,6 +130,55 @@ def stats(
 
 
 @app.command()
+def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
+    """Seal what is settled so far into a file of its own. It still verifies as one log with what follows.
+
+    Example: arx-pagerduty audit rotate
+    """
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> list[Any]:
+        from arx_wrapper.audit.segments import MOST
+
+        sealed = []
+        while segment := await rooms.audit.rotate(by=session.config.agent_id, org_id=session.config.org_id):
+            sealed.append(segment)
+            if segment.last - segment.first + 1 < MOST:
+                break
+        return sealed
+
+    sealed = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json([segment._asdict() for segment in sealed])
+    else:
+        lines = (f"{segment.file}: records {segment.first} to {segment.last}" for segment in sealed)
+        say("\n".join(lines) or "Nothing to seal.")
+
+
+@app.command()
+def retain(
+    context: typer.Context,
+    before: Annotated[datetime, typer.Option("--before", help="Remove segments that hold only older records (UTC).")],
+    output: Format = Output.TABLE,
+) -> None:
+    """Remove sealed segments, whole. Their last hash stays, so that the rest verifies, and the removal is on record.
+
+    Example: arx-pagerduty audit retain --before 2024-06-01
+    """
+    session: Session = context.obj
+    limit = before.replace(tzinfo=before.tzinfo or UTC)
+
+    async def run(rooms: Any) -> Any:
+        return await rooms.audit.retain(limit, by=session.config.agent_id, org_id=session.config.org_id)
+
+    gone = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json([segment._asdict() for segment in gone])
+    else:
+        say("\n".join(f"{segment.file}: removed" for segment in gone) or "Nothing to remove.")
+
+
+@app.command()
 def reconcile(
     context: typer.Context,
     since: Annotated[datetime, typer.Option("--since", help="From this time on (UTC).")],
