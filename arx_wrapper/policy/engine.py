@@ -83,8 +83,11 @@ class PolicySet:
         found = [self._possible(call, effect, now) for effect in call.effects]
         if not all(found):
             return frozenset()
-        united = frozenset().union(*found)
-        return united - {Verdict.PERMIT} if frozenset({Verdict.ESCALATE}) in found else united
+        if frozenset({Verdict.ESCALATE}) in found:
+            return frozenset({Verdict.ESCALATE})
+        # What else a write amounts to, its parameters decide: any entry that asks may come to ask about it.
+        asks = call.operation.writes and any("hitl" in entry.approval.values() for entry in self._own)
+        return frozenset().union(*found, {Verdict.ESCALATE} if asks else ())
 
     def trace(self, call: Call, now: datetime) -> list[EntryTrace]:
         """For every entry and effect, whether the entry matched, and why or why not."""
@@ -123,7 +126,11 @@ class PolicySet:
         return _decision(Verdict.ESCALATE, effect, entry, reason, limits=limits, observed=observed)
 
     def _possible(self, call: Call, effect: Effect, now: datetime) -> frozenset[Verdict]:
-        """What may be said of one effect, or of a write's at a higher risk, other than no."""
+        """What may be said of one effect other than no; a write's may turn out to be of a higher risk."""
+        risks = (risk for risk in Risk if risk == effect.risk or (call.operation.writes and risk > effect.risk))
+        return frozenset().union(*(self._possible_at(call, evolve(effect, risk=risk), now) for risk in risks))
+
+    def _possible_at(self, call: Call, effect: Effect, now: datetime) -> frozenset[Verdict]:
         found = self._about(effect)
         if any(entry.when is None and self._applies(entry, call, now) for entry in found.denies):
             return frozenset()
@@ -131,9 +138,7 @@ class PolicySet:
         asking = [entry for entry in permits if entry.approval.get(effect.risk) == "hitl"]
         if asking and (len(asking) == len(permits) or any(entry.when is None for entry in asking)):
             return frozenset({Verdict.ESCALATE})
-        risks = [risk for risk in Risk if risk == effect.risk or (call.operation.writes and risk > effect.risk)]
-        asks = any(entry.approval.get(risk) == "hitl" for entry in permits for risk in risks)
-        return frozenset({Verdict.PERMIT, Verdict.ESCALATE} if asks else {Verdict.PERMIT} if permits else ())
+        return frozenset({Verdict.PERMIT, Verdict.ESCALATE} if asking else {Verdict.PERMIT} if permits else ())
 
     def _default(self, effect: Effect, observed: tuple[str, ...]) -> Decision:
         above = [
