@@ -140,15 +140,16 @@ class PagerDutyConnector(
         """
         if max_items is not None and (isinstance(max_items, bool) or max_items < 0):
             raise InvalidParamsError(operation, "max_items", "is negative", "a whole number from 0, or None")
-        async with self._governed(operation, params) as passage:
-            row = passage.call.operation
-            model = _listed_model(row)
-            passage.facts["records"] = 0
-            if max_items == 0:
-                return
-            async for record in self._records(passage, max_items):
-                passage.facts["records"] += 1
-                yield model.from_dict(record)
+        with self._under_way:
+            async with self._governed(operation, params) as passage:
+                row = passage.call.operation
+                model = _listed_model(row)
+                passage.facts["records"] = 0
+                if max_items == 0:
+                    return
+                async for record in self._records(passage, max_items):
+                    passage.facts["records"] += 1
+                    yield model.from_dict(record)
 
     def _records(self, passage: Passage, most: int | None) -> AsyncIterator[Any]:
         row, asked = passage.call.operation, passage.call.params

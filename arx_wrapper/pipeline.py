@@ -11,9 +11,9 @@ import difflib
 import importlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import msgspec
 
@@ -33,11 +33,16 @@ from arx_wrapper.passage import Passage
 from arx_wrapper.rooms import Rooms
 
 if TYPE_CHECKING:
+    from asyncio import Event
+
     import httpx
     from pagerduty_client import Request
 
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.audit import AuditLog
+
+# Seconds that closing waits for the calls under way.
+_DRAIN: Final = 10.0
 
 
 class BaseConnector:
@@ -84,6 +89,7 @@ class BaseConnector:
         if not agent_id or not org_id:
             raise ValueError("agent_id and org_id must not be empty: policies and records go by them")
         self.agent_id, self.org_id = agent_id, org_id
+        self._under_way = _UnderWay()
         self._rooms = Rooms(
             connector=self.connector,
             registry={name: row.risk for name, row in self.operations.items()},
@@ -103,7 +109,8 @@ class BaseConnector:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Write out the audit log and close every connection that was opened here."""
+        """Let the calls under way end, write out the audit log and close every connection that was opened here."""
+        await self._under_way.ended(_DRAIN)
         await self._rooms.aclose()
 
     async def execute(
@@ -128,8 +135,9 @@ class BaseConnector:
         Raises:
             ArxError: in the classes of `arx_wrapper.errors`, each of which says whether anything was sent.
         """
-        async with self._governed(operation, params, approval_id, timeout) as passage:
-            return await self._perform(passage)
+        with self._under_way:
+            async with self._governed(operation, params, approval_id, timeout) as passage:
+                return await self._perform(passage)
 
     def explain(self, operation: str, params: Mapping[str, Any] | None = None) -> Decision:
         """What policy says of a call. Calls nothing and records nothing.
@@ -229,6 +237,9 @@ class BaseConnector:
         except ArxError as refusal:
             await record.refusal(refusal)
             raise
+        except BaseException as end:
+            record.given_up(end)  # cancelled before anything was sent
+            raise
         passage = Passage(call, request, decision, rooms, timeout)
         try:
             if decision.verdict is Verdict.ESCALATE:  # 5 a person agrees, to exactly this
@@ -294,3 +305,28 @@ class BaseConnector:
             problem = getattr(error, "problem", "") or str(error)
             raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
         return request
+
+
+class _UnderWay:
+    """Counts the calls under way."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none: Event | None = None
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if self._none and not self._count:
+            self._none.set()
+
+    async def ended(self, seconds: float) -> None:
+        """Wait until there are none, so long at most."""
+        if self._count:
+            import asyncio
+
+            self._none = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._none.wait(), seconds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from attrs import asdict, evolve
@@ -19,6 +19,7 @@ from arx_wrapper.audit.record import ActionType, Status
 from arx_wrapper.errors import (
     ApprovalError,
     ApprovalPendingError,
+    ArxError,
     PagerDutyError,
     PermissionDeniedError,
     ServerError,
@@ -97,6 +98,11 @@ class Recorder:
         except Refused as refused:
             self.decision = evolve(decision, verdict=Verdict.DENY, reason=refused.reason)
             raise PermissionDeniedError(self.decision) from None
+        except ArxError:
+            raise
+        except BaseException:
+            self._intent_id = call.id  # its caller went away; the log writes it all the same
+            raise
         self._intent_id = call.id
 
     async def refusal(self, error: BaseException) -> None:
@@ -104,6 +110,12 @@ class Recorder:
         entry = self._refused(error)
         self._observe(entry)
         await self._log.append(entry)
+
+    def given_up(self, error: BaseException) -> None:
+        """Record that its caller gave the call up before anything was sent. Does not wait, as `outcome()` does not."""
+        entry = self._refused(error)
+        self._observe(entry)
+        self._log.append_soon(entry)
 
     async def approval_requested(self, request: ApprovalRequest) -> None:
         """Record that a reviewer was asked."""
@@ -219,6 +231,9 @@ class Recorder:
         return self.call, self.decision
 
 
+# Answered so, a request was not processed.
+_UNPROCESSED: Final = frozenset({401, 429})
+
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -252,12 +267,12 @@ def state_of(seen: Mapping[str, Any], members: Container[str]) -> dict[str, Any]
 
 def _fate(error: BaseException, passage: Passage) -> Status:
     """Whether a call that went out failed for certain: a read that failed has, as it changes nothing."""
-    if not isinstance(error, PagerDutyError):
-        return "unknown"
-    if not passage.call.operation.writes or passage.facts.get("settled") == "not found":
+    refused = all(attempt.status in _UNPROCESSED or not attempt.sent for attempt in passage.attempts)
+    if refused or not passage.call.operation.writes or passage.facts.get("settled") == "not found":
         return "error"
-    perhaps = error.outcome == "unknown" if isinstance(error, TransportError) else isinstance(error, ServerError)
-    return "unknown" if perhaps else "error"
+    if isinstance(error, TransportError):
+        return "unknown" if error.outcome == "unknown" else "error"
+    return "error" if isinstance(error, PagerDutyError) and not isinstance(error, ServerError) else "unknown"
 
 
 def _named(error: BaseException | None) -> str | None:

@@ -17,7 +17,7 @@ MONTHS = timedelta(days=600)
 # A page of 100 is as large as PagerDuty's: 384 KB.
 _FILLER: JSON = {
     "service": {"id": "PSVC", "type": "service_reference", "summary": "Orders", "self": None, "html_url": None},
-    "description": "Replication lag above 30 s. " * 90,
+    "description": "Replication lag above 30 s. " * 113,
     "status": "resolved",
     "urgency": "high",
     "assignments": [
