@@ -1,0 +1,138 @@
+"""An agent is offered what policy could permit it, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from mcp import Client
+from mcp_types import Tool, ToolListChangedNotification
+
+from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
+from arx_wrapper.mcp.tools import APPROVAL_STATUS, Tools, tool_name
+from tests.mcp.conftest import POLICIES, House, Mode
+from tests.policy.test_reference import ESCALATED, PERMITTED
+from tests.support import ASK_ABOUT_HIGH, EVERYTHING, denying
+
+EITHER_WAY = pytest.mark.parametrize("transport", ["stdio", "http"])
+EITHER_ERA = pytest.mark.parametrize("mode", ["auto", "legacy"])
+
+
+async def names(client: Client) -> list[str]:
+    return [tool.name for tool in (await client.list_tools(cache_mode="refresh")).tools]
+
+
+@EITHER_WAY
+@pytest.mark.parametrize("policy", PERMITTED)
+async def test_exactly_the_tools_that_a_reference_policy_permits(house: House, policy: str, transport: str) -> None:
+    house.policy.write_text((POLICIES / f"{policy}.yaml").read_text())
+    possible = PERMITTED[policy] | ESCALATED.get(policy, set())
+    expected = [tool_name(name) for name in OPERATIONS if name in possible]
+    async with getattr(house, transport)() as client:
+        assert await names(client) == expected + [APPROVAL_STATUS] * (policy in ESCALATED)
+
+
+@EITHER_WAY
+@EITHER_ERA
+async def test_the_list_follows_the_policy_and_clients_are_told(house: House, transport: str, mode: Mode) -> None:
+    told = asyncio.Event()
+
+    async def heard(message: object) -> None:
+        if isinstance(message, ToolListChangedNotification):
+            told.set()
+
+    house.adopt(EVERYTHING)
+    async with getattr(house, transport)(mode=mode, message_handler=heard) as client:
+        assert await names(client) == [tool_name(name) for name in OPERATIONS]
+        async with _listening(client, mode, told):
+            house.adopt(EVERYTHING, denying("services:*", "users:*"))
+            await asyncio.wait_for(told.wait(), 5)
+        left = [name for name in OPERATIONS if not name.startswith(("services:", "users:"))]
+        assert await names(client) == [tool_name(name) for name in left]
+
+
+class _listening:  # noqa: N801 - read as a verb
+    """Subscribes where the protocol wants that; earlier ones tell everybody."""
+
+    def __init__(self, client: Client, mode: Mode, told: asyncio.Event) -> None:
+        self._client, self._mode, self._told = client, mode, told
+
+    async def __aenter__(self) -> None:
+        await asyncio.sleep(0.3)  # so that an earlier protocol's client is known to be there
+        self._task = asyncio.create_task(self._listen()) if self._mode == "auto" else None
+        if self._task:
+            self._subscribed = asyncio.Event()
+            await asyncio.wait_for(self._subscribed.wait(), 5)
+
+    async def _listen(self) -> None:
+        async with self._client.listen(tools_list_changed=True) as events:
+            self._subscribed.set()
+            async for _ in events:
+                self._told.set()
+                return
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task:
+            await self._task
+
+
+async def test_a_policy_that_breaks_leaves_the_list_as_it_was(house: House) -> None:
+    async with house.stdio() as client:
+        before = await names(client)
+        house.policy.write_text("- nonsense")
+        await asyncio.sleep(1)
+        assert await names(client) == before
+
+
+def test_a_policy_that_does_not_load_is_told_before_anything_is_served(house: House) -> None:
+    house.policy.write_text("- name: a\n  connecter: pagerduty\n")
+    done = house.run("mcp")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "policy.yaml:2" in done.stderr
+
+
+async def offered(*policies: dict[str, Any]) -> dict[str, Tool]:
+    async with PagerDutyConnector.sandbox(policies=list(policies)) as pd:
+        return {tool.name: tool for tool in Tools(pd).offered()}
+
+
+async def test_hints_follow_the_table() -> None:
+    tools = await offered(EVERYTHING)
+    for row in OPERATIONS.values():
+        hints = tools[tool_name(row.name)].annotations
+        assert hints is not None
+        assert hints.read_only_hint is not row.writes
+        assert hints.idempotent_hint is (row.method in ("PUT", "DELETE") or not row.writes)
+        assert not (hints.destructive_hint and not row.writes)
+        assert hints.destructive_hint or row.risk is not Risk.HIGH
+    destroying = {name for name, tool in tools.items() if tool.annotations and tool.annotations.destructive_hint}
+    assert {"services_delete", "maintenance_create", "incidents_resolve", "escalation_update"} <= destroying
+    assert not {"incidents_acknowledge", "incidents_add_note", "incidents_create"} & destroying
+
+
+async def test_descriptions_say_the_effect_the_risk_and_whether_a_reviewer_is_asked() -> None:
+    tools = await offered(ASK_ABOUT_HIGH)
+    described = {name: tool.description or "" for name, tool in tools.items()}
+    assert described["maintenance_create"].startswith("Silence services between two times")
+    assert "Changes PagerDuty. Risk: HIGH. A reviewer has to agree first." in described["maintenance_create"]
+    assert "Risk: MEDIUM. A reviewer has to agree first, depending on the call." in described["services_update"]
+    assert "Reads only; changes nothing. Risk: LOW. (`incidents:read`, `GET /incidents`)" in described["incidents_read"]
+    assert not [text for text in described.values() if "NULL" in text]
+
+
+async def test_only_what_a_reviewer_may_be_asked_about_takes_an_approval() -> None:
+    tools = await offered(ASK_ABOUT_HIGH)
+    for row in OPERATIONS.values():
+        found = tools[tool_name(row.name)].input_schema
+        Draft202012Validator.check_schema(found)
+        assert ({"approval_id", "wait_seconds"} <= found["properties"].keys()) is row.writes
+    assert all("approval_id" not in tool.input_schema["properties"] for tool in (await offered(EVERYTHING)).values())
+
+
+async def test_names_keep_operations_apart_and_are_taken_by_all_clients() -> None:
+    found = {tool_name(name) for name in OPERATIONS}
+    assert len(found) == len(OPERATIONS)
+    assert all(name.replace("_", "").isalnum() and len(name) <= 64 for name in found)
