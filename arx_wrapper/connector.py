@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _NOT_SERVED: Final = frozenset({404, 405})
 # Seconds before each look for a write's effect: by the last it would have to be there.
 _LOOKS: Final = (0.0, 0.25, 1.0)
+# A look that failed, was inconclusive, or was answered in a shape of its own.
+_SHOWS_NOTHING: Final = (ArxError, Inconclusive, AttributeError, LookupError, TypeError, ValueError)
 _BY_TIME: Final = frozenset({"incidents:read", "incidents:read_log"})
 
 
@@ -210,7 +212,7 @@ class PagerDutyConnector(
             await asyncio.sleep(pause)
             try:
                 found = await settle(self._looker(passage), params, passage.began)
-            except (ArxError, Inconclusive):
+            except _SHOWS_NOTHING:
                 raise lost from None
             if found is not None:
                 passage.facts["settled"] = "found"
