@@ -84,15 +84,7 @@ class Recorder:
         call, decision = self._judged()
         status: Status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
         usage = [(effect.operation, effect.count) for effect in call.effects]
-        metadata: dict[str, Any] = {
-            "effects": [[effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects],
-            "ids": named_ids(call.params),
-        }
-        if decision.observed:
-            metadata["observed"] = list(decision.observed)
-        if self._connector.captures_params:
-            metadata["params"] = self._connector.model_of(call.operation.name).redacted(call.params)
-        entry = self._entry("connector.called", status, metadata, id=call.id)
+        entry = self._entry("connector.called", status, self._asked(call, decision), id=call.id)
         try:
             await self._log.append(entry, usage=usage, limits=decision.limits)
         except Refused as refused:
@@ -104,6 +96,17 @@ class Recorder:
             self._intent_id = call.id  # its caller went away; the log writes it all the same
             raise
         self._intent_id = call.id
+
+    def _asked(self, call: Call, decision: Decision | None) -> dict[str, Any]:
+        metadata: dict[str, Any] = {
+            "effects": [[effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects],
+            "ids": named_ids(call.params),
+        }
+        if decision and decision.observed:
+            metadata["observed"] = list(decision.observed)
+        if self._connector.captures_params:
+            metadata["params"] = self._connector.model_of(call.operation.name).redacted(call.params)
+        return metadata
 
     async def refusal(self, error: BaseException) -> None:
         """Record that nothing was sent, and why."""
@@ -190,10 +193,13 @@ class Recorder:
             status = "escalated"
         else:
             status = "error"
+        metadata = self._asked(self.call, self.decision) if self.call and not self._intent_id else {}
+        if attempts:
+            metadata["attempts"] = [asdict(attempt) for attempt in attempts]
         return self._entry(
             "connector.refused",
             status,
-            {"attempts": [asdict(attempt) for attempt in attempts]} if attempts else {},
+            metadata,
             intent_id=self._intent_id,
             duration_ms=self._elapsed(),
             error=_named(error),

@@ -1,11 +1,14 @@
-"""`policy check|explain|schema`."""
+"""`policy check|explain|test|simulate|schema`."""
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from attrs import asdict
 
 from arx_wrapper.cli.arguments import bare_call, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
@@ -99,6 +102,102 @@ def explain(
             ([row["entry"], row["effect"], row["risk"], "yes" if row["matched"] else "no", row["why"]] for row in rows),
         )
     raise typer.Exit(3 if decision.verdict is Verdict.DENY else 0)
+
+
+@app.command("test")
+def check_cases(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Test files: a list of cases each.")],
+    policy: Annotated[Path | None, typer.Option(help="The policy to test; default ARX_POLICY.")] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Run policy test files: calls, and the verdict that each must get. Exit status 1 when one gets another.
+
+    A case has `operation` and `expect`, and may have `params`, `agent`, `org`, `now`, `entry`, `because_of`.
+
+    Example: arx-pagerduty policy test policy.test.yaml --policy policy.yaml
+    """
+    from arx_wrapper import policy as room
+
+    session: Session = context.obj
+    wanted = [case for file in files for case in room.cases(file)]
+
+    async def run(connector: Any) -> list[str | None]:
+        loaded = _proposed(session, policy)
+        return [case.fault(_judged(connector, case, loaded)) for case in wanted]
+
+    faults = session.with_connector(run)
+    failed = sum(fault is not None for fault in faults)
+    if output is Output.JSON:
+        rows = zip(wanted, faults, strict=True)
+        print_json([{"source": case.source, "operation": case.operation, "fault": fault} for case, fault in rows])
+    else:
+        for case, fault in zip(wanted, faults, strict=True):
+            if fault:
+                say(f"{case.source}: {case.operation}: {fault}")
+        say(f"{len(wanted) - failed} passed, {failed} failed")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    since: Annotated[str, typer.Option(help="How far back: 30d, 12h, or a date.")] = "30d",
+    policy: Annotated[Path | None, typer.Option(help="The proposed policy; default ARX_POLICY.")] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Judge the calls on record by a proposed policy, and say what would change.
+
+    Example: arx-pagerduty policy simulate --since 30d --policy proposed.yaml
+    """
+    from arx_wrapper.operations import OPERATIONS
+    from arx_wrapper.simulate import simulate as judge_anew
+
+    session: Session = context.obj
+    start = _moment(since)
+
+    async def run(rooms: Any) -> Any:
+        return await judge_anew(rooms.audit.records(since=start), _proposed(session, policy), OPERATIONS)
+
+    found = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json(asdict(found))
+        return
+    columns = ("agent", "operation", "was", "would be", "calls", "why")
+    print_table(columns, ([c.agent_id, c.operation, c.was, c.would_be, c.count, c.reason] for c in found.changes))
+    say(f"{found.judged} calls judged, {sum(change.count for change in found.changes)} would change")
+    if found.unsure:
+        say(f"{found.unsure} hang on parameters that the log did not keep (ARX_AUDIT_CAPTURE=params keeps them)")
+
+
+def _proposed(session: Session, path: Path | None) -> Any:
+    from arx_wrapper import policy
+    from arx_wrapper.operations import RISKS
+
+    source = path or session.config.policy
+    if source is None:
+        raise ConfigError("No policy to try: pass --policy FILE, or set ARX_POLICY.")
+    return policy.load(source, registry=RISKS, connector="pagerduty")
+
+
+def _judged(connector: Any, case: Any, loaded: Any) -> Any:
+    from attrs import evolve
+
+    call, _ = connector._resolve(case.operation, case.params)
+    call = evolve(call, agent_id=case.agent or call.agent_id, org_id=case.org or call.org_id)
+    return loaded.decide(call, case.now or datetime.now(UTC))
+
+
+def _moment(text: str) -> datetime:
+    """A time, or one so long ago."""
+    if found := re.fullmatch(r"([1-9][0-9]{0,4})([dhm])", text):
+        units = {"d": "days", "h": "hours", "m": "minutes"}
+        return datetime.now(UTC) - timedelta(**{units[found[2]]: int(found[1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither like 30d, 12h or 90m, nor a date") from None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 @app.command()

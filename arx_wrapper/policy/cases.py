@@ -1,0 +1,106 @@
+"""A policy's test file: calls, and what policy has to say of each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from arx_wrapper.errors import PolicyError
+from arx_wrapper.model import Decision, Verdict
+from arx_wrapper.policy.document import Located, read
+
+_KEYS: Final = ("operation", "params", "expect", "agent", "org", "now", "entry", "because_of")
+
+
+@frozen(kw_only=True)
+class Case:
+    """A call and its verdict.
+
+    Attributes:
+        operation, params: The call.
+        expect: The verdict that policy has to give.
+        agent, org: Who calls; None is whoever runs the tests.
+        now: When; aware. None is the present.
+        entry: The entry that has to decide; None when any may.
+        because_of: The operation that has to have caused the verdict; None when any may.
+        source: `file:line`.
+    """
+
+    operation: str
+    params: Mapping[str, Any]
+    expect: Verdict
+    agent: str | None = None
+    org: str | None = None
+    now: datetime | None = None
+    entry: str | None = None
+    because_of: str | None = None
+    source: str
+
+    def fault(self, decision: Decision) -> str | None:
+        """What is wrong with a decision; None when it is as expected."""
+        if decision.verdict is not self.expect:
+            return f"expected {self.expect}, got {decision.verdict}: {decision.reason}"
+        if self.entry is not None and decision.policy != self.entry:
+            return f"expected the entry {self.entry!r} to decide, it was {decision.policy!r}"
+        if self.because_of is not None and decision.operation != self.because_of:
+            return f"expected it because of {self.because_of}, it was because of {decision.operation}"
+        return None
+
+
+def cases(path: Path) -> list[Case]:
+    """Read a test file.
+
+    Raises:
+        PolicyError: something in it is wrong, with its file and line.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"cannot be read: {error}", file=str(path)) from None
+    document = read(text, str(path))
+    if not isinstance(document.value, list) or not document.value:
+        raise PolicyError("must be a list of cases, each starting with '- operation:'", file=str(path), line=1)
+    return [_case(item, str(path)) for item in document.value]
+
+
+def _case(found: Located, file: str) -> Case:
+    def wrong(key: str, problem: str) -> PolicyError:
+        return PolicyError(f"{key}: {problem}", file=file, line=found.line, key=key)
+
+    given = found.plain()
+    if not isinstance(given, dict):
+        raise PolicyError("must be a case with 'operation' and 'expect'", file=file, line=found.line)
+    for key in given:
+        if key not in _KEYS:
+            close = difflib.get_close_matches(str(key), _KEYS, n=1)
+            raise wrong(str(key), f"is not a key{f'; did you mean {close[0]!r}?' if close else ''}")
+    for key in ("operation", "agent", "org", "entry", "because_of"):
+        if not isinstance(given.get(key, "" if key != "operation" else None), str):
+            raise wrong(key, "must be text")
+    if given.get("expect") not in set(Verdict):
+        raise wrong("expect", f"must be one of {', '.join(Verdict)}")
+    if not isinstance(given.get("params", {}), dict):
+        raise wrong("params", "must be a mapping of parameters")
+    return Case(
+        operation=given["operation"],
+        params=given.get("params", {}),
+        expect=Verdict(given["expect"]),
+        now=_moment(given["now"], wrong) if "now" in given else None,
+        source=f"{file}:{found.line}",
+        **{key: given[key] for key in ("agent", "org", "entry", "because_of") if key in given},
+    )
+
+
+def _moment(text: object, wrong: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise wrong("now", "must be an ISO 8601 time with a time zone")
+    return moment

@@ -1,0 +1,99 @@
+"""`policy simulate`: the calls on record, judged by a proposed policy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arx_wrapper import OPERATIONS, PagerDutyConnector, PermissionDeniedError
+from arx_wrapper.cli.main import run
+from arx_wrapper.operations import RISKS
+from arx_wrapper.policy import PolicySet, load
+from arx_wrapper.simulate import Simulation, simulate
+from tests.support import EVERYTHING
+
+NO_DELETES = {**EVERYTHING, "deny": ["services:delete"]}
+
+
+def proposed(*entries: dict[str, Any]) -> PolicySet:
+    return load(list(entries), registry=RISKS, connector="pagerduty")
+
+
+async def work(log: str) -> None:
+    async with PagerDutyConnector.sandbox(agent_id="agent-1", policies=[NO_DELETES], audit=log) as pd:
+        for _ in range(5):
+            await pd.list_users(limit=1)
+        await pd.update_incident("P1234AB", status="resolved")
+        await pd.create_incident("Lag", "PABC123", urgency="low")
+        with pytest.raises(PermissionDeniedError):
+            await pd.delete_service("PABC123")
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'audit.db'}"
+    await work(url)
+    return url
+
+
+async def judged(log: str, *entries: dict[str, Any]) -> Simulation:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=log) as pd:
+        return await simulate(pd.audit.records(), proposed(*entries), OPERATIONS)
+
+
+def changes(found: Simulation) -> set[tuple[str, str, str, int]]:
+    return {(change.operation, change.was, change.would_be, change.count) for change in found.changes}
+
+
+async def test_the_same_policy_changes_nothing(log: str) -> None:
+    found = await judged(log, NO_DELETES)
+    assert (found.judged, found.unsure, found.unknown, found.changes) == (8, 0, 0, [])
+
+
+async def test_what_would_change_is_told_by_agent_and_operation(log: str) -> None:
+    found = await judged(log, {**EVERYTHING, "deny": ["incidents:resolve", "users:*"]})
+    assert changes(found) == {
+        ("users:read", "PERMIT", "DENY", 5),
+        ("incidents:update", "PERMIT", "DENY", 1),
+        ("services:delete", "DENY", "PERMIT", 1),
+    }
+    assert {change.agent_id for change in found.changes} == {"agent-1"}
+    assert len(found.changes[0].examples) == 3
+
+
+async def test_limits_are_counted_anew(log: str) -> None:
+    found = await judged(log, {**NO_DELETES, "limits": {"users:read": "2/hour"}})
+    assert changes(found) == {("users:read", "PERMIT", "DENY", 3)}
+    assert "used up" in found.changes[0].reason
+
+
+async def test_what_hangs_on_parameters_that_were_not_kept_is_counted_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str
+) -> None:
+    only_low = {**EVERYTHING, "name": "low", "operations": ["incidents:create"], "when": 'params.urgency == "low"'}
+    others = {**NO_DELETES, "operations": [name for name in OPERATIONS if name != "incidents:create"]}
+    found = await judged(log, only_low, others)
+    assert (found.judged, found.unsure, found.changes) == (7, 1, [])
+    monkeypatch.setenv("ARX_AUDIT_CAPTURE", "params")
+    kept = f"sqlite:///{tmp_path / 'kept.db'}"
+    await work(kept)
+    found = await judged(kept, only_low, others)
+    assert (found.judged, found.unsure, found.changes) == (8, 0, [])
+
+
+def test_the_command(
+    log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "proposed.yaml").write_text(json.dumps([{**EVERYTHING, "deny": ["users:*", "services:delete"]}]))
+    monkeypatch.setenv("ARX_AUDIT_URL", log)
+    arguments = ["policy", "simulate", "--policy", str(tmp_path / "proposed.yaml")]
+    assert run([*arguments, "--since", "1d", "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changes"][0]["count"] == 5
+    assert run([*arguments, "--since", "2100-01-01"]) == 0
+    assert "0 calls judged" in capsys.readouterr().out
+    assert run([*arguments, "--since", "yesterday"]) == 2
+    monkeypatch.delenv("ARX_POLICY", raising=False)
+    assert run(["policy", "simulate"]) == 2
