@@ -22,7 +22,7 @@ from arx_wrapper.transport import pool
 from tests.weather import faults as f
 from tests.weather import places
 from tests.weather.places import Place
-from tests.weather.server import Fault, Server, serving
+from tests.weather.server import Fault, Server, fair, serving
 from tests.weather.sky import Fate, connected, last_record, shown
 
 CALLS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
@@ -49,7 +49,7 @@ class Case:
 
     name: str
     group: str
-    fault: Fault = f.fair
+    fault: Fault = fair
     place: Place = serving
     gust_place: Place | None = None
     kept: Fault | None = None
@@ -103,8 +103,8 @@ CASES: Final[Sequence[Case]] = (
     Case(name="100 and 103 before the answer", group="fair", fault=f.hinted),
     Case(name="101", group="unreadable", fault=f.answering(101, "Connection: upgrade", "Upgrade: x", processed=True)),
     Case(name="kept, closed while idle", group="fair", kept=f.then_closing),
-    Case(name="kept, closed as it is used", group="lost before", fault=f.closed_before, kept=f.fair),
-    Case(name="kept, reset as it is used", group="lost before", fault=f.reset_before, kept=f.fair),
+    Case(name="kept, closed as it is used", group="lost before", fault=f.closed_before, kept=fair),
+    Case(name="kept, reset as it is used", group="lost before", fault=f.reset_before, kept=fair),
     Case(name="kept, an answer nobody asked for", group="fair", kept=f.then_straying),
 )
 

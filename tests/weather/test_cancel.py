@@ -17,7 +17,7 @@ from arx_wrapper.audit import AuditRecord
 from arx_wrapper.vault.credentials import Credentials
 from tests.weather import faults as f
 from tests.weather.listing import Listing
-from tests.weather.server import Exchange, Reply, Server, refusal, serving
+from tests.weather.server import Exchange, Reply, Server, Weather, refusal, serving
 from tests.weather.sky import KEY, connected, flying, last_record
 
 ACK = ("incidents:acknowledge", {"incident_id": "P1"})
@@ -216,7 +216,7 @@ async def test_a_deadline_ends_the_call_and_what_looks_after_it(
             await pd.execute(*call, timeout=0.4)
         assert caught.value.outcome == claim
         assert 0.4 <= time.monotonic() - began < 1.2
-        assert (await last_record(pd)).duration_ms >= 400
+        assert ((await last_record(pd)).duration_ms or 0) >= 400
 
 
 async def test_a_deadline_also_ends_the_wait_for_a_turn(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ async def test_a_key_that_stays_rejected_is_an_error_and_not_a_loop(keys: list[s
     assert "u0-" not in str(caught.value)
 
 
-def _only_takes(key: str) -> Callable[[Any], f.Fault | None]:
+def _only_takes(key: str) -> Weather:
     async def reject(exchange: Exchange) -> None:
         reply: Reply = refusal(401, 2006, "Authentication failed")
         await exchange.send(reply.wire())
