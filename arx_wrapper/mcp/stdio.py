@@ -8,7 +8,7 @@ import signal
 import stat
 import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from mcp.server.stdio import stdio_server
@@ -28,32 +28,30 @@ async def serve(server: ToolServer) -> None:
 
 
 async def _serve(server: ToolServer) -> None:
-    stdin = await _Lines.of_stdin()
-    async with stdio_server(stdin=stdin) as (incoming, outgoing):  # type: ignore[arg-type]  # only iterated over
+    async with _stdin() as lines, stdio_server(stdin=lines) as (incoming, outgoing):  # type: ignore[arg-type]  # see below
         await server.run(incoming, outgoing, server.create_initialization_options())
 
 
-class _Lines:
-    """Lines of stdin, read by the event loop.
+@asynccontextmanager
+async def _stdin() -> AsyncIterator[AsyncIterator[str] | None]:
+    """Lines of stdin, read by the event loop; None where it is neither a pipe nor a socket, and is left to the SDK.
 
     The SDK reads stdin in a thread, which cannot be told to stop: the process would outlive SIGTERM until its client
-    closed the pipe.
+    closed the pipe. All that it does with what it is given instead is to iterate.
     """
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+        yield None
+        return
+    reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    try:
+        yield _lines(reader)
+    finally:
+        pipe.close()
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
 
-    @classmethod
-    async def of_stdin(cls) -> _Lines | None:
-        """None where stdin is neither a pipe nor a socket, and is left to the SDK."""
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-        if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
-            return None
-        reader = asyncio.StreamReader(limit=_LONGEST_LINE)
-        protocol = asyncio.StreamReaderProtocol(reader)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-        return cls(reader)
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        while line := await self._reader.readline():
-            yield line.decode("utf-8", "replace")
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
+    while line := await reader.readline():
+        yield line.decode("utf-8", "replace")

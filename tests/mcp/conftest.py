@@ -19,7 +19,6 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper.sandbox import Sandbox
-from arx_wrapper.sandbox.clock import system_time
 from arx_wrapper.sandbox.server import run_in_thread
 from tests.support import ASK_ABOUT_HIGH, CANARY
 
@@ -107,7 +106,7 @@ def house(tmp_path: Path, account: tuple[str, Sandbox]) -> House:
 @pytest.fixture
 def account() -> Iterator[tuple[str, Sandbox]]:
     """PagerDuty: an address, and the account that it serves."""
-    sandbox = Sandbox(clock=system_time)
+    sandbox = Sandbox()
     with run_in_thread(sandbox) as served:
         yield served.url, sandbox
 
