@@ -26,11 +26,15 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.cuts: Literal["before", "after"] | None = None
         self.down, self.cut = False, 0
+        self._clients: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        for client in self._clients:
+            with suppress(OSError):  # gone already
+                client.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         self._listener.close()
@@ -42,6 +46,7 @@ class Relay:
                 if self.down:
                     client.close()
                     continue
+                self._clients.append(client)
                 thread = threading.Thread(target=self._pass, args=(client,))
                 self._threads.append(thread)
                 thread.start()

@@ -70,7 +70,7 @@ async def test_a_connection_that_was_lost_while_nothing_went_on_costs_no_call(lo
 
 
 async def test_a_server_that_hangs_fails_calls_in_time_and_the_log_recovers_by_itself(
-    log: AuditLog, postgres_server: Server
+    log: AuditLog, postgres_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     await log.append(entry())
     with postgres_server.frozen():
@@ -84,6 +84,7 @@ async def test_a_server_that_hangs_fails_calls_in_time_and_the_log_recovers_by_i
     left = [r for r in records if r.action_type == "connector.called" and r.id not in answered]
     assert len(left) == 2, "what was given up on is not in the log, or refused in it"
     assert (await log.verify()).ok
+    assert not caplog.records, "the driver has nothing to say of it"
 
 
 async def test_a_log_that_another_session_holds_fails_calls_in_time_and_recovers(log: AuditLog, url: str) -> None:

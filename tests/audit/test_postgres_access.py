@@ -120,7 +120,7 @@ async def test_not_even_the_owner_changes_or_removes_a_record(server: Server, st
         owner.execute(statement)
 
 
-def insert(link: psycopg.Connection, seq: int, said: str) -> None:  # type: ignore[type-arg]  # any rows
+def insert(link: psycopg.Connection, seq: int, said: str) -> None:
     link.execute("INSERT INTO arx_audit.records (seq, id, hash, body) VALUES (%s, 'x', 'h', %s)", (seq, said))
 
 
