@@ -63,13 +63,13 @@ def mcp(
 async def _serve_http(server: ToolServer, host: str, port: int, hosts: list[str], origins: list[str]) -> None:
     import uvicorn
 
-    from arx_wrapper.mcp.http import PATH, TOKEN, app
+    from arx_wrapper.mcp.http import PATH, TOKEN, HttpServer
 
     with listening(host, port) as opened:
         names = _names(opened)
-        application = app(
+        application = HttpServer(
             server,
-            token=os.environ.get(TOKEN, ""),
+            token=os.environ.get(TOKEN, "").strip(),
             hosts=[*names, *hosts],
             origins=[*(f"http://{name}" for name in names), *origins],
         )
@@ -84,7 +84,7 @@ async def _serve_http(server: ToolServer, host: str, port: int, hosts: list[str]
         )
         address = f"http://{names[0]}{PATH}"
         await until_stopped(
-            quiet_server(config), opened, lambda: warn(f"Serving {address}"), stopping=server.stop_subscriptions
+            quiet_server(config), opened, lambda: warn(f"Serving {address}"), stopping=application.close
         )
 
 

@@ -31,7 +31,7 @@ def fit(body: Mapping[str, Any], key: str | None, cap: int) -> tuple[Json, Json 
     cut: Json = {}
     records = body.get(key) if key else None
     if isinstance(records, list) and len(records) > 1:
-        kept = max(_fitting(records, cap - _size({**body, str(key): []})), 1)
+        kept = max(_fitting(records, cap - _size({**body, str(key): []}) + 1), 1)
         body = {**body, str(key): records[:kept]}
         cut = {"records_kept": kept, "records_left_out": len(records) - kept}
         if _size(body) <= cap:
@@ -44,7 +44,7 @@ def fit(body: Mapping[str, Any], key: str | None, cap: int) -> tuple[Json, Json 
 
 
 def _fitting(records: list[Any], room: int) -> int:
-    """How many of the first records there is room for."""
+    """How many of the first records there is room for, each with a comma."""
     for count, record in enumerate(records):
         room -= _size(record) + 1
         if room < 0:
