@@ -17,6 +17,9 @@ from arx_wrapper.model import Act, Params, Risk
 _SILENCING_FIELDS = frozenset(
     {
         "alert_creation",
+        "alert_grouping",  # an alert that joins an open incident pages nobody
+        "alert_grouping_parameters",
+        "alert_grouping_timeout",
         "auto_pause_notifications_parameters",
         "auto_resolve_timeout",
         "incident_urgency_rule",

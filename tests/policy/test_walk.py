@@ -1,0 +1,287 @@
+"""Every member that a write can send is classified: what else the act amounts to, or why nothing else.
+
+A spec that brings a new member, or an endpoint that brings a new body, fails here until somebody has thought about
+what it can silence, resolve, acknowledge, reassign, reroute or merge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from arx_wrapper import OPERATIONS, InvalidParamsError, PagerDutyConnector, Risk
+
+SPEC: dict[str, Any] = json.loads((Path(__file__).parents[2] / "spec" / "pagerduty.json").read_text("utf-8"))
+
+
+@frozen
+class Also:
+    """Sending it is also this other act; the sample shows it."""
+
+    operation: str
+    sample: Mapping[str, Any]
+
+
+@frozen
+class High:
+    """Sending it is judged at HIGH; the sample shows it."""
+
+    sample: Mapping[str, Any]
+
+
+@frozen
+class Itself:
+    """It is the operation and no other act, for this reason."""
+
+    reason: str
+
+
+@frozen
+class Unreachable:
+    """No parameter sends it."""
+
+
+WORDING, FIXED = Itself("text that people read"), Itself("says what kind of object it is, and is fixed")
+EDIT = Itself("changes what the incident says, not who deals with it or whether")
+ROUTING = Itself("decides who is paged from now on, which is what the operation is for")
+CREATION = Itself("a new object: nothing that is there changes")
+REFERENCE = Itself("names the target")
+INCIDENT = {
+    "assignments": Also("incidents:reassign", {"assignee_ids": ["U1"]}),
+    "conference_bridge": EDIT,
+    "escalation_level": Also("incidents:reassign", {"escalation_level": 2}),
+    "escalation_policy": Also("incidents:reassign", {"escalation_policy_id": "E1"}),
+    "incident_type": Unreachable(),
+    "priority": EDIT,
+    "resolution": WORDING,
+    "title": WORDING,
+    "type": FIXED,
+    "urgency": EDIT,
+}
+SERVICE = {
+    "acknowledgement_timeout": Itself("pages again what was acknowledged; it quiets nothing that is not"),
+    "alert_creation": High({"fields": {"alert_creation": "create_incidents"}}),
+    "alert_grouping": High({"fields": {"alert_grouping": "time"}}),
+    "alert_grouping_parameters": High({"fields": {"alert_grouping_parameters": {"type": "time"}}}),
+    "alert_grouping_timeout": High({"fields": {"alert_grouping_timeout": 1440}}),
+    "auto_pause_notifications_parameters": High({"fields": {"auto_pause_notifications_parameters": {"enabled": True}}}),
+    "auto_resolve_timeout": High({"fields": {"auto_resolve_timeout": 60}}),
+    "description": WORDING,
+    "escalation_policy": ROUTING,
+    "incident_urgency_rule": High({"fields": {"incident_urgency_rule": {"type": "constant", "urgency": "low"}}}),
+    "name": WORDING,
+    "scheduled_actions": High({"fields": {"scheduled_actions": []}}),
+    "support_hours": High({"fields": {"support_hours": {"type": "fixed_time_per_day", "time_zone": "UTC"}}}),
+    "type": FIXED,
+}
+ESCALATION = {
+    "description": WORDING,
+    "escalation_rules": ROUTING,
+    "name": WORDING,
+    "num_loops": ROUTING,
+    "on_call_handoff_notifications": Itself("tells people that their shift begins"),
+    "teams": Itself("decides who may see and edit the policy"),
+    "type": FIXED,
+}
+INTEGRATION = dict.fromkeys(
+    (
+        "email_filter_mode",
+        "email_filters",
+        "email_incident_creation",
+        "email_parsers",
+        "email_parsing_fallback",
+        "integration_email",
+        "name",
+        "type",
+        "vendor",
+    ),
+    CREATION,
+)
+SUPPRESS = {"rule": {"condition": ["and"], "actions": [["suppress", True]]}}
+RULE = {"actions": High(SUPPRESS), "advanced_condition": Itself("when it applies"), "condition": Itself("to what")}
+QUERY = dict.fromkeys(
+    ("aggregate_unit", "filters", "order", "order_by", "time_zone"), Itself("asks, and writes nothing")
+)
+
+# Endpoint: the operation that has all of its parameters, what every call of it needs, and the members it can send.
+WRITES: dict[str, tuple[str, dict[str, Any], dict[str, Also | High | Itself | Unreachable]]] = {
+    "POST /analytics/metrics/incidents/all": ("analytics:read", {}, QUERY),
+    "POST /analytics/metrics/incidents/services": ("analytics:services", {}, QUERY),
+    "POST /escalation_policies": ("escalation:create", {"name": "n", "rules": []}, dict.fromkeys(ESCALATION, CREATION)),
+    "PUT /escalation_policies/{policy_id}": ("escalation:update", {"policy_id": "P1"}, ESCALATION),
+    "DELETE /escalation_policies/{policy_id}": ("escalation:delete", {"policy_id": "P1"}, {}),
+    "POST /event_rules": ("rules:create", {}, RULE),
+    "PUT /event_rules/{rule_id}": ("rules:update", {"rule_id": "R1"}, RULE),
+    "POST /incidents": (
+        "incidents:create",
+        {"title": "t", "service_id": "S1"},
+        {
+            **dict.fromkeys(("assignments", "escalation_policy", "priority", "urgency", "conference_bridge"), CREATION),
+            **dict.fromkeys(("body", "title"), WORDING),
+            "incident_key": Itself("keeps a second incident of the same key from being opened"),
+            "incident_type": Unreachable(),
+            "service": REFERENCE,
+            "type": FIXED,
+        },
+    ),
+    "PUT /incidents": (
+        "incidents:manage",
+        {},
+        {
+            **INCIDENT,
+            "id": REFERENCE,
+            "status": Also("incidents:resolve", {"status": "resolved"}),
+        },
+    ),
+    "PUT /incidents/{incident_id}": (
+        "incidents:update",
+        {"incident_id": "P1"},
+        {
+            **INCIDENT,
+            "service": Unreachable(),
+            "status": Also("incidents:acknowledge", {"status": "acknowledged"}),
+        },
+    ),
+    "PUT /incidents/{incident_id}/alerts/{alert_id}": (
+        "alerts:update",
+        {"incident_id": "P1", "alert_id": "A1"},
+        {
+            "incident": Also("incidents:merge", {"parent_incident_id": "P2"}),
+            "status": Also("incidents:resolve", {"status": "resolved"}),
+            "type": FIXED,
+        },
+    ),
+    "PUT /incidents/{incident_id}/merge": (
+        "incidents:merge",
+        {"incident_id": "P1"},
+        {"source_incidents": Also("incidents:resolve", {"source_incident_ids": ["P2"]})},
+    ),
+    "POST /incidents/{incident_id}/notes": (
+        "incidents:add_note",
+        {"incident_id": "P1"},
+        {"content": WORDING},
+    ),
+    "POST /incidents/{incident_id}/snooze": (
+        "incidents:snooze",
+        {"incident_id": "P1"},
+        {"duration": Also("incidents:acknowledge", {"duration": 60})},
+    ),
+    "POST /maintenance_windows": (
+        "maintenance:create",
+        {"service_ids": ["S1"]},
+        {
+            "description": WORDING,
+            "end_time": High({"start_time": "2025-06-01T00:00:00Z", "end_time": "2025-06-02T00:00:00Z"}),
+            "services": REFERENCE,
+            "start_time": High({"start_time": "2025-06-01T00:00:00Z", "end_time": "2025-06-02T00:00:00Z"}),
+            "type": FIXED,
+        },
+    ),
+    "DELETE /maintenance_windows/{window_id}": ("maintenance:delete", {"window_id": "W1"}, {}),
+    "POST /services": (
+        "services:create",
+        {"name": "n", "escalation_policy_id": "E1"},
+        dict.fromkeys(SERVICE, CREATION),
+    ),
+    "PUT /services/{service_id}": (
+        "services:update",
+        {"service_id": "S1"},
+        {**SERVICE, "status": High({"status": "disabled"})},
+    ),
+    "DELETE /services/{service_id}": ("services:delete", {"service_id": "S1"}, {}),
+    "POST /services/{service_id}/integrations": (
+        "services:create_integration",
+        {"service_id": "S1", "type": "generic_events_api_inbound_integration"},
+        INTEGRATION,
+    ),
+}
+CLAIMS = [
+    pytest.param(operation, base, member, claim, id=f"{endpoint} {member}")
+    for endpoint, (operation, base, members) in WRITES.items()
+    for member, claim in members.items()
+]
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        node: Any = SPEC
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            node = node[part]
+        schema = node
+    return schema
+
+
+def members(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    schema = resolved(schema)
+    for part in [*schema.get("allOf", ()), *schema.get("anyOf", ()), *schema.get("oneOf", ())]:
+        yield from members(part)
+    if "items" in schema:
+        yield from members(schema["items"])
+    for name, value in schema.get("properties", {}).items():
+        if not resolved(value).get("readOnly"):
+            yield name, value
+
+
+def sent_by(operation: dict[str, Any]) -> set[str]:
+    """The members of a body: those of the object in its envelope, or its own where it has none."""
+    if "requestBody" not in operation:
+        return set()
+    (content,) = resolved(operation["requestBody"])["content"].values()
+    own = dict(members(content["schema"]))
+    if len(own) == 1:
+        inner = {name for name, _ in members(next(iter(own.values())))}
+        return inner if inner - {"id", "type"} else set(own)
+    return set(own)
+
+
+ENDPOINTS = {
+    f"{method.upper()} {path}": operation
+    for path, item in SPEC["paths"].items()
+    for method, operation in item.items()
+    if method in ("post", "put", "delete", "patch")
+}
+
+
+def test_every_endpoint_that_can_write_is_classified() -> None:
+    assert set(WRITES) == set(ENDPOINTS)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_every_member_that_it_can_send_is_classified(endpoint: str) -> None:
+    assert set(WRITES[endpoint][2]) == sent_by(ENDPOINTS[endpoint])
+
+
+def judged(operation: str, base: Mapping[str, Any], sample: Mapping[str, Any]) -> dict[str, Risk]:
+    params = {"incidents": [{"id": "P1", **sample}]} if operation == "incidents:manage" else {**base, **sample}
+    call, _ = PagerDutyConnector("agent", "org", policies=[])._resolve(operation, params)
+    return {effect.operation: effect.risk for effect in call.effects}
+
+
+@pytest.mark.parametrize(("operation", "base", "member", "claim"), CLAIMS)
+def test_the_claim_holds(operation: str, base: dict[str, Any], member: str, claim: object) -> None:
+    if isinstance(claim, Also):
+        assert claim.operation in judged(operation, base, claim.sample)
+    elif isinstance(claim, High):
+        assert judged(operation, base, claim.sample)[operation] is Risk.HIGH
+    elif isinstance(claim, Unreachable):
+        for params in ({member: {"id": "X"}}, {f"{member}_id": "X"}, {"fields": {member: {"id": "X"}}}):
+            with pytest.raises(InvalidParamsError):
+                judged(operation, base, params)
+    else:
+        assert isinstance(claim, Itself)
+        assert claim.reason
+
+
+def test_operations_that_share_an_endpoint_send_no_more_than_the_one_that_is_classified() -> None:
+    classified = {operation for operation, _, _ in WRITES.values()}
+    others = {row.name for row in OPERATIONS.values() if row.writes} - classified
+    assert others == {"incidents:resolve", "incidents:acknowledge", "incidents:reassign"}
+    pd = PagerDutyConnector("agent", "org", policies=[])
+    for name in others:
+        own = set(pd.model_of(name).names) - {"incident_id", "requester_email"}
+        assert own <= {"resolution", "assignee_ids"}, name
