@@ -69,6 +69,20 @@ async def test_a_connection_that_was_lost_while_nothing_went_on_costs_no_call(lo
     assert (await log.verify()).records == 2
 
 
+async def test_a_writer_that_was_cut_off_and_taken_for_dead_still_records_its_outcome(log: AuditLog, url: str) -> None:
+    intent = await log.append(entry())
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'arx-pagerduty'")
+    starting = audit.open(url)
+    assert [record.status for record in await everything(starting, call=intent.id)] == ["in_progress", "unknown"]
+    log.append_soon(completed(intent.id))
+    await log.flush()
+    statuses = [record.status for record in await everything(starting, call=intent.id)]
+    assert statuses == ["in_progress", "unknown", "success"]
+    assert (await log.verify()).ok
+    await starting.aclose()
+
+
 async def test_a_server_that_hangs_fails_calls_in_time_and_the_log_recovers_by_itself(
     log: AuditLog, postgres_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
