@@ -11,6 +11,7 @@ from tests.weather.sky import Fate
 
 Fates = Mapping[str, Fate | BaseException]
 _FATES: pytest.StashKey[Fates] = pytest.StashKey()
+_FIGURES: pytest.StashKey[list[str]] = pytest.StashKey()
 _SPELLS = ("gust", "storm")
 _LEGEND = (
     "gust: the fault strikes once; storm: it strikes everything, also what looks for a lost write's effect",
@@ -27,13 +28,19 @@ def fates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return found
 
 
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> list[str]:
+    """Lines about what a test measured, shown at the end."""
+    return request.config.stash.setdefault(_FIGURES, [])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     fates = config.stash.get(_FATES, None)
-    if fates is None:
-        return
-    terminalreporter.section("fault matrix")
-    for line in _table(fates):
-        terminalreporter.write_line(line)
+    for title, lines in (("fault matrix", _table(fates) if fates else ()), ("weather", config.stash.get(_FIGURES, ()))):
+        for number, line in enumerate(lines):
+            if not number:
+                terminalreporter.section(title)
+            terminalreporter.write_line(line)
 
 
 def _table(fates: Fates) -> Iterable[str]:

@@ -60,12 +60,13 @@ def subject(asked: Asked) -> str:
 
 
 @pytest.mark.timeout(SECONDS * 2 + 110)
-async def test_a_soak_leaks_nothing_and_leaves_a_complete_log(tmp_path: Path) -> None:
+async def test_a_soak_leaks_nothing_and_leaves_a_complete_log(tmp_path: Path, figures: list[str]) -> None:
     chance = random.Random(20260301)  # noqa: S311 - weather, not a secret
     account = Everything()
     server = Server(account, weather=lambda asked: chance.choice(FAULTS) if chance.random() < SHARE else None)
     async with serving(server) as address:
         report = await _soaked(address, tmp_path)
+    figures.append(_summary(report, len(server.seen)))
     _nothing_leaked(report)
     known = await _log_is_complete(server, f"sqlite:///{tmp_path}/audit.db", report)
     _effects_match(account, known)
@@ -86,6 +87,18 @@ async def _soaked(address: str, folder: Path) -> dict[str, Any]:
     assert child.returncode == 0
     report: dict[str, Any] = json.loads(out)
     return report
+
+
+def _summary(report: dict[str, Any], requests: int) -> str:
+    early, late = report["samples"][1], report["samples"][-1]
+    calls = late["calls"] - early["calls"]
+    failed = ", ".join(f"{number} {fate}" for fate, number in report["fates"].items() if fate != "ok")
+    return (
+        f"soak of {SECONDS:g} s: {late['calls']:,} calls, {requests:,} requests, failed: {failed or 'none'}; left "
+        f"behind by each of the last {calls:,} calls: {(late['blocks'] - early['blocks']) / calls:.3f} objects, "
+        f"{(late['rss'] - early['rss']) / calls:.0f} bytes; "
+        f"files {report['before']['files']} -> {late['files']} -> {report['after']['files']}, tasks {late['tasks']}"
+    )
 
 
 def _nothing_leaked(report: dict[str, Any]) -> None:

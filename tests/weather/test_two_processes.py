@@ -24,7 +24,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_two_processes_share_a_rate_limit_without_a_failure_in_little_more_than_the_ideal_time(
-    tmp_path: Path,
+    tmp_path: Path, figures: list[str]
 ) -> None:
     server = Server(delay=0.02)
     server.bucket = Bucket(rate=RATE, size=RATE)
@@ -35,6 +35,7 @@ async def test_two_processes_share_a_rate_limit_without_a_failure_in_little_more
     assert answered == 2 * CALLS
     took = server.seen[-1].at - server.seen[0].at
     ideal = (answered - RATE) / RATE
+    figures.append(f"two processes on one key: {took / ideal:.2f} of the ideal time, {server.bucket.refused} refused")
     assert took <= 1.15 * ideal
     assert server.bucket.refused <= answered / 2, "they fight for the key instead of giving way"
 
