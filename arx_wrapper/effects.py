@@ -27,6 +27,8 @@ _SILENCING_FIELDS = frozenset(
         "support_hours",
     }
 )
+# What an event rule may do to an event without keeping it from anybody.
+_LOUD_ACTIONS = ("route", "annotate", "extract", "priority")
 _REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level")
 _EDITS = ("title", "urgency", "priority_id", "conference_bridge")
 
@@ -77,14 +79,23 @@ def update_alert(params: Params) -> Iterator[Act]:
 
 def update_service(params: Params) -> Iterator[Act]:
     fields = params.get("fields") or {}
-    if params.get("status") == "disabled" or not _SILENCING_FIELDS.isdisjoint(fields):
+    forgets = not fields.get("acknowledgement_timeout", 1)  # null or 0: what is acknowledged never pages again
+    if params.get("status") == "disabled" or forgets or not _SILENCING_FIELDS.isdisjoint(fields):
         yield Act("services:update", at_least=Risk.HIGH)
 
 
 def event_rule(params: Params) -> Iterator[Act]:
-    if _suppresses(params["rule"]):
-        name = "rules:update" if "rule_id" in params else "rules:create"
-        yield Act(name, at_least=Risk.HIGH)
+    actions = params["rule"].get("actions")
+    if not _lets_events_through(actions):
+        yield Act("rules:update" if "rule_id" in params else "rules:create", at_least=Risk.HIGH)
+    if any("resolve" in action for action in _listed(actions) if isinstance(action, list)):
+        yield Act("incidents:resolve")  # an event that resolves closes the incident of its key
+
+
+def create_integration(params: Params) -> Iterator[Act]:
+    parsers = _listed((params.get("fields") or {}).get("email_parsers"))
+    if any(parser.get("action") == "resolve" for parser in parsers if isinstance(parser, dict)):
+        yield Act("incidents:resolve")  # whoever writes the right mail closes incidents
 
 
 def _incident_acts(change: Params) -> Iterator[str]:
@@ -96,10 +107,18 @@ def _incident_acts(change: Params) -> Iterator[str]:
         yield "incidents:reassign"
 
 
-def _suppresses(rule: Any) -> bool:
-    """Whether a rule's actions keep events from becoming incidents."""
-    actions = rule.get("actions") if isinstance(rule, dict) else None
-    return any(
-        isinstance(action, list) and action and action[0] == "suppress" and action[1:] != [False]
-        for action in actions or ()
-    )
+def _lets_events_through(actions: Any) -> bool:
+    """Whether a rule's actions are sure to leave events as loud as they are.
+
+    PagerDuty suppresses what is routed nowhere; a severity decides on the urgency; actions that are not given stay as
+    they are, and may suppress what new conditions select. Whatever is not known is not trusted either.
+    """
+    if not isinstance(actions, list) or not all(isinstance(action, list) and action for action in actions):
+        return False
+    kinds = [action[0] for action in actions if action != ["suppress", False]]
+    return "route" in kinds and all(kind in _LOUD_ACTIONS for kind in kinds)
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list, or none: what has another form is refused when the body is built."""
+    return value if isinstance(value, list) else []

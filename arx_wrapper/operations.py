@@ -137,7 +137,8 @@ _ROWS = (
           "integrations", "Integration", "List integrations for a service"),
     _write("services:create_integration", "POST", "/services/{service_id}/integrations", MEDIUM,
            "services.create_service_integration", "integration", "Integration",
-           "Create a new integration on a service", body=bodies.create_service_integration, effects=effects.none),
+           "Create a new integration on a service", body=bodies.create_service_integration,
+           effects=effects.create_integration),
 
     _read("escalation:read", "/escalation_policies", "escalation_policies.list_escalation_policies",
           "escalation_policies", "EscalationPolicy", "List escalation policies"),

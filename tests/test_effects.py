@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arx_wrapper import OPERATIONS, Decision, PagerDutyConnector, Risk, Verdict
+from arx_wrapper import NULL, OPERATIONS, Decision, InvalidParamsError, PagerDutyConnector, Risk, Verdict
 
 # Every way to do an act, through every operation that can do it.
 ACTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -21,6 +21,16 @@ ACTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ),
         ("incidents:merge", {"incident_id": "P1", "source_incident_ids": ["P2"]}),
         ("alerts:update", {"incident_id": "P1", "alert_id": "A1", "status": "resolved"}),
+        ("rules:create", {"rule": {"actions": [["route", "P1"], ["event_action", "resolve"]]}}),
+        ("rules:update", {"rule_id": "R1", "rule": {"actions": [["route", "P1"], ["event_action", "resolve"]]}}),
+        (
+            "services:create_integration",
+            {
+                "service_id": "P1",
+                "type": "generic_email_inbound_integration",
+                "fields": {"email_parsers": [{"action": "resolve", "match_predicate": {"type": "all"}}]},
+            },
+        ),
     ],
     "incidents:acknowledge": [
         ("incidents:acknowledge", {"incident_id": "P1"}),
@@ -68,6 +78,17 @@ SILENCES: list[tuple[str, dict[str, Any]]] = [
     ("services:update", {"service_id": "P1", "fields": {"alert_creation": "create_incidents"}}),
     ("rules:create", {"rule": {"condition": ["and"], "actions": [["suppress", True]]}}),
     ("rules:update", {"rule_id": "R1", "rule": {"condition": ["and"], "actions": [["suppress", True]]}}),
+    ("rules:update", {"rule_id": "R1", "rule": {"condition": ["and"]}}),  # what it does may be to suppress
+    ("rules:update", {"rule_id": "R1", "rule": {"advanced_condition": []}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": []}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["annotate", "routed nowhere"]]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], ["suppress"]]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], ["severity", "info"]]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], ["suspend", 600]]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], {"suppress": True}]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], []]}}),
+    ("services:update", {"service_id": "P1", "fields": {"acknowledgement_timeout": NULL}}),
+    ("services:update", {"service_id": "P1", "fields": {"acknowledgement_timeout": 0}}),
 ]
 
 EVERYTHING = {
@@ -115,9 +136,25 @@ def test_a_service_is_enabled_and_renamed_at_its_own_risk() -> None:
         assert explain(up_to_medium, "services:update", {"service_id": "P1", **params}).risk is Risk.MEDIUM
 
 
+@pytest.mark.parametrize("junk", [NULL, 7, "resolve", {"action": "resolve"}, [7], ["resolve"]])
+def test_what_has_no_form_is_refused_as_a_parameter(junk: Any) -> None:
+    integration = {"service_id": "P1", "type": "generic_email_inbound_integration", "fields": {"email_parsers": junk}}
+    with pytest.raises(InvalidParamsError):
+        explain([EVERYTHING], "services:create_integration", integration)
+    if not isinstance(junk, list):  # PagerDuty's document says no more of actions than that they are a list
+        with pytest.raises(InvalidParamsError):
+            explain([EVERYTHING], "rules:create", {"rule": {"actions": junk}})
+
+
+def test_what_a_rule_may_do_is_open_before_its_parameters_are_known() -> None:
+    up_to_medium = [{**EVERYTHING, "risk_max": "medium"}]
+    pd = PagerDutyConnector("agent", "org", policies=up_to_medium)
+    assert pd.outlook("rules:create") == pd.outlook("rules:update") == {Verdict.PERMIT}
+
+
 def test_a_rule_that_does_not_suppress_is_judged_at_its_own_risk() -> None:
-    for action in (["route", "P1"], ["suppress", False]):
-        rule = {"condition": ["and"], "actions": [action]}
+    for action in (["annotate", "noisy"], ["suppress", False], ["priority", "P2"]):
+        rule = {"condition": ["and"], "actions": [["route", "P1"], action]}
         assert explain([EVERYTHING], "rules:create", {"rule": rule}).risk is Risk.MEDIUM
 
 

@@ -25,7 +25,7 @@ class Rules(Resource):
         return await self._page(m.EventRule, "rules:read", limit=limit, offset=offset, total=total)
 
     async def create_event_rule(self, rule: Fields, *, requester_email: Email | None = None) -> m.EventRule:
-        """Create a global event rule. One that suppresses events is judged at HIGH.
+        """Create a global event rule. One that may keep events from paging is judged at HIGH.
 
         Args:
             rule: `{"condition": ["and", ["contains", ["path", "payload", "source"], "x"]],
@@ -38,7 +38,9 @@ class Rules(Resource):
     async def update_event_rule(
         self, rule_id: Id, rule: Fields, *, requester_email: Email | None = None
     ) -> m.EventRule:
-        """Change a global event rule. One that suppresses events is judged at HIGH; the catch-all cannot change.
+        """Change a global event rule; the catch-all cannot change.
+
+        One that may keep events from paging is judged at HIGH, as is one whose actions are not given.
 
         Source: `PUT /event_rules/{rule_id}`. Risk: MEDIUM.
         """

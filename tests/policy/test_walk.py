@@ -64,7 +64,7 @@ INCIDENT = {
     "urgency": EDIT,
 }
 SERVICE = {
-    "acknowledgement_timeout": Itself("pages again what was acknowledged; it quiets nothing that is not"),
+    "acknowledgement_timeout": High({"fields": {"acknowledgement_timeout": 0}}),
     "alert_creation": High({"fields": {"alert_creation": "create_incidents"}}),
     "alert_grouping": High({"fields": {"alert_grouping": "time"}}),
     "alert_grouping_parameters": High({"fields": {"alert_grouping_parameters": {"type": "time"}}}),
@@ -103,7 +103,11 @@ INTEGRATION = dict.fromkeys(
     CREATION,
 )
 SUPPRESS = {"rule": {"condition": ["and"], "actions": [["suppress", True]]}}
-RULE = {"actions": High(SUPPRESS), "advanced_condition": Itself("when it applies"), "condition": Itself("to what")}
+RULE = {
+    "actions": High(SUPPRESS),
+    "advanced_condition": High({"rule": {"advanced_condition": []}}),
+    "condition": High({"rule": {"condition": ["and"]}}),
+}
 QUERY = dict.fromkeys(
     ("aggregate_unit", "filters", "order", "order_by", "time_zone"), Itself("asks, and writes nothing")
 )
@@ -196,8 +200,14 @@ WRITES: dict[str, tuple[str, dict[str, Any], dict[str, Also | High | Itself | Un
     "DELETE /services/{service_id}": ("services:delete", {"service_id": "S1"}, {}),
     "POST /services/{service_id}/integrations": (
         "services:create_integration",
-        {"service_id": "S1", "type": "generic_events_api_inbound_integration"},
-        INTEGRATION,
+        {"service_id": "S1", "type": "generic_email_inbound_integration"},
+        {
+            **INTEGRATION,
+            "email_parsers": Also(
+                "incidents:resolve",
+                {"fields": {"email_parsers": [{"action": "resolve", "match_predicate": {"type": "all"}}]}},
+            ),
+        },
     ),
 }
 CLAIMS = [
