@@ -1,8 +1,8 @@
 """`when`: a condition in CEL, the Common Expression Language, over the call and the time.
 
 Of the libraries for it, measured with a condition of two terms (CPython 3.11): `common-expression-language`, a binding
-of the Rust crate, takes 6 µs and 6 MB and is released steadily; Google's `cel-expr-python` takes 5 µs, but 50 MB, and is
-at version 0.1; `cel-python`, all Python, takes 214 µs.
+of the Rust crate, takes 6 µs and 6 MB and is released steadily; Google's `cel-expr-python` takes 5 µs, but 50 MB, and
+is at version 0.1; `cel-python`, all Python, takes 214 µs.
 """
 
 from __future__ import annotations
