@@ -65,6 +65,11 @@ class Tools:
         self._connector, self._cap, self._wait = connector, cap, wait
         self._operations = {tool_name(name): name for name in connector.operations}
 
+    @property
+    def connector(self) -> str:
+        """The connector's name."""
+        return self._connector.connector
+
     def offered(self) -> list[Tool]:
         """A tool for each operation that policy could permit now, in the table's order.
 
@@ -166,7 +171,7 @@ class Tools:
         )
 
     def _description(self, row: Operation, outlook: frozenset[Verdict]) -> str:
-        effect = "Changes PagerDuty." if row.writes else "Reads only; changes nothing."
+        effect = "Changes what is there." if row.writes else "Reads only; changes nothing."
         asks = ""
         if Verdict.ESCALATE in outlook:
             asks = " A reviewer has to agree first" + (", depending on the call." if Verdict.PERMIT in outlook else ".")

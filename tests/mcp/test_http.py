@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from arx_wrapper.errors import ConfigError
+from arx_wrapper import ConfigError, PagerDutyConnector
 from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
@@ -90,8 +90,9 @@ def test_it_does_not_start_without_a_token_worth_the_name(house: House, token: s
 
 
 async def test_the_token_is_no_part_of_what_a_short_one_is_answered() -> None:
-    with pytest.raises(ConfigError) as refused:
-        HttpServer(ToolServer(Tools.__new__(Tools)), token="hunter2", hosts=[])  # noqa: S106
+    async with PagerDutyConnector.sandbox() as pd:
+        with pytest.raises(ConfigError) as refused:
+            HttpServer(ToolServer(Tools(pd)), token="hunter2", hosts=[])  # noqa: S106
     assert "hunter2" not in str(refused.value)
 
 

@@ -117,7 +117,7 @@ async def test_descriptions_say_the_effect_the_risk_and_whether_a_reviewer_is_as
     tools = await offered(ASK_ABOUT_HIGH)
     described = {name: tool.description or "" for name, tool in tools.items()}
     assert described["maintenance_create"].startswith("Silence services between two times")
-    assert "Changes PagerDuty. Risk: HIGH. A reviewer has to agree first." in described["maintenance_create"]
+    assert "Changes what is there. Risk: HIGH. A reviewer has to agree first." in described["maintenance_create"]
     assert "Risk: MEDIUM. A reviewer has to agree first, depending on the call." in described["services_update"]
     assert "Reads only; changes nothing. Risk: LOW. (`incidents:read`, `GET /incidents`)" in described["incidents_read"]
     assert not [text for text in described.values() if "NULL" in text]
