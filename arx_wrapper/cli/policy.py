@@ -23,10 +23,12 @@ app = typer.Typer(no_args_is_help=True, help="Validate policies, and say why a c
 def check(
     context: typer.Context,
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; default ARX_POLICY.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 when anything is pointed out.")] = False,
     output: Format = Output.TABLE,
 ) -> None:
-    """Validate policies, and point out what they may still have wrong."""
+    """Validate policies, and point out what they may still have wrong. Exit status 2 when one does not load."""
     from arx_wrapper import policy
+    from arx_wrapper.effects import MAY_BE_HIGH
     from arx_wrapper.operations import RISKS
     from arx_wrapper.rooms import utc_now
 
@@ -35,21 +37,22 @@ def check(
     sources = list(paths or configured)
     if not sources:
         raise ConfigError("No policy to check: name a file, or set ARX_POLICY.")
-    report = []
+    report: list[dict[str, Any]] = []
     for source in sources:
         loaded = policy.load(source, registry=RISKS, connector="pagerduty")
         findings = [
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
-            for finding in policy.lint(loaded, registry=RISKS, now=utc_now())
+            for finding in policy.lint(loaded, registry=RISKS, now=utc_now(), may_be_high=MAY_BE_HIGH)
         ]
         report.append({"source": str(source), "entries": len(loaded.entries), "findings": findings})
     if output is Output.JSON:
         print_json(report)
-        return
-    for item in report:
-        say(f"{item['source']}: {item['entries']} entries, valid")
-        for finding in item["findings"]:  # type: ignore[attr-defined]  # a list, as built above
-            say(f"  {finding['source'] or finding['policy']}: {finding['policy']}: {finding['problem']}")
+    else:
+        for item in report:
+            say(f"{item['source']}: {item['entries']} entries, valid")
+            for finding in item["findings"]:
+                say(f"  {finding['source'] or finding['policy']}: {finding['policy']}: {finding['problem']}")
+    raise typer.Exit(1 if strict and any(item["findings"] for item in report) else 0)
 
 
 @app.command()

@@ -52,6 +52,10 @@ class PolicySet:
         self._candidates: dict[tuple[str, Risk], _Candidates] = {}
         self._globs: dict[str, re.Pattern[str]] = {}
 
+    def is_about(self, entry: PolicyEntry) -> bool:
+        """Whether an entry is about the connector that this set is for."""
+        return entry in self._own
+
     def decide(self, call: Call, now: datetime) -> Decision:
         """What the policy says of a call: the strictest of what it says of each effect.
 
@@ -213,7 +217,7 @@ class PolicySet:
                 yield f"{entry.name}: {Verdict.ESCALATE if asks else Verdict.PERMIT}"
 
     def _why(self, entry: PolicyEntry, call: Call, effect: Effect, now: datetime) -> tuple[bool, str]:
-        if entry not in self._own:
+        if not self.is_about(entry):
             return False, f"it is about the connector {entry.connector!r}"
         denied = _any(entry.deny, effect.operation)
         if not denied and not _any(entry.operations, effect.operation):

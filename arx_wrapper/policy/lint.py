@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from attrs import frozen
@@ -20,39 +20,52 @@ class Finding:
     problem: str
 
 
-def lint(policy: PolicySet, *, registry: Mapping[str, Risk], now: datetime) -> list[Finding]:
-    """Look for entries that can never match, and for power that nobody has to approve."""
-    findings = []
-    for entry in policy.entries:
-        for problem in _problems(entry, policy, registry, now):
-            findings.append(Finding(entry=entry, problem=problem))
-    return findings
+def lint(
+    policy: PolicySet, *, registry: Mapping[str, Risk], now: datetime, may_be_high: Collection[str] = ()
+) -> list[Finding]:
+    """Look for entries that can never match, and for power that nobody has to approve.
+
+    Args:
+        policy: A loaded policy.
+        registry: Every operation and its own risk.
+        now: Aware, for `expires`.
+        may_be_high: Operations that some parameters raise to HIGH.
+    """
+    high = {name for name, risk in registry.items() if risk is Risk.HIGH} | set(may_be_high)
+    return [
+        Finding(entry=entry, problem=problem)
+        for entry in policy.entries
+        for problem in _problems(entry, policy, registry, high, now)
+    ]
 
 
-def _problems(entry: PolicyEntry, policy: PolicySet, registry: Mapping[str, Risk], now: datetime) -> list[str]:
-    problems = []
+def _problems(
+    entry: PolicyEntry, policy: PolicySet, registry: Mapping[str, Risk], high: Collection[str], now: datetime
+) -> Iterator[str]:
+    if not policy.is_about(entry):
+        yield f"it is about the connector {entry.connector!r} and matches nothing of this one"
+        return
     if entry.expires is not None and now >= entry.expires:
-        problems.append(f"it expired at {entry.expires.isoformat()} and matches nothing")
+        yield f"it expired at {entry.expires.isoformat()} and matches nothing"
     permitted = [name for name in _matching(entry.operations, registry) if registry[name] <= entry.risk_max]
     if entry.operations and not permitted:
-        problems.append(f"nothing that it names is within its risk_max {entry.risk_max.name}: it permits nothing")
-    denied = {
-        name
-        for other in policy.entries
-        if other.enforce
-        and other.when is None
-        and other.expires is None
-        and (other.agents, other.orgs) == (("*",), ("*",))
-        for name in _matching(other.deny, registry)
-    }
+        yield f"nothing that it names is within its risk_max {entry.risk_max.name}: it permits nothing"
+    denied = {name for other in _always_denying(policy) for name in _matching(other.deny, registry)}
     if permitted and denied.issuperset(permitted):
-        problems.append("everything that it permits is denied by other entries: it cannot be reached")
-    high = [name for name in permitted if registry[name] is Risk.HIGH and name not in denied]
-    if high and entry.approval.get(Risk.HIGH) != "hitl" and entry.enforce:
-        problems.append(f"it permits HIGH without a reviewer: {', '.join(high)}")
+        yield "everything that it permits is denied by other entries: it cannot be reached"
+    unasked = [name for name in permitted if name in high and name not in denied]
+    if unasked and entry.risk_max is Risk.HIGH and entry.approval.get(Risk.HIGH) != "hitl" and entry.enforce:
+        yield f"it permits HIGH without a reviewer: {', '.join(unasked)}"
     if "hitl" in entry.approval.values() and entry.hitl_channel is None:
-        problems.append("it asks reviewers but names no hitl_channel: they have to look by themselves")
-    return problems
+        yield "it asks reviewers but names no hitl_channel: they have to look by themselves"
+
+
+def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:
+    """The entries whose denials hold for everybody, at any time."""
+    for entry in policy.entries:
+        everybody = (entry.agents, entry.orgs) == (("*",), ("*",))
+        if policy.is_about(entry) and entry.enforce and entry.when is None and entry.expires is None and everybody:
+            yield entry
 
 
 def _matching(patterns: tuple[str, ...], registry: Mapping[str, Risk]) -> list[str]:

@@ -1,0 +1,110 @@
+"""`policy check`: what a policy that loads may still have wrong, one finding at a time, and how the command ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arx_wrapper import OPERATIONS, PagerDutyConnector
+from arx_wrapper.cli.main import run
+from arx_wrapper.effects import MAY_BE_HIGH
+from arx_wrapper.operations import RISKS
+from arx_wrapper.policy import lint
+from tests.policy.support import NOW, entry, policy
+from tests.test_effects import EVERYTHING, SILENCES
+
+ALL: dict[str, Any] = {"operations": ["*"], "risk_max": "high"}
+ASKED: dict[str, Any] = {**ALL, "approval": {"high": "hitl"}, "hitl_channel": "#ops"}
+RULES: dict[str, Any] = {"operations": ["rules:*"], "risk_max": "medium"}
+NO_RULES: dict[str, Any] = {"deny": ["rules:*"]}
+UNREACHABLE, EXPIRED = "cannot be reached", "expired at"
+HIGH, NO_CHANNEL = "HIGH without a reviewer", "names no hitl_channel"
+
+FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
+    "nothing": ([entry(**ASKED)], []),
+    "denied by another": ([entry(**RULES), entry("no", **NO_RULES)], [UNREACHABLE]),
+    "denied by itself": ([entry(**RULES, **NO_RULES)], [UNREACHABLE]),
+    "denied for others only": ([entry(**RULES), entry("no", **NO_RULES, agents=["a"])], []),
+    "denied at times": ([entry(**RULES), entry("no", **NO_RULES, expires="9999-01-01T00:00:00Z")], []),
+    "denied on a condition": ([entry(**RULES), entry("no", **NO_RULES, when="agent_id == 'a'")], []),
+    "denied in observation": ([entry(**RULES), entry("no", **NO_RULES, enforce=False)], []),
+    "denied in part": ([entry(**RULES), entry("no", deny=["rules:read"])], []),
+    "above its risk_max": ([entry(operations=["services:delete"], risk_max="low")], ["it permits nothing"]),
+    "expired": ([entry(**RULES, expires=NOW.isoformat())], [EXPIRED]),
+    "another connector": ([entry(**RULES, connector="pagerdty")], ["the connector 'pagerdty'"]),
+    "high": ([entry(**ALL)], [HIGH]),
+    "high, automatic": ([entry(**ALL, approval="auto")], [HIGH]),
+    "high by its parameters": ([entry(operations=["services:update"], risk_max="high")], [HIGH]),
+    "high where nothing is": ([entry(operations=["users:*"], risk_max="high")], []),
+    "high, but denied": (
+        [entry(operations=["services:delete", "users:read"], risk_max="high"), entry("no", deny=["services:delete"])],
+        [],
+    ),
+    "high, observed": ([entry(**ALL, enforce=False)], []),
+    "no channel": ([entry(**{**ASKED, "hitl_channel": None})], [NO_CHANNEL]),
+}
+
+
+def given(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in one.items() if value is not None} for one in entries]
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_each_thing_to_look_at_is_found_and_nothing_else(case: str) -> None:
+    entries, problems = FOUND[case]
+    found = lint(policy(*given(entries)), registry=RISKS, now=NOW, may_be_high=MAY_BE_HIGH)
+    assert len(found) == len(problems)
+    for finding, problem in zip(found, problems, strict=True):
+        assert problem in finding.problem
+        assert finding.entry.name == "p"
+
+
+def test_what_parameters_can_raise_to_high_is_what_lint_is_told() -> None:
+    pd = PagerDutyConnector("agent", "org", policies=[EVERYTHING])
+    raised = {operation for operation, params in SILENCES if pd.explain(operation, params).risk > RISKS[operation]}
+    assert raised == MAY_BE_HIGH
+
+
+def test_everything_that_lint_calls_unreachable_is_denied() -> None:
+    for entries, problems in FOUND.values():
+        if problems == [UNREACHABLE]:
+            pd = PagerDutyConnector("agent", "org", policies=entries)
+            assert not any(pd.outlook(name) for name in OPERATIONS)
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_the_command_says_it_with_file_and_line_and_fails_only_when_strict(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries, problems = FOUND[case]
+    file = tmp_path / "policy.yaml"
+    file.write_text("".join(f"- {json.dumps(one)}\n" for one in given(entries)))
+    assert run(["policy", "check", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert f"{file}: {len(entries)} entries, valid" in out
+    assert out.count(f"{file}:1: p: ") == len(problems)
+    assert run(["policy", "check", str(file), "--strict", "--output", "json"]) == (1 if problems else 0)
+    (report,) = json.loads(capsys.readouterr().out)
+    assert [finding["policy"] for finding in report["findings"]] == ["p"] * len(problems)
+
+
+@pytest.mark.parametrize("text", ["- {name: a, connector: pagerduty, deny: ['incident:*']}", "", "- name: ["])
+@pytest.mark.parametrize("more", [[], ["--strict"]])
+def test_what_does_not_load_is_a_usage_error(
+    text: str, more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "policy.yaml").write_text(text)
+    assert run(["policy", "check", str(tmp_path / "policy.yaml"), *more]) == 2
+    assert str(tmp_path / "policy.yaml") in capsys.readouterr().err
+
+
+def test_without_a_policy_to_check_it_is_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ARX_POLICY", raising=False)
+    assert run(["policy", "check"]) == 2
+    assert "set ARX_POLICY" in capsys.readouterr().err
