@@ -87,6 +87,7 @@ _EXTRAS: Mapping[str, str] = {
     "psycopg": "postgres",
     "cel": "cel",
     "mcp": "mcp",
+    "mcp_types": "mcp",
     "hvac": "hashicorp",
     "slack_sdk": "slack",
 }
