@@ -8,6 +8,7 @@ from typing import LiteralString
 from arx_wrapper.audit.postgres_link import Link, explained
 from arx_wrapper.audit.record import AuditRecord
 from arx_wrapper.audit.store import Query
+from arx_wrapper.audit.tree import Tree
 from arx_wrapper.errors import AuditError
 
 _AT_ONCE = 1_000
@@ -55,7 +56,10 @@ class PostgresReader:
         for seq, record_id, body, record_hash in self._stream("SELECT seq, id, body, hash FROM records ORDER BY seq"):
             yield int(seq), record_id, body.encode(), record_hash
 
-    def removed(self) -> Sequence[tuple[int, str]]:
+    def before(self) -> Tree:
+        return Tree()
+
+    def removed(self) -> Sequence[tuple[int, str, str]]:
         return ()
 
     def damage(self) -> str | None:

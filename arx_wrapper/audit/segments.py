@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from arx_wrapper.audit.record import Entry
+from arx_wrapper.audit.tree import Tree
 from arx_wrapper.errors import AuditError
 
 # Copying and removing them keeps other writers waiting, which they do for a few seconds.
@@ -23,7 +24,7 @@ MOST: Final = 100_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit_segments (
     first INTEGER PRIMARY KEY, last INTEGER NOT NULL UNIQUE, last_hash TEXT NOT NULL, newest TEXT NOT NULL,
-    file TEXT NOT NULL, removed INTEGER NOT NULL DEFAULT 0
+    file TEXT NOT NULL, tree TEXT NOT NULL, removed INTEGER NOT NULL DEFAULT 0
 );
 """
 RECORDS = """
@@ -62,6 +63,7 @@ class Segment(NamedTuple):
         last_hash: The last one's hash, which the next record holds.
         newest: When the last one was written.
         file: The file's name, beside the log.
+        tree: The Merkle tree over everything up to its end: the roots of its perfect subtrees, as hex.
         removed: Whether retention has taken it away.
     """
 
@@ -70,16 +72,18 @@ class Segment(NamedTuple):
     last_hash: str
     newest: str
     file: str
+    tree: str
     removed: int
+
+    def grown(self) -> Tree:
+        """The tree over all records up to its end."""
+        return Tree(self.last, [bytes.fromhex(node) for node in self.tree.split()])
 
 
 def segments(database: sqlite3.Connection) -> list[Segment]:
     """All segments, oldest first."""
-    found = database.execute("SELECT first, last, last_hash, newest, file, removed FROM audit_segments ORDER BY first")
-    return [
-        Segment(first, last, last_hash, newest, file, bool(gone))
-        for first, last, last_hash, newest, file, gone in found
-    ]
+    found = database.execute(f"SELECT {', '.join(Segment._fields)} FROM audit_segments ORDER BY first")  # noqa: S608 - ours
+    return [Segment(*row) for row in found]
 
 
 @contextlib.contextmanager
@@ -109,16 +113,16 @@ def seal(database: sqlite3.Connection, path: Path) -> Segment | None:
             database.execute("DETACH sealed")
         if copied is None:
             return None
-        first, last, last_hash, newest = copied
+        first, last, last_hash, newest, tree = copied
         file = path.with_name(f"{path.stem}-{first:012d}-{last:012d}-{draft.stem[-8:]}.sealed.db")
         draft.rename(file)
         _sync(file.parent)
-        return Segment(first, last, last_hash, newest, file.name, 0)
+        return Segment(first, last, last_hash, newest, file.name, tree, 0)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _copy(database: sqlite3.Connection) -> tuple[int, int, str, str] | None:
+def _copy(database: sqlite3.Connection) -> tuple[int, int, str, str, str] | None:
     first = database.execute("SELECT min(seq) FROM main.audit").fetchone()[0]
     last = database.execute(_SETTLED).fetchone()[0]
     if first is None or last < first:
@@ -131,12 +135,16 @@ def _copy(database: sqlite3.Connection) -> tuple[int, int, str, str] | None:
     copied = database.execute(copy, (last,)).rowcount
     if copied != last - first + 1:
         raise AuditError(f"The audit log has gaps between records {first} and {last}: it was not sealed. Verify it.")
-    return first, last, last_hash, newest
+    before = segments(database)
+    tree = before[-1].grown() if before else Tree()
+    for (body,) in database.execute("SELECT CAST(body AS BLOB) FROM sealed.audit ORDER BY seq"):
+        tree.add(body)
+    return first, last, last_hash, newest, " ".join(node.hex() for node in tree.nodes)
 
 
 def detach(database: sqlite3.Connection, segment: Segment) -> None:
     """Inside a transaction: the sealed records leave the live file."""
-    database.execute("INSERT INTO audit_segments VALUES (?, ?, ?, ?, ?, ?)", segment)
+    database.execute("INSERT INTO audit_segments VALUES (?, ?, ?, ?, ?, ?, ?)", segment)
     database.execute("DROP TRIGGER audit_no_delete")
     database.execute("DELETE FROM audit WHERE seq <= ?", (segment.last,))
     database.execute(NO_DELETE)
@@ -161,6 +169,7 @@ def said_of(segment: Segment, action: str, by: str, org_id: str) -> Entry:
             "last": segment.last,
             "last_hash": segment.last_hash,
             "file": segment.file,
+            "tree": segment.tree,
         },
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from arx_wrapper.audit.record import AuditRecord
 from arx_wrapper.audit.segments import opened, segments
 from arx_wrapper.audit.store import Query
+from arx_wrapper.audit.tree import Tree
 
 
 class SqliteReader:
@@ -34,8 +35,13 @@ class SqliteReader:
             # Read as bytes: what is not UTF-8 any more is for the hash to find.
             yield from database.execute("SELECT seq, id, CAST(body AS BLOB), hash FROM audit ORDER BY seq")
 
-    def removed(self) -> Sequence[tuple[int, str]]:
-        return [(segment.last, segment.last_hash) for segment in segments(self._db) if segment.removed]
+    def before(self) -> Tree:
+        gone = [segment for segment in segments(self._db) if segment.removed]
+        return gone[-1].grown() if gone else Tree()
+
+    def removed(self) -> Sequence[tuple[int, str, str]]:
+        gone = [segment for segment in segments(self._db) if segment.removed]
+        return [(segment.last, segment.last_hash, segment.tree) for segment in gone]
 
     def damage(self) -> str | None:
         for database in self._files():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from attrs import define, field, frozen
 
 from arx_wrapper.audit.record import AuditRecord, Entry
+from arx_wrapper.audit.tree import Tree
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
@@ -91,8 +92,12 @@ class Reader(Protocol):
         """Every record by seq as it is stored, for verification: seq, id, body and hash."""
         ...
 
-    def removed(self) -> Sequence[tuple[int, str]]:
-        """What retention took away: the last place and the last hash of each segment that is gone, oldest first."""
+    def removed(self) -> Sequence[tuple[int, str, str]]:
+        """What retention took away: last place, last hash and tree of each segment that is gone, oldest first."""
+        ...
+
+    def before(self) -> Tree:
+        """The tree over what retention took away, to go on from; empty when everything is there."""
         ...
 
     def damage(self) -> str | None:

@@ -31,8 +31,9 @@ def verify(log: Reader) -> Verification:
     What retention took away is not there to be looked at: the chain then goes on from its last hash, and some record
     further on has to say that it was removed.
     """
-    removed = dict(log.removed())
-    digest, expected, head = log.digest, *max(removed.items(), default=(0, GENESIS))
+    removed = {last: (last_hash, tree) for last, last_hash, tree in log.removed()}
+    digest, expected = log.digest, max(removed, default=0)
+    head = removed[expected][0] if removed else GENESIS
     seen, problem = 0, None
     for seq, record_id, body, record_hash in log.rows():
         expected += 1
@@ -56,9 +57,9 @@ def verify(log: Reader) -> Verification:
     return Verification(ok=True, records=seen)
 
 
-def _without(removed: dict[int, str], record: AuditRecord) -> dict[int, str]:
+def _without(removed: dict[int, tuple[str, str]], record: AuditRecord) -> dict[int, tuple[str, str]]:
     """What is still to be accounted for, after a record of a removal."""
     said = record.metadata
-    if record.action_type == "log.removed" and removed.get(said.get("last", 0)) == said.get("last_hash"):
-        return {last: last_hash for last, last_hash in removed.items() if last != said.get("last")}
+    if record.action_type == "log.removed" and removed.get(said.get("last", 0)) == (said["last_hash"], said["tree"]):
+        return {last: kept for last, kept in removed.items() if last != said["last"]}
     return removed

@@ -1,0 +1,309 @@
+"""Attacks on the log by somebody who holds the file, the store's own tools, and sometimes the log's key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from arx_wrapper import AuditError, audit
+from arx_wrapper.audit import AuditLog
+from arx_wrapper.audit.checkpoint import against, opened, take
+from arx_wrapper.audit.note import Signer, Verifier
+from arx_wrapper.audit.places import place
+from arx_wrapper.audit.proof import Proof, prove, verify_proof
+from arx_wrapper.cli.main import run
+from tests.audit.conftest import entry
+from tests.support import CANARY
+
+SIGNER = Signer.new("audit.example.com/test")
+VERIFIER = Verifier.parse(SIGNER.verifier())
+
+
+def at(path: Path) -> AuditLog:
+    return audit.open(f"sqlite:///{path}")
+
+
+async def fill(log: AuditLog, count: int, **more: object) -> list[audit.AuditRecord]:
+    return [await log.append(entry(action_type="connector.refused", **more)) for _ in range(count)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.db"
+
+
+@pytest.fixture
+async def log(path: Path) -> AsyncIterator[AuditLog]:
+    log = at(path)
+    yield log
+    await log.aclose()
+
+
+async def found(path: Path, note: str) -> str | None:
+    """What a look at the log finds: by itself, then against a checkpoint."""
+    log = at(path)
+    try:
+        verified = await log.verify()
+        return verified.problem or await against(log, opened(note, VERIFIER))
+    finally:
+        await log.aclose()
+
+
+def keep(path: Path, copy: Path) -> None:
+    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    shutil.copy(f"{path}.key", f"{copy}.key")
+
+
+async def test_an_honest_log_goes_on_from_its_checkpoint(log: AuditLog, path: Path, tmp_path: Path) -> None:
+    await fill(log, 20)
+    note = await take(log, SIGNER, [place(str(tmp_path / "kept"))])
+    await fill(log, 7)
+    assert await found(path, note) is None
+    assert opened(note, VERIFIER).size == 20
+
+
+async def test_a_tail_that_was_cut_off_shows(log: AuditLog, path: Path) -> None:
+    await fill(log, 20)
+    note = await take(log, SIGNER, [])
+    await log.aclose()
+    with sqlite3.connect(path) as tools:
+        tools.executescript("DROP TRIGGER audit_no_delete; DELETE FROM audit WHERE seq > 15;")
+    assert "cut off" in str(await found(path, note))
+
+
+async def test_an_older_copy_that_was_put_back_shows_even_when_it_has_grown_since(
+    log: AuditLog, path: Path, tmp_path: Path
+) -> None:
+    await fill(log, 10)
+    keep(path, tmp_path / "old.db")
+    await fill(log, 10)
+    note = await take(log, SIGNER, [])
+    old = at(tmp_path / "old.db")
+    assert "an old copy" in str(await found(tmp_path / "old.db", note))
+    await fill(old, 30)
+    await old.aclose()
+    assert "rewritten, or forked" in str(await found(tmp_path / "old.db", note))
+
+
+async def test_a_whole_rewrite_with_the_logs_own_key_shows(log: AuditLog, path: Path, tmp_path: Path) -> None:
+    await fill(log, 20)
+    note = await take(log, SIGNER, [])
+    key = bytes.fromhex(Path(f"{path}.key").read_text())  # noqa: ASYNC240 - a test's file
+    forged = audit.open(f"sqlite:///{tmp_path / 'forged.db'}", key=key)
+    records = [record async for record in log.records()]
+    for record in records:
+        agent = "somebody-else" if record.seq == 7 else record.agent_id
+        await forged.append(entry(action_type="connector.refused", agent_id=agent, id=record.id))
+    assert (await forged.verify()).ok, "without a checkpoint it cannot show"
+    assert await against(forged, opened(note, VERIFIER)) is not None
+    await forged.aclose()
+
+
+async def test_a_dump_that_was_edited_and_loaded_again_shows(log: AuditLog, path: Path, tmp_path: Path) -> None:
+    await fill(log, 20)
+    note = await take(log, SIGNER, [])
+    await log.aclose()
+    with sqlite3.connect(path) as tools:
+        dump = "\n".join(tools.iterdump()).replace("connector.refused", "connector.called", 1)
+    os.unlink(path)
+    with sqlite3.connect(path) as tools:
+        tools.executescript(dump + "\nPRAGMA user_version = 1;")
+    assert await found(path, note) is not None
+
+
+async def test_a_fork_is_not_signed(log: AuditLog, path: Path, tmp_path: Path) -> None:
+    places = [place(str(tmp_path / "folder")), place(f"sqlite:///{tmp_path / 'other.db'}")]
+    await fill(log, 5)
+    keep(path, tmp_path / "fork.db")
+    await fill(log, 5)
+    await take(log, SIGNER, places)
+    await take(log, SIGNER, places)  # the same again is no fork
+    fork = at(tmp_path / "fork.db")
+    await fill(fork, 5)
+    with pytest.raises(AuditError, match="not signed"):
+        await take(fork, SIGNER, places)
+    await fill(fork, 5)
+    with pytest.raises(AuditError, match="not signed"):
+        await take(fork, SIGNER, places[1:])
+    await fork.aclose()
+
+
+async def test_checkpoints_go_wherever_fsspec_goes(log: AuditLog) -> None:
+    remote = place("memory://checkpoints/log")
+    assert await remote.last() is None
+    for _ in range(3):
+        await fill(log, 4)
+        note = await take(log, SIGNER, [remote])
+    assert await remote.last() == note
+    assert opened(note, VERIFIER).size == 12
+
+
+async def test_a_record_is_proved_without_the_log_and_without_its_key(log: AuditLog, path: Path) -> None:
+    records = await fill(log, 33, reason=None)
+    note = await take(log, SIGNER, [])
+    await fill(log, 5)
+    for record in (records[0], records[16], records[32]):
+        proof = Proof.parse((await prove(log, record.id, note, VERIFIER)).text().encode())
+        assert verify_proof(proof, VERIFIER).id == record.id
+    key = Path(f"{path}.key").read_text()  # noqa: ASYNC240 - a test's file
+    assert key not in proof.text()
+    with pytest.raises(AuditError, match="younger"):
+        await prove(log, (await fill(log, 1))[0].id, note, VERIFIER)
+    with pytest.raises(AuditError, match="no record"):
+        await prove(log, "nothing", note, VERIFIER)
+
+
+async def test_a_proof_that_was_tampered_with_proves_nothing(log: AuditLog) -> None:
+    records = await fill(log, 9)
+    note = await take(log, SIGNER, [])
+    proof = await prove(log, records[4].id, note, VERIFIER)
+    plain = json.loads(proof.text())
+    other = Signer.new(SIGNER.name)
+    for change in (
+        {"record": proof.record.replace('"agent_id":"agent"', '"agent_id":"other"')},
+        {"index": 3},
+        {"size": 8},
+        {"path": proof.path[:-1]},
+        {"path": [*proof.path[:-1], "00" * 32]},
+        {"path": ["zz"]},
+        {"record": "{}"},
+        {"checkpoint": other.sign(note.rpartition("\n\n")[0] + "\n")},
+        {"more": 1},
+    ):
+        with pytest.raises(AuditError):
+            verify_proof(Proof.parse(json.dumps({**plain, **change}).encode()), VERIFIER)
+
+
+async def test_proofs_hold_after_retention(path: Path, tmp_path: Path) -> None:
+    now = [datetime(2025, 1, 1, tzinfo=UTC)]
+    log = audit.open(f"sqlite:///{path}", clock=lambda: now[0])
+    await fill(log, 21)
+    early = await take(log, SIGNER, [])
+    await log.rotate(by="ada", org_id="org")
+    now[0] += timedelta(days=9)
+    kept = await fill(log, 10)
+    await log.retain(now[0] - timedelta(days=1), by="ada", org_id="org")
+    late = await take(log, SIGNER, [place(str(tmp_path / "kept"))])
+    assert await against(log, opened(early, VERIFIER)) is None
+    assert await against(log, opened(late, VERIFIER)) is None
+    assert verify_proof(await prove(log, kept[3].id, late, VERIFIER), VERIFIER).id == kept[3].id
+    await log.aclose()
+
+
+def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path, folder, key = tmp_path / "audit.db", tmp_path / "checkpoints", tmp_path / "signer.key"
+    monkeypatch.setenv("ARX_AUDIT_URL", f"sqlite:///{path}")
+
+    async def some() -> str:
+        log = at(path)
+        records = await fill(log, 12)
+        await log.aclose()
+        return records[3].id
+
+    record = asyncio.run(some())
+    assert run(["audit", "keygen", "audit.example.com/cli", "--file", str(key)]) == 0
+    verifier = capsys.readouterr().out.strip()
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert run(["audit", "keygen", "again", "--file", str(key)]) == 2, "never overwritten"
+    assert run(["audit", "checkpoint", "--signing-key", str(key), "--place", str(folder)]) == 0
+    assert run(["audit", "verify", "--checkpoint", str(folder), "--key", verifier]) == 0
+    proof = tmp_path / "proof.json"
+    where = ["--place", str(folder), "--key", verifier]
+    assert run(["audit", "prove", record, *where, "--file", str(proof)]) == 0
+    for file in (path, Path(f"{path}.key")):
+        file.unlink()  # nothing of the log is needed from here on
+    monkeypatch.setenv("ARX_AUDIT_URL", "sqlite:///nowhere/at/all.db")
+    capsys.readouterr()
+    assert run(["audit", "verify-proof", str(proof), "--key", verifier, "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["record"]["id"] == record
+    proof.write_text(proof.read_text().replace("refused", "changed"))
+    assert run(["audit", "verify-proof", str(proof), "--key", verifier]) == 5
+    assert run(["audit", "verify", "--checkpoint", str(tmp_path / "empty"), "--key", verifier]) in (2, 5)
+    secret = key.read_text().rpartition("+")[2].strip()
+    streams = capsys.readouterr()
+    assert secret not in streams.out + streams.err
+    assert CANARY not in streams.out + streams.err
+
+
+FLIPS = 1_000 if os.environ.get("CI") else 200
+_LOOK = """
+import asyncio, sys
+from arx_wrapper import ArxError, audit
+
+async def look(path):
+    log = audit.open(f"sqlite:///{path}", timeout=20)
+    try:
+        found = await log.verify()
+        return "ok" if found.ok else "found"
+    except (ArxError, ValueError, UnicodeDecodeError) as error:
+        return "found"
+    finally:
+        try:
+            await log.aclose()
+        except ArxError:
+            pass
+
+async def main():
+    for line in sys.stdin:
+        try:
+            print(await look(line.strip()), flush=True)
+        except Exception as error:
+            print("found" if type(error).__module__ == "sqlite3" else f"bad {error!r}", flush=True)
+
+asyncio.run(main())
+"""
+_RECORDS = "SELECT seq, id, hash, CAST(body AS BLOB) FROM audit ORDER BY seq"
+
+
+@pytest.mark.timeout(300)
+def test_every_flipped_bit_is_found_or_provably_without_meaning(path: Path, tmp_path: Path) -> None:
+    async def some() -> None:
+        log = at(path)
+        await asyncio.gather(
+            *(log.append(entry(action_type="connector.refused", operation=str(n))) for n in range(300))
+        )
+        await log.aclose()
+
+    asyncio.run(some())
+    with sqlite3.connect(path) as tools:
+        tools.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        records = tools.execute(_RECORDS).fetchall()
+    whole, draw = path.read_bytes(), random.Random(7)  # noqa: S311 - places to flip
+    counts = {"found": 0, "without meaning": 0}
+    command = [sys.executable, "-c", _LOOK]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as looker:  # noqa: S603
+        assert looker.stdin
+        assert looker.stdout
+        for number in range(FLIPS):
+            bit = draw.randrange(len(whole) * 8)
+            flipped = bytearray(whole)
+            flipped[bit // 8] ^= 1 << bit % 8
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            copy = folder / "audit.db"
+            copy.write_bytes(flipped)
+            shutil.copy(f"{path}.key", f"{copy}.key")
+            looker.stdin.write(f"{copy}\n")
+            looker.stdin.flush()
+            verdict = looker.stdout.readline().strip()
+            assert verdict in ("ok", "found"), verdict
+            if verdict == "ok":
+                with sqlite3.connect(copy) as tools:
+                    assert tools.execute(_RECORDS).fetchall() == records, f"bit {bit} changed a record unseen"
+            counts["found" if verdict == "found" else "without meaning"] += 1
+            shutil.rmtree(folder)
+        looker.stdin.close()
+    assert sum(counts.values()) == FLIPS
+    assert counts["found"] > FLIPS // 3, counts
