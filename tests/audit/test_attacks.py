@@ -224,7 +224,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert run(["audit", "prove", record, *where, "--file", str(proof)]) == 0
     for file in (path, Path(f"{path}.key")):
         file.unlink()  # nothing of the log is needed from here on
-    monkeypatch.setenv("ARX_AUDIT_URL", "sqlite:///nowhere/at/all.db")
+    monkeypatch.setenv("ARX_AUDIT_URL", f"sqlite:///{tmp_path / 'no' / 'log.db'}")
     capsys.readouterr()
     assert run(["audit", "verify-proof", str(proof), "--key", verifier, "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["record"]["id"] == record
