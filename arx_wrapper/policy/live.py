@@ -18,7 +18,11 @@ from arx_wrapper.policy.document import Located, located, read
 from arx_wrapper.policy.engine import EntryTrace, PolicySet
 from arx_wrapper.policy.entry import EntryReader
 
+# Seconds. A change is in force after both at most: a file that was written just now may be half of itself, and half of
+# a policy may be one that lacks its denials.
 _LOOK_EVERY = 0.4
+_SETTLES_IN = 0.25
+Documents = Sequence[tuple[str | None, Located]]
 Source = str | Path | Sequence[Mapping[str, Any]] | PolicySet | None
 
 
@@ -42,9 +46,14 @@ class PolicyLoaded:
 class Policies:
     """The policy in force.
 
+    Attributes:
+        current: What is in force.
+
     Raises:
         PolicyError: it does not load the first time.
     """
+
+    current: PolicySet
 
     def __init__(
         self,
@@ -53,12 +62,13 @@ class Policies:
         registry: Mapping[str, Risk],
         connector: str,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        self._source, self._registry, self._connector, self._clock = source, registry, connector, clock
+        self._source, self._registry, self._connector = source, registry, connector
+        self._clock, self._wall = clock, wall
         self._events: list[PolicyLoaded] = []
         self._looked, self._stamp = clock(), _stamp(source)
-        self.current = load(source, registry=registry, connector=connector)
-        self._note()
+        self._load()
 
     def decide(self, call: Call, now: datetime) -> Decision:
         """What the policy in force says of a call."""
@@ -85,23 +95,28 @@ class Policies:
         if not isinstance(self._source, str | Path) or self._clock() - self._looked < _LOOK_EVERY:
             return
         self._looked, stamp = self._clock(), _stamp(self._source)
-        if stamp == self._stamp:
+        if stamp == self._stamp or 0 <= self._wall() - stamp.written < _SETTLES_IN:
             return
         self._stamp = stamp
         try:
-            self.current = load(self._source, registry=self._registry, connector=self._connector)
+            self._load()
         except PolicyError as error:
-            self._note(str(error))
-        else:
-            self._note()
+            self._note("", str(error))
 
-    def _note(self, error: str | None = None) -> None:
-        source = str(self._source) if isinstance(self._source, str | Path) else "given"
+    def _load(self) -> None:
+        if isinstance(self._source, PolicySet):
+            self.current = self._source
+            self._note("")
+            return
+        documents = _documents(self._source)
+        self.current = _policy(documents, self._registry, self._connector)
+        self._note(_digest(documents))
+
+    def _note(self, digest: str, error: str | None = None) -> None:
         if self._source is None:
             return
-        self._events.append(
-            PolicyLoaded(source=source, digest=_digest(self._source), entries=len(self.current.entries), error=error)
-        )
+        source = str(self._source) if isinstance(self._source, str | Path) else "given"
+        self._events.append(PolicyLoaded(source=source, digest=digest, entries=len(self.current.entries), error=error))
 
 
 def load(source: Source, *, registry: Mapping[str, Risk], connector: str) -> PolicySet:
@@ -110,11 +125,13 @@ def load(source: Source, *, registry: Mapping[str, Risk], connector: str) -> Pol
     Raises:
         PolicyError: something in it is wrong; a folder is refused whole.
     """
-    if isinstance(source, PolicySet):
-        return source
+    return source if isinstance(source, PolicySet) else _policy(_documents(source), registry, connector)
+
+
+def _policy(documents: Documents, registry: Mapping[str, Risk], connector: str) -> PolicySet:
     entries = []
     names: dict[str, str] = {}
-    for file, document in _documents(source):
+    for file, document in documents:
         reader = EntryReader(file, registry)
         if not isinstance(document.value, list):
             raise PolicyError("must be a list of entries, each starting with '- name:'", file=file, line=document.line)
@@ -128,7 +145,7 @@ def load(source: Source, *, registry: Mapping[str, Risk], connector: str) -> Pol
     return PolicySet(entries, connector=connector)
 
 
-def _documents(source: Source) -> list[tuple[str | None, Located]]:
+def _documents(source: object) -> Documents:
     if source is None:
         return []
     if isinstance(source, str | Path):
@@ -139,12 +156,15 @@ def _documents(source: Source) -> list[tuple[str | None, Located]]:
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = sorted(path.glob("*.yaml"))
+    files = _in_folder(path) if path.is_dir() else [path]
     if not files:
         raise PolicyError("the folder holds no *.yaml", file=str(path))
     return files
+
+
+def _in_folder(path: Path) -> list[Path]:
+    """Its policy files; not the hidden ones that editors put next to a file that is open."""
+    return sorted(file for file in path.glob("*.yaml") if not file.name.startswith("."))
 
 
 def _text(file: Path) -> str:
@@ -154,25 +174,33 @@ def _text(file: Path) -> str:
         raise PolicyError(f"cannot be read: {error}", file=str(file)) from None
 
 
-def _stamp(source: Source) -> object:
-    """What changes with the files: names, sizes, times, and which files they are."""
+@frozen
+class _Stamp:
+    """What changes with the files: names, sizes, times, and which files they are.
+
+    Attributes:
+        written: When the last of them was written, in seconds since 1970; 0 when that cannot be told.
+    """
+
+    seen: object = None
+    written: float = 0
+
+
+def _stamp(source: Source) -> _Stamp:
     if not isinstance(source, str | Path):
-        return None
-    path, stamps = Path(source), []
+        return _Stamp()
+    path, seen = Path(source), []
     try:
-        for file in [path, *(sorted(path.glob("*.yaml")) if path.is_dir() else ())]:
+        for file in [path, *(_in_folder(path) if path.is_dir() else ())]:
             status = file.stat()
-            stamps.append((str(file), status.st_mtime_ns, status.st_size, status.st_ino))
+            seen.append((str(file), status.st_mtime_ns, status.st_size, status.st_ino))
     except OSError as error:
-        return str(error)
-    return stamps
+        return _Stamp(str(error))
+    return _Stamp(seen, max(written for _, written, _, _ in seen) / 1e9)
 
 
-def _digest(source: Source) -> str:
+def _digest(documents: Documents) -> str:
     digest = hashlib.sha256()
-    try:
-        for file, document in _documents(source) if not isinstance(source, PolicySet) else ():
-            digest.update(f"{file}\n".encode() + msgspec.json.encode(document.plain(), order="sorted"))
-    except PolicyError:
-        return ""
+    for file, document in documents:
+        digest.update(f"{file}\n".encode() + msgspec.json.encode(document.plain(), order="sorted"))
     return digest.hexdigest()

@@ -98,7 +98,10 @@ class Clock:
 
 
 def live(source: Path, clock: Clock) -> Policies:
-    return Policies(source, registry=RISKS, connector="pagerduty", clock=clock)
+    def wall() -> float:
+        return time.time() + clock.now
+
+    return Policies(source, registry=RISKS, connector="pagerduty", clock=clock, wall=wall)
 
 
 def test_a_changed_file_is_in_force_within_a_second(tmp_path: Path) -> None:
