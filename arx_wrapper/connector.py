@@ -58,6 +58,9 @@ class PagerDutyConnector(
     connector: ClassVar[str] = "pagerduty"
     operations: ClassVar[Mapping[str, Operation]] = OPERATIONS
     client: ClassVar[str] = "pagerduty_client"
+    requester_header: ClassVar[str | None] = "From"
+    accept: ClassVar[str] = "application/vnd.pagerduty+json;version=2"
+    key_prefix: ClassVar[str] = "Token token="
     state_members: ClassVar[frozenset[str]] = frozenset(
         {"id", "incident", "type", "status", "urgency", "created_at", "updated_at", "start_time", "end_time"}
     )

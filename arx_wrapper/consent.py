@@ -53,6 +53,13 @@ async def obtain(
                 approval_id=asked.id,
             )
     record.approval_id = approval_id
+    asked = await rooms.approvals.get(approval_id)
+    digest = _digest(terms, asked.target)
+    if asked.digest != digest:
+        raise ApprovalDeniedError(
+            f"{call.operation.name}: {approval_id} was asked for another call. Nothing was sent.",
+            approval_id=approval_id,
+        )
     if rooms.config.approvals_mode == "wait":
         await rooms.approvals.wait(approval_id)
     asked = await rooms.approvals.get(approval_id)
@@ -66,7 +73,6 @@ async def obtain(
                 approval_id=approval_id,
             )
     again = _judged_again(passage, record, rooms)
-    digest = _digest(terms, asked.target)
     await rooms.approvals.consume(approval_id, digest, min_approvals=again.min_approvals)
 
 

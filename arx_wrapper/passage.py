@@ -91,8 +91,8 @@ class Passage:
 
     async def _send(self, request: Request, credentials: Credentials) -> dict[str, Any]:
         operation, wire = self.call.operation, self._rooms.wire
-        if request.method != "GET" and operation.writes:
-            request = evolve(request, headers=(*request.headers, ("From", self._requester(credentials))))
+        if request.method != "GET" and operation.writes and (header := self._rooms.requester_header):
+            request = evolve(request, headers=(*request.headers, (header, self._requester(credentials))))
         answer = await wire.send(
             request,
             credentials,
@@ -120,7 +120,7 @@ class Passage:
         requester = self.call.params.get("requester_email") or credentials.requester_email
         if not requester:
             raise CredentialError(
-                f"{self.call.operation.name}: writes need the e-mail address of a PagerDuty user as requester. "
+                f"{self.call.operation.name}: writes need the e-mail address of a user as requester. "
                 "Nothing was sent. Store `requester_email` in the vault (PAGERDUTY_REQUESTER_EMAIL), or pass "
                 "`requester_email=` with the call."
             )

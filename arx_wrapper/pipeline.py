@@ -52,12 +52,18 @@ class BaseConnector:
         connector: The connector's name, as policies and records know it.
         operations: Its table.
         client: The package of its generated calls.
+        requester_header: The header that names who a write is made for; None when the API wants none.
+        accept: What the API is asked to answer with.
+        key_prefix: What stands before an API key in `Authorization`.
         state_members: The members of its objects whose values records may hold, of what a write changed.
     """
 
     connector: ClassVar[str]
     operations: ClassVar[Mapping[str, Operation]]
     client: ClassVar[str]
+    requester_header: ClassVar[str | None] = None
+    accept: ClassVar[str] = "application/json"
+    key_prefix: ClassVar[str] = "Bearer "
     state_members: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
 
     def __init__(
@@ -100,6 +106,9 @@ class BaseConnector:
             approvals=approvals,
             base_url=base_url,
             transport=transport,
+            requester_header=self.requester_header,
+            accept=self.accept,
+            key_prefix=self.key_prefix,
         )
 
     async def __aenter__(self) -> Self:

@@ -49,12 +49,16 @@ class Rooms:
         approvals: object = None,
         base_url: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        requester_header: str | None = None,
+        accept: str = "application/json",
+        key_prefix: str = "Bearer ",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.config, self.clock = config, clock
         self.connector, self._registry = connector, registry
         self._given = {"policies": policies, "audit": audit, "vault": vault, "approvals": approvals}
         self._base_url, self._transport = base_url or config.base_url, transport
+        self.requester_header, self._accept, self._key_prefix = requester_header, accept, key_prefix
         self._open: dict[str, Any] = {}
 
     @property
@@ -142,7 +146,9 @@ class Rooms:
     def _open_wire(self) -> Wire:
         from arx_wrapper.transport import Wire
 
-        return Wire(base_url=self._base_url, transport=self._transport)
+        return Wire(
+            base_url=self._base_url, accept=self._accept, key_prefix=self._key_prefix, transport=self._transport
+        )
 
 
 def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list[Channel]:

@@ -348,3 +348,14 @@ async def test_a_transport_that_breaks_is_an_unknown_outcome_of_a_write() -> Non
         with pytest.raises(ArxError, match="not known"):
             await pd.add_incident_note("P1", "seen")
         assert (await trail(pd))[-1].status == "unknown"
+
+
+async def test_an_approval_for_another_call_is_neither_used_up_nor_withdrawn() -> None:
+    async with raising() as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.execute("maintenance:create", WINDOW)
+        approval_id = str(pending.value.approval_id)
+        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        with pytest.raises(ApprovalDeniedError, match="another call"):
+            await pd.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
+        assert await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from arx_wrapper.transport.injected import Injected
     from arx_wrapper.vault import Credentials
 
-_ACCEPT: Final = "application/vnd.pagerduty+json;version=2"
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
 _RETRIED: Final = frozenset({500, 502, 503, 504})
@@ -71,6 +70,8 @@ class Wire:
         self,
         *,
         base_url: str,
+        accept: str = "application/json",
+        key_prefix: str = "Bearer ",
         transport: httpx.AsyncBaseTransport | None = None,
         max_body: int = _MAX_BODY,
         attempts: int = _ATTEMPTS,
@@ -81,7 +82,7 @@ class Wire:
         Raises:
             ConfigError: the address is not https, unless it is this machine's own, or holds more than an origin.
         """
-        self._origin = _origin(base_url)
+        self._origin, self._key_prefix = _origin(base_url), key_prefix
         self._max_body, self._attempts, self._clock = max_body, attempts, clock
         self._injected: Injected | None = None
         if transport is not None:
@@ -90,7 +91,7 @@ class Wire:
             self._injected = Injected(transport)
         self._headers = (
             ("Host", self._origin.partition("://")[2]),
-            ("Accept", _ACCEPT),
+            ("Accept", accept),
             ("Accept-Encoding", "gzip"),
             ("Content-Type", "application/json"),
             ("User-Agent", f"arx-pagerduty/{__version__}"),
@@ -183,7 +184,7 @@ class Wire:
         target = request.path
         if request.query:
             target += "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query)
-        scheme = "Bearer " if credentials.scheme == "Bearer" else "Token token="
+        scheme = "Bearer " if credentials.scheme == "Bearer" else self._key_prefix
         headers = [*self._headers, ("Authorization", scheme + credentials.api_key), *request.headers]
         content = b""
         outcome: Literal["not_sent", "unknown"] = "unknown"

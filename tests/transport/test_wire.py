@@ -19,6 +19,7 @@ from arx_wrapper import (
     EndpointRetiredError,
     ForbiddenError,
     NotFoundError,
+    PagerDutyConnector,
     PagerDutyError,
     RateLimitError,
     ServerError,
@@ -79,7 +80,8 @@ async def serving(
     server = Server(*script)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
     port = listening.sockets[0].getsockname()[1]
-    wire = Wire(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **options)
+    manners = {"accept": PagerDutyConnector.accept, "key_prefix": PagerDutyConnector.key_prefix}
+    wire = Wire(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **manners, **options)
     try:
         yield server, wire
     finally:
