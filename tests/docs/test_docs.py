@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -30,7 +31,7 @@ EVERYTHING = '- {name: all, connector: pagerduty, operations: ["*"], risk_max: m
 def blocks(language: str) -> Iterator[Any]:
     for page in sorted(DOCS.glob("*.md")):
         for number, (found, text) in enumerate(_BLOCK.findall(page.read_text("utf-8")), 1):
-            if found == language:
+            if found == language and not text.startswith("--8<--"):  # an example, which tests/examples runs
                 yield pytest.param(text, id=f"{page.stem}-{number}")
 
 
@@ -75,9 +76,14 @@ def test_every_setting_is_known(block: str, elsewhere: Path) -> None:
     assert Config.load({}, elsewhere)
 
 
+@pytest.mark.parametrize("block", list(blocks("json")))
+def test_every_piece_of_json_is_json(block: str) -> None:
+    assert json.loads(block)
+
+
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
     kinds = {kind for page in DOCS.glob("*.md") for kind, _ in _BLOCK.findall(page.read_text("utf-8"))}
-    assert kinds <= {"python", "sh", "yaml", "toml", "text"}
+    assert kinds <= {"python", "sh", "yaml", "toml", "json", "text"}
 
 
 def test_troubleshooting_lists_every_class_of_error() -> None:
