@@ -1,12 +1,14 @@
 """What a proposed policy would have said of the calls on record: what would change, by agent and operation.
 
 Calls are judged by the effects that their records hold. Conditions over parameters can be judged only where the log
-kept the parameters (`ARX_AUDIT_CAPTURE=params`); calls that hang on one are counted apart. Limits are counted anew,
-over the calls that the proposed policy would have let through.
+kept the parameters (`ARX_AUDIT_CAPTURE=params`), and not over free text, of which it never keeps more than the length;
+calls that hang on what was not kept are counted apart. Limits are counted anew, over the calls that the proposed policy
+would have let through. What a suspended agent asked for was refused by no policy, and is left out.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field
 
 from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
-from arx_wrapper.policy import PolicySet
+from arx_wrapper.policy import PolicyEntry, PolicySet
 from arx_wrapper.policy.entry import glob
 
 if TYPE_CHECKING:
@@ -51,12 +53,14 @@ class Simulation:
     Attributes:
         judged: How many calls were judged anew.
         unsure: How many hang on parameters that the log did not keep.
+        suspended: How many were refused because their agent was suspended.
         unknown: How many were of operations that are not known any more.
         changes: What would change, the most frequent first.
     """
 
     judged: int = 0
     unsure: int = 0
+    suspended: int = 0
     unknown: int = 0
     changes: list[Change] = field(factory=list)
 
@@ -82,8 +86,11 @@ async def simulate(
         if row is None:
             found.unknown += 1
             continue
+        if (record.reason or "").startswith(f"Agent {record.agent_id!a} is suspended"):
+            found.suspended += 1
+            continue
         call = _call(record, row)
-        if "params" not in record.metadata and judge.hangs_on_params(call):
+        if judge.hangs_on_more_than(record.metadata.get("params"), call):
             found.unsure += 1
             continue
         found.judged += 1
@@ -104,40 +111,85 @@ class _Judge:
 
     def __init__(self, policy: PolicySet) -> None:
         self._policy = policy
-        self._conditional: dict[str, bool] = {}
-        self._used: defaultdict[tuple[str, str, str], deque[tuple[datetime, int]]] = defaultdict(deque)
+        self._conditions: dict[str, list[PolicyEntry]] = {}
+        self._seconds: defaultdict[str, set[int]] = defaultdict(set)
+        for entry in policy.entries:
+            for limit in entry.limits:
+                self._seconds[limit.operation].add(limit.seconds)
+        self._windows: dict[tuple[str, str, str, int], _Window] = {}
 
     def decide(self, call: Call, now: datetime) -> Decision:
         decision = self._policy.decide(call, now)
-        if decision.verdict is Verdict.DENY:
+        if decision.verdict is Verdict.DENY or not self._seconds:
             return decision
-        counts = {effect.operation: effect.count for effect in call.effects}
+        counts, at = {effect.operation: effect.count for effect in call.effects}, now.timestamp()
         for limit in decision.limits:
-            uses = self._used[call.org_id, call.agent_id, limit.operation]
-            since = now.timestamp() - limit.seconds
-            used = sum(count for at, count in uses if at.timestamp() > since)
+            used = self._window(call, limit.operation, limit.seconds).used(at)
             if used + counts.get(limit.operation, 0) > limit.count:
-                return evolve(decision, verdict=Verdict.DENY, reason=f"The limit of {limit.text} is used up.")
+                reason = f"The limit of {limit.text} for {limit.operation} is used up."
+                return evolve(decision, verdict=Verdict.DENY, reason=reason)
         for operation, count in counts.items():
-            uses = self._used[call.org_id, call.agent_id, operation]
-            uses.append((now, count))
-            while uses and uses[0][0].timestamp() < now.timestamp() - 86_400:
-                uses.popleft()
+            for seconds in self._seconds.get(operation, ()):
+                self._window(call, operation, seconds).add(at, count)
         return decision
 
-    def hangs_on_params(self, call: Call) -> bool:
-        """Whether an entry that is about the call has a condition over parameters."""
-        return any(self._is_conditional(effect.operation) for effect in call.effects)
+    def hangs_on_more_than(self, params: Mapping[str, Any] | None, call: Call) -> bool:
+        """Whether an entry that is about the call has a condition over parameters that are not there, or not whole."""
+        return any(
+            entry.when is not None and _reads_more_than(params, entry.when.text)
+            for effect in call.effects
+            for entry in self._conditional(effect.operation)
+        )
 
-    def _is_conditional(self, operation: str) -> bool:
-        if operation not in self._conditional:
-            self._conditional[operation] = any(
-                entry.when is not None
-                and "params" in entry.when.text
-                and any(glob(pattern).fullmatch(operation) for pattern in (*entry.operations, *entry.deny))
+    def _conditional(self, operation: str) -> list[PolicyEntry]:
+        if operation not in self._conditions:
+            self._conditions[operation] = [
+                entry
                 for entry in self._policy.entries
-            )
-        return self._conditional[operation]
+                if entry.when is not None
+                and any(glob(pattern).fullmatch(operation) for pattern in (*entry.operations, *entry.deny))
+            ]
+        return self._conditions[operation]
+
+    def _window(self, call: Call, operation: str, seconds: int) -> _Window:
+        key = (call.org_id, call.agent_id, operation, seconds)
+        return self._windows.get(key) or self._windows.setdefault(key, _Window(seconds))
+
+
+@define
+class _Window:
+    """How often something was done in the last so many seconds."""
+
+    seconds: int
+    total: int = 0
+    uses: deque[tuple[float, int]] = field(factory=deque)
+
+    def used(self, now: float) -> int:
+        while self.uses and self.uses[0][0] <= now - self.seconds:
+            self.total -= self.uses.popleft()[1]
+        return self.total
+
+    def add(self, now: float, count: int) -> None:
+        self.uses.append((now, count))
+        self.total += count
+
+
+def _reads_more_than(params: Mapping[str, Any] | None, condition: str) -> bool:
+    mentioned = condition.count("params")
+    if not mentioned or params is None:
+        return bool(mentioned)
+    names = re.findall(r"\bparams\.(\w+)", condition)
+    read = names if len(names) == mentioned else list(params)
+    return any(_is_cut(params[name]) for name in read if name in params)
+
+
+def _is_cut(value: Any) -> bool:
+    """Whether free text in it was replaced by its length."""
+    if isinstance(value, dict):
+        return any(_is_cut(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_is_cut(item) for item in value)
+    return isinstance(value, str) and re.fullmatch(r"\[\d+ characters\]", value) is not None
 
 
 def _call(record: AuditRecord, row: Operation) -> Call:

@@ -166,11 +166,23 @@ def simulate(
     if output is Output.JSON:
         print_json(asdict(found))
         return
-    columns = ("agent", "operation", "was", "would be", "calls", "why")
-    print_table(columns, ([c.agent_id, c.operation, c.was, c.would_be, c.count, c.reason] for c in found.changes))
+    columns = ("agent", "operation", "was", "would be", "calls", "why", "records")
+    print_table(
+        columns,
+        (
+            [change.agent_id, change.operation, change.was, change.would_be, change.count, change.reason, examples]
+            for change in found.changes
+            for examples in [" ".join(change.examples)]
+        ),
+    )
     say(f"{found.judged} calls judged, {sum(change.count for change in found.changes)} would change")
     if found.unsure:
-        say(f"{found.unsure} hang on parameters that the log did not keep (ARX_AUDIT_CAPTURE=params keeps them)")
+        kept = "ARX_AUDIT_CAPTURE=params keeps all but free text"
+        say(f"{found.unsure} could not be judged: they hang on parameters that the log did not keep ({kept})")
+    if found.suspended:
+        say(f"{found.suspended} left out: their agent was suspended")
+    if found.unknown:
+        say(f"{found.unknown} left out: their operation is not known any more")
 
 
 def _proposed(session: Session, path: Path | None) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from arx_wrapper import OPERATIONS, PagerDutyConnector, PermissionDeniedError
+from arx_wrapper import OPERATIONS, PagerDutyConnector, PermissionDeniedError, audit
+from arx_wrapper.audit import Entry
 from arx_wrapper.cli.main import run
 from arx_wrapper.operations import RISKS
 from arx_wrapper.policy import PolicySet, load
@@ -82,6 +85,58 @@ async def test_what_hangs_on_parameters_that_were_not_kept_is_counted_apart(
     await work(kept)
     found = await judged(kept, only_low, others)
     assert (found.judged, found.unsure, found.changes) == (8, 0, [])
+
+
+async def test_a_condition_over_free_text_cannot_be_judged_even_where_parameters_were_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARX_AUDIT_CAPTURE", "params")
+    kept = f"sqlite:///{tmp_path / 'kept.db'}"
+    await work(kept)
+    others = {**NO_DELETES, "operations": [name for name in OPERATIONS if name != "incidents:create"]}
+    for condition, unsure in (
+        ('params.title == "Lag"', 1),
+        ('params["title"] == "Lag"', 1),
+        ('params.service_id == "PABC123" && params.urgency == "low"', 0),
+        ('!has(params.body) && operation == "incidents:create"', 0),
+        ('agent_id == "agent-1"', 0),
+    ):
+        conditional = {**EVERYTHING, "name": "c", "operations": ["incidents:create"], "when": condition}
+        found = await judged(kept, conditional, others)
+        assert (found.judged, found.unsure, found.changes) == (8 - unsure, unsure, []), condition
+
+
+async def test_what_a_suspended_agent_asked_for_is_left_out(log: str) -> None:
+    async with PagerDutyConnector.sandbox(agent_id="agent-1", policies=[NO_DELETES], audit=log) as pd:
+        await pd.audit.suspend("agent-1", org_id="org-1", by="ada", reason="it paged everybody")
+        with pytest.raises(PermissionDeniedError, match="suspended"):
+            await pd.list_users(limit=1)
+    found = await judged(log, NO_DELETES)
+    assert (found.judged, found.suspended, found.changes) == (8, 1, [])
+
+
+async def test_limits_slide_and_are_each_agents_own(tmp_path: Path) -> None:
+    moments = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=20 * step) for step in count())
+    url = f"sqlite:///{tmp_path / 'paced.db'}"
+    paced = audit.open(url, clock=lambda: next(moments))
+    for number in range(24):  # each agent every 40 seconds
+        await paced.append(
+            Entry(
+                action_type="connector.called",
+                status="in_progress",
+                org_id="o",
+                agent_id=f"agent-{number % 2}",
+                connector="pagerduty",
+                operation="users:read",
+                policy_verdict="PERMIT",
+                metadata={"effects": [["users:read", "low", 1]]},
+            )
+        )
+    await paced.aclose()
+    found = await judged(url, {**EVERYTHING, "limits": {"users:read": "2/minute"}})
+    assert found.changes == []
+    found = await judged(url, {**EVERYTHING, "limits": {"users:read": "1/minute"}})
+    assert {(change.agent_id, change.count) for change in found.changes} == {("agent-0", 6), ("agent-1", 6)}
 
 
 def test_the_command(
