@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import evolve
 
 from arx_wrapper.audit.record import AuditRecord, Entry
-from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
+from arx_wrapper.audit.store import Pending, Query, Reader, Store
+from arx_wrapper.audit.ticket import Ticket, answer, tell
 from arx_wrapper.audit.verification import Verification, verify
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
@@ -44,8 +45,8 @@ class AuditLog:
         self._opener, self._timeout, self._idle = opener, timeout, idle
         self._lock, self._bell = threading.Lock(), threading.Lock()
         self._bell.acquire()
-        self._queue: list[_Ticket] = []
-        self._owed: list[_Ticket] = []
+        self._queue: list[Ticket] = []
+        self._owed: list[Ticket] = []
         self._jobs: list[Callable[[Store], None]] = []
         self._unanswered: set[str] = set()
         self._closing = self._asleep = False
@@ -76,12 +77,12 @@ class AuditLog:
             AuditError: it could not be written in time. The call that it is about must not go on.
             Refused: a limit is used up, or the agent is suspended; nothing was written.
         """
-        ticket = _Ticket(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
+        ticket = Ticket(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
         if self._submit(ticket) and ticket.written.acquire(timeout=_MOMENT):
             return ticket.record()
         written = ticket.future()
         # Not asyncio.timeout: this is the busiest place of all, and a timer costs a third of it.
-        timer = written.get_loop().call_later(self._timeout, _answer, [written])
+        timer = written.get_loop().call_later(self._timeout, answer, [written])
         try:
             await written
         finally:
@@ -100,7 +101,7 @@ class AuditLog:
         When it cannot be written, it is tried again with whatever comes next; until it is written every `append`
         fails, and `flush` and `aclose` raise.
         """
-        self._submit(_Ticket(Pending(entry)), urgent=False)
+        self._submit(Ticket(Pending(entry)), urgent=False)
 
     async def flush(self) -> None:
         """Wait until everything handed in is written. AuditError when something could not be."""
@@ -230,8 +231,8 @@ class AuditLog:
             reason=why,
             metadata={"by": by},
         )
-        await self.append(entry)
         await self._on_thread(lambda store: store.suspend(agent_id, reason))
+        await self.append(entry)
 
     def _opened(self) -> Store:
         if self._store is None:
@@ -240,7 +241,7 @@ class AuditLog:
                     self._store = self._opener()
         return self._store
 
-    def _submit(self, ticket: _Ticket, *, urgent: bool = True) -> bool:
+    def _submit(self, ticket: Ticket, *, urgent: bool = True) -> bool:
         """Hand an entry in. True when nobody else is waiting or has a call under way."""
         self._opened()
         entry = ticket.pending.entry
@@ -294,9 +295,9 @@ class AuditLog:
             self._thread.start()
 
     def _run(self) -> None:
-        store, written = self._opened(), list[_Ticket]()
+        store, written = self._opened(), list[Ticket]()
         while True:
-            _tell(written)  # only now, or they would wake up to wait for this thread
+            tell(written)  # only now, or they would wake up to wait for this thread
             rung = self._bell.acquire(timeout=self._idle)  # outcomes wait for company
             with self._lock:
                 self._asleep = not (rung or self._queue)
@@ -311,15 +312,16 @@ class AuditLog:
             for job in jobs:
                 job(store)
             if self._closing and not (self._queue or self._jobs):
-                _tell(written)
+                tell(written)
                 store.close()
                 return
 
-    def _write(self, store: Store, batch: list[_Ticket]) -> None:
+    def _write(self, store: Store, batch: list[Ticket]) -> None:
         tickets = self._owed + batch
         try:
             store.write([ticket.pending for ticket in tickets])
-        except AuditError as problem:
+        except Exception as error:
+            problem = error if isinstance(error, AuditError) else _unwritable(error)
             for ticket in batch:
                 ticket.pending.outcome = problem
             self._owed = [ticket for ticket in tickets if not ticket.urgent]
@@ -329,55 +331,13 @@ class AuditLog:
             self._owed, self._broken = [], None
 
 
-class _Ticket:
-    """An entry handed in, and whoever waits for it.
-
-    Attributes:
-        written: Locked until the entry is written, or could not be.
-        waiting: What its caller waits for in its event loop, once it does.
-    """
-
-    __slots__ = ("pending", "urgent", "waiting", "written")
-
-    def __init__(self, pending: Pending) -> None:
-        self.pending, self.urgent = pending, False
-        self.waiting: asyncio.Future[None] | None = None
-        self.written = threading.Lock()
-        self.written.acquire()
-
-    def future(self) -> asyncio.Future[None]:
-        self.waiting = asyncio.get_running_loop().create_future()
-        if not self.written.locked():  # meanwhile; whoever wrote it may not have seen that somebody waits
-            _answer([self.waiting])
-        return self.waiting
-
-    def record(self) -> AuditRecord:
-        outcome = self.pending.outcome
-        if isinstance(outcome, Written):
-            return AuditRecord.parse(outcome.body, outcome.hash)
-        raise outcome or AuditError("The audit log was given up. Nothing was sent.")
-
-
-def _tell(written: Sequence[_Ticket]) -> None:
-    """Tell those who wait that their entries are written, or could not be."""
-    waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for ticket in written:
-        ticket.written.release()
-        if ticket.waiting:
-            waiting.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
-    for loop, futures in waiting.items():
-        with suppress(RuntimeError):  # the loop was closed; nobody waits any more
-            loop.call_soon_threadsafe(_answer, futures)
-
-
-def _answer(futures: Sequence[asyncio.Future[None]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
-
-
 async def _in_thread(reader: Reader, job: Callable[[Reader], _T]) -> _T:
     return await asyncio.to_thread(job, reader)
+
+
+def _unwritable(error: Exception) -> AuditError:
+    """An error that no store should raise: the thread goes on, and the calls fail."""
+    return AuditError(f"The audit log cannot be written: {type(error).__name__}. Nothing was sent.")
 
 
 def _reject(future: Future[_T], error: BaseException) -> None:

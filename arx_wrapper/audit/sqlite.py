@@ -13,16 +13,17 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, body_of, hasher
+from arx_wrapper.audit.chain import Chain, Window, answer, windows
+from arx_wrapper.audit.key import configured_key
+from arx_wrapper.audit.record import GENESIS, AuditRecord, hasher
 from arx_wrapper.audit.segments import NO_DELETE, RECORDS, Segment, detach, expired, said_of, seal
 from arx_wrapper.audit.segments import SCHEMA as SEGMENTS
 from arx_wrapper.audit.sqlite_reader import SqliteReader
-from arx_wrapper.audit.store import Pending, Refused, Written
+from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.errors import AuditError
 
 _VERSION = 1
@@ -53,7 +54,7 @@ class SqliteStore(SqliteReader):
     def __init__(self, path: str, *, key: bytes | None, clock: Callable[[], datetime]) -> None:
         self._path, self._clock, self._writer = path, clock, f"{socket.gethostname()}:{secrets.token_hex(8)}"
         try:
-            secret = key or _key(path)
+            secret = key or configured_key() or _key(path)
             if path != ":memory:":
                 _private(Path(path))
             database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
@@ -166,57 +167,35 @@ class SqliteStore(SqliteReader):
             self._db.execute("DELETE FROM audit_usage WHERE at < ?", (oldest,))
 
     def _add(self, batch: Sequence[Pending]) -> None:
-        seq, head = self._head()
-        suspended = dict(self._db.execute("SELECT agent_id, reason FROM audit_suspended").fetchall())
         now = self._clock()
-        created_at = _stamp(now)
-        records, usage, opened, closed = [], [], [], []
-        counted: Counter[tuple[str, str, str]] = Counter()
-        for pending in batch:
-            if pending.abandoned:
-                continue
-            entry = pending.entry
-            if pending.checked and (refusal := self._refusal(pending, suspended, counted, now)):
-                pending.outcome = refusal
-                continue
-            seq += 1
-            body = body_of(entry, seq=seq, created_at=created_at, prev_hash=head)
-            head = self.digest(body)
-            records.append((seq, entry.id, head, body.decode()))
-            if entry.action_type == "connector.called":
-                opened.append((entry.id, self._writer))
-            if entry.intent_id:
-                closed.append((entry.intent_id,))
-            for operation, count in pending.usage:
-                usage.append((entry.org_id, entry.agent_id, operation, created_at, seq, count))
-                counted[entry.org_id, entry.agent_id, operation] += count
-            pending.outcome = Written(seq, entry.id, body, head)
+        kept = [pending for pending in batch if not pending.abandoned]
+        asked = {window for pending in kept for window in windows(pending)}
+        suspended = dict(self._db.execute("SELECT agent_id, reason FROM audit_suspended").fetchall())
+        used = {window: self._used(window, now) for window in asked}
+        chain = Chain(*self._head(), digest=self.digest, suspended=suspended, used=used)
+        chain.add(kept, now=now)
+        records = ((record.seq, record.id, record.hash, record.body.decode()) for record in chain.records)
         self._db.executemany("INSERT INTO audit (seq, id, hash, body) VALUES (?, ?, ?, ?)", records)
-        if usage:
+        if chain.usage:
+            at = _stamp(now)
+            usage = ((org, agent, operation, at, seq, count) for org, agent, operation, seq, count in chain.usage)
             self._db.executemany("INSERT INTO audit_usage VALUES (?, ?, ?, ?, ?, ?)", usage)
+        written = [pending.entry for pending in kept if isinstance(pending.outcome, Written)]
+        opened = [(entry.id, self._writer) for entry in written if entry.action_type == "connector.called"]
         if opened:
             self._db.executemany("INSERT INTO audit_open VALUES (?, ?)", opened)
+        closed = [(entry.intent_id,) for entry in written if entry.intent_id]
         if closed:
             self._db.executemany("DELETE FROM audit_open WHERE intent = ?", closed)
+
+    def _used(self, window: Window, now: datetime) -> int:
+        start = _stamp(now - timedelta(seconds=window.seconds))
+        used: int = self._db.execute(_USED, (*window[:3], start)).fetchone()[0]
+        return used
 
     def _head(self) -> tuple[int, str]:
         row = self._db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
         return row or (0, GENESIS)
-
-    def _refusal(
-        self, pending: Pending, suspended: Mapping[str, str], counted: Counter[tuple[str, str, str]], now: datetime
-    ) -> Refused | None:
-        entry = pending.entry
-        if reason := suspended.get(entry.agent_id):
-            return Refused(f"Agent {entry.agent_id!a} is suspended: {reason}.")
-        wanted = dict(pending.usage) if pending.limits else {}
-        for limit in pending.limits:
-            who = (entry.org_id, entry.agent_id, limit.operation)
-            start = _stamp(now - timedelta(seconds=limit.seconds))
-            used = self._db.execute(_USED, (*who, start)).fetchone()[0] + counted[who]
-            if used + wanted.get(limit.operation, 0) > limit.count:
-                return Refused(f"The limit of {limit.text} for {limit.operation} is used up.", limit)
-        return None
 
     def _settle_orphans(self) -> None:
         """Give the intents of processes that died their outcome: unknown. Intents of living ones are in progress."""
@@ -228,7 +207,9 @@ class SqliteStore(SqliteReader):
             ]
             for writer in dead:
                 orphans = [AuditRecord.parse(*row) for row in self._db.execute(_ORPHANS, (writer,)).fetchall()]
-                self._add([Pending(_unknown(orphan)) for orphan in orphans])
+                self._add(
+                    [Pending(answer(orphan, "connector.completed", "unknown", "ProcessDied")) for orphan in orphans]
+                )
                 self._db.execute("DELETE FROM audit_writers WHERE writer = ?", (writer,))
             row = (self._writer, os.getpid(), _born(os.getpid()))
             self._db.execute("INSERT INTO audit_writers VALUES (?, ?, ?)", row)
@@ -236,21 +217,6 @@ class SqliteStore(SqliteReader):
 
 def _stamp(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
-
-
-def _unknown(intent: AuditRecord) -> Entry:
-    return Entry(
-        action_type="connector.completed",
-        status="unknown",
-        intent_id=intent.id,
-        error="ProcessDied",
-        **{
-            name: getattr(intent, name)
-            for name in ("org_id", "agent_id", "connector", "operation", "method", "path", "risk", "policy_verdict")
-        },
-        policy=intent.policy,
-        inputs_hash=intent.inputs_hash,
-    )
 
 
 def _born(pid: int) -> str:
@@ -279,14 +245,7 @@ def _private(path: Path) -> None:
 
 
 def _key(path: str) -> bytes:
-    if configured := os.environ.get("ARX_AUDIT_KEY"):
-        try:
-            key = bytes.fromhex(configured)
-        except ValueError:
-            key = b""
-        if len(key) < 32:
-            raise AuditError("ARX_AUDIT_KEY must be at least 64 hexadecimal digits. Nothing was sent.")
-        return key
+    """The key beside the file, which the first process to come makes."""
     if path == ":memory:":
         return secrets.token_bytes(32)
     file = Path(path + ".key")

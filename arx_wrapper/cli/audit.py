@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import sys
-from collections.abc import AsyncIterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from attrs import evolve
 
 from arx_wrapper.cli import database, proofs
+from arx_wrapper.cli.exporting import WRITERS, ExportFormat, target_of
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.proofs import last_checkpoint
 from arx_wrapper.cli.session import Session, extras
@@ -37,14 +33,6 @@ Status = Annotated[str | None, typer.Option("--status", help="success, error, un
 Since = Annotated[datetime | None, typer.Option("--since", help="From this time on (UTC).")]
 Until = Annotated[datetime | None, typer.Option("--until", help="Up to this time (UTC).")]
 _FOLLOW_EVERY = 0.5
-
-
-class ExportFormat(StrEnum):
-    """What an export looks like."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    OCSF = "ocsf"
 
 
 @app.command()
@@ -305,58 +293,11 @@ def export(
             since=_aware(since),
             until=_aware(until),
         )
-        with _target(file) as target:
-            return await _WRITERS[form](records, target)
+        with target_of(file) as target:
+            return await WRITERS[form](records, target)
 
     count = session.with_rooms(run)
     warn(f"{count} records exported")
-
-
-async def _jsonl(records: AsyncIterator[Any], target: IO[str]) -> int:
-    count = 0
-    async for record in records:
-        target.write(msgspec.json.encode(record).decode() + "\n")
-        count += 1
-    return count
-
-
-async def _ocsf(records: AsyncIterator[Any], target: IO[str]) -> int:
-    from arx_wrapper.audit.ocsf import event_of
-
-    count = 0
-    async for record in records:
-        target.write(msgspec.json.encode(event_of(record)).decode() + "\n")
-        count += 1
-    return count
-
-
-async def _csv(records: AsyncIterator[Any], target: IO[str]) -> int:
-    writer, count = csv.writer(target), 0
-    async for record in records:
-        row = msgspec.structs.asdict(record)
-        if not count:
-            writer.writerow(row)
-        row["metadata"] = msgspec.json.encode(record.metadata, order="sorted").decode()
-        writer.writerow([_cell(value) for value in row.values()])
-        count += 1
-    return count
-
-
-_WRITERS = {ExportFormat.JSONL: _jsonl, ExportFormat.CSV: _csv, ExportFormat.OCSF: _ocsf}
-
-
-def _cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
-
-
-@contextmanager
-def _target(file: Path | None) -> Any:
-    if file is None:
-        yield sys.stdout
-        return
-    with file.open("w", encoding="utf-8", newline="") as target:
-        yield target
 
 
 def _aware(moment: datetime | None) -> datetime | None:

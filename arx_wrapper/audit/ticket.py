@@ -1,0 +1,59 @@
+"""Entries on their way from a caller to the log's thread, and the news of them on its way back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+from arx_wrapper.audit.record import AuditRecord
+from arx_wrapper.audit.store import Pending, Written
+from arx_wrapper.errors import AuditError
+
+
+class Ticket:
+    """An entry handed in, and whoever waits for it.
+
+    Attributes:
+        written: Locked until the entry is written, or could not be.
+        waiting: What its caller waits for in its event loop, once it does.
+    """
+
+    __slots__ = ("pending", "urgent", "waiting", "written")
+
+    def __init__(self, pending: Pending) -> None:
+        self.pending, self.urgent = pending, False
+        self.waiting: asyncio.Future[None] | None = None
+        self.written = threading.Lock()
+        self.written.acquire()
+
+    def future(self) -> asyncio.Future[None]:
+        self.waiting = asyncio.get_running_loop().create_future()
+        if not self.written.locked():  # meanwhile; whoever wrote it may not have seen that somebody waits
+            answer([self.waiting])
+        return self.waiting
+
+    def record(self) -> AuditRecord:
+        outcome = self.pending.outcome
+        if isinstance(outcome, Written):
+            return AuditRecord.parse(outcome.body, outcome.hash)
+        raise outcome or AuditError("The audit log was given up. Nothing was sent.")
+
+
+def tell(written: Sequence[Ticket]) -> None:
+    """Tell those who wait that their entries are written, or could not be."""
+    waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for ticket in written:
+        ticket.written.release()
+        if ticket.waiting:
+            waiting.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
+    for loop, futures in waiting.items():
+        with suppress(RuntimeError):  # the loop was closed; nobody waits any more
+            loop.call_soon_threadsafe(answer, futures)
+
+
+def answer(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -1,0 +1,68 @@
+"""What an export of the audit log looks like: one record after the other, never all at once."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import AsyncIterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+
+class ExportFormat(StrEnum):
+    """What an export looks like."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    OCSF = "ocsf"
+
+
+async def _jsonl(records: AsyncIterator[Any], target: IO[str]) -> int:
+    count = 0
+    async for record in records:
+        target.write(msgspec.json.encode(record).decode() + "\n")
+        count += 1
+    return count
+
+
+async def _ocsf(records: AsyncIterator[Any], target: IO[str]) -> int:
+    from arx_wrapper.audit.ocsf import event_of
+
+    count = 0
+    async for record in records:
+        target.write(msgspec.json.encode(event_of(record)).decode() + "\n")
+        count += 1
+    return count
+
+
+async def _csv(records: AsyncIterator[Any], target: IO[str]) -> int:
+    writer, count = csv.writer(target), 0
+    async for record in records:
+        row = msgspec.structs.asdict(record)
+        if not count:
+            writer.writerow(row)
+        row["metadata"] = msgspec.json.encode(record.metadata, order="sorted").decode()
+        writer.writerow([_cell(value) for value in row.values()])
+        count += 1
+    return count
+
+
+WRITERS = {ExportFormat.JSONL: _jsonl, ExportFormat.CSV: _csv, ExportFormat.OCSF: _ocsf}
+
+
+def _cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+@contextmanager
+def target_of(file: Path | None) -> Any:
+    if file is None:
+        yield sys.stdout
+        return
+    with file.open("w", encoding="utf-8", newline="") as target:
+        yield target
