@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _NOT_SERVED: Final = frozenset({404, 405})
 # Seconds before each look for a write's effect: by the last it would have to be there.
-_LOOKS: Final = (0.0, 0.25, 1.0)
+_LOOKS: Final = (0.0, 0.25, 1.0, 3.0)
 # A look that failed, was inconclusive, or was answered in a shape of its own.
 _SHOWS_NOTHING: Final = (ArxError, Inconclusive, AttributeError, LookupError, TypeError, ValueError)
 _BY_TIME: Final = frozenset({"incidents:read", "incidents:read_log"})
