@@ -27,9 +27,10 @@ def check(
     output: Format = Output.TABLE,
 ) -> None:
     """Validate policies, and point out what they may still have wrong. Exit status 2 when one does not load."""
-    from arx_wrapper import policy
+    from arx_wrapper import PagerDutyConnector, policy
     from arx_wrapper.effects import MAY_BE_HIGH
-    from arx_wrapper.operations import RISKS
+    from arx_wrapper.operations import OPERATIONS, RISKS
+    from arx_wrapper.params import param_model
     from arx_wrapper.rooms import utc_now
 
     session: Session = context.obj
@@ -37,12 +38,16 @@ def check(
     sources = list(paths or configured)
     if not sources:
         raise ConfigError("No policy to check: name a file, or set ARX_POLICY.")
+    models = (param_model(name, getattr(PagerDutyConnector, row.function)) for name, row in OPERATIONS.items())
+    parameters = {name for model in models for name in model.names}
     report: list[dict[str, Any]] = []
     for source in sources:
         loaded = policy.load(source, registry=RISKS, connector="pagerduty")
         findings = [
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
-            for finding in policy.lint(loaded, registry=RISKS, now=utc_now(), may_be_high=MAY_BE_HIGH)
+            for finding in policy.lint(
+                loaded, registry=RISKS, now=utc_now(), may_be_high=MAY_BE_HIGH, parameters=parameters
+            )
         ]
         report.append({"source": str(source), "entries": len(loaded.entries), "findings": findings})
     if output is Output.JSON:

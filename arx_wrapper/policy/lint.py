@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
@@ -21,7 +22,12 @@ class Finding:
 
 
 def lint(
-    policy: PolicySet, *, registry: Mapping[str, Risk], now: datetime, may_be_high: Collection[str] = ()
+    policy: PolicySet,
+    *,
+    registry: Mapping[str, Risk],
+    now: datetime,
+    may_be_high: Collection[str] = (),
+    parameters: Collection[str] = (),
 ) -> list[Finding]:
     """Look for entries that can never match, and for power that nobody has to approve.
 
@@ -30,12 +36,13 @@ def lint(
         registry: Every operation and its own risk.
         now: Aware, for `expires`.
         may_be_high: Operations that some parameters raise to HIGH.
+        parameters: The names of all operations' parameters; those that conditions name are not checked without.
     """
     high = {name for name, risk in registry.items() if risk is Risk.HIGH} | set(may_be_high)
     return [
         Finding(entry=entry, problem=problem)
         for entry in policy.entries
-        for problem in _problems(entry, policy, registry, high, now)
+        for problem in (*_problems(entry, policy, registry, high, now), *_misnamed(entry, parameters))
     ]
 
 
@@ -58,6 +65,14 @@ def _problems(
         yield f"it permits HIGH without a reviewer: {', '.join(unasked)}"
     if "hitl" in entry.approval.values() and entry.hitl_channel is None:
         yield "it asks reviewers but names no hitl_channel: they have to look by themselves"
+
+
+def _misnamed(entry: PolicyEntry, known: Collection[str]) -> Iterator[str]:
+    named = entry.when.parameters if entry.when and known else ()
+    for name in sorted(set(named).difference(known)):
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        yield f"its condition is about the parameter {name!r}, which no operation has{hint}"
 
 
 def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:

@@ -44,6 +44,10 @@ FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
         [],
     ),
     "high, observed": ([entry(**ALL, enforce=False)], []),
+    "no such parameter": (
+        [entry(**RULES, when="has(params.rule) || has(params.urgancy)")],
+        ["did you mean 'urgency'?"],
+    ),
     "no channel": ([entry(**{**ASKED, "hitl_channel": None})], [NO_CHANNEL]),
 }
 
@@ -55,7 +59,9 @@ def given(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("case", FOUND)
 def test_each_thing_to_look_at_is_found_and_nothing_else(case: str) -> None:
     entries, problems = FOUND[case]
-    found = lint(policy(*given(entries)), registry=RISKS, now=NOW, may_be_high=MAY_BE_HIGH)
+    found = lint(
+        policy(*given(entries)), registry=RISKS, now=NOW, may_be_high=MAY_BE_HIGH, parameters=["rule", "urgency"]
+    )
     assert len(found) == len(problems)
     for finding, problem in zip(found, problems, strict=True):
         assert problem in finding.problem
