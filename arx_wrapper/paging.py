@@ -133,11 +133,16 @@ class Reading:
     async def _sweeps(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any] | None = None
     ) -> AsyncIterator[Any]:
-        """Read all pages; when records vanished meanwhile, others slid past unread: look again for those."""
+        """Read all pages; when records vanished meanwhile, others slid past unread: look again for those.
+
+        Each page begins with the last record of the one before it. Where it does not hold that one, something slid.
+        """
         for _ in range(SWEEPS):
-            steady = True
+            steady, last = True, None
             async for body, expected in self._pages(first, start, size, more or {}):
-                steady = steady and len(_records(body, self.key)) >= expected
+                held = [_identity(record) for record in _records(body, self.key)]
+                steady = steady and len(held) >= expected and (last is None or last in held)
+                last = held[-1] if held and _overlap(first, size) else None
                 for record in self._fresh(body):
                     yield record
                 if self._done:
@@ -153,23 +158,25 @@ class Reading:
         """The pages in order, each with the least number of records that it held when the list was counted."""
         import asyncio  # only now: whoever reads has it, whoever imports this module may not need it
 
-        step = _step(first, size)
+        step, overlap = _step(first, size), _overlap(first, size)
+        stride = step - overlap
         total = first.get("total") if isinstance(first.get("total"), int) else None
         yield first, 0 if total is None else min(step, max(total - start, 0))
         ahead: deque[tuple[int, asyncio.Task[Body]]] = deque()
-        offset, body, last = start + step, first, start
+        offset, body, last = start + stride, first, start
         known = total if total is not None else 0
         try:
             while _goes_on(body, self.key) or ahead:
-                while len(ahead) < IN_FLIGHT and offset < min(known, CEILING) and self._wants(len(ahead) * step):
+                end = min(known, CEILING) - overlap
+                while len(ahead) < IN_FLIGHT and offset < end and self._wants(len(ahead) * stride):
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
-                    offset += step
+                    offset += stride
                 if not ahead:  # past what was counted, or nothing was counted: one page at a time
-                    if offset >= CEILING or self._done:
-                        self._check_ceiling(body, offset)
+                    if offset + overlap >= CEILING or self._done:
+                        self._check_ceiling(body, offset + overlap)
                         return
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
-                    offset += step
+                    offset += stride
                 last, task = ahead.popleft()
                 body = await task
                 yield body, max(min(step, min(known, CEILING) - last), 0)
@@ -243,6 +250,11 @@ def _step(body: Body, size: int | None) -> int:
     asked = size or PAGE_SIZE
     limit = body.get("limit")
     return limit if isinstance(limit, int) and 0 < limit <= asked else asked
+
+
+def _overlap(body: Body, size: int | None) -> int:
+    """How many records of a page the next one begins with: one, where there is room for more than that."""
+    return 1 if _step(body, size) > 1 else 0
 
 
 def _identity(record: Any) -> object:

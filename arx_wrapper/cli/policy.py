@@ -121,7 +121,7 @@ def check_cases(
 ) -> None:
     """Run policy test files: calls, and the verdict that each must get. Exit status 1 when one gets another.
 
-    A case has `operation` and `expect`, and may have `params`, `agent`, `org`, `now`, `entry`, `because_of`.
+    A case has `operation` and `expect`, and may have `params`, `agent`, `org`, `now`, `entry`, `because_of`, `reason`.
 
     Example: arx-pagerduty policy test policy.test.yaml --policy policy.yaml
     """
@@ -130,20 +130,19 @@ def check_cases(
     session: Session = context.obj
     wanted = [case for file in files for case in room.cases(file)]
 
-    async def run(connector: Any) -> list[str | None]:
+    async def run(connector: Any) -> list[dict[str, Any]]:
         loaded = _proposed(session, policy)
-        return [case.fault(_judged(connector, case, loaded)) for case in wanted]
+        return [_outcome(case, _judged(connector, case, loaded)) for case in wanted]
 
-    faults = session.with_connector(run)
-    failed = sum(fault is not None for fault in faults)
+    outcomes = session.with_connector(run)
+    failed = sum(outcome["fault"] is not None for outcome in outcomes)
     if output is Output.JSON:
-        rows = zip(wanted, faults, strict=True)
-        print_json([{"source": case.source, "operation": case.operation, "fault": fault} for case, fault in rows])
+        print_json(outcomes)
     else:
-        for case, fault in zip(wanted, faults, strict=True):
-            if fault:
-                say(f"{case.source}: {case.operation}: {fault}")
-        say(f"{len(wanted) - failed} passed, {failed} failed")
+        for outcome in outcomes:
+            if outcome["fault"]:
+                say(f"{outcome['source']}: {outcome['operation']}: {outcome['fault']}")
+        say(f"{len(outcomes) - failed} passed, {failed} failed")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -198,6 +197,19 @@ def _proposed(session: Session, path: Path | None) -> Any:
     if source is None:
         raise ConfigError("No policy to try: pass --policy FILE, or set ARX_POLICY.")
     return policy.load(source, registry=RISKS, connector="pagerduty")
+
+
+def _outcome(case: Any, decision: Any) -> dict[str, Any]:
+    return {
+        "source": case.source,
+        "operation": case.operation,
+        "expected": case.expect.value,
+        "verdict": decision.verdict.value,
+        "entry": decision.policy,
+        "because_of": decision.operation,
+        "reason": decision.reason,
+        "fault": case.fault(decision),
+    }
 
 
 def _judged(connector: Any, case: Any, loaded: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,8 @@ from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import Decision, Verdict
 from arx_wrapper.policy.document import Located, read
 
-_KEYS: Final = ("operation", "params", "expect", "agent", "org", "now", "entry", "because_of")
+_TEXTS: Final = ("operation", "agent", "org", "entry", "because_of", "reason")
+_KEYS: Final = (*_TEXTS, "params", "expect", "now")
 
 
 @frozen(kw_only=True)
@@ -28,6 +29,7 @@ class Case:
         now: When; aware. None is the present.
         entry: The entry that has to decide; None when any may.
         because_of: The operation that has to have caused the verdict; None when any may.
+        reason: Text that the decision's reason has to contain; None when any may.
         source: `file:line`.
     """
 
@@ -39,6 +41,7 @@ class Case:
     now: datetime | None = None
     entry: str | None = None
     because_of: str | None = None
+    reason: str | None = None
     source: str
 
     def fault(self, decision: Decision) -> str | None:
@@ -49,6 +52,8 @@ class Case:
             return f"expected the entry {self.entry!r} to decide, it was {decision.policy!r}"
         if self.because_of is not None and decision.operation != self.because_of:
             return f"expected it because of {self.because_of}, it was because of {decision.operation}"
+        if self.reason is not None and self.reason not in decision.reason:
+            return f"expected a reason with {self.reason!r}, it was: {decision.reason}"
         return None
 
 
@@ -70,7 +75,8 @@ def cases(path: Path) -> list[Case]:
 
 def _case(found: Located, file: str) -> Case:
     def wrong(key: str, problem: str) -> PolicyError:
-        return PolicyError(f"{key}: {problem}", file=file, line=found.line, key=key)
+        line = found.value[key].line if key in found.value else found.line
+        return PolicyError(f"{key}: {problem}", file=file, line=line, key=key)
 
     given = found.plain()
     if not isinstance(given, dict):
@@ -79,8 +85,10 @@ def _case(found: Located, file: str) -> Case:
         if key not in _KEYS:
             close = difflib.get_close_matches(str(key), _KEYS, n=1)
             raise wrong(str(key), f"is not a key{f'; did you mean {close[0]!r}?' if close else ''}")
-    for key in ("operation", "agent", "org", "entry", "because_of"):
-        if not isinstance(given.get(key, "" if key != "operation" else None), str):
+    if "operation" not in given:
+        raise wrong("operation", "is missing")
+    for key in _TEXTS:
+        if key in given and not isinstance(given[key], str):
             raise wrong(key, "must be text")
     if given.get("expect") not in set(Verdict):
         raise wrong("expect", f"must be one of {', '.join(Verdict)}")
@@ -92,11 +100,11 @@ def _case(found: Located, file: str) -> Case:
         expect=Verdict(given["expect"]),
         now=_moment(given["now"], wrong) if "now" in given else None,
         source=f"{file}:{found.line}",
-        **{key: given[key] for key in ("agent", "org", "entry", "because_of") if key in given},
+        **{key: given[key] for key in _TEXTS[1:] if key in given},
     )
 
 
-def _moment(text: object, wrong: Any) -> datetime:
+def _moment(text: object, wrong: Callable[[str, str], PolicyError]) -> datetime:
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError:

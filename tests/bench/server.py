@@ -90,7 +90,7 @@ PAGES: dict[tuple[int, int], bytes] = {}
 
 async def main(certificate: str, latency: float) -> None:
     Connection.latency = latency
-    for offset in range(0, Connection.total, 100):
+    for offset in range(0, Connection.total, 99):  # each page begins with the last record of the one before
         PAGES[offset, 100] = page(offset, 100, Connection.total)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)

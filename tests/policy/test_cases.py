@@ -22,6 +22,7 @@ CASES = """
   expect: DENY
   entry: no-resolve
   because_of: incidents:resolve
+  reason: denies incidents:resolve
 - operation: incidents:update
   params: {incident_id: P1, status: resolved}
   agent: triage-1
@@ -54,6 +55,10 @@ def test_cases_that_hold_pass(policy: Path, capsys: pytest.CaptureFixture[str]) 
             "because_of: incidents:update}",
             "expected it because of incidents:update",
         ),
+        (
+            "{operation: users:read, agent: other, expect: DENY, reason: no-resolve}",
+            "expected a reason with 'no-resolve', it was: no policy entry permits users:read",
+        ),
     ],
 )
 def test_a_case_that_does_not_hold_fails_with_its_line_and_why(
@@ -62,11 +67,15 @@ def test_a_case_that_does_not_hold_fails_with_its_line_and_why(
     (policy / "cases.yaml").write_text(f"{CASES}\n- {case}\n")
     assert run(["policy", "test", str(policy / "cases.yaml")]) == 1
     out = capsys.readouterr().out
-    assert f"{policy / 'cases.yaml'}:15: " in out
+    assert f"{policy / 'cases.yaml'}:16: " in out
     assert fault in out
     assert "3 passed, 1 failed" in out
     assert run(["policy", "test", str(policy / "cases.yaml"), "--output", "json"]) == 1
-    assert [row["fault"] is None for row in json.loads(capsys.readouterr().out)] == [True, True, True, False]
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["fault"] is None for row in rows] == [True, True, True, False]
+    assert [row["verdict"] for row in rows[:3]] == [row["expected"] for row in rows[:3]] == ["DENY", "PERMIT", "DENY"]
+    assert rows[0]["entry"] == "no-resolve"
+    assert "denies incidents:resolve" in rows[0]["reason"]
 
 
 def test_a_policy_that_is_not_in_force_can_be_tested(policy: Path, tmp_path: Path) -> None:
@@ -83,7 +92,9 @@ def test_a_policy_that_is_not_in_force_can_be_tested(policy: Path, tmp_path: Pat
         ("- users:read", "must be a case"),
         ("- {operation: users:read}", "expect: must be one of PERMIT, ESCALATE, DENY"),
         ("- {operation: users:read, expect: permit}", "expect: must be one of"),
-        ("- {expect: DENY}", "operation: must be text"),
+        ("- {expect: DENY}", "operation: is missing"),
+        ("- {operation: 7, expect: DENY}", "operation: must be text"),
+        ("- {operation: users:read, expect: DENY, agent: [a]}", "agent: must be text"),
         ("- {operation: users:read, expect: DENY, agnet: a}", "did you mean 'agent'?"),
         ("- {operation: users:read, expect: DENY, params: [a]}", "params: must be a mapping"),
         ("- {operation: users:read, expect: DENY, now: 2031-01-01T00:00:00}", "now: must be an ISO 8601 time"),
@@ -94,6 +105,12 @@ def test_a_policy_that_is_not_in_force_can_be_tested(policy: Path, tmp_path: Pat
 def test_a_broken_file_names_file_line_and_key(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "cases.yaml").write_text(text)
     with pytest.raises(PolicyError, match=rf"cases\.yaml:1: .*{problem.replace('?', '.')}"):
+        cases(tmp_path / "cases.yaml")
+
+
+def test_a_wrong_value_is_named_with_its_own_line(tmp_path: Path) -> None:
+    (tmp_path / "cases.yaml").write_text("- operation: users:read\n  agent: a\n  expect: maybe\n")
+    with pytest.raises(PolicyError, match=r"cases\.yaml:3: "):
         cases(tmp_path / "cases.yaml")
 
 
