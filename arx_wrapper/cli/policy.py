@@ -13,7 +13,7 @@ from attrs import asdict
 from arx_wrapper.cli.arguments import bare_call, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session
-from arx_wrapper.errors import ConfigError
+from arx_wrapper.errors import ConfigError, InvalidParamsError, PolicyError, UnknownOperationError
 from arx_wrapper.model import Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Validate policies, and say why a call is permitted or not.")
@@ -215,7 +215,10 @@ def _outcome(case: Any, decision: Any) -> dict[str, Any]:
 def _judged(connector: Any, case: Any, loaded: Any) -> Any:
     from attrs import evolve
 
-    call, _ = connector._resolve(case.operation, case.params)
+    try:
+        call, _ = connector._resolve(case.operation, case.params)
+    except (UnknownOperationError, InvalidParamsError) as error:
+        raise PolicyError(str(error), file=case.source) from None
     call = evolve(call, agent_id=case.agent or call.agent_id, org_id=case.org or call.org_id)
     return loaded.decide(call, case.now or datetime.now(UTC))
 

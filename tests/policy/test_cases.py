@@ -114,6 +114,19 @@ def test_a_wrong_value_is_named_with_its_own_line(tmp_path: Path) -> None:
         cases(tmp_path / "cases.yaml")
 
 
-def test_a_case_of_no_operation_is_a_usage_error(policy: Path) -> None:
-    (policy / "cases.yaml").write_text("- {operation: users:raed, expect: DENY}")
+@pytest.mark.parametrize(
+    ("case", "problem"),
+    [
+        ("{operation: users:raed, expect: DENY}", "users:read"),
+        ("{operation: incidents:resolve, expect: DENY}", "incident_id"),
+        ("{operation: incidents:resolve, params: {incident_id: P1, urgancy: low}, expect: DENY}", "urgancy"),
+    ],
+)
+def test_a_case_of_no_call_is_a_usage_error_with_its_place(
+    policy: Path, capsys: pytest.CaptureFixture[str], case: str, problem: str
+) -> None:
+    (policy / "cases.yaml").write_text(f"- {{operation: users:read, agent: a, expect: DENY}}\n- {case}\n")
     assert run(["policy", "test", str(policy / "cases.yaml")]) == 2
+    err = capsys.readouterr().err
+    assert f"{policy / 'cases.yaml'}:2: " in err
+    assert problem in err
