@@ -7,15 +7,22 @@ import json
 import platform
 from pathlib import Path
 
-from tests.bench import audit, calls, imports, policy, storm
+from tests.bench import audit, calls, imports, policy, storm, syncs
 from tests.bench.figures import Figure
 
-ROUNDS = {"imports": imports.measure, "policy": policy.measure, "audit": audit.measure, "calls": calls.measure}
+ROUNDS = {
+    "imports": imports.measure,
+    "policy": policy.measure,
+    "audit": audit.measure,
+    "syncs": syncs.measure,
+    "calls": calls.measure,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("only", nargs="*", choices=[[], *ROUNDS, "storm"], help="which measurements; default all")
+    parser.add_argument("--plot", type=Path, help="draw the figures that have a goal into this file (matplotlib)")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     print(f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}")
@@ -26,6 +33,10 @@ def main() -> None:
         for figure in measure():
             figures.append(figure)
             print(figure.line(), flush=True)
+    if options.plot:
+        from tests.bench.plot import draw
+
+        draw(figures, options.plot)
     if options.json:
         options.json.write_text(json.dumps([figure.plain() for figure in figures], indent=1) + "\n")
 
