@@ -210,6 +210,29 @@ WRITES: dict[str, tuple[str, dict[str, Any], dict[str, Also | High | Itself | Un
         },
     ),
 }
+# What the members hold further down, besides plain references ({"id", "type"}): a claim about a member is about all of
+# it, so that what the document adds there has to be weighed too.
+INNER = {
+    "alert_grouping_parameters": "config config.aggregate config.fields config.time_window config.timeout type",
+    "assignments": "assignee assignee.id assignee.type",
+    "auto_pause_notifications_parameters": "enabled recommended_timeout timeout",
+    "body": "details type",
+    "conference_bridge": "conference_number conference_url",
+    "email_filters": "body_mode body_regex from_email_mode from_email_regex subject_mode subject_regex",
+    "email_parsers": "action match_predicate match_predicate.children match_predicate.matcher match_predicate.part "
+    "match_predicate.type value_extractors value_extractors.ends_with value_extractors.part value_extractors.regex "
+    "value_extractors.starts_after value_extractors.type value_extractors.value_name",
+    "escalation_rules": "escalation_delay_in_minutes escalation_rule_assignment_strategy targets targets.id "
+    "targets.type",
+    "filters": "created_at_end created_at_start escalation_policy_ids major min_ackowledgements "
+    "min_manual_escalations min_timeout_escalations pd_advance_used priority_ids priority_names service_ids team_ids "
+    "urgency",
+    "incident_type": "name",
+    "incident_urgency_rule": "during_support_hours during_support_hours.type during_support_hours.urgency "
+    "outside_support_hours outside_support_hours.type outside_support_hours.urgency type urgency",
+    "scheduled_actions": "at at.name at.type to_urgency type",
+    "support_hours": "days_of_week end_time start_time time_zone type",
+}
 CLAIMS = [
     pytest.param(operation, base, member, claim, id=f"{endpoint} {member}")
     for endpoint, (operation, base, members) in WRITES.items()
@@ -249,6 +272,15 @@ def sent_by(operation: dict[str, Any]) -> set[str]:
     return set(own)
 
 
+def inner(schema: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The members below a member, as dotted paths; a schema that holds itself is walked once."""
+    for name, value in members(schema):
+        reference = str(value.get("$ref") or value.get("items", {}).get("$ref"))
+        yield name
+        if reference not in above:
+            yield from (f"{name}.{below}" for below in inner(value, (*above, reference)))
+
+
 ENDPOINTS = {
     f"{method.upper()} {path}": operation
     for path, item in SPEC["paths"].items()
@@ -264,6 +296,21 @@ def test_every_endpoint_that_can_write_is_classified() -> None:
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_every_member_that_it_can_send_is_classified(endpoint: str) -> None:
     assert set(WRITES[endpoint][2]) == sent_by(ENDPOINTS[endpoint])
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_what_its_members_hold_is_known(endpoint: str) -> None:
+    body = ENDPOINTS[endpoint].get("requestBody")
+    (content,) = resolved(body)["content"].values() if body else ({"schema": {}},)
+    found: dict[str, set[str]] = {}
+    for path in inner(content["schema"]):
+        place = path.split(".")
+        while place and place[0] not in WRITES[endpoint][2]:
+            del place[0]  # the envelope
+        if len(place) > 1:
+            found.setdefault(place[0], set()).add(".".join(place[1:]))
+    for member, below in found.items():
+        assert below == set(INNER.get(member, "id type").split()), member
 
 
 def judged(operation: str, base: Mapping[str, Any], sample: Mapping[str, Any]) -> dict[str, Risk]:
