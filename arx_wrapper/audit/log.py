@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import evolve
 
 from arx_wrapper.audit.record import AuditRecord, Entry
-from arx_wrapper.audit.store import Pending, Query, Reader, Store
+from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
 from arx_wrapper.audit.ticket import Ticket, answer, tell
 from arx_wrapper.audit.verification import Verification, verify
 from arx_wrapper.errors import AuditError
@@ -65,7 +65,7 @@ class AuditLog:
 
     async def append(
         self, entry: Entry, *, usage: Sequence[tuple[str, int]] = (), limits: Sequence[Limit] = ()
-    ) -> AuditRecord:
+    ) -> Written:
         """Record an entry; it is durable when this returns.
 
         Args:

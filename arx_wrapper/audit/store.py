@@ -38,6 +38,9 @@ class Written(NamedTuple):
     body: bytes
     hash: str
 
+    def record(self) -> AuditRecord:
+        return AuditRecord.parse(self.body, self.hash)
+
 
 @define(eq=False)
 class Pending:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from arx_wrapper.audit.record import AuditRecord
 from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.errors import AuditError
 
@@ -34,10 +33,10 @@ class Ticket:
             answer([self.waiting])
         return self.waiting
 
-    def record(self) -> AuditRecord:
+    def record(self) -> Written:
         outcome = self.pending.outcome
         if isinstance(outcome, Written):
-            return AuditRecord.parse(outcome.body, outcome.hash)
+            return outcome
         raise outcome or AuditError("The audit log was given up. Nothing was sent.")
 
 

@@ -91,7 +91,7 @@ async def test_an_outcome_that_cannot_be_recorded_stops_what_comes_next_until_it
             await log.append(entry())
         with pytest.raises(AuditError):
             await log.flush()
-    after = await log.append(entry())
+    after = (await log.append(entry())).record()
     await log.flush()
     outcome, last = (await everything(log))[-2:]
     assert (outcome.status, outcome.metadata) == ("success", {"intent": intent.id})

@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 async def test_a_record_is_on_disk_when_append_returns(path: Path) -> None:
     log = opened(path)
-    record = await log.append(entry(metadata={"ids": {"incident_id": "P1"}}))
+    record = (await log.append(entry(metadata={"ids": {"incident_id": "P1"}}))).record()
     with sqlite3.connect(path) as other:
         ((found,),) = other.execute("SELECT id FROM audit")
     assert found == record.id
@@ -49,7 +49,7 @@ approval_id status inputs_hash outputs_hash duration_ms error metadata prev_hash
 
 async def test_records_hold_the_contracts_fields_in_its_order(path: Path) -> None:
     log = opened(path)
-    record = await log.append(entry())
+    record = (await log.append(entry())).record()
     await log.aclose()
     assert " ".join(msgspec.to_builtins(record)) == " ".join(FIELDS.split())
 

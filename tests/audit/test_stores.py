@@ -17,7 +17,7 @@ from tests.audit.conftest import entry, everything
 
 async def test_a_record_is_there_for_others_when_append_returns(url: str) -> None:
     log, other = audit.open(url), audit.open(url)
-    record = await log.append(entry(metadata={"ids": {"incident_id": "P1"}}))
+    record = (await log.append(entry(metadata={"ids": {"incident_id": "P1"}}))).record()
     assert await everything(other) == [record]
     assert (record.seq, record.prev_hash) == (1, "0" * 64)
     assert record.metadata == {"ids": {"incident_id": "P1"}}
@@ -72,7 +72,7 @@ async def test_a_call_is_found_by_its_intent(url: str) -> None:
     log.append_soon(entry(action_type="connector.completed", status="success", intent_id=intent.id))
     await log.flush()
     assert [record.seq for record in await everything(log, call=intent.id)] == [1, 3]
-    assert await everything(log, id=intent.id) == [intent]
+    assert await everything(log, id=intent.id) == [intent.record()]
     await log.aclose()
 
 
