@@ -1,4 +1,4 @@
-"""OpenTelemetry, when its API is installed: a span and two metrics for every governed call.
+"""OpenTelemetry, in a process that uses it: a span and two metrics for every governed call.
 
 Spans are named by operation and say who asked, how it was judged and how it ended, never with what parameters.
 Where the spans and metrics go is the host's business: without an SDK they go nowhere and cost next to nothing.
@@ -6,7 +6,7 @@ Where the spans and metrics go is the host's business: without an SDK they go no
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -61,11 +61,15 @@ class Observed:
         self._telemetry.count(labels, seconds)
 
 
-@cache
 def telemetry() -> Telemetry | None:
-    """The instruments, or None where OpenTelemetry's API is not installed."""
-    if not (importlib.util.find_spec("opentelemetry") and importlib.util.find_spec("opentelemetry.metrics")):
+    """The instruments; None where the process has not loaded OpenTelemetry: nothing would be done with them."""
+    if "opentelemetry.trace" not in sys.modules and "opentelemetry.metrics" not in sys.modules:
         return None
+    return _instruments()
+
+
+@cache
+def _instruments() -> Telemetry:
     from opentelemetry import metrics, trace
 
     meter = metrics.get_meter(_SCOPE, __version__)
