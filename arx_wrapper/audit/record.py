@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ ActionType = Literal[
 Status = Literal["in_progress", "success", "error", "unknown", "blocked", "escalated"]
 
 GENESIS = "0" * 64
+_BLOCK = 64
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,12 +154,18 @@ def body_of(entry: Entry, *, seq: int, created_at: str, prev_hash: str) -> bytes
 
 
 def hasher(key: bytes) -> Callable[[bytes], str]:
-    """HMAC-SHA256 as hex: without the key, not even a short value can be guessed back."""
-    keyed = hmac.new(key, digestmod="sha256")
+    """HMAC-SHA256 as hex (RFC 2104): without the key, not even a short value can be guessed back.
+
+    Said with `hashlib` rather than `hmac`, which takes twice as long for a record: a million have to be verified.
+    """
+    block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
 
     def digest(data: bytes) -> str:
-        copy = keyed.copy()  # the key is prepared once, not for each record
-        copy.update(data)
-        return copy.hexdigest()
+        within, around = inner.copy(), outer.copy()
+        within.update(data)
+        around.update(within.digest())
+        return around.hexdigest()
 
     return digest

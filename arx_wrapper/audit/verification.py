@@ -43,7 +43,7 @@ def verify(log: Reader) -> Verification:
             problem = f"record {seq} was changed"
         else:
             link = link_of(body)
-            if (link.seq, link.id, link.prev_hash) != (seq, record_id, head):
+            if link.seq != seq or link.id != record_id or link.prev_hash != head:
                 problem = f"record {seq} is out of its place"
         if problem:
             return Verification(ok=False, records=seen, problem=problem)

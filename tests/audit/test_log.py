@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import shutil
 import sqlite3
 import stat
@@ -14,9 +15,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arx_wrapper import AuditError, ConfigError, audit
 from arx_wrapper.audit import AuditLog, Refused
+from arx_wrapper.audit.record import hasher
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
 from tests.support import CANARY
@@ -237,3 +241,8 @@ async def test_a_record_holds_no_text_of_an_error(path: Path) -> None:
         await pd.add_incident_note("P1234AB", CANARY)
         assert CANARY not in repr(await trail(pd))
     assert CANARY.encode() not in path.read_bytes()  # noqa: ASYNC240 - a test's file
+
+
+@given(st.binary(max_size=200), st.binary(max_size=300))
+def test_the_keyed_hash_is_hmac_sha256(key: bytes, data: bytes) -> None:
+    assert hasher(key)(data) == hmac.digest(key, data, "sha256").hex()
