@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from arx_wrapper.audit.record import AuditRecord
 from arx_wrapper.audit.segments import opened, segments
@@ -44,10 +45,12 @@ class SqliteReader:
         return [(segment.last, segment.last_hash, segment.tree) for segment in gone]
 
     def damage(self) -> str | None:
+        # The records are verified one by one; what is left is the index by which single ones are found. SQLite's own
+        # integrity_check asks the same, and takes four times as long.
         for database in self._files():
-            found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            if found != "ok":
-                return f"the database is damaged: {found}"
+            records, indexed, matched = (database.execute(count).fetchone()[0] for count in _COUNTS)
+            if not records == indexed == matched:
+                return f"the index of ids is damaged: {matched} of {indexed} entries stand for {records} records"
         return None
 
     def _files(self, *, newest_first: bool = False) -> Iterator[sqlite3.Connection]:
@@ -65,6 +68,20 @@ class SqliteReader:
 
     def close(self) -> None:
         self._db.close()
+
+
+_COUNTS: Final = (
+    """
+    SELECT coalesce(
+        (SELECT max(seq) FROM audit NOT INDEXED) - (SELECT min(seq) FROM audit NOT INDEXED) + 1, 0
+    )
+    """,
+    "SELECT count(*) FROM audit INDEXED BY sqlite_autoindex_audit_1",
+    """
+    SELECT count(*) FROM (SELECT id, seq FROM audit INDEXED BY sqlite_autoindex_audit_1 ORDER BY id) AS entry
+    CROSS JOIN audit AS record NOT INDEXED ON record.seq = entry.seq WHERE record.id = entry.id
+    """,
+)
 
 
 def _conditions(query: Query) -> tuple[str, list[object]]:
