@@ -61,7 +61,6 @@ class SqliteStore(SqliteReader):
             super().__init__(database, hasher(secret), None if path == ":memory:" else Path(path).parent)
             self._into_wal()
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA wal_autocheckpoint=4000")  # 16 MB: pages that many batches touch are moved once
             self._migrate()
             self._settle_orphans()
         except (sqlite3.Error, OSError) as error:

@@ -17,7 +17,7 @@ from arx_wrapper.audit.sqlite import SqliteStore
 from arx_wrapper.audit.store import Pending
 from tests.bench.figures import Figure
 
-ROUNDS, ONE, MANY, CALLERS, VERIFIED = 5, 500, 25_600, 64, 200_000
+ROUNDS, ONE, MANY, CALLERS, VERIFIED = 5, 2_000, 25_600, 64, 200_000
 
 
 def measure() -> Iterator[Figure]:
