@@ -25,6 +25,7 @@ from arx_wrapper.resources.rules import Rules
 from arx_wrapper.resources.schedules import Schedules
 from arx_wrapper.resources.services import Services
 from arx_wrapper.resources.teams import Teams
+from arx_wrapper.resources.timeline import Timeline
 from arx_wrapper.resources.users import Users
 from arx_wrapper.settle import OWN_KEY, SETTLE, Inconclusive
 from arx_wrapper.targets import TARGETS
@@ -44,7 +45,7 @@ _BY_TIME: Final = frozenset({"incidents:read", "incidents:read_log"})
 
 @final
 class PagerDutyConnector(
-    Incidents, Alerts, Services, Escalation, Schedules, Users, Teams, Maintenance, Rules, Analytics
+    Incidents, Timeline, Alerts, Services, Escalation, Schedules, Users, Teams, Maintenance, Rules, Analytics
 ):
     """PagerDuty, governed: policy, approval and audit before every call.
 

@@ -8,8 +8,8 @@ from pagerduty_client import models as m
 
 from arx_wrapper.paging import Page
 from arx_wrapper.params import Email, Id, Limit, Offset, SortFields, Text
-from arx_wrapper.resources.incidents import AlertInclude, AlertStatuses
 from arx_wrapper.resources.resource import Resource
+from arx_wrapper.resources.timeline import AlertInclude, AlertStatuses
 
 
 class Alerts(Resource):
