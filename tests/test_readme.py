@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 from arx_wrapper.operations import OPERATIONS
@@ -51,3 +52,12 @@ def test_the_readme_names_every_setting_and_every_variable() -> None:
     # A log's key is explained with the log, not with the settings.
     assert {name for name in variables if f"`{name}`" not in readme} <= {"ARX_AUDIT_KEY"}
     assert {key for key in KEYS if f"`{key}`" not in readme} == set()
+
+
+def test_the_readme_says_what_every_package_and_extra_is_for() -> None:
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    install = README.read_text("utf-8").partition("## Install")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| ([^|]+) \|", install, re.MULTILINE)
+    said = {name for cell in cells for name in re.findall(r"[\w-]+", cell)} - {"package", "extra", "---"}
+    packages = {re.split("[<>=]", package)[0] for package in project["dependencies"]}
+    assert said == packages | set(project["optional-dependencies"])
