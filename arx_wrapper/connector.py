@@ -13,7 +13,7 @@ from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.errors import ArxError, InvalidParamsError, PagerDutyError, ServerError, TransportError
 from arx_wrapper.model import Operation, Params
 from arx_wrapper.operations import OPERATIONS
-from arx_wrapper.paging import DEFAULT_SPAN, OLDEST, Reading
+from arx_wrapper.paging import DEFAULT_SPAN, OLDEST, Reading, Unread
 from arx_wrapper.passage import Passage
 from arx_wrapper.resources.alerts import Alerts
 from arx_wrapper.resources.analytics import Analytics
@@ -161,11 +161,12 @@ class PagerDutyConnector(
         row, asked = passage.call.operation, passage.call.params
         model = self.model_of(row.name)
 
-        async def fetch(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        async def fetch(changes: Mapping[str, Any]) -> Unread:
             if not changes:
-                return await self._perform(passage)
+                whole = await self._perform(passage)
+                return lambda: whole
             merged = {name: value for name, value in {**asked, **changes}.items() if value is not None}
-            return await passage.send(self._request(row, model, merged))
+            return (await passage.fetch(self._request(row, model, merged))).json
 
         reading = Reading(fetch, str(row.answer), row.name, most)
         if "limit" not in model.names:

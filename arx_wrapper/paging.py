@@ -31,7 +31,9 @@ DEFAULT_SPAN = timedelta(days=30)
 OLDEST = datetime(2009, 1, 1, tzinfo=UTC)
 
 Body = Mapping[str, Any]
-Fetch = Callable[[Mapping[str, Any]], Awaitable[Body]]
+Unread = Callable[[], Body]
+"""A page as it came: parsed when its turn comes, for parsed it takes several times the memory."""
+Fetch = Callable[[Mapping[str, Any]], Awaitable[Unread]]
 """Reads one page: the caller's parameters with these on top."""
 
 
@@ -86,7 +88,7 @@ class Reading:
 
     async def once(self) -> AsyncIterator[Any]:
         """A list that PagerDuty hands out whole."""
-        for record in self._fresh(await self.fetch({})):
+        for record in self._fresh((await self.fetch({}))()):
             yield record
 
     async def by_offset(self, *, start: int = 0, size: int | None = None) -> AsyncIterator[Any]:
@@ -95,7 +97,7 @@ class Reading:
         Raises:
             PaginationLimitError: before the first record, when the list reaches past the ceiling.
         """
-        first = await self._page(start, size)
+        first = (await self._page(start, size))()
         self._check_ceiling(first, start)
         async for record in self._sweeps(first, start, size):
             yield record
@@ -117,7 +119,7 @@ class Reading:
                 bounds = {"since": begin.isoformat(), "until": end.isoformat(), "date_range": None}
                 bounds, whole = {} if whole else bounds, False
                 try:
-                    first = await self._page(0, size, bounds)
+                    first = (await self._page(0, size, bounds))()
                     self._check_ceiling(first, 0)
                     async for record in self._sweeps(first, 0, size, bounds):
                         yield record
@@ -150,7 +152,7 @@ class Reading:
             if steady:
                 return
             self.changed = True
-            first = await self._page(start, size, more)
+            first = (await self._page(start, size, more))()
 
     async def _pages(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
@@ -162,7 +164,7 @@ class Reading:
         stride = step - overlap
         total = first.get("total") if isinstance(first.get("total"), int) else None
         yield first, 0 if total is None else min(step, max(total - start, 0))
-        ahead: deque[tuple[int, asyncio.Task[Body]]] = deque()
+        ahead: deque[tuple[int, asyncio.Task[Unread]]] = deque()
         offset, body, last = start + stride, first, start
         known = total if total is not None else 0
         try:
@@ -178,14 +180,14 @@ class Reading:
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
                     offset += stride
                 last, task = ahead.popleft()
-                body = await task
+                body = (await task)()
                 yield body, max(min(step, min(known, CEILING) - last), 0)
         finally:
             for _, task in ahead:
                 task.cancel()
             await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
 
-    async def _page(self, offset: int, size: int | None, more: Mapping[str, Any] | None = None) -> Body:
+    async def _page(self, offset: int, size: int | None, more: Mapping[str, Any] | None = None) -> Unread:
         limit = min(size or PAGE_SIZE, max(CEILING - offset, 1))
         if self.most is not None:
             limit = min(limit, max(self.most, 1))

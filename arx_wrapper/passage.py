@@ -14,7 +14,7 @@ from arx_wrapper.rooms import Rooms
 if TYPE_CHECKING:
     from pagerduty_client import Request
 
-    from arx_wrapper.transport import Attempt
+    from arx_wrapper.transport import Answer, Attempt
     from arx_wrapper.vault import Credentials
 
 
@@ -62,7 +62,16 @@ class Passage:
         return self._credentials
 
     async def send(self, request: Request) -> dict[str, Any]:
-        """Send one request of the call and return its JSON body; `{}` when there is none.
+        """Send one request of the call and return its JSON body; `{}` when there is none."""
+        body = (await self.fetch(request)).json()
+        operation = self.call.operation
+        if operation.writes and request.method != "GET" and operation.answer:
+            found = body.get(operation.answer)
+            self.after = found if isinstance(found, dict) else {operation.answer: found} if found else None
+        return body
+
+    async def fetch(self, request: Request) -> Answer:
+        """Send one request of the call; its answer is parsed when it is wanted.
 
         A rejected key is read again from the vault, once: it may have been rotated.
         """
@@ -89,7 +98,7 @@ class Passage:
             self.facts["looks"] = self.facts.get("looks", 0) + len(self.attempts)
             self.attempts = seen
 
-    async def _send(self, request: Request, credentials: Credentials) -> dict[str, Any]:
+    async def _send(self, request: Request, credentials: Credentials) -> Answer:
         operation, wire = self.call.operation, self._rooms.wire
         if request.method != "GET" and operation.writes and (header := self._rooms.requester_header):
             request = evolve(request, headers=(*request.headers, (header, self._requester(credentials))))
@@ -106,11 +115,7 @@ class Passage:
         )
         self.answered += 1
         self._answers.update(answer.content)
-        body: dict[str, Any] = answer.json()
-        if operation.writes and request.method != "GET" and operation.answer:
-            found = body.get(operation.answer)
-            self.after = found if isinstance(found, dict) else {operation.answer: found} if found else None
-        return body
+        return answer
 
     def answer_digest(self) -> bytes:
         """A digest over all answers, in their order."""

@@ -68,16 +68,36 @@ class Answer:
         status: HTTP status, 2xx.
         content: The body as it came, decompressed.
         request_id: PagerDuty's id of the request.
-        body: The JSON body; `{}` when there is none.
+        operation, writes: What it answers.
     """
 
     status: int
     content: bytes = field(repr=False)
     request_id: str | None = None
-    body: dict[str, Any] = field(repr=False)
+    operation: str
+    writes: bool
 
     def json(self) -> dict[str, Any]:
-        return self.body
+        """The body, parsed; `{}` when there is none.
+
+        Raises:
+            TransportError: it is not a JSON object.
+        """
+        if self.status == 204 or not self.content.strip():
+            return {}
+        try:
+            body = orjson.loads(self.content)
+        except orjson.JSONDecodeError:
+            body = None
+        if isinstance(body, dict):
+            return body
+        done = "the call succeeded, but" if self.writes else "the call was answered, but"
+        raise TransportError(
+            f"{done} the body of the answer ({self.status}) is not a JSON object",
+            outcome="unknown",
+            operation=self.operation,
+            status=self.status,
+        )
 
 
 def read(
@@ -87,13 +107,11 @@ def read(
 
     Raises:
         PagerDutyError: in the class for its status.
-        TransportError: a success without JSON, a redirect, or a 1xx.
+        TransportError: a redirect, or a 1xx.
     """
     request_id = headers.get("x-request-id")
     if 200 <= status < 300:
-        return Answer(
-            status=status, content=content, request_id=request_id, body=_body(status, content, operation, writes)
-        )
+        return Answer(status=status, content=content, request_id=request_id, operation=operation, writes=writes)
     if 300 <= status < 400:
         raise TransportError(
             f"answered with a redirect ({status}), which is never followed; look at the base URL",
@@ -106,24 +124,6 @@ def read(
             f"answered with {status}, which answers nothing", outcome="unknown", operation=operation, status=status
         )
     raise _error(status, headers, content, operation, retiring, request_id)
-
-
-def _body(status: int, content: bytes, operation: str, writes: bool) -> dict[str, Any]:
-    if status == 204 or not content.strip():
-        return {}
-    try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        body = None
-    if isinstance(body, dict):
-        return body
-    done = "the call succeeded, but" if writes else "the call was answered, but"
-    raise TransportError(
-        f"{done} the body of the answer ({status}) is not a JSON object",
-        outcome="unknown",
-        operation=operation,
-        status=status,
-    )
 
 
 def _error(

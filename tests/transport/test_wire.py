@@ -220,8 +220,9 @@ async def test_any_2xx_is_a_success() -> None:
 @pytest.mark.parametrize("body", [b"<html>", b"[1]", b'{"a":', b'"text"'])
 async def test_a_success_without_json_is_not_taken_for_one(body: bytes) -> None:
     async with serving(answer(200, body)) as (server, wire):
+        came = await send(wire, WRITE)
         with pytest.raises(TransportError) as caught:
-            await send(wire, WRITE)
+            came.json()
     assert caught.value.outcome == "unknown"
     assert server.requests == 1
 
@@ -430,7 +431,7 @@ async def test_the_key_is_in_no_error() -> None:
     for step in (answer(401), answer(500, CANARY.encode()), abort, answer(302), answer(200, b"x"), b"garbage\r\n\r\n"):
         async with serving(step, attempts=1) as (_, wire):
             with pytest.raises(PagerDutyError) as caught:
-                await send(wire, WRITE)
+                (await send(wire, WRITE)).json()
             failure: BaseException | None = caught.value
             while failure:
                 texts += [str(failure), repr(failure)]

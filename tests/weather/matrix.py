@@ -45,6 +45,7 @@ class Case:
         place: Where the server is, for a storm, or for one gust.
         kept: How a request before is answered on the connection that the call then uses.
         timeout: The call's deadline.
+        later: How long after it the server still does what it was asked, in seconds.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Case:
     gust_place: Place | None = None
     kept: Fault | None = None
     timeout: float | None = None
+    later: float = 0.0
 
 
 HTML: Final = ("Content-Type: text/html",)
@@ -70,7 +72,7 @@ CASES: Final[Sequence[Case]] = (
     Case(name="reset before processing", group="lost before", fault=f.reset_before),
     Case(name="closed before processing", group="lost before", fault=f.closed_before),
     Case(name="reset after processing", group="lost after", fault=f.reset_after),
-    Case(name="reset, processed 0.4 s later", group="lost after", fault=f.reset_then_processed),
+    Case(name="reset, processed 0.4 s later", group="lost after", fault=f.reset_then_processed, later=0.4),
     Case(name="time-out before processing", group="lost before", fault=f.silent_before),
     Case(name="time-out after processing", group="lost after", fault=f.silent_after),
     Case(name="429 with headers", group="limited", fault=f.limited),
@@ -176,7 +178,7 @@ async def _cell(cell: Cell, folder: Path) -> Fate:
         except ArxError as failure:
             error = failure
         took = time.monotonic() - began
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05 + cell.case.later)
         record = await last_record(pd)
         tries = record.metadata.get("attempts", [])
         return Fate(
