@@ -17,11 +17,11 @@ from importlib.util import find_spec
 
 from arx_wrapper.audit.log import AuditLog, utc_now
 from arx_wrapper.audit.record import AuditRecord, Entry
-from arx_wrapper.audit.store import Refused, Store
+from arx_wrapper.audit.store import PartialViewError, Refused, Store
 from arx_wrapper.audit.verification import Verification
 from arx_wrapper.errors import ConfigError
 
-__all__ = ["AuditLog", "AuditRecord", "Entry", "Refused", "Verification", "open"]
+__all__ = ["AuditLog", "AuditRecord", "Entry", "PartialViewError", "Refused", "Verification", "open"]
 
 
 def open(  # noqa: A001 - read as `audit.open`

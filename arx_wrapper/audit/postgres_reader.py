@@ -7,9 +7,8 @@ from typing import LiteralString
 
 from arx_wrapper.audit.postgres_link import Link, explained
 from arx_wrapper.audit.record import AuditRecord
-from arx_wrapper.audit.store import Query
+from arx_wrapper.audit.store import PartialViewError, Query
 from arx_wrapper.audit.tree import Tree
-from arx_wrapper.errors import AuditError
 
 _AT_ONCE = 1_000
 # The triggers and columns that hold the log together, and whether they still say what they said when they were made.
@@ -49,7 +48,7 @@ class PostgresReader:
     def rows(self) -> Iterator[tuple[int, str, bytes, str]]:
         with explained("read"):
             if self._reading().execute("SELECT sees_all()").fetchone() != (True,):
-                raise AuditError(
+                raise PartialViewError(
                     "This role sees the records of its own organisations only, so it cannot verify the chain. Nothing "
                     "was sent. Verify as the tables' owner, or as an auditor of '*' (`arx-pagerduty audit admit`)."
                 )

@@ -30,6 +30,10 @@ class Refused(Exception):  # noqa: N818 - a verdict, not a fault
         self.reason, self.limit = reason, limit
 
 
+class PartialViewError(AuditError):
+    """Whoever reads may see a part of the log only, and cannot verify the chain. Nothing is wrong with either."""
+
+
 class Written(NamedTuple):
     """A record as it is stored: canonical JSON, and the hash of it with the log's key."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
+from arx_wrapper.audit import PartialViewError
 from arx_wrapper.cli.arguments import bare_call
 from arx_wrapper.cli.reach import Unreachable, reach
 from arx_wrapper.errors import (
@@ -128,7 +129,10 @@ class _Examination:
         return _ok("policy", f"{found}, {len(verdicts) - len(self._permitted) - escalated} denied")
 
     async def _audit(self) -> Finding:
-        state = await self._rooms.audit.verify()
+        try:
+            state = await self._rooms.audit.verify()
+        except PartialViewError:
+            return _ok("audit log", "this role sees its own organisations' records; an auditor can verify the chain")
         if not state.ok:
             return _wrong(
                 "audit log",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 import pytest
 
-from arx_wrapper import AuditError, audit
+from arx_wrapper import AuditError, PagerDutyConnector, audit
 from arx_wrapper.audit import Refused, migrations
 from arx_wrapper.audit.postgres_link import connect, parameters
+from arx_wrapper.cli.checks import examine
 from tests.audit.conftest import entry, everything
 from tests.cli.conftest import Command, command, here  # noqa: F401 - fixtures
 from tests.postgres import Server
@@ -77,6 +79,15 @@ async def test_one_organisations_role_cannot_verify_and_says_so_and_an_auditor_o
     with pytest.raises(AuditError, match="lacks a right"):
         await inspector.append(entry())
     await inspector.aclose()
+
+
+async def test_doctor_finds_nothing_wrong_with_one_organisations_role(server: Server, tmp_path: Path) -> None:
+    await both_write(server)
+    approvals = f"sqlite:///{tmp_path}/approvals.db"
+    async with PagerDutyConnector.sandbox(org_id="acme", audit=server.address("acme"), approvals=approvals) as pd:
+        found = {finding.check: finding for finding in await examine(pd)}
+    assert found["audit log"].state == "ok"
+    assert "its own organisations" in found["audit log"].found
 
 
 FORBIDDEN: tuple[LiteralString, ...] = (
