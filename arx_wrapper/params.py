@@ -149,10 +149,15 @@ class ParamModel:
         Raises:
             InvalidParamsError: naming the parameter and what is accepted.
         """
-        given = {name: value for name, value in params.items() if value is not None}
-        for name in given:
+        if not isinstance(params, Mapping):
+            kind = type(params).__name__
+            raise InvalidParamsError(self.operation, "parameters", f"are a {kind}", "an object, its members by name")
+        given: dict[str, Any] = {}
+        for name, value in params.items():
             if name not in self._wire:
                 raise self._unknown(name)
+            if value is not None:
+                given[str.__str__(name)] = value
         for name in self.required:
             if name not in given:
                 raise InvalidParamsError(self.operation, name, "is missing", self.accepted(name))
@@ -244,22 +249,29 @@ def _plain(value: Any) -> Any:
     """A copy that nobody else holds, of what JSON can carry, with NULL as null and without members that are None."""
     if value is NULL:
         return None
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # a subclass may call itself something else
     if isinstance(value, int | float):
-        if not -(2**63) <= value < 2**63:  # neither is nan
+        number = int.__int__(value) if isinstance(value, int) else float.__float__(value)
+        if not -(2**63) <= number < 2**63:  # neither is nan
             raise _NotJSONError("a number is not finite or too large")
-        return value
+        return number
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise _NotJSONError("an object's member has a name that is not text")
-        return {key: _plain(item) for key, item in value.items() if item is not None}
+        return {_name(key): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, msgspec.Struct):
         members = msgspec.structs.asdict(value)
         return {key: _plain(item) for key, item in members.items() if item is not UNSET}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return [_plain(item) for item in value]
     raise _NotJSONError(f"a {type(value).__name__} is not JSON")
+
+
+def _name(key: object) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+    raise _NotJSONError("an object's member has a name that is not text")
 
 
 def _mark(hint: Any) -> _Wire | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import msgspec
@@ -177,6 +178,36 @@ def test_free_members_hold_json_only(value: object) -> None:
 
 def test_text_that_is_not_unicode_is_refused() -> None:
     refused("incidents:add_note", incident_id="P1", content="\ud800")
+
+
+class Status(StrEnum):
+    RESOLVED = "resolved"
+
+
+class Level(IntEnum):
+    FIRST = 1
+
+
+class Disguised(str):
+    """Text that says it is something else than what it holds."""
+
+    def __str__(self) -> str:
+        return "acknowledged"
+
+
+def test_kinds_of_text_and_numbers_are_taken_for_what_they_hold() -> None:
+    asked = {Disguised("incident_id"): Disguised("P1"), "status": Status.RESOLVED, "escalation_level": Level.FIRST}
+    held = {"incident_id": "P1", "status": "resolved", "escalation_level": 1}
+    assert canonical("incidents:update", **asked) == held
+    assert canonical("incidents:manage", incidents=[{"id": Disguised("P1"), "status": Disguised("resolved")}]) == {
+        "incidents": [{"id": "P1", "status": "resolved"}]
+    }
+
+
+@pytest.mark.parametrize("params", [["incident_id"], "incident_id", 7])
+def test_parameters_that_are_no_object_are_refused(params: Any) -> None:
+    with pytest.raises(InvalidParamsError, match="an object, its members by name"):
+        model("incidents:acknowledge").canonical(params)
 
 
 def test_the_canonical_text_does_not_depend_on_the_order_given() -> None:
