@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError, PermissionDeniedError
 from arx_wrapper.model import Decision, Verdict
 
@@ -52,8 +54,8 @@ async def obtain(
                 f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
                 approval_id=asked.id,
             )
-    record.approval_id = approval_id
     asked = await rooms.approvals.get(approval_id)
+    record.approval_id = asked.id
     digest = _digest(terms, asked.target)
     if asked.digest != digest:
         raise ApprovalDeniedError(
@@ -72,7 +74,7 @@ async def obtain(
                 "Ask anew.",
                 approval_id=approval_id,
             )
-    again = _judged_again(passage, record, rooms)
+    again = await _judged_again(passage, record, rooms)
     await rooms.approvals.consume(approval_id, digest, min_approvals=again.min_approvals)
 
 
@@ -95,8 +97,11 @@ def _digest(terms: Mapping[str, Any], target: Target) -> str:
     return call_digest(**terms, target=target)
 
 
-def _judged_again(passage: Passage, record: Recorder, rooms: Rooms) -> Decision:
+async def _judged_again(passage: Passage, record: Recorder, rooms: Rooms) -> Decision:
+    """Long after the intent, perhaps: policy may say something else by now, and the agent may have been stopped."""
     again = rooms.policies.decide(passage.call, rooms.clock())
+    if suspension := await rooms.audit.suspension(passage.call.agent_id):
+        again = evolve(again, verdict=Verdict.DENY, reason=suspension)
     if again.verdict is Verdict.DENY:
         record.decision = again
         raise PermissionDeniedError(again)

@@ -92,8 +92,9 @@ class BaseConnector:
             transport: An `httpx.AsyncBaseTransport` to use instead of a connection pool.
             config: Where everything left out comes from; by default the environment and `arx.toml`.
         """
-        if not agent_id or not org_id:
-            raise ValueError("agent_id and org_id must not be empty: policies and records go by them")
+        for name in (agent_id, org_id):
+            if not isinstance(name, str) or not name or not name.isprintable():
+                raise ValueError("agent_id and org_id must be printable text: policies and records go by them")
         self.agent_id, self.org_id = agent_id, org_id
         self._under_way = _UnderWay()
         self._rooms = Rooms(

@@ -11,6 +11,7 @@ import pytest
 from arx_wrapper import (
     OPERATIONS,
     ApprovalDeniedError,
+    ApprovalError,
     ApprovalPendingError,
     ArxError,
     AuditError,
@@ -281,6 +282,38 @@ async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) ->
         with pytest.raises(PermissionDeniedError):
             await other.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
         await other.aclose()
+
+
+async def test_an_agent_suspended_while_it_waits_sends_nothing_after_the_approval() -> None:
+    async with PagerDutyConnector.sandbox("agent-1", policies=[ASK_ABOUT_HIGH]) as pd:
+        waiting = asyncio.create_task(pd.delete_service("PABC123"))
+        while not (asked := await pd._rooms.approvals.list("pending")):
+            await asyncio.sleep(0.01)
+        await pd.audit.suspend("agent-1", org_id=pd.org_id, by="ada", reason="it deletes everything")
+        await pd._rooms.approvals.decide(asked[0].id, "ada", True)
+        with pytest.raises(PermissionDeniedError, match="suspended: it deletes everything"):
+            await waiting
+        assert (await trail(pd))[-1].status == "blocked"
+        assert (await pd._rooms.approvals.get(asked[0].id)).state == "approved"
+        assert pd.sandbox_account is not None
+        assert all(request.method == "GET" for request in pd.sandbox_account.requests)
+
+
+@pytest.mark.parametrize("approval_id", ["nope", "", "\ud800", "a\0b", "' OR 1=1 --", b"x", 7, 10**30, True, ["x"], {}])
+async def test_what_is_no_approval_is_refused_and_leaves_a_readable_record(approval_id: Any) -> None:
+    async with raising() as pd:
+        with pytest.raises(ApprovalError, match="no approval request"):
+            await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
+        last = (await trail(pd))[-1]
+    assert (last.action_type, last.status, last.approval_id) == ("connector.refused", "blocked", None)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "\ud800", 7, None])
+def test_agents_and_organisations_have_printable_names(name: Any) -> None:
+    with pytest.raises(ValueError, match="printable"):
+        PagerDutyConnector(name, "org")
+    with pytest.raises(ValueError, match="printable"):
+        PagerDutyConnector("agent", name)
 
 
 async def test_a_hundred_parallel_resumes_of_one_approval_send_one_request() -> None:

@@ -197,7 +197,8 @@ class Store:
         self._database.close()
 
     def _one(self, run: Transaction, request_id: str, now: str) -> ApprovalRequest:
-        found = self._select(run, now, "id = ?", (request_id,))
+        known = isinstance(request_id, str) and request_id.isascii()  # no database need hear of anything else
+        found = self._select(run, now, "id = ?", (request_id,)) if known else ()
         if not found:
             raise ApprovalError(
                 f"There is no approval request {_shown(request_id)}. `arx-pagerduty approvals list` shows "

@@ -64,7 +64,7 @@ class Chain:
     def _refusal(self, pending: Pending) -> Refused | None:
         entry = pending.entry
         if reason := self.suspended.get(entry.agent_id):
-            return Refused(f"Agent {entry.agent_id!a} is suspended: {reason}.")
+            return Refused(suspended_because(entry.agent_id, reason))
         wanted = dict(pending.usage)
         for window, limit in zip(windows(pending), pending.limits, strict=True):
             used = self.used[window] + self._counted[window[:3]]
@@ -77,6 +77,11 @@ def windows(pending: Pending) -> Sequence[Window]:
     """What the limits of an entry look at, in their order."""
     entry = pending.entry
     return [Window(entry.org_id, entry.agent_id, limit.operation, limit.seconds) for limit in pending.limits]
+
+
+def suspended_because(agent_id: str, reason: str) -> str:
+    """Why an agent's call is refused, for people."""
+    return f"Agent {agent_id!a} is suspended: {reason}."
 
 
 def answer(intent: AuditRecord | Entry, action_type: ActionType, status: Status, error: str) -> Entry:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 
+from arx_wrapper.audit.chain import suspended_because
 from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
 from arx_wrapper.audit.ticket import Ticket, answer, tell
@@ -182,6 +183,11 @@ class AuditLog:
     async def resume(self, agent_id: str, *, org_id: str, by: str) -> None:
         """Let a suspended agent go on. Recorded."""
         await self._switch(agent_id, org_id, by, None, None)
+
+    async def suspension(self, agent_id: str) -> str | None:
+        """That an agent is suspended, and why, in a sentence; None when it is not."""
+        reason = await self._on_thread(lambda store: store.suspended(agent_id))
+        return None if reason is None else suspended_because(agent_id, reason)
 
     async def rotate(self, *, by: str, org_id: str) -> Segment | None:
         """Seal what is settled into a file of its own, which still verifies as one log with what follows. Recorded.

@@ -125,6 +125,13 @@ class PostgresStore(PostgresReader):
                 "SELECT suspend(%s, %s)", (_text(agent_id), reason and _text(reason))
             )
 
+    def suspended(self, agent_id: str) -> str | None:
+        """Why an agent is suspended; None when it is not."""
+        with explained("read"):
+            link = self._connected(time.monotonic() + self._within)
+            turn = link.execute(_TURN, ([_text(agent_id)],)).fetchone()
+        return turn[2].get(_text(agent_id)) if turn else None
+
     def close(self) -> None:
         self._disown(pending for pending in self._last if pending.abandoned)
         if self._disowned:

@@ -123,6 +123,11 @@ class SqliteStore(SqliteReader):
             if reason is not None:
                 self._db.execute("INSERT INTO audit_suspended VALUES (?, ?)", (agent_id, reason))
 
+    def suspended(self, agent_id: str) -> str | None:
+        """Why an agent is suspended; None when it is not."""
+        row = self._db.execute("SELECT reason FROM audit_suspended WHERE agent_id = ?", (agent_id,)).fetchone()
+        return row[0] if row else None
+
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # a log that is full or gone is closed all the same
             self._db.execute("DELETE FROM audit_writers WHERE writer = ?", (self._writer,))

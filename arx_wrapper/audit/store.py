@@ -136,3 +136,7 @@ class Store(Reader, Protocol):
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""
         ...
+
+    def suspended(self, agent_id: str) -> str | None:
+        """Why an agent is suspended; None when it is not."""
+        ...
