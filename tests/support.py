@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from os import PathLike
 from typing import Any
 
 from arx_wrapper import PagerDutyConnector
@@ -21,6 +25,13 @@ ASK_ABOUT_HIGH: dict[str, Any] = {
     "hitl_channel": "#approvals",
 }
 CANARY = "canary-u0-9f2b7c-do-not-print"
+
+
+@contextmanager
+def sqlite_at(path: str | PathLike[str], **options: Any) -> Iterator[sqlite3.Connection]:
+    """A database from outside: what is changed in it is committed, and it is closed."""
+    with closing(sqlite3.connect(path, **options)) as database, database:
+        yield database
 
 
 def denying(*operations: str) -> dict[str, Any]:

@@ -219,6 +219,9 @@ class AuditLog:
         """
         thread = self._thread
         if thread is None:
+            store, self._store = self._store, None
+            if store is not None:  # opened, and never written to
+                await asyncio.to_thread(store.close)
             return
         self._closing = True
         self._ring()

@@ -59,10 +59,14 @@ class SqliteStore(SqliteReader):
                 _private(Path(path))
             database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             super().__init__(database, hasher(secret), None if path == ":memory:" else Path(path).parent)
-            self._into_wal()
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._migrate()
-            self._settle_orphans()
+            try:
+                self._into_wal()
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._migrate()
+                self._settle_orphans()
+            except BaseException:
+                database.close()
+                raise
         except (sqlite3.Error, OSError) as error:
             raise AuditError(
                 f"The audit log cannot be opened: {error}. Nothing was sent. Look at the file and its folder, or name "

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -24,7 +23,7 @@ from arx_wrapper.audit.places import place
 from arx_wrapper.audit.proof import Proof, prove, verify_proof
 from arx_wrapper.cli.main import run
 from tests.audit.conftest import entry
-from tests.support import CANARY
+from tests.support import CANARY, sqlite_at
 
 SIGNER = Signer.new("audit.example.com/test")
 VERIFIER = Verifier.parse(SIGNER.verifier())
@@ -61,7 +60,7 @@ async def found(path: Path, note: str) -> str | None:
 
 
 def keep(path: Path, copy: Path) -> None:
-    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+    with sqlite_at(path) as source, sqlite_at(copy) as target:
         source.backup(target)
     shutil.copy(f"{path}.key", f"{copy}.key")
 
@@ -78,7 +77,7 @@ async def test_a_tail_that_was_cut_off_shows(log: AuditLog, path: Path) -> None:
     await fill(log, 20)
     note = await take(log, SIGNER, [])
     await log.aclose()
-    with sqlite3.connect(path) as tools:
+    with sqlite_at(path) as tools:
         tools.executescript("DROP TRIGGER audit_no_delete; DELETE FROM audit WHERE seq > 15;")
     assert "cut off" in str(await found(path, note))
 
@@ -115,10 +114,10 @@ async def test_a_dump_that_was_edited_and_loaded_again_shows(log: AuditLog, path
     await fill(log, 20)
     note = await take(log, SIGNER, [])
     await log.aclose()
-    with sqlite3.connect(path) as tools:
+    with sqlite_at(path) as tools:
         dump = "\n".join(tools.iterdump()).replace("connector.refused", "connector.called", 1)
     os.unlink(path)
-    with sqlite3.connect(path) as tools:
+    with sqlite_at(path) as tools:
         tools.executescript(dump + "\nPRAGMA user_version = 1;")
     assert await found(path, note) is not None
 
@@ -277,7 +276,7 @@ def test_every_flipped_bit_is_found_or_provably_without_meaning(path: Path, tmp_
         await log.aclose()
 
     asyncio.run(some())
-    with sqlite3.connect(path) as tools:
+    with sqlite_at(path) as tools:
         tools.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         records = tools.execute(_RECORDS).fetchall()
     whole, draw = path.read_bytes(), random.Random(7)  # noqa: S311 - places to flip
@@ -300,7 +299,7 @@ def test_every_flipped_bit_is_found_or_provably_without_meaning(path: Path, tmp_
             verdict = looker.stdout.readline().strip()
             assert verdict in ("ok", "found"), verdict
             if verdict == "ok":
-                with sqlite3.connect(copy) as tools:
+                with sqlite_at(copy) as tools:
                     assert tools.execute(_RECORDS).fetchall() == records, f"bit {bit} changed a record unseen"
             counts["found" if verdict == "found" else "without meaning"] += 1
             shutil.rmtree(folder)

@@ -23,7 +23,7 @@ from arx_wrapper.audit import AuditLog, Refused
 from arx_wrapper.audit.record import hasher
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
-from tests.support import CANARY
+from tests.support import CANARY, sqlite_at
 
 
 def opened(path: Path, **options: Any) -> AuditLog:
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 async def test_a_record_is_on_disk_when_append_returns(path: Path) -> None:
     log = opened(path)
     record = (await log.append(entry(metadata={"ids": {"incident_id": "P1"}}))).record()
-    with sqlite3.connect(path) as other:
+    with sqlite_at(path) as other:
         ((found,),) = other.execute("SELECT id FROM audit")
     assert found == record.id
     assert (record.seq, record.prev_hash) == (1, "0" * 64)
@@ -63,7 +63,7 @@ async def test_an_outcome_is_written_within_its_bounded_time_without_being_waite
     intent = await log.append(entry())
     log.append_soon(entry(action_type="connector.completed", status="success", intent_id=intent.id))
     await asyncio.sleep(0.3)
-    with sqlite3.connect(path) as other:
+    with sqlite_at(path) as other:
         assert other.execute("SELECT count(*) FROM audit").fetchone() == (2,)
     await log.aclose()
 
@@ -71,7 +71,7 @@ async def test_an_outcome_is_written_within_its_bounded_time_without_being_waite
 async def test_records_cannot_be_changed_or_removed(path: Path) -> None:
     log = opened(path)
     await log.append(entry())
-    with sqlite3.connect(path) as other:
+    with sqlite_at(path) as other:
         for statement in ("UPDATE audit SET hash = 'x'", "DELETE FROM audit"):
             with pytest.raises(sqlite3.IntegrityError, match="never"):
                 other.execute(statement)
@@ -83,14 +83,14 @@ async def test_no_record_can_follow_another_than_the_last(path: Path) -> None:
     for _ in range(3):
         await log.append(entry())
     fork = "INSERT INTO audit (seq, id, hash, body) SELECT 4, 'x', 'h', body FROM audit WHERE seq = 2"
-    with sqlite3.connect(path) as other, pytest.raises(sqlite3.IntegrityError, match="follow the last"):
+    with sqlite_at(path) as other, pytest.raises(sqlite3.IntegrityError, match="follow the last"):
         other.execute(fork)
     await log.aclose()
 
 
 async def test_a_log_of_another_format_is_left_alone(path: Path) -> None:
     await opened(path).append(entry())
-    with sqlite3.connect(path) as other:
+    with sqlite_at(path) as other:
         other.execute("PRAGMA user_version = 99")
     with pytest.raises(AuditError, match=r"format 99.*Nothing was sent"):
         await opened(path).append(entry())
@@ -115,7 +115,7 @@ async def test_tampering_shows(path: Path, attack: str) -> None:
     for _ in range(10):
         await log.append(entry())
     await log.aclose()
-    with sqlite3.connect(path) as other:
+    with sqlite_at(path) as other:
         other.executescript(
             "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; DROP TRIGGER audit_one_chain;"
             + ATTACKS[attack]

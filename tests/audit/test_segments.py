@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from arx_wrapper.audit import AuditLog, AuditRecord
 from arx_wrapper.audit.segments import Segment
 from arx_wrapper.cli.main import run
 from tests.audit.test_log import entry
+from tests.support import sqlite_at
 
 WHO = {"by": "ada", "org_id": "org"}
 
@@ -70,7 +70,7 @@ async def test_segments_and_the_live_file_are_one_log(path: Path, clock: Clock) 
     assert await seqs(log, action_type="log.sealed") == [11, 22]
     found = await log.verify()
     assert (found.ok, found.records) == (True, 26)
-    with sqlite3.connect(path) as live:
+    with sqlite_at(path) as live:
         assert live.execute("SELECT min(seq), max(seq) FROM audit").fetchone() == (22, 26)
     for segment in (first, second):
         assert stat.S_IMODE((path.parent / segment.file).stat().st_mode) == 0o600
@@ -108,15 +108,15 @@ async def test_a_segment_that_is_not_what_was_sealed_shows(path: Path, clock: Cl
     segment = await sealed(log)
     file = path.parent / segment.file
     if attack == "removed":
-        with sqlite3.connect(file) as database:
+        with sqlite_at(file) as database:
             database.execute("DELETE FROM audit WHERE seq = 10")
     elif attack == "changed":
-        with sqlite3.connect(file) as database:
+        with sqlite_at(file) as database:
             database.execute(
                 "UPDATE audit SET body = replace(body, 'incidents:create', 'incidents:read') WHERE seq = 3"
             )
     else:
-        with sqlite3.connect(file) as database:
+        with sqlite_at(file) as database:
             database.execute("DELETE FROM audit WHERE seq > 4")
     assert not (await log.verify()).ok
     await log.aclose()
@@ -144,7 +144,7 @@ async def test_a_removal_that_is_not_on_record_shows(path: Path, clock: Clock) -
     log = opened(path, clock)
     segment = await sealed(log)
     await calls(log, 2)
-    with sqlite3.connect(path) as database:
+    with sqlite_at(path) as database:
         database.execute("UPDATE audit_segments SET removed = 1")
     (path.parent / segment.file).unlink()
     found = await log.verify()

@@ -17,7 +17,7 @@ import pytest
 
 from arx_wrapper import OPERATIONS
 from tests.cli.conftest import POLICIES, Command
-from tests.support import CANARY
+from tests.support import CANARY, sqlite_at
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 WINDOW = ["start_time=2025-06-15T02:00:00Z", "end_time=2025-06-15T04:00:00Z", "service_ids=PABC123"]
@@ -204,10 +204,9 @@ def test_the_audit_log_is_shown_verified_and_exported(run: Run, tmp_path: Path) 
 
 
 def test_a_broken_chain_is_an_audit_failure(run: Run, tmp_path: Path) -> None:
-    import sqlite3
 
     run("call", "users:read")
-    with sqlite3.connect(Path(os.environ["XDG_STATE_HOME"]) / "arx" / "sandbox.db") as database:
+    with sqlite_at(Path(os.environ["XDG_STATE_HOME"]) / "arx" / "sandbox.db") as database:
         database.executescript("DROP TRIGGER audit_no_delete; DELETE FROM audit WHERE seq = 2;")
     done = run("audit", "verify")
     assert done.returncode == 5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from arx_wrapper.sandbox.faults import Fault
 from arx_wrapper.sandbox.server import run_in_thread
 from arx_wrapper.transport.pool import tls
 from tests.cli.conftest import POLICIES, Command
-from tests.support import CANARY
+from tests.support import CANARY, sqlite_at
 
 VAULT_KEY = base64.b64encode(bytes(32)).decode()
 ENTRY = "- name: all\n  connector: pagerduty\n  operations: ['*']\n"
@@ -85,7 +84,7 @@ class Break:
         """audit log | chain is broken | copy as evidence"""
         assert self.sound("call", "users:read").status == 0
         log = Path(os.environ["XDG_STATE_HOME"]) / "arx" / "audit.db"
-        with sqlite3.connect(log) as database:
+        with sqlite_at(log) as database:
             database.executescript("DROP TRIGGER audit_no_delete; DELETE FROM audit WHERE seq = 2;")
         database.close()
 

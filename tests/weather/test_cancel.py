@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from attrs import define, field, frozen
 from arx_wrapper import AuthenticationError, PagerDutyConnector, TransportError, audit
 from arx_wrapper.audit import AuditRecord
 from arx_wrapper.vault.credentials import Credentials
+from tests.support import sqlite_at
 from tests.weather import faults as f
 from tests.weather.listing import Listing
 from tests.weather.server import Exchange, Reply, Server, Weather, refusal, serving
@@ -148,7 +148,7 @@ async def test_a_call_given_up_while_its_intent_is_written_was_not_sent_and_has_
     server = Server()
     async with flying(server, tmp_path) as pd:
         await pd.execute(*READ)
-        with sqlite3.connect(tmp_path / "audit.db", isolation_level=None) as other:
+        with sqlite_at(tmp_path / "audit.db", isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
             call = asyncio.create_task(pd.execute(*ACK))
             await asyncio.sleep(0.2)
