@@ -147,9 +147,8 @@ class PagerDutyConnector(
         if max_items is not None and (isinstance(max_items, bool) or max_items < 0):
             raise InvalidParamsError(operation, "max_items", "is negative", "a whole number from 0, or None")
         with self._under_way:
-            async with self._governed(operation, params) as passage:
-                row = passage.call.operation
-                model = _listed_model(row)
+            async with self._governed(operation, params, only=_listed) as passage:
+                _, model = _listed(passage.call.operation)
                 passage.facts["records"] = 0
                 if max_items == 0:
                     return
@@ -168,7 +167,8 @@ class PagerDutyConnector(
             merged = {name: value for name, value in {**asked, **changes}.items() if value is not None}
             return (await passage.fetch(self._request(row, model, merged))).json
 
-        reading = Reading(fetch, str(row.answer), row.name, most)
+        key, _ = _listed(row)
+        reading = Reading(fetch, key, row.name, most)
         if "limit" not in model.names:
             return reading.once()
         size, start = asked.get("limit"), asked.get("offset", 0)
@@ -248,13 +248,15 @@ class PagerDutyConnector(
         return read
 
 
-def _listed_model(row: Operation) -> type[Model]:
-    if row.model is None or row.answer is None or row.writes or not row.answer.endswith("s"):
+def _listed(row: Operation) -> tuple[str, type[Model]]:
+    """Under which key an operation's answer lists records, and of which model they are."""
+    key, name = ("data", "AnalyticsIncidentMetrics") if row.family == "analytics" else (row.answer, row.model)
+    if name is None or key is None or row.writes or not key.endswith(("s", "data")):
         raise InvalidParamsError(row.name, "operation", "does not list records", "an operation whose method lists")
     from pagerduty_client import models
 
-    model: type[Model] = getattr(models, row.model)
-    return model
+    model: type[Model] = getattr(models, name)
+    return key, model
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -227,7 +227,10 @@ class BaseConnector:
         params: Mapping[str, Any] | None,
         approval_id: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
+        *,
+        only: Callable[[Operation], object] | None = None,
     ) -> AsyncIterator[Passage]:
+        """The steps around a call, in their order. `only` refuses operations that will not do for the caller."""
         from arx_wrapper.records import Recorder  # only now: it brings asyncio and the audit log's threads
 
         rooms = self._rooms
@@ -236,6 +239,8 @@ class BaseConnector:
         try:
             call, request = self._resolve(operation, params)  # 1 what is asked, frozen
             record.call = call
+            if only:
+                only(call.operation)
             await rooms.vault.locate(self.org_id)  # 2 there are credentials; no secret is read yet
             decision = rooms.policies.decide(call, rooms.clock())  # 3 what policy says
             record.decision = decision

@@ -96,18 +96,35 @@ async def test_every_paged_list_iterates(operation: str) -> None:
 
 async def test_lists_that_come_whole_and_records_without_ids_iterate_too() -> None:
     async with connector() as pd:
-        assert len([note async for note in pd.iterate("incidents:read_notes", {"incident_id": "P1234AB"})]) >= 0
+        await pd.add_incident_note("P1234AB", "one more")
+        notes = [note async for note in pd.iterate("incidents:read_notes", {"incident_id": "P1234AB"})]
+        assert [note.content for note in notes].count("one more") == 1
         assert [x async for x in pd.iterate("services:read_integrations", {"service_id": "PABC123"})]
         oncalls = [entry async for entry in pd.iterate("schedules:read_oncall", {"limit": 2})]
         body = await pd.execute("schedules:read_oncall", {"limit": 100})
         assert len(oncalls) == len({orjson.dumps(entry) for entry in body["oncalls"]})
 
 
+@pytest.mark.parametrize("operation", ["analytics:read", "analytics:services"])
+async def test_figures_iterate(operation: str) -> None:
+    async with connector() as pd:
+        figures = [figure async for figure in pd.iterate(operation, {"aggregate_unit": "day"})]
+        body = await pd.execute(operation, {"aggregate_unit": "day"})
+        assert [figure.total_incident_count for figure in figures] == [
+            row["total_incident_count"] for row in body["data"]
+        ]
+        assert len(figures) > 1
+
+
 async def test_what_does_not_list_cannot_be_iterated() -> None:
     async with connector() as pd:
-        for operation, params in (("incidents:read_detail", {"incident_id": "P1234AB"}), ("analytics:read", {})):
+        for operation, params in (
+            ("incidents:read_detail", {"incident_id": "P1234AB"}),
+            ("services:delete", {"service_id": "PABC123"}),
+        ):
             with pytest.raises(InvalidParamsError, match="does not list"):
                 await ids(pd, operation, params)
+        assert {record.action_type for record in await trail(pd)} == {"connector.refused"}
         with pytest.raises(InvalidParamsError, match="max_items"):
             await ids(pd, "incidents:read", max_items=-1)
 
