@@ -11,7 +11,7 @@ import difflib
 import importlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -28,13 +28,12 @@ from arx_wrapper.errors import (
     UnknownOperationError,
 )
 from arx_wrapper.model import Call, Decision, Effect, Operation, Verdict, new_id
-from arx_wrapper.params import ParamModel, param_model
+from arx_wrapper.param_model import ParamModel, param_model
 from arx_wrapper.passage import Passage
 from arx_wrapper.rooms import Rooms
+from arx_wrapper.under_way import UnderWay
 
 if TYPE_CHECKING:
-    from asyncio import Event
-
     import httpx
     from pagerduty_client import Request
 
@@ -96,7 +95,7 @@ class BaseConnector:
             if not isinstance(name, str) or not name or not name.isprintable():
                 raise ValueError("agent_id and org_id must be printable text: policies and records go by them")
         self.agent_id, self.org_id = agent_id, org_id
-        self._under_way = _UnderWay()
+        self._under_way = UnderWay()
         self._rooms = Rooms(
             connector=self.connector,
             registry={name: row.risk for name, row in self.operations.items()},
@@ -320,28 +319,3 @@ class BaseConnector:
             problem = getattr(error, "problem", "") or str(error)
             raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
         return request
-
-
-class _UnderWay:
-    """Counts the calls under way."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._none: Event | None = None
-
-    def __enter__(self) -> None:
-        self._count += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._count -= 1
-        if self._none and not self._count:
-            self._none.set()
-
-    async def ended(self, seconds: float) -> None:
-        """Wait until there are none, so long at most."""
-        if self._count:
-            import asyncio
-
-            self._none = asyncio.Event()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._none.wait(), seconds)

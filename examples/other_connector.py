@@ -26,7 +26,8 @@ from arx_wrapper import (
     approvals,
     audit,
 )
-from arx_wrapper.params import Id, ParamModel
+from arx_wrapper.param_model import ParamModel
+from arx_wrapper.params import Id
 from arx_wrapper.review import review
 from arx_wrapper.vault.fixed import FixedVault
 

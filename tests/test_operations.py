@@ -12,7 +12,7 @@ import pytest
 
 from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
 from arx_wrapper.paging import Page
-from arx_wrapper.params import param_model
+from arx_wrapper.param_model import param_model
 from tests.cases import Subjects, calls
 from tests.subjects import subjects
 from tests.support import EVERYTHING

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from arx_wrapper import NULL, OPERATIONS, InvalidParamsError, PagerDutyConnector, schema
-from arx_wrapper.params import ParamModel, param_model
+from arx_wrapper.param_model import ParamModel, param_model
 from tests.cases import Subjects, calls
 
 CASES = calls(

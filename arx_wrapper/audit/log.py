@@ -1,12 +1,10 @@
-"""The log as the pipeline uses it: asynchronous, with one thread per log that commits for everybody at once."""
+"""The log as the pipeline uses it: asynchronous, durable when an intent's `append` returns."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -17,8 +15,9 @@ from attrs import evolve
 from arx_wrapper.audit.chain import suspended_because
 from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
-from arx_wrapper.audit.ticket import Ticket, answer, tell
+from arx_wrapper.audit.ticket import Ticket, answer
 from arx_wrapper.audit.verification import Verification, verify
+from arx_wrapper.audit.writer import Writer
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
@@ -43,24 +42,14 @@ class AuditLog:
     """
 
     def __init__(self, opener: Callable[[], Store], *, timeout: float, idle: float) -> None:
-        self._opener, self._timeout, self._idle = opener, timeout, idle
-        self._lock, self._bell = threading.Lock(), threading.Lock()
-        self._bell.acquire()
-        self._queue: list[Ticket] = []
-        self._owed: list[Ticket] = []
-        self._jobs: list[Callable[[Store], None]] = []
-        self._unanswered: set[str] = set()
-        self._closing = self._asleep = False
-        self._thread: threading.Thread | None = None
-        self._store: Store | None = None
-        self._broken: AuditError | None = None
+        self._writer, self._timeout = Writer(opener, idle=idle), timeout
 
     async def open(self) -> None:
         """Open the database, where it is not: off the event loop, for others may hold it locked. AuditError."""
-        if self._store is None:
+        if not self._writer.opened:
             try:
                 async with asyncio.timeout(self._timeout):
-                    await asyncio.to_thread(self._opened)
+                    await asyncio.to_thread(self._writer.store)
             except TimeoutError:
                 raise AuditError(f"The audit log did not open within {self._timeout:g} s. Nothing was sent.") from None
 
@@ -79,7 +68,7 @@ class AuditLog:
             Refused: a limit is used up, or the agent is suspended; nothing was written.
         """
         ticket = Ticket(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
-        if self._submit(ticket) and ticket.written.acquire(timeout=_MOMENT):
+        if self._writer.submit(ticket) and ticket.written.acquire(timeout=_MOMENT):
             return ticket.record()
         written = ticket.future()
         # Not asyncio.timeout: this is the busiest place of all, and a timer costs a third of it.
@@ -102,13 +91,13 @@ class AuditLog:
         When it cannot be written, it is tried again with whatever comes next; until it is written every `append`
         fails, and `flush` and `aclose` raise.
         """
-        self._submit(Ticket(Pending(entry)), urgent=False)
+        self._writer.submit(Ticket(Pending(entry)), urgent=False)
 
     async def flush(self) -> None:
         """Wait until everything handed in is written. AuditError when something could not be."""
         await self._on_thread(lambda store: None)
-        if self._broken:
-            raise self._broken
+        if self._writer.broken:
+            raise self._writer.broken
 
     async def records(
         self,
@@ -209,7 +198,7 @@ class AuditLog:
 
     def keyed_hash(self, data: bytes) -> str:
         """HMAC-SHA256 of data with the log's key, as hex."""
-        return self._opened().digest(data)
+        return self._writer.store().digest(data)
 
     async def aclose(self) -> None:
         """Write what is left and close the database.
@@ -217,18 +206,9 @@ class AuditLog:
         Raises:
             AuditError: a record could not be written.
         """
-        thread = self._thread
-        if thread is None:
-            store, self._store = self._store, None
-            if store is not None:  # opened, and never written to
-                await asyncio.to_thread(store.close)
-            return
-        self._closing = True
-        self._ring()
-        await asyncio.get_running_loop().run_in_executor(None, thread.join)
-        self._thread, self._store, self._closing = None, None, False
-        if self._broken:
-            raise self._broken
+        await asyncio.to_thread(self._writer.close)
+        if self._writer.broken:
+            raise self._writer.broken
 
     async def _switch(self, agent_id: str, org_id: str, by: str, reason: str | None, why: str | None) -> None:
         entry = Entry(
@@ -243,115 +223,18 @@ class AuditLog:
         await self._on_thread(lambda store: store.suspend(agent_id, reason))
         await self.append(entry)
 
-    def _opened(self) -> Store:
-        if self._store is None:
-            with self._lock:
-                if self._store is None:
-                    self._store = self._opener()
-        return self._store
-
-    def _submit(self, ticket: Ticket, *, urgent: bool = True) -> bool:
-        """Hand an entry in. True when nobody else is waiting or has a call under way."""
-        self._opened()
-        entry = ticket.pending.entry
-        ticket.urgent = urgent
-        with self._lock:
-            if entry.action_type == "connector.called":
-                self._unanswered.add(entry.id)
-            elif entry.intent_id:
-                self._unanswered.discard(entry.intent_id)
-            alone = urgent and self._unanswered <= {entry.id} and not any(other.urgent for other in self._queue)
-            self._queue.append(ticket)
-            self._start()
-            rings = urgent or self._asleep
-        if rings:
-            self._ring()
-        return alone
-
-    def _ring(self) -> None:
-        """Wake the thread."""
-        with suppress(RuntimeError):  # somebody rang before; once is enough
-            self._bell.release()
-
     async def _on_thread(self, job: Callable[[Store], _T], *, patient: bool = False) -> _T:
         """Run something on the log's thread, after everything handed in so far is written."""
-        self._opened()
-        future: Future[_T] = Future()
-
-        def run(store: Store) -> None:
-            if not future.set_running_or_notify_cancel():
-                return  # nobody waits any more
-            try:
-                result = job(store)
-            except Exception as error:  # handed to whoever waits for it
-                _reject(future, error)
-            else:
-                future.set_result(result)
-
-        with self._lock:
-            self._jobs.append(run)
-            self._start()
-        self._ring()
+        future = self._writer.run(job)
         try:
             async with asyncio.timeout(None if patient else max(self._timeout, 30.0)):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise AuditError("The audit log did not answer.") from None
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="arx-audit", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        store, written = self._opened(), list[Ticket]()
-        while True:
-            tell(written)  # only now, or they would wake up to wait for this thread
-            rung = self._bell.acquire(timeout=self._idle)  # outcomes wait for company
-            with self._lock:
-                self._asleep = not (rung or self._queue)
-            if self._asleep:
-                self._bell.acquire()
-            with self._lock:
-                self._asleep = False
-                written, self._queue = self._queue, []
-                jobs, self._jobs = self._jobs, []
-            if written or (self._owed and (jobs or self._closing)):
-                self._write(store, written)
-            for job in jobs:
-                job(store)
-            if self._closing and not (self._queue or self._jobs):
-                tell(written)
-                store.close()
-                return
-
-    def _write(self, store: Store, batch: list[Ticket]) -> None:
-        tickets = self._owed + batch
-        try:
-            store.write([ticket.pending for ticket in tickets])
-        except Exception as error:
-            problem = error if isinstance(error, AuditError) else _unwritable(error)
-            for ticket in batch:
-                ticket.pending.outcome = problem
-            self._owed = [ticket for ticket in tickets if not ticket.urgent]
-            if self._owed:
-                self._broken = AuditError(f"{problem} An outcome could not be recorded.", sent=True)
-        else:
-            self._owed, self._broken = [], None
-
 
 async def _in_thread(reader: Reader, job: Callable[[Reader], _T]) -> _T:
     return await asyncio.to_thread(job, reader)
-
-
-def _unwritable(error: Exception) -> AuditError:
-    """An error that no store should raise: the thread goes on, and the calls fail."""
-    return AuditError(f"The audit log cannot be written: {type(error).__name__}. Nothing was sent.")
-
-
-def _reject(future: Future[_T], error: BaseException) -> None:
-    if not future.cancelled():
-        future.set_exception(error)
 
 
 def _utc(moment: datetime | None) -> str | None:

@@ -15,7 +15,8 @@ import typer
 
 from arx_wrapper.config import Config
 from arx_wrapper.model import Call, Effect, Operation
-from arx_wrapper.params import NULL, ParamModel
+from arx_wrapper.param_model import ParamModel
+from arx_wrapper.params import NULL
 
 
 def parse(model: ParamModel, arguments: Sequence[str], document: str | None) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None
 def _model(operation: str) -> Any:
     from arx_wrapper.connector import PagerDutyConnector
     from arx_wrapper.operations import OPERATIONS
-    from arx_wrapper.params import param_model
+    from arx_wrapper.param_model import param_model
 
     return param_model(operation, getattr(PagerDutyConnector, OPERATIONS[operation].function))
 

@@ -30,7 +30,7 @@ def check(
     from arx_wrapper import PagerDutyConnector, policy
     from arx_wrapper.effects import MAY_BE_HIGH
     from arx_wrapper.operations import OPERATIONS, RISKS
-    from arx_wrapper.params import param_model
+    from arx_wrapper.param_model import param_model
     from arx_wrapper.rooms import utc_now
 
     session: Session = context.obj

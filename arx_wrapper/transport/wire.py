@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -17,7 +16,6 @@ from attrs import define, field
 from arx_wrapper._version import __version__
 from arx_wrapper.errors import (
     ArxError,
-    ConfigError,
     PagerDutyError,
     RateLimitError,
     ServerError,
@@ -26,6 +24,7 @@ from arx_wrapper.errors import (
 from arx_wrapper.transport.answer import Answer, Attempt, read
 from arx_wrapper.transport.carrier import Carrier, Lost, NotConnected, TooLarge
 from arx_wrapper.transport.governor import Governor
+from arx_wrapper.transport.origin import origin
 
 if TYPE_CHECKING:
     import httpx
@@ -82,7 +81,7 @@ class Wire:
         Raises:
             ConfigError: the address is not https, unless it is this machine's own, or holds more than an origin.
         """
-        self._origin, self._key_prefix = _origin(base_url), key_prefix
+        self._origin, self._key_prefix = origin(base_url), key_prefix
         self._max_body, self._attempts, self._clock = max_body, attempts, clock
         self._injected: Injected | None = None
         if transport is not None:
@@ -297,29 +296,3 @@ class _Pool:
 
 _POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 _GOVERNORS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Governor]] = WeakKeyDictionary()
-
-
-def _origin(base_url: str) -> str:
-    """Scheme, host and port of an address that the key may be sent to."""
-    try:
-        parts = urlsplit(base_url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        parts, host, port = None, "", None
-    if parts is None or not host or parts.scheme not in ("https", "http"):
-        raise ConfigError(f"The base URL {base_url!a} is not an https:// address. Nothing was sent.")
-    if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment or not host.isascii():
-        raise ConfigError(f"The base URL {base_url!a} holds more than a host and a port. Nothing was sent.")
-    if parts.scheme == "http" and not _loopback(host):
-        raise ConfigError(f"The base URL {base_url!a} is not https: the API key would be readable. Nothing was sent.")
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -254,7 +254,7 @@ async def test_a_servers_own_settings_do_not_weaken_the_log(url: str, setting: s
                 await log.append(entry())
             return
         await log.append(entry())
-        store = log._store
+        store = log._writer._store
         assert isinstance(store, PostgresStore)
         assert store._link
         assert store._link.execute("SHOW synchronous_commit").fetchone() == ("on",)
