@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from arx_wrapper.errors import ApprovalError, ConfigError
+from arx_wrapper.private import private_file
 
 if TYPE_CHECKING:
     import sqlite3
@@ -126,7 +124,7 @@ class SQLite:
         import sqlite3
 
         if self._path:
-            _private(self._path)
+            private_file(self._path)
         connection = sqlite3.connect(
             self._path or ":memory:", timeout=self._timeout, isolation_level=None, check_same_thread=True
         )
@@ -215,15 +213,3 @@ class PostgreSQL:
             raise
         self._connection = connection
         return connection
-
-
-def _private(path: Path) -> None:
-    """Make the file, if need be, such that only its owner can read it; SQLite's side files take its mode."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        # Made aside and linked: closing a descriptor of the file itself would drop the locks that another
-        # connection of this process may hold on it (POSIX locks belong to the process, not the descriptor).
-        with tempfile.NamedTemporaryFile(dir=path.parent) as empty, contextlib.suppress(FileExistsError):
-            os.link(empty.name, path)  # mode 0600; suppressed when another process was faster
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)

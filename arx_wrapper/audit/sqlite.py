@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from arx_wrapper.audit.chain import Chain, Window, answer, windows
@@ -25,6 +26,7 @@ from arx_wrapper.audit.segments import SCHEMA as SEGMENTS
 from arx_wrapper.audit.sqlite_reader import SqliteReader
 from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.errors import AuditError
+from arx_wrapper.private import private_file
 
 _VERSION = 1
 _SCHEMA = """
@@ -42,6 +44,8 @@ CREATE TABLE IF NOT EXISTS audit_suspended (agent_id TEXT PRIMARY KEY, reason TE
 CREATE TABLE IF NOT EXISTS audit_writers (writer TEXT PRIMARY KEY, pid INTEGER NOT NULL, born TEXT NOT NULL);
 """
 _USED = "SELECT coalesce(sum(n), 0) FROM audit_usage WHERE org_id = ? AND agent_id = ? AND operation = ? AND at > ?"
+# At most so many rows by one statement, and so many statements kept: one for each number of rows that comes up.
+_ROWS, _STATEMENTS = 500, 1_000
 _PATIENCE = 4.0
 _LONGEST_LIMIT = timedelta(days=1)
 # An intent whose writer is gone and that nothing answers: what became of it is not known, and never will be.
@@ -56,8 +60,10 @@ class SqliteStore(SqliteReader):
         try:
             secret = key or configured_key() or _key(path)
             if path != ":memory:":
-                _private(Path(path))
-            database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+                private_file(Path(path))
+            database = sqlite3.connect(
+                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
+            )
             super().__init__(database, hasher(secret), None if path == ":memory:" else Path(path).parent)
             try:
                 self._into_wal()
@@ -183,19 +189,23 @@ class SqliteStore(SqliteReader):
         used = {window: self._used(window, now) for window in asked}
         chain = Chain(*self._head(), digest=self.digest, suspended=suspended, used=used)
         chain.add(kept, now=now)
-        records = ((record.seq, record.id, record.hash, record.body.decode()) for record in chain.records)
-        self._db.executemany("INSERT INTO audit (seq, id, hash, body) VALUES (?, ?, ?, ?)", records)
-        if chain.usage:
-            at = _stamp(now)
-            usage = ((org, agent, operation, at, seq, count) for org, agent, operation, seq, count in chain.usage)
-            self._db.executemany("INSERT INTO audit_usage VALUES (?, ?, ?, ?, ?, ?)", usage)
+        self._run(
+            "INSERT INTO audit (seq, id, hash, body) VALUES {}",
+            [(record.seq, record.id, record.hash, record.body.decode()) for record in chain.records],
+        )
+        at = _stamp(now)
+        self._run("INSERT INTO audit_usage VALUES {}", [(*whose, at, seq, n) for *whose, seq, n in chain.usage])
         written = [pending.entry for pending in kept if isinstance(pending.outcome, Written)]
         opened = [(entry.id, self._writer) for entry in written if entry.action_type == "connector.called"]
-        if opened:
-            self._db.executemany("INSERT INTO audit_open VALUES (?, ?)", opened)
-        closed = [(entry.intent_id,) for entry in written if entry.intent_id]
-        if closed:
-            self._db.executemany("DELETE FROM audit_open WHERE intent = ?", closed)
+        self._run("INSERT INTO audit_open VALUES {}", opened)
+        self._run("DELETE FROM audit_open WHERE intent IN ({})", [(e.intent_id,) for e in written if e.intent_id])
+
+    def _run(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run one statement for all rows: each gives the interpreter to a busy event loop, and waits to get it back."""
+        for start in range(0, len(rows), _ROWS):
+            some = rows[start : start + _ROWS]
+            text = _for_rows(statement, len(some), len(some[0]))
+            self._db.execute(text, [value for row in some for value in row])
 
     def _used(self, window: Window, now: datetime) -> int:
         start = _stamp(now - timedelta(seconds=window.seconds))
@@ -224,6 +234,11 @@ class SqliteStore(SqliteReader):
             self._db.execute("INSERT INTO audit_writers VALUES (?, ?, ?)", row)
 
 
+@cache
+def _for_rows(statement: str, count: int, width: int) -> str:
+    return statement.format(", ".join([f"({', '.join('?' * width)})"] * count))
+
+
 def _stamp(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
 
@@ -243,14 +258,6 @@ def _born(pid: int) -> str:
     except PermissionError:
         return "alive"
     return "alive"
-
-
-def _private(path: Path) -> None:
-    """Make the file before SQLite does: nobody else may read it, nor the files beside it, which take its mode."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    os.close(descriptor)
-    path.chmod(0o600)
 
 
 def _key(path: str) -> bytes:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,45 @@ def opened(path: Path, **options: Any) -> AuditLog:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "audit.db"
+
+
+_TWO_LOGS = """
+import asyncio, sys
+from arx_wrapper import audit
+from tests.audit.conftest import entry
+
+async def main():
+    one, other = audit.open(sys.argv[1]), audit.open(sys.argv[1])
+    await one.append(entry()), await other.append(entry())
+    print("opened", flush=True), sys.stdin.readline()
+    for _ in range(5):
+        await one.append(entry())
+    print("written", flush=True), sys.stdin.readline()
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_acknowledged_outlives_its_process_whoever_else_used_the_file(path: Path) -> None:
+    url = f"sqlite:///{path}"
+    with subprocess.Popen(  # noqa: ASYNC220, S603 - our own script
+        [sys.executable, "-c", _TWO_LOGS, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writing:
+        assert writing.stdin
+        assert writing.stdout
+        assert writing.stdout.readline() == "opened\n"
+        visitor = opened(path)
+        assert (await visitor.verify()).records == 2
+        await visitor.aclose()
+        writing.stdin.write("go on\n")
+        writing.stdin.flush()
+        assert writing.stdout.readline() == "written\n"
+        writing.kill()
+    log = opened(path)
+    found = await log.verify()
+    await log.aclose()
+    assert found.ok
+    assert found.records >= 7
 
 
 async def test_a_record_is_on_disk_when_append_returns(path: Path) -> None:
