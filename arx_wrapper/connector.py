@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 
 from attrs import evolve
 
+from arx_wrapper.answers import Model, typed
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.errors import ArxError, InvalidParamsError, PagerDutyError, ServerError, TransportError
 from arx_wrapper.model import Operation, Params
@@ -20,7 +21,6 @@ from arx_wrapper.resources.analytics import Analytics
 from arx_wrapper.resources.escalation import Escalation
 from arx_wrapper.resources.incidents import Incidents
 from arx_wrapper.resources.maintenance import Maintenance
-from arx_wrapper.resources.resource import Model
 from arx_wrapper.resources.rules import Rules
 from arx_wrapper.resources.schedules import Schedules
 from arx_wrapper.resources.services import Services
@@ -124,7 +124,12 @@ class PagerDutyConnector(
         return cls(agent_id, org_id, config=evolve(config, sandbox=True, sandbox_seed=seed), **options)
 
     async def iterate(
-        self, operation: str, params: Mapping[str, Any] | None = None, *, max_items: int | None = None
+        self,
+        operation: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        max_items: int | None = None,
+        approval_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Read every record of a list, page by page, under one permission and one intent record.
 
@@ -136,6 +141,7 @@ class PagerDutyConnector(
             operation: One of the operations that list, `incidents:read`.
             params: The parameters of its method; `limit` is the page size, `offset` where to begin.
             max_items: Stop after this many records.
+            approval_id: An approval to use up, as `execute()` does.
 
         Returns:
             An iterator over the generated models of `operation`.
@@ -144,17 +150,21 @@ class PagerDutyConnector(
             InvalidParamsError: the operation does not list.
             PaginationLimitError: the list reaches past 10,000 records and cannot be narrowed by time.
         """
-        if max_items is not None and (isinstance(max_items, bool) or max_items < 0):
-            raise InvalidParamsError(operation, "max_items", "is negative", "a whole number from 0, or None")
+
+        def lists(row: Operation) -> None:
+            _listed(row)
+            if max_items is not None and (type(max_items) is not int or max_items < 0):
+                raise InvalidParamsError(row.name, "max_items", f"is {max_items!a}", "a whole number from 0, or None")
+
         with self._under_way:
-            async with self._governed(operation, params, only=_listed) as passage:
+            async with self._governed(operation, params, approval_id, only=lists) as passage:
                 _, model = _listed(passage.call.operation)
                 passage.facts["records"] = 0
                 if max_items == 0:
                     return
                 async for record in self._records(passage, max_items):
                     passage.facts["records"] += 1
-                    yield model.from_dict(record)
+                    yield typed(model, record, operation)
 
     def _records(self, passage: Passage, most: int | None) -> AsyncIterator[Any]:
         row, asked = passage.call.operation, passage.call.params
@@ -165,7 +175,7 @@ class PagerDutyConnector(
                 whole = await self._perform(passage)
                 return lambda: whole
             merged = {name: value for name, value in {**asked, **changes}.items() if value is not None}
-            return (await passage.fetch(self._request(row, model, merged))).json
+            return (await passage.fetch(self._request(row, merged))).json
 
         key, _ = _listed(row)
         reading = Reading(fetch, key, row.name, most)
@@ -174,11 +184,15 @@ class PagerDutyConnector(
         size, start = asked.get("limit"), asked.get("offset", 0)
         if start or row.name not in _BY_TIME:
             return reading.by_offset(start=start, size=size)
-        everything = asked.get("date_range") == "all"
-        until = _moment(asked.get("until")) or self._rooms.clock()
-        default = until - DEFAULT_SPAN if row.name == "incidents:read" and not everything else OLDEST
+        zone, now = asked.get("time_zone"), self._rooms.clock()
+        if asked.get("date_range") == "all":  # then PagerDuty looks at neither of the two
+            since, until = OLDEST, now
+        else:
+            until = _moment(asked.get("until"), zone) or now
+            default = until - DEFAULT_SPAN if row.name == "incidents:read" else OLDEST
+            since = _moment(asked.get("since"), zone) or default
         return reading.by_time(
-            _moment(asked.get("since")) or default,
+            since,
             until,
             oldest_first=_first(asked.get("sort_by")) == "created_at:asc",
             size=size,
@@ -193,7 +207,7 @@ class PagerDutyConnector(
         if row.name == "incidents:create" and "incident_key" not in params:
             # A key of its own, by which the incident can be found again when the answer is lost.
             params = {**params, "incident_key": f"{OWN_KEY}{passage.call.id}"}
-            request = self._request(row, self.model_of(row.name), dict(params))
+            request = self._request(row, dict(params))
         try:
             return await passage.send(request)
         except (TransportError, ServerError) as lost:
@@ -226,7 +240,14 @@ class PagerDutyConnector(
             raise lost
         passage.facts["settled"] = "not found"
         if isinstance(lost, ServerError):
-            raise lost
+            raise ServerError(
+                f"{lost.message}; no incident has this call's key: it was not created",
+                status=lost.status,
+                code=lost.code,
+                errors=lost.errors,
+                request_id=lost.request_id,
+                operation=operation,
+            ) from None
         raise TransportError(
             "the answer was lost, and no incident has this call's key: it was not created",
             outcome="not_sent",
@@ -259,11 +280,19 @@ def _listed(row: Operation) -> tuple[str, type[Model]]:
     return key, model
 
 
-def _moment(text: str | None) -> datetime | None:
+def _moment(text: str | None, zone: str | None) -> datetime | None:
+    """A bound as PagerDuty reads it: a date begins in the zone that the call names."""
     if text is None:
         return None
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment.tzinfo:
+        return moment
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # only now: few calls name dates
+
+    try:
+        return moment.replace(tzinfo=ZoneInfo(zone or "UTC"))
+    except (ZoneInfoNotFoundError, ValueError):
+        return moment.replace(tzinfo=UTC)  # PagerDuty says what it thinks of such a zone
 
 
 def _first(sort_by: str | list[str] | None) -> str | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 import msgspec
 from attrs import define, field, frozen
 
+from arx_wrapper.answers import member
 from arx_wrapper.errors import PaginationLimitError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Reading:
 
     async def once(self) -> AsyncIterator[Any]:
         """A list that PagerDuty hands out whole."""
-        for record in self._fresh((await self.fetch({}))()):
+        for record in self._fresh(self._read(await self.fetch({}))):
             yield record
 
     async def by_offset(self, *, start: int = 0, size: int | None = None) -> AsyncIterator[Any]:
@@ -97,7 +98,7 @@ class Reading:
         Raises:
             PaginationLimitError: before the first record, when the list reaches past the ceiling.
         """
-        first = (await self._page(start, size))()
+        first = self._read(await self._page(start, size))
         self._check_ceiling(first, start)
         async for record in self._sweeps(first, start, size):
             yield record
@@ -119,7 +120,7 @@ class Reading:
                 bounds = {"since": begin.isoformat(), "until": end.isoformat(), "date_range": None}
                 bounds, whole = {} if whole else bounds, False
                 try:
-                    first = (await self._page(0, size, bounds))()
+                    first = self._read(await self._page(0, size, bounds))
                     self._check_ceiling(first, 0)
                     async for record in self._sweeps(first, 0, size, bounds):
                         yield record
@@ -152,7 +153,7 @@ class Reading:
             if steady:
                 return
             self.changed = True
-            first = (await self._page(start, size, more))()
+            first = self._read(await self._page(start, size, more))
 
     async def _pages(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
@@ -180,7 +181,7 @@ class Reading:
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
                     offset += stride
                 last, task = ahead.popleft()
-                body = (await task)()
+                body = self._read(await task)
                 yield body, max(min(step, min(known, CEILING) - last), 0)
         finally:
             for _, task in ahead:
@@ -192,6 +193,12 @@ class Reading:
         if self.most is not None:
             limit = min(limit, max(self.most, 1))
         return await self.fetch({**(more or {}), "limit": limit, "offset": offset, "total": True})
+
+    def _read(self, page: Unread) -> Body:
+        """A page, parsed. One that does not hold the list is an error, not the list's end."""
+        body = page()
+        member(body, self.key, self.operation, list)
+        return body
 
     def _fresh(self, body: Body) -> list[Any]:
         """The page's records that were not handed out before, as many as are still wanted."""
@@ -238,8 +245,8 @@ def _halves(since: datetime, until: datetime, oldest_first: bool) -> list[tuple[
 
 
 def _records(body: Body, key: str) -> Sequence[Any]:
-    records = body.get(key)
-    return records if isinstance(records, list) else []
+    records: Sequence[Any] = body[key]
+    return records
 
 
 def _goes_on(body: Body, key: str) -> bool:

@@ -78,8 +78,11 @@ class Passage:
         credentials = await self.sign()
         try:
             return await self._send(request, credentials)
-        except AuthenticationError:
-            renewed = await self.sign(fresh=True)
+        except AuthenticationError as refused:
+            try:
+                renewed = await self.sign(fresh=True)
+            except CredentialError:
+                raise refused from None  # the vault's error would say that nothing was sent
             if renewed == credentials:
                 raise
         return await self._send(request, renewed)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import msgspec
 
 from arx_wrapper import consent
+from arx_wrapper.acts import bare_call, effects_of
 from arx_wrapper.config import Config
 from arx_wrapper.errors import (
     ApprovalError,
@@ -27,7 +27,7 @@ from arx_wrapper.errors import (
     PermissionDeniedError,
     UnknownOperationError,
 )
-from arx_wrapper.model import Call, Decision, Effect, Operation, Verdict, new_id
+from arx_wrapper.model import Call, Decision, Operation, Verdict, new_id
 from arx_wrapper.param_model import ParamModel, param_model
 from arx_wrapper.passage import Passage
 from arx_wrapper.rooms import Rooms
@@ -136,7 +136,8 @@ class BaseConnector:
             operation: Its name in the table, `incidents:acknowledge`.
             params: The keyword arguments of its method.
             approval_id: An approval to use up: resumes a call that raised `ApprovalPendingError`.
-            timeout: Seconds that the call on the wire may take, retries included.
+            timeout: Seconds that the call on the wire may take, retries included. Finding out what became of a write
+                whose answer was lost comes on top.
 
         Returns:
             The API's JSON body as it came; `{}` when there is none.
@@ -166,19 +167,7 @@ class BaseConnector:
             UnknownOperationError: when there is no such operation.
         """
         row = self._row(operation)
-        try:
-            effects = self._effects(row, defaultdict(tuple))  # what it amounts to without any parameters
-        except (TypeError, ValueError, LookupError, AttributeError):  # that cannot be told without them
-            effects = (Effect(operation=row.name, risk=row.risk),)
-        bare = Call(
-            id="",
-            operation=row,
-            agent_id=self.agent_id,
-            org_id=self.org_id,
-            canonical=b"{}",
-            params={},
-            effects=effects,
-        )
+        bare = bare_call(row, self.operations, agent_id=self.agent_id, org_id=self.org_id)
         return self._rooms.policies.outlook(bare, self._rooms.clock())
 
     async def approval(self, approval_id: str) -> ApprovalRequest:
@@ -234,10 +223,11 @@ class BaseConnector:
 
         rooms = self._rooms
         record = Recorder(rooms.audit, self, operation)
-        await record.loaded_policies(rooms.policies.drain_events())
+        await record.loaded_policies(rooms.policies)
         try:
             call, request = self._resolve(operation, params)  # 1 what is asked, frozen
             record.call = call
+            _check_timeout(call.operation, timeout)
             if only:
                 only(call.operation)
             await rooms.vault.locate(self.org_id)  # 2 there are credentials; no secret is read yet
@@ -246,8 +236,9 @@ class BaseConnector:
             if decision.verdict is Verdict.DENY:
                 raise PermissionDeniedError(decision)
             await record.intent()  # 4 durable, or nothing goes on
-        except AuditError:
-            raise  # a log that did not take the intent in time is not waited for once more
+        except AuditError as silence:
+            record.unrecorded(silence)  # a log that did not take the intent in time is not waited for once more
+            raise
         except ArxError as refusal:
             await record.refusal(refusal)
             raise
@@ -258,6 +249,7 @@ class BaseConnector:
         try:
             if decision.verdict is Verdict.ESCALATE:  # 5 a person agrees, to exactly this
                 await consent.obtain(passage, record, rooms, approval_id, self._target)
+            passage.began = rooms.clock()  # a reviewer may have taken an hour
             yield passage  # 6 the generated call
         except BaseException as error:
             record.outcome(passage, error)  # 7 what became of it
@@ -285,9 +277,9 @@ class BaseConnector:
             org_id=self.org_id,
             canonical=canonical,
             params=MappingProxyType(frozen),
-            effects=self._effects(row, frozen),
+            effects=effects_of(row, frozen, self.operations),
         )
-        return call, self._request(row, model, msgspec.json.decode(canonical))
+        return call, self._request(row, msgspec.json.decode(canonical))
 
     def _row(self, operation: str) -> Operation:
         row = self.operations.get(operation) if isinstance(operation, str) else None
@@ -296,15 +288,7 @@ class BaseConnector:
             raise UnknownOperationError(operation, nearest[0] if nearest else None)
         return row
 
-    def _effects(self, row: Operation, params: Mapping[str, Any]) -> tuple[Effect, ...]:
-        """The operation itself, then everything else that the same act amounts to."""
-        effects = {row.name: Effect(operation=row.name, risk=row.risk)}
-        for act in row.effects(params) if row.effects else ():
-            risk = max(self.operations[act.operation].risk, act.at_least)
-            effects[act.operation] = Effect(operation=act.operation, risk=risk, count=act.times)
-        return tuple(effects.values())
-
-    def _request(self, row: Operation, model: ParamModel, params: dict[str, Any]) -> Request:
+    def _request(self, row: Operation, params: dict[str, Any]) -> Request:
         endpoint = importlib.import_module(f"{self.client}.api.{row.endpoint}")
         arguments = {name: value for name, value in params.items() if name != "requester_email"}
         try:
@@ -319,3 +303,8 @@ class BaseConnector:
             problem = getattr(error, "problem", "") or str(error)
             raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
         return request
+
+
+def _check_timeout(operation: Operation, timeout: object) -> None:
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
+        raise InvalidParamsError(operation.name, "timeout", f"is {timeout!a}", "seconds, more than 0, or None")

@@ -42,6 +42,8 @@ class Act:
         source: PagerDuty's log entry, or our intent's id.
         agent_id: Who did it; None when only PagerDuty knows of it.
         status: How our record says that it ended.
+        certain: Whether our record says that this was done to this incident, or only that it may have been: a bulk
+            change is on record as a whole.
     """
 
     incident_id: str
@@ -50,6 +52,7 @@ class Act:
     source: str
     agent_id: str | None = None
     status: str | None = None
+    certain: bool = True
 
 
 @define
@@ -140,7 +143,6 @@ async def _ours(records: AsyncIterator[AuditRecord]) -> list[Act]:
         intent = intents.pop(record.metadata.get("intent", ""), None)
         if intent is None:
             continue
-        effects = {operation for operation, *_ in intent.metadata.get("effects", ())}
         acts += [
             Act(
                 incident_id=incident_id,
@@ -149,19 +151,36 @@ async def _ours(records: AsyncIterator[AuditRecord]) -> list[Act]:
                 source=intent.id,
                 agent_id=intent.agent_id,
                 status=record.status,
+                certain=certain,
             )
-            for incident_id in _incidents(intent, record)
-            for operation in effects & set(ACTS.values())
+            for incident_id, operation, certain in _done(intent, record)
         ]
     return acts
 
 
-def _incidents(intent: AuditRecord, outcome: AuditRecord) -> Iterable[str]:
-    ids = intent.metadata.get("ids", {})
+def _done(intent: AuditRecord, outcome: AuditRecord) -> Iterable[tuple[str, str, bool]]:
+    """Which incidents a write did what to, and whether that is certain."""
+    ids, effects = intent.metadata.get("ids", {}), intent.metadata.get("effects", ())
+    shown = [(operation, count) for operation, _, count in effects if operation in ACTS.values()]
+    one = ids.get("incident_id")
     if intent.operation == "incidents:create":
         created = outcome.metadata.get("after", {}).get("id")
-        return [created] if created else []
-    return [ids["incident_id"]] if "incident_id" in ids else ids.get("incidents", ())
+        return [(created, "incidents:create", True)] if created else []
+    if intent.operation == "incidents:merge":  # PagerDuty resolves the sources, and says of some that they were merged
+        return [(source, operation, False) for source in ids.get("source_incident_ids", ()) for operation, _ in shown]
+    if intent.operation == "incidents:manage":
+        many = ids.get("incidents", ())
+        return [(incident, operation, count == len(many)) for incident in many for operation, count in shown]
+    if one is None:
+        return []
+    # What else an act needs permission for, PagerDuty's log shows or not: a snooze of an acknowledged incident, the end
+    # of one alert of many, another escalation level.
+    sure = {intent.operation} | ({"incidents:acknowledge", "incidents:resolve"} if _is_update(intent) else set())
+    return [(one, operation, operation in sure) for operation, _ in shown]
+
+
+def _is_update(intent: AuditRecord) -> bool:
+    return intent.operation == "incidents:update"
 
 
 def _match(found: Reconciliation, theirs: list[Act], ours: list[Act]) -> None:
@@ -178,6 +197,6 @@ def _match(found: Reconciliation, theirs: list[Act], ours: list[Act]) -> None:
             found.matched += 1
             if act.status == "unknown":
                 found.settled.append(act)
-        elif act.status == "success":
+        elif act.status == "success" and act.certain:
             found.ours.append(act)
     found.theirs = left

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -33,7 +33,7 @@ from arx_wrapper.telemetry import telemetry
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.pipeline import BaseConnector
-    from arx_wrapper.policy import PolicyLoaded
+    from arx_wrapper.policy import Policies, PolicyLoaded
     from arx_wrapper.transport import Attempt
 
 
@@ -51,28 +51,37 @@ class Recorder:
         self._started = time.monotonic()
         self._intent_id: str | None = None
         instruments = telemetry()
-        shown = operation if operation in connector.operations else "unknown"
+        shown = operation if isinstance(operation, str) and operation in connector.operations else "unknown"
         self._observed = instruments.start(shown, connector.agent_id, connector.org_id) if instruments else None
         self.call: Call | None = None
         self.decision: Decision | None = None
         self.approval_id: str | None = None
 
-    async def loaded_policies(self, events: Iterable[PolicyLoaded]) -> None:
+    async def loaded_policies(self, policies: Policies) -> None:
         """Record which policies are in force, or failed to load, since the last call."""
-        await self._log.open()
-        for event in events:
-            await self._log.append(
-                Entry(
-                    action_type="policy.loaded",
-                    org_id=self._connector.org_id,
-                    agent_id=self._connector.agent_id,
-                    connector=self._connector.connector,
-                    policy=event.source,
-                    status="error" if event.error else "success",
-                    error="PolicyError" if event.error else None,
-                    metadata={"digest": event.digest, "entries": event.entries},
-                )
-            )
+        events: list[PolicyLoaded] = []
+        try:
+            await self._log.open()
+            events = policies.drain_events()
+            while events:
+                await self._log.append(self._loaded(events[0]))
+                del events[0]
+        except BaseException as error:
+            policies.keep(events)  # for the next call to record
+            self.unrecorded(error)
+            raise
+
+    def _loaded(self, event: PolicyLoaded) -> Entry:
+        return Entry(
+            action_type="policy.loaded",
+            org_id=self._connector.org_id,
+            agent_id=self._connector.agent_id,
+            connector=self._connector.connector,
+            policy=event.source,
+            status="error" if event.error else "success",
+            error="PolicyError" if event.error else None,
+            metadata={"digest": event.digest, "entries": event.entries},
+        )
 
     async def intent(self) -> None:
         """Record what is about to be done, durably, counting it against its limits.
@@ -119,6 +128,10 @@ class Recorder:
         entry = self._refused(error)
         self._observe(entry)
         self._log.append_soon(entry)
+
+    def unrecorded(self, error: BaseException) -> None:
+        """The log takes nothing: telemetry alone is told."""
+        self._observe(self._refused(error))
 
     async def approval_requested(self, request: ApprovalRequest) -> None:
         """Record that a reviewer was asked."""

@@ -1,7 +1,8 @@
 """What became of a write whose answer was lost: settled by looking, never by writing again.
 
-Finding the write's effect is proof that it happened. Not finding it proves nothing, because the request may still be on
-its way, except for a new incident: its key is unique, and it is looked up until it would have to be there.
+Finding the write's effect, and none that may be older than the write, settles it: what was asked for is so. Not
+finding it proves nothing, because the request may still be on its way, except for a new incident: its key is unique,
+and it is looked up until it would have to be there.
 """
 
 from __future__ import annotations
@@ -75,17 +76,24 @@ async def noted(read: Read, params: Params, began: datetime) -> JSON | None:
 
 async def opened_window(read: Read, params: Params, began: datetime) -> JSON | None:
     answer = await read(
-        "maintenance_windows.list_maintenance_windows", service_ids=params["service_ids"], filter="open"
+        "maintenance_windows.list_maintenance_windows", service_ids=params["service_ids"], filter="open", limit=100
     )
     for window in answer.get("maintenance_windows") or ():
         services = sorted(str(service.get("id")) for service in window.get("services") or ())
         if (
-            services == sorted(params["service_ids"])
+            services == sorted(set(params["service_ids"]))
+            and _begins(window, params, began)
             and _moment(window.get("end_time")) == _moment(params["end_time"])
             and window.get("description") == params.get("description")
         ):
             return {"maintenance_window": window}
     return None
+
+
+def _begins(window: Mapping[str, Any], params: Params, began: datetime) -> bool:
+    """Whether a window begins as asked: PagerDuty lets one begin now that should have begun before."""
+    begins, asked = _moment(window.get("start_time")), datetime.fromisoformat(params["start_time"])
+    return begins == asked or (asked <= began and _since(window.get("start_time"), began))
 
 
 async def _incident_in(read: Read, params: Params, status: str) -> JSON | None:

@@ -26,7 +26,6 @@ from arx_wrapper import (
     approvals,
     audit,
 )
-from arx_wrapper.param_model import ParamModel
 from arx_wrapper.params import Id
 from arx_wrapper.review import review
 from arx_wrapper.vault.fixed import FixedVault
@@ -61,7 +60,7 @@ class Doors(BaseConnector):
         found: Json = (await self.execute("doors:unlock", {"door_id": door_id, "minutes": minutes}))["door"]
         return found
 
-    def _request(self, row: Operation, model: ParamModel, params: dict[str, Any]) -> Request:
+    def _request(self, row: Operation, params: dict[str, Any]) -> Request:
         """Built here, where a generated client would have a module for each endpoint."""
         body = row.body(params) if row.body else UNSET
         return Request(method=row.method, path=row.path.format_map(params), json=body, operation_id=row.name)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import httpx
 import orjson
 import pytest
 
-from arx_wrapper import InvalidParamsError, PagerDutyConnector, PaginationLimitError
+from arx_wrapper import (
+    ApprovalPendingError,
+    InvalidParamsError,
+    PagerDutyConnector,
+    PagerDutyError,
+    PaginationLimitError,
+)
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING, trail
 
@@ -48,6 +55,32 @@ async def test_more_than_ten_thousand_incidents_are_read_in_spans_of_time() -> N
         before = len(list(pd.sandbox_account.account.incidents()))
         found = await ids(pd, "incidents:read", {"date_range": "all"})
     assert len(found) == len(set(found)) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [
+        ({"date_range": "all", "since": "2026-01-01T00:00:00Z"}, "2009-01-01T00:00:00+00:00"),
+        ({"since": "2026-01-01", "time_zone": "America/New_York"}, "2026-01-01T00:00:00-05:00"),
+    ],
+)
+async def test_spans_of_time_cover_what_the_call_asks_for(asked: dict[str, str], first: str) -> None:
+    since: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        since.append(request.url.params.get("since", ""))
+        whole = len(since) == 1
+        body = {"incidents": [], "limit": 100, "offset": 0, "more": whole, "total": 10_001 if whole else 0}
+        return httpx.Response(200, json=body)
+
+    async with PagerDutyConnector.sandbox(
+        policies=[EVERYTHING],
+        transport=httpx.MockTransport(answer),
+        base_url="http://127.0.0.1",
+        vault=FixedVault(api_key="k"),
+    ) as pd:
+        assert await ids(pd, "incidents:read", asked) == []
+    assert min(map(datetime.fromisoformat, since[1:])) == datetime.fromisoformat(first)
 
 
 async def test_no_page_is_asked_for_beyond_max_items() -> None:
@@ -125,8 +158,20 @@ async def test_what_does_not_list_cannot_be_iterated() -> None:
             with pytest.raises(InvalidParamsError, match="does not list"):
                 await ids(pd, operation, params)
         assert {record.action_type for record in await trail(pd)} == {"connector.refused"}
-        with pytest.raises(InvalidParamsError, match="max_items"):
-            await ids(pd, "incidents:read", max_items=-1)
+        for most in (-1, "3", 1.5, True):
+            with pytest.raises(InvalidParamsError, match="max_items"):
+                await ids(pd, "incidents:read", max_items=most)
+        assert {record.action_type for record in await trail(pd)} == {"connector.refused"}
+
+
+async def test_a_list_that_a_reviewer_has_to_allow_is_read_with_the_approval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARX_APPROVALS_MODE", "raise")
+    async with PagerDutyConnector.sandbox(policies=[{**EVERYTHING, "approval": "hitl", "hitl_channel": "#a"}]) as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await ids(pd, "users:read")
+        approval_id = str(pending.value.approval_id)
+        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        assert await ids(pd, "users:read", approval_id=approval_id)
 
 
 class Server:
@@ -181,6 +226,29 @@ async def test_a_server_with_smaller_pages_loses_nothing() -> None:
     server.cap = 25
     async with server.connector() as pd:
         assert len(await ids(pd, "users:read")) == 120
+
+
+@pytest.mark.parametrize("broken_at", [0, 99])
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"users": null}', b'{"error": {"message": "no", "code": 1}}'])
+async def test_a_page_without_its_list_is_an_error_not_the_lists_end(body: bytes, broken_at: int) -> None:
+    class Broken(Server):
+        def __call__(self, request: httpx.Request) -> httpx.Response:
+            whole = super().__call__(request)
+            return whole if self.asked[-1] < broken_at else httpx.Response(200, content=body)
+
+    async with Broken(300).connector() as pd:
+        with pytest.raises(PagerDutyError, match="holds no 'users'"):
+            await ids(pd, "users:read")
+        assert (await trail(pd))[-1].status == "error"
+
+
+async def test_a_list_that_holds_something_else_than_objects_is_an_error() -> None:
+    server = Server(3)
+    server.records = ["U1"]  # type: ignore[list-item]  # what the server should not send
+    async with server.connector() as pd:
+        for reading in (ids(pd, "users:read"), pd.list_users(limit=3, offset=0)):
+            with pytest.raises(PagerDutyError, match="should hold an object"):
+                await reading
 
 
 async def test_records_that_appear_meanwhile_are_neither_doubled_nor_a_loop() -> None:

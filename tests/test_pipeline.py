@@ -15,6 +15,7 @@ from arx_wrapper import (
     ApprovalPendingError,
     ArxError,
     AuditError,
+    AuthenticationError,
     BaseConnector,
     Config,
     CredentialError,
@@ -22,6 +23,7 @@ from arx_wrapper import (
     NotFoundError,
     PagerDutyConnector,
     PermissionDeniedError,
+    TransportError,
     UnknownOperationError,
     Verdict,
 )
@@ -314,6 +316,74 @@ def test_agents_and_organisations_have_printable_names(name: Any) -> None:
         PagerDutyConnector(name, "org")
     with pytest.raises(ValueError, match="printable"):
         PagerDutyConnector("agent", name)
+
+
+@pytest.mark.parametrize("operation", [["users:read"], None, {}, 7])
+async def test_an_operation_that_is_no_name_is_refused_and_on_record(operation: Any) -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        with pytest.raises(UnknownOperationError):
+            await pd.execute(operation)
+        assert [record.action_type for record in await trail(pd)] == ["connector.refused"]
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, float("nan"), "3", True])
+async def test_a_time_out_is_a_number_of_seconds(seconds: Any) -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        with pytest.raises(InvalidParamsError, match="timeout"):
+            await pd.execute("users:read", timeout=seconds)
+        assert [record.action_type for record in await trail(pd)] == ["connector.refused"]
+
+
+class Faulty(httpx.AsyncBaseTransport):
+    """Somebody else's transport."""
+
+    closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise ValueError("it does what it wants")
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_whatever_a_given_transport_raises_is_a_lost_answer_and_it_is_not_closed() -> None:
+    transport = Faulty()
+    async with PagerDutyConnector.sandbox(
+        policies=[EVERYTHING],
+        transport=transport,
+        base_url="http://127.0.0.1",
+        vault=FixedVault(api_key="k", requester_email="a@example.com"),
+    ) as pd:
+        with pytest.raises(TransportError) as lost:
+            await pd.execute("incidents:update", {"incident_id": "P1", "title": "x"})
+        assert (lost.value.outcome, (await trail(pd))[-1].status) == ("unknown", "unknown")
+    assert not transport.closed
+
+
+async def test_a_policy_is_on_record_though_the_log_failed_when_it_was_loaded(tmp_path: Any) -> None:
+    log = tmp_path / "state" / "audit.db"
+    pd = PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=f"sqlite:///{log}")
+    log.parent.mkdir()
+    log.mkdir()  # in the log's place
+    with pytest.raises(AuditError):
+        await pd.list_users()
+    log.rmdir()
+    await pd.list_users()
+    first, *_ = [record.action_type async for record in pd.audit.records()]
+    assert first == "policy.loaded"
+    await pd.aclose()
+
+
+async def test_a_key_that_is_refused_and_cannot_be_read_again_does_not_pass_for_never_sent() -> None:
+    class Once(FixedVault):
+        async def read(self, org_id: str, *, fresh: bool = False) -> Any:
+            if fresh:
+                raise CredentialError("The vault is gone. Nothing was sent.")
+            return await super().read(org_id, fresh=fresh)
+
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], vault=Once(api_key="wrong")) as pd:
+        with pytest.raises(AuthenticationError):
+            await pd.list_users()
 
 
 async def test_a_hundred_parallel_resumes_of_one_approval_send_one_request() -> None:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from arx_wrapper import NotFoundError, PagerDutyConnector, PermissionDeniedError, UnknownOperationError
+from arx_wrapper import AuditError, NotFoundError, PagerDutyConnector, PermissionDeniedError, UnknownOperationError
 from tests.support import CANARY, EVERYTHING, trail
 
 SPANS, READER = InMemorySpanExporter(), InMemoryMetricReader()
@@ -94,3 +94,12 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
     assert done.stdout == "True\n", done.stderr
+
+
+async def test_a_call_that_the_log_did_not_take_is_a_span_too(tmp_path: Any) -> None:
+    (tmp_path / "audit.db").mkdir()
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=f"sqlite:///{tmp_path}/audit.db") as pd:
+        with pytest.raises(AuditError):
+            await pd.list_users()
+    (span,) = SPANS.get_finished_spans()
+    assert span.attributes["error.type"] == "AuditError"

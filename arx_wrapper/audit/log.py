@@ -166,12 +166,18 @@ class AuditLog:
         return found if damage is None or not found.ok else evolve(found, ok=False, problem=damage)
 
     async def suspend(self, agent_id: str, *, org_id: str, by: str, reason: str) -> None:
-        """Stop an agent: from its next call on, in every process. Recorded."""
-        await self._switch(agent_id, org_id, by, reason, reason)
+        """Stop an agent: from its next call on, in every process. Recorded.
+
+        Raises:
+            ValueError: no reason is given.
+        """
+        if not reason.strip():
+            raise ValueError("a suspension needs a reason: refusals and records name it")
+        await self._switch(agent_id, org_id, by, reason)
 
     async def resume(self, agent_id: str, *, org_id: str, by: str) -> None:
         """Let a suspended agent go on. Recorded."""
-        await self._switch(agent_id, org_id, by, None, None)
+        await self._switch(agent_id, org_id, by, None)
 
     async def suspension(self, agent_id: str) -> str | None:
         """That an agent is suspended, and why, in a sentence; None when it is not."""
@@ -210,14 +216,14 @@ class AuditLog:
         if self._writer.broken:
             raise self._writer.broken
 
-    async def _switch(self, agent_id: str, org_id: str, by: str, reason: str | None, why: str | None) -> None:
+    async def _switch(self, agent_id: str, org_id: str, by: str, reason: str | None) -> None:
         entry = Entry(
-            action_type="agent.suspended" if reason else "agent.resumed",
+            action_type="agent.resumed" if reason is None else "agent.suspended",
             status="success",
             org_id=org_id,
             agent_id=agent_id,
             connector="*",
-            reason=why,
+            reason=reason,
             metadata={"by": by},
         )
         await self._on_thread(lambda store: store.suspend(agent_id, reason))

@@ -23,7 +23,7 @@ from arx_wrapper.audit.key import configured_key
 from arx_wrapper.audit.record import GENESIS, AuditRecord, hasher
 from arx_wrapper.audit.segments import NO_DELETE, RECORDS, Segment, detach, expired, said_of, seal
 from arx_wrapper.audit.segments import SCHEMA as SEGMENTS
-from arx_wrapper.audit.sqlite_reader import SqliteReader
+from arx_wrapper.audit.sqlite_reader import SqliteReader, explained
 from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.errors import AuditError
 from arx_wrapper.private import private_file
@@ -80,21 +80,16 @@ class SqliteStore(SqliteReader):
             ) from None
 
     def write(self, batch: Sequence[Pending]) -> None:
-        try:
-            with self._transaction():
-                self._add(batch)
-        except sqlite3.Error as error:
-            raise AuditError(
-                f"The audit log cannot be written: {error}. Nothing was sent. Look for a full disk, a read-only file "
-                "or another process that holds it locked."
-            ) from None
+        with explained("written"), self._transaction():
+            self._add(batch)
 
     def reader(self) -> SqliteReader | None:
         """A connection for another thread; None for a log in memory, which has but this one."""
         if self._path == ":memory:":
             return None
-        database = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        database.execute("BEGIN")  # one state of the log, whatever is written or sealed meanwhile
+        with explained("read"):
+            database = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            database.execute("BEGIN")  # one state of the log, whatever is written or sealed meanwhile
         return SqliteReader(database, self.digest, Path(self._path).parent)
 
     def rotate(self, *, by: str, org_id: str) -> Segment | None:
@@ -117,8 +112,8 @@ class SqliteStore(SqliteReader):
 
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
         """Remove the segments whose records are all older; what they held last stays known, and on record."""
-        gone = expired(self._db, before)
-        with self._transaction():
+        with explained("written"), self._transaction():
+            gone = expired(self._db, before)
             self._add([Pending(said_of(segment, "removed", by, org_id)) for segment in gone])
             for segment in gone:
                 self._db.execute("UPDATE audit_segments SET removed = 1 WHERE first = ?", (segment.first,))
@@ -128,14 +123,15 @@ class SqliteStore(SqliteReader):
 
     def suspend(self, agent_id: str, reason: str | None) -> None:
         """Suspend an agent, or resume it when there is no reason."""
-        with self._transaction():
+        with explained("written"), self._transaction():
             self._db.execute("DELETE FROM audit_suspended WHERE agent_id = ?", (agent_id,))
             if reason is not None:
                 self._db.execute("INSERT INTO audit_suspended VALUES (?, ?)", (agent_id, reason))
 
     def suspended(self, agent_id: str) -> str | None:
         """Why an agent is suspended; None when it is not."""
-        row = self._db.execute("SELECT reason FROM audit_suspended WHERE agent_id = ?", (agent_id,)).fetchone()
+        with explained("read"):
+            row = self._db.execute("SELECT reason FROM audit_suspended WHERE agent_id = ?", (agent_id,)).fetchone()
         return row[0] if row else None
 
     def close(self) -> None:

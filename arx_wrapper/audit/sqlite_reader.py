@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,19 @@ from arx_wrapper.audit.record import AuditRecord
 from arx_wrapper.audit.segments import opened, segments
 from arx_wrapper.audit.store import Query
 from arx_wrapper.audit.tree import Tree
+from arx_wrapper.errors import AuditError
+
+
+@contextmanager
+def explained(done: str) -> Iterator[None]:
+    """SQLite's errors, for people."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise AuditError(
+            f"The audit log cannot be {done}: {error}. Nothing was sent. Look for a full disk, a read-only file or "
+            "another process that holds it locked."
+        ) from None
 
 
 class SqliteReader:
@@ -24,17 +38,19 @@ class SqliteReader:
         order = "DESC" if query.newest_first else "ASC"
         statement = f"SELECT body, hash FROM audit WHERE {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - ours
         left = -1 if query.limit is None else query.limit
-        for database in self._files(newest_first=query.newest_first):
-            for body, record_hash in database.execute(statement, (*values, left)):
-                yield AuditRecord.parse(body, record_hash)
-                left -= 1
-            if left == 0 and query.limit is not None:
-                return
+        with explained("read"):
+            for database in self._files(newest_first=query.newest_first):
+                for body, record_hash in database.execute(statement, (*values, left)):
+                    yield AuditRecord.parse(body, record_hash)
+                    left -= 1
+                if left == 0 and query.limit is not None:
+                    return
 
     def rows(self) -> Iterator[tuple[int, str, bytes, str]]:
-        for database in self._files():
-            # Read as bytes: what is not UTF-8 any more is for the hash to find.
-            yield from database.execute("SELECT seq, id, CAST(body AS BLOB), hash FROM audit ORDER BY seq")
+        with explained("read"):
+            for database in self._files():
+                # Read as bytes: what is not UTF-8 any more is for the hash to find.
+                yield from database.execute("SELECT seq, id, CAST(body AS BLOB), hash FROM audit ORDER BY seq")
 
     def before(self) -> Tree:
         gone = [segment for segment in segments(self._db) if segment.removed]
@@ -47,10 +63,11 @@ class SqliteReader:
     def damage(self) -> str | None:
         # The records are verified one by one; what is left is the index by which single ones are found. SQLite's own
         # integrity_check asks the same, and takes four times as long.
-        for database in self._files():
-            records, indexed, matched = (database.execute(count).fetchone()[0] for count in _COUNTS)
-            if not records == indexed == matched:
-                return f"the index of ids is damaged: {matched} of {indexed} entries stand for {records} records"
+        with explained("read"):
+            for database in self._files():
+                records, indexed, matched = (database.execute(count).fetchone()[0] for count in _COUNTS)
+                if not records == indexed == matched:
+                    return f"the index of ids is damaged: {matched} of {indexed} entries stand for {records} records"
         return None
 
     def _files(self, *, newest_first: bool = False) -> Iterator[sqlite3.Connection]:

@@ -23,6 +23,8 @@ def suspend(
 ) -> None:
     """Deny everything that an agent asks for, from now on."""
     session: Session = context.obj
+    if not reason.strip():
+        raise typer.BadParameter("--reason must say why: refusals and records name it")
 
     async def run(rooms: Any) -> None:
         await rooms.audit.suspend(agent, org_id=session.config.org_id, by=session.config.agent_id, reason=reason)

@@ -13,8 +13,6 @@ from typing import Any
 
 import typer
 
-from arx_wrapper.config import Config
-from arx_wrapper.model import Call, Effect, Operation
 from arx_wrapper.param_model import ParamModel
 from arx_wrapper.params import NULL
 
@@ -91,16 +89,3 @@ def _read(model: ParamModel, name: str, values: list[str]) -> Any:
         if model.takes(name, candidate):
             return NULL if candidate is None else candidate
     return candidates[0]
-
-
-def bare_call(row: Operation, config: Config) -> Call:
-    """An operation by itself, without parameters, to be judged."""
-    return Call(
-        id="",
-        operation=row,
-        agent_id=config.agent_id,
-        org_id=config.org_id,
-        canonical=b"{}",
-        params={},
-        effects=(Effect(operation=row.name, risk=row.risk),),
-    )

@@ -76,9 +76,10 @@ def show(
     session: Session = context.obj
 
     async def run(rooms: Any) -> list[Any]:
-        which = {"after_seq": int(record_id) - 1, "limit": 1} if record_id.isdecimal() else {"id": record_id}
+        seq = int(record_id) if record_id.isdecimal() and len(record_id) < 19 else None  # an id is longer
+        which = {"id": record_id} if seq is None else {"after_seq": seq - 1, "limit": 1}
         found = [record async for record in rooms.audit.records(**which)]
-        if not found or (record_id.isdecimal() and found[0].seq != int(record_id)):
+        if not found or seq not in (None, found[0].seq):
             raise typer.BadParameter(f"the log holds no record {record_id!r}")
         call = found[0].metadata.get("intent") or found[0].id
         others = [r async for r in rooms.audit.records(call=call)] if found[0].operation else []

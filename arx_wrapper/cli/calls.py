@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from arx_wrapper.cli.arguments import bare_call, flag, parse
+from arx_wrapper.acts import bare_call
+from arx_wrapper.cli.arguments import flag, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.records import counted, show
 from arx_wrapper.cli.session import Session
@@ -34,7 +35,8 @@ def ops(
         raise typer.BadParameter(f"{glob!r} matches no operation")
 
     async def judge(rooms: Any) -> list[Decision]:
-        return [rooms.policies.decide(bare_call(row, session.config), rooms.clock()) for row in rows]
+        who = {"agent_id": session.config.agent_id, "org_id": session.config.org_id}
+        return [rooms.policies.decide(bare_call(row, OPERATIONS, **who), rooms.clock()) for row in rows]
 
     decisions = session.with_rooms(judge)
     table = [

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
+from arx_wrapper.acts import bare_call
 from arx_wrapper.audit import PartialViewError
-from arx_wrapper.cli.arguments import bare_call
 from arx_wrapper.cli.reach import Unreachable, reach
 from arx_wrapper.errors import (
     ArxError,
@@ -20,7 +20,7 @@ from arx_wrapper.errors import (
     PermissionDeniedError,
     TransportError,
 )
-from arx_wrapper.model import Verdict
+from arx_wrapper.model import Operation, Verdict
 
 if TYPE_CHECKING:
     from arx_wrapper.connector import PagerDutyConnector
@@ -111,11 +111,8 @@ class _Examination:
                 "no policy is configured, so everything is denied",
                 "Set ARX_POLICY to a file, or let `arx-pagerduty init` write one.",
             )
-        rooms, config = self._rooms, self._config
-        verdicts = {
-            row.name: rooms.policies.decide(bare_call(row, config), rooms.clock()).verdict
-            for row in self._connector.operations.values()
-        }
+        config = self._config
+        verdicts = {row.name: self._verdict(row) for row in self._connector.operations.values()}
         self._permitted = tuple(name for name, verdict in verdicts.items() if verdict is Verdict.PERMIT)
         escalated = sum(verdict is Verdict.ESCALATE for verdict in verdicts.values())
         if not self._permitted and not escalated:
@@ -127,6 +124,11 @@ class _Examination:
             )
         found = f"{config.policy}: {len(self._permitted)} operations permitted, {escalated} with approval"
         return _ok("policy", f"{found}, {len(verdicts) - len(self._permitted) - escalated} denied")
+
+    def _verdict(self, row: Operation) -> Verdict:
+        who = {"agent_id": self._connector.agent_id, "org_id": self._connector.org_id}
+        call = bare_call(row, self._connector.operations, **who)
+        return self._rooms.policies.decide(call, self._rooms.clock()).verdict
 
     async def _audit(self) -> Finding:
         try:
@@ -234,12 +236,8 @@ class _Examination:
         return _wrong("key", str(error), remedy)
 
     async def _requester_email(self) -> Finding:
-        operations = self._connector.operations
-        rooms, config = self._rooms, self._config
-        writes = any(
-            row.writes and rooms.policies.decide(bare_call(row, config), rooms.clock()).verdict is not Verdict.DENY
-            for row in operations.values()
-        )
+        operations = self._connector.operations.values()
+        writes = any(row.writes and self._verdict(row) is not Verdict.DENY for row in operations)
         if not writes:
             return Finding(check="requester", state="skipped", found="policy permits no writes, so none is needed")
         if not self._requester:

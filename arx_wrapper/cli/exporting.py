@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+
+from arx_wrapper.errors import ConfigError
 
 
 class ExportFormat(StrEnum):
@@ -40,11 +43,12 @@ async def _ocsf(records: AsyncIterator[Any], target: IO[str]) -> int:
 
 
 async def _csv(records: AsyncIterator[Any], target: IO[str]) -> int:
+    from arx_wrapper.audit import AuditRecord
+
     writer, count = csv.writer(target), 0
+    writer.writerow(field.name for field in msgspec.structs.fields(AuditRecord))
     async for record in records:
         row = msgspec.structs.asdict(record)
-        if not count:
-            writer.writerow(row)
         row["metadata"] = msgspec.json.encode(record.metadata, order="sorted").decode()
         writer.writerow([_cell(value) for value in row.values()])
         count += 1
@@ -64,5 +68,9 @@ def target_of(file: Path | None) -> Any:
     if file is None:
         yield sys.stdout
         return
-    with file.open("w", encoding="utf-8", newline="") as target:
+    try:
+        made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # as private as the log itself
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}.") from None
+    with open(made, "w", encoding="utf-8", newline="") as target:
         yield target

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from attrs import asdict
 
-from arx_wrapper.cli.arguments import bare_call, parse
+from arx_wrapper.acts import bare_call
+from arx_wrapper.cli.arguments import parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session
 from arx_wrapper.errors import ConfigError, InvalidParamsError, PolicyError, UnknownOperationError
@@ -76,7 +77,8 @@ def explain(
         if params or document:
             frozen, _ = connector._resolve(operation, parse(model, params or (), document))
         else:  # the operation by itself, whatever its parameters
-            frozen = bare_call(connector.operations[operation], session.config)
+            who = {"agent_id": connector.agent_id, "org_id": connector.org_id}
+            frozen = bare_call(connector.operations[operation], connector.operations, **who)
         return rooms.policies.decide(frozen, rooms.clock()), rooms.policies.trace(frozen, rooms.clock())
 
     decision, trace = session.with_connector(run)

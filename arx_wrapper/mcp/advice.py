@@ -16,7 +16,8 @@ _ADVICE: Final[tuple[tuple[type[e.ArxError], str, str], ...]] = (
      "Tell a person if it is needed."),
     (e.ApprovalDeniedError, "no", "This approval cannot be used. Do not ask again for the same unless something has "
      "changed; then call without approval_id."),
-    (e.ApprovalExpiredError, "no", "Nobody agreed in time. Call again without approval_id to ask anew."),
+    (e.ApprovalExpiredError, "no", "It was not decided, or not used, in time. Call again without approval_id to ask "
+     "anew."),
     (e.ApprovalError, "no", "Call approval_status to see what is waiting, or call again without approval_id."),
     (e.PaginationLimitError, "no", "Narrow the filters or the time span, and read each part by itself."),
     (e.EndpointRetiredError, "refused", "PagerDuty no longer has this. Tell a person that it moved to event "

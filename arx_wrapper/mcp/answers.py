@@ -23,7 +23,7 @@ _NEXT: Final[Mapping[str, str]] = {
     "call with this approval_id. Do not look for another way meanwhile.",
     "approved": "Repeat the same call, with the same parameters and this approval_id. It works once.",
     "denied": "A reviewer said no. Do not ask again for the same.",
-    "expired": "Nobody decided in time. Call again without approval_id to ask anew.",
+    "expired": "It was not decided, or not used, in time. Call again without approval_id to ask anew.",
     "consumed": "It was used: the call that it was given for went ahead.",
     "stale": "What it was asked for has changed since. Read it again, and call without approval_id to ask anew.",
 }

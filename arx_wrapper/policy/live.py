@@ -91,6 +91,10 @@ class Policies:
         events, self._events = self._events, []
         return events
 
+    def keep(self, events: Sequence[PolicyLoaded]) -> None:
+        """Take back what was drained and could not be recorded."""
+        self._events[:0] = events
+
     def _follow(self) -> None:
         if not isinstance(self._source, str | Path) or self._clock() - self._looked < _LOOK_EVERY:
             return

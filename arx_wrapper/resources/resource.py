@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
-from arx_wrapper.errors import PagerDutyError
+from arx_wrapper.answers import Model, member, typed
 from arx_wrapper.paging import Page
 from arx_wrapper.pipeline import BaseConnector
-
-
-class Model(Protocol):
-    """A generated response model."""
-
-    @classmethod
-    def from_dict(cls, src: Mapping[str, Any], /) -> Self: ...
-
 
 _M = TypeVar("_M", bound=Model)
 
@@ -26,16 +18,16 @@ class Resource(BaseConnector):
     async def _one(self, model: type[_M], operation: str, **params: object) -> _M:
         body = await self.execute(operation, params)
         key = self.operations[operation].answer
-        return model.from_dict(self._member(body, key, operation, Mapping) if key else body)
+        return typed(model, member(body, key, operation, Mapping) if key else body, operation)
 
     async def _many(self, model: type[_M], operation: str, **params: object) -> list[_M]:
         body = await self.execute(operation, params)
-        return [model.from_dict(item) for item in self._items(body, operation)]
+        return [typed(model, item, operation) for item in self._items(body, operation)]
 
     async def _page(self, model: type[_M], operation: str, **params: object) -> Page[_M]:
         body = await self.execute(operation, params)
         return Page(
-            items=[model.from_dict(item) for item in self._items(body, operation)],
+            items=[typed(model, item, operation) for item in self._items(body, operation)],
             limit=body.get("limit"),
             offset=body.get("offset"),
             more=body.get("more") is True,
@@ -48,15 +40,5 @@ class Resource(BaseConnector):
     def _items(self, body: Mapping[str, Any], operation: str) -> Sequence[Any]:
         key = self.operations[operation].answer
         assert key is not None, f"{operation} lists nothing"  # noqa: S101 - the table's own invariant
-        items: Sequence[Any] = self._member(body, key, operation, list)
+        items: Sequence[Any] = member(body, key, operation, list)
         return items
-
-    def _member(self, body: Mapping[str, Any], key: str, operation: str, kind: type) -> Any:
-        member = body.get(key)
-        if isinstance(member, kind):
-            return member
-        raise PagerDutyError(
-            f"the call succeeded, but its answer holds no {key!r}; execute() returns the answer as it came",
-            status=200,
-            operation=operation,
-        )

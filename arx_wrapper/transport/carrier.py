@@ -52,7 +52,8 @@ class Body:
             raise Lost("an encoding that was not asked for")
         self._max_body, self._size = max_body, 0
         self._chunks: list[bytes] = []
-        self._unzip = None if encoding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._zipped = encoding != "identity"
+        self._member: zlib._Decompress | None = None  # gzip bodies have one, or several after each other
 
     def feed(self, chunk: bytes) -> None:
         """Take the next piece.
@@ -60,18 +61,24 @@ class Body:
         Raises:
             TooLarge, Lost
         """
-        if self._unzip is not None:
-            try:
-                chunk = self._unzip.decompress(chunk, self._max_body - self._size + 1)
-            except zlib.error:
-                raise Lost("a body that is not gzip") from None
-        self._size += len(chunk)
-        if self._size > self._max_body:
-            raise TooLarge
-        self._chunks.append(chunk)
+        while chunk:
+            plain, chunk = self._unzipped(chunk) if self._zipped else (chunk, b"")
+            self._size += len(plain)
+            if self._size > self._max_body:
+                raise TooLarge
+            self._chunks.append(plain)
 
     def whole(self) -> bytes:
         """All of it. `Lost` when it ends before its end."""
-        if self._unzip is not None and self._size and not self._unzip.eof:
+        if self._member is not None and not self._member.eof:
             raise Lost("a body that was cut off")
         return b"".join(self._chunks)
+
+    def _unzipped(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """What comes out of a piece, and what of it belongs to the next member."""
+        if self._member is None or self._member.eof:
+            self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            return self._member.decompress(chunk, self._max_body - self._size + 1), self._member.unused_data
+        except zlib.error:
+            raise Lost("a body that is not gzip") from None

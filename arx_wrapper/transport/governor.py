@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 _FIRST = 8
 _MOST = 256
 _SETTLE = 0.02
+# A window of PagerDuty's lasts a minute.
+_LONGEST = 3_600.0
 
 
 class Governor:
@@ -35,7 +37,7 @@ class Governor:
 
     async def enter(self, agent_id: str) -> None:
         """Wait for one's turn."""
-        if not self._waiting and self._open():
+        if not self._waiting and self._open(self._clock()):
             self._take()
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -69,6 +71,8 @@ class Governor:
             reset = float(headers["ratelimit-reset"])
         except (KeyError, ValueError):
             return
+        if not 0 <= reset <= _LONGEST:  # a time of day, or nonsense: waiting for it would take for ever
+            return
         now = self._clock()
         self._limit, self._window = max(limit, 1), max(self._window, reset)
         renews = now + reset
@@ -78,8 +82,7 @@ class Governor:
         self._left = min(left, self._left) if same_window and self._left is not None else left
         self._renews = min(renews, self._renews) if same_window else renews
 
-    def _open(self) -> bool:
-        now = self._clock()
+    def _open(self, now: float) -> bool:
         if now < self._paused:
             return False
         if self._left is not None and now >= self._renews:
@@ -96,7 +99,8 @@ class Governor:
             self._left -= 1
 
     def _hand_out(self) -> None:
-        while self._waiting and self._open():
+        now = self._clock()
+        while self._waiting and self._open(now):
             agent_id, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()
             if turns:
@@ -108,6 +112,6 @@ class Governor:
             self._timer.cancel()
             self._timer = None
         if self._waiting:
-            wait = max(self._paused, self._renews if self._left is not None else 0.0) - self._clock()
-            if wait > 0:
-                self._timer = asyncio.get_running_loop().call_later(wait + _SETTLE, self._hand_out)
+            wait = max(self._paused, self._renews if self._left is not None else 0.0) - now
+            if wait > 0 or not self._in_flight:  # else the next answer hands out
+                self._timer = asyncio.get_running_loop().call_later(max(wait, 0.0) + _SETTLE, self._hand_out)

@@ -97,7 +97,7 @@ class Pool:
                 body.feed(chunk)
             whole = True
             return response.status, response.headers, body.whole()
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise Lost(type(error).__name__) from None
         finally:
             # Back into the pool when the body was read whole; else the connection is of no more use.

@@ -286,3 +286,17 @@ async def test_a_record_holds_no_text_of_an_error(path: Path) -> None:
 @given(st.binary(max_size=200), st.binary(max_size=300))
 def test_the_keyed_hash_is_hmac_sha256(key: bytes, data: bytes) -> None:
     assert hasher(key)(data) == hmac.digest(key, data, "sha256").hex()
+
+
+async def test_what_sqlite_says_of_a_locked_log_is_an_audit_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arx_wrapper.audit.sqlite._PATIENCE", 0.1)
+    log = opened(path)
+    await log.append(entry())
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(AuditError, match="locked"):
+        await log.suspend("agent", org_id="org", by="ada", reason="why")
+    with pytest.raises(AuditError, match="locked"):
+        await log.retain(datetime.now(UTC), by="ada", org_id="org")
+    blocker.close()
+    await log.aclose()

@@ -65,6 +65,16 @@ async def test_what_went_through_the_connector_is_in_both_logs(pd: PagerDutyConn
     assert (found.matched, found.theirs, found.ours) == (4, [], [])
 
 
+async def test_acts_whose_traces_differ_are_no_difference(pd: PagerDutyConnector, account: Sandbox) -> None:
+    first, second, third = [str((await pd.create_incident(f"No {n}", "PABC123")).id) for n in range(3)]
+    await pd.manage_incidents([{"id": first, "status": "resolved"}, {"id": second, "status": "acknowledged"}])
+    await pd.snooze_incident(second, 60)
+    await pd.merge_incidents(second, [third])
+    found = await compared(pd, account)
+    assert found.ours == []
+    assert {act.operation for act in found.theirs} <= {"incidents:resolve"}, "PagerDuty's own of what was merged"
+
+
 async def test_what_was_done_past_the_connector_shows(pd: PagerDutyConnector, account: Sandbox, tmp_path: Path) -> None:
     incident = await work(pd)
     async with connector(account, f"sqlite:///{tmp_path / 'other.db'}") as past:

@@ -118,6 +118,17 @@ async def test_a_limit_holds_within_one_commit(url: str) -> None:
     await log.aclose()
 
 
+@pytest.mark.parametrize("reason", ["", " "])
+async def test_a_suspension_says_why(url: str, reason: str) -> None:
+    log = audit.open(url)
+    with pytest.raises(ValueError, match="reason"):
+        await log.suspend("agent", org_id="org", by="ada", reason=reason)
+    assert await log.suspension("agent") is None
+    await log.suspend("agent", org_id="org", by="ada", reason="paged everybody")
+    assert await log.suspension("agent") == "Agent 'agent' is suspended: paged everybody."
+    await log.aclose()
+
+
 async def test_a_suspended_agent_is_refused_everywhere_until_it_is_resumed(url: str) -> None:
     log, other = audit.open(url), audit.open(url)
     await log.suspend("agent", org_id="org", by="ada", reason="paged everybody")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+
+import pytest
 
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.sandbox import Sandbox
@@ -35,6 +38,24 @@ async def test_a_used_up_allowance_is_waited_for() -> None:
     began = time.monotonic()
     await governor.enter("a")
     assert 0.15 < time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("reset", ["nan", "inf", "-1", "1795500000", "1e9"])
+async def test_a_reset_that_makes_no_sense_stops_nobody(reset: str) -> None:
+    governor = Governor()
+    await governor.enter("a")
+    governor.leave({"ratelimit-limit": "10", "ratelimit-remaining": "0", "ratelimit-reset": reset}, answered=True)
+    async with asyncio.timeout(1):
+        await governor.enter("a")
+
+
+async def test_those_who_wait_are_woken_though_the_moment_passes_while_it_is_looked_at() -> None:
+    ticks = itertools.count()
+    governor = Governor(clock=lambda: next(ticks) * 0.3)  # each look at the clock takes a while
+    await governor.enter("a")
+    governor.leave(headers(5, 0, 1.0))
+    async with asyncio.timeout(3):
+        await asyncio.gather(*(governor.enter("a") for _ in range(3)))
 
 
 async def test_agents_take_turns() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -456,3 +457,23 @@ def test_one_wire_serves_one_event_loop_after_another() -> None:
 
     asyncio.run(once())
     asyncio.run(once())
+
+
+def gzipped(*parts: bytes) -> bytes:
+    return b"".join(gzip.compress(part) for part in parts)
+
+
+def framed(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+async def test_a_gzip_body_may_have_several_members() -> None:
+    async with serving(framed(gzipped(b'{"users"', b":1}"))) as (_, wire):
+        assert (await send(wire)).json() == {"users": 1}
+
+
+@pytest.mark.parametrize("kept", [1, 5, 12, 25])
+async def test_a_gzip_body_that_is_cut_off_is_not_taken_for_a_shorter_one(kept: int) -> None:
+    async with serving(framed(gzipped(b'{"users":1}')[:kept])) as (_, wire):
+        with pytest.raises(TransportError):
+            await send(wire, WRITE)

@@ -91,6 +91,7 @@ class Account:
         self.incidents: dict[str, JSON] = {}
         self.keyed: dict[str, JSON] = {}
         self.notes: dict[str, list[JSON]] = {}
+        self.windows: list[JSON] = []
         self.effects: Counter[str] = Counter()
         self.add("P1")
 
@@ -112,6 +113,11 @@ class Account:
                 return Reply.of(200, {"notes": self.notes.get(identity, [])})
             case "POST", ["incidents", identity, "notes"] if identity in self.incidents:
                 return self._note(identity, asked.body["note"]["content"])
+            case "GET", ["maintenance_windows"]:
+                page = {"limit": 100, "offset": 0, "more": False, "total": None}
+                return Reply.of(200, {"maintenance_windows": self.windows, **page})
+            case "POST", ["maintenance_windows"]:
+                return self._open(asked.body["maintenance_window"])
         return refusal(404, 2100, "Not Found")
 
     def _list(self, asked: Asked) -> Reply:
@@ -133,6 +139,14 @@ class Account:
         self.effects[f"create {key}"] += 1
         made = self.keyed[key] = self.add(f"N{len(self.incidents)}", **wanted, created_at=now())
         return Reply.of(201, {"incident": made})
+
+    def _open(self, wanted: JSON) -> Reply:
+        self.effects["window"] += 1
+        # One that should have begun before begins now.
+        begins = max(now(), wanted["start_time"], key=datetime.fromisoformat)
+        window = {"description": None, **wanted, "id": f"MW{len(self.windows) + 1}", "start_time": begins}
+        self.windows.append(window)
+        return Reply.of(201, {"maintenance_window": window})
 
     def _note(self, identity: str, content: str) -> Reply:
         self.effects[f"note {identity} {content}"] += 1

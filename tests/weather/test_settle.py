@@ -23,6 +23,11 @@ def ago(seconds: float) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
+# One that should have begun a minute ago, and one that is to begin in half an hour.
+WINDOW = {"start_time": ago(60), "end_time": ago(-7200), "service_ids": ["PSVC"]}
+PLANNED = {**WINDOW, "start_time": ago(-1800)}
+
+
 def older_incident(server: Server) -> None:
     server.account.keyed["replication-lag"] = server.account.add("P0", created_at=ago(3600), status="resolved")
 
@@ -33,6 +38,17 @@ def older_note(server: Server) -> None:
 
 def acknowledgement_that_runs_out(server: Server) -> None:
     server.account.incidents["P1"]["pending_actions"] = [{"type": "unacknowledge", "at": ago(-1800)}]
+
+
+def older_window(server: Server) -> None:
+    window = {
+        "id": "MW0",
+        "start_time": ago(3600),
+        "end_time": WINDOW["end_time"],
+        "description": None,
+        "services": [{"id": "PSVC"}],
+    }
+    server.account.windows.append(window)
 
 
 def snoozed(server: Server) -> None:
@@ -77,6 +93,11 @@ FOUND = (None, "success", "found")
         ("incidents:snooze", SNOOZE, acknowledgement_that_runs_out, f.reset_before, UNKNOWN),
         ("incidents:resolve", {"incident_id": "P1"}, nothing, f.reset_after, FOUND),
         ("incidents:resolve", {"incident_id": "P1"}, nothing, f.reset_before, UNKNOWN),
+        ("maintenance:create", WINDOW, nothing, f.reset_after, FOUND),
+        ("maintenance:create", PLANNED, nothing, f.reset_after, FOUND),
+        ("maintenance:create", WINDOW, nothing, f.reset_before, UNKNOWN),
+        ("maintenance:create", WINDOW, older_window, f.reset_before, UNKNOWN),
+        ("maintenance:create", PLANNED, older_window, f.answering(502), ("ServerError", "unknown", None)),
         ("incidents:update", {"incident_id": "P1", "title": "x"}, nothing, f.reset_before, UNKNOWN),
         (
             "incidents:update",

@@ -1,0 +1,50 @@
+"""What an answer must hold: a success without it is an error, not an empty result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, Self, TypeVar
+
+from arx_wrapper.errors import PagerDutyError
+
+
+class Model(Protocol):
+    """A generated response model."""
+
+    @classmethod
+    def from_dict(cls, src: Mapping[str, Any], /) -> Self: ...
+
+
+_M = TypeVar("_M", bound=Model)
+
+
+def member(body: Mapping[str, Any], key: str, operation: str, kind: type) -> Any:
+    """A member of an answer.
+
+    Raises:
+        PagerDutyError: the answer does not hold it.
+    """
+    found = body.get(key)
+    if isinstance(found, kind):
+        return found
+    raise PagerDutyError(
+        f"the call succeeded, but its answer holds no {key!r}; execute() returns the answer as it came",
+        status=200,
+        operation=operation,
+    )
+
+
+def typed(model: type[_M], value: Any, operation: str) -> _M:
+    """An object of an answer as its model.
+
+    Raises:
+        PagerDutyError: it is no object.
+    """
+    if isinstance(value, Mapping):
+        return model.from_dict(value)
+    raise PagerDutyError(
+        f"the call succeeded, but where its answer should hold an object it holds a {type(value).__name__}; execute() "
+        "returns the answer as it came",
+        status=200,
+        operation=operation,
+    )

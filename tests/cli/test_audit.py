@@ -1,0 +1,51 @@
+"""`audit`, `agents` and `ops`, where a user errs or there is nothing to show."""
+
+from __future__ import annotations
+
+import csv
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+
+@pytest.mark.parametrize("which", ["99999999999999999999", "7", "0", "nothing", "9" * 5_000])
+def test_a_record_that_is_not_there_is_a_usage_error(command: Command, which: str) -> None:
+    done = command("audit", "show", which)
+    assert done.status == 2
+    assert "holds no record" in done.err
+
+
+def test_an_export_of_nothing_still_has_its_columns(command: Command, here: Path) -> None:
+    assert command("audit", "export", "--format", "csv", "--file", "log.csv").status == 0
+    (header,) = csv.reader((here / "log.csv").read_text().splitlines())
+    assert header[:3] == ["id", "seq", "created_at"]
+    assert stat.S_IMODE((here / "log.csv").stat().st_mode) == 0o600
+
+
+def test_an_export_to_nowhere_is_an_error_without_a_traceback(command: Command) -> None:
+    done = command("audit", "export", "--file", "nowhere/log.jsonl")
+    assert done.status == 2
+    assert "nowhere/log.jsonl cannot be written: No such file or directory." in done.err
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_a_suspension_without_a_reason_is_refused(command: Command, reason: str) -> None:
+    assert command("agents", "suspend", "agent-7", "--reason", reason).status == 2
+    assert command("audit", "tail", "-o", "json").out == ""
+
+
+def test_ops_judges_all_that_an_operation_amounts_to(
+    command: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "policy.yaml").write_text(
+        "- {name: a, connector: pagerduty, risk_max: high, approval: none, "
+        "operations: ['incidents:snooze', 'incidents:add_note']}"
+    )
+    monkeypatch.setenv("ARX_POLICY", "policy.yaml")
+    verdicts = {row["operation"]: row["verdict"] for row in command("ops", "incidents:*", "-o", "json").json}
+    assert verdicts["incidents:add_note"] == "PERMIT"
+    assert verdicts["incidents:snooze"] == "DENY", "it acknowledges, too"
+    assert command("policy", "explain", "incidents:snooze").status == 3
