@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
+# Times as many of those that the rate limit turned away: other hosts may use the key, and nothing was processed.
+_PATIENCE: Final = 2
 _RETRIED: Final = frozenset({500, 502, 503, 504})
 _MAX_BODY: Final = 64 * 1024 * 1024
 _UNCOUNTED_PAUSE: Final = 1.0
@@ -117,7 +119,8 @@ class Wire:
         """Send a request and read its answer.
 
         Reads are tried again after connection errors, time-outs, 429 and 500, 502, 503, 504. Writes only when they
-        cannot have been processed: when no connection came about, or after 429.
+        cannot have been processed: when no connection came about, or after 429. Five times in all; ten times where it
+        is the rate limit that turns them away.
 
         Args:
             operation: For messages.
@@ -215,6 +218,7 @@ class _Sending:
     attempts: list[Attempt] = field(factory=list)
 
     async def run(self, tries: int) -> Answer:
+        before = len(self.attempts)
         try:
             return await self._try()
         except PagerDutyError as error:
@@ -223,15 +227,19 @@ class _Sending:
         import tenacity  # only now: most calls never need it
 
         full_jitter = tenacity.wait_random_exponential(multiplier=0.2, max=5.0)
+
+        def enough(state: tenacity.RetryCallState) -> bool:
+            limited = [attempt.status == 429 for attempt in self.attempts[before:]]
+            return limited.count(False) >= tries or limited.count(True) >= _PATIENCE * tries
+
+        def pause(state: tenacity.RetryCallState) -> float:
+            # A rate limit is not waited out here but by the governor, before each try, for all callers at once.
+            limited = state.outcome and isinstance(state.outcome.exception(), RateLimitError)
+            return 0.0 if limited else full_jitter(state)
+
         await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - spreads callers, keeps no secret
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(self._again),
-            stop=tenacity.stop_after_attempt(tries - 1),
-            wait=full_jitter,
-            reraise=True,
-        )
-        # A rate limit is not waited out here but by the governor, before each try, for all callers at once.
-        return await retrying(self._try)
+        again = tenacity.retry_if_exception(self._again)
+        return await tenacity.AsyncRetrying(retry=again, stop=enough, wait=pause, reraise=True)(self._try)
 
     def _again(self, error: BaseException) -> bool:
         """Whether trying again cannot do anything twice."""

@@ -35,7 +35,7 @@ LOST: Final = "TransportError:unknown"
 NOT_SENT: Final = Expected("TransportError:not_sent", "error")
 UNREACHED: Final = Expected("TransportError:not_sent", "error", MOST)
 READ_LOST: Final = Expected(LOST, "error", MOST)
-LIMITED: Final = Expected("RateLimitError", "error", MOST)
+LIMITED: Final = Expected("RateLimitError", "error", 2 * MOST)
 
 # Group → spell → what comes of the read, the acknowledgement and the creation.
 EXPECTED: Final[Mapping[str, Mapping[str, tuple[Expected, Expected, Expected]]]] = {
