@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _CHUNK = 500
+# Seconds that a caller who is alone waits where it stands: a sync takes less, as a rule.
 _MOMENT = 0.002
 
 
@@ -68,8 +69,13 @@ class AuditLog:
             Refused: a limit is used up, or the agent is suspended; nothing was written.
         """
         ticket = Ticket(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
-        if self._writer.submit(ticket) and ticket.written.acquire(timeout=_MOMENT):
-            return ticket.record()
+        if self._writer.submit(ticket):
+            self._writer.ring()
+            if ticket.written.acquire(timeout=_MOMENT):
+                await asyncio.sleep(0)  # whoever has become ready meanwhile is not kept waiting by the next call
+                return ticket.record()
+        else:  # once all who are about to hand something in have done so: the thread would be in their way
+            asyncio.get_running_loop().call_soon(self._writer.ring)
         written = ticket.future()
         # Not asyncio.timeout: this is the busiest place of all, and a timer costs a third of it.
         timer = written.get_loop().call_later(self._timeout, answer, [written])

@@ -44,8 +44,7 @@ CREATE TABLE IF NOT EXISTS audit_suspended (agent_id TEXT PRIMARY KEY, reason TE
 CREATE TABLE IF NOT EXISTS audit_writers (writer TEXT PRIMARY KEY, pid INTEGER NOT NULL, born TEXT NOT NULL);
 """
 _USED = "SELECT coalesce(sum(n), 0) FROM audit_usage WHERE org_id = ? AND agent_id = ? AND operation = ? AND at > ?"
-# At most so many rows by one statement, and so many statements kept: one for each number of rows that comes up.
-_ROWS, _STATEMENTS = 500, 1_000
+_ROWS = 64
 _PATIENCE = 4.0
 _LONGEST_LIMIT = timedelta(days=1)
 # An intent whose writer is gone and that nothing answers: what became of it is not known, and never will be.
@@ -61,9 +60,7 @@ class SqliteStore(SqliteReader):
             secret = key or configured_key() or _key(path)
             if path != ":memory:":
                 private_file(Path(path))
-            database = sqlite3.connect(
-                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
-            )
+            database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             super().__init__(database, hasher(secret), None if path == ":memory:" else Path(path).parent)
             try:
                 self._into_wal()
@@ -197,11 +194,14 @@ class SqliteStore(SqliteReader):
         self._run("DELETE FROM audit_open WHERE intent IN ({})", [(e.intent_id,) for e in written if e.intent_id])
 
     def _run(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """Run one statement for all rows: each gives the interpreter to a busy event loop, and waits to get it back."""
-        for start in range(0, len(rows), _ROWS):
-            some = rows[start : start + _ROWS]
-            text = _for_rows(statement, len(some), len(some[0]))
+        """Run a statement for many rows at once: each gives the interpreter to a busy event loop, and waits for it."""
+        done = 0
+        while done < len(rows):
+            count = min(_ROWS, 1 << (len(rows) - done).bit_length() - 1)  # of few sizes, which stay prepared
+            some = rows[done : done + count]
+            text = _for_rows(statement, count, len(some[0]))
             self._db.execute(text, [value for row in some for value in row])
+            done += count
 
     def _used(self, window: Window, now: datetime) -> int:
         start = _stamp(now - timedelta(seconds=window.seconds))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from arx_wrapper.audit.store import Pending, Written
@@ -40,16 +40,30 @@ class Ticket:
         raise outcome or AuditError("The audit log was given up. Nothing was sent.")
 
 
-def tell(written: Sequence[Ticket]) -> None:
-    """Tell those who wait that their entries are written, or could not be."""
+def tell(written: Sequence[Ticket], heard: Callable[[], None]) -> bool:
+    """Tell those who wait that their entries are written, or could not be.
+
+    Returns:
+        Whether several do, in an event loop: then `heard` is called there once they have gone on.
+    """
     waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for ticket in written:
         ticket.written.release()
         if ticket.waiting:
             waiting.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
+    several = False
     for loop, futures in waiting.items():
         with suppress(RuntimeError):  # the loop was closed; nobody waits any more
-            loop.call_soon_threadsafe(answer, futures)
+            loop.call_soon_threadsafe(_answer_all, futures, loop, heard)
+            several = several or len(futures) > 1
+    return several
+
+
+def _answer_all(
+    futures: Sequence[asyncio.Future[None]], loop: asyncio.AbstractEventLoop, heard: Callable[[], None]
+) -> None:
+    answer(futures)
+    loop.call_soon(heard)  # after those who were just woken
 
 
 def answer(futures: Sequence[asyncio.Future[None]]) -> None:

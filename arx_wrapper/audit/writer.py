@@ -13,6 +13,8 @@ from arx_wrapper.audit.ticket import Ticket, tell
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
+# Seconds that the thread waits for those whom it has just told: the next batch is theirs, too.
+_MOMENT = 0.01
 
 
 class Writer:
@@ -26,6 +28,7 @@ class Writer:
         self._opener, self._idle = opener, idle
         self._lock, self._bell = threading.Lock(), threading.Lock()
         self._bell.acquire()
+        self._heard = threading.Event()
         self._queue: list[Ticket] = []
         self._owed: list[Ticket] = []
         self._jobs: list[Callable[[Store], None]] = []
@@ -48,7 +51,11 @@ class Writer:
         return self._store
 
     def submit(self, ticket: Ticket, *, urgent: bool = True) -> bool:
-        """Hand an entry in. True when nobody else is waiting or has a call under way."""
+        """Hand an entry in; one that is urgent is written once the thread is rung for.
+
+        Returns:
+            Whether nobody else is waiting or has a call under way.
+        """
         self.store()
         entry = ticket.pending.entry
         ticket.urgent = urgent
@@ -60,9 +67,9 @@ class Writer:
             alone = urgent and self._unanswered <= {entry.id} and not any(other.urgent for other in self._queue)
             self._queue.append(ticket)
             self._start()
-            rings = urgent or self._asleep
-        if rings:
-            self._ring()
+            asleep = self._asleep
+        if asleep and not urgent:
+            self.ring()
         return alone
 
     def run(self, job: Callable[[Store], _T]) -> Future[_T]:
@@ -83,20 +90,20 @@ class Writer:
         with self._lock:
             self._jobs.append(done)
             self._start()
-        self._ring()
+        self.ring()
         return future
 
     def close(self) -> None:
         """Write what is left and close the database. Waits."""
         thread, self._closing = self._thread, True
         if thread is not None:
-            self._ring()
+            self.ring()
             thread.join()
         elif self._store is not None:  # opened, and never written to
             self._store.close()
         self._thread, self._store, self._closing = None, None, False
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
         """Wake the thread."""
         with suppress(RuntimeError):  # somebody rang before; once is enough
             self._bell.release()
@@ -109,7 +116,10 @@ class Writer:
     def _work(self) -> None:
         store, written = self.store(), list[Ticket]()
         while True:
-            tell(written)  # only now, or they would wake up to wait for this thread
+            # Only now, or they would wake up to wait for this thread; and what they come back with goes in one batch.
+            if tell(written, self._heard.set):
+                self._heard.wait(_MOMENT)
+                self._heard.clear()
             rung = self._bell.acquire(timeout=self._idle)  # outcomes wait for company
             with self._lock:
                 self._asleep = not (rung or self._queue)
@@ -124,7 +134,7 @@ class Writer:
             for job in jobs:
                 job(store)
             if self._closing and not (self._queue or self._jobs):
-                tell(written)
+                tell(written, self._heard.set)
                 store.close()
                 return
 

@@ -300,3 +300,17 @@ async def test_what_sqlite_says_of_a_locked_log_is_an_audit_error(path: Path, mo
         await log.retain(datetime.now(UTC), by="ada", org_id="org")
     blocker.close()
     await log.aclose()
+
+
+async def test_a_caller_who_never_pauses_does_not_keep_the_others_waiting(path: Path) -> None:
+    log = opened(path)
+    order: list[int] = []
+
+    async def caller(number: int) -> None:
+        for _ in range(10):
+            await log.append(entry())
+            order.append(number)
+
+    await asyncio.gather(*(caller(number) for number in range(4)))
+    await log.aclose()
+    assert set(order[:20]) == {0, 1, 2, 3}
