@@ -64,6 +64,7 @@ async def obtain(
         )
     if rooms.config.approvals_mode == "wait":
         await rooms.approvals.wait(approval_id)
+    await _judged_again(passage, record, rooms)  # before anything more is read with the account's key
     asked = await rooms.approvals.get(approval_id)
     if asked.state == "approved" and asked.target is not None:
         passage.before = await read_target(passage)

@@ -235,7 +235,8 @@ class BaseConnector:
             record.decision = decision
             if decision.verdict is Verdict.DENY:
                 raise PermissionDeniedError(decision)
-            await record.intent()  # 4 durable, or nothing goes on
+            asks = decision.verdict is Verdict.ESCALATE
+            await record.intent(resumed=asks and approval_id is not None)  # 4 durable, or nothing goes on
         except AuditError as silence:
             record.unrecorded(silence)  # a log that did not take the intent in time is not waited for once more
             raise
@@ -247,7 +248,7 @@ class BaseConnector:
             raise
         passage = Passage(call, request, decision, rooms, timeout)
         try:
-            if decision.verdict is Verdict.ESCALATE:  # 5 a person agrees, to exactly this
+            if asks:  # 5 a person agrees, to exactly this
                 await consent.obtain(passage, record, rooms, approval_id, self._target)
             passage.began = rooms.clock()  # a reviewer may have taken an hour
             yield passage  # 6 the generated call

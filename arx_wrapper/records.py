@@ -83,8 +83,11 @@ class Recorder:
             metadata={"digest": event.digest, "entries": event.entries},
         )
 
-    async def intent(self) -> None:
+    async def intent(self, *, resumed: bool = False) -> None:
         """Record what is about to be done, durably, counting it against its limits.
+
+        Args:
+            resumed: Whether it was asked for before, and counted then: without its approval it does not go on.
 
         Raises:
             AuditError: it cannot be recorded, so it must not be done.
@@ -92,10 +95,10 @@ class Recorder:
         """
         call, decision = self._judged()
         status: Status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
-        usage = [(effect.operation, effect.count) for effect in call.effects]
+        usage = [] if resumed else [(effect.operation, effect.count) for effect in call.effects]
         entry = self._entry("connector.called", status, self._asked(call, decision), id=call.id)
         try:
-            await self._log.append(entry, usage=usage, limits=decision.limits)
+            await self._log.append(entry, usage=usage, limits=() if resumed else decision.limits)
         except Refused as refused:
             self.decision = evolve(decision, verdict=Verdict.DENY, reason=refused.reason)
             raise PermissionDeniedError(self.decision) from None

@@ -37,6 +37,7 @@ async def review(
         ApprovalError: there is no such request, it is over, or this reviewer may not decide it.
         AuditError: the decision stands but could not be recorded.
     """
+    await log.open()  # what cannot be recorded is not decided
     request = await approvals.decide(approval_id, reviewer, approve, note, signature, at=at)
     await log.append(
         Entry(

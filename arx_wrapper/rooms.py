@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -83,13 +84,11 @@ class Rooms:
 
     async def aclose(self) -> None:
         """Close what was opened here: the audit log last, so that it holds whatever the others still report."""
-        owned = [name for name in ("wire", "approvals", "vault", "audit") if name in self._open]
-        try:
-            for name in owned:
-                if self._open[name] is not self._given.get(name):
-                    await self._open[name].aclose()
-        finally:
-            self._open.clear()
+        async with AsyncExitStack() as closing:  # each of them, whatever becomes of the others
+            closing.callback(self._open.clear)
+            for name in ("audit", "vault", "approvals", "wire"):
+                if name in self._open and self._open[name] is not self._given.get(name):
+                    closing.push_async_callback(self._open[name].aclose)
 
     def _room(self, name: str, opener: Callable[[], _R]) -> _R:
         try:

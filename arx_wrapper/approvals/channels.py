@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("arx_wrapper.approvals")
 
+_ANNOUNCES_WITHIN = 30.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -64,20 +66,26 @@ class Announcer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        for channel in self._channels:
-            await channel.aclose()
+        async with AsyncExitStack() as closing:  # each of them, whatever becomes of the others
+            for channel in self._channels:
+                closing.push_async_callback(channel.aclose)
 
     async def _deliver(self, channel: Channel, request: ApprovalRequest) -> None:
         import tenacity
 
         name = type(channel).__name__
+
+        async def once() -> None:
+            async with asyncio.timeout(_ANNOUNCES_WITHIN):
+                await channel.announce(request)
+
         try:
             retrying = tenacity.AsyncRetrying(
                 stop=tenacity.stop_after_attempt(self._attempts),
                 wait=tenacity.wait_random_exponential(multiplier=self._wait, max=60.0),
                 reraise=True,
             )
-            await retrying(channel.announce, request)
+            await retrying(once)
         except BaseException as error:
             # The error's text stays out: it may quote an address that holds a secret.
             log.error(
@@ -124,9 +132,10 @@ class Webhook:
             "X-Arx-Timestamp": timestamp,
             "X-Arx-Signature": f"v1={signature}",
         }
-        answer = await self._http().post(self._url, content=body, headers=headers)
-        if not answer.is_success:
-            raise ApprovalError(f"The webhook answered {answer.status_code}.", approval_id=request.id)
+        # What it says besides its status is nobody's concern, however long it is.
+        async with self._http().stream("POST", self._url, content=body, headers=headers) as answer:
+            if not answer.is_success:
+                raise ApprovalError(f"The webhook answered {answer.status_code}.", approval_id=request.id)
 
     async def aclose(self) -> None:
         if self._client is not None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[Any, ...]]
 
+_READ_ONLY = "25006"
 _LOCK = 0x617278_617070  # names the advisory lock under which PostgreSQL's writers take turns
 
 
@@ -182,8 +183,8 @@ class PostgreSQL:
                     run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 yield run
         except psycopg.Error as error:
-            if self._connection is not None and self._connection.closed:
-                self.close()  # the next call connects anew
+            if self._connection is not None and (self._connection.closed or error.sqlstate == _READ_ONLY):
+                self.close()  # the next call connects anew, perhaps to another server
             # The driver's own text may quote the address, which holds a password.
             raise ApprovalError(
                 f"The approval store in PostgreSQL cannot be used: {type(error).__name__} "
@@ -197,6 +198,12 @@ class PostgreSQL:
             self._url,
             autocommit=True,
             connect_timeout=max(2, int(self._timeout)),
+            target_session_attrs="read-write",
+            # A server that went away without a word is given up, not waited for until TCP does.
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=int(self._timeout * 2000),
         )
         try:
             for setting in ("lock_timeout", "statement_timeout"):

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _NOTE_LIMIT = 2000
+_CLOSES_WITHIN = 5.0
+_TROUBLE = 30.0
 _SKEW = timedelta(minutes=5)
 
 
@@ -185,10 +188,22 @@ class Approvals:
         Raises:
             ApprovalError: there is no such request, or the store cannot be used; the call can be resumed.
         """
-        while (request := await self.get(request_id)).state == "pending":
+        trouble = 0.0
+        while True:
+            try:
+                request = await self.get(request_id)
+            except ApprovalError as error:
+                # A database that is away for a moment, with the connection lost, has not decided anything.
+                trouble += poll
+                if error.approval_id is not None or trouble > _TROUBLE:
+                    raise
+                await self._sleep(poll)
+                continue
+            trouble = 0.0
+            if request.state != "pending":
+                return request
             left = (request.expires_at - self._clock()).total_seconds()
             await self._sleep(max(0.001, min(poll, left)))
-        return request
 
     async def consume(self, request_id: str, digest: str, *, min_approvals: int = 1) -> ApprovalRequest:
         """Use an approval up: succeeds once, in one process, for the call with this digest.
@@ -251,10 +266,14 @@ class Approvals:
         if self._closed:
             return
         self._closed = True
-        if self._announcer:
-            await self._announcer.aclose()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
-        self._thread.shutdown(wait=False)
+        try:
+            if self._announcer:
+                await self._announcer.aclose()
+        finally:
+            closed = self._thread.submit(self._store.close)
+            self._thread.shutdown(wait=False)
+            with suppress(TimeoutError):  # behind a statement that a server does not answer
+                await asyncio.wait_for(asyncio.wrap_future(closed), _CLOSES_WITHIN)
 
     def _check(self, request: ApprovalRequest, review: Review) -> None:
         """Whether a decision counts; asked when it is made, and again when it is used."""

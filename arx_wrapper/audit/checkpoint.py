@@ -72,7 +72,7 @@ async def take(log: AuditLog, signer: Signer, places: list[Place]) -> str:
         AuditError: the log does not follow from the last checkpoint of a place, or a place cannot be written.
     """
     verifier = Verifier.parse(signer.verifier())
-    last = [opened(note, verifier) for place in places if (note := await place.last())]
+    last = [opened(note, verifier) for place in places if (note := await place.last()) is not None]
     verified = await log.verify()
     if not verified.ok:
         raise AuditError(f"The log does not verify, so it is not signed: {verified.problem}.")
@@ -93,11 +93,17 @@ async def against(log: AuditLog, checkpoint: Checkpoint) -> str | None:
 
 def follow(log: Reader, checkpoints: list[Checkpoint]) -> tuple[Tree, str | None]:
     """Grow the tree over all records, and compare it with each checkpoint on the way."""
-    wanted = {checkpoint.size: checkpoint.root for checkpoint in checkpoints}
+    wanted: dict[int, bytes] = {}
+    for checkpoint in checkpoints:
+        if wanted.setdefault(checkpoint.size, checkpoint.root) != checkpoint.root:
+            return Tree(), f"two checkpoints over {checkpoint.size} records contradict each other: the log was forked"
     tree = log.before()
     for size, root in sorted(wanted.items()):
-        if size < tree.size and size:
-            continue  # retention took away what it is about; the tree that was kept vouches for it
+        if 0 < size < tree.size:  # whoever has the log could have made up what it says of what is gone
+            return tree, (
+                f"records up to {tree.size} were removed, so it cannot be held against a checkpoint over {size}: take "
+                "one before what is sealed is removed. To begin anew, use another place"
+            )
         if size == tree.size and root != tree.root():
             return tree, f"its first {size} records are not those of the checkpoint"
     for _, _, body, _ in log.rows():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve
 
@@ -143,16 +143,11 @@ class AuditLog:
             limit=limit,
             newest_first=newest_first,
         )
-        reader = await self._on_thread(lambda store: store.reader())
-        run = self._on_thread if reader is None else partial(_in_thread, reader)
-        try:
+        async with self._reading() as run:
             rows: Iterator[AuditRecord] = await run(lambda source: source.select(query))
             while chunk := await run(lambda _: list(islice(rows, _CHUNK))):
                 for row in chunk:
                     yield row
-        finally:
-            if reader is not None:
-                reader.close()
 
     async def read(self, job: Callable[[Reader], _T]) -> _T:
         """Run something over the log as it is now, while others go on appending."""
@@ -232,8 +227,23 @@ class AuditLog:
             reason=reason,
             metadata={"by": by},
         )
-        await self._on_thread(lambda store: store.suspend(agent_id, reason))
-        await self.append(entry)
+        await self._on_thread(lambda store: store.suspend(agent_id, reason, entry))
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Callable[[Callable[[Reader], Any]], Awaitable[Any]]]:
+        """Runs jobs over the log as it is now, one after the other, on a thread of their own."""
+        reader = await self._on_thread(lambda store: store.reader())
+        if reader is None:
+            yield self._on_thread
+            return
+        thread, loop = ThreadPoolExecutor(1, "arx-audit-reader"), asyncio.get_running_loop()
+        try:
+            yield lambda job: loop.run_in_executor(thread, job, reader)
+        finally:
+            # Behind what still runs there though nobody waits for it any more: a connection that is closed while it is
+            # in use takes the process with it.
+            thread.submit(reader.close)
+            thread.shutdown(wait=False)
 
     async def _on_thread(self, job: Callable[[Store], _T], *, patient: bool = False) -> _T:
         """Run something on the log's thread, after everything handed in so far is written."""
@@ -243,10 +253,6 @@ class AuditLog:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise AuditError("The audit log did not answer.") from None
-
-
-async def _in_thread(reader: Reader, job: Callable[[Reader], _T]) -> _T:
-    return await asyncio.to_thread(job, reader)
 
 
 def _utc(moment: datetime | None) -> str | None:

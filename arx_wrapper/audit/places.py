@@ -74,21 +74,32 @@ class Folder:
 
     def _last(self) -> str | None:
         found = sorted(file for file in self._path.glob("*.checkpoint") if _NAME.fullmatch(file.name))
-        return found[-1].read_text("utf-8") if found else None
+        return _read(found[-1]) if found else None
 
     def _keep(self, size: int, note: str) -> None:
         file = self._path / f"{size:020d}.checkpoint"
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            with draft.open("w", encoding="utf-8") as handle:
                 handle.write(note)
                 handle.flush()
                 os.fsync(handle.fileno())
-        except FileExistsError:
-            _same(file.read_text("utf-8"), note, str(file))
+            try:
+                os.link(draft, file)  # whole, or not at all
+            except FileExistsError:
+                _same(_read(file), note, str(file))
+            finally:
+                draft.unlink()
         except OSError as error:
             raise AuditError(f"The checkpoint cannot be kept: {error}.") from None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AuditError(f"{file} cannot be read: {error}.") from None
 
 
 class Database:

@@ -118,12 +118,13 @@ class PostgresStore(PostgresReader):
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
         raise AuditError(_NO_SEGMENTS)
 
-    def suspend(self, agent_id: str, reason: str | None) -> None:
-        """Suspend an agent, or resume it when there is no reason."""
+    def suspend(self, agent_id: str, reason: str | None, entry: Entry) -> None:
+        """Suspend an agent, or resume it when there is no reason, and record that."""
         with explained("written"):
-            self._connected(time.monotonic() + self._within).execute(
-                "SELECT suspend(%s, %s)", (_text(agent_id), reason and _text(reason))
-            )
+            link = self._connected(time.monotonic() + self._within)
+            with self._turn(link) as chain:
+                link.execute("SELECT suspend(%s, %s)", (_text(agent_id), reason and _text(reason)))
+                chain.add([Pending(entry)], now=self._clock())
 
     def suspended(self, agent_id: str) -> str | None:
         """Why an agent is suspended; None when it is not."""

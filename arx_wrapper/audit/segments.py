@@ -89,6 +89,11 @@ def segments(database: sqlite3.Connection) -> list[Segment]:
 @contextlib.contextmanager
 def opened(folder: Path, segment: Segment) -> Iterator[sqlite3.Connection]:
     """A segment's file, to be read."""
+    if not (folder / segment.file).exists():
+        raise AuditError(
+            f"The log's segment {segment.file} is not there. If retention has just removed it, try again; if not, "
+            "records are missing."
+        )
     database = sqlite3.connect(f"{(folder / segment.file).as_uri()}?mode=ro", uri=True, check_same_thread=False)
     try:
         yield database

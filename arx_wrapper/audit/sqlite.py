@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 
 from arx_wrapper.audit.chain import Chain, Window, answer, windows
-from arx_wrapper.audit.key import configured_key
-from arx_wrapper.audit.record import GENESIS, AuditRecord, hasher
-from arx_wrapper.audit.segments import NO_DELETE, RECORDS, Segment, detach, expired, said_of, seal
+from arx_wrapper.audit.key import configured_key, parsed_key
+from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, hasher
+from arx_wrapper.audit.segments import NO_DELETE, RECORDS, Segment, detach, expired, said_of, seal, segments
 from arx_wrapper.audit.segments import SCHEMA as SEGMENTS
 from arx_wrapper.audit.sqlite_reader import SqliteReader, explained
 from arx_wrapper.audit.store import Pending, Written
@@ -61,6 +61,7 @@ class SqliteStore(SqliteReader):
             if path != ":memory:":
                 private_file(Path(path))
             database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            self._last: Sequence[Pending] = ()
             super().__init__(database, hasher(secret), None if path == ":memory:" else Path(path).parent)
             try:
                 self._into_wal()
@@ -78,7 +79,8 @@ class SqliteStore(SqliteReader):
 
     def write(self, batch: Sequence[Pending]) -> None:
         with explained("written"), self._transaction():
-            self._add(batch)
+            self._add([*self._disowned(), *batch])
+        self._last = batch
 
     def reader(self) -> SqliteReader | None:
         """A connection for another thread; None for a log in memory, which has but this one."""
@@ -97,14 +99,12 @@ class SqliteStore(SqliteReader):
             segment = seal(self._db, Path(self._path))
             if segment is None:
                 return None
-            with self._transaction():
-                if self._db.execute("SELECT min(seq) FROM audit").fetchone()[0] != segment.first:
-                    (Path(self._path).parent / segment.file).unlink()  # another process was first
-                    return None
-                self._add([Pending(said_of(segment, "sealed", by, org_id))])
-                detach(self._db, segment)
-            return segment
-        except sqlite3.Error as error:
+            try:
+                return segment if self._detached(segment, Pending(said_of(segment, "sealed", by, org_id))) else None
+            finally:
+                if segment.file not in {known.file for known in segments(self._db)}:
+                    (Path(self._path).parent / segment.file).unlink()  # a copy of what is still in the log
+        except (sqlite3.Error, OSError) as error:
             raise AuditError(f"The audit log cannot be rotated: {error}. No record is lost.") from None
 
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
@@ -114,16 +114,18 @@ class SqliteStore(SqliteReader):
             self._add([Pending(said_of(segment, "removed", by, org_id)) for segment in gone])
             for segment in gone:
                 self._db.execute("UPDATE audit_segments SET removed = 1 WHERE first = ?", (segment.first,))
-        for segment in gone:
-            (Path(self._path).parent / segment.file).unlink(missing_ok=True)
+        for segment in segments(self._db):
+            if segment.removed:  # now, or before a crash
+                (Path(self._path).parent / segment.file).unlink(missing_ok=True)
         return gone
 
-    def suspend(self, agent_id: str, reason: str | None) -> None:
-        """Suspend an agent, or resume it when there is no reason."""
+    def suspend(self, agent_id: str, reason: str | None, entry: Entry) -> None:
+        """Suspend an agent, or resume it when there is no reason, and record that."""
         with explained("written"), self._transaction():
             self._db.execute("DELETE FROM audit_suspended WHERE agent_id = ?", (agent_id,))
             if reason is not None:
                 self._db.execute("INSERT INTO audit_suspended VALUES (?, ?)", (agent_id, reason))
+            self._add([Pending(entry)])
 
     def suspended(self, agent_id: str) -> str | None:
         """Why an agent is suspended; None when it is not."""
@@ -132,9 +134,32 @@ class SqliteStore(SqliteReader):
         return row[0] if row else None
 
     def close(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # a log that is full or gone is closed all the same
-            self._db.execute("DELETE FROM audit_writers WHERE writer = ?", (self._writer,))
+        with contextlib.suppress(sqlite3.Error, AuditError):  # a log that is full or gone is closed all the same
+            if self._disowned():
+                self.write([])
+            # With an intent that nothing has answered yet it stays, for whoever comes after this process to see.
+            self._db.execute(
+                "DELETE FROM audit_writers WHERE writer = ? AND NOT EXISTS (SELECT 1 FROM audit_open WHERE writer = ?)",
+                (self._writer, self._writer),
+            )
         self._db.close()
+
+    def _detached(self, segment: Segment, said: Pending) -> bool:
+        """Whether the records of a segment left the live file; not when another process was first."""
+        with self._transaction():
+            if self._db.execute("SELECT min(seq) FROM audit").fetchone()[0] != segment.first:
+                return False
+            self._add([said])
+            detach(self._db, segment)
+        return True
+
+    def _disowned(self) -> list[Pending]:
+        """What is to be said of intents that were written after their callers had given them up: they did not go on."""
+        return [
+            Pending(answer(pending.entry, "connector.refused", "error", "AuditError"))
+            for pending in self._last
+            if pending.abandoned and isinstance(pending.outcome, Written) and pending.checked
+        ]
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -268,8 +293,10 @@ def _key(path: str) -> bytes:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as handle:
                 handle.write(secrets.token_hex(32))
+                handle.flush()
+                os.fsync(handle.fileno())
             with contextlib.suppress(FileExistsError):  # another process was first; its key is the log's
                 os.link(draft, file)
-        return bytes.fromhex(file.read_text().strip())
+        return parsed_key(file.read_text("ascii", "replace"), str(file))
     finally:
         draft.unlink(missing_ok=True)

@@ -133,8 +133,8 @@ class Store(Reader, Protocol):
         """Remove segments that hold only records from before a time."""
         ...
 
-    def suspend(self, agent_id: str, reason: str | None) -> None:
-        """Suspend an agent, or resume it when there is no reason."""
+    def suspend(self, agent_id: str, reason: str | None, entry: Entry) -> None:
+        """Suspend an agent, or resume it when there is no reason, and record that: both or neither."""
         ...
 
     def suspended(self, agent_id: str) -> str | None:

@@ -252,7 +252,8 @@ def verify(
         from arx_wrapper.audit.checkpoint import against, opened
         from arx_wrapper.audit.note import Verifier
 
-        checkpoint = opened(await last_checkpoint(places), Verifier.parse(key))
+        verifier = Verifier.parse(key)
+        checkpoint = opened(await last_checkpoint(places, verifier), verifier)
         problem = await against(rooms.audit, checkpoint)
         return found if problem is None else evolve(found, ok=False, problem=problem)
 

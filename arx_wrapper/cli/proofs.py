@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from arx_wrapper.cli.output import Format, Output, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
+
+if TYPE_CHECKING:
+    from arx_wrapper.audit.note import Verifier
 
 SigningKey = Annotated[Path, typer.Option("--signing-key", envvar="ARX_AUDIT_SIGNING_KEY", help="The signer's file.")]
 Places = Annotated[
@@ -88,7 +91,8 @@ def prove(
         from arx_wrapper.audit import proof
         from arx_wrapper.audit.note import Verifier
 
-        return await proof.prove(rooms.audit, record_id, await last_checkpoint(places), Verifier.parse(key))
+        verifier = Verifier.parse(key)
+        return await proof.prove(rooms.audit, record_id, await last_checkpoint(places, verifier), verifier)
 
     with extras():
         proved = session.with_rooms(run)
@@ -125,14 +129,20 @@ def verify_proof(
         say(f"Proved: record {record.seq}, {what}")
 
 
-async def last_checkpoint(urls: list[str]) -> str:
-    """The largest checkpoint of several places."""
+async def last_checkpoint(urls: list[str], verifier: Verifier) -> str:
+    """The largest checkpoint of several places, of those that the key has signed.
+
+    Raises:
+        AuditError: what a place holds last is not signed by this key.
+        ConfigError: there is none.
+    """
+    from arx_wrapper.audit.checkpoint import opened
     from arx_wrapper.audit.places import place
 
-    found = [note for url in urls if (note := await place(url).last())]
-    if not found:
+    notes = [note for url in urls if (note := await place(url).last()) is not None]
+    if not notes:
         raise ConfigError(f"There is no checkpoint at {', '.join(urls)}. Take one: `arx-pagerduty audit checkpoint`.")
-    return max(found, key=lambda note: int(note.split("\n")[1]))
+    return max(notes, key=lambda note: opened(note, verifier).size)
 
 
 def _signer(file: Path) -> Any:

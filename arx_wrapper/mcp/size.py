@@ -40,7 +40,7 @@ def fit(body: Mapping[str, Any], key: str | None, cap: int) -> tuple[Json, Json 
         short = _shortened(body, text, items)
         if _size(short) <= cap:
             return short, {**cut, "texts_cut_at": text, "inner_lists_cut_at": items}
-    return {}, {**cut, "everything_left_out": True}
+    return {}, {"everything_left_out": True}
 
 
 def _fitting(records: list[Any], room: int) -> int:

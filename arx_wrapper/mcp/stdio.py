@@ -53,5 +53,28 @@ async def _stdin() -> AsyncIterator[AsyncIterator[str] | None]:
 
 
 async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
-    while line := await reader.readline():
+    while True:
+        try:
+            line = await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as end:  # stdin ended
+            if end.partial:
+                yield end.partial.decode("utf-8", "replace")
+            return
+        except asyncio.LimitOverrunError as more:
+            await _skip_line(reader, more.consumed)
+            yield "\n"  # no message: what asked for it is answered with an error, and the others go on
+            continue
         yield line.decode("utf-8", "replace")
+
+
+async def _skip_line(reader: asyncio.StreamReader, known: int) -> None:
+    """Leave out the rest of a line that is longer than anything sensible."""
+    while True:
+        await reader.readexactly(known)
+        try:
+            await reader.readuntil(b"\n")
+            return
+        except asyncio.IncompleteReadError:
+            return
+        except asyncio.LimitOverrunError as more:
+            known = more.consumed
