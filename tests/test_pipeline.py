@@ -292,9 +292,12 @@ async def test_an_agent_suspended_while_it_waits_sends_nothing_after_the_approva
         while not (asked := await pd._rooms.approvals.list("pending")):
             await asyncio.sleep(0.01)
         await pd.audit.suspend("agent-1", org_id=pd.org_id, by="ada", reason="it deletes everything")
+        assert pd.sandbox_account is not None
+        seen = len(pd.sandbox_account.requests)
         await pd._rooms.approvals.decide(asked[0].id, "ada", True)
         with pytest.raises(PermissionDeniedError, match="suspended: it deletes everything"):
             await waiting
+        assert len(pd.sandbox_account.requests) == seen, "nothing more is read with the account's key either"
         assert (await trail(pd))[-1].status == "blocked"
         assert (await pd._rooms.approvals.get(asked[0].id)).state == "approved"
         assert pd.sandbox_account is not None
@@ -384,6 +387,25 @@ async def test_a_key_that_is_refused_and_cannot_be_read_again_does_not_pass_for_
     async with PagerDutyConnector.sandbox(policies=[EVERYTHING], vault=Once(api_key="wrong")) as pd:
         with pytest.raises(AuthenticationError):
             await pd.list_users()
+
+
+async def test_an_approved_call_counts_once_against_its_limit() -> None:
+    from attrs import evolve
+
+    config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
+    policy = {**ASK_ABOUT_HIGH, "limits": {"maintenance:create": "1/hour"}}
+    async with PagerDutyConnector.sandbox(config=config, policies=[policy]) as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.execute("maintenance:create", WINDOW)
+        approval_id = str(pending.value.approval_id)
+        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
+        with pytest.raises(PermissionDeniedError, match="1/hour"):
+            await pd.execute("maintenance:create", WINDOW)
+        with pytest.raises(ApprovalDeniedError):
+            await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
+        assert pd.sandbox_account is not None
+        assert sum(request.method == "POST" for request in pd.sandbox_account.requests) == 1
 
 
 async def test_a_hundred_parallel_resumes_of_one_approval_send_one_request() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 
@@ -28,6 +29,20 @@ async def test_a_lost_connection_costs_one_call_and_nothing_stored(store, url):
     with pytest.raises(ApprovalError, match="cannot be used"):
         await store.get(asked.id)
     assert await store.get(asked.id) == asked
+
+
+async def test_a_lost_connection_does_not_end_a_wait(store, url):
+    asked = await store.request(**terms())
+    waiting = asyncio.create_task(store.wait(asked.id, poll=0.02))
+    await asyncio.sleep(0.1)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            "AND usename = 'arx' AND backend_type = 'client backend'"
+        )
+    await asyncio.sleep(0.1)
+    await store.decide(asked.id, "alice", True)
+    assert (await asyncio.wait_for(waiting, 5)).state == "approved"
 
 
 @pytest.mark.parametrize(

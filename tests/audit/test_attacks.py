@@ -139,6 +139,47 @@ async def test_a_fork_is_not_signed(log: AuditLog, path: Path, tmp_path: Path) -
     await fork.aclose()
 
 
+async def test_places_that_contradict_each_other_show_a_fork(log: AuditLog, path: Path, tmp_path: Path) -> None:
+    await fill(log, 4)
+    keep(path, tmp_path / "fork.db")
+    fork = at(tmp_path / "fork.db")
+    one, other = place(str(tmp_path / "one")), place(str(tmp_path / "other"))
+    await fill(log, 1)
+    await fill(fork, 1)
+    await take(log, SIGNER, [one])
+    await take(fork, SIGNER, [other])
+    with pytest.raises(AuditError, match="contradict"):
+        await take(fork, SIGNER, [one, other])
+    await fork.aclose()
+
+
+async def test_what_was_removed_cannot_be_vouched_for_by_who_has_the_log(
+    log: AuditLog, path: Path, tmp_path: Path
+) -> None:
+    kept = place(str(tmp_path / "kept"))
+    await fill(log, 5)
+    note = await take(log, SIGNER, [kept])
+    key = bytes.fromhex(Path(f"{path}.key").read_text())  # noqa: ASYNC240 - a test's file
+    forged = audit.open(f"sqlite:///{tmp_path / 'elsewhere' / 'forged.db'}", key=key)
+    await fill(forged, 9)
+    await forged.rotate(by="mallory", org_id="org")
+    await forged.retain(datetime.now(UTC) + timedelta(days=1), by="mallory", org_id="org")
+    assert (await forged.verify()).ok, "without a checkpoint it cannot show"
+    assert "cannot be held against" in str(await against(forged, opened(note, VERIFIER)))
+    with pytest.raises(AuditError, match="not signed"):
+        await take(forged, SIGNER, [kept])
+    await forged.aclose()
+
+
+async def test_an_empty_or_damaged_checkpoint_is_not_taken_for_none(log: AuditLog, tmp_path: Path) -> None:
+    await fill(log, 3)
+    await take(log, SIGNER, [place(str(tmp_path / "kept"))])
+    (tmp_path / "kept" / f"{9:020d}.checkpoint").write_text("")
+    with pytest.raises(AuditError):
+        await take(log, SIGNER, [place(str(tmp_path / "kept"))])
+    assert list((tmp_path / "kept").glob(".*")) == [], "no drafts are left"
+
+
 async def test_checkpoints_go_wherever_fsspec_goes(log: AuditLog) -> None:
     remote = place("memory://checkpoints/log")
     assert await remote.last() is None

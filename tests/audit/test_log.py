@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ from hypothesis import strategies as st
 
 from arx_wrapper import AuditError, ConfigError, audit
 from arx_wrapper.audit import AuditLog, Refused
+from arx_wrapper.audit.log import utc_now
 from arx_wrapper.audit.record import hasher
+from arx_wrapper.audit.sqlite import SqliteStore
+from arx_wrapper.audit.store import Pending
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
 from tests.support import CANARY, sqlite_at
@@ -314,3 +318,106 @@ async def test_a_caller_who_never_pauses_does_not_keep_the_others_waiting(path: 
     await asyncio.gather(*(caller(number) for number in range(4)))
     await log.aclose()
     assert set(order[:20]) == {0, 1, 2, 3}
+
+
+_CANCELLED = """
+import asyncio, sys
+from arx_wrapper import audit
+from tests.audit.conftest import entry
+
+async def main():
+    log = audit.open(sys.argv[1])
+    await asyncio.gather(*(log.append(entry(action_type="connector.refused")) for _ in range(4_000)))
+
+    async def read():
+        async for _ in log.records(call="nothing"):
+            pass
+
+    for number in range(60):
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(number % 12 / 2_000)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    assert (await log.verify()).ok
+    await log.aclose()
+    print("done")
+
+asyncio.run(main())
+"""
+
+
+def test_a_reader_that_is_cancelled_takes_nothing_with_it(path: Path) -> None:
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", _CANCELLED, f"sqlite:///{path}"], capture_output=True, text=True, check=False, timeout=90
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+_CLOSED = """
+import asyncio, sys
+from arx_wrapper import audit
+from tests.audit.conftest import entry
+
+async def main():
+    log = audit.open(sys.argv[1])
+    await log.append(entry())
+    await log.aclose()
+
+asyncio.run(main())
+"""
+
+
+async def test_an_intent_that_was_open_when_its_log_was_closed_becomes_unknown(path: Path) -> None:
+    command = [sys.executable, "-c", _CLOSED, f"sqlite:///{path}"]
+    subprocess.run(command, check=True, timeout=60)  # noqa: ASYNC221, S603 - our own script
+    log = opened(path)
+    assert [record.status for record in await everything(log)] == ["in_progress", "unknown"]
+    assert await log.rotate(by="ada", org_id="org")
+    await log.aclose()
+
+
+class Slow(SqliteStore):
+    """A disk that takes its time once the transaction has begun."""
+
+    def _add(self, batch: Sequence[Pending]) -> None:
+        super()._add(batch)
+        time.sleep(0.3)
+
+
+async def test_an_intent_that_is_written_after_it_was_given_up_is_on_record_as_such(path: Path) -> None:
+    log = AuditLog(lambda: Slow(str(path), key=bytes(32), clock=utc_now), timeout=0.1, idle=0.01)
+    with pytest.raises(AuditError, match="not written within"):
+        await log.append(entry())
+    await log.aclose()
+    after = opened(path, key=bytes(32))
+    records = await everything(after)
+    await after.aclose()
+    assert [(record.action_type, record.error) for record in records] == [
+        ("connector.called", None),
+        ("connector.refused", "AuditError"),
+    ]
+    assert records[1].metadata["intent"] == records[0].id
+
+
+@pytest.mark.parametrize("key", ["", "5a" * 31, "no key at all", "\x00"])
+async def test_a_key_file_that_holds_no_key_is_refused(path: Path, key: str) -> None:
+    log = opened(path)
+    await log.append(entry())
+    await log.aclose()
+    Path(f"{path}.key").write_text(key)  # noqa: ASYNC240 - a test's file
+    with pytest.raises(AuditError, match="64 hexadecimal digits"):
+        await opened(path).append(entry())
+
+
+async def test_what_retention_could_not_unlink_goes_the_next_time(path: Path) -> None:
+    log = opened(path)
+    await log.append(entry(action_type="connector.refused"))
+    segment = await log.rotate(by="ada", org_id="org")
+    assert segment is not None
+    file = path.parent / segment.file
+    kept = file.read_bytes()
+    await log.retain(datetime.now(UTC) + timedelta(days=1), by="ada", org_id="org")
+    file.write_bytes(kept)  # as if it had been cut off between the two
+    await log.retain(datetime.now(UTC) + timedelta(days=1), by="ada", org_id="org")
+    await log.aclose()
+    assert not file.exists()

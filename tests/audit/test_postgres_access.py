@@ -167,6 +167,19 @@ async def test_only_an_operator_suspends_and_connectors_obey(server: Server) -> 
     await overseer.aclose()
 
 
+async def test_what_cannot_be_recorded_is_not_switched(server: Server) -> None:
+    with psycopg.connect(server.url, autocommit=True) as owner:
+        owner.execute("SELECT arx_audit.admit('stranger', 'ops', 'operator')")
+    operator = audit.open(server.address("stranger"))
+    await operator.suspend("agent", org_id="ops", by="ada", reason="paged everybody")
+    with pytest.raises(AuditError, match="not one of its own"):
+        await operator.resume("agent", org_id="umbrella", by="ada")
+    assert await operator.suspension("agent") is not None
+    await operator.resume("agent", org_id="ops", by="ada")
+    assert await operator.suspension("agent") is None
+    await operator.aclose()
+
+
 async def test_orphans_are_settled_by_their_own_organisation(server: Server) -> None:
     await both_write(server)  # each closed with its intents open
     acme = audit.open(server.address("acme"))
