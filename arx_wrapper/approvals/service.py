@@ -135,6 +135,10 @@ class Approvals:
             expires_at=now + self._ttl,
         )
         asked = evolve(asked, digest=asked.expected_digest())
+        # Whoever gives up meanwhile has asked all the same: the request is there, and reviewers have to hear of it.
+        return await asyncio.shield(asyncio.ensure_future(self._ask(asked)))
+
+    async def _ask(self, asked: ApprovalRequest) -> ApprovalRequest:
         request, new = await self._on_thread(lambda: self._store.create(asked, cap=self._pending_cap))
         if new and self._announcer:
             self._announcer.announce(request)

@@ -10,7 +10,7 @@ import logging
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from arx_wrapper import approvals
@@ -62,6 +62,34 @@ async def test_a_webhook_is_signed_and_says_what_is_asked(url, clock):
     assert (told["id"], told["digest"], told["risk"]) == (asked.id, asked.digest, "high")
     assert "PABC123" in told["text"]
     assert receiver.refused == 0
+
+
+async def test_reviewers_hear_of_a_request_whose_caller_went_away(url, clock):
+    receiver = Receiver()
+    async with serve(receiver()) as address:
+        store = await opened(url, clock, address)
+        asking = asyncio.create_task(store.request(**terms()))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        [asked] = await store.list("pending")
+        await store.aclose()
+    assert [told["id"] for _, told in receiver.taken] == [asked.id]
+
+
+async def test_a_webhook_that_answers_without_end_costs_nothing(url, clock):
+    async def receive(request):
+        async def endless():
+            while not await request.is_disconnected():
+                yield b"x" * 65_536
+
+        return StreamingResponse(endless())
+
+    async with serve(Starlette(routes=[Route("/hook", receive, methods=["POST"])])) as address:
+        store = await opened(url, clock, address)
+        await store.request(**terms())
+        async with asyncio.timeout(5):
+            await store.aclose()
 
 
 async def test_a_webhook_under_another_secret_is_refused_by_its_receiver_and_approves_nothing(url, clock):
