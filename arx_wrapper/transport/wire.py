@@ -215,10 +215,11 @@ class _Sending:
     writes: bool
     retiring: bool
     agent_id: str
-    attempts: list[Attempt] = field(factory=list)
+    attempts: list[Attempt] = field(factory=list)  # of others at the same time, too: the pages of one list
+    tried: int = 0
+    limited: int = 0
 
     async def run(self, tries: int) -> Answer:
-        before = len(self.attempts)
         try:
             return await self._try()
         except PagerDutyError as error:
@@ -229,8 +230,7 @@ class _Sending:
         full_jitter = tenacity.wait_random_exponential(multiplier=0.2, max=5.0)
 
         def enough(state: tenacity.RetryCallState) -> bool:
-            limited = [attempt.status == 429 for attempt in self.attempts[before:]]
-            return limited.count(False) >= tries or limited.count(True) >= _PATIENCE * tries
+            return self.tried - self.limited >= tries or self.limited >= _PATIENCE * tries
 
         def pause(state: tenacity.RetryCallState) -> float:
             # A rate limit is not waited out here but by the governor, before each try, for all callers at once.
@@ -257,6 +257,7 @@ class _Sending:
         index, began = len(self.attempts), self.wire._clock()
         # Until an answer says otherwise, a cancelled try has to be taken for sent.
         self.attempts.append(Attempt(sent=True, waited_ms=waiting))
+        self.tried += 1
         headers: Mapping[str, str] = {}
         sent, status, failure = True, None, None
         try:
@@ -266,6 +267,7 @@ class _Sending:
             failure = type(error).__name__
             sent = not (isinstance(error, TransportError) and error.outcome == "not_sent" and error.status is None)
             if isinstance(error, RateLimitError):
+                self.limited += 1
                 governor.pause(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
             raise
         except asyncio.CancelledError:
