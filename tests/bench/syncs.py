@@ -25,7 +25,7 @@ def measure() -> Iterator[Figure]:
         each = [(_syncs(callers, 2 * CALLS) - _syncs(callers, CALLS)) / CALLS for _ in range(ROUNDS)]
         name = f"audit: syncs a call, {callers} {'callers' if callers > 1 else 'caller'}"
         least = 1.0 if callers == 1 else 1.0 / callers
-        yield Figure(name=name, values=each, unit="syncs", goal=round(least, 3), atleast=True)
+        yield Figure(name=name, values=each, unit="syncs", goal=least, atleast=True)
 
 
 def _syncs(callers: int, count: int) -> int:
