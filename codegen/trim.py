@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Final
 
@@ -38,16 +39,19 @@ def load_overlay() -> JSON:
 
 
 def load_upstream(source: str) -> bytes:
-    """The published document's bytes, from a file or over HTTPS.
+    """The published document's bytes, from a file, over HTTPS, or over HTTP from this machine.
 
     Raises:
         CodegenError: it cannot be read.
     """
     try:
-        if not source.startswith("https://"):
+        if "://" not in source:
             return Path(source).read_bytes()
-        response = httpx.get(source, timeout=60, follow_redirects=True)
-    except (OSError, httpx.HTTPError) as error:
+        address = httpx.URL(source)
+        if address.scheme != "https" and address.host not in ("127.0.0.1", "localhost"):
+            raise CodegenError(f"{source} cannot be trusted: only https:// can")
+        response = httpx.get(address, timeout=60, follow_redirects=True)
+    except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise CodegenError(f"{source} cannot be read: {error}") from error
     if response.status_code != httpx.codes.OK:
         raise CodegenError(f"{source} answered {response.status_code}")
@@ -57,14 +61,29 @@ def load_upstream(source: str) -> bytes:
 def write(source: str) -> int:
     """Trim a published document into `spec/`, and lock what it was. Returns the number of endpoints."""
     raw = load_upstream(source)
-    document = trim(json.loads(raw), load_overlay())
+    try:
+        published = json.loads(raw)
+    except ValueError as error:
+        raise CodegenError(f"{source} is not JSON: {error}") from None
+    document = trim(published, load_overlay())
     TRIMMED.write_text(text(document), encoding="utf-8")
-    lock = json.loads(LOCK.read_text(encoding="utf-8"))
-    if source.startswith("https://"):
-        lock["url"] = source
-    lock["sha256"] = hashlib.sha256(raw).hexdigest()
+    lock = locked(json.loads(LOCK.read_text(encoding="utf-8")), source, raw)
     LOCK.write_text(json.dumps(lock | _ours(), indent=2) + "\n", encoding="utf-8")
     return sum(len(item) for item in document["paths"].values())
+
+
+def locked(before: JSON, source: str, raw: bytes) -> JSON:
+    """What a document was: where it came from, at which commit, and its digest.
+
+    A file does not say where it came from; when it is another than before, that is not known.
+    """
+    digest = hashlib.sha256(raw).hexdigest()
+    if "://" in source:
+        commit = re.search(r"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])", source)
+        return before | {"url": source, "commit": commit[0] if commit else None, "sha256": digest}
+    if digest == before["sha256"]:
+        return before
+    return before | {"url": None, "commit": None, "sha256": digest}
 
 
 def stale() -> list[str]:
