@@ -115,10 +115,16 @@ def _lets_events_through(actions: Any) -> bool:
     PagerDuty suppresses what is routed nowhere; a severity decides on the urgency; actions that are not given stay as
     they are, and may suppress what new conditions select. Whatever is not known is not trusted either.
     """
-    if not isinstance(actions, list) or not all(isinstance(action, list) and action for action in actions):
+    if not isinstance(actions, list) or not all(_is_action(action) for action in actions):
         return False
-    kinds = [action[0] for action in actions if action != ["suppress", False]]
-    return "route" in kinds and all(kind in _LOUD_ACTIONS for kind in kinds)
+    routes = [action[1:] for action in actions if action[0] == "route"]
+    somewhere = routes and all(len(to) == 1 and isinstance(to[0], str) and to[0] for to in routes)
+    others = [action for action in actions if not (action[0] == "suppress" and len(action) == 2 and action[1] is False)]
+    return bool(somewhere) and all(action[0] in _LOUD_ACTIONS for action in others)
+
+
+def _is_action(action: Any) -> bool:
+    return isinstance(action, list) and bool(action) and isinstance(action[0], str)
 
 
 def _listed(value: Any) -> list[Any]:

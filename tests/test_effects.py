@@ -87,6 +87,11 @@ SILENCES: list[tuple[str, dict[str, Any]]] = [
     ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], ["suspend", 600]]}}),
     ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], {"suppress": True}]}}),
     ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], []]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", NULL]]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", ""]]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], ["route"]]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], ["suppress", 0]]}}),
+    ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], [["suppress", True]]]}}),
     ("services:update", {"service_id": "P1", "fields": {"acknowledgement_timeout": NULL}}),
     ("services:update", {"service_id": "P1", "fields": {"acknowledgement_timeout": 0}}),
 ]
