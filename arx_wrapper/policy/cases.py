@@ -90,7 +90,7 @@ def _case(found: Located, file: str) -> Case:
     for key in _TEXTS:
         if key in given and not isinstance(given[key], str):
             raise wrong(key, "must be text")
-    if given.get("expect") not in set(Verdict):
+    if not isinstance(given.get("expect"), str) or given["expect"] not in set(Verdict):
         raise wrong("expect", f"must be one of {', '.join(Verdict)}")
     if not isinstance(given.get("params", {}), dict):
         raise wrong("params", "must be a mapping of parameters")

@@ -21,6 +21,7 @@ _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE, _FALSE = re.compile(r"true|True|TRUE"), re.compile(r"false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @frozen
@@ -52,7 +53,7 @@ def read(text: str, file: str) -> Located:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise PolicyError(f"is not YAML: {error.problem}", file=file, line=line) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # PyYAML lets the error of a character past Unicode through
         raise PolicyError(f"is not YAML: {error}", file=file) from None
 
 
@@ -86,6 +87,8 @@ class _Reader:
             return Located(self._sequence(depth), line)
         if not isinstance(event, yaml.ScalarEvent):
             raise self._error("is not a value", event)
+        if _LONE_SURROGATE.search(event.value):
+            raise self._error("holds text that is not Unicode", event)
         return Located(_scalar(event), line)
 
     def _mapping(self, depth: int) -> dict[str, Located]:
@@ -93,6 +96,8 @@ class _Reader:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise self._error("has a key that is not text", event)
+            if event.anchor or event.tag:
+                raise self._error("has a key with an anchor or a tag", event)
             key = event.value
             if key in members:
                 raise self._error(f"has {key!a} twice", event, key)

@@ -159,6 +159,8 @@ class EntryReader:
             raise self._error(found, key, 'must map operations to limits, {"incidents:create": "10/hour"}')
         limits = []
         for operation, value in found.value.items():
+            if not isinstance(operation, str):
+                raise self._error(value, key, f"{operation!a} is not an operation")
             self._known(key, value, operation)
             match = _LIMIT.fullmatch(value.value) if isinstance(value.value, str) else None
             if not match:

@@ -64,10 +64,12 @@ class Policies:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._source, self._registry, self._connector = source, registry, connector
+        # Not resolved: a link may come to point elsewhere, the working directory must not matter.
+        self._source = Path(source).absolute() if isinstance(source, str | Path) else source
+        self._registry, self._connector = registry, connector
         self._clock, self._wall = clock, wall
         self._events: list[PolicyLoaded] = []
-        self._looked, self._stamp = clock(), _stamp(source)
+        self._looked, self._stamp = clock(), _stamp(self._source)
         self._load()
 
     def decide(self, call: Call, now: datetime) -> Decision:
@@ -113,8 +115,9 @@ class Policies:
             self._note("")
             return
         documents = _documents(self._source)
-        self.current = _policy(documents, self._registry, self._connector)
-        self._note(_digest(documents))
+        loaded, digest = _policy(documents, self._registry, self._connector), _digest(documents)
+        self.current = loaded
+        self._note(digest)
 
     def _note(self, digest: str, error: str | None = None) -> None:
         if self._source is None:
@@ -206,5 +209,8 @@ def _stamp(source: Source) -> _Stamp:
 def _digest(documents: Documents) -> str:
     digest = hashlib.sha256()
     for file, document in documents:
-        digest.update(f"{file}\n".encode() + msgspec.json.encode(document.plain(), order="sorted"))
+        try:
+            digest.update(f"{file}\n".encode() + msgspec.json.encode(document.plain(), order="sorted"))
+        except UnicodeEncodeError:
+            raise PolicyError("holds text that is not Unicode", file=file) from None
     return digest.hexdigest()

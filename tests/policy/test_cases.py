@@ -92,6 +92,7 @@ def test_a_policy_that_is_not_in_force_can_be_tested(policy: Path, tmp_path: Pat
         ("- users:read", "must be a case"),
         ("- {operation: users:read}", "expect: must be one of PERMIT, ESCALATE, DENY"),
         ("- {operation: users:read, expect: permit}", "expect: must be one of"),
+        ("- {operation: users:read, expect: [DENY]}", "expect: must be one of"),
         ("- {expect: DENY}", "operation: is missing"),
         ("- {operation: 7, expect: DENY}", "operation: must be text"),
         ("- {operation: users:read, expect: DENY, agent: [a]}", "agent: must be text"),

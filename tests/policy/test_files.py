@@ -46,6 +46,11 @@ BROKEN = {
     "limit on nothing": (entry("deny: ['rules:*']", "limits: {'rules:make': 10/hour}"), "matches no operation"),
     "not cel": (entry("deny: ['rules:*']", "when: 'params.urgency =='"), "not CEL"),
     "alias": ("- &a\n  name: a\n- *a\n", "anchor or an alias"),
+    "anchor on a key": ("- {&a name: a}\n", "anchor or a tag"),
+    "tag on a key": ("- {!!int 1: a}\n", "anchor or a tag"),
+    "past Unicode": ('- {name: "\\U00110000"}\n', "not YAML"),
+    "half a character": (entry("deny: ['rules:*']", 'agents: ["\\ud800"]'), "not Unicode"),
+    "limit on a number": (entry("deny: ['rules:*']", "limits: {1: 10/hour}"), "matches no operation"),
     "tag": ("- !!python/object/apply:os.system ['true']\n", "tag"),
     "not yaml": ("- name: [\n", "not YAML"),
     "two documents": (GOOD + "---\n" + GOOD, "more than one document"),
@@ -53,6 +58,8 @@ BROKEN = {
     "too large": ("#" * 1_000_001, "larger than"),
     "a bomb": ("a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n", "must be a list|anchor"),
 }
+
+WHOLE_FILE = {"too large", "past Unicode"}
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -63,7 +70,7 @@ def test_a_broken_file_is_refused_with_file_line_and_what_is_wrong(case: str, tm
     with pytest.raises(PolicyError, match=named) as error:
         load(file, registry=RISKS, connector="pagerduty")
     assert error.value.file == str(file)
-    assert error.value.line is not None or case == "too large"
+    assert error.value.line is not None or case in WHOLE_FILE
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -108,6 +108,22 @@ def test_every_way_to_save_a_broken_file_leaves_the_last_good_one(
     assert str(file) in error
 
 
+def test_another_working_directory_leaves_the_file_in_force(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    watched = Watched(Path(file.name))
+    (file.parent / "elsewhere").mkdir()
+    (file.parent / "elsewhere" / file.name).write_text(OPEN)
+    monkeypatch.chdir(file.parent / "elsewhere")
+    assert watched.after(SETTLED) is Verdict.DENY
+    assert watched.errors() == []
+
+
+def test_a_given_list_with_half_a_character_is_refused() -> None:
+    entries = [{"name": "a", "connector": "pagerduty", "deny": ["rules:*"], "agents": ["\ud800"]}]
+    with pytest.raises(PolicyError, match="not Unicode"):
+        Policies(entries, registry=RISKS, connector="pagerduty")
+
+
 def test_half_of_a_file_is_waited_out(file: Path) -> None:
     """Half of a policy may be one that lacks its denials, so that what was written just now is not read yet."""
     watched = Watched(file)
