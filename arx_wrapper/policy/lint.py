@@ -65,6 +65,11 @@ def _problems(
         yield f"it permits HIGH without a reviewer: {', '.join(unasked)}"
     if "hitl" in entry.approval.values() and entry.hitl_channel is None:
         yield "it asks reviewers but names no hitl_channel: they have to look by themselves"
+    if entry.min_approvals > 1 and "hitl" not in entry.approval.values():
+        yield f"it wants {entry.min_approvals} approvals but asks no reviewer: write approval: hitl"
+    idle = {limit.operation for limit in entry.limits}.difference(permitted)
+    if idle:
+        yield f"it limits what it does not permit, which counts nothing: {', '.join(sorted(idle))}"
 
 
 def _misnamed(entry: PolicyEntry, known: Collection[str]) -> Iterator[str]:

@@ -48,6 +48,13 @@ FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
         [entry(**RULES, when="has(params.rule) || has(params.urgancy)")],
         ["did you mean 'urgency'?"],
     ),
+    "approvals of nobody": ([entry(**RULES, min_approvals=2)], ["2 approvals but asks no reviewer"]),
+    "approvals of two": ([entry(**ASKED, min_approvals=2)], []),
+    "limit on what it permits": ([entry(**RULES, limits={"rules:create": "1/hour"})], []),
+    "limit on what it does not permit": (
+        [entry(**RULES, limits={"services:delete": "1/hour"})],
+        ["does not permit, which counts nothing: services:delete"],
+    ),
     "no channel": ([entry(**{**ASKED, "hitl_channel": None})], [NO_CHANNEL]),
 }
 
