@@ -89,12 +89,12 @@ async def simulate(
         if (record.reason or "").startswith(f"Agent {record.agent_id!a} is suspended"):
             found.suspended += 1
             continue
-        call = _call(record, row)
-        if judge.hangs_on_more_than(record.metadata.get("params"), call):
+        call, now = _call(record, row), datetime.fromisoformat(record.created_at)
+        if judge.hangs_on_more_than(record.metadata.get("params"), call, now):
             found.unsure += 1
             continue
         found.judged += 1
-        decision = judge.decide(call, datetime.fromisoformat(record.created_at))
+        decision = judge.decide(call, now)
         if decision.verdict.value == record.policy_verdict:
             continue
         key = (record.agent_id, row.name, record.policy_verdict, decision.verdict.value)
@@ -133,12 +133,13 @@ class _Judge:
                 self._window(call, operation, seconds).add(at, count)
         return decision
 
-    def hangs_on_more_than(self, params: Mapping[str, Any] | None, call: Call) -> bool:
+    def hangs_on_more_than(self, params: Mapping[str, Any] | None, call: Call, now: datetime) -> bool:
         """Whether an entry that is about the call has a condition over parameters that are not there, or not whole."""
         return any(
             entry.when is not None and _reads_more_than(params, entry.when.text)
             for effect in call.effects
             for entry in self._conditional(effect.operation)
+            if self._policy.applies(entry, call, now)
         )
 
     def _conditional(self, operation: str) -> list[PolicyEntry]:
@@ -147,6 +148,8 @@ class _Judge:
                 entry
                 for entry in self._policy.entries
                 if entry.when is not None
+                and entry.enforce
+                and self._policy.is_about(entry)
                 and any(glob(pattern).fullmatch(operation) for pattern in (*entry.operations, *entry.deny))
             ]
         return self._conditions[operation]

@@ -56,6 +56,12 @@ class PolicySet:
         """Whether an entry is about the connector that this set is for."""
         return entry in self._own
 
+    def applies(self, entry: PolicyEntry, call: Call, now: datetime) -> bool:
+        """Whether an entry is in force for who calls, whatever they call."""
+        if entry.expires is not None and now >= entry.expires:
+            return False
+        return self._named(entry.agents, call.agent_id) and self._named(entry.orgs, call.org_id)
+
     def decide(self, call: Call, now: datetime) -> Decision:
         """What the policy says of a call: the strictest of what it says of each effect.
 
@@ -136,9 +142,9 @@ class PolicySet:
 
     def _possible_at(self, call: Call, effect: Effect, now: datetime) -> frozenset[Verdict]:
         found = self._about(effect)
-        if any(entry.when is None and self._applies(entry, call, now) for entry in found.denies):
+        if any(entry.when is None and self.applies(entry, call, now) for entry in found.denies):
             return frozenset()
-        permits = [entry for entry in found.permits if self._applies(entry, call, now)]
+        permits = [entry for entry in found.permits if self.applies(entry, call, now)]
         asking = [entry for entry in permits if entry.approval.get(effect.risk) == "hitl"]
         if asking and (len(asking) == len(permits) or any(entry.when is None for entry in asking)):
             return frozenset({Verdict.ESCALATE})
@@ -181,7 +187,7 @@ class PolicySet:
 
     def _matches(self, entry: PolicyEntry, call: Call, effect: Effect, now: datetime) -> tuple[bool, str]:
         """Whether the rest of an entry matches; with a reason when that cannot be told."""
-        if not self._applies(entry, call, now):
+        if not self.applies(entry, call, now):
             return False, ""
         if entry.when is None:
             return True, ""
@@ -189,12 +195,6 @@ class PolicySet:
             return entry.when.holds(call, effect.risk, now), ""
         except ConditionError as error:
             return False, f"its condition {entry.when.text!r} failed: {error}"
-
-    def _applies(self, entry: PolicyEntry, call: Call, now: datetime) -> bool:
-        """Whether an entry is in force for who calls, whatever they call."""
-        if entry.expires is not None and now >= entry.expires:
-            return False
-        return self._named(entry.agents, call.agent_id) and self._named(entry.orgs, call.org_id)
 
     def _named(self, patterns: Sequence[str], name: str) -> bool:
         for pattern in patterns:

@@ -106,6 +106,24 @@ async def test_a_condition_over_free_text_cannot_be_judged_even_where_parameters
         assert (found.judged, found.unsure, found.changes) == (8 - unsure, unsure, []), condition
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"agents": ["agent-2"]},
+        {"orgs": ["elsewhere"]},
+        {"expires": "2020-01-01T00:00:00Z"},
+        {"enforce": False},
+        {"connector": "jira"},
+    ],
+)
+async def test_a_condition_that_is_not_about_the_call_does_not_keep_it_from_being_judged(
+    log: str, more: dict[str, Any]
+) -> None:
+    conditional = {"name": "c", "connector": "pagerduty", "deny": ["*"], "when": 'params.urgency == "low"', **more}
+    found = await judged(log, NO_DELETES, conditional)
+    assert (found.judged, found.unsure, found.changes) == (8, 0, [])
+
+
 async def test_what_a_suspended_agent_asked_for_is_left_out(log: str) -> None:
     async with PagerDutyConnector.sandbox(agent_id="agent-1", policies=[NO_DELETES], audit=log) as pd:
         await pd.audit.suspend("agent-1", org_id="org-1", by="ada", reason="it paged everybody")
