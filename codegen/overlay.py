@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from jsonpath_rfc9535 import JSONPathEnvironment, JSONPathNode
+from jsonpath_rfc9535 import JSONPathEnvironment, JSONPathError, JSONPathNode
 
 from codegen.document import JSON, CodegenError
 
@@ -25,16 +25,24 @@ def apply(document: JSON, overlay: JSON) -> JSON:
         place = f"overlay action {number} ({action.get('target')})"
         if not str(action.get("description", "")).strip():
             raise CodegenError(f"{place} gives no reason in its description")
-        nodes = _jsonpath.find(action["target"], result)
+        try:
+            nodes = _jsonpath.find(str(action.get("target")), result)
+        except JSONPathError as error:
+            raise CodegenError(f"{place} has a target that is not JSONPath: {error}") from None
         if not nodes:
             raise CodegenError(f"{place} no longer applies: its target matches nothing")
+        before = deepcopy([node.value for node in nodes])
         for node in reversed(nodes):  # so that removing an item does not move those still to be removed
             _act(result, node, action, place)
+        if action.get("remove") is not True and [node.value for node in nodes] == before:
+            raise CodegenError(f"{place} no longer applies: what it says is published already")
     return result
 
 
 def _act(document: JSON, node: JSONPathNode, action: JSON, place: str) -> None:
     if action.get("remove") is True:
+        if not node.location:
+            raise CodegenError(f"{place} removes the whole document")
         *above, last = node.location
         holder: Any = document
         for key in above:

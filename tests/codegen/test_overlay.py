@@ -49,6 +49,26 @@ def test_an_action_that_no_longer_applies_is_an_error(target: str) -> None:
         apply({"a": {"b": 1}}, overlay({"target": target, "remove": True}))
 
 
+def test_an_action_that_says_what_is_published_already_is_an_error() -> None:
+    with pytest.raises(CodegenError, match="no longer applies: what it says is published already"):
+        apply({"a": {"b": 1}, "c": {}}, overlay({"target": "$.a", "update": {"b": 1}}))
+    assert apply({"a": {"x": {}}, "b": {"x": {"n": 1}}}, overlay({"target": "$.*.x", "update": {"n": 1}})) == {
+        "a": {"x": {"n": 1}},
+        "b": {"x": {"n": 1}},
+    }, "one of its targets is enough"
+
+
+@pytest.mark.parametrize("target", ["$.a[", "a", "", None])
+def test_a_target_that_is_not_jsonpath_is_an_error(target: str | None) -> None:
+    with pytest.raises(CodegenError, match="a target that is not JSONPath"):
+        apply({"a": 1}, overlay({"target": target, "remove": True}))
+
+
+def test_the_whole_document_is_not_removed() -> None:
+    with pytest.raises(CodegenError, match="removes the whole document"):
+        apply({"a": 1}, overlay({"target": "$", "remove": True}))
+
+
 def test_an_action_without_a_reason_is_an_error() -> None:
     with pytest.raises(CodegenError, match="gives no reason"):
         apply({"a": {}}, overlay({"target": "$.a", "update": {"b": 1}, "description": " "}))
