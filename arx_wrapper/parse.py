@@ -70,11 +70,16 @@ def pagerduty(value: object) -> str:
 
 def address(value: object) -> str:
     """An https address, or one on this machine. The value is never shown: a webhook's path may be its secret."""
-    parts = urlsplit(text(value))
-    private = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    if not (private and parts.hostname) or "@" in parts.netloc:
+    found = text(value)
+    try:
+        parts = urlsplit(found)
+        private = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        usable = private and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:  # brackets or a port that are none
+        usable = False
+    if not usable:
         raise ValueError("must be an https:// address without a password")
-    return str(value)
+    return found
 
 
 def names(value: object) -> Mapping[str, str]:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
+from arx_wrapper import parse
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
 from arx_wrapper.errors import ApprovalError, ConfigError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("arx_wrapper.approvals")
 
 _ANNOUNCES_WITHIN = 30.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Channel(Protocol):
@@ -172,9 +171,6 @@ def webhook_body(request: ApprovalRequest) -> bytes:
 def require_private(what: str, url: str) -> None:
     """Refuse an address over which others could read along. ConfigError, without the address: it may hold a secret."""
     try:
-        parts = urlsplit(url)
-        private = parts.scheme == "https" and parts.hostname
-    except ValueError:
-        raise ConfigError(f"{what}'s address is malformed. Nothing was sent.") from None
-    if not private and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise ConfigError(f"{what} needs an https:// address. Nothing was sent.")
+        parse.address(url)
+    except ValueError as error:
+        raise ConfigError(f"{what}'s address {error}. Nothing was sent.") from None

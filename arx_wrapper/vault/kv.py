@@ -7,14 +7,14 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
+from arx_wrapper import parse
 from arx_wrapper.errors import ConfigError, CredentialError
 
 _T = TypeVar("_T")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _TIMEOUT = 10
+_AGAIN = 30.0  # seconds until a renewal that failed on the way is tried again
 
 
 class NoSuchSecretError(Exception):
@@ -84,26 +84,32 @@ class Server:
 
     def _ask(self, look: Callable[[], _T]) -> _T:
         """Ask something of the server, logged in; once more after logging in anew, when the token is not accepted."""
-        from hvac.exceptions import Forbidden, InvalidPath, VaultError
+        from hvac.exceptions import Forbidden, VaultError
         from requests import RequestException
 
         try:
             new = self._ready()
             try:
-                return look()
+                return self._looked(look)
             except Forbidden:
                 if new or self._way_in == "token":
                     raise
                 self._log_in()
-                return look()
-        except InvalidPath:
-            raise NoSuchSecretError from None
+                return self._looked(look)
         except (VaultError, RequestException, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             # The library's errors carry the server's whole answer: neither their text nor they themselves go further.
             raise CredentialError(
                 f"The vault at VAULT_ADDR did not give the credentials: {type(error).__name__}. Nothing was sent. "
                 f"Check the {self._way_in} login, its policy, and that the server is unsealed."
             ) from None
+
+    def _looked(self, look: Callable[[], _T]) -> _T:
+        from hvac.exceptions import InvalidPath
+
+        try:
+            return look()
+        except InvalidPath:  # of the secret, that is; the login's path may be wrong too
+            raise NoSuchSecretError from None
 
     def _ready(self) -> bool:
         """Have a token that is good for now; whether it is new."""
@@ -112,12 +118,15 @@ class Server:
             self._log_in()
             return True
         if now >= self._renew_at:
-            from hvac.exceptions import VaultError
+            from hvac.exceptions import Forbidden, InvalidRequest, VaultError
+            from requests import RequestException
 
             try:
                 self._lease(self._client.auth.token.renew_self()["auth"])
-            except VaultError:
+            except (Forbidden, InvalidRequest):
                 self._renew_at = math.inf  # it has reached its longest life; good until it expires
+            except (VaultError, RequestException):
+                self._renew_at = now + _AGAIN  # the server is away for a moment; the token is good meanwhile
         return False
 
     def _log_in(self) -> None:
@@ -164,15 +173,10 @@ def _client(url: str, environ: Mapping[str, str]) -> Any:
 
 
 def _address(environ: Mapping[str, str]) -> str:
-    url = environ.get("VAULT_ADDR", "")
     try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    private = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    if not (private and parts.hostname) or "@" in parts.netloc:
-        raise ConfigError("VAULT_ADDR has to be the vault's address, https://vault.example:8200. Nothing was sent.")
-    return url
+        return parse.address(environ.get("VAULT_ADDR"))
+    except ValueError as error:
+        raise ConfigError(f"VAULT_ADDR {error}, such as https://vault.example:8200. Nothing was sent.") from None
 
 
 def _way_in(environ: Mapping[str, str]) -> Literal["token", "AppRole", "Kubernetes"]:

@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 from attrs import field, frozen
 
+from arx_wrapper import parse
 from arx_wrapper.errors import ConfigError, CredentialError
 from arx_wrapper.vault.credentials import Credentials
 from arx_wrapper.vault.env import EMAIL
@@ -28,7 +28,6 @@ SCOPE = "PAGERDUTY_OAUTH_SCOPE"
 URL = "PAGERDUTY_OAUTH_URL"
 
 _DEFAULT_URL = "https://identity.pagerduty.com/oauth/token"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TIMEOUT = 10.0
 _ANSWER_LIMIT = 64 * 1024
 
@@ -118,10 +117,13 @@ class OAuthVault:
         now = self._clock()
         try:
             async with (
+                asyncio.timeout(_TIMEOUT),
                 httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=_TIMEOUT) as client,
                 client.stream("POST", self._url, data=form) as answer,
             ):
                 content = await _limited(answer)
+        except TimeoutError:
+            raise _refused("no answer in time") from None
         except httpx.HTTPError as error:
             raise _refused(type(error).__name__) from None
         if answer.status_code != 200:
@@ -158,12 +160,7 @@ def _refused(what: str) -> CredentialError:
 
 
 def _address(environ: Mapping[str, str]) -> str:
-    url = environ.get(URL) or _DEFAULT_URL
     try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    private = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    if not (private and parts.hostname) or "@" in parts.netloc:
-        raise ConfigError(f"{URL} has to be an https:// address. Nothing was sent.")
-    return url
+        return parse.address(environ.get(URL) or _DEFAULT_URL)
+    except ValueError as error:
+        raise ConfigError(f"{URL} {error}. Nothing was sent.") from None

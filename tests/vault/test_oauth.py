@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs
@@ -13,6 +14,7 @@ import pytest
 
 from arx_wrapper import vault
 from arx_wrapper.errors import ConfigError, CredentialError
+from arx_wrapper.vault import oauth
 from arx_wrapper.vault.oauth import OAuthVault
 
 
@@ -22,6 +24,7 @@ class StandIn:
     def __init__(self) -> None:
         self.forms: list[dict[str, list[str]]] = []
         self.status, self.content, self.headers = 200, None, {}
+        self.dripping = False
 
     def token(self) -> bytes:
         number = str(len(self.forms)).encode()
@@ -38,7 +41,10 @@ def running(stand_in: StandIn):
             for name, value in {"Content-Length": str(len(content)), **stand_in.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # who asked may not wait for all of it
+                for at in range(0, len(content), size := 1 if stand_in.dripping else len(content)):
+                    self.wfile.write(content[at : at + size])
+                    time.sleep(0.1 if stand_in.dripping else 0)
 
         def log_message(self, *_: object) -> None:
             """Tests read `forms` instead."""
@@ -173,12 +179,21 @@ async def test_a_server_that_is_down_is_a_credential_error(environ):
         await opened.read("x")
 
 
+async def test_an_answer_that_drips_is_given_up(opened, server, monkeypatch):
+    monkeypatch.setattr(oauth, "_TIMEOUT", 0.5)
+    server.dripping = True
+    with pytest.raises(CredentialError, match="no answer in time"):
+        await opened.read("x")
+
+
 async def test_missing_variables_are_named():
     with pytest.raises(CredentialError, match="PAGERDUTY_OAUTH_CLIENT_SECRET, PAGERDUTY_OAUTH_SCOPE not set"):
         await vault.open("oauth:", environ={"PAGERDUTY_OAUTH_CLIENT_ID": "x"}).locate("x")
 
 
-@pytest.mark.parametrize("url", ["http://identity.example/", "https://u:p@identity.example/", "https://[", "x"])
+@pytest.mark.parametrize(
+    "url", ["http://identity.example/", "https://u:p@identity.example/", "https://[", "x", "https://x:99999/"]
+)
 def test_the_identity_server_needs_a_private_address(url):
     with pytest.raises(ConfigError, match="PAGERDUTY_OAUTH_URL"):
         vault.open("oauth:", environ={"PAGERDUTY_OAUTH_URL": url})
