@@ -19,6 +19,7 @@ from arx_wrapper.vault.credentials import Credentials
 from arx_wrapper.vault.sealed import Document
 
 _LIMIT = 1 << 20
+_NEW = "new"
 
 
 @frozen(kw_only=True)
@@ -82,7 +83,8 @@ class FileVault:
             with self._locked():
                 document = self._load()
                 key = self._key(document.key_id) if document else self._first_key()
-                self._replace((document or Document(key_id=key.id)).seal(org_id, credentials, key))
+                with _forgotten_on_failure(key):
+                    self._replace((document or Document(key_id=key.id)).seal(org_id, credentials, key))
 
         await asyncio.to_thread(store)
         return await self.status()
@@ -102,10 +104,11 @@ class FileVault:
                 old = self._present()
                 old_key = self._key(old.key_id)
                 key = keys.parse(new_key, "The new key") if new_key else _new_kept_key()
-                document = Document(key_id=key.id)
-                for name in old.entries:
-                    document = document.seal(name, old.unseal(name, old_key), key)
-                self._replace(document)
+                with _forgotten_on_failure(key):
+                    document = Document(key_id=key.id)
+                    for name in old.entries:
+                        document = document.seal(name, old.unseal(name, old_key), key)
+                    self._replace(document)
             if key.id != old.key_id:
                 keys.forget(old.key_id)
 
@@ -212,10 +215,16 @@ class FileVault:
 
     def _replace(self, document: Document) -> None:
         """Put a whole new file in place of the old one: a crash leaves the one or the other."""
+        content = document.dump()
+        if len(content) > _LIMIT:
+            raise CredentialError(
+                f"The vault {self._path} would grow beyond {_LIMIT:,} bytes. Nothing was stored. "
+                "Use several files, or hashicorp://."
+            )
         descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")  # mode 0600
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(document.dump())
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, self._path)
@@ -224,8 +233,19 @@ class FileVault:
             raise
 
 
+@contextmanager
+def _forgotten_on_failure(key: keys.Key) -> Iterator[None]:
+    """Takes a key that was made for what failed out of the keyring again."""
+    try:
+        yield
+    except BaseException:
+        if key.source == _NEW:
+            keys.forget(key.id)
+        raise
+
+
 def _new_kept_key() -> keys.Key:
-    key = keys.new_key("keyring")
+    key = keys.new_key(_NEW)
     if not keys.to_keyring(key):
         raise CredentialError(
             f"There is no keyring to keep the vault's key in, and {keys.VARIABLE} holds none. Nothing was stored. "

@@ -56,6 +56,7 @@ class HashiCorpVault:
         self._mount, self._path, self._keep, self._clock = mount, path, keep, clock
         self._server = Server(environ, clock=clock)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-vault")
+        self._lock = asyncio.Lock()  # who asks at once is answered by one request
         self._credentials: dict[str, _Kept] = {}
         self._located: dict[str, float] = {}
 
@@ -66,10 +67,11 @@ class HashiCorpVault:
             CredentialError: there is no such secret, or the server cannot be asked.
         """
         path = self._path_of(org_id)
-        known = self._credentials.get(path)
-        if max(self._located.get(path, 0.0), known.until if known else 0.0) <= self._clock():
-            await self._on_thread(path, lambda: self._server.require(self._mount, path))
-            self._located[path] = self._clock() + self._keep
+        if not self._is_located(path):
+            async with self._lock:
+                if not self._is_located(path):  # nobody else asked meanwhile
+                    await self._on_thread(path, lambda: self._server.require(self._mount, path))
+                    self._located[path] = self._clock() + self._keep
         return f"hashicorp://{self._mount}/{path}"
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
@@ -79,14 +81,18 @@ class HashiCorpVault:
             CredentialError: there are none, they are malformed, or the server cannot be asked.
         """
         path = self._path_of(org_id)
-        kept = None if fresh else self._credentials.get(path)
-        if kept is None or kept.until <= self._clock():
-            self._credentials.pop(path, None)
-            secret = await self._on_thread(path, lambda: self._server.read(self._mount, path))
-            credentials = Credentials(
-                api_key=secret.get("api_key", ""), requester_email=secret.get("requester_email") or None
-            )
-            kept = self._credentials[path] = _Kept(credentials=credentials, until=self._clock() + self._keep)
+        before = self._credentials.get(path)
+        if not fresh and before is not None and before.until > self._clock():
+            return before.credentials
+        async with self._lock:
+            kept = self._credentials.get(path)
+            if kept is None or kept is before:  # nobody else read it meanwhile
+                self._credentials.pop(path, None)
+                secret = await self._on_thread(path, lambda: self._server.read(self._mount, path))
+                credentials = Credentials(
+                    api_key=secret.get("api_key", ""), requester_email=secret.get("requester_email") or None
+                )
+                kept = self._credentials[path] = _Kept(credentials=credentials, until=self._clock() + self._keep)
         return kept.credentials
 
     async def set(self, api_key: str, requester_email: str | None = None, *, org_id: str = "*") -> None:
@@ -110,6 +116,10 @@ class HashiCorpVault:
         self._located.clear()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._server.close)
         self._thread.shutdown(wait=False)
+
+    def _is_located(self, path: str) -> bool:
+        known = self._credentials.get(path)
+        return max(self._located.get(path, 0.0), known.until if known else 0.0) > self._clock()
 
     def _path_of(self, org_id: str) -> str:
         if "{org_id}" not in self._path:

@@ -8,6 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Final
 
 from attrs import field, frozen
 
@@ -16,6 +17,8 @@ from arx_wrapper.errors import CredentialError
 VARIABLE = "ARX_VAULT_KEY"
 _SERVICE = "arx-vault"
 _BYTES = 32
+# What the system's keyrings raise when they are locked, broken or gone, beside keyring's own errors.
+_FAILURES: Final = (OSError, RuntimeError)
 
 
 @frozen(kw_only=True)
@@ -24,7 +27,7 @@ class Key:
 
     Attributes:
         secret: Its 32 bytes.
-        source: Where it came from: `ARX_VAULT_KEY` or `keyring`.
+        source: Where it came from: `ARX_VAULT_KEY`, `keyring`, or that it is new.
     """
 
     secret: bytes = field(repr=False)
@@ -74,7 +77,7 @@ def from_keyring(key_id: str) -> Key | None:
         return None
     try:
         text = keyring.get_password(_SERVICE, key_id)
-    except keyring.errors.KeyringError:
+    except (keyring.errors.KeyringError, *_FAILURES):
         return None
     return parse(text, "keyring") if text else None
 
@@ -87,7 +90,7 @@ def to_keyring(key: Key) -> bool:
     try:
         keyring.set_password(_SERVICE, key.id, key.text)
         return bool(keyring.get_password(_SERVICE, key.id) == key.text)  # the null backend forgets all it is given
-    except keyring.errors.KeyringError:
+    except (keyring.errors.KeyringError, *_FAILURES):
         return False
 
 
@@ -98,7 +101,7 @@ def forget(key_id: str) -> None:
         return
     try:
         keyring.delete_password(_SERVICE, key_id)
-    except keyring.errors.KeyringError:
+    except (keyring.errors.KeyringError, *_FAILURES):
         return
 
 

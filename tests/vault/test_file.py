@@ -262,3 +262,41 @@ async def test_a_folder_that_cannot_be_written_is_a_credential_error(tmp_path, e
     (tmp_path / "file").touch()
     with pytest.raises(CredentialError, match="cannot be used"):
         await vault.open(f"file://{tmp_path}/file/vault.json", environ=environ).set(KEY)
+
+
+async def test_a_vault_does_not_grow_beyond_what_it_would_read(opened, path):
+    await opened.set(KEY)
+    content = path.read_bytes()
+    with pytest.raises(CredentialError, match="would grow beyond"):
+        await opened.set(KEY, org_id="x" * (1 << 20))
+    assert path.read_bytes() == content
+    assert (await opened.read("x")).api_key == KEY
+
+
+async def test_a_key_that_was_made_for_what_failed_is_not_kept(path, ring):
+    opened = vault.open(f"file://{path}", environ={})
+    with pytest.raises(CredentialError, match="would grow beyond"):
+        await opened.set(KEY, org_id="x" * (1 << 20))
+    assert ring.kept == {}
+    await opened.set(KEY)
+    [kept] = ring.kept
+    with pytest.raises(CredentialError, match="would grow beyond"):
+        await opened.set(KEY, org_id="x" * (1 << 20))
+    assert list(ring.kept) == [kept], "the key of what is stored stays"
+
+
+class LockedKeyring(MemoryKeyring):
+    """A keyring whose system raises what keyring does not know, as a locked one without a screen does."""
+
+    def get_password(self, service, username):
+        raise RuntimeError("no screen to unlock it on")
+
+    def set_password(self, service, username, password):
+        raise RuntimeError("no screen to unlock it on")
+
+
+async def test_a_keyring_that_fails_is_as_none(path):
+    keyring.set_keyring(LockedKeyring())
+    with pytest.raises(CredentialError, match="no keyring"):
+        await vault.open(f"file://{path}", environ={}).set(KEY)
+    assert not path.exists()

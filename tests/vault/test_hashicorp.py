@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 
@@ -70,6 +71,16 @@ async def test_the_secret_is_read_once_until_it_is_old(open_vault, server, clock
     assert server.asked.count(DATA) == 2
 
 
+async def test_callers_at_once_share_one_request(open_vault, server):
+    opened = await open_vault()
+    await asyncio.gather(*(opened.locate("org-acme") for _ in range(50)))
+    assert server.asked.count(METADATA) == 1
+    await asyncio.gather(*(opened.read("org-acme") for _ in range(50)))
+    assert server.asked.count(DATA) == 1
+    await asyncio.gather(*(opened.read("org-acme", fresh=True) for _ in range(50)))
+    assert server.asked.count(DATA) == 2
+
+
 async def test_a_fresh_read_goes_past_the_cache(open_vault, server):
     opened = await open_vault()
     await opened.read("org-acme")
@@ -117,6 +128,23 @@ async def test_a_token_that_cannot_be_renewed_is_used_to_its_end_and_replaced(op
     clock.now += 10
     await opened.read("org-acme", fresh=True)
     assert server.issued == 2
+
+
+async def test_a_server_that_is_away_when_a_lease_is_renewed_is_asked_again(open_vault, server, clock):
+    server.lease = 300
+    opened = await open_vault(VAULT_ROLE_ID="role", VAULT_SECRET_ID="s3cr3t")  # noqa: S106 - opens nothing
+    await opened.read("org-acme")
+    clock.now += 200
+    server.answer = (503, {"errors": ["sealed"]})
+    with pytest.raises(CredentialError):
+        await opened.read("org-acme", fresh=True)
+    server.answer = None
+    server.asked.clear()
+    await opened.read("org-acme", fresh=True)
+    assert RENEWAL not in server.asked, "a server in trouble is not asked each time"
+    clock.now += 30
+    await opened.read("org-acme", fresh=True)
+    assert (server.asked.count(RENEWAL), server.issued) == (1, 1)
 
 
 async def test_a_revoked_token_is_replaced_by_logging_in_again(open_vault, server):
@@ -197,6 +225,13 @@ async def test_a_wrong_login_is_a_credential_error(open_vault):
     with pytest.raises(CredentialError, match="AppRole login") as caught:
         await opened.read("x")
     assert "k4n4ry" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_login_that_is_not_there_is_no_missing_secret(open_vault, server):
+    opened = await open_vault(VAULT_ROLE_ID="role", VAULT_SECRET_ID="s3cr3t")  # noqa: S106 - opens nothing
+    server.answer = (404, {"errors": []})
+    with pytest.raises(CredentialError, match="Check the AppRole login"):
+        await opened.read("org-acme")
 
 
 async def test_a_server_that_is_down_is_a_credential_error():
