@@ -15,6 +15,7 @@ from typing import Literal
 from attrs import frozen
 
 from arx_wrapper import parse
+from arx_wrapper.errors import ConfigError
 from arx_wrapper.settings import Settings, read_toml, user_folder
 
 __all__ = ["MEMORY", "Config", "SlackSettings"]
@@ -98,10 +99,10 @@ class Config:
             ConfigError: naming the file or variable, what is wrong with it and what is accepted.
         """
         environ = os.environ if environ is None else environ
-        settings = Settings(environ, *read_toml(environ, folder or Path.cwd()))
+        settings = Settings(environ, *read_toml(environ, folder or _working_folder()))
         sandbox = settings.get("ARX_SANDBOX", "sandbox", parse.boolean, False)
-        default_log = audit_default or _default_log(environ, sandbox=sandbox)
-        audit_url = settings.get("ARX_AUDIT_URL", "audit.url", parse.text, default_log)
+        audit_url = settings.get("ARX_AUDIT_URL", "audit.url", parse.text, None) or audit_default
+        audit_url = audit_url or _default_log(environ, sandbox=sandbox)
         return cls(
             policy=settings.path("ARX_POLICY", "policy"),
             audit_url=audit_url,
@@ -135,6 +136,15 @@ def _slack(settings: Settings) -> SlackSettings | None:
         # Not from the file: whoever writes to the working directory would be sent the bot's token.
         base_url=settings.get("ARX_SLACK_URL", "", parse.address, "https://slack.com/api/"),
     )
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"The working directory cannot be read: {error.strerror}. Change to one that exists. Nothing was sent."
+        ) from None
 
 
 def _default_log(environ: Mapping[str, str], *, sandbox: bool) -> str:

@@ -132,8 +132,11 @@ class Rooms:
         given = self._given["approvals"]
         if given is not None and not isinstance(given, str):
             return given  # type: ignore[return-value]  # anything with an approval store's methods
+        log, config = self._given["audit"], self.config
+        # Beside the log that is in use, unless they are configured to be elsewhere.
+        beside = log if isinstance(log, str) and config.approvals_url == config.audit_url else config.approvals_url
         return approvals.open(
-            given or self.config.approvals_url,
+            given or beside,
             ttl=self.config.approvals_ttl,
             clock=self.clock,
             allow_memory=self.config.sandbox,

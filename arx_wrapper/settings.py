@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +17,19 @@ _D = TypeVar("_D")
 
 
 def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
-    """A folder of the user's by the XDG base directory specification: `XDG_CONFIG_HOME`, else below `HOME`."""
+    """A folder of the user's by the XDG base directory specification: `XDG_CONFIG_HOME`, else below `HOME`.
+
+    Raises:
+        ConfigError: the user has no home, as in a container under an arbitrary user id.
+    """
     if folder := environ.get(variable):
         return Path(folder)
-    return Path(environ.get("HOME") or Path.home()) / below_home
+    try:
+        return Path(environ.get("HOME") or Path.home()) / below_home
+    except RuntimeError:
+        raise ConfigError(
+            f"The user {os.getuid()} has no home folder. Set HOME or {variable}. Nothing was sent."
+        ) from None
 
 
 # The file's keys; those that hold a table of the user's own names are taken as they are.
@@ -90,7 +101,7 @@ class Settings:
 
 def read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, Mapping[str, Any]]:
     """The file in force, and its keys made flat. ConfigError when it cannot be read or has a key that is unknown."""
-    for file in (folder / "arx.toml", user_folder(environ, "XDG_CONFIG_HOME", ".config") / "arx" / "arx.toml"):
+    for file in _places(environ, folder):
         if not file.is_file():
             continue
         import tomllib  # only when there is a file to read
@@ -105,9 +116,19 @@ def read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, Ma
     return None, {}
 
 
+def _places(environ: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    yield folder / "arx.toml"
+    with suppress(ConfigError):  # who has no home has no file there
+        yield user_folder(environ, "XDG_CONFIG_HOME", ".config") / "arx" / "arx.toml"
+
+
 def _require_known(file: Path, key: str) -> None:
     if key in KEYS:
         return
+    if any(name.startswith(f"{key}.") for name in KEYS):
+        raise ConfigError(
+            f"{file}: [{key}] is no section with settings; give it some or take it out. Nothing was sent."
+        )
     if variable := _SECRETS.get(key):
         raise ConfigError(
             f"{file}: {key!r} is a secret, which no file here may hold. Take it out, consider it known, and set "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,7 +114,9 @@ def test_a_policy_that_the_file_names_is_beside_the_file(tmp_path: Path) -> None
         ('[approvals.slack]\ntoken = "xoxb-1"', "SLACK_BOT_TOKEN"),
         ('[approvals.slack]\nteam = "T1"', "approvals.slack.channel (ARX_SLACK_CHANNEL) is missing"),
         ('[approvals.slack]\nbase_url = "https://x"', "'approvals.slack.base_url' is not a setting"),
-        ("[approvals.slack]", "'approvals.slack' is not a setting"),
+        ("[approvals.slack]", "[approvals.slack] is no section with settings"),
+        ("[audit]", "[audit] is no section with settings"),
+        ("audit = 3", "[audit] is no section with settings"),
         ('[approvals.webhook]\nurl = "http://example.com"', "approvals.webhook.url: must be an https:// address"),
         ('[approvals.webhook]\nsecret = "x"', "ARX_WEBHOOK_SECRET"),
         ('[pagerduty]\napi_key = "x"', "PAGERDUTY_API_KEY"),
@@ -141,3 +146,48 @@ def test_a_file_cannot_send_the_key_to_another_host(tmp_path: Path, address: str
     (tmp_path / "arx.toml").write_text('[pagerduty]\nbase_url = "https://api.eu.pagerduty.com"\n')
     assert Config.load({}, tmp_path).base_url == "https://api.eu.pagerduty.com"
     assert Config.load({"PAGERDUTY_BASE_URL": "https://proxy.example"}, tmp_path).base_url == "https://proxy.example"
+
+
+NOWHERE = """
+import os, pathlib, sys
+from arx_wrapper import Config, ConfigError
+os.chdir(sys.argv[1])
+pathlib.Path(sys.argv[1]).rmdir()
+try:
+    Config.load()
+except ConfigError as error:
+    print(error)
+"""
+
+
+def test_without_a_working_directory_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = [sys.executable, "-c", NOWHERE, str(tmp_path / "gone")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=30)  # noqa: S603 - this interpreter
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "The working directory cannot be read" in ran.stdout
+
+
+HOMELESS = """
+import os, sys
+from arx_wrapper import Config, ConfigError
+os.setuid(54321)
+print(Config.load({"ARX_AUDIT_URL": "sqlite:///given.db"}).audit_url)
+try:
+    Config.load({})
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user that has no home")
+def test_a_user_without_a_home_needs_to_say_where_the_log_is(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOMELESS]
+    environ = {name: value for name, value in os.environ.items() if name != "HOME"}
+    ran = subprocess.run(  # noqa: S603 - this interpreter
+        command, cwd="/", env=environ, capture_output=True, text=True, timeout=30
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    url, error = ran.stdout.splitlines()
+    assert url == "sqlite:///given.db"
+    assert error == "The user 54321 has no home folder. Set HOME or XDG_STATE_HOME. Nothing was sent."

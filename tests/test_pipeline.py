@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ from arx_wrapper import (
     TransportError,
     UnknownOperationError,
     Verdict,
+    approvals,
 )
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, denying, trail
@@ -238,6 +240,17 @@ async def test_an_escalated_call_waits_for_a_reviewer_and_is_used_up_once() -> N
         ("connector.called", "escalated"),
         ("connector.refused", "blocked"),
     ]
+
+
+async def test_requests_are_kept_beside_the_log_unless_they_are_told_to_be_elsewhere(tmp_path: Path) -> None:
+    log, elsewhere = f"sqlite:///{tmp_path / 'log.db'}", f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    for given, found in (({}, log), ({"approvals": elsewhere}, elsewhere)):
+        async with raising(audit=log, **given) as pd:
+            with pytest.raises(ApprovalPendingError) as pending:
+                await pd.delete_service("PABC123")
+        store = approvals.open(found)
+        assert [asked.id for asked in await store.list()] == [pending.value.approval_id]
+        await store.aclose()
 
 
 @pytest.mark.parametrize(
