@@ -14,13 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from arx_wrapper.errors import InvalidParamsError, _shown
 from arx_wrapper.params import NULL, Null, TwoForms
+
+_MAX_DEPTH: Final = 64
 
 
 class ParamModel:
@@ -127,8 +129,6 @@ class ParamModel:
     def _json(self, name: str, value: Any) -> Any:
         try:
             return _plain(value)
-        except RecursionError:
-            raise self._not_json(name, "it is nested too deeply") from None
         except _NotJSONError as error:
             raise self._not_json(name, str(error)) from None
 
@@ -155,7 +155,7 @@ class _NotJSONError(Exception):
     """A value that JSON cannot carry."""
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
     """A copy that nobody else holds, of what JSON can carry, with NULL as null and without members that are None."""
     if value is NULL:
         return None
@@ -168,13 +168,15 @@ def _plain(value: Any) -> Any:
         if not -(2**63) <= number < 2**63:  # neither is nan
             raise _NotJSONError("a number is not finite or too large")
         return number
+    if depth == _MAX_DEPTH:
+        raise _NotJSONError(f"it is nested deeper than {_MAX_DEPTH} levels")
     if isinstance(value, Mapping):
-        return {_name(key): _plain(item) for key, item in value.items() if item is not None}
+        return {_name(key): _plain(item, depth + 1) for key, item in value.items() if item is not None}
     if isinstance(value, msgspec.Struct):
         members = msgspec.structs.asdict(value)
-        return {key: _plain(item) for key, item in members.items() if item is not UNSET}
+        return {key: _plain(item, depth + 1) for key, item in members.items() if item is not UNSET}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     raise _NotJSONError(f"a {type(value).__name__} is not JSON")
 
 

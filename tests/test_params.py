@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -82,6 +83,27 @@ def test_a_flag_is_true_or_false_only(value: object) -> None:
 @pytest.mark.parametrize("value", [[], "triggered", {"a": 1}, ["no such thing!"]])
 def test_a_filter_list_is_never_empty_nor_a_bare_string(name: str, value: object) -> None:
     assert refused("incidents:read", **{name: value}).param.startswith(name)
+
+
+def nested(levels: int, wrap: Callable[[Any], Any]) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}], ids=["lists", "objects"])
+def test_parameters_are_nested_to_a_limit(wrap: Callable[[Any], Any]) -> None:
+    rule = {"condition": nested(62, lambda inner: [inner]), "actions": [["route", "P1"]]}
+    assert canonical("rules:create", rule=rule)["rule"] == rule
+    for levels in (64, 480, 487, 494, 100_000):
+        assert "deeper than 64 levels" in str(refused("rules:create", rule={"condition": nested(levels, wrap)}))
+
+
+def test_what_holds_itself_is_refused() -> None:
+    rule: dict[str, Any] = {}
+    rule["condition"] = [rule]
+    assert refused("rules:create", rule=rule).param == "rule"
 
 
 _ID = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
