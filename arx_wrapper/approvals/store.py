@@ -229,10 +229,10 @@ def _body(request: ApprovalRequest) -> str:
 def _request(row: tuple[Any, ...], reviews: tuple[Review, ...]) -> ApprovalRequest:
     request_id, digest, org_id, agent_id, state, created_at, expires_at, body = row
     apart = {"id": request_id, "digest": digest, "org_id": org_id, "agent_id": agent_id, "state": state}
-    times = {"created_at": moment(created_at), "expires_at": moment(expires_at)}
     try:
+        times = {"created_at": moment(created_at), "expires_at": moment(expires_at)}
         request = msgspec.convert({**msgspec.json.decode(body), **apart, **times}, ApprovalRequest)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, TypeError):
         request = None
     if request is None or request.expected_digest() != digest:
         raise ApprovalError(

@@ -265,10 +265,14 @@ async def test_requests_are_listed_newest_first_by_state_organisation_and_agent(
         await store.list("done")
 
 
-async def test_an_altered_call_is_refused_rather_than_shown(store, edit):
+@pytest.mark.parametrize(
+    "change",
+    ["body = replace(body, 'PABC123', 'PXYZ789')", "body = '[]'", "body = 'no JSON'", "created_at = 'yesterday'"],
+)
+async def test_an_altered_call_is_refused_rather_than_shown(store, edit, change):
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
-    edit("UPDATE approval_requests SET body = replace(body, 'PABC123', 'PXYZ789')")
+    edit(f"UPDATE approval_requests SET {change}")  # noqa: S608 - the changes above
     for act in (store.get(asked.id), store.list(), store.consume(asked.id, asked.digest)):
         with pytest.raises(ApprovalError, match="altered"):
             await act
