@@ -6,7 +6,7 @@
         await pd.acknowledge_incident("P1234AB")
 
 Every call goes through policy, approval and the audit log before it reaches PagerDuty; see
-`arx_wrapper.pipeline` for the road and `arx_wrapper.errors` for the ways it can end.
+`arx_wrapper.core.connector` for the road and `arx_wrapper.errors` for the ways it can end.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from arx_wrapper.errors import *  # noqa: F403 - the error tree is public as a w
 
 if TYPE_CHECKING:
     from arx_wrapper.config import Config
-    from arx_wrapper.connector import PagerDutyConnector
+    from arx_wrapper.core.connector import BaseConnector
     from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
-    from arx_wrapper.operations import OPERATIONS
-    from arx_wrapper.paging import Page
+    from arx_wrapper.pagerduty.connector import PagerDutyConnector
+    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.pagination import Page
     from arx_wrapper.params import NULL
-    from arx_wrapper.pipeline import BaseConnector
 
 # Loaded on first use: importing one room of the house does not open all the others.
 _HOMES = {
-    "NULL": "params",
-    "OPERATIONS": "operations",
-    "BaseConnector": "pipeline",
+    "NULL": "params.types",
+    "OPERATIONS": "pagerduty.operations",
+    "BaseConnector": "core.connector",
     "Call": "model",
-    "Config": "config",
+    "Config": "config.model",
     "Decision": "model",
     "Effect": "model",
     "Operation": "model",
-    "Page": "paging",
-    "PagerDutyConnector": "connector",
+    "Page": "pagerduty.pagination",
+    "PagerDutyConnector": "pagerduty.connector",
     "Risk": "model",
     "Verdict": "model",
 }

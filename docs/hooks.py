@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from arx_wrapper.operations import OPERATIONS
+from arx_wrapper.pagerduty.operations import OPERATIONS
 from arx_wrapper.policy.schema import schema
 
 

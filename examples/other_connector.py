@@ -26,8 +26,8 @@ from arx_wrapper import (
     approvals,
     audit,
 )
+from arx_wrapper.core.review import review
 from arx_wrapper.params import Id
-from arx_wrapper.review import review
 from arx_wrapper.vault.fixed import FixedVault
 
 Minutes = Annotated[int, Meta(ge=1, le=60, description="1 to 60 minutes")]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
-from arx_wrapper.paging import Page
-from arx_wrapper.param_model import param_model
+from arx_wrapper.pagerduty.pagination import Page
+from arx_wrapper.params.model import param_model
 from tests.cases import Subjects, calls
 from tests.subjects import subjects
 from tests.support import EVERYTHING
@@ -34,7 +34,7 @@ def test_every_operation_has_a_method_of_its_own_and_every_method_an_operation()
     methods = {
         name
         for name, member in inspect.getmembers(PagerDutyConnector, inspect.iscoroutinefunction)
-        if not name.startswith("_") and member.__module__.startswith("arx_wrapper.resources.")
+        if not name.startswith("_") and member.__module__.startswith("arx_wrapper.pagerduty.resources.")
     }
     assert methods == {row.function for row in OPERATIONS.values()}
     assert len(methods) == len(OPERATIONS)

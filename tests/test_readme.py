@@ -6,8 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from arx_wrapper.operations import OPERATIONS
-from arx_wrapper.settings import KEYS
+from arx_wrapper.config.sources import KEYS
+from arx_wrapper.pagerduty.operations import OPERATIONS
 
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"(<!-- operations:.*?-->\n)(.*?)(<!-- /operations -->)", re.DOTALL)

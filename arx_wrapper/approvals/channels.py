@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from arx_wrapper import parse
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
+from arx_wrapper.config import values as parse
 from arx_wrapper.errors import ApprovalError, ConfigError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from arx_wrapper.errors import ApprovalError, ConfigError
-from arx_wrapper.private import private_file
+from arx_wrapper.files import private_file
 
 if TYPE_CHECKING:
     import sqlite3

@@ -56,7 +56,7 @@ def open(  # noqa: A001 - read as `audit.open`
     path = url.removeprefix("sqlite:///")
     if path == ":memory:" and not allow_memory:
         raise ConfigError("An audit log in memory is for the sandbox only. Set ARX_AUDIT_URL=sqlite:///path.")
-    from arx_wrapper.audit.sqlite import SqliteStore
+    from arx_wrapper.audit.storage.sqlite import SqliteStore
 
     return AuditLog(lambda: SqliteStore(path, key=key, clock=clock), timeout=timeout, idle=idle)
 
@@ -66,8 +66,8 @@ def _postgres(url: str, *, key: bytes | None, timeout: float, clock: Callable[[]
         raise ConfigError(
             "An audit log in PostgreSQL needs psycopg: pip install 'arx-pagerduty[postgres]'. Nothing was sent."
         )
-    from arx_wrapper.audit.postgres import PostgresStore
-    from arx_wrapper.audit.postgres_link import parameters
+    from arx_wrapper.audit.storage.postgres import PostgresStore
+    from arx_wrapper.audit.storage.postgres_connection import parameters
 
     given = parameters(url)
     return lambda: PostgresStore(given, key=key, timeout=timeout, clock=clock)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import evolve
 
 from arx_wrapper.audit.chain import suspended_because
+from arx_wrapper.audit.pending import Ticket, answer
 from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
-from arx_wrapper.audit.ticket import Ticket, answer
 from arx_wrapper.audit.verification import Verification, verify
 from arx_wrapper.audit.writer import Writer
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
 if TYPE_CHECKING:
-    from arx_wrapper.audit.segments import Segment
+    from arx_wrapper.audit.storage.segments import Segment
 
 _T = TypeVar("_T")
 _CHUNK = 500

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
+from arx_wrapper.audit.merkle import Tree
 from arx_wrapper.audit.record import AuditRecord, Entry
-from arx_wrapper.audit.tree import Tree
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
 if TYPE_CHECKING:
-    from arx_wrapper.audit.segments import Segment
+    from arx_wrapper.audit.storage.segments import Segment
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not a fault

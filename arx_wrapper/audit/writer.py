@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
+from arx_wrapper.audit.pending import Ticket, tell
 from arx_wrapper.audit.store import Store
-from arx_wrapper.audit.ticket import Ticket, tell
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")

@@ -13,8 +13,8 @@ from typing import Any
 
 import typer
 
-from arx_wrapper.param_model import ParamModel
 from arx_wrapper.params import NULL
+from arx_wrapper.params.model import ParamModel
 
 
 def parse(model: ParamModel, arguments: Sequence[str], document: str | None) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from arx_wrapper.acts import bare_call
 from arx_wrapper.cli.arguments import flag, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
-from arx_wrapper.cli.records import counted, show
 from arx_wrapper.cli.session import Session
+from arx_wrapper.cli.tables import counted, show
+from arx_wrapper.core.effects import bare_call
 from arx_wrapper.errors import UnknownOperationError
 from arx_wrapper.model import Decision, Verdict
 
@@ -27,7 +27,7 @@ def ops(
 
     The verdict is for the operation by itself; parameters can make it stricter (see `policy explain`).
     """
-    from arx_wrapper.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import OPERATIONS
 
     session: Session = context.obj
     rows = [row for row in OPERATIONS.values() if fnmatchcase(row.name, glob)]
@@ -76,14 +76,14 @@ class CallCommand(TyperCommand):
 
 def operation_names(incomplete: str) -> list[tuple[str, str]]:
     """Completions of an operation's name, with what each does."""
-    from arx_wrapper.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import OPERATIONS
 
     return [(row.name, row.summary) for row in OPERATIONS.values() if row.name.startswith(incomplete)]
 
 
 def parameter_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Completions of an operation's parameters, as options."""
-    from arx_wrapper.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import OPERATIONS
 
     operation, given = context.params.get("operation") or "", context.params.get("params") or ()
     if tuple(given) == (":",):  # bash breaks words at colons, and wants what comes after it
@@ -141,7 +141,7 @@ def call(
         except UnknownOperationError:
             return await connector.execute(named)  # refused, on record
         if dry_run:
-            from arx_wrapper.cli.plan import plan
+            from arx_wrapper.cli.dry_run import plan
 
             return await plan(connector, named, wanted)
         if everything:
@@ -166,7 +166,7 @@ def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None
             raise typer.BadParameter("name an operation; `arx-pagerduty ops` lists them")
         say(context.get_help())
         return
-    from arx_wrapper.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import OPERATIONS
 
     row = OPERATIONS.get(operation)
     if row is None:
@@ -180,9 +180,9 @@ def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None
 
 
 def _model(operation: str) -> Any:
-    from arx_wrapper.connector import PagerDutyConnector
-    from arx_wrapper.operations import OPERATIONS
-    from arx_wrapper.param_model import param_model
+    from arx_wrapper.pagerduty.connector import PagerDutyConnector
+    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.params.model import param_model
 
     return param_model(operation, getattr(PagerDutyConnector, OPERATIONS[operation].function))
 

@@ -17,7 +17,7 @@ from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.errors import ApprovalError
 
 if TYPE_CHECKING:
-    from arx_wrapper.connector import PagerDutyConnector
+    from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
 _REVIEWER = "demo-reviewer"
 Ask = Callable[[str], bool]
@@ -42,7 +42,7 @@ def demo(
 
 
 async def _run(ask: Ask) -> None:
-    from arx_wrapper.connector import PagerDutyConnector
+    from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
     config = evolve(Config.load({}), audit_url=MEMORY, approvals_url=MEMORY)
     policy = files("arx_wrapper") / "policies" / "pd-full-admin.yaml"
@@ -73,7 +73,7 @@ async def _step(pd: PagerDutyConnector, title: str, call: Callable[[Any], Awaita
 async def _review(pd: PagerDutyConnector, ask: Ask) -> None:
     """The reviewer: looks for a request, shows it, decides."""
     from arx_wrapper.approvals import render
-    from arx_wrapper.review import review
+    from arx_wrapper.core.review import review
 
     rooms = pd._rooms
     while not (waiting := await rooms.approvals.list("pending")):  # noqa: ASYNC110 - it is another process's in earnest
@@ -105,7 +105,7 @@ async def _trail(pd: PagerDutyConnector) -> None:
 
 
 def _described(result: Any) -> str:
-    from arx_wrapper.paging import Page
+    from arx_wrapper.pagerduty.pagination import Page
 
     if isinstance(result, Page):
         names = ", ".join(_name(item) for item in result[:3])

@@ -35,7 +35,7 @@ def doctor(context: typer.Context, output: Format = Output.TABLE) -> None:
 
 
 def _findings(session: Session) -> list[Any]:
-    from arx_wrapper.cli.checks import Finding, examine
+    from arx_wrapper.cli.health_checks import Finding, examine
 
     try:
         config = session.config

@@ -15,8 +15,8 @@ import typer
 from attrs import frozen
 
 from arx_wrapper.cli.output import Format, Output, print_json, say, warn
+from arx_wrapper.config.sources import user_folder
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.settings import user_folder
 
 _E = TypeVar("_E", bound=StrEnum)
 

@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from arx_wrapper._version import __version__
-from arx_wrapper.cli import agents, approvals, audit, calls, demo, doctor, init, mcp, policy, sandbox, vault
+from arx_wrapper.cli import agents, calls, demo, doctor, init, mcp, policy, sandbox, vault
+from arx_wrapper.cli.approvals import commands as approvals
+from arx_wrapper.cli.audit import commands as audit
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session

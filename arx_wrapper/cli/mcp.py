@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.approvals.slack_server import listening, quiet_server, until_stopped
 from arx_wrapper.cli.output import warn
-from arx_wrapper.cli.serving import listening, quiet_server, until_stopped
 from arx_wrapper.cli.session import Session, extras
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from attrs import asdict
 
-from arx_wrapper.acts import bare_call
 from arx_wrapper.cli.arguments import parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session
+from arx_wrapper.core.effects import bare_call
 from arx_wrapper.errors import ConfigError, InvalidParamsError, PolicyError, UnknownOperationError
 from arx_wrapper.model import Verdict
 
@@ -29,10 +29,10 @@ def check(
 ) -> None:
     """Validate policies, and point out what they may still have wrong. Exit status 2 when one does not load."""
     from arx_wrapper import PagerDutyConnector, policy
-    from arx_wrapper.effects import MAY_BE_HIGH
-    from arx_wrapper.operations import OPERATIONS, RISKS
-    from arx_wrapper.param_model import param_model
-    from arx_wrapper.rooms import utc_now
+    from arx_wrapper.core.backends import utc_now
+    from arx_wrapper.pagerduty.effects import MAY_BE_HIGH
+    from arx_wrapper.pagerduty.operations import OPERATIONS, RISKS
+    from arx_wrapper.params.model import param_model
 
     session: Session = context.obj
     configured = [Path(session.config.policy)] if session.config.policy else []
@@ -159,8 +159,8 @@ def simulate(
 
     Example: arx-pagerduty policy simulate --since 30d --policy proposed.yaml
     """
-    from arx_wrapper.operations import OPERATIONS
-    from arx_wrapper.simulate import simulate as judge_anew
+    from arx_wrapper.core.simulation import simulate as judge_anew
+    from arx_wrapper.pagerduty.operations import OPERATIONS
 
     session: Session = context.obj
     start = _moment(since)
@@ -193,7 +193,7 @@ def simulate(
 
 def _proposed(session: Session, path: Path | None) -> Any:
     from arx_wrapper import policy
-    from arx_wrapper.operations import RISKS
+    from arx_wrapper.pagerduty.operations import RISKS
 
     source = path or session.config.policy
     if source is None:

@@ -36,7 +36,7 @@ class Session:
 
     def with_connector(self, work: Callable[[Any], Awaitable[_T]], **settings: Any) -> _T:
         """Run something with a connector, and close it. `settings` stand above the configuration's."""
-        from arx_wrapper.connector import PagerDutyConnector
+        from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
         async def run() -> _T:
             config = evolve(self.config, **settings)
@@ -52,8 +52,8 @@ class Session:
 
         Nobody is asked to approve anything from here, so channels and their secrets are not needed.
         """
-        from arx_wrapper.operations import RISKS
-        from arx_wrapper.rooms import Rooms
+        from arx_wrapper.core.backends import Rooms
+        from arx_wrapper.pagerduty.operations import RISKS
 
         config = evolve(self.config, slack=None, webhook_url=None)
 

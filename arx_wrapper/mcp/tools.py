@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 
-from arx_wrapper import schema
 from arx_wrapper.approvals import ApprovalRequest
+from arx_wrapper.core.connector import BaseConnector
 from arx_wrapper.errors import ApprovalPendingError, ArxError, InvalidParamsError
 from arx_wrapper.mcp import answers
 from arx_wrapper.model import Operation, Risk, Verdict
 from arx_wrapper.params import NULL
-from arx_wrapper.pipeline import BaseConnector
+from arx_wrapper.params import json_schema as schema
 
 Progress = Callable[[float, float, str], Awaitable[None]]
 """Tells the client how long has been waited, of how long at most, and for what."""

@@ -7,7 +7,7 @@
 Nothing is sent without a grant, which the pipeline alone issues, once for each request.
 """
 
-from arx_wrapper.transport.answer import Answer, Attempt
-from arx_wrapper.transport.wire import Grant, Wire
+from arx_wrapper.transport.response import Answer, Attempt
+from arx_wrapper.transport.transport import Grant, Wire
 
 __all__ = ["Answer", "Attempt", "Grant", "Wire"]

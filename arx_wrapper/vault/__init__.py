@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
+from arx_wrapper.credentials import Credentials, Scheme
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.vault.credentials import Credentials, Scheme
 from arx_wrapper.vault.env import EnvVault
 
 __all__ = ["Credentials", "EnvVault", "Scheme", "Vault", "open"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import CredentialError
-from arx_wrapper.vault.credentials import Credentials
 
 KEY = "PAGERDUTY_API_KEY"
 EMAIL = "PAGERDUTY_REQUESTER_EMAIL"

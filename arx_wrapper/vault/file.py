@@ -13,9 +13,9 @@ from pathlib import Path
 
 from attrs import frozen
 
+from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import CredentialError
 from arx_wrapper.vault import keys
-from arx_wrapper.vault.credentials import Credentials
 from arx_wrapper.vault.sealed import Document
 
 _LIMIT = 1 << 20

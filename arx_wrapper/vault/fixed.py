@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from arx_wrapper.vault.credentials import Credentials
+from arx_wrapper.credentials import Credentials
 
 
 @frozen(kw_only=True)

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from attrs import frozen
 
+from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import CredentialError
-from arx_wrapper.vault.credentials import Credentials
 from arx_wrapper.vault.kv import NoSuchSecretError, Server
 
 _T = TypeVar("_T")

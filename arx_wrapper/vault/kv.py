@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from arx_wrapper import parse
+from arx_wrapper.config import values as parse
 from arx_wrapper.errors import ConfigError, CredentialError
 
 _T = TypeVar("_T")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from attrs import field, frozen
 
-from arx_wrapper import parse
+from arx_wrapper.config import values as parse
+from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import ConfigError, CredentialError
-from arx_wrapper.vault.credentials import Credentials
 from arx_wrapper.vault.env import EMAIL
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from attrs import evolve, field, frozen
 
+from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import ConfigError, CredentialError
-from arx_wrapper.vault.credentials import Credentials
 from arx_wrapper.vault.keys import Key
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ import pytest
 
 from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog
-from arx_wrapper.audit.checkpoint import against, opened, take
-from arx_wrapper.audit.note import Signer, Verifier
-from arx_wrapper.audit.places import place
-from arx_wrapper.audit.proof import Proof, prove, verify_proof
+from arx_wrapper.audit.transparency.checkpoint import against, opened, take
+from arx_wrapper.audit.transparency.checkpoint_stores import place
+from arx_wrapper.audit.transparency.inclusion_proof import Proof, prove, verify_proof
+from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from arx_wrapper.cli.main import run
 from tests.audit.conftest import entry
 from tests.support import CANARY, sqlite_at

@@ -24,7 +24,7 @@ from arx_wrapper import AuditError, ConfigError, audit
 from arx_wrapper.audit import AuditLog, Refused
 from arx_wrapper.audit.log import utc_now
 from arx_wrapper.audit.record import hasher
-from arx_wrapper.audit.sqlite import SqliteStore
+from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.store import Pending
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
@@ -293,7 +293,7 @@ def test_the_keyed_hash_is_hmac_sha256(key: bytes, data: bytes) -> None:
 
 
 async def test_what_sqlite_says_of_a_locked_log_is_an_audit_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arx_wrapper.audit.sqlite._PATIENCE", 0.1)
+    monkeypatch.setattr("arx_wrapper.audit.storage.sqlite._PATIENCE", 0.1)
     log = opened(path)
     await log.append(entry())
     blocker = sqlite3.connect(path, isolation_level=None)

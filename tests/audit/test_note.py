@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arx_wrapper import AuditError
-from arx_wrapper.audit.note import Signer, Verifier
+from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 
 # The example of golang.org/x/mod/sumdb/note.
 SIGNER = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"

@@ -16,7 +16,7 @@ import pytest
 
 from arx_wrapper import AuditError, ConfigError, audit
 from arx_wrapper.audit import AuditLog, Entry
-from arx_wrapper.audit.postgres import PostgresStore
+from arx_wrapper.audit.storage.postgres import PostgresStore
 from tests.audit.conftest import KEY, entry, everything
 from tests.postgres import Server
 from tests.relay import Relay, relay
@@ -134,7 +134,7 @@ async def test_a_host_that_freezes_in_its_turn_loses_it(log: AuditLog, url: str)
 
 FREEZING = """
 import os, signal, sys
-from arx_wrapper.audit.postgres_link import connect, parameters
+from arx_wrapper.audit.storage.postgres_connection import connect, parameters
 link = connect(parameters(sys.argv[1]), timeout=2)
 with link.transaction():
     link.execute("SELECT take_turn(ARRAY[]::text[])")

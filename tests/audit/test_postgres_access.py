@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from arx_wrapper import AuditError, PagerDutyConnector, audit
-from arx_wrapper.audit import Refused, migrations
-from arx_wrapper.audit.postgres_link import connect, parameters
-from arx_wrapper.cli.checks import examine
+from arx_wrapper.audit import Refused
+from arx_wrapper.audit.storage import migrations
+from arx_wrapper.audit.storage.postgres_connection import connect, parameters
+from arx_wrapper.cli.health_checks import examine
 from tests.audit.conftest import entry, everything
 from tests.cli.conftest import Command, command, here  # noqa: F401 - fixtures
 from tests.postgres import Server

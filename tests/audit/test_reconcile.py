@@ -11,7 +11,7 @@ import pytest
 
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.cli.main import run
-from arx_wrapper.reconcile import Reconciliation, reconcile
+from arx_wrapper.pagerduty.reconciliation import Reconciliation, reconcile
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.clock import system_time
 from arx_wrapper.sandbox.server import run_in_thread

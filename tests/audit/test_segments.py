@@ -12,7 +12,7 @@ import pytest
 
 from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog, AuditRecord
-from arx_wrapper.audit.segments import Segment
+from arx_wrapper.audit.storage.segments import Segment
 from arx_wrapper.cli.main import run
 from tests.audit.test_log import entry
 from tests.support import sqlite_at

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymerkle import InmemoryTree
 
-from arx_wrapper.audit.tree import Tree, inclusion_path, leaf_hash, node_hash, root_of
+from arx_wrapper.audit.merkle import Tree, inclusion_path, leaf_hash, node_hash, root_of
 
 # The eight leaves of Certificate Transparency's own tests, and the roots over the first of them.
 LEAVES = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from arx_wrapper import audit
 from arx_wrapper.audit import Entry
 from arx_wrapper.audit.log import utc_now
-from arx_wrapper.audit.sqlite import SqliteStore
+from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.store import Pending
 from tests.bench.figures import Figure
 

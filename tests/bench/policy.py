@@ -11,9 +11,9 @@ from pathlib import Path
 
 from arx_wrapper import OPERATIONS, audit
 from arx_wrapper.audit import Entry
-from arx_wrapper.operations import RISKS
+from arx_wrapper.core.simulation import simulate
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import PolicySet, load
-from arx_wrapper.simulate import simulate
 from tests.bench.figures import Figure
 from tests.policy.support import NOW, bare
 

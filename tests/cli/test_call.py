@@ -9,8 +9,8 @@ import pytest
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.cli.arguments import parse
 from arx_wrapper.cli.main import app
-from arx_wrapper.operations import OPERATIONS
-from arx_wrapper.param_model import ParamModel, param_model
+from arx_wrapper.pagerduty.operations import OPERATIONS
+from arx_wrapper.params.model import ParamModel, param_model
 from tests.cli.conftest import Command
 
 CREATE = ("call", "incidents:create", "--title", "Disk full", "--service-id", "PABC123")

@@ -16,7 +16,7 @@ import pytest
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.faults import Fault
 from arx_wrapper.sandbox.server import run_in_thread
-from arx_wrapper.transport.pool import tls
+from arx_wrapper.transport.aiohttp_backend import tls
 from tests.cli.conftest import POLICIES, Command
 from tests.support import CANARY, sqlite_at
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from arx_wrapper import OPERATIONS, Call, Effect
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import PolicySet, load
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arx_wrapper import Effect, Risk, Verdict
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import lint
 from tests.policy.support import NOW, bare, entry, policy
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arx_wrapper import OPERATIONS, Call, Effect, Risk
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import load
 from tests.policy.oracle import matches, verdict
 from tests.policy.support import NOW, bare

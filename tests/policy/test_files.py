@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arx_wrapper import PolicyError, Verdict
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import Policies, load, schema
 from tests.policy.support import NOW, bare
 

@@ -10,8 +10,8 @@ import pytest
 
 from arx_wrapper import OPERATIONS, PagerDutyConnector
 from arx_wrapper.cli.main import run
-from arx_wrapper.effects import MAY_BE_HIGH
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.effects import MAY_BE_HIGH
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import lint
 from tests.policy.support import NOW, entry, policy
 from tests.test_effects import EVERYTHING, SILENCES

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arx_wrapper import OPERATIONS, Effect, PagerDutyConnector, Risk, Verdict
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import load
 from tests.policy.support import NOW, bare, entry, policy
 from tests.policy.test_differential import EXAMPLES, entries

@@ -15,7 +15,7 @@ from attrs import evolve
 from hypothesis import HealthCheck, Phase, given, settings
 
 from arx_wrapper import Call, Decision, Verdict
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import PolicyEntry, PolicySet, load
 from tests.policy.oracle import verdict
 from tests.policy.support import NOW

@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from arx_wrapper import OPERATIONS, Verdict
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import load
 from tests.policy.support import NOW, bare
 

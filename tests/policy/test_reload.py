@@ -12,7 +12,7 @@ import pytest
 
 from arx_wrapper import PagerDutyConnector, PermissionDeniedError, PolicyError, Verdict
 from arx_wrapper.audit import AuditRecord
-from arx_wrapper.operations import RISKS
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import Policies
 from tests.policy.support import NOW, bare
 

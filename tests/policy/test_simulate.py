@@ -13,9 +13,9 @@ import pytest
 from arx_wrapper import OPERATIONS, PagerDutyConnector, PermissionDeniedError, audit
 from arx_wrapper.audit import Entry
 from arx_wrapper.cli.main import run
-from arx_wrapper.operations import RISKS
+from arx_wrapper.core.simulation import Simulation, simulate
+from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import PolicySet, load
-from arx_wrapper.simulate import Simulation, simulate
 from tests.support import EVERYTHING
 
 NO_DELETES = {**EVERYTHING, "deny": ["services:delete"]}

@@ -218,7 +218,7 @@ def test_the_check_for_required_members_finds_a_missing_one() -> None:
 
 
 def test_every_operation_has_its_endpoint() -> None:
-    from arx_wrapper.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import OPERATIONS
 
     served = {(endpoint.method, re.sub(r"\{\w+\}", "{}", endpoint.path)) for endpoint in ENDPOINTS}
     wanted = {(op.method, re.sub(r"\{\w+\}", "{}", op.path)) for op in OPERATIONS.values()}

@@ -11,8 +11,8 @@ import pytest
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import serve
-from arx_wrapper.transport.governor import Governor
-from arx_wrapper.transport.injected import Injected
+from arx_wrapper.transport.httpx_backend import Injected
+from arx_wrapper.transport.rate_limiter import Governor
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING
 

@@ -27,8 +27,8 @@ from arx_wrapper import (
     TransportError,
     ValidationError,
 )
+from arx_wrapper.credentials import Credentials
 from arx_wrapper.transport import Attempt, Wire
-from arx_wrapper.vault.credentials import Credentials
 from tests.support import CANARY
 
 KEY = Credentials(api_key=CANARY, requester_email="bot@example.com")

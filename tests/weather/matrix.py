@@ -18,7 +18,7 @@ import pytest
 from attrs import frozen
 
 from arx_wrapper import ArxError, PagerDutyConnector
-from arx_wrapper.transport import pool
+from arx_wrapper.transport import aiohttp_backend as pool
 from tests.weather import faults as f
 from tests.weather import places
 from tests.weather.places import Place

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 
 from arx_wrapper import ArxError, PagerDutyConnector
-from arx_wrapper.transport import pool
+from arx_wrapper.transport import aiohttp_backend as pool
 from tests.weather.sky import connected, shown
 
 CALLERS = 1000

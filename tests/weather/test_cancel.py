@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from arx_wrapper import AuthenticationError, PagerDutyConnector, TransportError, audit
 from arx_wrapper.audit import AuditRecord
-from arx_wrapper.vault.credentials import Credentials
+from arx_wrapper.credentials import Credentials
 from tests.support import sqlite_at
 from tests.weather import faults as f
 from tests.weather.listing import Listing

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from arx_wrapper import audit
-from arx_wrapper.transport.pool import CONNECTIONS
+from arx_wrapper.transport.aiohttp_backend import CONNECTIONS
 from tests.weather import faults as f
 from tests.weather.server import Account, Asked, Fault, Reply, Server, serving
 

@@ -1,0 +1,187 @@
+"""Growth: settled records move out of the live file into sealed segments, which still verify as one log with it.
+
+A segment is a file beside the log that is never written again. That it was sealed is itself on record, and so is its
+removal: what retention took away is known by its last hash, from which the rest of the chain goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from arx_wrapper.audit.merkle import Tree
+from arx_wrapper.audit.record import Entry
+from arx_wrapper.errors import AuditError
+
+# Copying and removing them keeps other writers waiting, which they do for a few seconds.
+MOST: Final = 100_000
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS audit_segments (
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL UNIQUE, last_hash TEXT NOT NULL, newest TEXT NOT NULL,
+    file TEXT NOT NULL, tree TEXT NOT NULL, removed INTEGER NOT NULL DEFAULT 0
+);
+"""
+RECORDS = """
+CREATE TABLE IF NOT EXISTS {schema}audit (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    hash TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at TEXT AS (json_extract(body, '$.created_at')),
+    org_id TEXT AS (json_extract(body, '$.org_id')),
+    agent_id TEXT AS (json_extract(body, '$.agent_id')),
+    action_type TEXT AS (json_extract(body, '$.action_type')),
+    operation TEXT AS (json_extract(body, '$.operation')),
+    verdict TEXT AS (json_extract(body, '$.policy_verdict')),
+    status TEXT AS (json_extract(body, '$.status'))
+)
+"""
+NO_DELETE = """
+CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit
+    BEGIN SELECT raise(ABORT, 'audit records are never removed'); END
+"""
+# What is still open stays in the live file: its outcome, or its orphan, is looked up there.
+_SETTLED = """
+SELECT coalesce(
+    (SELECT min(seq) FROM main.audit JOIN audit_open ON main.audit.id = intent),
+    (SELECT max(seq) + 1 FROM main.audit)
+) - 1
+"""
+
+
+class Segment(NamedTuple):
+    """A run of records that are not in the live file any more.
+
+    Attributes:
+        first, last: Their places.
+        last_hash: The last one's hash, which the next record holds.
+        newest: When the last one was written.
+        file: The file's name, beside the log.
+        tree: The Merkle tree over everything up to its end: the roots of its perfect subtrees, as hex.
+        removed: Whether retention has taken it away.
+    """
+
+    first: int
+    last: int
+    last_hash: str
+    newest: str
+    file: str
+    tree: str
+    removed: int
+
+    def grown(self) -> Tree:
+        """The tree over all records up to its end."""
+        return Tree(self.last, [bytes.fromhex(node) for node in self.tree.split()])
+
+
+def segments(database: sqlite3.Connection) -> list[Segment]:
+    """All segments, oldest first."""
+    found = database.execute(f"SELECT {', '.join(Segment._fields)} FROM audit_segments ORDER BY first")  # noqa: S608 - ours
+    return [Segment(*row) for row in found]
+
+
+@contextlib.contextmanager
+def opened(folder: Path, segment: Segment) -> Iterator[sqlite3.Connection]:
+    """A segment's file, to be read."""
+    if not (folder / segment.file).exists():
+        raise AuditError(
+            f"The log's segment {segment.file} is not there. If retention has just removed it, try again; if not, "
+            "records are missing."
+        )
+    database = sqlite3.connect(f"{(folder / segment.file).as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def seal(database: sqlite3.Connection, path: Path) -> Segment | None:
+    """Copy what is settled into a file of its own and sync it; None when there is nothing. Nothing is removed yet."""
+    draft = path.with_name(f"{path.stem}-{secrets.token_hex(8)}.draft")
+    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        database.execute("ATTACH ? AS sealed", (str(draft),))
+        try:
+            database.execute("PRAGMA sealed.synchronous = FULL")
+            database.execute("BEGIN")  # one state of the log: another process may be sealing it too
+            copied = _copy(database)
+            database.execute("COMMIT")
+        finally:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            database.execute("DETACH sealed")
+        if copied is None:
+            return None
+        first, last, last_hash, newest, tree = copied
+        file = path.with_name(f"{path.stem}-{first:012d}-{last:012d}-{draft.stem[-8:]}.sealed.db")
+        draft.rename(file)
+        _sync(file.parent)
+        return Segment(first, last, last_hash, newest, file.name, tree, 0)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _copy(database: sqlite3.Connection) -> tuple[int, int, str, str, str] | None:
+    first = database.execute("SELECT min(seq) FROM main.audit").fetchone()[0]
+    last = database.execute(_SETTLED).fetchone()[0]
+    if first is None or last < first:
+        return None
+    last = min(last, first + MOST - 1)
+    last_hash, newest = database.execute("SELECT hash, created_at FROM main.audit WHERE seq = ?", (last,)).fetchone()
+    database.execute(RECORDS.format(schema="sealed."))
+    columns = "seq, id, hash, body"
+    copy = f"INSERT INTO sealed.audit ({columns}) SELECT {columns} FROM main.audit WHERE seq <= ?"  # noqa: S608 - ours
+    copied = database.execute(copy, (last,)).rowcount
+    if copied != last - first + 1:
+        raise AuditError(f"The audit log has gaps between records {first} and {last}: it was not sealed. Verify it.")
+    before = segments(database)
+    tree = before[-1].grown() if before else Tree()
+    for (body,) in database.execute("SELECT CAST(body AS BLOB) FROM sealed.audit ORDER BY seq"):
+        tree.add(body)
+    return first, last, last_hash, newest, " ".join(node.hex() for node in tree.nodes)
+
+
+def detach(database: sqlite3.Connection, segment: Segment) -> None:
+    """Inside a transaction: the sealed records leave the live file."""
+    database.execute("INSERT INTO audit_segments VALUES (?, ?, ?, ?, ?, ?, ?)", segment)
+    database.execute("DROP TRIGGER audit_no_delete")
+    database.execute("DELETE FROM audit WHERE seq <= ?", (segment.last,))
+    database.execute(NO_DELETE)
+
+
+def expired(database: sqlite3.Connection, before: datetime) -> Sequence[Segment]:
+    """The segments whose newest record was written before a time, and that are still there."""
+    until = before.isoformat(timespec="microseconds")
+    return [segment for segment in segments(database) if not segment.removed and segment.newest < until]
+
+
+def said_of(segment: Segment, action: str, by: str, org_id: str) -> Entry:
+    """The record of a segment's sealing or removal."""
+    return Entry(
+        action_type="log.sealed" if action == "sealed" else "log.removed",
+        status="success",
+        org_id=org_id,
+        agent_id=by,
+        connector="*",
+        metadata={
+            "first": segment.first,
+            "last": segment.last,
+            "last_hash": segment.last_hash,
+            "file": segment.file,
+            "tree": segment.tree,
+        },
+    )
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Signed checkpoints and inclusion proofs (C2SP tlog-checkpoint, RFC 6962)."""

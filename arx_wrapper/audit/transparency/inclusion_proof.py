@@ -1,0 +1,111 @@
+"""Proof that a record is in the log, for somebody who has nothing but the log's public key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from arx_wrapper.audit.log import AuditLog
+from arx_wrapper.audit.merkle import inclusion_path, root_of
+from arx_wrapper.audit.record import AuditRecord
+from arx_wrapper.audit.store import Reader
+from arx_wrapper.audit.transparency.checkpoint import Checkpoint, follow, opened
+from arx_wrapper.audit.transparency.signed_note import Verifier
+from arx_wrapper.errors import AuditError
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record, its place in a tree, and the checkpoint that was signed over that tree.
+
+    Attributes:
+        record: The record's canonical JSON, as it is stored.
+        index: Its place, from 0.
+        size: How many records the tree has.
+        path: The hashes from the record up to the root (RFC 6962, section 2.1.1), as hex.
+        checkpoint: The signed note.
+    """
+
+    record: str
+    index: int
+    size: int
+    path: list[str]
+    checkpoint: str
+
+    @classmethod
+    def parse(cls, text: bytes) -> Proof:
+        """A proof from its JSON. AuditError when it is none."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as error:
+            raise AuditError(f"This is not a proof: {error}.") from None
+
+    def text(self) -> str:
+        return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
+
+
+async def prove(log: AuditLog, record_id: str, note: str, verifier: Verifier) -> Proof:
+    """Prove that a record is among those of a checkpoint.
+
+    Args:
+        record_id: The record's id.
+        note: A checkpoint that was taken after the record was written.
+        verifier: The key that signed it.
+
+    Raises:
+        AuditError: there is no such record, the checkpoint is older, or the log does not follow from it.
+    """
+    found = [record async for record in log.records(id=record_id)]
+    if not found:
+        raise AuditError(f"The log holds no record {record_id!a}.")
+    checkpoint, index = opened(note, verifier), found[0].seq - 1
+    if index >= checkpoint.size:
+        raise AuditError(f"The record is younger than the checkpoint over {checkpoint.size} records. Take another.")
+    return await log.read(lambda reader: _prove(reader, index, checkpoint, note))
+
+
+def _prove(log: Reader, index: int, checkpoint: Checkpoint, note: str) -> Proof:
+    _, problem = follow(log, [checkpoint])
+    if problem:
+        raise AuditError(f"Nothing can be proved of this log: {problem}.")
+    kept: list[bytes] = []
+    start = log.before()
+
+    def leaves() -> Any:
+        for seq, _, body, _ in log.rows():
+            if seq == index + 1:
+                kept.append(body)
+            if seq <= checkpoint.size:
+                yield body
+
+    tree, path = inclusion_path(leaves(), index, start)
+    return Proof(
+        record=kept[0].decode(),
+        index=index,
+        size=tree.size,
+        path=[step.hex() for step in path],
+        checkpoint=note,
+    )
+
+
+def verify_proof(proof: Proof, verifier: Verifier) -> AuditRecord:
+    """Check a proof, offline: no log, no database, no secret.
+
+    Returns:
+        The record that is proved.
+
+    Raises:
+        AuditError: it proves nothing.
+    """
+    checkpoint = opened(proof.checkpoint, verifier)
+    body = proof.record.encode()
+    try:
+        path = [bytes.fromhex(step) for step in proof.path]
+        record = AuditRecord.parse(body, "")
+    except (ValueError, msgspec.MsgspecError):
+        raise AuditError("The proof is damaged.") from None
+    if proof.size != checkpoint.size or record.seq != proof.index + 1:
+        raise AuditError("The proof is about another place or another checkpoint than it says.")
+    if root_of(body, proof.index, proof.size, path) != checkpoint.root:
+        raise AuditError("The proof does not lead to the checkpoint: the record is not in that log as it is here.")
+    return record

@@ -1,0 +1,282 @@
+"""`approvals list|show|approve|deny|keygen|verify|serve`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
+from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, help="Requests for approval, and a reviewer's answer to them.")
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id.")]
+Reviewer = Annotated[str | None, typer.Option(help="Who decides: not the agent that asks. By default whose key it is.")]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="ARX_REVIEWER_KEY",
+        help="Your private key's file, where decisions are signed; default reviewer.key beside the user's arx.toml.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Sign without being shown the request and asked.")]
+Note = Annotated[str, typer.Option(help="What to add for the record.")]
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    state: Annotated[str | None, typer.Option(help="pending, approved, denied, expired, consumed, stale.")] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """List requests, newest first."""
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> Any:
+        return await rooms.approvals.list(state)
+
+    requests = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json([_plain(request) for request in requests])
+    else:
+        columns = ("id", "state", "operation", "risk", "agent", "expires")
+        rows = (
+            [r.id, r.state, r.operation, r.risk.name, r.agent_id, f"{r.expires_at:%Y-%m-%d %H:%M}Z"] for r in requests
+        )
+        print_table(columns, rows)
+
+
+@app.command()
+def show(context: typer.Context, approval_id: Id, output: Format = Output.TABLE) -> None:
+    """Show what a request would do, exactly."""
+    from arx_wrapper.approvals import render
+
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> Any:
+        return await rooms.approvals.get(approval_id)
+
+    request = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json(_plain(request))
+    else:
+        say(render(request))
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    approval_id: Id,
+    reviewer: Reviewer = None,
+    note: Note = "",
+    key: Key = None,
+    yes: Yes = False,
+    output: Format = Output.TABLE,
+) -> None:
+    """Agree to a request.
+
+    Where reviewers have registered keys (approvals.reviewers), the decision is signed with yours: you are shown the
+    request, and asked whether you mean it.
+    """
+    _decide(context.obj, approval_id, Decision(reviewer, True, note, key, yes), output)
+
+
+@app.command()
+def deny(
+    context: typer.Context,
+    approval_id: Id,
+    reviewer: Reviewer = None,
+    note: Note = "",
+    key: Key = None,
+    yes: Yes = False,
+    output: Format = Output.TABLE,
+) -> None:
+    """Refuse a request. Signed like an approval."""
+    _decide(context.obj, approval_id, Decision(reviewer, False, note, key, yes), output)
+
+
+@app.command()
+def keygen(
+    reviewer: Annotated[str, typer.Option(help="Whose key it will be, as the list of reviewers names them.")],
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Where to keep the private key; default reviewer.key beside the user's arx.toml."),
+    ] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Make a reviewer's key, and print the public half to be registered.
+
+    The private key goes to a new file that only you can read, and never anywhere else.
+    """
+    from arx_wrapper.approvals.request import checked_reviewer
+    from arx_wrapper.cli.approvals import signing
+
+    checked_reviewer(reviewer, agent_id="")
+    kept = file or signing.default_file()
+    public = signing.make_key(kept)
+    if output is Output.JSON:
+        print_json({"reviewer": reviewer, "public_key": public, "file": str(kept)})
+        return
+    say(f"Private key: {kept}. Keep it; name it with --key or {signing.VARIABLE}.")
+    say(f'Register the public key in arx.toml:\n\n[approvals.reviewers]\n"{reviewer}" = "{public}"')
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    approval_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The request's id.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A request that `approvals show ID --output json` printed, instead; - is stdin.")
+    ] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Verify a request's decisions by their signatures alone, trusting nothing else in the database.
+
+    With --file no database is needed. Exit status 4 when the request was altered, when a signature does not hold, or
+    when there is no decision.
+    """
+    from arx_wrapper.cli.approvals.verify import exported, verified
+
+    session: Session = context.obj
+    if (approval_id is None) == (file is None):
+        raise typer.BadParameter("name a request, or a --file")
+    if not session.config.reviewers:
+        raise ConfigError("There are no reviewers' keys to verify with: list them in approvals.reviewers.")
+
+    async def run(rooms: Any) -> Any:
+        return await rooms.approvals.get(approval_id)
+
+    with extras():
+        request = exported(file) if file else session.with_rooms(run)
+        findings = verified(session.config.reviewers, request)
+    sound = bool(findings) and all(finding["problem"] is None for finding in findings)
+    if output is Output.JSON:
+        print_json({"id": request.id, "ok": sound, "decisions": findings})
+    elif findings:
+        columns = ("reviewer", "verdict", "at", "problem")
+        print_table(columns, ([finding[column] for column in columns] for finding in findings))
+        say(f"{request.id}: " + ("every decision is signed by its reviewer" if sound else "DOES NOT HOLD"))
+    else:
+        say(f"{request.id}: nobody has decided yet")
+    raise typer.Exit(0 if sound else 4)
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8787,
+    output: Format = Output.TABLE,
+) -> None:
+    """Take the presses of Slack's buttons, until it is stopped.
+
+    Slack has to reach it over HTTPS: put it behind a proxy, and enter the proxy's address, with the path
+    /slack/interactions, as the Slack app's interactivity request URL. Needs SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET.
+    """
+    from arx_wrapper.cli.approvals.slack_server import serve as run
+
+    def ready(address: str) -> None:
+        if output is Output.JSON:
+            print_json({"url": address})
+        else:
+            say(f"Taking Slack's presses at {address}. Stop it with Ctrl-C.")
+
+    run(context.obj, host, port, ready)
+
+
+class Decision(NamedTuple):
+    """What a reviewer typed."""
+
+    reviewer: str | None
+    approve: bool
+    note: str
+    key: Path | None
+    yes: bool
+
+
+def _decide(session: Session, approval_id: str, decision: Decision, output: Output) -> None:
+    from arx_wrapper.core.review import review
+
+    async def run(rooms: Any) -> Any:
+        reviewer = decision.reviewer
+        signed: dict[str, Any] = {}
+        if session.config.reviewers:
+            shown = await rooms.approvals.get(approval_id)
+            reviewer, signed = _signed(session.config.reviewers, shown, decision)
+        if reviewer is None:
+            raise typer.BadParameter("say who decides: --reviewer NAME")
+        return await review(
+            rooms.approvals,
+            rooms.audit,
+            approval_id,
+            reviewer=reviewer,
+            approve=decision.approve,
+            note=decision.note,
+            **signed,
+        )
+
+    request = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json(_plain(request))
+    else:
+        say(f"{request.id}: {request.state}")
+
+
+def _signed(reviewers: Mapping[str, str], shown: Any, decision: Decision) -> tuple[str, dict[str, Any]]:
+    """Who signs, and the signature: over the request that was just shown."""
+    from arx_wrapper.approvals import render
+    from arx_wrapper.approvals.service import utc_now
+    from arx_wrapper.cli.approvals import signing
+
+    file = decision.key or signing.default_file()
+    key = signing.load_key(file)
+    reviewer = signing.owner_of(key, reviewers, decision.reviewer, file)
+    if not decision.yes:
+        warn(render(shown))
+        if not sys.stdin.isatty():
+            raise ConfigError("There is no terminal to confirm on. Nothing was decided. --yes signs without asking.")
+        typer.confirm(f"{'Approve' if decision.approve else 'Deny'} this as {reviewer}?", abort=True, err=True)
+    at = utc_now()
+    return reviewer, {
+        "signature": signing.sign(key, shown, approve=decision.approve, note=decision.note, at=at),
+        "at": at,
+    }
+
+
+def _plain(request: Any) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "state": request.state,
+        "connector": request.connector,
+        "account": request.account,
+        "operation": request.operation,
+        "effects": [[effect.operation, effect.risk.name, effect.count] for effect in request.effects],
+        "risk": request.risk.name,
+        "params": request.params,
+        "target": request.target,
+        "agent_id": request.agent_id,
+        "org_id": request.org_id,
+        "policy": request.policy,
+        "policy_source": request.policy_source,
+        "reason": request.reason,
+        "channel": request.channel,
+        "digest": request.digest,
+        "created_at": request.created_at.isoformat(),
+        "expires_at": request.expires_at.isoformat(),
+        "min_approvals": request.min_approvals,
+        "decisions": [
+            {
+                "reviewer": d.reviewer,
+                "approve": d.approve,
+                "note": d.note,
+                "at": d.at.isoformat(),
+                "signature": d.signature,
+            }
+            for d in request.decisions
+        ],
+    }

@@ -1,0 +1,144 @@
+"""`approvals serve`: takes the presses of Slack's buttons."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.config import SlackSettings
+from arx_wrapper.errors import ApprovalError, AuditError, ConfigError
+
+if TYPE_CHECKING:
+    from arx_wrapper.core.backends import Rooms
+
+Ready = Callable[[str], None]
+
+
+def serve(session: Session, host: str, port: int, ready: Ready) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        session: Whose configuration names Slack's channel, workspace and reviewers.
+        host, port: Where to listen; port 0 for any free one.
+        ready: Called once with the address.
+
+    Raises:
+        ConfigError: Slack is not set up, a secret is missing, or the address cannot be listened on.
+    """
+    settings = _required(session)
+
+    async def run(rooms: Rooms) -> None:
+        with extras():
+            import uvicorn
+
+            app = _app(rooms, settings)
+        with listening(host, port) as opened:
+            config = uvicorn.Config(
+                app, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False
+            )
+            await until_stopped(quiet_server(config), opened, lambda: ready(_address(opened)))
+
+    session.with_rooms(run)
+
+
+def _required(session: Session) -> SlackSettings:
+    config = session.config
+    if config.slack is None:
+        raise ConfigError(
+            "Slack is not set up, whose buttons this serves: approvals.slack.channel in arx.toml, or ARX_SLACK_CHANNEL."
+        )
+    if not config.slack.users:
+        raise ConfigError(
+            "Nobody's press would count: list reviewers in approvals.slack.users (Slack user id → name), or "
+            "ARX_SLACK_USERS=U012AB3CD=alice."
+        )
+    if config.reviewers:
+        raise ConfigError(
+            "Reviewers have keys here (approvals.reviewers), so each decision needs its reviewer's own signature, "
+            "which a press in Slack does not carry. They decide with `arx-pagerduty approvals approve`; Slack tells "
+            "them of new requests all the same."
+        )
+    return config.slack
+
+
+def _app(rooms: Rooms, settings: SlackSettings) -> Any:
+    from arx_wrapper.approvals import slack
+    from arx_wrapper.core.backends import secret, slack_channel
+    from arx_wrapper.core.review import review
+
+    async def decide(approval_id: str, reviewer: str, approve: bool, note: str) -> None:
+        try:
+            await review(rooms.approvals, rooms.audit, approval_id, reviewer=reviewer, approve=approve, note=note)
+        except AuditError as error:
+            raise ApprovalError(
+                f"The decision stands, but is not on record: {error}", approval_id=approval_id
+            ) from None
+
+    return slack.app(
+        rooms.approvals,
+        signing_secret=secret("SLACK_SIGNING_SECRET", "the check of Slack's signature"),
+        reviewers=settings.users,
+        slack=slack_channel(settings),
+        team=settings.team,
+        decide=decide,
+    )
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens; port 0 for any free one. ConfigError when it cannot."""
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+        opened = socket.create_server((host, port), family=family)
+    except ValueError:
+        raise ConfigError(f"--host takes an address, 127.0.0.1 or 0.0.0.0, not {host!a}.") from None
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"Cannot listen on {host} port {port}: {error}.") from None
+    with opened:
+        yield opened
+
+
+def _address(opened: socket.socket) -> str:
+    host, port = opened.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/slack/interactions"
+
+
+async def until_stopped(
+    server: Any, opened: socket.socket, ready: Callable[[], None], stopping: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        server: From `quiet_server()`.
+        opened: The socket, which listens.
+        ready: Called once signals are heeded.
+        stopping: Called at the signal.
+    """
+
+    def stop() -> None:
+        server.should_exit = True
+        stopping()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    ready()  # the socket listens already: what arrives waits
+    await server.serve(sockets=[opened])
+
+
+def quiet_server(config: Any) -> Any:
+    """A uvicorn server that leaves signals alone, so that what it serves is closed after it."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    return Server(config)

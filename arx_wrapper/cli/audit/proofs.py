@@ -1,0 +1,154 @@
+"""`audit keygen|checkpoint|prove|verify-proof`: what an outsider can check."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arx_wrapper.cli.output import Format, Output, print_json, say
+from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.errors import ConfigError
+
+if TYPE_CHECKING:
+    from arx_wrapper.audit.transparency.signed_note import Verifier
+
+SigningKey = Annotated[Path, typer.Option("--signing-key", envvar="ARX_AUDIT_SIGNING_KEY", help="The signer's file.")]
+Places = Annotated[
+    list[str],
+    typer.Option("--place", envvar="ARX_AUDIT_CHECKPOINTS", help="A folder, -, sqlite:///path or s3://…."),
+]
+Key = Annotated[str, typer.Option("--key", envvar="ARX_AUDIT_VERIFIER_KEY", help="The verifier's key.")]
+
+
+def keygen(
+    name: Annotated[str, typer.Argument(help="The log's name to the world: audit.example.com/pagerduty")],
+    file: Annotated[Path, typer.Option("--file", help="Where to keep the signer's key; must not exist.")],
+    output: Format = Output.TABLE,
+) -> None:
+    """Make a key that signs checkpoints, and print the verifier's key, which may be published.
+
+    Example: arx-pagerduty audit keygen audit.example.com/pagerduty --file signer.key
+    """
+    with extras():
+        from arx_wrapper.audit.transparency.signed_note import Signer
+
+        try:
+            signer = Signer.new(name)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}. No key was made.") from None
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(signer.secret() + "\n")
+    if output is Output.JSON:
+        print_json({"verifier": signer.verifier(), "file": str(file)})
+    else:
+        say(signer.verifier())
+
+
+def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, output: Format = Output.TABLE) -> None:
+    """Verify the log, sign what it is, and leave that where whoever holds the log cannot reach.
+
+    Refused when the log does not follow from the last checkpoint of a place. Exit status 5.
+
+    Example: arx-pagerduty audit checkpoint --signing-key signer.key --place s3://bucket/checkpoints
+    """
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> str:
+        from arx_wrapper.audit.transparency.checkpoint import take
+        from arx_wrapper.audit.transparency.checkpoint_stores import place
+
+        return await take(rooms.audit, _signer(signing_key), [place(url) for url in places])
+
+    with extras():
+        note = session.with_rooms(run)
+    if output is Output.JSON:
+        print_json({"checkpoint": note})
+    elif "-" not in places:
+        say(note)
+
+
+def prove(
+    context: typer.Context,
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="A record's id.")],
+    places: Places,
+    key: Key,
+    file: Annotated[Path | None, typer.Option("--file", help="Where to; default stdout.")] = None,
+) -> None:
+    """Write a proof that a record is in the log, from the last checkpoint. It can be checked without the log.
+
+    Example: arx-pagerduty audit prove 0197a1b2c3d47f00a1b2c3d4e5f60718 --place checkpoints --key NAME+1234abcd+BASE64
+    """
+    session: Session = context.obj
+
+    async def run(rooms: Any) -> Any:
+        from arx_wrapper.audit.transparency import inclusion_proof as proof
+        from arx_wrapper.audit.transparency.signed_note import Verifier
+
+        verifier = Verifier.parse(key)
+        return await proof.prove(rooms.audit, record_id, await last_checkpoint(places, verifier), verifier)
+
+    with extras():
+        proved = session.with_rooms(run)
+    if file is None:
+        say(proved.text().rstrip())
+    else:
+        file.write_text(proved.text(), "utf-8")
+
+
+def verify_proof(
+    file: Annotated[Path, typer.Argument(help="A proof, as `audit prove` wrote it.")],
+    key: Key,
+    output: Format = Output.TABLE,
+) -> None:
+    """Check a proof offline, with the verifier's key alone. Exit status 5 when it proves nothing.
+
+    Example: arx-pagerduty audit verify-proof proof.json --key NAME+1234abcd+BASE64
+    """
+    import msgspec
+
+    with extras():
+        from arx_wrapper.audit.transparency import inclusion_proof as proof
+        from arx_wrapper.audit.transparency.signed_note import Verifier
+
+        try:
+            text = file.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{file}: {error.strerror}.") from None
+        record = proof.verify_proof(proof.Proof.parse(text), Verifier.parse(key))
+    if output is Output.JSON:
+        print_json({"proved": True, "record": msgspec.to_builtins(record)})
+    else:
+        what = f"{record.action_type}, {record.operation}, {record.status}, {record.created_at}"
+        say(f"Proved: record {record.seq}, {what}")
+
+
+async def last_checkpoint(urls: list[str], verifier: Verifier) -> str:
+    """The largest checkpoint of several places, of those that the key has signed.
+
+    Raises:
+        AuditError: what a place holds last is not signed by this key.
+        ConfigError: there is none.
+    """
+    from arx_wrapper.audit.transparency.checkpoint import opened
+    from arx_wrapper.audit.transparency.checkpoint_stores import place
+
+    notes = [note for url in urls if (note := await place(url).last()) is not None]
+    if not notes:
+        raise ConfigError(f"There is no checkpoint at {', '.join(urls)}. Take one: `arx-pagerduty audit checkpoint`.")
+    return max(notes, key=lambda note: opened(note, verifier).size)
+
+
+def _signer(file: Path) -> Any:
+    from arx_wrapper.audit.transparency.signed_note import Signer
+
+    try:
+        return Signer.parse(file.read_text("utf-8").strip())
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}. Make a key: `arx-pagerduty audit keygen`.") from None

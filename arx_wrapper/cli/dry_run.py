@@ -1,0 +1,121 @@
+"""`call --dry-run`: the decision, the request, and whom it would page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from arx_wrapper.errors import ArxError
+from arx_wrapper.model import Verdict
+
+if TYPE_CHECKING:
+    from arx_wrapper.pagerduty.connector import PagerDutyConnector
+
+_PAGING = frozenset({"incidents:create", "incidents:reassign", "incidents:update"})
+_NAMED = 10
+
+
+class _NotKnownError(Exception):
+    """Whom a call would page cannot be told, and why."""
+
+
+async def plan(connector: PagerDutyConnector, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    """What would happen. The call itself is neither sent nor recorded.
+
+    For a call that pages, the people are looked up by governed reads, on record as any other, and only those that
+    policy permits outright.
+
+    Raises:
+        InvalidParamsError: as the call would.
+    """
+    decision = connector.explain(operation, params)
+    call, request = connector._resolve(operation, params)
+    found = {
+        "verdict": decision.verdict.value,
+        "risk": decision.risk.name,
+        "policy": decision.policy,
+        "source": decision.source,
+        "reason": decision.reason,
+        "effects": [[effect.operation, effect.risk.name, effect.count] for effect in call.effects],
+        "request": {
+            "method": request.method,
+            "path": request.path,
+            "query": [list(pair) for pair in request.query],
+            "body": None if request.method in ("GET", "DELETE") else request.json,
+        },
+    }
+    judged = decision.verdict is not Verdict.DENY  # what is denied pages nobody
+    if judged and operation in _PAGING and (pages := await _Pages(connector).of(operation, call.params)):
+        found["pages"] = pages
+    return found
+
+
+class _Pages:
+    """Finds out whom a call would page."""
+
+    def __init__(self, connector: PagerDutyConnector) -> None:
+        self._connector, self._read, self._gap = connector, list[str](), ""
+
+    async def of(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
+        """People by escalation level, how that was found out, and the reads it took; None when nobody is paged."""
+        people: list[dict[str, Any]] = []
+        try:
+            if assignees := params.get("assignee_ids"):
+                how = "the people it is assigned to"
+                people = [await self._person(assignee) for assignee in assignees[:_NAMED]]
+                people += [_person(assignee, None) for assignee in assignees[_NAMED:]]
+            elif policy := params.get("escalation_policy_id"):
+                how, people = f"on call for escalation policy {policy}", await self._on_call(policy)
+            elif operation == "incidents:create":
+                policy = await self._policy_of(params["service_id"])
+                how = f"on call for escalation policy {policy}, the service's own"
+                people = await self._on_call(policy)
+            else:
+                return None
+        except _NotKnownError as reason:
+            how = f"not known: {reason}"
+        if params.get("urgency") == "low":
+            how += "; by their rules for low urgency"
+        how += self._gap
+        return {"how": how, "people": people, "read": self._read}
+
+    async def _policy_of(self, service_id: str) -> str:
+        service = (await self._look("services:read_detail", service_id=service_id)).get("service") or {}
+        policy = (service.get("escalation_policy") or {}).get("id")
+        if not isinstance(policy, str):
+            raise _NotKnownError(f"service {service_id} names no escalation policy")
+        return policy
+
+    async def _on_call(self, policy_id: str) -> list[dict[str, Any]]:
+        answer = await self._look("schedules:read_oncall", escalation_policy_ids=[policy_id], limit=100)
+        found = {
+            (entry.get("escalation_level"), user["id"]): user for entry in answer["oncalls"] if (user := entry["user"])
+        }
+        if not found:
+            raise _NotKnownError(f"nobody is on call for escalation policy {policy_id}: nobody would be paged")
+        ordered = sorted(found.items(), key=lambda item: (item[0][0] or 0, item[0][1]))
+        return [_person(user_id, level, user) for (level, user_id), user in ordered]
+
+    async def _person(self, user_id: str) -> dict[str, Any]:
+        """Somebody by id, with their name where policy permits reading it."""
+        try:
+            return _person(user_id, None, (await self._look("users:read_detail", user_id=user_id)).get("user") or {})
+        except _NotKnownError as reason:
+            self._gap = f"; not named: {reason}"
+            return _person(user_id, None)
+
+    async def _look(self, operation: str, **params: Any) -> dict[str, Any]:
+        decision = self._connector.explain(operation, params)
+        if decision.verdict is not Verdict.PERMIT:
+            raise _NotKnownError(f"policy does not permit {operation}, which would tell: {decision.reason}")
+        try:
+            answer = await self._connector.execute(operation, params)
+        except ArxError as error:
+            raise _NotKnownError(str(error)) from None
+        self._read.append(operation)
+        return answer
+
+
+def _person(user_id: str, level: int | None, user: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    user = user or {}
+    return {"level": level, "id": user_id, "name": user.get("summary") or user.get("name")}

@@ -1,0 +1,266 @@
+"""What `doctor` looks at: each check says what it found and, where something is wrong, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from attrs import frozen
+
+from arx_wrapper.audit import PartialViewError
+from arx_wrapper.cli.connectivity import Unreachable, reach
+from arx_wrapper.core.effects import bare_call
+from arx_wrapper.errors import (
+    ArxError,
+    AuditError,
+    AuthenticationError,
+    ForbiddenError,
+    PermissionDeniedError,
+    TransportError,
+)
+from arx_wrapper.model import Operation, Verdict
+
+if TYPE_CHECKING:
+    from arx_wrapper.pagerduty.connector import PagerDutyConnector
+
+State = Literal["ok", "warning", "wrong", "skipped"]
+
+# Lists that every account has, each asked for one record.
+_READS = ("users:read", "services:read", "incidents:read", "schedules:read", "escalation:read", "teams:read")
+_READ_WITHIN = 15.0
+_SKEW = timedelta(seconds=60)
+
+_LOG_REMEDY = (
+    "Let this user write to the log and its folder, or name another place: ARX_AUDIT_URL=sqlite:///path. Until then "
+    "every call is refused."
+)
+_VAULT_REMEDIES: Mapping[str, str] = {
+    "env:": "export PAGERDUTY_API_KEY=... as the PagerDuty console shows it, or keep it elsewhere: `vault --help`.",
+    "oauth:": "Set PAGERDUTY_OAUTH_CLIENT_ID, _CLIENT_SECRET and _SCOPE as the app's page shows them.",
+    "file:": "Make or replace the file with `arx-pagerduty vault set`, its key in ARX_VAULT_KEY or in the keyring.",
+    "hashicorp:": "Check VAULT_ADDR, the login and its policy; `arx-pagerduty vault --help` lists the variables.",
+}
+
+
+@frozen(kw_only=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        check: What was looked at.
+        state: `ok`, `warning` (works, but look at it), `wrong` (calls fail), or `skipped`.
+        found: What is so; where it is wrong, the cause.
+        remedy: What to do about it.
+    """
+
+    check: str
+    state: State
+    found: str
+    remedy: str | None = None
+
+
+async def examine(connector: PagerDutyConnector) -> list[Finding]:
+    """Look at everything that a call needs. Only reads that policy permits are sent; nothing is changed."""
+    return await _Examination(connector).run()
+
+
+class _Examination:
+    def __init__(self, connector: PagerDutyConnector) -> None:
+        self._connector, self._rooms, self._config = connector, connector._rooms, connector._rooms.config
+        self._findings: dict[str, Finding] = {}
+        self._requester: str | None = None
+        self._permitted: tuple[str, ...] = ()
+        self._skew: timedelta | None = None
+
+    async def run(self) -> list[Finding]:
+        await self._check("policy", self._policy, "Correct that place; `arx-pagerduty policy check` looks again.")
+        await self._check("audit log", self._audit, _LOG_REMEDY)
+        await self._check("approvals", self._approvals, "Correct approvals in arx.toml, or the variable that is named.")
+        vault = next((text for kind, text in _VAULT_REMEDIES.items() if self._config.vault_url.startswith(kind)), "")
+        await self._check("vault", self._vault, vault or "Set ARX_VAULT_URL to one of these.")
+        await self._check("server", self._server, "Set PAGERDUTY_BASE_URL to https://api.pagerduty.com, or the EU's.")
+        await self._check("clock", self._clock, "See the cause.", needs=("server",))
+        await self._check("key", self._key, "See the cause.", needs=("policy", "audit log", "vault", "server"))
+        await self._check("requester", self._requester_email, "See the cause.", needs=("policy", "vault"))
+        return list(self._findings.values())
+
+    async def _check(
+        self,
+        name: str,
+        look: Callable[[], Awaitable[Finding]],
+        remedy: str,
+        *,
+        needs: Sequence[str] = (),
+    ) -> None:
+        broken = [need for need in needs if self._findings[need].state == "wrong"]
+        if broken:
+            finding = Finding(check=name, state="skipped", found=f"first: {', '.join(broken)}")
+        else:
+            try:
+                finding = await look()
+            except ArxError as error:
+                finding = Finding(check=name, state="wrong", found=str(error), remedy=remedy)
+        self._findings[name] = finding
+
+    async def _policy(self) -> Finding:
+        if self._config.policy is None:
+            return _wrong(
+                "policy",
+                "no policy is configured, so everything is denied",
+                "Set ARX_POLICY to a file, or let `arx-pagerduty init` write one.",
+            )
+        config = self._config
+        verdicts = {row.name: self._verdict(row) for row in self._connector.operations.values()}
+        self._permitted = tuple(name for name, verdict in verdicts.items() if verdict is Verdict.PERMIT)
+        escalated = sum(verdict is Verdict.ESCALATE for verdict in verdicts.values())
+        if not self._permitted and not escalated:
+            return _wrong(
+                "policy",
+                f"{config.policy} permits nothing to agent {config.agent_id!a} of {config.org_id!a}",
+                "Look at its agents, orgs, expires and risk_max; `arx-pagerduty policy explain incidents:read` says "
+                "which entry does not match, and why.",
+            )
+        found = f"{config.policy}: {len(self._permitted)} operations permitted, {escalated} with approval"
+        return _ok("policy", f"{found}, {len(verdicts) - len(self._permitted) - escalated} denied")
+
+    def _verdict(self, row: Operation) -> Verdict:
+        who = {"agent_id": self._connector.agent_id, "org_id": self._connector.org_id}
+        call = bare_call(row, self._connector.operations, **who)
+        return self._rooms.policies.decide(call, self._rooms.clock()).verdict
+
+    async def _audit(self) -> Finding:
+        try:
+            state = await self._rooms.audit.verify()
+        except PartialViewError:
+            return _ok("audit log", "this role sees its own organisations' records; an auditor can verify the chain")
+        if not state.ok:
+            return _wrong(
+                "audit log",
+                f"its chain is broken: {state.problem}",
+                "Somebody wrote to it from outside. Keep a copy as evidence, find out who, and begin a new one with "
+                "ARX_AUDIT_URL.",
+            )
+        return _ok("audit log", f"{state.records} records, the chain holds")
+
+    async def _approvals(self) -> Finding:
+        waiting = await self._rooms.approvals.list("pending", agent_id=self._config.agent_id)
+        count, cap = len(waiting), self._config.pending_cap
+        if count >= cap:
+            return Finding(
+                check="approvals",
+                state="warning",
+                found=f"{count} requests of this agent wait, and no more are taken",
+                remedy="Decide them: `arx-pagerduty approvals list --state pending`.",
+            )
+        who = f"{len(self._config.reviewers)} reviewers with keys" if self._config.reviewers else "reviewers by name"
+        return _ok("approvals", f"{count} of at most {cap} requests wait; {who}")
+
+    async def _vault(self) -> Finding:
+        where = await self._rooms.vault.locate(self._config.org_id)
+        credentials = await self._rooms.vault.read(self._config.org_id)
+        self._requester = credentials.requester_email
+        return _ok("vault", f"{where}: credentials are there (account {credentials.fingerprint[:16]})")
+
+    async def _server(self) -> Finding:
+        if self._connector.sandbox_account is not None:
+            return _ok("server", "the embedded sandbox")
+        url = self._config.base_url
+        _ = self._rooms.wire  # refuses an address that the key must not be sent to
+        try:
+            found = await reach(url, self._rooms.clock)
+        except Unreachable as problem:
+            return _wrong("server", f"{url} cannot be reached: {problem.cause}", problem.remedy)
+        self._skew = found.skew
+        return _ok("server", f"{url} answers in {found.seconds * 1000:.0f} ms")
+
+    async def _clock(self) -> Finding:
+        if self._skew is None:
+            return Finding(check="clock", state="skipped", found="the server does not tell the time")
+        ahead = self._skew.total_seconds()
+        if abs(self._skew) > _SKEW:
+            return _wrong(
+                "clock",
+                f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's",
+                "Have it set by NTP (timedatectl set-ntp true): expiries, signatures and the audit log go by it.",
+            )
+        return _ok("clock", f"{abs(ahead):.0f} s from the server's")
+
+    async def _key(self) -> Finding:
+        reads = [operation for operation in _READS if operation in self._permitted]
+        if not reads:
+            return Finding(
+                check="key",
+                state="skipped",
+                found=f"policy permits none of {', '.join(_READS)}, so the key was not tried",
+            )
+        first = await self._tried(reads[0])
+        if first is not None and not isinstance(first, ForbiddenError):
+            return self._refused(first)
+        rest = await asyncio.gather(*(self._tried(operation) for operation in reads[1:]))
+        outcomes = dict(zip(reads, [first, *rest], strict=True))
+        for error in outcomes.values():
+            if error is not None and not isinstance(error, ForbiddenError):
+                return self._refused(error)
+        forbidden = [operation for operation, error in outcomes.items() if error is not None]
+        if forbidden:
+            return Finding(
+                check="key",
+                state="wrong" if len(forbidden) == len(reads) else "warning",
+                found=f"PagerDuty does not let this key do {', '.join(forbidden)}, which policy permits",
+                remedy="Use a key or OAuth scope that may, or take these out of the policy.",
+            )
+        return _ok("key", f"accepted; tried {', '.join(reads)}")
+
+    async def _tried(self, operation: str) -> ArxError | None:
+        try:
+            await self._connector.execute(operation, {"limit": 1}, timeout=_READ_WITHIN)
+        except ArxError as error:
+            return error
+        return None
+
+    def _refused(self, error: ArxError) -> Finding:
+        remedy = "Try again; if it stays so, status.pagerduty.com says how the service is."
+        if isinstance(error, AuthenticationError):
+            remedy = (
+                "Make a key in PagerDuty under Integrations, API Access Keys, and store it. If this one is good, the "
+                "account may be in the EU: PAGERDUTY_BASE_URL=https://api.eu.pagerduty.com."
+            )
+        elif isinstance(error, PermissionDeniedError):
+            remedy = "A suspended agent goes on with `arx-pagerduty agents resume`; a limit passes with time."
+        elif isinstance(error, AuditError):
+            remedy = _LOG_REMEDY
+        elif isinstance(error, TransportError):
+            remedy = "Look at the network between here and the server, and at PAGERDUTY_BASE_URL."
+        return _wrong("key", str(error), remedy)
+
+    async def _requester_email(self) -> Finding:
+        operations = self._connector.operations.values()
+        writes = any(row.writes and self._verdict(row) is not Verdict.DENY for row in operations)
+        if not writes:
+            return Finding(check="requester", state="skipped", found="policy permits no writes, so none is needed")
+        if not self._requester:
+            return _wrong(
+                "requester",
+                "no requester's email is known, so writes fail that do not bring one",
+                "Set PAGERDUTY_REQUESTER_EMAIL to a user's address, or store it: `arx-pagerduty vault set --email`.",
+            )
+        if self._findings["key"].state != "ok" or "users:read" not in self._permitted:
+            return _ok("requester", f"{self._requester}; not looked up")
+        answer = await self._connector.execute("users:read", {"query": self._requester}, timeout=_READ_WITHIN)
+        if not any(str(user.get("email", "")).lower() == self._requester.lower() for user in answer["users"]):
+            return _wrong(
+                "requester",
+                f"the account has no user {self._requester}, so PagerDuty refuses every write",
+                "Set PAGERDUTY_REQUESTER_EMAIL, or the vault's requester_email, to the address of one of its users.",
+            )
+        return _ok("requester", f"{self._requester} is a user of the account")
+
+
+def _ok(check: str, found: str) -> Finding:
+    return Finding(check=check, state="ok", found=found)
+
+
+def _wrong(check: str, found: str, remedy: str) -> Finding:
+    return Finding(check=check, state="wrong", found=found, remedy=remedy)

@@ -1,0 +1,156 @@
+"""Configuration: constructor argument, then environment, then `arx.toml`, then the default.
+
+`arx.toml` is read from the working directory, or else from the user's configuration folder
+(`$XDG_CONFIG_HOME/arx/arx.toml`). A secret is never read from a file: channels take theirs from the environment, keys
+come from a vault.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+from arx_wrapper.config import values as parse
+from arx_wrapper.config.sources import Settings, read_toml, user_folder
+from arx_wrapper.errors import ConfigError
+
+__all__ = ["MEMORY", "Config", "SlackSettings"]
+
+MEMORY = "sqlite:///:memory:"
+"""An audit log that is gone with its connector: for the sandbox only."""
+
+
+@frozen(kw_only=True)
+class SlackSettings:
+    """Where Slack is asked, without its secrets: `SLACK_BOT_TOKEN`, and `SLACK_SIGNING_SECRET` for the buttons.
+
+    Attributes:
+        channel: Where requests go whose policy entry names no `hitl_channel`.
+        team: The workspace's id; a press of a button in any other is refused.
+        users: Whose presses count: Slack user id → reviewer's name.
+        base_url: Slack's address; only the environment changes it.
+    """
+
+    channel: str
+    team: str | None = None
+    users: Mapping[str, str] = {}
+    base_url: str = "https://slack.com/api/"
+
+
+@frozen(kw_only=True)
+class Config:
+    """What a connector needs to know beyond its constructor's arguments.
+
+    Attributes:
+        policy: A policy file or a folder of `*.yaml`; None denies everything.
+        audit_url: `sqlite:///path` or `postgresql://…`.
+        approvals_url: The same; by default the audit log's database.
+        approvals_mode: `wait` for a reviewer, or `raise` ApprovalPendingError.
+        approvals_ttl: Seconds until a request for approval expires.
+        pending_cap: How many requests of one agent may wait at a time.
+        reviewers: Who may decide: name → Ed25519 public key as base64. None: whoever can write to the database.
+        slack: Announces requests in Slack; None: it does not.
+        webhook_url: Announces requests to an address of yours, signed with `ARX_WEBHOOK_SECRET`; None: it does not.
+        agent_id, org_id: Who calls, on the command line.
+        vault_url: `env:`, `file:///path`, `hashicorp://mount/path`.
+        base_url: PagerDuty's address; EU accounts: `https://api.eu.pagerduty.com`.
+        sandbox: Whether every call goes to the embedded sandbox.
+        sandbox_seed: Decides the sandbox's ids and history.
+        capture_params: Whether the audit log also keeps redacted parameters.
+    """
+
+    policy: str | None = None
+    audit_url: str
+    approvals_url: str
+    approvals_mode: Literal["wait", "raise"] = "wait"
+    approvals_ttl: float = 3600.0
+    pending_cap: int = 20
+    reviewers: Mapping[str, str] | None = None
+    slack: SlackSettings | None = None
+    webhook_url: str | None = None
+    agent_id: str
+    org_id: str = "default"
+    vault_url: str = "env:"
+    base_url: str = "https://api.pagerduty.com"
+    sandbox: bool = False
+    sandbox_seed: int | None = None
+    capture_params: bool = False
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        *,
+        audit_default: str | None = None,
+    ) -> Config:
+        """The configuration in force here.
+
+        Args:
+            environ: The environment; by default the process's own.
+            folder: Where to look for `arx.toml` first; by default the working directory.
+            audit_default: The audit log's address when none is configured.
+
+        Raises:
+            ConfigError: naming the file or variable, what is wrong with it and what is accepted.
+        """
+        environ = os.environ if environ is None else environ
+        settings = Settings(environ, *read_toml(environ, folder or _working_folder()))
+        sandbox = settings.get("ARX_SANDBOX", "sandbox", parse.boolean, False)
+        audit_url = settings.get("ARX_AUDIT_URL", "audit.url", parse.text, None) or audit_default
+        audit_url = audit_url or _default_log(environ, sandbox=sandbox)
+        return cls(
+            policy=settings.path("ARX_POLICY", "policy"),
+            audit_url=audit_url,
+            approvals_url=settings.get("ARX_APPROVALS_URL", "approvals.url", parse.text, audit_url),
+            approvals_mode=settings.get("ARX_APPROVALS_MODE", "approvals.mode", parse.mode, "wait"),
+            approvals_ttl=settings.get("ARX_APPROVALS_TTL", "approvals.ttl", parse.seconds, 3600.0),
+            pending_cap=settings.get("ARX_APPROVALS_PENDING_CAP", "approvals.pending_cap", parse.count, 20),
+            reviewers=settings.get("ARX_REVIEWERS", "approvals.reviewers", parse.reviewers, None),
+            slack=_slack(settings),
+            webhook_url=settings.get("ARX_WEBHOOK_URL", "approvals.webhook.url", parse.address, None),
+            agent_id=settings.get("ARX_AGENT_ID", "agent_id", parse.text, f"cli:{_user(environ)}"),
+            org_id=settings.get("ARX_ORG_ID", "org_id", parse.text, "default"),
+            vault_url=settings.get("ARX_VAULT_URL", "vault.url", parse.text, "env:"),
+            base_url=environ.get("PAGERDUTY_BASE_URL")
+            or settings.get("", "pagerduty.base_url", parse.pagerduty, "https://api.pagerduty.com"),
+            sandbox=sandbox,
+            capture_params=settings.get("ARX_AUDIT_CAPTURE", "audit.capture", parse.capture, False),
+        )
+
+
+def _slack(settings: Settings) -> SlackSettings | None:
+    channel = settings.get("ARX_SLACK_CHANNEL", "approvals.slack.channel", parse.text, None)
+    if channel is None:
+        if settings.has("approvals.slack."):
+            raise settings.missing("ARX_SLACK_CHANNEL", "approvals.slack.channel", "Slack is set up without a channel")
+        return None
+    return SlackSettings(
+        channel=channel,
+        team=settings.get("ARX_SLACK_TEAM", "approvals.slack.team", parse.text, None),
+        users=settings.get("ARX_SLACK_USERS", "approvals.slack.users", parse.names, {}),
+        # Not from the file: whoever writes to the working directory would be sent the bot's token.
+        base_url=settings.get("ARX_SLACK_URL", "", parse.address, "https://slack.com/api/"),
+    )
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"The working directory cannot be read: {error.strerror}. Change to one that exists. Nothing was sent."
+        ) from None
+
+
+def _default_log(environ: Mapping[str, str], *, sandbox: bool) -> str:
+    name = "sandbox.db" if sandbox else "audit.db"
+    return f"sqlite:///{user_folder(environ, 'XDG_STATE_HOME', '.local/state') / 'arx' / name}"
+
+
+def _user(environ: Mapping[str, str]) -> str:
+    return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())

@@ -1,0 +1,1 @@
+"""The governed pipeline: resolve, authorize, record, approve, send, record. Knows no API."""

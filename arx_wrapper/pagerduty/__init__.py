@@ -1,0 +1,1 @@
+"""PagerDuty: the table of operations and everything that is specific to its API."""

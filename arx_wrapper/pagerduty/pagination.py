@@ -1,0 +1,272 @@
+"""One page of a list, and the road through all of them.
+
+PagerDuty pages by offset and refuses to go past 10,000 records. Within that, pages are read a few at a time and handed
+out in order; past it, a list that can be narrowed by time is read in spans of time, each below the ceiling.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+import msgspec
+from attrs import define, field, frozen
+
+from arx_wrapper.errors import PaginationLimitError
+from arx_wrapper.pagerduty.decoding import member
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+
+CEILING = 10_000
+PAGE_SIZE = 100
+IN_FLIGHT = 8
+SWEEPS = 3
+# PagerDuty refuses a wider span of incidents; it opened its doors in 2009.
+WIDEST = timedelta(days=180)
+DEFAULT_SPAN = timedelta(days=30)
+OLDEST = datetime(2009, 1, 1, tzinfo=UTC)
+
+Body = Mapping[str, Any]
+Unread = Callable[[], Body]
+"""A page as it came: parsed when its turn comes, for parsed it takes several times the memory."""
+Fetch = Callable[[Mapping[str, Any]], Awaitable[Unread]]
+"""Reads one page: the caller's parameters with these on top."""
+
+
+@frozen(kw_only=True)
+class Page(Sequence[T], Generic[T]):
+    """One page of a list: a sequence of models, and where it stands in the whole.
+
+    Attributes:
+        items: The models.
+        limit: The page size that PagerDuty used; None where the endpoint does not page.
+        offset: How many records come before this page.
+        more: Whether PagerDuty has more records after this page.
+        total: The number of all records, when asked for with `total=True`.
+    """
+
+    items: tuple[T, ...] = field(converter=tuple)
+    limit: int | None = None
+    offset: int | None = None
+    more: bool = False
+    total: int | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@define
+class Reading:
+    """Reads every record of one list, each once.
+
+    Attributes:
+        fetch: Reads one page.
+        key: The envelope's key of the records.
+        operation: For messages.
+        most: Stop after this many records; None reads them all.
+        changed: Whether the list shrank while it was read, so that another look was taken.
+    """
+
+    fetch: Fetch
+    key: str
+    operation: str
+    most: int | None = None
+    changed: bool = False
+    _seen: set[object] = field(factory=set, init=False)
+    _given: int = field(default=0, init=False)
+
+    async def once(self) -> AsyncIterator[Any]:
+        """A list that PagerDuty hands out whole."""
+        for record in self._fresh(self._read(await self.fetch({}))):
+            yield record
+
+    async def by_offset(self, *, start: int = 0, size: int | None = None) -> AsyncIterator[Any]:
+        """A list that pages by offset, up to the ceiling.
+
+        Raises:
+            PaginationLimitError: before the first record, when the list reaches past the ceiling.
+        """
+        first = self._read(await self._page(start, size))
+        self._check_ceiling(first, start)
+        async for record in self._sweeps(first, start, size):
+            yield record
+
+    async def by_time(
+        self, since: datetime, until: datetime, *, oldest_first: bool, size: int | None = None
+    ) -> AsyncIterator[Any]:
+        """A list that can be narrowed by time: read as it is if it fits, else in spans of time.
+
+        Args:
+            since, until: Its span.
+            oldest_first: In which order to go through the spans.
+        """
+        spans, whole = deque([(since, until)]), True
+        while spans and not self._done:
+            begin, end = spans.popleft()
+            halves = _halves(begin, end, oldest_first)
+            if whole or end - begin <= WIDEST:
+                bounds = {"since": begin.isoformat(), "until": end.isoformat(), "date_range": None}
+                bounds, whole = {} if whole else bounds, False
+                try:
+                    first = self._read(await self._page(0, size, bounds))
+                    self._check_ceiling(first, 0)
+                    async for record in self._sweeps(first, 0, size, bounds):
+                        yield record
+                    continue
+                except PaginationLimitError:  # also when it grew past the ceiling meanwhile
+                    if len(halves) == 1:
+                        raise PaginationLimitError(
+                            f"{self.operation}: more than {CEILING:,} records within one second, at "
+                            f"{begin.isoformat()}; PagerDuty does not page that far. Add a filter."
+                        ) from None
+            spans.extendleft(reversed(halves))
+
+    async def _sweeps(
+        self, first: Body, start: int, size: int | None, more: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Any]:
+        """Read all pages; when records vanished meanwhile, others slid past unread: look again for those.
+
+        Each page begins with the last record of the one before it. Where it does not hold that one, something slid.
+        """
+        for _ in range(SWEEPS):
+            steady, last = True, None
+            async for body, expected in self._pages(first, start, size, more or {}):
+                held = [_identity(record) for record in _records(body, self.key)]
+                steady = steady and len(held) >= expected and (last is None or last in held)
+                last = held[-1] if held and _overlap(first, size) else None
+                for record in self._fresh(body):
+                    yield record
+                if self._done:
+                    return
+            if steady:
+                return
+            self.changed = True
+            first = self._read(await self._page(start, size, more))
+
+    async def _pages(
+        self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
+    ) -> AsyncIterator[tuple[Body, int]]:
+        """The pages in order, each with the least number of records that it held when the list was counted."""
+        import asyncio  # only now: whoever reads has it, whoever imports this module may not need it
+
+        step, overlap = _step(first, size), _overlap(first, size)
+        stride = step - overlap
+        total = first.get("total") if isinstance(first.get("total"), int) else None
+        yield first, 0 if total is None else min(step, max(total - start, 0))
+        ahead: deque[tuple[int, asyncio.Task[Unread]]] = deque()
+        offset, body, last = start + stride, first, start
+        known = total if total is not None else 0
+        try:
+            while _goes_on(body, self.key) or ahead:
+                end = min(known, CEILING) - overlap
+                while len(ahead) < IN_FLIGHT and offset < end and self._wants(len(ahead) * stride):
+                    ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
+                    offset += stride
+                if not ahead:  # past what was counted, or nothing was counted: one page at a time
+                    if offset + overlap >= CEILING or self._done:
+                        self._check_ceiling(body, offset + overlap)
+                        return
+                    ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
+                    offset += stride
+                last, task = ahead.popleft()
+                body = self._read(await task)
+                yield body, max(min(step, min(known, CEILING) - last), 0)
+        finally:
+            for _, task in ahead:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
+
+    async def _page(self, offset: int, size: int | None, more: Mapping[str, Any] | None = None) -> Unread:
+        limit = min(size or PAGE_SIZE, max(CEILING - offset, 1))
+        if self.most is not None:
+            limit = min(limit, max(self.most, 1))
+        return await self.fetch({**(more or {}), "limit": limit, "offset": offset, "total": True})
+
+    def _read(self, page: Unread) -> Body:
+        """A page, parsed. One that does not hold the list is an error, not the list's end."""
+        body = page()
+        member(body, self.key, self.operation, list)
+        return body
+
+    def _fresh(self, body: Body) -> list[Any]:
+        """The page's records that were not handed out before, as many as are still wanted."""
+        fresh = []
+        for record in _records(body, self.key):
+            identity = _identity(record)
+            if identity not in self._seen and not self._done:
+                self._seen.add(identity)
+                self._given += 1
+                fresh.append(record)
+        return fresh
+
+    @property
+    def _done(self) -> bool:
+        return self.most is not None and self._given >= self.most
+
+    def _wants(self, coming: int) -> bool:
+        """Whether more records are wanted than those that were handed out and those that are on their way."""
+        return self.most is None or self._given + coming < self.most
+
+    def _check_ceiling(self, body: Body, start: int) -> None:
+        """Whether what is wanted of the list, from `start` on, reaches past the ceiling."""
+        total = body.get("total")
+        beyond = self.most is None or start + self.most - self._given > CEILING
+        if isinstance(total, int):
+            beyond = beyond and total > CEILING
+        else:
+            beyond = beyond and start >= CEILING and _goes_on(body, self.key)
+        if beyond:
+            count = f"{total:,}" if isinstance(total, int) else f"more than {CEILING:,}"
+            raise PaginationLimitError(
+                f"{self.operation}: the list holds {count} records and PagerDuty pages through the first {CEILING:,} "
+                "only. Narrow the filters, or ask for fewer with max_items."
+            )
+
+
+def _halves(since: datetime, until: datetime, oldest_first: bool) -> list[tuple[datetime, datetime]]:
+    """A span of time in two, at a whole second; in one when it is too short for that."""
+    middle = (since + (until - since) / 2).replace(microsecond=0)
+    if not since < middle < until:
+        return [(since, until)]
+    halves = [(since, middle), (middle, until)]
+    return halves if oldest_first else halves[::-1]
+
+
+def _records(body: Body, key: str) -> Sequence[Any]:
+    records: Sequence[Any] = body[key]
+    return records
+
+
+def _goes_on(body: Body, key: str) -> bool:
+    """Whether another page follows. An empty page ends the list, whatever it says of more."""
+    return body.get("more") is True and bool(_records(body, key))
+
+
+def _step(body: Body, size: int | None) -> int:
+    """The page size in use: the server's own when it gave less than was asked."""
+    asked = size or PAGE_SIZE
+    limit = body.get("limit")
+    return limit if isinstance(limit, int) and 0 < limit <= asked else asked
+
+
+def _overlap(body: Body, size: int | None) -> int:
+    """How many records of a page the next one begins with: one, where there is room for more than that."""
+    return 1 if _step(body, size) > 1 else 0
+
+
+def _identity(record: Any) -> object:
+    if isinstance(record, Mapping) and isinstance(record.get("id"), str):
+        return record["id"]
+    return msgspec.json.encode(record, order="sorted")

@@ -1,0 +1,79 @@
+"""Analytics: aggregated figures of past incidents, about a day behind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pagerduty_client import models as m
+
+from arx_wrapper.pagerduty.resources.base import Resource
+from arx_wrapper.params import Fields, Ids, Null, Time, Urgency, Zone
+
+Unit = Literal["day", "week", "month"]
+
+
+class Analytics(Resource):
+    """The `analytics:*` operations."""
+
+    async def get_incident_analytics(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        urgency: Urgency | None = None,
+        service_ids: Ids | None = None,
+        team_ids: Ids | None = None,
+        aggregate_unit: Unit | Null | None = None,
+        time_zone: Zone | None = None,
+        filters: Fields | None = None,
+    ) -> m.AnalyticsMetrics:
+        """Get figures over all incidents: counts, times to acknowledge and to resolve, interruptions.
+
+        Args:
+            since, until: When the incidents were created; at most a year apart.
+            aggregate_unit: One figure a `day`, `week` or `month`; `NULL` for one over all.
+            filters: Further members of PagerDuty's filters (`major`, `priority_names`, ...).
+
+        Source: `POST /analytics/metrics/incidents/all`. Risk: LOW.
+        """
+        return await self._one(
+            m.AnalyticsMetrics,
+            "analytics:read",
+            since=since,
+            until=until,
+            urgency=urgency,
+            service_ids=service_ids,
+            team_ids=team_ids,
+            aggregate_unit=aggregate_unit,
+            time_zone=time_zone,
+            filters=filters,
+        )
+
+    async def get_service_analytics(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        urgency: Urgency | None = None,
+        service_ids: Ids | None = None,
+        team_ids: Ids | None = None,
+        aggregate_unit: Unit | Null | None = None,
+        time_zone: Zone | None = None,
+        filters: Fields | None = None,
+    ) -> m.AnalyticsMetrics:
+        """Get the same figures for each service.
+
+        Source: `POST /analytics/metrics/incidents/services`. Risk: LOW.
+        """
+        return await self._one(
+            m.AnalyticsMetrics,
+            "analytics:services",
+            since=since,
+            until=until,
+            urgency=urgency,
+            service_ids=service_ids,
+            team_ids=team_ids,
+            aggregate_unit=aggregate_unit,
+            time_zone=time_zone,
+            filters=filters,
+        )

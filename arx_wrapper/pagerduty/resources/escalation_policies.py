@@ -1,0 +1,148 @@
+"""Escalation policies: who is notified, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+from pagerduty_client import models as m
+
+from arx_wrapper.pagerduty.pagination import Page
+from arx_wrapper.pagerduty.resources.base import Resource
+from arx_wrapper.params import Email, Fields, Id, Ids, Limit, Null, Offset, Query, Text, Title
+
+Include = Annotated[
+    Sequence[Literal["services", "teams", "targets", "escalation_rule_assignment_strategies"]],
+    Meta(min_length=1),
+]
+Loops = Annotated[int, Meta(ge=0, le=9, description="0 to 9")]
+
+
+class Target(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Who a rule notifies."""
+
+    id: Id
+    type: Literal["user", "schedule", "user_reference", "schedule_reference"]
+
+
+class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One level of a policy: its targets, and the minutes after which the next level's turn comes."""
+
+    escalation_delay_in_minutes: Annotated[int, Meta(ge=1, le=1_440)]
+    targets: Annotated[Sequence[Target], Meta(min_length=1, max_length=10)]
+
+
+Rules = Annotated[
+    Sequence[Rule],
+    Meta(min_length=1, description='rules of {"escalation_delay_in_minutes", "targets": [{"id", "type"}]}'),
+]
+
+
+class Escalation(Resource):
+    """The `escalation:*` operations."""
+
+    async def list_escalation_policies(
+        self,
+        *,
+        query: Query | None = None,
+        user_ids: Ids | None = None,
+        team_ids: Ids | None = None,
+        include: Include | None = None,
+        sort_by: Literal["name", "name:asc", "name:desc"] | None = None,
+        limit: Limit | None = None,
+        offset: Offset | None = None,
+        total: bool | None = None,
+    ) -> Page[m.EscalationPolicy]:
+        """List escalation policies.
+
+        Source: `GET /escalation_policies`. Risk: LOW.
+        """
+        return await self._page(
+            m.EscalationPolicy,
+            "escalation:read",
+            query=query,
+            user_ids=user_ids,
+            team_ids=team_ids,
+            include=include,
+            sort_by=sort_by,
+            limit=limit,
+            offset=offset,
+            total=total,
+        )
+
+    async def get_escalation_policy(self, policy_id: Id, *, include: Include | None = None) -> m.EscalationPolicy:
+        """Get one escalation policy.
+
+        Source: `GET /escalation_policies/{policy_id}`. Risk: LOW.
+        """
+        return await self._one(m.EscalationPolicy, "escalation:read_detail", policy_id=policy_id, include=include)
+
+    async def create_escalation_policy(
+        self,
+        name: Title,
+        rules: Rules,
+        *,
+        description: Text | None = None,
+        num_loops: Loops | None = None,
+        team_ids: Ids | None = None,
+        fields: Fields | None = None,
+        requester_email: Email | None = None,
+    ) -> m.EscalationPolicy:
+        """Create an escalation policy.
+
+        Args:
+            rules: At least one, each with 1 to 10 targets.
+            num_loops: How often the policy repeats when nobody answers.
+            fields: Further writable members of PagerDuty's schema; an unknown name is refused.
+
+        Source: `POST /escalation_policies`. Risk: MEDIUM.
+        """
+        return await self._one(
+            m.EscalationPolicy,
+            "escalation:create",
+            name=name,
+            rules=rules,
+            description=description,
+            num_loops=num_loops,
+            team_ids=team_ids,
+            fields=fields,
+            requester_email=requester_email,
+        )
+
+    async def update_escalation_policy(
+        self,
+        policy_id: Id,
+        *,
+        name: Title | None = None,
+        rules: Rules | None = None,
+        description: Text | Null | None = None,
+        num_loops: Loops | None = None,
+        team_ids: Ids | None = None,
+        fields: Fields | None = None,
+        requester_email: Email | None = None,
+    ) -> m.EscalationPolicy:
+        """Change an escalation policy: the next incident follows the new rules.
+
+        Source: `PUT /escalation_policies/{policy_id}`. Risk: MEDIUM.
+        """
+        return await self._one(
+            m.EscalationPolicy,
+            "escalation:update",
+            policy_id=policy_id,
+            name=name,
+            rules=rules,
+            description=description,
+            num_loops=num_loops,
+            team_ids=team_ids,
+            fields=fields,
+            requester_email=requester_email,
+        )
+
+    async def delete_escalation_policy(self, policy_id: Id, *, requester_email: Email | None = None) -> None:
+        """Delete an escalation policy that no service uses.
+
+        Source: `DELETE /escalation_policies/{policy_id}`. Risk: HIGH.
+        """
+        await self._gone("escalation:delete", policy_id=policy_id, requester_email=requester_email)

@@ -1,0 +1,47 @@
+"""Global event rules, an API that PagerDuty is retiring in favour of event orchestrations.
+
+When the account no longer serves it, every method raises `EndpointRetiredError`.
+"""
+
+from __future__ import annotations
+
+from pagerduty_client import models as m
+
+from arx_wrapper.pagerduty.pagination import Page
+from arx_wrapper.pagerduty.resources.base import Resource
+from arx_wrapper.params import Email, Fields, Id, Limit, Offset
+
+
+class Rules(Resource):
+    """The `rules:*` operations."""
+
+    async def list_event_rules(
+        self, *, limit: Limit | None = None, offset: Offset | None = None, total: bool | None = None
+    ) -> Page[m.EventRule]:
+        """List the account's global event rules.
+
+        Source: `GET /event_rules`. Risk: LOW.
+        """
+        return await self._page(m.EventRule, "rules:read", limit=limit, offset=offset, total=total)
+
+    async def create_event_rule(self, rule: Fields, *, requester_email: Email | None = None) -> m.EventRule:
+        """Create a global event rule. One that may keep events from paging is judged at HIGH.
+
+        Args:
+            rule: `{"condition": ["and", ["contains", ["path", "payload", "source"], "x"]],
+                "actions": [["route", "PABC123"]]}`
+
+        Source: `POST /event_rules`. Risk: MEDIUM.
+        """
+        return await self._one(m.EventRule, "rules:create", rule=rule, requester_email=requester_email)
+
+    async def update_event_rule(
+        self, rule_id: Id, rule: Fields, *, requester_email: Email | None = None
+    ) -> m.EventRule:
+        """Change a global event rule; the catch-all cannot change.
+
+        One that may keep events from paging is judged at HIGH, as is one whose actions are not given.
+
+        Source: `PUT /event_rules/{rule_id}`. Risk: MEDIUM.
+        """
+        return await self._one(m.EventRule, "rules:update", rule_id=rule_id, rule=rule, requester_email=requester_email)

@@ -1,0 +1,307 @@
+"""Incidents: from triggering through acknowledgement and notes to resolution.
+
+Every method may raise `InvalidParamsError`, `PermissionDeniedError`, `ApprovalError` and `AuditError`, with nothing
+sent, and `PagerDutyError` in one of its classes. Times are ISO 8601 text with an offset, or aware datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from pagerduty_client import models as m
+
+from arx_wrapper.pagerduty.pagination import Page
+from arx_wrapper.pagerduty.resources.base import Resource
+from arx_wrapper.params import (
+    Email,
+    Id,
+    Ids,
+    Limit,
+    Null,
+    Offset,
+    SortFields,
+    Status,
+    Text,
+    Time,
+    Title,
+    Urgency,
+    Zone,
+)
+
+Statuses = Annotated[Sequence[Status], Meta(min_length=1)]
+Urgencies = Annotated[Sequence[Urgency], Meta(min_length=1)]
+SnoozeSeconds = Annotated[int, Meta(ge=1, le=604_800, description="1 to 604,800 seconds")]
+Level = Annotated[int, Meta(ge=1, le=100, description="an escalation level, from 1")]
+SourceIds = Annotated[Sequence[Id], Meta(min_length=1, max_length=250, description="1 to 250 incident ids")]
+
+_Include = Literal[
+    "acknowledgers",
+    "agents",
+    "assignees",
+    "conference_bridge",
+    "escalation_policies",
+    "first_trigger_log_entries",
+    "priorities",
+    "services",
+    "teams",
+    "users",
+]
+Include = Annotated[Sequence[_Include], Meta(min_length=1)]
+DetailInclude = Annotated[Sequence[_Include | Literal["custom_fields"]], Meta(min_length=1)]
+
+
+class ConferenceBridge(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Where responders meet: a phone number, a URL, or both."""
+
+    conference_number: Text | UnsetType = UNSET
+    conference_url: Text | UnsetType = UNSET
+
+
+class IncidentChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One entry of a bulk change: an incident's id and what becomes of it."""
+
+    id: Id
+    status: Status | UnsetType = UNSET
+    title: Title | UnsetType = UNSET
+    urgency: Urgency | UnsetType = UNSET
+    resolution: Text | UnsetType = UNSET
+    priority_id: Id | UnsetType | None = UNSET
+    escalation_level: Level | UnsetType = UNSET
+    escalation_policy_id: Id | UnsetType = UNSET
+    assignee_ids: Ids | UnsetType = UNSET
+
+
+Changes = Annotated[
+    Sequence[IncidentChange],
+    Meta(
+        min_length=1,
+        max_length=250,
+        description="1 to 250 changes, each an id with any of status, title, urgency, resolution, priority_id, "
+        "escalation_level, escalation_policy_id and assignee_ids",
+    ),
+]
+
+
+class Incidents(Resource):
+    """The `incidents:*` operations."""
+
+    async def list_incidents(
+        self,
+        *,
+        statuses: Statuses | None = None,
+        urgencies: Urgencies | None = None,
+        service_ids: Ids | None = None,
+        team_ids: Ids | None = None,
+        user_ids: Ids | None = None,
+        incident_key: Text | None = None,
+        date_range: Literal["all"] | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        time_zone: Zone | None = None,
+        sort_by: SortFields | None = None,
+        include: Include | None = None,
+        limit: Limit | None = None,
+        offset: Offset | None = None,
+        total: bool | None = None,
+    ) -> Page[m.Incident]:
+        """List incidents, by default those of the last month.
+
+        PagerDuty looks back one month unless told otherwise, spans six at most, and ignores both with
+        `date_range="all"`. With `user_ids` it never returns resolved incidents.
+
+        Args:
+            sort_by: `incident_number`, `created_at`, `resolved_at` or `urgency`, each with `:asc` or `:desc`.
+            limit: Records a page, 1 to 100; PagerDuty's default is 25.
+            total: Whether to count all matching records, which is slow.
+
+        Source: `GET /incidents`. Risk: LOW.
+        """
+        return await self._page(
+            m.Incident,
+            "incidents:read",
+            statuses=statuses,
+            urgencies=urgencies,
+            service_ids=service_ids,
+            team_ids=team_ids,
+            user_ids=user_ids,
+            incident_key=incident_key,
+            date_range=date_range,
+            since=since,
+            until=until,
+            time_zone=time_zone,
+            sort_by=sort_by,
+            include=include,
+            limit=limit,
+            offset=offset,
+            total=total,
+        )
+
+    async def get_incident(self, incident_id: Id, *, include: DetailInclude | None = None) -> m.Incident:
+        """Get one incident, by its id or its number.
+
+        Source: `GET /incidents/{incident_id}`. Risk: LOW.
+        """
+        return await self._one(m.Incident, "incidents:read_detail", incident_id=incident_id, include=include)
+
+    async def create_incident(
+        self,
+        title: Title,
+        service_id: Id,
+        *,
+        urgency: Urgency | None = None,
+        body: Text | None = None,
+        incident_key: Annotated[str, Meta(min_length=1, max_length=255)] | None = None,
+        priority_id: Id | None = None,
+        escalation_policy_id: Id | None = None,
+        assignee_ids: Ids | None = None,
+        conference_bridge: ConferenceBridge | None = None,
+        requester_email: Email | None = None,
+    ) -> m.Incident:
+        """Create an incident on a service: whoever is on call is notified.
+
+        Args:
+            incident_key: Deduplicates: a second open incident with the same key on the same service is refused.
+            escalation_policy_id: Instead of the service's own; not together with `assignee_ids`.
+
+        Source: `POST /incidents`. Risk: MEDIUM.
+        """
+        return await self._one(
+            m.Incident,
+            "incidents:create",
+            title=title,
+            service_id=service_id,
+            urgency=urgency,
+            body=body,
+            incident_key=incident_key,
+            priority_id=priority_id,
+            escalation_policy_id=escalation_policy_id,
+            assignee_ids=assignee_ids,
+            conference_bridge=conference_bridge,
+            requester_email=requester_email,
+        )
+
+    async def update_incident(
+        self,
+        incident_id: Id,
+        *,
+        status: Status | None = None,
+        title: Title | None = None,
+        urgency: Urgency | None = None,
+        resolution: Text | None = None,
+        priority_id: Id | Null | None = None,
+        escalation_level: Level | None = None,
+        escalation_policy_id: Id | None = None,
+        assignee_ids: Ids | None = None,
+        conference_bridge: ConferenceBridge | None = None,
+        requester_email: Email | None = None,
+    ) -> m.Incident:
+        """Change an incident. What the change amounts to needs its own permission.
+
+        `status="resolved"` also needs `incidents:resolve`, `"acknowledged"` needs `incidents:acknowledge`;
+        assignees, escalation policy and escalation level need `incidents:reassign`.
+
+        Args:
+            resolution: Becomes a note on the resolve log entry.
+            priority_id: `NULL` takes the priority away.
+
+        Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
+        """
+        return await self._one(
+            m.Incident,
+            "incidents:update",
+            incident_id=incident_id,
+            status=status,
+            title=title,
+            urgency=urgency,
+            resolution=resolution,
+            priority_id=priority_id,
+            escalation_level=escalation_level,
+            escalation_policy_id=escalation_policy_id,
+            assignee_ids=assignee_ids,
+            conference_bridge=conference_bridge,
+            requester_email=requester_email,
+        )
+
+    async def manage_incidents(self, incidents: Changes, *, requester_email: Email | None = None) -> list[m.Incident]:
+        """Change up to 250 incidents at once: all of them or none.
+
+        Each entry is judged as the same change made by itself would be; one that is denied stops them all.
+
+        Args:
+            incidents: `{"id": ..., "status": ..., ...}`, with the parameters of `update_incident`.
+
+        Source: `PUT /incidents`. Risk: MEDIUM.
+        """
+        return await self._many(m.Incident, "incidents:manage", incidents=incidents, requester_email=requester_email)
+
+    async def snooze_incident(
+        self, incident_id: Id, duration: SnoozeSeconds, *, requester_email: Email | None = None
+    ) -> m.Incident:
+        """Acknowledge an incident for `duration` seconds, after which it notifies again.
+
+        Also needs `incidents:acknowledge`. Source: `POST /incidents/{incident_id}/snooze`. Risk: LOW.
+        """
+        return await self._one(
+            m.Incident,
+            "incidents:snooze",
+            incident_id=incident_id,
+            duration=duration,
+            requester_email=requester_email,
+        )
+
+    async def merge_incidents(
+        self, incident_id: Id, source_incident_ids: SourceIds, *, requester_email: Email | None = None
+    ) -> m.Incident:
+        """Merge other incidents into this one: their alerts move here and they are resolved.
+
+        Also needs `incidents:resolve`. Source: `PUT /incidents/{incident_id}/merge`. Risk: MEDIUM.
+        """
+        return await self._one(
+            m.Incident,
+            "incidents:merge",
+            incident_id=incident_id,
+            source_incident_ids=source_incident_ids,
+            requester_email=requester_email,
+        )
+
+    async def reassign_incident(
+        self, incident_id: Id, assignee_ids: Ids, *, requester_email: Email | None = None
+    ) -> m.Incident:
+        """Assign an incident to these users instead: they are notified.
+
+        Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
+        """
+        return await self._one(
+            m.Incident,
+            "incidents:reassign",
+            incident_id=incident_id,
+            assignee_ids=assignee_ids,
+            requester_email=requester_email,
+        )
+
+    async def resolve_incident(
+        self, incident_id: Id, *, resolution: Text | None = None, requester_email: Email | None = None
+    ) -> m.Incident:
+        """Resolve an incident, with a note on its log if `resolution` is given.
+
+        Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
+        """
+        return await self._one(
+            m.Incident,
+            "incidents:resolve",
+            incident_id=incident_id,
+            resolution=resolution,
+            requester_email=requester_email,
+        )
+
+    async def acknowledge_incident(self, incident_id: Id, *, requester_email: Email | None = None) -> m.Incident:
+        """Acknowledge an incident: it stops escalating.
+
+        Source: `PUT /incidents/{incident_id}`. Risk: LOW.
+        """
+        return await self._one(
+            m.Incident, "incidents:acknowledge", incident_id=incident_id, requester_email=requester_email
+        )

@@ -1,0 +1,117 @@
+"""Schedules, and who is on call by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from msgspec import Meta
+from pagerduty_client import models as m
+
+from arx_wrapper.pagerduty.pagination import Page
+from arx_wrapper.pagerduty.resources.base import Resource
+from arx_wrapper.params import Id, Ids, Limit, Offset, Query, Time, Zone
+
+Include = Annotated[Sequence[Literal["schedule_layers", "overrides_subschedule", "final_schedule"]], Meta(min_length=1)]
+OncallInclude = Annotated[Sequence[Literal["escalation_policies", "users", "schedules"]], Meta(min_length=1)]
+
+
+class Schedules(Resource):
+    """The `schedules:*` operations."""
+
+    async def list_schedules(
+        self,
+        *,
+        query: Query | None = None,
+        team_ids: Ids | None = None,
+        include: Include | None = None,
+        time_zone: Zone | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        limit: Limit | None = None,
+        offset: Offset | None = None,
+        total: bool | None = None,
+    ) -> Page[m.Schedule]:
+        """List on-call schedules.
+
+        Source: `GET /schedules`. Risk: LOW.
+        """
+        return await self._page(
+            m.Schedule,
+            "schedules:read",
+            query=query,
+            team_ids=team_ids,
+            include=include,
+            time_zone=time_zone,
+            since=since,
+            until=until,
+            limit=limit,
+            offset=offset,
+            total=total,
+        )
+
+    async def get_schedule(
+        self,
+        schedule_id: Id,
+        *,
+        time_zone: Zone | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        overflow: bool | None = None,
+    ) -> m.Schedule:
+        """Get one schedule, rendered between `since` and `until`.
+
+        Args:
+            overflow: Keep entries whole that reach over the range, instead of cutting them to it.
+
+        Source: `GET /schedules/{schedule_id}`. Risk: LOW.
+        """
+        return await self._one(
+            m.Schedule,
+            "schedules:read_detail",
+            schedule_id=schedule_id,
+            time_zone=time_zone,
+            since=since,
+            until=until,
+            overflow=overflow,
+        )
+
+    async def get_oncall_users(
+        self,
+        *,
+        user_ids: Ids | None = None,
+        escalation_policy_ids: Ids | None = None,
+        schedule_ids: Ids | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        earliest: bool | None = None,
+        include: OncallInclude | None = None,
+        time_zone: Zone | None = None,
+        limit: Limit | None = None,
+        offset: Offset | None = None,
+        total: bool | None = None,
+    ) -> Page[m.Oncall]:
+        """List who is on call: now, or between `since` and `until`, at most 90 days ahead.
+
+        An entry without start and end is permanent.
+
+        Args:
+            earliest: Only the first on-call of each policy, level and user.
+
+        Source: `GET /oncalls`. Risk: LOW.
+        """
+        return await self._page(
+            m.Oncall,
+            "schedules:read_oncall",
+            user_ids=user_ids,
+            escalation_policy_ids=escalation_policy_ids,
+            schedule_ids=schedule_ids,
+            since=since,
+            until=until,
+            earliest=earliest,
+            include=include,
+            time_zone=time_zone,
+            limit=limit,
+            offset=offset,
+            total=total,
+        )

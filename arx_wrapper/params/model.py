@@ -1,0 +1,270 @@
+"""Parameter models: a method's signature is its operation's parameter model, closed and strict.
+
+`resolve_incident(incident_id, *, resolution=None)` is at once what Python callers type, what `execute()` accepts and
+the JSON Schema that tools are offered.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from arx_wrapper.errors import InvalidParamsError, _shown
+from arx_wrapper.params import NULL, Null, TwoForms
+
+_MAX_DEPTH: Final = 64
+
+
+class ParamModel:
+    """The closed parameter model of one operation, derived from its method.
+
+    Attributes:
+        operation: The operation's name, for messages.
+        names: The parameters in the method's order.
+        required: Those that must be given.
+        struct: The `msgspec.Struct` behind it.
+    """
+
+    def __init__(self, operation: str, function: Callable[..., object]) -> None:
+        hints = typing.get_type_hints(function, include_extras=True)
+        signature = inspect.signature(function).parameters.values()
+        parameters = [parameter for parameter in signature if parameter.name != "self"]
+        self.operation, self._function = operation, function
+        self.names = tuple(parameter.name for parameter in parameters)
+        self.required = tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
+        self._two_forms = frozenset(p.name for p in parameters if _mark(hints[p.name]))
+        self._wire = {p.name: _wire_type(hints[p.name]) for p in parameters}
+        self.struct = msgspec.defstruct(
+            function.__name__,
+            [
+                (name, self._wire[name]) if name in self.required else (name, self._wire[name] | UnsetType, UNSET)
+                for name in self.names
+            ],
+            forbid_unknown_fields=True,
+            frozen=True,
+            kw_only=True,
+        )
+
+    def canonical(self, params: Mapping[str, Any]) -> bytes:
+        """The parameters, validated, as canonical JSON: sorted, nothing that was not given.
+
+        Raises:
+            InvalidParamsError: naming the parameter and what is accepted.
+        """
+        if not isinstance(params, Mapping):
+            kind = type(params).__name__
+            raise InvalidParamsError(self.operation, "parameters", f"are a {kind}", "an object, its members by name")
+        given: dict[str, Any] = {}
+        for name, value in params.items():
+            if name not in self._wire:
+                raise self._unknown(name)
+            if value is not None:
+                given[str.__str__(name)] = value
+        for name in self.required:
+            if name not in given:
+                raise InvalidParamsError(self.operation, name, "is missing", self.accepted(name))
+        for name in self._two_forms.intersection(given):
+            given[name] = self._one_form(name, given[name])
+        try:
+            plain = {name: self._json(name, value) for name, value in given.items()}
+            valid = msgspec.convert(plain, self.struct, strict=True)
+            return msgspec.json.encode(valid, order="sorted")
+        except msgspec.ValidationError as error:
+            raise self._invalid(str(error)) from None
+        except UnicodeEncodeError:
+            raise self._not_json("parameters", "they hold text that is not valid Unicode") from None
+
+    def takes(self, name: str, value: Any) -> bool:
+        """Whether a parameter takes a value."""
+        if name not in self._wire:
+            return False
+        try:
+            one = self._one_form(name, value) if name in self._two_forms else value
+            msgspec.convert(one, self._wire[name], strict=True)
+        except msgspec.ValidationError:
+            return False
+        return True
+
+    def accepted(self, name: str) -> str:
+        """What a parameter takes, in words."""
+        return _accepted(self._wire[name])
+
+    def redacted(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters without free text: what stays is what the model's types confine.
+
+        Ids, enumerated values, numbers, times and addresses stay; every other text becomes its length.
+        """
+        return {name: _redacted(self._wire[name], value) for name, value in params.items()}
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the parameters (draft 2020-12), for tools; described as the method's docstring does."""
+        from arx_wrapper.params import json_schema as schema  # only now: most callers never ask
+
+        return schema.of_parameters(self._function, self._wire, self.required, self._two_forms)
+
+    def _unknown(self, name: object) -> InvalidParamsError:
+        nearest = difflib.get_close_matches(str(name), self.names, n=1)
+        accepted = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(self.names)}"
+        return InvalidParamsError(self.operation, _shown(name), "is not a parameter", accepted)
+
+    def _one_form(self, name: str, value: Any) -> Any:
+        if isinstance(value, datetime):
+            if value.tzinfo is None or value.utcoffset() is None:
+                raise InvalidParamsError(self.operation, name, "is a datetime without a zone", self.accepted(name))
+            return value.isoformat()
+        if isinstance(value, str) and _origin(self._wire[name]) is Sequence:
+            return [value]
+        return value
+
+    def _json(self, name: str, value: Any) -> Any:
+        try:
+            return _plain(value)
+        except _NotJSONError as error:
+            raise self._not_json(name, str(error)) from None
+
+    def _not_json(self, name: str, problem: str) -> InvalidParamsError:
+        accepted = "JSON: objects, arrays, text, finite numbers, true, false, and NULL for null"
+        return InvalidParamsError(self.operation, name, f"cannot be sent: {problem}", accepted)
+
+    def _invalid(self, problem: str) -> InvalidParamsError:
+        text, _, path = problem.partition(" - at `$")
+        text = re.sub(r" matching regex .*", " of the right form", text)
+        place = path.rstrip("`").lstrip(".")
+        name = re.match(r"\w+", place)
+        accepted = self.accepted(name[0]) if name and name[0] in self._wire else "see the operation's parameters"
+        return InvalidParamsError(self.operation, place or "parameters", text.replace("`", ""), accepted)
+
+
+@cache
+def param_model(operation: str, function: Callable[..., object]) -> ParamModel:
+    """The parameter model of a connector's method, derived once."""
+    return ParamModel(operation, function)
+
+
+class _NotJSONError(Exception):
+    """A value that JSON cannot carry."""
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A copy that nobody else holds, of what JSON can carry, with NULL as null and without members that are None."""
+    if value is NULL:
+        return None
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # a subclass may call itself something else
+    if isinstance(value, int | float):
+        number = int.__int__(value) if isinstance(value, int) else float.__float__(value)
+        if not -(2**63) <= number < 2**63:  # neither is nan
+            raise _NotJSONError("a number is not finite or too large")
+        return number
+    if depth == _MAX_DEPTH:
+        raise _NotJSONError(f"it is nested deeper than {_MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        return {_name(key): _plain(item, depth + 1) for key, item in value.items() if item is not None}
+    if isinstance(value, msgspec.Struct):
+        members = msgspec.structs.asdict(value)
+        return {key: _plain(item, depth + 1) for key, item in members.items() if item is not UNSET}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [_plain(item, depth + 1) for item in value]
+    raise _NotJSONError(f"a {type(value).__name__} is not JSON")
+
+
+def _name(key: object) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+    raise _NotJSONError("an object's member has a name that is not text")
+
+
+def _mark(hint: Any) -> TwoForms | None:
+    candidates = typing.get_args(hint) if _is_union(hint) else (hint,)
+    for candidate in candidates:
+        for mark in getattr(candidate, "__metadata__", ()):
+            if isinstance(mark, TwoForms):
+                return mark
+    return None
+
+
+def _wire_type(hint: Any) -> Any:
+    """The annotation as it goes out: `None` is "not given" and falls away, `Null` becomes null."""
+    if mark := _mark(hint):
+        return mark.type
+    if not _is_union(hint):
+        return hint
+    kept = [NoneType if item is Null else item for item in typing.get_args(hint) if item is not NoneType]
+    result = kept[0]
+    for item in kept[1:]:
+        result = typing.Union[result, item]  # noqa: UP007 - built at run time
+    return result
+
+
+def _origin(hint: Any) -> Any:
+    """What a type is made from, below its annotations: `Sequence` for a list of ids."""
+    inner = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    return typing.get_origin(inner)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, UnionType)
+
+
+def _accepted(hint: Any) -> str:
+    if _is_union(hint):
+        return " or ".join(_accepted(item) for item in typing.get_args(hint))
+    if typing.get_origin(hint) is Literal:
+        return ", ".join(repr(item) for item in typing.get_args(hint))
+    for mark in getattr(hint, "__metadata__", ()):
+        if isinstance(mark, Meta) and mark.description:
+            return mark.description
+    if typing.get_origin(hint) is Annotated:
+        return _accepted(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (list, Sequence):
+        return f"a list of {_accepted(typing.get_args(hint)[0])}"
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return "an object with " + ", ".join(field.name for field in msgspec.structs.fields(hint))
+    names = {str: "text", int: "a whole number", bool: "true or false", NoneType: "NULL", dict: "an object"}
+    return names.get(typing.get_origin(hint) or hint, str(hint))
+
+
+def _redacted(hint: Any, value: Any) -> Any:
+    if _is_confined(hint):
+        return value
+    if isinstance(value, list):
+        item = _item_of(hint)
+        return [_redacted(item, entry) for entry in value]
+    if isinstance(value, dict):
+        fields = _struct_fields(hint)
+        return {name: _redacted(fields.get(name, Any), entry) for name, entry in value.items()}
+    return f"[{len(value)} characters]" if isinstance(value, str) else value
+
+
+def _is_confined(hint: Any) -> bool:
+    if _is_union(hint):
+        return all(_is_confined(item) for item in typing.get_args(hint))
+    if typing.get_origin(hint) is Annotated:
+        inner, *marks = typing.get_args(hint)
+        return any(isinstance(mark, Meta) and mark.pattern for mark in marks) or _is_confined(inner)
+    if typing.get_origin(hint) in (list, Sequence):
+        return _is_confined(typing.get_args(hint)[0])
+    return typing.get_origin(hint) is Literal or hint in (int, bool, NoneType, UnsetType)
+
+
+def _item_of(hint: Any) -> Any:
+    inner = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    return typing.get_args(inner)[0] if typing.get_origin(inner) in (list, Sequence) else Any
+
+
+def _struct_fields(hint: Any) -> dict[str, Any]:
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return typing.get_type_hints(hint, include_extras=True)
+    return {}

@@ -1,0 +1,308 @@
+"""One request on the wire: granted once, paced, sent, retried only where that is safe, read within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import quote
+from weakref import WeakKeyDictionary
+
+import msgspec
+from attrs import define, field
+
+from arx_wrapper._version import __version__
+from arx_wrapper.errors import (
+    ArxError,
+    PagerDutyError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+)
+from arx_wrapper.transport.backend import Carrier, Lost, NotConnected, TooLarge
+from arx_wrapper.transport.origin import origin
+from arx_wrapper.transport.rate_limiter import Governor
+from arx_wrapper.transport.response import Answer, Attempt, read
+
+if TYPE_CHECKING:
+    import httpx
+    from pagerduty_client import Request
+
+    from arx_wrapper.transport.httpx_backend import Injected
+    from arx_wrapper.vault import Credentials
+
+_TOTAL: Final = 120.0
+_ATTEMPTS: Final = 5
+# Times as many of those that the rate limit turned away: other hosts may use the key, and nothing was processed.
+_PATIENCE: Final = 2
+_RETRIED: Final = frozenset({500, 502, 503, 504})
+_MAX_BODY: Final = 64 * 1024 * 1024
+_UNCOUNTED_PAUSE: Final = 1.0
+
+
+@define(eq=False)
+class Grant:
+    """Leave to send one request, once. Issued by the pipeline after everything before sending has passed."""
+
+    _request: Request = field(repr=False)
+    _issuer: Wire = field(repr=False)
+    _used: bool = False
+
+    def redeem(self, request: Request, wire: Wire) -> None:
+        """Use it up.
+
+        Raises:
+            RuntimeError: it was used, or is for another request.
+        """
+        if self._used or self._request is not request or self._issuer is not wire:
+            raise RuntimeError("a request is sent only with a grant of its own, once; use execute()")
+        self._used = True
+
+
+class Wire:
+    """PagerDuty at one address.
+
+    Connections are shared by all wires of an event loop; so is the rate limit of a key.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        accept: str = "application/json",
+        key_prefix: str = "Bearer ",
+        transport: httpx.AsyncBaseTransport | None = None,
+        max_body: int = _MAX_BODY,
+        attempts: int = _ATTEMPTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make a wire; nothing is opened before the first call.
+
+        Raises:
+            ConfigError: the address is not https, unless it is this machine's own, or holds more than an origin.
+        """
+        self._origin, self._key_prefix = origin(base_url), key_prefix
+        self._max_body, self._attempts, self._clock = max_body, attempts, clock
+        self._injected: Injected | None = None
+        if transport is not None:
+            from arx_wrapper.transport.httpx_backend import Injected
+
+            self._injected = Injected(transport)
+        self._headers = (
+            ("Host", self._origin.partition("://")[2]),
+            ("Accept", accept),
+            ("Accept-Encoding", "gzip"),
+            ("Content-Type", "application/json"),
+            ("User-Agent", f"arx-pagerduty/{__version__}"),
+        )
+        self._pool: _Pool | None = None
+
+    def grant(self, request: Request) -> Grant:
+        """Leave to send this request, once."""
+        return Grant(request, self)
+
+    async def send(
+        self,
+        request: Request,
+        credentials: Credentials,
+        grant: Grant,
+        *,
+        operation: str,
+        writes: bool,
+        retiring: bool = False,
+        agent_id: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109 - the whole call's budget, its retries included
+        attempts: list[Attempt] | None = None,
+    ) -> Answer:
+        """Send a request and read its answer.
+
+        Reads are tried again after connection errors, time-outs, 429 and 500, 502, 503, 504. Writes only when they
+        cannot have been processed: when no connection came about, or after 429. Five times in all; ten times where it
+        is the rate limit that turns them away.
+
+        Args:
+            operation: For messages.
+            writes: Whether it changes state.
+            retiring: Whether PagerDuty is taking the endpoint out of service.
+            agent_id: In whose turn it waits for the rate limit.
+            timeout: Seconds for all of it.
+            attempts: Gets an entry for every try, also when this raises or is cancelled.
+
+        Raises:
+            PagerDutyError: in the class for its status, or `TransportError` when no usable answer came.
+        """
+        grant.redeem(request, self)
+        call = _Sending(self, request, credentials, operation, writes, retiring, agent_id)
+        call.attempts = attempts if attempts is not None else []
+        budget = _TOTAL if timeout is None else timeout
+        try:
+            async with asyncio.timeout(budget):
+                return await call.run(self._attempts)
+        except TimeoutError:
+            # What was answered with 429 was not processed; any other answer to a write ends the call.
+            sent = any(attempt.sent and attempt.status != 429 for attempt in call.attempts)
+            raise TransportError(
+                f"no answer within {budget:g} s",
+                outcome="unknown" if sent and writes else "not_sent",
+                operation=operation,
+            ) from None
+
+    async def aclose(self) -> None:
+        """Close the connections, once no other wire of the event loop uses them."""
+        if self._injected is not None:
+            await self._injected.aclose()
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.release()
+
+    def governor(self, credentials: Credentials) -> Governor:
+        """The rate limit that these credentials share with everybody in this event loop."""
+        governors = _GOVERNORS.setdefault(asyncio.get_running_loop(), {})
+        # A transport of one's own is a server of one's own.
+        key = (self._origin if self._injected is None else id(self._injected.transport), credentials.fingerprint)
+        found = governors.get(key)
+        if found is None:
+            found = governors[key] = Governor()
+        return found
+
+    def carrier(self) -> Carrier:
+        """What carries the requests."""
+        if self._injected is not None:
+            return self._injected
+        if self._pool is None or self._pool.loop is not asyncio.get_running_loop():
+            self._pool = _Pool.join()
+        return self._pool.carrier
+
+    async def exchange(
+        self, request: Request, credentials: Credentials, operation: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send a request and read what comes back: status, headers, body.
+
+        Raises:
+            TransportError: nothing that could be read came back.
+        """
+        target = request.path
+        if request.query:
+            target += "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query)
+        scheme = "Bearer " if credentials.scheme == "Bearer" else self._key_prefix
+        headers = [*self._headers, ("Authorization", scheme + credentials.api_key), *request.headers]
+        content = b""
+        outcome: Literal["not_sent", "unknown"] = "unknown"
+        if request.method in ("POST", "PUT"):
+            content = msgspec.json.encode(request.json)
+            headers.append(("Content-Length", str(len(content))))
+        try:
+            return await self.carrier().carry(request.method, self._origin + target, headers, content, self._max_body)
+        except NotConnected as error:
+            problem, outcome = f"no connection to {self._origin} ({error})", "not_sent"
+        except Lost as error:
+            problem = f"the connection broke before the answer was complete ({error})"
+        except TooLarge:
+            problem = f"the answer is larger than {self._max_body:,} bytes"
+        raise TransportError(problem, outcome=outcome, operation=operation)
+
+
+@define(eq=False)
+class _Sending:
+    """One call's way: tries, and what they left behind."""
+
+    wire: Wire
+    request: Request
+    credentials: Credentials = field(repr=False)
+    operation: str
+    writes: bool
+    retiring: bool
+    agent_id: str
+    attempts: list[Attempt] = field(factory=list)  # of others at the same time, too: the pages of one list
+    tried: int = 0
+    limited: int = 0
+
+    async def run(self, tries: int) -> Answer:
+        try:
+            return await self._try()
+        except PagerDutyError as error:
+            if tries <= 1 or not self._again(error):
+                raise
+        import tenacity  # only now: most calls never need it
+
+        full_jitter = tenacity.wait_random_exponential(multiplier=0.2, max=5.0)
+
+        def enough(state: tenacity.RetryCallState) -> bool:
+            return self.tried - self.limited >= tries or self.limited >= _PATIENCE * tries
+
+        def pause(state: tenacity.RetryCallState) -> float:
+            # A rate limit is not waited out here but by the governor, before each try, for all callers at once.
+            limited = state.outcome and isinstance(state.outcome.exception(), RateLimitError)
+            return 0.0 if limited else full_jitter(state)
+
+        await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - spreads callers, keeps no secret
+        again = tenacity.retry_if_exception(self._again)
+        return await tenacity.AsyncRetrying(retry=again, stop=enough, wait=pause, reraise=True)(self._try)
+
+    def _again(self, error: BaseException) -> bool:
+        """Whether trying again cannot do anything twice."""
+        if isinstance(error, RateLimitError):
+            return True
+        if isinstance(error, TransportError):
+            return (error.outcome == "not_sent" and error.status is None) or (not self.writes and error.status is None)
+        return isinstance(error, ServerError) and not self.writes and error.status in _RETRIED
+
+    async def _try(self) -> Answer:
+        governor = self.wire.governor(self.credentials)
+        asked = self.wire._clock()
+        await governor.enter(self.agent_id)
+        waiting = round((self.wire._clock() - asked) * 1000, 3)
+        index, began = len(self.attempts), self.wire._clock()
+        # Until an answer says otherwise, a cancelled try has to be taken for sent.
+        self.attempts.append(Attempt(sent=True, waited_ms=waiting))
+        self.tried += 1
+        headers: Mapping[str, str] = {}
+        sent, status, failure = True, None, None
+        try:
+            status, headers, content = await self.wire.exchange(self.request, self.credentials, self.operation)
+            return read(status, headers, content, operation=self.operation, writes=self.writes, retiring=self.retiring)
+        except ArxError as error:
+            failure = type(error).__name__
+            sent = not (isinstance(error, TransportError) and error.outcome == "not_sent" and error.status is None)
+            if isinstance(error, RateLimitError):
+                self.limited += 1
+                governor.pause(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
+            raise
+        except asyncio.CancelledError:
+            failure = "CancelledError"
+            raise
+        finally:
+            took = round((self.wire._clock() - began) * 1000, 3)
+            self.attempts[index] = Attempt(sent=sent, status=status, error=failure, duration_ms=took, waited_ms=waiting)
+            governor.leave(headers, answered=status is not None and status < 400)
+
+
+class _Pool:
+    """The connections of one event loop, counted by the wires that use them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        from arx_wrapper.transport.aiohttp_backend import Pool
+
+        self.loop, self.carrier, self._users = loop, Pool(), 0
+
+    @classmethod
+    def join(cls) -> _Pool:
+        loop = asyncio.get_running_loop()
+        pool = _POOLS.get(loop)
+        if pool is None:
+            pool = _POOLS[loop] = cls(loop)
+        pool._users += 1
+        return pool
+
+    async def release(self) -> None:
+        self._users -= 1
+        if self._users == 0 and _POOLS.get(self.loop) is self:
+            del _POOLS[self.loop]
+            if self.loop is asyncio.get_running_loop():
+                await self.carrier.aclose()
+
+
+_POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+_GOVERNORS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Governor]] = WeakKeyDictionary()
