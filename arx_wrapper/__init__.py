@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from arx_wrapper.params import NULL
 
 # Loaded on first use: importing one room of the house does not open all the others.
-_HOMES = {
+_LAZY = {
     "NULL": "params.types",
     "OPERATIONS": "pagerduty.operations",
     "BaseConnector": "core.connector",
@@ -62,9 +62,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
     globals()[name] = value
     return value
 

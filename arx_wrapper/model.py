@@ -1,4 +1,4 @@
-"""The values that the pipeline's rooms hand to each other. No room knows another; all know these."""
+"""The values that the pipeline's backends hand to each other. No room knows another; all know these."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Verdict(enum.StrEnum):
 
 Params = Mapping[str, Any]
 Body = Callable[[Params], object]
-Effects = Callable[[Params], "Iterable[Act]"]
+EffectRule = Callable[[Params], "Iterable[EffectSpec]"]
 HttpMethod = Literal["GET", "POST", "PUT", "DELETE"]
 
 
-class Act(NamedTuple):
+class EffectSpec(NamedTuple):
     """What a write amounts to: an operation, how often, and the least risk it is judged at."""
 
     operation: str
@@ -54,7 +54,7 @@ class Operation:
         endpoint: The generated client's module, `incidents.get_incident`.
         summary: One line for people.
         writes: Whether it changes state. A write sends `From` and is never repeated blindly.
-        retiring: Whether PagerDuty is taking the endpoint out of service.
+        deprecated: Whether PagerDuty is taking the endpoint out of service.
         answer: The envelope's key in the answer; None when the answer has no envelope or no body.
         model: The generated model of what `answer` holds; None when there is no body.
         body: Builds the request's body from the parameters; None when the request has none.
@@ -69,11 +69,11 @@ class Operation:
     endpoint: str
     summary: str
     writes: bool = False
-    retiring: bool = False
+    deprecated: bool = False
     answer: str | None = None
     model: str | None = None
     body: Body | None = field(default=None, repr=False)
-    effects: Effects | None = field(default=None, repr=False)
+    effects: EffectRule | None = field(default=None, repr=False)
 
     @property
     def family(self) -> str:

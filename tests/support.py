@@ -40,6 +40,6 @@ def denying(*operations: str) -> dict[str, Any]:
 
 async def trail(pd: PagerDutyConnector) -> list[AuditRecord]:
     """The connector's records so far, without those of policies being loaded."""
-    log = pd._rooms.audit
+    log = pd._backends.audit
     await log.flush()
     return [record async for record in log.records() if record.action_type != "policy.loaded"]

@@ -154,7 +154,7 @@ def test_what_has_no_form_is_refused_as_a_parameter(junk: Any) -> None:
 def test_what_a_rule_may_do_is_open_before_its_parameters_are_known() -> None:
     up_to_medium = [{**EVERYTHING, "risk_max": "medium"}]
     pd = PagerDutyConnector("agent", "org", policies=up_to_medium)
-    assert pd.outlook("rules:create") == pd.outlook("rules:update") == {Verdict.PERMIT}
+    assert pd.possible_verdicts("rules:create") == pd.possible_verdicts("rules:update") == {Verdict.PERMIT}
 
 
 def test_a_rule_that_does_not_suppress_is_judged_at_its_own_risk() -> None:

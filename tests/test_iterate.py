@@ -1,4 +1,4 @@
-"""Reading everything: each record once, in order, no page in vain, no endless loop, no silent end."""
+"""ListReader everything: each record once, in order, no page in vain, no endless loop, no silent end."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ async def test_a_list_that_a_reviewer_has_to_allow_is_read_with_the_approval(mon
         with pytest.raises(ApprovalPendingError) as pending:
             await ids(pd, "users:read")
         approval_id = str(pending.value.approval_id)
-        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        await pd._backends.approvals.decide(approval_id, "ada", True)
         assert await ids(pd, "users:read", approval_id=approval_id)
 
 

@@ -222,7 +222,7 @@ async def test_an_escalated_call_waits_for_a_reviewer_and_is_used_up_once() -> N
             await pd.create_maintenance_window(**WINDOW)
         approval_id = pending.value.approval_id
         assert approval_id
-        await pd._rooms.approvals.decide(approval_id, "ada", True, "go ahead")
+        await pd._backends.approvals.decide(approval_id, "ada", True, "go ahead")
         window = await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
         assert window["maintenance_window"]["services"][0]["id"] == "PABC123"
         with pytest.raises(ApprovalDeniedError):
@@ -267,7 +267,7 @@ async def test_an_approval_holds_for_exactly_the_call_it_was_given_for(change: d
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute("maintenance:create", WINDOW)
         approval_id = str(pending.value.approval_id)
-        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        await pd._backends.approvals.decide(approval_id, "ada", True)
         with pytest.raises(ApprovalDeniedError):
             await pd.execute("maintenance:create", {**WINDOW, **change}, approval_id=approval_id)
         assert pd.sandbox_account is not None
@@ -279,11 +279,11 @@ async def test_an_approval_is_stale_once_its_target_has_changed() -> None:
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.delete_service("PABC123")
         approval_id = str(pending.value.approval_id)
-        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        await pd._backends.approvals.decide(approval_id, "ada", True)
         await pd.update_service("PABC123", name="Renamed meanwhile")
         with pytest.raises(ApprovalDeniedError, match="changed"):
             await pd.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
-        assert (await pd._rooms.approvals.get(approval_id)).state == "stale"
+        assert (await pd._backends.approvals.get(approval_id)).state == "stale"
 
 
 async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) -> None:
@@ -291,7 +291,7 @@ async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) ->
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.delete_service("PABC123")
         approval_id = str(pending.value.approval_id)
-        store = pd._rooms.approvals
+        store = pd._backends.approvals
         await store.decide(approval_id, "ada", True)
         other = PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH, denying("services:delete")], approvals=store)
         with pytest.raises(PermissionDeniedError):
@@ -302,17 +302,17 @@ async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) ->
 async def test_an_agent_suspended_while_it_waits_sends_nothing_after_the_approval() -> None:
     async with PagerDutyConnector.sandbox("agent-1", policies=[ASK_ABOUT_HIGH]) as pd:
         waiting = asyncio.create_task(pd.delete_service("PABC123"))
-        while not (asked := await pd._rooms.approvals.list("pending")):
+        while not (asked := await pd._backends.approvals.list("pending")):
             await asyncio.sleep(0.01)
         await pd.audit.suspend("agent-1", org_id=pd.org_id, by="ada", reason="it deletes everything")
         assert pd.sandbox_account is not None
         seen = len(pd.sandbox_account.requests)
-        await pd._rooms.approvals.decide(asked[0].id, "ada", True)
+        await pd._backends.approvals.decide(asked[0].id, "ada", True)
         with pytest.raises(PermissionDeniedError, match="suspended: it deletes everything"):
             await waiting
         assert len(pd.sandbox_account.requests) == seen, "nothing more is read with the account's key either"
         assert (await trail(pd))[-1].status == "blocked"
-        assert (await pd._rooms.approvals.get(asked[0].id)).state == "approved"
+        assert (await pd._backends.approvals.get(asked[0].id)).state == "approved"
         assert pd.sandbox_account is not None
         assert all(request.method == "GET" for request in pd.sandbox_account.requests)
 
@@ -411,7 +411,7 @@ async def test_an_approved_call_counts_once_against_its_limit() -> None:
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute("maintenance:create", WINDOW)
         approval_id = str(pending.value.approval_id)
-        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        await pd._backends.approvals.decide(approval_id, "ada", True)
         await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
         with pytest.raises(PermissionDeniedError, match="1/hour"):
             await pd.execute("maintenance:create", WINDOW)
@@ -426,7 +426,7 @@ async def test_a_hundred_parallel_resumes_of_one_approval_send_one_request() -> 
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.create_maintenance_window(**WINDOW)
         approval_id = str(pending.value.approval_id)
-        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        await pd._backends.approvals.decide(approval_id, "ada", True)
         results = await asyncio.gather(
             *(pd.execute("maintenance:create", WINDOW, approval_id=approval_id) for _ in range(100)),
             return_exceptions=True,
@@ -443,7 +443,7 @@ async def test_parameters_changed_while_a_reviewer_thinks_are_not_what_is_sent()
     async with PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH], config=config) as pd:
         params = {**WINDOW, "service_ids": ["PABC123"]}
         call = asyncio.create_task(pd.execute("maintenance:create", params))
-        store = pd._rooms.approvals
+        store = pd._backends.approvals
         while not (waiting := await store.list("pending")):
             await asyncio.sleep(0.01)
         params["service_ids"].append("PEVIL01")  # type: ignore[attr-defined]
@@ -493,7 +493,7 @@ async def test_an_approval_for_another_call_is_neither_used_up_nor_withdrawn() -
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute("maintenance:create", WINDOW)
         approval_id = str(pending.value.approval_id)
-        await pd._rooms.approvals.decide(approval_id, "ada", True)
+        await pd._backends.approvals.decide(approval_id, "ada", True)
         with pytest.raises(ApprovalDeniedError, match="another call"):
             await pd.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
         assert await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)

@@ -38,13 +38,13 @@ def test_the_readme_names_every_setting_and_every_variable() -> None:
     sources = [
         (README.parent / "arx_wrapper" / name).read_text("utf-8")
         for name in (
-            "config.py",
-            "settings.py",
-            "rooms.py",
+            "config/model.py",
+            "config/sources.py",
+            "core/backends.py",
             "vault/keys.py",
             "vault/env.py",
             "vault/oauth.py",
-            "vault/kv.py",
+            "vault/hashicorp_client.py",
         )
     ]
     variables = {name for text in sources for name in re.findall(r'"((?:ARX|PAGERDUTY|SLACK|VAULT)_[A-Z0-9_]+)"', text)}

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from arx_wrapper.approvals.channels import Announcer, Channel, Webhook
+from arx_wrapper.approvals.notifications import Announcer, Channel, Webhook
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest
 from arx_wrapper.approvals.reviewers import Reviewers, sign_decision, verify_decision

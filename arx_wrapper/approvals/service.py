@@ -26,7 +26,7 @@ from arx_wrapper.errors import ApprovalError, ApprovalExpiredError
 from arx_wrapper.model import Effect, Risk
 
 if TYPE_CHECKING:
-    from arx_wrapper.approvals.channels import Announcer
+    from arx_wrapper.approvals.notifications import Announcer
     from arx_wrapper.approvals.reviewers import Reviewers
 
 _T = TypeVar("_T")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import evolve
 
 from arx_wrapper.audit.chain import suspended_because
-from arx_wrapper.audit.pending import Ticket, answer
+from arx_wrapper.audit.pending import PendingEntry, answer
 from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
 from arx_wrapper.audit.verification import Verification, verify
@@ -68,7 +68,7 @@ class AuditLog:
             AuditError: it could not be written in time. The call that it is about must not go on.
             Refused: a limit is used up, or the agent is suspended; nothing was written.
         """
-        ticket = Ticket(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
+        ticket = PendingEntry(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
         if self._writer.submit(ticket):
             self._writer.ring()
             if ticket.written.acquire(timeout=_MOMENT):
@@ -97,7 +97,7 @@ class AuditLog:
         When it cannot be written, it is tried again with whatever comes next; until it is written every `append`
         fails, and `flush` and `aclose` raise.
         """
-        self._writer.submit(Ticket(Pending(entry)), urgent=False)
+        self._writer.submit(PendingEntry(Pending(entry)), urgent=False)
 
     async def flush(self) -> None:
         """Wait until everything handed in is written. AuditError when something could not be."""

@@ -11,7 +11,7 @@ from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.errors import AuditError
 
 
-class Ticket:
+class PendingEntry:
     """An entry handed in, and whoever waits for it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Ticket:
         raise outcome or AuditError("The audit log was given up. Nothing was sent.")
 
 
-def tell(written: Sequence[Ticket], heard: Callable[[], None]) -> bool:
+def tell(written: Sequence[PendingEntry], heard: Callable[[], None]) -> bool:
     """Tell those who wait that their entries are written, or could not be.
 
     Returns:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
-from arx_wrapper.audit.pending import Ticket, tell
+from arx_wrapper.audit.pending import PendingEntry, tell
 from arx_wrapper.audit.store import Store
 from arx_wrapper.errors import AuditError
 
@@ -29,8 +29,8 @@ class Writer:
         self._lock, self._bell = threading.Lock(), threading.Lock()
         self._bell.acquire()
         self._heard = threading.Event()
-        self._queue: list[Ticket] = []
-        self._owed: list[Ticket] = []
+        self._queue: list[PendingEntry] = []
+        self._owed: list[PendingEntry] = []
         self._jobs: list[Callable[[Store], None]] = []
         self._unanswered: set[str] = set()
         self._closing = self._asleep = False
@@ -50,7 +50,7 @@ class Writer:
                     self._store = self._opener()
         return self._store
 
-    def submit(self, ticket: Ticket, *, urgent: bool = True) -> bool:
+    def submit(self, ticket: PendingEntry, *, urgent: bool = True) -> bool:
         """Hand an entry in; one that is urgent is written once the thread is rung for.
 
         Returns:
@@ -114,7 +114,7 @@ class Writer:
             self._thread.start()
 
     def _work(self) -> None:
-        store, written = self.store(), list[Ticket]()
+        store, written = self.store(), list[PendingEntry]()
         while True:
             # Only now, or they would wake up to wait for this thread; and what they come back with goes in one batch.
             if tell(written, self._heard.set):
@@ -138,7 +138,7 @@ class Writer:
                 store.close()
                 return
 
-    def _write(self, store: Store, batch: list[Ticket]) -> None:
+    def _write(self, store: Store, batch: list[PendingEntry]) -> None:
         tickets = self._owed + batch
         try:
             store.write([ticket.pending for ticket in tickets])

@@ -26,10 +26,10 @@ def suspend(
     if not reason.strip():
         raise typer.BadParameter("--reason must say why: refusals and records name it")
 
-    async def run(rooms: Any) -> None:
-        await rooms.audit.suspend(agent, org_id=session.config.org_id, by=session.config.agent_id, reason=reason)
+    async def run(backends: Any) -> None:
+        await backends.audit.suspend(agent, org_id=session.config.org_id, by=session.config.agent_id, reason=reason)
 
-    session.with_rooms(run)
+    session.with_backends(run)
     if output is Output.JSON:
         print_json({"agent_id": agent, "suspended": True, "reason": reason})
     else:
@@ -41,10 +41,10 @@ def resume(context: typer.Context, agent: Agent, output: Format = Output.TABLE) 
     """Let a suspended agent go on."""
     session: Session = context.obj
 
-    async def run(rooms: Any) -> None:
-        await rooms.audit.resume(agent, org_id=session.config.org_id, by=session.config.agent_id)
+    async def run(backends: Any) -> None:
+        await backends.audit.resume(agent, org_id=session.config.org_id, by=session.config.agent_id)
 
-    session.with_rooms(run)
+    session.with_backends(run)
     if output is Output.JSON:
         print_json({"agent_id": agent, "suspended": False, "reason": None})
     else:

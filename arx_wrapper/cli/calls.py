@@ -13,7 +13,7 @@ from arx_wrapper.cli.arguments import flag, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.tables import counted, show
-from arx_wrapper.core.effects import bare_call
+from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.errors import UnknownOperationError
 from arx_wrapper.model import Decision, Verdict
 
@@ -34,11 +34,11 @@ def ops(
     if not rows:
         raise typer.BadParameter(f"{glob!r} matches no operation")
 
-    async def judge(rooms: Any) -> list[Decision]:
+    async def judge(backends: Any) -> list[Decision]:
         who = {"agent_id": session.config.agent_id, "org_id": session.config.org_id}
-        return [rooms.policies.decide(bare_call(row, OPERATIONS, **who), rooms.clock()) for row in rows]
+        return [backends.policies.decide(minimal_call(row, OPERATIONS, **who), backends.clock()) for row in rows]
 
-    decisions = session.with_rooms(judge)
+    decisions = session.with_backends(judge)
     table = [
         {
             "operation": row.name,

@@ -75,25 +75,25 @@ async def _review(pd: PagerDutyConnector, ask: Ask) -> None:
     from arx_wrapper.approvals import render
     from arx_wrapper.core.review import review
 
-    rooms = pd._rooms
-    while not (waiting := await rooms.approvals.list("pending")):  # noqa: ASYNC110 - it is another process's in earnest
+    backends = pd._backends
+    while not (waiting := await backends.approvals.list("pending")):  # noqa: ASYNC110 - it is another process's in earnest
         await asyncio.sleep(0.02)
     request = waiting[0]
     shown = "\n".join(f"   | {line}" for line in render(request).splitlines())
     approve = await asyncio.get_running_loop().run_in_executor(None, ask, shown)
-    await review(rooms.approvals, rooms.audit, request.id, reviewer=_REVIEWER, approve=approve)
+    await review(backends.approvals, backends.audit, request.id, reviewer=_REVIEWER, approve=approve)
     await asyncio.Event().wait()  # one request a step; the step ends this
 
 
 async def _decision(pd: PagerDutyConnector) -> Any:
-    log = pd._rooms.audit
+    log = pd._backends.audit
     await log.flush()
     called = log.records(action_type="connector.called", newest_first=True, limit=1)
     return await anext(called)
 
 
 async def _trail(pd: PagerDutyConnector) -> None:
-    log = pd._rooms.audit
+    log = pd._backends.audit
     records = [record async for record in log.records()]
     say("Audit trail")
     print_table(

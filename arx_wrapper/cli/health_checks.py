@@ -11,7 +11,7 @@ from attrs import frozen
 
 from arx_wrapper.audit import PartialViewError
 from arx_wrapper.cli.connectivity import Unreachable, reach
-from arx_wrapper.core.effects import bare_call
+from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.errors import (
     ArxError,
     AuditError,
@@ -68,7 +68,7 @@ async def examine(connector: PagerDutyConnector) -> list[Finding]:
 
 class _Examination:
     def __init__(self, connector: PagerDutyConnector) -> None:
-        self._connector, self._rooms, self._config = connector, connector._rooms, connector._rooms.config
+        self._connector, self._backends, self._config = connector, connector._backends, connector._backends.config
         self._findings: dict[str, Finding] = {}
         self._requester: str | None = None
         self._permitted: tuple[str, ...] = ()
@@ -127,12 +127,12 @@ class _Examination:
 
     def _verdict(self, row: Operation) -> Verdict:
         who = {"agent_id": self._connector.agent_id, "org_id": self._connector.org_id}
-        call = bare_call(row, self._connector.operations, **who)
-        return self._rooms.policies.decide(call, self._rooms.clock()).verdict
+        call = minimal_call(row, self._connector.operations, **who)
+        return self._backends.policies.decide(call, self._backends.clock()).verdict
 
     async def _audit(self) -> Finding:
         try:
-            state = await self._rooms.audit.verify()
+            state = await self._backends.audit.verify()
         except PartialViewError:
             return _ok("audit log", "this role sees its own organisations' records; an auditor can verify the chain")
         if not state.ok:
@@ -145,7 +145,7 @@ class _Examination:
         return _ok("audit log", f"{state.records} records, the chain holds")
 
     async def _approvals(self) -> Finding:
-        waiting = await self._rooms.approvals.list("pending", agent_id=self._config.agent_id)
+        waiting = await self._backends.approvals.list("pending", agent_id=self._config.agent_id)
         count, cap = len(waiting), self._config.pending_cap
         if count >= cap:
             return Finding(
@@ -158,8 +158,8 @@ class _Examination:
         return _ok("approvals", f"{count} of at most {cap} requests wait; {who}")
 
     async def _vault(self) -> Finding:
-        where = await self._rooms.vault.locate(self._config.org_id)
-        credentials = await self._rooms.vault.read(self._config.org_id)
+        where = await self._backends.vault.locate(self._config.org_id)
+        credentials = await self._backends.vault.read(self._config.org_id)
         self._requester = credentials.requester_email
         return _ok("vault", f"{where}: credentials are there (account {credentials.fingerprint[:16]})")
 
@@ -167,9 +167,9 @@ class _Examination:
         if self._connector.sandbox_account is not None:
             return _ok("server", "the embedded sandbox")
         url = self._config.base_url
-        _ = self._rooms.wire  # refuses an address that the key must not be sent to
+        _ = self._backends.transport  # refuses an address that the key must not be sent to
         try:
-            found = await reach(url, self._rooms.clock)
+            found = await reach(url, self._backends.clock)
         except Unreachable as problem:
             return _wrong("server", f"{url} cannot be reached: {problem.cause}", problem.remedy)
         self._skew = found.skew

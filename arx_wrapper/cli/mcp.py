@@ -48,7 +48,7 @@ def mcp(
             from arx_wrapper.mcp.tools import Tools
 
         tools = Tools(connector, cap=max_bytes, wait=wait)
-        tools.outlooks()  # a policy that does not load is told of here, not to the first client
+        tools.verdicts()  # a policy that does not load is told of here, not to the first client
         server = ToolServer(tools)
         if http:
             await _serve_http(server, host, port, allow_host or [], allow_origin or [])

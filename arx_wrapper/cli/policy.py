@@ -13,7 +13,7 @@ from attrs import asdict
 from arx_wrapper.cli.arguments import parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session
-from arx_wrapper.core.effects import bare_call
+from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.errors import ConfigError, InvalidParamsError, PolicyError, UnknownOperationError
 from arx_wrapper.model import Verdict
 
@@ -73,13 +73,13 @@ def explain(
     session: Session = context.obj
 
     async def run(connector: Any) -> tuple[Any, list[Any]]:
-        rooms, model = connector._rooms, connector.model_of(operation)
+        backends, model = connector._backends, connector.model_of(operation)
         if params or document:
             frozen, _ = connector._resolve(operation, parse(model, params or (), document))
         else:  # the operation by itself, whatever its parameters
             who = {"agent_id": connector.agent_id, "org_id": connector.org_id}
-            frozen = bare_call(connector.operations[operation], connector.operations, **who)
-        return rooms.policies.decide(frozen, rooms.clock()), rooms.policies.trace(frozen, rooms.clock())
+            frozen = minimal_call(connector.operations[operation], connector.operations, **who)
+        return backends.policies.decide(frozen, backends.clock()), backends.policies.trace(frozen, backends.clock())
 
     decision, trace = session.with_connector(run)
     rows = [
@@ -165,10 +165,10 @@ def simulate(
     session: Session = context.obj
     start = _moment(since)
 
-    async def run(rooms: Any) -> Any:
-        return await judge_anew(rooms.audit.records(since=start), _proposed(session, policy), OPERATIONS)
+    async def run(backends: Any) -> Any:
+        return await judge_anew(backends.audit.records(since=start), _proposed(session, policy), OPERATIONS)
 
-    found = session.with_rooms(run)
+    found = session.with_backends(run)
     if output is Output.JSON:
         print_json(asdict(found))
         return

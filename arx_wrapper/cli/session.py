@@ -1,4 +1,4 @@
-"""What every command works with: who calls, the configuration, and the rooms it opens."""
+"""What every command works with: who calls, the configuration, and the backends it opens."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ class Session:
 
         return asyncio.run(run())
 
-    def with_rooms(self, work: Callable[[Any], Awaitable[_T]], **options: Any) -> _T:
-        """Run something with the rooms alone: audit log, approvals, policies.
+    def with_backends(self, work: Callable[[Any], Awaitable[_T]], **options: Any) -> _T:
+        """Run something with the backends alone: audit log, approvals, policies.
 
         Nobody is asked to approve anything from here, so channels and their secrets are not needed.
         """
-        from arx_wrapper.core.backends import Rooms
+        from arx_wrapper.core.backends import Backends
         from arx_wrapper.pagerduty.operations import RISKS
 
         config = evolve(self.config, slack=None, webhook_url=None)
 
         async def run() -> _T:
-            rooms = Rooms(connector="pagerduty", registry=RISKS, config=config, **options)
+            backends = Backends(connector="pagerduty", registry=RISKS, config=config, **options)
             try:
-                return await work(rooms)
+                return await work(backends)
             finally:
-                await rooms.aclose()
+                await backends.aclose()
 
         return asyncio.run(run())
 

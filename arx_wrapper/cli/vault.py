@@ -124,11 +124,11 @@ def _require(session: Session, what: str, kinds: tuple[str, ...]) -> None:
 
 
 def _with_vault(session: Session, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    async def run(rooms: Any) -> Any:
-        return await work(rooms.vault)
+    async def run(backends: Any) -> Any:
+        return await work(backends.vault)
 
     with extras():
-        return session.with_rooms(run)
+        return session.with_backends(run)
 
 
 def _line() -> str:

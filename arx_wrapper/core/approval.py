@@ -11,16 +11,16 @@ from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError, Permis
 from arx_wrapper.model import Decision, Verdict
 
 if TYPE_CHECKING:
-    from arx_wrapper.core.backends import Rooms
-    from arx_wrapper.core.dispatch import Passage
+    from arx_wrapper.core.backends import Backends
+    from arx_wrapper.core.dispatch import Dispatch
     from arx_wrapper.core.recorder import Recorder
 
 Target = Mapping[str, Any] | None
-ReadTarget = Callable[["Passage"], Awaitable[Target]]
+ReadTarget = Callable[["Dispatch"], Awaitable[Target]]
 
 
 async def obtain(
-    passage: Passage, record: Recorder, rooms: Rooms, approval_id: str | None, read_target: ReadTarget
+    dispatch: Dispatch, record: Recorder, backends: Backends, approval_id: str | None, read_target: ReadTarget
 ) -> None:
     """Ask a reviewer, or take up an approval asked for before, and use it up.
 
@@ -33,28 +33,28 @@ async def obtain(
         ApprovalExpiredError: nobody decided in time.
         PermissionDeniedError: policy was tightened meanwhile.
     """
-    call, terms = passage.call, await _terms(passage, rooms)
+    call, terms = dispatch.call, await _terms(dispatch, backends)
     if approval_id is None:
-        target = passage.before = await read_target(passage)
-        asked = await rooms.approvals.request(
+        target = dispatch.before = await read_target(dispatch)
+        asked = await backends.approvals.request(
             **terms,
             effects=call.effects,
-            risk=passage.decision.risk,
-            policy_source=passage.decision.source,
-            reason=passage.decision.reason,
-            channel=passage.decision.channel,
+            risk=dispatch.decision.risk,
+            policy_source=dispatch.decision.source,
+            reason=dispatch.decision.reason,
+            channel=dispatch.decision.channel,
             target=target,
-            min_approvals=passage.decision.min_approvals,
+            min_approvals=dispatch.decision.min_approvals,
         )
         approval_id = asked.id
         await record.approval_requested(asked)
-        if rooms.config.approvals_mode == "raise":
+        if backends.config.approvals_mode == "raise":
             raise ApprovalPendingError(
                 f"{call.operation.name}: waits for a reviewer as {asked.id} until {asked.expires_at:%Y-%m-%d %H:%M}Z. "
                 f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
                 approval_id=asked.id,
             )
-    asked = await rooms.approvals.get(approval_id)
+    asked = await backends.approvals.get(approval_id)
     record.approval_id = asked.id
     digest = _digest(terms, asked.target)
     if asked.digest != digest:
@@ -62,33 +62,33 @@ async def obtain(
             f"{call.operation.name}: {approval_id} was asked for another call. Nothing was sent.",
             approval_id=approval_id,
         )
-    if rooms.config.approvals_mode == "wait":
-        await rooms.approvals.wait(approval_id)
-    await _judged_again(passage, record, rooms)  # before anything more is read with the account's key
-    asked = await rooms.approvals.get(approval_id)
+    if backends.config.approvals_mode == "wait":
+        await backends.approvals.wait(approval_id)
+    await _judged_again(dispatch, record, backends)  # before anything more is read with the account's key
+    asked = await backends.approvals.get(approval_id)
     if asked.state == "approved" and asked.target is not None:
-        passage.before = await read_target(passage)
-        if asked.target != passage.before:
-            await rooms.approvals.mark_stale(approval_id)
+        dispatch.before = await read_target(dispatch)
+        if asked.target != dispatch.before:
+            await backends.approvals.mark_stale(approval_id)
             raise ApprovalDeniedError(
                 f"{call.operation.name}: what {approval_id} was given for has changed since. Nothing was sent. "
                 "Ask anew.",
                 approval_id=approval_id,
             )
-    again = await _judged_again(passage, record, rooms)
-    await rooms.approvals.consume(approval_id, digest, min_approvals=again.min_approvals)
+    again = await _judged_again(dispatch, record, backends)
+    await backends.approvals.consume(approval_id, digest, min_approvals=again.min_approvals)
 
 
-async def _terms(passage: Passage, rooms: Rooms) -> dict[str, Any]:
-    credentials = await passage.sign()  # an approval holds for one account
+async def _terms(dispatch: Dispatch, backends: Backends) -> dict[str, Any]:
+    credentials = await dispatch.sign()  # an approval holds for one account
     return {
-        "org_id": passage.call.org_id,
-        "agent_id": passage.call.agent_id,
+        "org_id": dispatch.call.org_id,
+        "agent_id": dispatch.call.agent_id,
         "account": credentials.fingerprint,
-        "connector": rooms.connector,
-        "operation": passage.call.operation.name,
-        "params": passage.call.canonical,
-        "policy": passage.decision.policy,
+        "connector": backends.connector,
+        "operation": dispatch.call.operation.name,
+        "params": dispatch.call.canonical,
+        "policy": dispatch.decision.policy,
     }
 
 
@@ -98,10 +98,10 @@ def _digest(terms: Mapping[str, Any], target: Target) -> str:
     return call_digest(**terms, target=target)
 
 
-async def _judged_again(passage: Passage, record: Recorder, rooms: Rooms) -> Decision:
+async def _judged_again(dispatch: Dispatch, record: Recorder, backends: Backends) -> Decision:
     """Long after the intent, perhaps: policy may say something else by now, and the agent may have been stopped."""
-    again = rooms.policies.decide(passage.call, rooms.clock())
-    if suspension := await rooms.audit.suspension(passage.call.agent_id):
+    again = backends.policies.decide(dispatch.call, backends.clock())
+    if suspension := await backends.audit.suspension(dispatch.call.agent_id):
         again = evolve(again, verdict=Verdict.DENY, reason=suspension)
     if again.verdict is Verdict.DENY:
         record.decision = again

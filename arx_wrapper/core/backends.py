@@ -1,4 +1,4 @@
-"""The rooms a connector works with, opened when first used and closed when they were opened here."""
+"""The backends a connector works with, opened when first used and closed when they were opened here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals.slack import Slack
     from arx_wrapper.audit import AuditLog
     from arx_wrapper.policy import Policies
-    from arx_wrapper.transport import Wire
+    from arx_wrapper.transport import Transport
     from arx_wrapper.vault import Vault
 
 
@@ -30,7 +30,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Rooms:
+class Backends:
     """Policies, audit log, vault, approvals and wire of one connector.
 
     Each may be given ready made, in which case its owner closes it, or as its address, in which case it is opened
@@ -79,14 +79,14 @@ class Rooms:
         return self._room("approvals", self._open_approvals)
 
     @property
-    def wire(self) -> Wire:
-        return self._room("wire", self._open_wire)
+    def transport(self) -> Transport:
+        return self._room("transport", self._open_transport)
 
     async def aclose(self) -> None:
         """Close what was opened here: the audit log last, so that it holds whatever the others still report."""
         async with AsyncExitStack() as closing:  # each of them, whatever becomes of the others
             closing.callback(self._open.clear)
-            for name in ("audit", "vault", "approvals", "wire"):
+            for name in ("audit", "vault", "approvals", "transport"):
                 if name in self._open and self._open[name] is not self._given.get(name):
                     closing.push_async_callback(self._open[name].aclose)
 
@@ -145,10 +145,10 @@ class Rooms:
             pending_cap=self.config.pending_cap,
         )
 
-    def _open_wire(self) -> Wire:
-        from arx_wrapper.transport import Wire
+    def _open_transport(self) -> Transport:
+        from arx_wrapper.transport import Transport
 
-        return Wire(
+        return Transport(
             base_url=self._base_url, accept=self._accept, key_prefix=self._key_prefix, transport=self._transport
         )
 

@@ -18,10 +18,10 @@ import msgspec
 
 from arx_wrapper.config import Config
 from arx_wrapper.core import approval as consent
-from arx_wrapper.core.backends import Rooms
-from arx_wrapper.core.dispatch import Passage
-from arx_wrapper.core.effects import bare_call, effects_of
-from arx_wrapper.core.inflight import UnderWay
+from arx_wrapper.core.backends import Backends
+from arx_wrapper.core.dispatch import Dispatch
+from arx_wrapper.core.effects import expand, minimal_call
+from arx_wrapper.core.inflight import InFlightCalls
 from arx_wrapper.errors import (
     ApprovalError,
     ArxError,
@@ -54,7 +54,7 @@ class BaseConnector:
         requester_header: The header that names who a write is made for; None when the API wants none.
         accept: What the API is asked to answer with.
         key_prefix: What stands before an API key in `Authorization`.
-        state_members: The members of its objects whose values records may hold, of what a write changed.
+        recorded_fields: The members of its objects whose values records may hold, of what a write changed.
     """
 
     connector: ClassVar[str]
@@ -63,7 +63,7 @@ class BaseConnector:
     requester_header: ClassVar[str | None] = None
     accept: ClassVar[str] = "application/json"
     key_prefix: ClassVar[str] = "Bearer "
-    state_members: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
+    recorded_fields: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
 
     def __init__(
         self,
@@ -95,8 +95,8 @@ class BaseConnector:
             if not isinstance(name, str) or not name or not name.isprintable():
                 raise ValueError("agent_id and org_id must be printable text: policies and records go by them")
         self.agent_id, self.org_id = agent_id, org_id
-        self._under_way = UnderWay()
-        self._rooms = Rooms(
+        self._in_flight = InFlightCalls()
+        self._backends = Backends(
             connector=self.connector,
             registry={name: row.risk for name, row in self.operations.items()},
             config=config or Config.load(),
@@ -119,8 +119,8 @@ class BaseConnector:
 
     async def aclose(self) -> None:
         """Let the calls under way end, write out the audit log and close every connection that was opened here."""
-        await self._under_way.ended(_DRAIN)
-        await self._rooms.aclose()
+        await self._in_flight.wait_idle(_DRAIN)
+        await self._backends.aclose()
 
     async def execute(
         self,
@@ -145,9 +145,9 @@ class BaseConnector:
         Raises:
             ArxError: in the classes of `arx_wrapper.errors`, each of which says whether anything was sent.
         """
-        with self._under_way:
-            async with self._governed(operation, params, approval_id, timeout) as passage:
-                return await self._perform(passage)
+        with self._in_flight:
+            async with self._governed(operation, params, approval_id, timeout) as dispatch:
+                return await self._perform(dispatch)
 
     def explain(self, operation: str, params: Mapping[str, Any] | None = None) -> Decision:
         """What policy says of a call. Calls nothing and records nothing.
@@ -156,9 +156,9 @@ class BaseConnector:
             UnknownOperationError, InvalidParamsError: as `execute()` would.
         """
         call, _ = self._resolve(operation, params)
-        return self._rooms.policies.decide(call, self._rooms.clock())
+        return self._backends.policies.decide(call, self._backends.clock())
 
-    def outlook(self, operation: str) -> frozenset[Verdict]:
+    def possible_verdicts(self, operation: str) -> frozenset[Verdict]:
         """What policy may say of calls of an operation, whatever their parameters, other than no.
 
         Empty when it denies them all; ESCALATE alone when a reviewer is always asked. Calls nothing, records nothing.
@@ -167,8 +167,8 @@ class BaseConnector:
             UnknownOperationError: when there is no such operation.
         """
         row = self._row(operation)
-        bare = bare_call(row, self.operations, agent_id=self.agent_id, org_id=self.org_id)
-        return self._rooms.policies.outlook(bare, self._rooms.clock())
+        bare = minimal_call(row, self.operations, agent_id=self.agent_id, org_id=self.org_id)
+        return self._backends.policies.possible_verdicts(bare, self._backends.clock())
 
     async def approval(self, approval_id: str) -> ApprovalRequest:
         """A request for approval that this agent made, as it stands.
@@ -176,7 +176,7 @@ class BaseConnector:
         Raises:
             ApprovalError: this agent made no such request, or the store cannot be used.
         """
-        request = await self._rooms.approvals.get(approval_id)
+        request = await self._backends.approvals.get(approval_id)
         if (request.agent_id, request.org_id) != (self.agent_id, self.org_id):
             raise ApprovalError(f"There is no request {approval_id!a} of yours.", approval_id=approval_id)
         return request
@@ -184,7 +184,7 @@ class BaseConnector:
     @property
     def audit(self) -> AuditLog:
         """The audit log, to be read."""
-        return self._rooms.audit
+        return self._backends.audit
 
     async def requester_email(self) -> str | None:
         """Who writes are made for, when a call names nobody; None when the vault knows of no one.
@@ -192,12 +192,12 @@ class BaseConnector:
         Raises:
             CredentialError: the vault has no credentials.
         """
-        return (await self._rooms.vault.read(self.org_id)).requester_email
+        return (await self._backends.vault.read(self.org_id)).requester_email
 
     @property
     def captures_params(self) -> bool:
         """Whether the audit log also keeps the parameters, redacted."""
-        return self._rooms.config.capture_params
+        return self._backends.config.capture_params
 
     def model_of(self, operation: str) -> ParamModel:
         """The parameter model of an operation.
@@ -217,21 +217,21 @@ class BaseConnector:
         timeout: float | None = None,  # noqa: ASYNC109
         *,
         only: Callable[[Operation], object] | None = None,
-    ) -> AsyncIterator[Passage]:
+    ) -> AsyncIterator[Dispatch]:
         """The steps around a call, in their order. `only` refuses operations that will not do for the caller."""
         from arx_wrapper.core.recorder import Recorder  # only now: it brings asyncio and the audit log's threads
 
-        rooms = self._rooms
-        record = Recorder(rooms.audit, self, operation)
-        await record.loaded_policies(rooms.policies)
+        backends = self._backends
+        record = Recorder(backends.audit, self, operation)
+        await record.loaded_policies(backends.policies)
         try:
             call, request = self._resolve(operation, params)  # 1 what is asked, frozen
             record.call = call
             _check_timeout(call.operation, timeout)
             if only:
                 only(call.operation)
-            await rooms.vault.locate(self.org_id)  # 2 there are credentials; no secret is read yet
-            decision = rooms.policies.decide(call, rooms.clock())  # 3 what policy says
+            await backends.vault.locate(self.org_id)  # 2 there are credentials; no secret is read yet
+            decision = backends.policies.decide(call, backends.clock())  # 3 what policy says
             record.decision = decision
             if decision.verdict is Verdict.DENY:
                 raise PermissionDeniedError(decision)
@@ -246,22 +246,22 @@ class BaseConnector:
         except BaseException as end:
             record.given_up(end)  # cancelled before anything was sent
             raise
-        passage = Passage(call, request, decision, rooms, timeout)
+        dispatch = Dispatch(call, request, decision, backends, timeout)
         try:
             if asks:  # 5 a person agrees, to exactly this
-                await consent.obtain(passage, record, rooms, approval_id, self._target)
-            passage.began = rooms.clock()  # a reviewer may have taken an hour
-            yield passage  # 6 the generated call
+                await consent.obtain(dispatch, record, backends, approval_id, self._target)
+            dispatch.began = backends.clock()  # a reviewer may have taken an hour
+            yield dispatch  # 6 the generated call
         except BaseException as error:
-            record.outcome(passage, error)  # 7 what became of it
+            record.outcome(dispatch, error)  # 7 what became of it
             raise
-        record.outcome(passage)
+        record.outcome(dispatch)
 
-    async def _perform(self, passage: Passage) -> dict[str, Any]:
+    async def _perform(self, dispatch: Dispatch) -> dict[str, Any]:
         """Send the call. A connector overrides this where one operation takes more than one request."""
-        return await passage.send(passage.request)
+        return await dispatch.send(dispatch.request)
 
-    async def _target(self, passage: Passage) -> Mapping[str, Any] | None:
+    async def _target(self, dispatch: Dispatch) -> Mapping[str, Any] | None:
         """The state of what a call changes, for the reviewer to see. A connector that can read it overrides this."""
         return None
 
@@ -278,7 +278,7 @@ class BaseConnector:
             org_id=self.org_id,
             canonical=canonical,
             params=MappingProxyType(frozen),
-            effects=effects_of(row, frozen, self.operations),
+            effects=expand(row, frozen, self.operations),
         )
         return call, self._request(row, msgspec.json.decode(canonical))
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from arx_wrapper.core.backends import Rooms
+from arx_wrapper.core.backends import Backends
 from arx_wrapper.errors import AuthenticationError, CredentialError
 from arx_wrapper.model import Call, Decision
 
 if TYPE_CHECKING:
     from pagerduty_client import Request
 
-    from arx_wrapper.transport import Answer, Attempt
+    from arx_wrapper.transport import Attempt, Response
     from arx_wrapper.vault import Credentials
 
 
-class Passage:
+class Dispatch:
     """Sends the requests of one governed call, and keeps count of what went out.
 
     Attributes:
@@ -32,9 +32,11 @@ class Passage:
         facts: What else the outcome's record should say: records handed out, how a lost answer was settled.
     """
 
-    def __init__(self, call: Call, request: Request, decision: Decision, rooms: Rooms, timeout: float | None) -> None:
+    def __init__(
+        self, call: Call, request: Request, decision: Decision, backends: Backends, timeout: float | None
+    ) -> None:
         self.call, self.request, self.decision = call, request, decision
-        self._rooms, self._timeout = rooms, timeout
+        self._backends, self._timeout = backends, timeout
         self._credentials: Credentials | None = None
         import hashlib  # only now: OpenSSL takes a while
 
@@ -44,7 +46,7 @@ class Passage:
         self.facts: dict[str, Any] = {}
         self.before: Mapping[str, Any] | None = None
         self.after: Mapping[str, Any] | None = None
-        self.began = rooms.clock()
+        self.began = backends.clock()
 
     @property
     def sent(self) -> bool:
@@ -58,7 +60,7 @@ class Passage:
             CredentialError: the vault has none.
         """
         if self._credentials is None or fresh:
-            self._credentials = await self._rooms.vault.read(self.call.org_id, fresh=fresh)
+            self._credentials = await self._backends.vault.read(self.call.org_id, fresh=fresh)
         return self._credentials
 
     async def send(self, request: Request) -> dict[str, Any]:
@@ -70,7 +72,7 @@ class Passage:
             self.after = found if isinstance(found, dict) else {operation.answer: found} if found else None
         return body
 
-    async def fetch(self, request: Request) -> Answer:
+    async def fetch(self, request: Request) -> Response:
         """Send one request of the call; its answer is parsed when it is wanted.
 
         A rejected key is read again from the vault, once: it may have been rotated.
@@ -101,9 +103,9 @@ class Passage:
             self.facts["looks"] = self.facts.get("looks", 0) + len(self.attempts)
             self.attempts = seen
 
-    async def _send(self, request: Request, credentials: Credentials) -> Answer:
-        operation, wire = self.call.operation, self._rooms.wire
-        if request.method != "GET" and operation.writes and (header := self._rooms.requester_header):
+    async def _send(self, request: Request, credentials: Credentials) -> Response:
+        operation, wire = self.call.operation, self._backends.transport
+        if request.method != "GET" and operation.writes and (header := self._backends.requester_header):
             request = evolve(request, headers=(*request.headers, (header, self._requester(credentials))))
         answer = await wire.send(
             request,
@@ -111,7 +113,7 @@ class Passage:
             wire.grant(request),
             operation=operation.name,
             writes=operation.writes and request.method != "GET",
-            retiring=operation.retiring,
+            deprecated=operation.deprecated,
             agent_id=self.call.agent_id,
             timeout=self._timeout,
             attempts=self.attempts,

@@ -11,7 +11,7 @@ from arx_wrapper.model import Call, Effect, Operation
 Table = Mapping[str, Operation]
 
 
-def effects_of(row: Operation, params: Mapping[str, Any], table: Table) -> tuple[Effect, ...]:
+def expand(row: Operation, params: Mapping[str, Any], table: Table) -> tuple[Effect, ...]:
     """The operation itself, then everything else that the same act amounts to."""
     effects = {row.name: Effect(operation=row.name, risk=row.risk)}
     for act in row.effects(params) if row.effects else ():
@@ -20,10 +20,10 @@ def effects_of(row: Operation, params: Mapping[str, Any], table: Table) -> tuple
     return tuple(effects.values())
 
 
-def bare_call(row: Operation, table: Table, *, agent_id: str, org_id: str) -> Call:
+def minimal_call(row: Operation, table: Table, *, agent_id: str, org_id: str) -> Call:
     """A call without its parameters, to be judged by what it amounts to whatever they are."""
     try:
-        effects = effects_of(row, defaultdict(tuple), table)
+        effects = expand(row, defaultdict(tuple), table)
     except (TypeError, ValueError, LookupError, AttributeError):  # that cannot be told without them
         effects = (Effect(operation=row.name, risk=row.risk),)
     return Call(id="", operation=row, agent_id=agent_id, org_id=org_id, canonical=b"{}", params={}, effects=effects)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from asyncio import Event
 
 
-class UnderWay:
+class InFlightCalls:
     """Counts the calls under way."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class UnderWay:
         if self._none and not self._count:
             self._none.set()
 
-    async def ended(self, seconds: float) -> None:
+    async def wait_idle(self, seconds: float) -> None:
         """Wait until there are none, so long at most."""
         if self._count:
             import asyncio

@@ -16,7 +16,7 @@ from attrs import asdict, evolve
 
 from arx_wrapper.audit import AuditLog, Entry, Refused
 from arx_wrapper.audit.record import ActionType, Status
-from arx_wrapper.core.dispatch import Passage
+from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.telemetry import telemetry
 from arx_wrapper.errors import (
     ApprovalError,
@@ -142,33 +142,33 @@ class Recorder:
         metadata = {"digest": request.digest, "expires_at": request.expires_at.isoformat()}
         await self._log.append(self._entry("approval.requested", "escalated", metadata))
 
-    def outcome(self, passage: Passage, error: BaseException | None = None) -> None:
+    def outcome(self, dispatch: Dispatch, error: BaseException | None = None) -> None:
         """Record what became of the call. Does not wait: it rides with the log's next commit.
 
         Not waiting is what keeps it true under cancellation: there is no point at which it could be interrupted.
         """
         if isinstance(error, GeneratorExit):
             error = None  # the caller of an iteration has read enough
-        unsent = error is not None and not passage.sent
-        entry = self._refused(error, passage.attempts) if unsent else self._completed(passage, error)
-        self._observe(entry, attempts=len(passage.attempts))
+        unsent = error is not None and not dispatch.sent
+        entry = self._refused(error, dispatch.attempts) if unsent else self._completed(dispatch, error)
+        self._observe(entry, attempts=len(dispatch.attempts))
         self._log.append_soon(entry)
 
-    def _completed(self, passage: Passage, error: BaseException | None) -> Entry:
+    def _completed(self, dispatch: Dispatch, error: BaseException | None) -> Entry:
         metadata: dict[str, Any] = {
-            "answers": passage.answered,
-            "attempts": [asdict(attempt) for attempt in passage.attempts],
+            "answers": dispatch.answered,
+            "attempts": [asdict(attempt) for attempt in dispatch.attempts],
         }
-        metadata.update(passage.facts)
-        if passage.call.operation.writes:
-            metadata |= self._changed(passage)
+        metadata.update(dispatch.facts)
+        if dispatch.call.operation.writes:
+            metadata |= self._changed(dispatch)
         return self._entry(
             "connector.completed",
-            "success" if error is None else _fate(error, passage),
+            "success" if error is None else _fate(error, dispatch),
             metadata,
             intent_id=self._intent_id,
             inputs_hash=self._inputs_hash(),
-            outputs_hash=self._log.keyed_hash(passage.answer_digest()) if error is None else None,
+            outputs_hash=self._log.keyed_hash(dispatch.answer_digest()) if error is None else None,
             duration_ms=self._elapsed(),
             error=_named(error),
         )
@@ -187,13 +187,13 @@ class Recorder:
         }
         self._observed.end(attributes, seconds=(entry.duration_ms or 0.0) / 1000, failed=entry.error)
 
-    def _changed(self, passage: Passage) -> dict[str, Any]:
+    def _changed(self, dispatch: Dispatch) -> dict[str, Any]:
         """What a write changed: the target before it, when it was read, and the result.
 
         As keyed hashes of the members on the connector's allow-list, besides the ids; as values when capture is on.
         """
-        members, changed = self._connector.state_members, dict[str, Any]()
-        for name, seen in (("before", passage.before), ("after", passage.after)):
+        members, changed = self._connector.recorded_fields, dict[str, Any]()
+        for name, seen in (("before", dispatch.before), ("after", dispatch.after)):
             if seen is None:
                 continue
             state = state_of(seen, members)
@@ -287,10 +287,10 @@ def state_of(seen: Mapping[str, Any], members: Container[str]) -> dict[str, Any]
     return kept
 
 
-def _fate(error: BaseException, passage: Passage) -> Status:
+def _fate(error: BaseException, dispatch: Dispatch) -> Status:
     """Whether a call that went out failed for certain: a read that failed has, as it changes nothing."""
-    refused = all(attempt.status in _UNPROCESSED or not attempt.sent for attempt in passage.attempts)
-    if refused or not passage.call.operation.writes or passage.facts.get("settled") == "not found":
+    refused = all(attempt.status in _UNPROCESSED or not attempt.sent for attempt in dispatch.attempts)
+    if refused or not dispatch.call.operation.writes or dispatch.facts.get("settled") == "not found":
         return "error"
     if isinstance(error, TransportError):
         return "unknown" if error.outcome == "unknown" else "error"

@@ -91,10 +91,10 @@ class ToolServer(Server[Any]):
 
     async def _watch(self) -> None:
         """Policy is looked at, rather than asked to tell: entries also expire, which changes no file."""
-        known = self._tools.outlooks()
+        known = self._tools.verdicts()
         while True:
             await asyncio.sleep(_LOOK_EVERY)
-            outlooks = self._tools.outlooks()
-            if outlooks != known:
-                known = outlooks
+            verdicts = self._tools.verdicts()
+            if verdicts != known:
+                known = verdicts
                 await self._bus.publish(ToolsListChanged())

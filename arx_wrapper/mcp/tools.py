@@ -14,7 +14,7 @@ from mcp_types import CallToolResult, Tool, ToolAnnotations
 from arx_wrapper.approvals import ApprovalRequest
 from arx_wrapper.core.connector import BaseConnector
 from arx_wrapper.errors import ApprovalPendingError, ArxError, InvalidParamsError
-from arx_wrapper.mcp import answers
+from arx_wrapper.mcp import results as answers
 from arx_wrapper.model import Operation, Risk, Verdict
 from arx_wrapper.params import NULL
 from arx_wrapper.params import json_schema as schema
@@ -76,14 +76,14 @@ class Tools:
         Raises:
             PolicyError: the policy does not load the first time.
         """
-        outlooks = self.outlooks()
-        tools = [self._tool(name, outlook) for name, outlook in outlooks.items() if outlook]
-        asks = any(Verdict.ESCALATE in outlook for outlook in outlooks.values())
+        offered = self.verdicts()
+        tools = [self._tool(name, verdicts) for name, verdicts in offered.items() if verdicts]
+        asks = any(Verdict.ESCALATE in verdicts for verdicts in offered.values())
         return [*tools, _STATUS] if asks else tools
 
-    def outlooks(self) -> dict[str, frozenset[Verdict]]:
+    def verdicts(self) -> dict[str, frozenset[Verdict]]:
         """What policy may say of each operation now; the list of tools follows from it. PolicyError as above."""
-        return {name: self._connector.outlook(name) for name in self._connector.operations}
+        return {name: self._connector.possible_verdicts(name) for name in self._connector.operations}
 
     async def call(self, tool: str, arguments: Mapping[str, Any], progress: Progress) -> CallToolResult:
         """Run a tool. Whatever happens is an answer; only being cancelled is not.
@@ -151,15 +151,15 @@ class Tools:
                 await progress(waited, wait, f"{request.operation} waits for a reviewer as {request.id}")
             await asyncio.sleep(min(_POLL, wait - waited))
 
-    def _tool(self, operation: str, outlook: frozenset[Verdict]) -> Tool:
+    def _tool(self, operation: str, verdicts: frozenset[Verdict]) -> Tool:
         row, model = self._connector.operations[operation], self._connector.model_of(operation)
         parameters = model.schema()
-        if Verdict.ESCALATE in outlook:
+        if Verdict.ESCALATE in verdicts:
             parameters["properties"] |= {"approval_id": _APPROVAL_ID, "wait_seconds": _WAIT}
         return Tool(
             name=tool_name(operation),
             title=row.summary,
-            description=self._description(row, outlook),
+            description=self._description(row, verdicts),
             input_schema=parameters,
             annotations=ToolAnnotations(
                 title=row.summary,
@@ -170,11 +170,13 @@ class Tools:
             ),
         )
 
-    def _description(self, row: Operation, outlook: frozenset[Verdict]) -> str:
+    def _description(self, row: Operation, verdicts: frozenset[Verdict]) -> str:
         effect = "Changes what is there." if row.writes else "Reads only; changes nothing."
         asks = ""
-        if Verdict.ESCALATE in outlook:
-            asks = " A reviewer has to agree first" + (", depending on the call." if Verdict.PERMIT in outlook else ".")
+        if Verdict.ESCALATE in verdicts:
+            asks = " A reviewer has to agree first" + (
+                ", depending on the call." if Verdict.PERMIT in verdicts else "."
+            )
         prose = schema.prose(getattr(type(self._connector), row.function)).replace("`NULL`", "null")
         return f"{prose}\n{effect} Risk: {row.risk.name}.{asks} (`{row.name}`, `{row.method} {row.path}`)"
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
 from attrs import evolve
 
 from arx_wrapper.config import MEMORY, Config
-from arx_wrapper.core.dispatch import Passage
+from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.errors import ArxError, InvalidParamsError, PagerDutyError, ServerError, TransportError
 from arx_wrapper.model import Operation, Params
 from arx_wrapper.pagerduty.decoding import Model, typed
 from arx_wrapper.pagerduty.operations import OPERATIONS
-from arx_wrapper.pagerduty.pagination import DEFAULT_SPAN, OLDEST, Reading, Unread
-from arx_wrapper.pagerduty.recovery import OWN_KEY, SETTLE, Inconclusive
+from arx_wrapper.pagerduty.pagination import DEFAULT_SPAN, OLDEST, ListReader, Unread
+from arx_wrapper.pagerduty.recovery import OWN_KEY, SETTLE, InconclusiveError
 from arx_wrapper.pagerduty.resources.alerts import Alerts
 from arx_wrapper.pagerduty.resources.analytics import Analytics
 from arx_wrapper.pagerduty.resources.escalation_policies import Escalation
@@ -39,7 +39,7 @@ _NOT_SERVED: Final = frozenset({404, 405})
 # Seconds before each look for a write's effect: by the last it would have to be there.
 _LOOKS: Final = (0.0, 0.25, 1.0, 3.0)
 # A look that failed, was inconclusive, or was answered in a shape of its own.
-_SHOWS_NOTHING: Final = (ArxError, Inconclusive, AttributeError, LookupError, TypeError, ValueError)
+_SHOWS_NOTHING: Final = (ArxError, InconclusiveError, AttributeError, LookupError, TypeError, ValueError)
 _BY_TIME: Final = frozenset({"incidents:read", "incidents:read_log"})
 
 
@@ -62,7 +62,7 @@ class PagerDutyConnector(
     requester_header: ClassVar[str | None] = "From"
     accept: ClassVar[str] = "application/vnd.pagerduty+json;version=2"
     key_prefix: ClassVar[str] = "Token token="
-    state_members: ClassVar[frozenset[str]] = frozenset(
+    recorded_fields: ClassVar[frozenset[str]] = frozenset(
         {"id", "incident", "type", "status", "urgency", "created_at", "updated_at", "start_time", "end_time"}
     )
 
@@ -156,35 +156,35 @@ class PagerDutyConnector(
             if max_items is not None and (type(max_items) is not int or max_items < 0):
                 raise InvalidParamsError(row.name, "max_items", f"is {max_items!a}", "a whole number from 0, or None")
 
-        with self._under_way:
-            async with self._governed(operation, params, approval_id, only=lists) as passage:
-                _, model = _listed(passage.call.operation)
-                passage.facts["records"] = 0
+        with self._in_flight:
+            async with self._governed(operation, params, approval_id, only=lists) as dispatch:
+                _, model = _listed(dispatch.call.operation)
+                dispatch.facts["records"] = 0
                 if max_items == 0:
                     return
-                async for record in self._records(passage, max_items):
-                    passage.facts["records"] += 1
+                async for record in self._records(dispatch, max_items):
+                    dispatch.facts["records"] += 1
                     yield typed(model, record, operation)
 
-    def _records(self, passage: Passage, most: int | None) -> AsyncIterator[Any]:
-        row, asked = passage.call.operation, passage.call.params
+    def _records(self, dispatch: Dispatch, most: int | None) -> AsyncIterator[Any]:
+        row, asked = dispatch.call.operation, dispatch.call.params
         model = self.model_of(row.name)
 
         async def fetch(changes: Mapping[str, Any]) -> Unread:
             if not changes:
-                whole = await self._perform(passage)
+                whole = await self._perform(dispatch)
                 return lambda: whole
             merged = {name: value for name, value in {**asked, **changes}.items() if value is not None}
-            return (await passage.fetch(self._request(row, merged))).json
+            return (await dispatch.fetch(self._request(row, merged))).json
 
         key, _ = _listed(row)
-        reading = Reading(fetch, key, row.name, most)
+        reading = ListReader(fetch, key, row.name, most)
         if "limit" not in model.names:
             return reading.once()
         size, start = asked.get("limit"), asked.get("offset", 0)
         if start or row.name not in _BY_TIME:
             return reading.by_offset(start=start, size=size)
-        zone, now = asked.get("time_zone"), self._rooms.clock()
+        zone, now = asked.get("time_zone"), self._backends.clock()
         if asked.get("date_range") == "all":  # then PagerDuty looks at neither of the two
             since, until = OLDEST, now
         else:
@@ -198,47 +198,47 @@ class PagerDutyConnector(
             size=size,
         )
 
-    async def _target(self, passage: Passage) -> Mapping[str, Any] | None:
-        read_target = TARGETS.get(passage.call.operation.name)
-        return await read_target(self._looker(passage), passage.call.params) if read_target else None
+    async def _target(self, dispatch: Dispatch) -> Mapping[str, Any] | None:
+        read_target = TARGETS.get(dispatch.call.operation.name)
+        return await read_target(self._looker(dispatch), dispatch.call.params) if read_target else None
 
-    async def _perform(self, passage: Passage) -> dict[str, Any]:
-        row, request, params = passage.call.operation, passage.request, passage.call.params
+    async def _perform(self, dispatch: Dispatch) -> dict[str, Any]:
+        row, request, params = dispatch.call.operation, dispatch.request, dispatch.call.params
         if row.name == "incidents:create" and "incident_key" not in params:
             # A key of its own, by which the incident can be found again when the answer is lost.
-            params = {**params, "incident_key": f"{OWN_KEY}{passage.call.id}"}
+            params = {**params, "incident_key": f"{OWN_KEY}{dispatch.call.id}"}
             request = self._request(row, dict(params))
         try:
-            return await passage.send(request)
+            return await dispatch.send(request)
         except (TransportError, ServerError) as lost:
             if row.writes and getattr(lost, "outcome", "unknown") == "unknown":
-                return await self._settled(passage, params, lost)
+                return await self._settled(dispatch, params, lost)
             raise
         except PagerDutyError as error:
             if row.name == "services:read_integrations" and error.status in _NOT_SERVED:
-                return await self._integrations_of(passage)
+                return await self._integrations_of(dispatch)
             raise
 
-    async def _settled(self, passage: Passage, params: Params, lost: PagerDutyError) -> dict[str, Any]:
+    async def _settled(self, dispatch: Dispatch, params: Params, lost: PagerDutyError) -> dict[str, Any]:
         """Find out what became of a write whose answer was lost or a 5xx, or say that it is not known."""
         import asyncio
 
-        operation = passage.call.operation.name
+        operation = dispatch.call.operation.name
         settle = SETTLE.get(operation)
         if settle is None:
             raise lost
         for pause in _LOOKS:
             await asyncio.sleep(pause)
             try:
-                found = await settle(self._looker(passage), params, passage.began)
+                found = await settle(self._looker(dispatch), params, dispatch.began)
             except _SHOWS_NOTHING:
                 raise lost from None
             if found is not None:
-                passage.facts["settled"] = "found"
+                dispatch.facts["settled"] = "found"
                 return found
         if operation != "incidents:create":
             raise lost
-        passage.facts["settled"] = "not found"
+        dispatch.facts["settled"] = "not found"
         if isinstance(lost, ServerError):
             raise ServerError(
                 f"{lost.message}; no incident has this call's key: it was not created",
@@ -254,17 +254,17 @@ class PagerDutyConnector(
             operation=operation,
         )
 
-    async def _integrations_of(self, passage: Passage) -> dict[str, Any]:
+    async def _integrations_of(self, dispatch: Dispatch) -> dict[str, Any]:
         """Published is only the service with its integrations included; some accounts serve this path too."""
         from pagerduty_client.api.services import get_service
 
-        answer = await passage.send(get_service.request(passage.call.params["service_id"], include=["integrations"]))
+        answer = await dispatch.send(get_service.request(dispatch.call.params["service_id"], include=["integrations"]))
         return {"integrations": answer.get("service", {}).get("integrations", [])}
 
-    def _looker(self, passage: Passage) -> Callable[..., Awaitable[Mapping[str, Any]]]:
+    def _looker(self, dispatch: Dispatch) -> Callable[..., Awaitable[Mapping[str, Any]]]:
         async def read(endpoint: str, *path: str, **query: object) -> Mapping[str, Any]:
             module = importlib.import_module(f"{self.client}.api.{endpoint}")
-            return await passage.look(module.request(*path, **query))
+            return await dispatch.look(module.request(*path, **query))
 
         return read
 

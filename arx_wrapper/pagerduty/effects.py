@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from arx_wrapper.model import Act, Params, Risk
+from arx_wrapper.model import EffectSpec, Params, Risk
 
 # A service setting that stops or weakens its alerts, as surely as disabling the service does.
 _SILENCING_FIELDS = frozenset(
@@ -35,69 +35,69 @@ _REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level")
 _EDITS = ("title", "urgency", "priority_id", "conference_bridge")
 
 
-def none(params: Params) -> Iterator[Act]:
+def none(params: Params) -> Iterator[EffectSpec]:
     """The write is one thing only, whatever its parameters."""
     yield from ()
 
 
-def update_incident(params: Params) -> Iterator[Act]:
+def update_incident(params: Params) -> Iterator[EffectSpec]:
     for operation in _incident_acts(params):
-        yield Act(operation)
+        yield EffectSpec(operation)
 
 
-def manage_incidents(params: Params) -> Iterator[Act]:
+def manage_incidents(params: Params) -> Iterator[EffectSpec]:
     entries = params["incidents"]
     acts: Counter[str] = Counter()
     for entry in entries:
         acts.update(_incident_acts(entry))
         if any(name in entry for name in _EDITS) or entry.get("status") == "triggered":
             acts["incidents:update"] += 1
-    yield Act("incidents:manage", len(entries))
+    yield EffectSpec("incidents:manage", len(entries))
     for operation, count in acts.items():
-        yield Act(operation, count)
+        yield EffectSpec(operation, count)
 
 
-def read_alerts(params: Params) -> Iterator[Act]:
+def read_alerts(params: Params) -> Iterator[EffectSpec]:
     # Two names for one request: each needs both permissions.
-    yield Act("incidents:read_alerts")
-    yield Act("alerts:read")
+    yield EffectSpec("incidents:read_alerts")
+    yield EffectSpec("alerts:read")
 
 
-def snooze_incident(params: Params) -> Iterator[Act]:
-    yield Act("incidents:acknowledge")  # PagerDuty acknowledges what it snoozes
+def snooze_incident(params: Params) -> Iterator[EffectSpec]:
+    yield EffectSpec("incidents:acknowledge")  # PagerDuty acknowledges what it snoozes
 
 
-def merge_incidents(params: Params) -> Iterator[Act]:
+def merge_incidents(params: Params) -> Iterator[EffectSpec]:
     # The sources end up resolved: merging is a way to close incidents.
-    yield Act("incidents:resolve", len(params["source_incident_ids"]))
+    yield EffectSpec("incidents:resolve", len(params["source_incident_ids"]))
 
 
-def update_alert(params: Params) -> Iterator[Act]:
+def update_alert(params: Params) -> Iterator[EffectSpec]:
     if params.get("status") == "resolved":
-        yield Act("incidents:resolve")  # an incident resolves with its last alert
+        yield EffectSpec("incidents:resolve")  # an incident resolves with its last alert
     if "parent_incident_id" in params:
-        yield Act("incidents:merge")
+        yield EffectSpec("incidents:merge")
 
 
-def update_service(params: Params) -> Iterator[Act]:
+def update_service(params: Params) -> Iterator[EffectSpec]:
     fields = params.get("fields") or {}
     forgets = not fields.get("acknowledgement_timeout", 1)  # null or 0: what is acknowledged never pages again
     if params.get("status") == "disabled" or forgets or not _SILENCING_FIELDS.isdisjoint(fields):
-        yield Act("services:update", at_least=Risk.HIGH)
+        yield EffectSpec("services:update", at_least=Risk.HIGH)
 
 
-def event_rule(params: Params) -> Iterator[Act]:
+def event_rule(params: Params) -> Iterator[EffectSpec]:
     actions = params["rule"].get("actions")
     if not _lets_events_through(actions):
-        yield Act("rules:update" if "rule_id" in params else "rules:create", at_least=Risk.HIGH)
+        yield EffectSpec("rules:update" if "rule_id" in params else "rules:create", at_least=Risk.HIGH)
     if any("resolve" in action for action in _listed(actions) if isinstance(action, list)):
-        yield Act("incidents:resolve")  # an event that resolves closes the incident of its key
+        yield EffectSpec("incidents:resolve")  # an event that resolves closes the incident of its key
 
 
-def create_integration(params: Params) -> Iterator[Act]:
+def create_integration(params: Params) -> Iterator[EffectSpec]:
     parsers = _listed((params.get("fields") or {}).get("email_parsers"))
     if any(parser.get("action") == "resolve" for parser in parsers if isinstance(parser, dict)):
-        yield Act("incidents:resolve")  # whoever writes the right mail closes incidents
+        yield EffectSpec("incidents:resolve")  # whoever writes the right mail closes incidents
 
 
 def _incident_acts(change: Params) -> Iterator[str]:

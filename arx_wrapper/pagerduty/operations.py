@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from arx_wrapper.model import Body, Effects, HttpMethod, Operation, Risk
+from arx_wrapper.model import Body, EffectRule, HttpMethod, Operation, Risk
 from arx_wrapper.pagerduty import bodies, effects
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
@@ -27,8 +27,8 @@ def _read(
     function: str | None = None,
     method: HttpMethod = "GET",
     body: Body | None = None,
-    effects: Effects | None = None,
-    retiring: bool = False,
+    effects: EffectRule | None = None,
+    deprecated: bool = False,
 ) -> Operation:
     return Operation(
         name=name,
@@ -42,7 +42,7 @@ def _read(
         summary=summary,
         body=body,
         effects=effects,
-        retiring=retiring,
+        deprecated=deprecated,
     )
 
 
@@ -56,10 +56,10 @@ def _write(
     model: str | None,
     summary: str,
     *,
-    effects: Effects,
+    effects: EffectRule,
     body: Body | None = None,
     function: str | None = None,
-    retiring: bool = False,
+    deprecated: bool = False,
 ) -> Operation:
     return Operation(
         name=name,
@@ -74,7 +74,7 @@ def _write(
         writes=True,
         effects=effects,
         body=body,
-        retiring=retiring,
+        deprecated=deprecated,
     )
 
 
@@ -181,11 +181,11 @@ _ROWS = (
            "Delete (end) a maintenance window", effects=effects.none),
 
     _read("rules:read", "/event_rules", "event_rules.list_event_rules", "rules", "EventRule",
-          "List global event rules", retiring=True),
+          "List global event rules", deprecated=True),
     _write("rules:create", "POST", "/event_rules", MEDIUM, "event_rules.create_event_rule", None, "EventRule",
-           "Create a global event rule", body=bodies.event_rule, effects=effects.event_rule, retiring=True),
+           "Create a global event rule", body=bodies.event_rule, effects=effects.event_rule, deprecated=True),
     _write("rules:update", "PUT", "/event_rules/{rule_id}", MEDIUM, "event_rules.update_event_rule", None, "EventRule",
-           "Update a global event rule", body=bodies.event_rule, effects=effects.event_rule, retiring=True),
+           "Update a global event rule", body=bodies.event_rule, effects=effects.event_rule, deprecated=True),
 
     _read("analytics:read", "/analytics/metrics/incidents/all", "analytics.get_incident_analytics",
           None, "AnalyticsMetrics", "Get aggregate incident analytics metrics", method="POST", body=bodies.analytics),

@@ -68,7 +68,7 @@ class Page(Sequence[T], Generic[T]):
 
 
 @define
-class Reading:
+class ListReader:
     """Reads every record of one list, each once.
 
     Attributes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
 # What PagerDuty's log calls an act that is an operation of ours.
-ACTS: Final[Mapping[str, str]] = {
+ACTIVITIES: Final[Mapping[str, str]] = {
     "trigger_log_entry": "incidents:create",
     "acknowledge_log_entry": "incidents:acknowledge",
     "resolve_log_entry": "incidents:resolve",
@@ -33,7 +33,7 @@ _AT_ONCE: Final = timedelta(seconds=5)
 
 
 @frozen(kw_only=True)
-class Act:
+class Activity:
     """Something that was done to an incident.
 
     Attributes:
@@ -69,9 +69,9 @@ class Reconciliation:
 
     incidents: int = 0
     matched: int = 0
-    theirs: list[Act] = field(factory=list)
-    ours: list[Act] = field(factory=list)
-    settled: list[Act] = field(factory=list)
+    theirs: list[Activity] = field(factory=list)
+    ours: list[Activity] = field(factory=list)
+    settled: list[Activity] = field(factory=list)
 
 
 async def reconcile(
@@ -90,7 +90,7 @@ async def reconcile(
     user_id = await _user_id(pd, requester_email)
     found = Reconciliation()
     seen: set[str] = set()
-    shown: list[Act] = []
+    shown: list[Activity] = []
     span = {"since": since.isoformat(), "until": until.isoformat()}
     async for incident in pd.iterate("incidents:read", span):
         seen.add(incident.id)
@@ -110,18 +110,18 @@ async def _user_id(pd: PagerDutyConnector, email: str) -> str:
 
 async def _theirs(
     pd: PagerDutyConnector, incident_id: str, user_id: str, since: datetime, until: datetime
-) -> AsyncIterator[Act]:
+) -> AsyncIterator[Activity]:
     async for entry in pd.iterate("incidents:read_log", {"incident_id": incident_id}):
         plain: Mapping[str, Any] = entry.to_dict()
-        operation = ACTS.get(plain.get("type", ""))
+        operation = ACTIVITIES.get(plain.get("type", ""))
         if operation is None or (plain.get("agent") or {}).get("id") != user_id:
             continue
         at = datetime.fromisoformat(plain["created_at"])
         if since <= at < until:
-            yield Act(incident_id=incident_id, operation=operation, at=at, source=plain["id"])
+            yield Activity(incident_id=incident_id, operation=operation, at=at, source=plain["id"])
 
 
-def _own(acts: list[Act]) -> list[Act]:
+def _own(acts: list[Activity]) -> list[Activity]:
     """Without the assignments that creating an incident brings with it."""
     created = [act.at for act in acts if act.operation == "incidents:create"]
     return [
@@ -131,7 +131,7 @@ def _own(acts: list[Act]) -> list[Act]:
     ]
 
 
-async def _ours(records: AsyncIterator[AuditRecord]) -> list[Act]:
+async def _ours(records: AsyncIterator[AuditRecord]) -> list[Activity]:
     """Every act of every write that went out, one for each incident."""
     intents: dict[str, AuditRecord] = {}
     acts = []
@@ -144,7 +144,7 @@ async def _ours(records: AsyncIterator[AuditRecord]) -> list[Act]:
         if intent is None:
             continue
         acts += [
-            Act(
+            Activity(
                 incident_id=incident_id,
                 operation=operation,
                 at=datetime.fromisoformat(intent.created_at),
@@ -161,7 +161,7 @@ async def _ours(records: AsyncIterator[AuditRecord]) -> list[Act]:
 def _done(intent: AuditRecord, outcome: AuditRecord) -> Iterable[tuple[str, str, bool]]:
     """Which incidents a write did what to, and whether that is certain."""
     ids, effects = intent.metadata.get("ids", {}), intent.metadata.get("effects", ())
-    shown = [(operation, count) for operation, _, count in effects if operation in ACTS.values()]
+    shown = [(operation, count) for operation, _, count in effects if operation in ACTIVITIES.values()]
     one = ids.get("incident_id")
     if intent.operation == "incidents:create":
         created = outcome.metadata.get("after", {}).get("id")
@@ -183,7 +183,7 @@ def _is_update(intent: AuditRecord) -> bool:
     return intent.operation == "incidents:update"
 
 
-def _match(found: Reconciliation, theirs: list[Act], ours: list[Act]) -> None:
+def _match(found: Reconciliation, theirs: list[Activity], ours: list[Activity]) -> None:
     left = list(theirs)
     for act in ours:
         near = [

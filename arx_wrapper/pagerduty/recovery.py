@@ -27,7 +27,7 @@ OWN_KEY: Final = "arx-"
 _ABOUT: Final = timedelta(minutes=1)
 
 
-class Inconclusive(Exception):  # noqa: N818 - what was seen, not that it is an error
+class InconclusiveError(Exception):
     """What was found may be older than the write."""
 
 
@@ -44,7 +44,7 @@ async def created_incident(read: Read, params: Params, began: datetime) -> JSON 
     for incident in incidents:
         if params["incident_key"].startswith(OWN_KEY) or _since(incident.get("created_at"), began):
             return {"incident": incident}
-    raise Inconclusive
+    raise InconclusiveError
 
 
 async def acknowledged(read: Read, params: Params, began: datetime) -> JSON | None:

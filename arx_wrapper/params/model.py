@@ -20,7 +20,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from arx_wrapper.errors import InvalidParamsError, _shown
-from arx_wrapper.params import NULL, Null, TwoForms
+from arx_wrapper.params import NULL, AcceptsAlternative, Null
 
 _MAX_DEPTH: Final = 64
 
@@ -186,11 +186,11 @@ def _name(key: object) -> str:
     raise _NotJSONError("an object's member has a name that is not text")
 
 
-def _mark(hint: Any) -> TwoForms | None:
+def _mark(hint: Any) -> AcceptsAlternative | None:
     candidates = typing.get_args(hint) if _is_union(hint) else (hint,)
     for candidate in candidates:
         for mark in getattr(candidate, "__metadata__", ()):
-            if isinstance(mark, TwoForms):
+            if isinstance(mark, AcceptsAlternative):
                 return mark
     return None
 

@@ -56,16 +56,16 @@ _DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 
 
-class TwoForms:
+class AcceptsAlternative:
     """Marks a parameter that may be given in two forms and is checked and sent in one, `type`."""
 
     def __init__(self, type_: Any) -> None:
         self.type = type_
 
 
-def _time(pattern: str, description: str) -> TwoForms:
+def _time(pattern: str, description: str) -> AcceptsAlternative:
     """Given as ISO 8601 text or as an aware `datetime`, sent as text."""
-    return TwoForms(Annotated[str, Meta(pattern=pattern, description=description)])
+    return AcceptsAlternative(Annotated[str, Meta(pattern=pattern, description=description)])
 
 
 Time = Annotated[
@@ -88,7 +88,9 @@ SortBy = Annotated[
     str, Meta(pattern=r"^[a-z_]+(?::(?:asc|desc))?$(?!\n)", description="a field, or field:asc or field:desc")
 ]
 # Not a union of text and list: msgspec 0.19 to 0.22 corrupts memory where a pattern stands in both branches.
-SortFields = Annotated[str | Sequence[str], TwoForms(Annotated[Sequence[SortBy], Meta(min_length=1, max_length=2)])]
+SortFields = Annotated[
+    str | Sequence[str], AcceptsAlternative(Annotated[Sequence[SortBy], Meta(min_length=1, max_length=2)])
+]
 Zone = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9_+/-]{1,64}$(?!\n)", description="a time zone by its IANA name (Europe/Paris)"),

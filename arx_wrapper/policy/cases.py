@@ -12,7 +12,7 @@ from attrs import frozen
 
 from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import Decision, Verdict
-from arx_wrapper.policy.document import Located, read
+from arx_wrapper.policy.yaml_document import Located, read
 
 _TEXTS: Final = ("operation", "agent", "org", "entry", "because_of", "reason")
 _KEYS: Final = (*_TEXTS, "params", "expect", "now")

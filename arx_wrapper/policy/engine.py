@@ -81,7 +81,7 @@ class PolicySet:
             observed=tuple(dict.fromkeys(note for decision in decisions for note in decision.observed)),
         )
 
-    def outlook(self, call: Call, now: datetime) -> frozenset[Verdict]:
+    def possible_verdicts(self, call: Call, now: datetime) -> frozenset[Verdict]:
         """What the policy may say of calls like this one, whatever the parameters, other than no.
 
         Conditions and limits are left open. Empty: it denies them all; ESCALATE alone: a reviewer is always asked.

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from arx_wrapper.errors import ConfigError, PolicyError
 from arx_wrapper.model import Limit, Risk
 from arx_wrapper.policy.condition import Condition
-from arx_wrapper.policy.document import Located
+from arx_wrapper.policy.yaml_document import Located
 
 Approval = Literal["none", "auto", "hitl"]
 APPROVALS: Final = ("none", "auto", "hitl")

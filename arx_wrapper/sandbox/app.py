@@ -17,16 +17,16 @@ from starlette.types import Receive, Scope, Send
 
 from arx_wrapper.sandbox import seed as seeding
 from arx_wrapper.sandbox.account import Account, Resource
-from arx_wrapper.sandbox.call import Call, Endpoint
+from arx_wrapper.sandbox.asgi import Answer, Headers, decoded, drop, failure, read, send_answer
 from arx_wrapper.sandbox.clock import AccountClock
-from arx_wrapper.sandbox.control import control
+from arx_wrapper.sandbox.control_api import control
+from arx_wrapper.sandbox.endpoint import Call, Endpoint
 from arx_wrapper.sandbox.errors import ApiError, refuse
 from arx_wrapper.sandbox.faults import Fault, Faults, Options
 from arx_wrapper.sandbox.lifecycle import settle
 from arx_wrapper.sandbox.limits import Limiter, RateLimit
 from arx_wrapper.sandbox.render import encode
 from arx_wrapper.sandbox.routes import ENDPOINTS
-from arx_wrapper.sandbox.wire import Answer, Headers, decoded, drop, failure, read, send_answer
 
 __all__ = ["Recorded", "Sandbox"]
 

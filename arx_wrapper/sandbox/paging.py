@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from arx_wrapper.sandbox.account import Ref, Resource
-from arx_wrapper.sandbox.call import Call, Reply, ok
+from arx_wrapper.sandbox.endpoint import Call, Reply, ok
 from arx_wrapper.sandbox.errors import refuse
 from arx_wrapper.sandbox.render import expanded
 

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from arx_wrapper.transport.backend import CONNECT_TIMEOUT, READ_TIMEOUT, Body, Headers, Lost, NotConnected
+from arx_wrapper.transport.backend import CONNECT_TIMEOUT, READ_TIMEOUT, Body, ConnectFailed, Headers, ResponseLost
 
 CONNECTIONS: Final = 128
 KEEP_ALIVE: Final = 30.0
@@ -56,7 +56,7 @@ class _Connection(ResponseHandler):
             self.transport.abort()
 
 
-class Pool:
+class AiohttpBackend:
     """A pool of connections that belongs to one event loop."""
 
     def __init__(self) -> None:
@@ -87,9 +87,9 @@ class Pool:
                 timeout=_TIMEOUT,
             )
         except _NOT_SENT as error:
-            raise NotConnected(type(error).__name__) from None
+            raise ConnectFailed(type(error).__name__) from None
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise Lost(type(error).__name__) from None
+            raise ResponseLost(type(error).__name__) from None
         whole = False
         try:
             body = Body(response.headers.get("Content-Encoding"), max_body)
@@ -98,7 +98,7 @@ class Pool:
             whole = True
             return response.status, response.headers, body.whole()
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise Lost(type(error).__name__) from None
+            raise ResponseLost(type(error).__name__) from None
         finally:
             # Back into the pool when the body was read whole; else the connection is of no more use.
             if whole:

@@ -12,19 +12,19 @@ CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 30.0
 
 
-class NotConnected(Exception):  # noqa: N818 - what happened, not that it is an error
+class ConnectFailed(Exception):  # noqa: N818 - what happened, not that it is an error
     """No connection came about: nothing was sent."""
 
 
-class Lost(Exception):  # noqa: N818
+class ResponseLost(Exception):  # noqa: N818
     """The connection broke, or nothing came in time: what became of the request is not known."""
 
 
-class TooLarge(Exception):  # noqa: N818
+class ResponseTooLarge(Exception):  # noqa: N818
     """The body is larger than is accepted."""
 
 
-class Carrier(Protocol):
+class HttpBackend(Protocol):
     """Sends one request and reads its answer.
 
     Redirects are not followed, the environment is not read, and nothing is sent twice.
@@ -36,7 +36,7 @@ class Carrier(Protocol):
         """Status, headers (looked up whatever their case) and the body, decompressed.
 
         Raises:
-            NotConnected, Lost, TooLarge
+            ConnectFailed, ResponseLost, ResponseTooLarge
         """
         ...
 
@@ -49,7 +49,7 @@ class Body:
     def __init__(self, encoding: str | None, max_body: int) -> None:
         encoding = (encoding or "identity").strip().lower()
         if encoding not in ("identity", "gzip", "x-gzip"):
-            raise Lost("an encoding that was not asked for")
+            raise ResponseLost("an encoding that was not asked for")
         self._max_body, self._size = max_body, 0
         self._chunks: list[bytes] = []
         self._zipped = encoding != "identity"
@@ -59,19 +59,19 @@ class Body:
         """Take the next piece.
 
         Raises:
-            TooLarge, Lost
+            ResponseTooLarge, ResponseLost
         """
         while chunk:
             plain, chunk = self._unzipped(chunk) if self._zipped else (chunk, b"")
             self._size += len(plain)
             if self._size > self._max_body:
-                raise TooLarge
+                raise ResponseTooLarge
             self._chunks.append(plain)
 
     def whole(self) -> bytes:
-        """All of it. `Lost` when it ends before its end."""
+        """All of it. `ResponseLost` when it ends before its end."""
         if self._member is not None and not self._member.eof:
-            raise Lost("a body that was cut off")
+            raise ResponseLost("a body that was cut off")
         return b"".join(self._chunks)
 
     def _unzipped(self, chunk: bytes) -> tuple[bytes, bytes]:
@@ -81,4 +81,4 @@ class Body:
         try:
             return self._member.decompress(chunk, self._max_body - self._size + 1), self._member.unused_data
         except zlib.error:
-            raise Lost("a body that is not gzip") from None
+            raise ResponseLost("a body that is not gzip") from None

@@ -8,7 +8,15 @@ from typing import Final
 
 import httpx
 
-from arx_wrapper.transport.backend import CONNECT_TIMEOUT, READ_TIMEOUT, Body, Headers, Lost, NotConnected, TooLarge
+from arx_wrapper.transport.backend import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    Body,
+    ConnectFailed,
+    Headers,
+    ResponseLost,
+    ResponseTooLarge,
+)
 
 _TIMEOUT: Final = {
     "connect": CONNECT_TIMEOUT,
@@ -19,7 +27,7 @@ _TIMEOUT: Final = {
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
-class Injected:
+class HttpxBackend:
     """Carries requests through a given `httpx.AsyncBaseTransport`."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
@@ -39,11 +47,11 @@ class Injected:
                 body.feed(chunk)
             return response.status_code, response.headers, body.whole()
         except _NOT_SENT as error:
-            raise NotConnected(type(error).__name__) from None
-        except (Lost, TooLarge):
+            raise ConnectFailed(type(error).__name__) from None
+        except (ResponseLost, ResponseTooLarge):
             raise
         except Exception as error:  # whatever somebody else's transport raises: what became of the request is not known
-            raise Lost(type(error).__name__) from None
+            raise ResponseLost(type(error).__name__) from None
         finally:
             if response is not None:
                 await asyncio.shield(response.aclose())

@@ -20,7 +20,7 @@ _SETTLE = 0.02
 _LONGEST = 3_600.0
 
 
-class Governor:
+class RateLimiter:
     """The allowance of one key at one address, in one event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class Governor:
         self._paused = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def enter(self, agent_id: str) -> None:
+    async def acquire(self, agent_id: str) -> None:
         """Wait for one's turn."""
         if not self._waiting and self._open(self._clock()):
             self._take()
@@ -47,10 +47,10 @@ class Governor:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.leave({})  # its turn had come; the next one takes it
+                self.release({})  # its turn had come; the next one takes it
             raise
 
-    def leave(self, headers: Mapping[str, str], *, answered: bool = False) -> None:
+    def release(self, headers: Mapping[str, str], *, answered: bool = False) -> None:
         """Give way to the next, with what the answer said of the allowance."""
         self._in_flight -= 1
         if answered:
@@ -58,7 +58,7 @@ class Governor:
         self._learn(headers)
         self._hand_out()
 
-    def pause(self, seconds: float) -> None:
+    def block(self, seconds: float) -> None:
         """Nobody goes for a while: the server said that it takes no more."""
         self._paused = max(self._paused, self._clock() + seconds)
         self._wide = max(self._wide // 2, 1)

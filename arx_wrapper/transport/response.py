@@ -61,7 +61,7 @@ class Attempt:
 
 
 @frozen(kw_only=True)
-class Answer:
+class Response:
     """A successful answer.
 
     Attributes:
@@ -101,8 +101,8 @@ class Answer:
 
 
 def read(
-    status: int, headers: Mapping[str, str], content: bytes, *, operation: str, writes: bool, retiring: bool
-) -> Answer:
+    status: int, headers: Mapping[str, str], content: bytes, *, operation: str, writes: bool, deprecated: bool
+) -> Response:
     """Tell an answer from an error.
 
     Raises:
@@ -111,7 +111,7 @@ def read(
     """
     request_id = headers.get("x-request-id")
     if 200 <= status < 300:
-        return Answer(status=status, content=content, request_id=request_id, operation=operation, writes=writes)
+        return Response(status=status, content=content, request_id=request_id, operation=operation, writes=writes)
     if 300 <= status < 400:
         raise TransportError(
             f"answered with a redirect ({status}), which is never followed; look at the base URL",
@@ -123,11 +123,11 @@ def read(
         raise TransportError(
             f"answered with {status}, which answers nothing", outcome="unknown", operation=operation, status=status
         )
-    raise _error(status, headers, content, operation, retiring, request_id)
+    raise _error(status, headers, content, operation, deprecated, request_id)
 
 
 def _error(
-    status: int, headers: Mapping[str, str], content: bytes, operation: str, retiring: bool, request_id: str | None
+    status: int, headers: Mapping[str, str], content: bytes, operation: str, deprecated: bool, request_id: str | None
 ) -> PagerDutyError:
     message, code, errors = _envelope(content)
     message = message or _ADVICE.get(status, "no message came with it")
@@ -140,9 +140,9 @@ def _error(
     }
     if status == 429:
         return RateLimitError(message, retry_after=retry_after(headers), **details)
-    if retiring and status in (404, 406, 410) and not (status == 404 and code):
+    if deprecated and status in (404, 406, 410) and not (status == 404 and code):
         return EndpointRetiredError(
-            f"{message}; PagerDuty is retiring event rules: use event orchestrations", **details
+            f"{message}; PagerDuty is deprecated event rules: use event orchestrations", **details
         )
     if status >= 500:
         return ServerError(message, **details)

@@ -21,16 +21,16 @@ from arx_wrapper.errors import (
     ServerError,
     TransportError,
 )
-from arx_wrapper.transport.backend import Carrier, Lost, NotConnected, TooLarge
+from arx_wrapper.transport.backend import ConnectFailed, HttpBackend, ResponseLost, ResponseTooLarge
 from arx_wrapper.transport.origin import origin
-from arx_wrapper.transport.rate_limiter import Governor
-from arx_wrapper.transport.response import Answer, Attempt, read
+from arx_wrapper.transport.rate_limiter import RateLimiter
+from arx_wrapper.transport.response import Attempt, Response, read
 
 if TYPE_CHECKING:
     import httpx
     from pagerduty_client import Request
 
-    from arx_wrapper.transport.httpx_backend import Injected
+    from arx_wrapper.transport.httpx_backend import HttpxBackend
     from arx_wrapper.vault import Credentials
 
 _TOTAL: Final = 120.0
@@ -47,21 +47,21 @@ class Grant:
     """Leave to send one request, once. Issued by the pipeline after everything before sending has passed."""
 
     _request: Request = field(repr=False)
-    _issuer: Wire = field(repr=False)
+    _issuer: Transport = field(repr=False)
     _used: bool = False
 
-    def redeem(self, request: Request, wire: Wire) -> None:
+    def redeem(self, request: Request, transport: Transport) -> None:
         """Use it up.
 
         Raises:
             RuntimeError: it was used, or is for another request.
         """
-        if self._used or self._request is not request or self._issuer is not wire:
+        if self._used or self._request is not request or self._issuer is not transport:
             raise RuntimeError("a request is sent only with a grant of its own, once; use execute()")
         self._used = True
 
 
-class Wire:
+class Transport:
     """PagerDuty at one address.
 
     Connections are shared by all wires of an event loop; so is the rate limit of a key.
@@ -78,18 +78,18 @@ class Wire:
         attempts: int = _ATTEMPTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make a wire; nothing is opened before the first call.
+        """Make a transport; nothing is opened before the first call.
 
         Raises:
             ConfigError: the address is not https, unless it is this machine's own, or holds more than an origin.
         """
         self._origin, self._key_prefix = origin(base_url), key_prefix
         self._max_body, self._attempts, self._clock = max_body, attempts, clock
-        self._injected: Injected | None = None
+        self._injected: HttpxBackend | None = None
         if transport is not None:
-            from arx_wrapper.transport.httpx_backend import Injected
+            from arx_wrapper.transport.httpx_backend import HttpxBackend
 
-            self._injected = Injected(transport)
+            self._injected = HttpxBackend(transport)
         self._headers = (
             ("Host", self._origin.partition("://")[2]),
             ("Accept", accept),
@@ -97,7 +97,7 @@ class Wire:
             ("Content-Type", "application/json"),
             ("User-Agent", f"arx-pagerduty/{__version__}"),
         )
-        self._pool: _Pool | None = None
+        self._pool: _SharedBackend | None = None
 
     def grant(self, request: Request) -> Grant:
         """Leave to send this request, once."""
@@ -111,11 +111,11 @@ class Wire:
         *,
         operation: str,
         writes: bool,
-        retiring: bool = False,
+        deprecated: bool = False,
         agent_id: str = "",
         timeout: float | None = None,  # noqa: ASYNC109 - the whole call's budget, its retries included
         attempts: list[Attempt] | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Send a request and read its answer.
 
         Reads are tried again after connection errors, time-outs, 429 and 500, 502, 503, 504. Writes only when they
@@ -125,7 +125,7 @@ class Wire:
         Args:
             operation: For messages.
             writes: Whether it changes state.
-            retiring: Whether PagerDuty is taking the endpoint out of service.
+            deprecated: Whether PagerDuty is taking the endpoint out of service.
             agent_id: In whose turn it waits for the rate limit.
             timeout: Seconds for all of it.
             attempts: Gets an entry for every try, also when this raises or is cancelled.
@@ -134,7 +134,7 @@ class Wire:
             PagerDutyError: in the class for its status, or `TransportError` when no usable answer came.
         """
         grant.redeem(request, self)
-        call = _Sending(self, request, credentials, operation, writes, retiring, agent_id)
+        call = _Sending(self, request, credentials, operation, writes, deprecated, agent_id)
         call.attempts = attempts if attempts is not None else []
         budget = _TOTAL if timeout is None else timeout
         try:
@@ -150,30 +150,30 @@ class Wire:
             ) from None
 
     async def aclose(self) -> None:
-        """Close the connections, once no other wire of the event loop uses them."""
+        """Close the connections, once no other transport of the event loop uses them."""
         if self._injected is not None:
             await self._injected.aclose()
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await pool.release()
 
-    def governor(self, credentials: Credentials) -> Governor:
+    def rate_limiter(self, credentials: Credentials) -> RateLimiter:
         """The rate limit that these credentials share with everybody in this event loop."""
-        governors = _GOVERNORS.setdefault(asyncio.get_running_loop(), {})
+        rate_limiters = _RATE_LIMITERS.setdefault(asyncio.get_running_loop(), {})
         # A transport of one's own is a server of one's own.
         key = (self._origin if self._injected is None else id(self._injected.transport), credentials.fingerprint)
-        found = governors.get(key)
+        found = rate_limiters.get(key)
         if found is None:
-            found = governors[key] = Governor()
+            found = rate_limiters[key] = RateLimiter()
         return found
 
-    def carrier(self) -> Carrier:
+    def backend(self) -> HttpBackend:
         """What carries the requests."""
         if self._injected is not None:
             return self._injected
         if self._pool is None or self._pool.loop is not asyncio.get_running_loop():
-            self._pool = _Pool.join()
-        return self._pool.carrier
+            self._pool = _SharedBackend.join()
+        return self._pool.backend
 
     async def exchange(
         self, request: Request, credentials: Credentials, operation: str
@@ -194,12 +194,12 @@ class Wire:
             content = msgspec.json.encode(request.json)
             headers.append(("Content-Length", str(len(content))))
         try:
-            return await self.carrier().carry(request.method, self._origin + target, headers, content, self._max_body)
-        except NotConnected as error:
+            return await self.backend().carry(request.method, self._origin + target, headers, content, self._max_body)
+        except ConnectFailed as error:
             problem, outcome = f"no connection to {self._origin} ({error})", "not_sent"
-        except Lost as error:
+        except ResponseLost as error:
             problem = f"the connection broke before the answer was complete ({error})"
-        except TooLarge:
+        except ResponseTooLarge:
             problem = f"the answer is larger than {self._max_body:,} bytes"
         raise TransportError(problem, outcome=outcome, operation=operation)
 
@@ -208,18 +208,18 @@ class Wire:
 class _Sending:
     """One call's way: tries, and what they left behind."""
 
-    wire: Wire
+    transport: Transport
     request: Request
     credentials: Credentials = field(repr=False)
     operation: str
     writes: bool
-    retiring: bool
+    deprecated: bool
     agent_id: str
     attempts: list[Attempt] = field(factory=list)  # of others at the same time, too: the pages of one list
     tried: int = 0
     limited: int = 0
 
-    async def run(self, tries: int) -> Answer:
+    async def run(self, tries: int) -> Response:
         try:
             return await self._try()
         except PagerDutyError as error:
@@ -233,7 +233,7 @@ class _Sending:
             return self.tried - self.limited >= tries or self.limited >= _PATIENCE * tries
 
         def pause(state: tenacity.RetryCallState) -> float:
-            # A rate limit is not waited out here but by the governor, before each try, for all callers at once.
+            # A rate limit is not waited out here but by the rate limiter, before each try, for all callers at once.
             limited = state.outcome and isinstance(state.outcome.exception(), RateLimitError)
             return 0.0 if limited else full_jitter(state)
 
@@ -249,60 +249,62 @@ class _Sending:
             return (error.outcome == "not_sent" and error.status is None) or (not self.writes and error.status is None)
         return isinstance(error, ServerError) and not self.writes and error.status in _RETRIED
 
-    async def _try(self) -> Answer:
-        governor = self.wire.governor(self.credentials)
-        asked = self.wire._clock()
-        await governor.enter(self.agent_id)
-        waiting = round((self.wire._clock() - asked) * 1000, 3)
-        index, began = len(self.attempts), self.wire._clock()
+    async def _try(self) -> Response:
+        rate_limiter = self.transport.rate_limiter(self.credentials)
+        asked = self.transport._clock()
+        await rate_limiter.acquire(self.agent_id)
+        waiting = round((self.transport._clock() - asked) * 1000, 3)
+        index, began = len(self.attempts), self.transport._clock()
         # Until an answer says otherwise, a cancelled try has to be taken for sent.
         self.attempts.append(Attempt(sent=True, waited_ms=waiting))
         self.tried += 1
         headers: Mapping[str, str] = {}
         sent, status, failure = True, None, None
         try:
-            status, headers, content = await self.wire.exchange(self.request, self.credentials, self.operation)
-            return read(status, headers, content, operation=self.operation, writes=self.writes, retiring=self.retiring)
+            status, headers, content = await self.transport.exchange(self.request, self.credentials, self.operation)
+            return read(
+                status, headers, content, operation=self.operation, writes=self.writes, deprecated=self.deprecated
+            )
         except ArxError as error:
             failure = type(error).__name__
             sent = not (isinstance(error, TransportError) and error.outcome == "not_sent" and error.status is None)
             if isinstance(error, RateLimitError):
                 self.limited += 1
-                governor.pause(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
+                rate_limiter.block(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
             raise
         except asyncio.CancelledError:
             failure = "CancelledError"
             raise
         finally:
-            took = round((self.wire._clock() - began) * 1000, 3)
+            took = round((self.transport._clock() - began) * 1000, 3)
             self.attempts[index] = Attempt(sent=sent, status=status, error=failure, duration_ms=took, waited_ms=waiting)
-            governor.leave(headers, answered=status is not None and status < 400)
+            rate_limiter.release(headers, answered=status is not None and status < 400)
 
 
-class _Pool:
+class _SharedBackend:
     """The connections of one event loop, counted by the wires that use them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        from arx_wrapper.transport.aiohttp_backend import Pool
+        from arx_wrapper.transport.aiohttp_backend import AiohttpBackend
 
-        self.loop, self.carrier, self._users = loop, Pool(), 0
+        self.loop, self.backend, self._users = loop, AiohttpBackend(), 0
 
     @classmethod
-    def join(cls) -> _Pool:
+    def join(cls) -> _SharedBackend:
         loop = asyncio.get_running_loop()
-        pool = _POOLS.get(loop)
+        pool = _SHARED_BACKENDS.get(loop)
         if pool is None:
-            pool = _POOLS[loop] = cls(loop)
+            pool = _SHARED_BACKENDS[loop] = cls(loop)
         pool._users += 1
         return pool
 
     async def release(self) -> None:
         self._users -= 1
-        if self._users == 0 and _POOLS.get(self.loop) is self:
-            del _POOLS[self.loop]
+        if self._users == 0 and _SHARED_BACKENDS.get(self.loop) is self:
+            del _SHARED_BACKENDS[self.loop]
             if self.loop is asyncio.get_running_loop():
-                await self.carrier.aclose()
+                await self.backend.aclose()
 
 
-_POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
-_GOVERNORS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Governor]] = WeakKeyDictionary()
+_SHARED_BACKENDS: WeakKeyDictionary[asyncio.AbstractEventLoop, _SharedBackend] = WeakKeyDictionary()
+_RATE_LIMITERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, RateLimiter]] = WeakKeyDictionary()

@@ -16,7 +16,7 @@ from attrs import frozen
 from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import CredentialError
 from arx_wrapper.vault import keys
-from arx_wrapper.vault.sealed import Document
+from arx_wrapper.vault.encrypted_document import Document
 
 _LIMIT = 1 << 20
 _NEW = "new"

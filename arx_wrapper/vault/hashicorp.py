@@ -18,7 +18,7 @@ from attrs import frozen
 
 from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import CredentialError
-from arx_wrapper.vault.kv import NoSuchSecretError, Server
+from arx_wrapper.vault.hashicorp_client import NoSuchSecretError, Server
 
 _T = TypeVar("_T")
 _ORG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")

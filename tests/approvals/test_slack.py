@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from arx_wrapper import approvals
 from arx_wrapper.approvals import slack
-from arx_wrapper.approvals.slack.callbacks import _Desk
+from arx_wrapper.approvals.slack.callbacks import _InteractionHandler
 from arx_wrapper.approvals.slack.card import card, plain
 from arx_wrapper.errors import ConfigError
 from tests.approvals.conftest import terms
@@ -280,7 +280,9 @@ def test_the_signature_is_slacks_own():
         b".803a0bc887a14d10d2c447fce8b6703c"
     )
     at = datetime.fromtimestamp(1531420618, UTC)
-    desk = _Desk(approvals=None, secret=SECRET.encode(), reviewers={}, slack=None, team=None, clock=lambda: at)
+    desk = _InteractionHandler(
+        approvals=None, secret=SECRET.encode(), reviewers={}, slack=None, team=None, clock=lambda: at
+    )
     signature = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
     assert desk._genuine(body, "1531420618", signature)
     assert not desk._genuine(body + b" ", "1531420618", signature)

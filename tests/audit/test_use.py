@@ -137,7 +137,7 @@ async def test_an_approved_write_leaves_what_it_was_approved_for(
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.resolve_incident("P1234AB")
         approval = pending.value.approval_id
-        await pd._rooms.approvals.decide(approval, "ada", True)
+        await pd._backends.approvals.decide(approval, "ada", True)
         await pd.execute("incidents:resolve", {"incident_id": "P1234AB"}, approval_id=approval)
         done = (await trail(pd))[-1]
     assert done.metadata["before"]["status"] == "triggered"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arx_wrapper import errors
-from arx_wrapper.mcp.advice import explain
-from arx_wrapper.mcp.size import fit
+from arx_wrapper.mcp.errors import explain
+from arx_wrapper.mcp.truncation import fit
 from arx_wrapper.model import Decision, Risk, Verdict
 
 JSON = st.recursive(

@@ -41,11 +41,11 @@ def test_whatever_a_call_turns_out_to_be_its_verdict_was_in_the_outlook(
         effects |= {name: Effect(operation=name, risk=max(risk, RISKS[name])) for name, risk in more}
     engine = load(policies, registry=RISKS, connector="pagerduty")
     said = engine.decide(bare(operation, params=params, effects=tuple(effects.values())), NOW).verdict
-    assert said in engine.outlook(bare(operation), NOW) | {Verdict.DENY}
+    assert said in engine.possible_verdicts(bare(operation), NOW) | {Verdict.DENY}
 
 
 @pytest.mark.parametrize(
-    ("found", "outlook"),
+    ("found", "possible_verdicts"),
     [
         ([], NEVER),
         ([entry(**ALL)], {Verdict.PERMIT}),
@@ -68,14 +68,14 @@ def test_whatever_a_call_turns_out_to_be_its_verdict_was_in_the_outlook(
         ([entry(**ALL), entry("h", operations=["incidents:resolve"], risk_max="high", approval="hitl")], "either"),
     ],
 )
-def test_conditions_and_limits_leave_it_open(found: list[dict[str, Any]], outlook: object) -> None:
-    expected = {Verdict.PERMIT, Verdict.ESCALATE} if outlook == "either" else outlook
-    assert policy(*found).outlook(bare("incidents:create"), NOW) == expected
+def test_conditions_and_limits_leave_it_open(found: list[dict[str, Any]], possible_verdicts: object) -> None:
+    expected = {Verdict.PERMIT, Verdict.ESCALATE} if possible_verdicts == "either" else possible_verdicts
+    assert policy(*found).possible_verdicts(bare("incidents:create"), NOW) == expected
 
 
 def test_what_every_call_of_an_operation_amounts_to_counts() -> None:
     half = [{**entry(**ALL), "deny": ["incidents:read_alerts", "incidents:acknowledge"]}]
     pd = PagerDutyConnector.sandbox(policies=half)
-    assert pd.outlook("alerts:read") == NEVER, "the same request as incidents:read_alerts"
-    assert pd.outlook("incidents:snooze") == NEVER, "it acknowledges"
-    assert pd.outlook("incidents:update") == {Verdict.PERMIT}, "it need not acknowledge"
+    assert pd.possible_verdicts("alerts:read") == NEVER, "the same request as incidents:read_alerts"
+    assert pd.possible_verdicts("incidents:snooze") == NEVER, "it acknowledges"
+    assert pd.possible_verdicts("incidents:update") == {Verdict.PERMIT}, "it need not acknowledge"

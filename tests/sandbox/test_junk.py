@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arx_wrapper.sandbox import Sandbox
-from arx_wrapper.sandbox.call import Endpoint, Shape
+from arx_wrapper.sandbox.endpoint import Endpoint, Shape
 from arx_wrapper.sandbox.routes import ENDPOINTS
 from tests.sandbox.api import headers
 

@@ -38,7 +38,7 @@ Decide = Callable[[str, str, bool, str], Awaitable[object]]
 
 
 @frozen(kw_only=True)
-class Press:
+class ButtonPress:
     """A reviewer pressed a button under a card."""
 
     user: str
@@ -83,7 +83,7 @@ def app(
         ) from None
     if not signing_secret.strip():
         raise ConfigError("Slack's signing secret is empty. Nothing was sent.")
-    desk = _Desk(
+    desk = _InteractionHandler(
         approvals=approvals,
         secret=signing_secret.encode(),
         reviewers=dict(reviewers),
@@ -96,7 +96,7 @@ def app(
 
 
 @frozen(kw_only=True)
-class _Desk:
+class _InteractionHandler:
     approvals: Approvals
     secret: bytes = field(repr=False)
     reviewers: Mapping[str, str]
@@ -134,7 +134,7 @@ class _Desk:
         expected = hmac.new(self.secret, b"v0:" + timestamp.encode() + b":" + body, hashlib.sha256).hexdigest()
         return hmac.compare_digest(f"v0={expected}".encode(), signature.encode())
 
-    async def _decide(self, press: Press) -> str | None:
+    async def _decide(self, press: ButtonPress) -> str | None:
         """Hand the press in; what to tell the person when it does not count."""
         reviewer = self.reviewers.get(press.user)
         if reviewer is None:
@@ -150,7 +150,7 @@ class _Desk:
             return str(error)
         return None
 
-    async def _report(self, press: Press, problem: str | None) -> None:
+    async def _report(self, press: ButtonPress, problem: str | None) -> None:
         try:
             if problem:
                 await self.slack.tell(problem, channel=press.channel, user=press.user)
@@ -172,7 +172,7 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _press(body: bytes) -> Press | None:
+def _press(body: bytes) -> ButtonPress | None:
     """The press that a body reports; None when it reports anything else."""
     try:
         [payload] = parse_qs(body.decode("ascii"), strict_parsing=True)["payload"]
@@ -190,6 +190,6 @@ def _press(body: bytes) -> Press | None:
             "channel": told["container"]["channel_id"],
             "ts": told["container"]["message_ts"],
         }
-        return msgspec.convert(press, Press)
+        return msgspec.convert(press, ButtonPress)
     except (ValueError, KeyError, TypeError, AttributeError, msgspec.MsgspecError):
         return None

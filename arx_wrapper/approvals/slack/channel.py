@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from arx_wrapper.approvals.channels import require_private
+from arx_wrapper.approvals.notifications import require_private
 from arx_wrapper.approvals.request import ApprovalRequest
 from arx_wrapper.approvals.slack.card import card, plain, summary
 from arx_wrapper.errors import ApprovalError, ConfigError

@@ -15,7 +15,7 @@ from attrs import frozen
 from arx_wrapper.audit.log import AuditLog
 from arx_wrapper.audit.merkle import Tree
 from arx_wrapper.audit.store import Reader
-from arx_wrapper.audit.transparency.checkpoint_stores import Place
+from arx_wrapper.audit.transparency.checkpoint_stores import CheckpointStore
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from arx_wrapper.errors import AuditError
 
@@ -62,7 +62,7 @@ def opened(note: str, verifier: Verifier) -> Checkpoint:
     return found
 
 
-async def take(log: AuditLog, signer: Signer, places: list[Place]) -> str:
+async def take(log: AuditLog, signer: Signer, places: list[CheckpointStore]) -> str:
     """Sign what the log is now, and leave it at every place.
 
     Returns:

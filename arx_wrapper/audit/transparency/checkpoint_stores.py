@@ -17,7 +17,7 @@ from arx_wrapper.errors import AuditError, ConfigError
 _NAME = re.compile(r"(\d{20})\.checkpoint")
 
 
-class Place(Protocol):
+class CheckpointStore(Protocol):
     """Keeps checkpoints."""
 
     async def last(self) -> str | None:
@@ -29,7 +29,7 @@ class Place(Protocol):
         ...
 
 
-def place(url: str) -> Place:
+def place(url: str) -> CheckpointStore:
     """The place at an address.
 
     Args:

@@ -37,10 +37,10 @@ def list_(
     """List requests, newest first."""
     session: Session = context.obj
 
-    async def run(rooms: Any) -> Any:
-        return await rooms.approvals.list(state)
+    async def run(backends: Any) -> Any:
+        return await backends.approvals.list(state)
 
-    requests = session.with_rooms(run)
+    requests = session.with_backends(run)
     if output is Output.JSON:
         print_json([_plain(request) for request in requests])
     else:
@@ -58,10 +58,10 @@ def show(context: typer.Context, approval_id: Id, output: Format = Output.TABLE)
 
     session: Session = context.obj
 
-    async def run(rooms: Any) -> Any:
-        return await rooms.approvals.get(approval_id)
+    async def run(backends: Any) -> Any:
+        return await backends.approvals.get(approval_id)
 
-    request = session.with_rooms(run)
+    request = session.with_backends(run)
     if output is Output.JSON:
         print_json(_plain(request))
     else:
@@ -148,11 +148,11 @@ def verify(
     if not session.config.reviewers:
         raise ConfigError("There are no reviewers' keys to verify with: list them in approvals.reviewers.")
 
-    async def run(rooms: Any) -> Any:
-        return await rooms.approvals.get(approval_id)
+    async def run(backends: Any) -> Any:
+        return await backends.approvals.get(approval_id)
 
     with extras():
-        request = exported(file) if file else session.with_rooms(run)
+        request = exported(file) if file else session.with_backends(run)
         findings = verified(session.config.reviewers, request)
     sound = bool(findings) and all(finding["problem"] is None for finding in findings)
     if output is Output.JSON:
@@ -202,17 +202,17 @@ class Decision(NamedTuple):
 def _decide(session: Session, approval_id: str, decision: Decision, output: Output) -> None:
     from arx_wrapper.core.review import review
 
-    async def run(rooms: Any) -> Any:
+    async def run(backends: Any) -> Any:
         reviewer = decision.reviewer
         signed: dict[str, Any] = {}
         if session.config.reviewers:
-            shown = await rooms.approvals.get(approval_id)
+            shown = await backends.approvals.get(approval_id)
             reviewer, signed = _signed(session.config.reviewers, shown, decision)
         if reviewer is None:
             raise typer.BadParameter("say who decides: --reviewer NAME")
         return await review(
-            rooms.approvals,
-            rooms.audit,
+            backends.approvals,
+            backends.audit,
             approval_id,
             reviewer=reviewer,
             approve=decision.approve,
@@ -220,7 +220,7 @@ def _decide(session: Session, approval_id: str, decision: Decision, output: Outp
             **signed,
         )
 
-    request = session.with_rooms(run)
+    request = session.with_backends(run)
     if output is Output.JSON:
         print_json(_plain(request))
     else:

@@ -15,7 +15,7 @@ from arx_wrapper.config import SlackSettings
 from arx_wrapper.errors import ApprovalError, AuditError, ConfigError
 
 if TYPE_CHECKING:
-    from arx_wrapper.core.backends import Rooms
+    from arx_wrapper.core.backends import Backends
 
 Ready = Callable[[str], None]
 
@@ -33,18 +33,18 @@ def serve(session: Session, host: str, port: int, ready: Ready) -> None:
     """
     settings = _required(session)
 
-    async def run(rooms: Rooms) -> None:
+    async def run(backends: Backends) -> None:
         with extras():
             import uvicorn
 
-            app = _app(rooms, settings)
+            app = _app(backends, settings)
         with listening(host, port) as opened:
             config = uvicorn.Config(
                 app, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False
             )
             await until_stopped(quiet_server(config), opened, lambda: ready(_address(opened)))
 
-    session.with_rooms(run)
+    session.with_backends(run)
 
 
 def _required(session: Session) -> SlackSettings:
@@ -67,21 +67,21 @@ def _required(session: Session) -> SlackSettings:
     return config.slack
 
 
-def _app(rooms: Rooms, settings: SlackSettings) -> Any:
+def _app(backends: Backends, settings: SlackSettings) -> Any:
     from arx_wrapper.approvals import slack
     from arx_wrapper.core.backends import secret, slack_channel
     from arx_wrapper.core.review import review
 
     async def decide(approval_id: str, reviewer: str, approve: bool, note: str) -> None:
         try:
-            await review(rooms.approvals, rooms.audit, approval_id, reviewer=reviewer, approve=approve, note=note)
+            await review(backends.approvals, backends.audit, approval_id, reviewer=reviewer, approve=approve, note=note)
         except AuditError as error:
             raise ApprovalError(
                 f"The decision stands, but is not on record: {error}", approval_id=approval_id
             ) from None
 
     return slack.app(
-        rooms.approvals,
+        backends.approvals,
         signing_secret=secret("SLACK_SIGNING_SECRET", "the check of Slack's signature"),
         reviewers=settings.users,
         slack=slack_channel(settings),

@@ -50,17 +50,17 @@ def tail(
     session: Session = context.obj
     filters = {"agent_id": agent, "operation": operation, "verdict": verdict, "status": status}
 
-    async def run(rooms: Any) -> None:
-        newest = [record async for record in rooms.audit.records(**filters, limit=lines, newest_first=True)]
+    async def run(backends: Any) -> None:
+        newest = [record async for record in backends.audit.records(**filters, limit=lines, newest_first=True)]
         _show(newest[::-1], output)
         last = newest[0].seq if newest else 0
         while follow:
             await asyncio.sleep(_FOLLOW_EVERY)
-            async for record in rooms.audit.records(**filters, after_seq=last):
+            async for record in backends.audit.records(**filters, after_seq=last):
                 last = record.seq
                 _show([record], output)
 
-    session.with_rooms(run)
+    session.with_backends(run)
 
 
 @app.command()
@@ -75,17 +75,17 @@ def show(
     """
     session: Session = context.obj
 
-    async def run(rooms: Any) -> list[Any]:
+    async def run(backends: Any) -> list[Any]:
         seq = int(record_id) if record_id.isdecimal() and len(record_id) < 19 else None  # an id is longer
         which = {"id": record_id} if seq is None else {"after_seq": seq - 1, "limit": 1}
-        found = [record async for record in rooms.audit.records(**which)]
+        found = [record async for record in backends.audit.records(**which)]
         if not found or seq not in (None, found[0].seq):
             raise typer.BadParameter(f"the log holds no record {record_id!r}")
         call = found[0].metadata.get("intent") or found[0].id
-        others = [r async for r in rooms.audit.records(call=call)] if found[0].operation else []
+        others = [r async for r in backends.audit.records(call=call)] if found[0].operation else []
         return found + [record for record in others if record.id != found[0].id]
 
-    record, *others = session.with_rooms(run)
+    record, *others = session.with_backends(run)
     if output is Output.JSON:
         print_json({**msgspec.to_builtins(record), "same_call": [msgspec.to_builtins(other) for other in others]})
         return
@@ -113,11 +113,11 @@ def stats(
 
     session: Session = context.obj
 
-    async def run(rooms: Any) -> list[Any]:
+    async def run(backends: Any) -> list[Any]:
         filters = {"agent_id": agent, "operation": operation, "since": _aware(since), "until": _aware(until)}
-        return await tally(rooms.audit.records(**filters))
+        return await tally(backends.audit.records(**filters))
 
-    rows = [row.plain() for row in session.with_rooms(run)]
+    rows = [row.plain() for row in session.with_backends(run)]
     if output is Output.JSON:
         print_json(rows)
         return
@@ -133,17 +133,17 @@ def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
     """
     session: Session = context.obj
 
-    async def run(rooms: Any) -> list[Any]:
+    async def run(backends: Any) -> list[Any]:
         from arx_wrapper.audit.storage.segments import MOST
 
         sealed = []
-        while segment := await rooms.audit.rotate(by=session.config.agent_id, org_id=session.config.org_id):
+        while segment := await backends.audit.rotate(by=session.config.agent_id, org_id=session.config.org_id):
             sealed.append(segment)
             if segment.last - segment.first + 1 < MOST:
                 break
         return sealed
 
-    sealed = session.with_rooms(run)
+    sealed = session.with_backends(run)
     if output is Output.JSON:
         print_json([segment._asdict() for segment in sealed])
     else:
@@ -164,10 +164,10 @@ def retain(
     session: Session = context.obj
     limit = before.replace(tzinfo=before.tzinfo or UTC)
 
-    async def run(rooms: Any) -> Any:
-        return await rooms.audit.retain(limit, by=session.config.agent_id, org_id=session.config.org_id)
+    async def run(backends: Any) -> Any:
+        return await backends.audit.retain(limit, by=session.config.agent_id, org_id=session.config.org_id)
 
-    gone = session.with_rooms(run)
+    gone = session.with_backends(run)
     if output is Output.JSON:
         print_json([segment._asdict() for segment in gone])
     else:
@@ -245,8 +245,8 @@ def verify(
     if places and not key:
         raise typer.BadParameter("--checkpoint needs --key, the verifier's key")
 
-    async def run(rooms: Any) -> Any:
-        found = await rooms.audit.verify()
+    async def run(backends: Any) -> Any:
+        found = await backends.audit.verify()
         if not places or not found.ok:
             return found
         from arx_wrapper.audit.transparency.checkpoint import against, opened
@@ -254,11 +254,11 @@ def verify(
 
         verifier = Verifier.parse(key)
         checkpoint = opened(await last_checkpoint(places, verifier), verifier)
-        problem = await against(rooms.audit, checkpoint)
+        problem = await against(backends.audit, checkpoint)
         return found if problem is None else evolve(found, ok=False, problem=problem)
 
     with extras():
-        found = session.with_rooms(run)
+        found = session.with_backends(run)
     if output is Output.JSON:
         print_json({"ok": found.ok, "records": found.records, "problem": found.problem})
     elif found.ok:
@@ -286,8 +286,8 @@ def export(
     """Write records out, oldest first."""
     session: Session = context.obj
 
-    async def run(rooms: Any) -> int:
-        records = rooms.audit.records(
+    async def run(backends: Any) -> int:
+        records = backends.audit.records(
             agent_id=agent,
             operation=operation,
             verdict=verdict,
@@ -298,7 +298,7 @@ def export(
         with target_of(file) as target:
             return await WRITERS[form](records, target)
 
-    count = session.with_rooms(run)
+    count = session.with_backends(run)
     warn(f"{count} records exported")
 
 

@@ -60,14 +60,14 @@ def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, 
     """
     session: Session = context.obj
 
-    async def run(rooms: Any) -> str:
+    async def run(backends: Any) -> str:
         from arx_wrapper.audit.transparency.checkpoint import take
         from arx_wrapper.audit.transparency.checkpoint_stores import place
 
-        return await take(rooms.audit, _signer(signing_key), [place(url) for url in places])
+        return await take(backends.audit, _signer(signing_key), [place(url) for url in places])
 
     with extras():
-        note = session.with_rooms(run)
+        note = session.with_backends(run)
     if output is Output.JSON:
         print_json({"checkpoint": note})
     elif "-" not in places:
@@ -87,15 +87,15 @@ def prove(
     """
     session: Session = context.obj
 
-    async def run(rooms: Any) -> Any:
+    async def run(backends: Any) -> Any:
         from arx_wrapper.audit.transparency import inclusion_proof as proof
         from arx_wrapper.audit.transparency.signed_note import Verifier
 
         verifier = Verifier.parse(key)
-        return await proof.prove(rooms.audit, record_id, await last_checkpoint(places, verifier), verifier)
+        return await proof.prove(backends.audit, record_id, await last_checkpoint(places, verifier), verifier)
 
     with extras():
-        proved = session.with_rooms(run)
+        proved = session.with_backends(run)
     if file is None:
         say(proved.text().rstrip())
     else:

@@ -2,27 +2,27 @@
 
 from arx_wrapper.sandbox.routes import (
     analytics,
-    changes,
     escalation_policies,
     event_rules,
+    incident_writes,
     incidents,
     maintenance_windows,
-    people,
     schedules,
     services,
     timeline,
+    users_teams,
 )
 
 __all__ = ["ENDPOINTS"]
 
 _FAMILIES = (
     incidents,
-    changes,
+    incident_writes,
     timeline,
     services,
     escalation_policies,
     schedules,
-    people,
+    users_teams,
     maintenance_windows,
     event_rules,
     analytics,

@@ -8,8 +8,8 @@ from statistics import fmean, quantiles
 from typing import Any
 
 from arx_wrapper.sandbox.account import JSON, Incident, Ref
-from arx_wrapper.sandbox.call import Call, Endpoint, Reply, Shape, ok, zone_named
 from arx_wrapper.sandbox.clock import parse_time
+from arx_wrapper.sandbox.endpoint import Call, Endpoint, Reply, Shape, ok, zone_named
 from arx_wrapper.sandbox.errors import refuse
 
 __all__ = ["ENDPOINTS"]

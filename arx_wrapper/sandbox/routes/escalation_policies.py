@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from arx_wrapper.sandbox.account import JSON, Ref, Resource
-from arx_wrapper.sandbox.call import PAGE, REFERENCE, Call, Endpoint, Reply, Shape, created, no_content, ok
+from arx_wrapper.sandbox.endpoint import PAGE, REFERENCE, Call, Endpoint, Reply, Shape, created, no_content, ok
 from arx_wrapper.sandbox.errors import refuse
 from arx_wrapper.sandbox.paging import matching, page, shown, sorted_by
 

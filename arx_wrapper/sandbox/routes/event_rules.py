@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from arx_wrapper.sandbox.account import JSON
-from arx_wrapper.sandbox.call import PAGE, Call, Endpoint, Reply, Shape, created, ok
+from arx_wrapper.sandbox.endpoint import PAGE, Call, Endpoint, Reply, Shape, created, ok
 from arx_wrapper.sandbox.errors import ApiError, refuse
 from arx_wrapper.sandbox.paging import page
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from arx_wrapper.sandbox import lifecycle
 from arx_wrapper.sandbox.account import JSON, Incident, Ref
-from arx_wrapper.sandbox.call import PAGE, REFERENCE, Call, Endpoint, Reply, Shape, created, ok
+from arx_wrapper.sandbox.endpoint import PAGE, REFERENCE, Call, Endpoint, Reply, Shape, created, ok
 from arx_wrapper.sandbox.errors import refuse
 from arx_wrapper.sandbox.paging import page, shown, sorted_by
 

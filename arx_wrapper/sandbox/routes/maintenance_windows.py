@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from arx_wrapper.sandbox.account import Ref, Resource
-from arx_wrapper.sandbox.call import PAGE, REFERENCE, Call, Endpoint, Reply, Shape, created, no_content, ok
 from arx_wrapper.sandbox.clock import parse_time
+from arx_wrapper.sandbox.endpoint import PAGE, REFERENCE, Call, Endpoint, Reply, Shape, created, no_content, ok
 from arx_wrapper.sandbox.errors import ApiError, refuse
 from arx_wrapper.sandbox.paging import matching, page, shown
 

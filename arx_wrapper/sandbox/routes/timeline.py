@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from arx_wrapper.sandbox import lifecycle
 from arx_wrapper.sandbox.account import Incident, Resource
-from arx_wrapper.sandbox.call import PAGE, Call, Endpoint, Reply, ok
+from arx_wrapper.sandbox.endpoint import PAGE, Call, Endpoint, Reply, ok
 from arx_wrapper.sandbox.errors import refuse
 from arx_wrapper.sandbox.paging import page, shown, sorted_by
 

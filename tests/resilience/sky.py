@@ -14,8 +14,8 @@ from arx_wrapper import ArxError, PagerDutyConnector
 from arx_wrapper.audit import AuditRecord
 from arx_wrapper.config import Config
 from arx_wrapper.vault.fixed import FixedVault
+from tests.resilience.server import Server, serving
 from tests.support import EVERYTHING
-from tests.weather.server import Server, serving
 
 KEY = "u0-weather-key"
 

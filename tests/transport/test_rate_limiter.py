@@ -11,8 +11,8 @@ import pytest
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import serve
-from arx_wrapper.transport.httpx_backend import Injected
-from arx_wrapper.transport.rate_limiter import Governor
+from arx_wrapper.transport.httpx_backend import HttpxBackend
+from arx_wrapper.transport.rate_limiter import RateLimiter
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING
 
@@ -22,50 +22,50 @@ def headers(limit: int, remaining: int, reset: float) -> dict[str, str]:
 
 
 async def test_only_a_few_go_before_the_allowance_is_known() -> None:
-    governor = Governor()
-    going = [asyncio.create_task(governor.enter("a")) for _ in range(20)]
+    rate_limiter = RateLimiter()
+    going = [asyncio.create_task(rate_limiter.acquire("a")) for _ in range(20)]
     await asyncio.sleep(0.01)
     assert sum(task.done() for task in going) == 8
-    governor.leave(headers(100, 92, 60))
+    rate_limiter.release(headers(100, 92, 60))
     await asyncio.sleep(0.01)
     assert all(task.done() for task in going)
 
 
 async def test_a_used_up_allowance_is_waited_for() -> None:
-    governor = Governor()
-    await governor.enter("a")
-    governor.leave(headers(5, 0, 0.2))
+    rate_limiter = RateLimiter()
+    await rate_limiter.acquire("a")
+    rate_limiter.release(headers(5, 0, 0.2))
     began = time.monotonic()
-    await governor.enter("a")
+    await rate_limiter.acquire("a")
     assert 0.15 < time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("reset", ["nan", "inf", "-1", "1795500000", "1e9"])
 async def test_a_reset_that_makes_no_sense_stops_nobody(reset: str) -> None:
-    governor = Governor()
-    await governor.enter("a")
-    governor.leave({"ratelimit-limit": "10", "ratelimit-remaining": "0", "ratelimit-reset": reset}, answered=True)
+    rate_limiter = RateLimiter()
+    await rate_limiter.acquire("a")
+    rate_limiter.release({"ratelimit-limit": "10", "ratelimit-remaining": "0", "ratelimit-reset": reset}, answered=True)
     async with asyncio.timeout(1):
-        await governor.enter("a")
+        await rate_limiter.acquire("a")
 
 
 async def test_those_who_wait_are_woken_though_the_moment_passes_while_it_is_looked_at() -> None:
     ticks = itertools.count()
-    governor = Governor(clock=lambda: next(ticks) * 0.3)  # each look at the clock takes a while
-    await governor.enter("a")
-    governor.leave(headers(5, 0, 1.0))
+    rate_limiter = RateLimiter(clock=lambda: next(ticks) * 0.3)  # each look at the clock takes a while
+    await rate_limiter.acquire("a")
+    rate_limiter.release(headers(5, 0, 1.0))
     async with asyncio.timeout(3):
-        await asyncio.gather(*(governor.enter("a") for _ in range(3)))
+        await asyncio.gather(*(rate_limiter.acquire("a") for _ in range(3)))
 
 
 async def test_agents_take_turns() -> None:
-    governor = Governor()
+    rate_limiter = RateLimiter()
     for _ in range(8):
-        await governor.enter("busy")
+        await rate_limiter.acquire("busy")
     order: list[str] = []
 
     async def one(agent: str) -> None:
-        await governor.enter(agent)
+        await rate_limiter.acquire(agent)
         order.append(agent)
 
     tasks = [asyncio.create_task(one("busy")) for _ in range(10)]
@@ -73,19 +73,19 @@ async def test_agents_take_turns() -> None:
     tasks.append(asyncio.create_task(one("quiet")))
     await asyncio.sleep(0)
     while not all(task.done() for task in tasks):
-        governor.leave({})
+        rate_limiter.release({})
         await asyncio.sleep(0)
     assert order.index("quiet") <= 1
 
 
 async def test_a_cancelled_wait_gives_its_turn_away() -> None:
-    governor = Governor()
+    rate_limiter = RateLimiter()
     for _ in range(8):
-        await governor.enter("a")
-    waiting = [asyncio.create_task(governor.enter("a")) for _ in range(2)]
+        await rate_limiter.acquire("a")
+    waiting = [asyncio.create_task(rate_limiter.acquire("a")) for _ in range(2)]
     await asyncio.sleep(0)
     waiting[0].cancel()
-    governor.leave({})
+    rate_limiter.release({})
     await asyncio.wait_for(waiting[1], 1)
 
 
@@ -105,5 +105,5 @@ async def test_a_storm_of_calls_ends_without_a_failure() -> None:
 async def test_a_transport_of_ones_own_has_an_allowance_of_its_own() -> None:
     for _ in range(2):
         async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
-            assert isinstance(pd._rooms.wire.carrier(), Injected)
+            assert isinstance(pd._backends.transport.backend(), HttpxBackend)
             await pd.list_users()

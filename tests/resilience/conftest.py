@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from tests.weather import matrix
-from tests.weather.sky import Fate
+from tests.resilience import matrix
+from tests.resilience.sky import Fate
 
 Fates = Mapping[str, Fate | BaseException]
 _FATES: pytest.StashKey[Fates] = pytest.StashKey()

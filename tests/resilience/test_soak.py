@@ -1,6 +1,6 @@
 """1,000 callers on one connector in changeable weather: nothing leaks, and the audit log knows everything.
 
-`ARX_SOAK_SECONDS=60 python -m pytest tests/weather/test_soak.py` soaks for a minute.
+`ARX_SOAK_SECONDS=60 python -m pytest tests/resilience/test_soak.py` soaks for a minute.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pytest
 
 from arx_wrapper import audit
 from arx_wrapper.transport.aiohttp_backend import CONNECTIONS
-from tests.weather import faults as f
-from tests.weather.server import Account, Asked, Fault, Reply, Server, serving
+from tests.resilience import faults as f
+from tests.resilience.server import Account, Asked, Fault, Reply, Server, serving
 
 SECONDS = float(os.environ.get("ARX_SOAK_SECONDS", "6"))
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ async def test_a_soak_leaks_nothing_and_leaves_a_complete_log(tmp_path: Path, fi
 
 async def _soaked(address: str, folder: Path) -> dict[str, Any]:
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.weather.soaking", address, str(folder), str(SECONDS)),
+        *(sys.executable, "-m", "tests.resilience.soaking", address, str(folder), str(SECONDS)),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )

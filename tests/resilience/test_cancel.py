@@ -14,11 +14,11 @@ from attrs import define, field, frozen
 from arx_wrapper import AuthenticationError, PagerDutyConnector, TransportError, audit
 from arx_wrapper.audit import AuditRecord
 from arx_wrapper.credentials import Credentials
+from tests.resilience import faults as f
+from tests.resilience.listing import Listing
+from tests.resilience.server import Exchange, Reply, Server, Weather, refusal, serving
+from tests.resilience.sky import KEY, connected, flying, last_record
 from tests.support import sqlite_at
-from tests.weather import faults as f
-from tests.weather.listing import Listing
-from tests.weather.server import Exchange, Reply, Server, Weather, refusal, serving
-from tests.weather.sky import KEY, connected, flying, last_record
 
 ACK = ("incidents:acknowledge", {"incident_id": "P1"})
 CREATE = ("incidents:create", {"title": "Replication lag", "service_id": "PSVC"})
@@ -176,7 +176,7 @@ async def test_an_iteration_given_up_leaves_no_page_behind(tmp_path: Path) -> No
         await asyncio.sleep(0.2)
         record = await last_record(pd)
         assert len(server.seen) == asked
-        assert not any("Reading" in repr(task) for task in asyncio.all_tasks())
+        assert not any("ListReader" in repr(task) for task in asyncio.all_tasks())
     assert (record.action_type, record.error) == ("connector.completed", "CancelledError")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 
-from tests.weather.server import Asked, Exchange, Fault, Reply, Weather, fair, refusal
+from tests.resilience.server import Asked, Exchange, Fault, Reply, Weather, fair, refusal
 
 PAGE = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 FAILED = (500, 502, 503, 504)

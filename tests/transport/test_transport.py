@@ -28,7 +28,7 @@ from arx_wrapper import (
     ValidationError,
 )
 from arx_wrapper.credentials import Credentials
-from arx_wrapper.transport import Attempt, Wire
+from arx_wrapper.transport import Attempt, Transport
 from tests.support import CANARY
 
 KEY = Credentials(api_key=CANARY, requester_email="bot@example.com")
@@ -77,12 +77,12 @@ class Server:
 @asynccontextmanager
 async def serving(
     *script: bytes | Handler, tls: ssl.SSLContext | None = None, **options: Any
-) -> AsyncIterator[tuple[Server, Wire]]:
+) -> AsyncIterator[tuple[Server, Transport]]:
     server = Server(*script)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
     port = listening.sockets[0].getsockname()[1]
     manners = {"accept": PagerDutyConnector.accept, "key_prefix": PagerDutyConnector.key_prefix}
-    wire = Wire(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **manners, **options)
+    wire = Transport(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **manners, **options)
     try:
         yield server, wire
     finally:
@@ -90,7 +90,7 @@ async def serving(
         listening.close()
 
 
-async def send(wire: Wire, request: Request = READ, **options: Any) -> Any:
+async def send(wire: Transport, request: Request = READ, **options: Any) -> Any:
     writes = request.method != "GET"
     return await wire.send(request, KEY, wire.grant(request), operation="users:read", **{"writes": writes, **options})
 
@@ -141,7 +141,7 @@ async def test_nothing_is_sent_without_a_grant_of_its_own() -> None:
         for used, request in (
             (grant, READ),
             (wire.grant(READ), WRITE),
-            (Wire(base_url="https://x.example").grant(READ), READ),
+            (Transport(base_url="https://x.example").grant(READ), READ),
         ):
             with pytest.raises(RuntimeError, match="grant"):
                 await wire.send(request, KEY, used, operation="users:read", writes=False)
@@ -204,7 +204,7 @@ async def test_an_error_of_any_shape_is_read(body: bytes, message: str, code: in
 async def test_a_retired_endpoint_is_named_as_such() -> None:
     async with serving(answer(410, b"")) as (_, wire):
         with pytest.raises(EndpointRetiredError, match="event orchestrations"):
-            await send(wire, retiring=True)
+            await send(wire, deprecated=True)
 
 
 async def test_any_2xx_is_a_success() -> None:
@@ -299,7 +299,7 @@ async def test_a_refused_connection_is_not_sent() -> None:
     port = listening.sockets[0].getsockname()[1]
     listening.close()
     await listening.wait_closed()
-    wire = Wire(base_url=f"http://127.0.0.1:{port}", attempts=2)
+    wire = Transport(base_url=f"http://127.0.0.1:{port}", attempts=2)
     for request in (READ, WRITE):
         attempts: list[Attempt] = []
         with pytest.raises(TransportError) as caught:
@@ -398,7 +398,7 @@ async def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatc
 )
 def test_the_key_goes_to_no_address_but_an_https_origin_or_this_machine(address: str) -> None:
     with pytest.raises(ConfigError, match="Nothing was sent"):
-        Wire(base_url=address)
+        Transport(base_url=address)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_the_key_goes_to_no_address_but_an_https_origin_or_this_machine(address:
     ],
 )
 def test_these_addresses_are_taken(address: str) -> None:
-    Wire(base_url=address)
+    Transport(base_url=address)
 
 
 async def test_a_cancelled_call_says_that_it_may_have_been_sent() -> None:
@@ -445,13 +445,13 @@ async def test_connections_end_with_the_last_wire_of_the_loop() -> None:
     async with serving(OK) as (_, wire), serving(OK) as (_, other):
         await send(wire)
         await send(other)
-        assert wire.carrier() is other.carrier()
+        assert wire.backend() is other.backend()
         await wire.aclose()
         await send(other)
 
 
 def test_one_wire_serves_one_event_loop_after_another() -> None:
-    async def once(wire: Wire | None = None) -> None:
+    async def once(wire: Transport | None = None) -> None:
         async with serving(OK) as (_, own):
             await send(own)
 

@@ -6,14 +6,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.weather.server import Bucket, Server, serving
+from tests.resilience.server import Bucket, Server, serving
 
 RATE = 16
 CALLS = 80
 _CHILD = """
 import asyncio, sys
 from pathlib import Path
-from tests.weather.sky import connected
+from tests.resilience.sky import connected
 
 async def main(address, folder, log, calls):
     async with connected(address, Path(folder), audit=log) as pd:

@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 from attrs import frozen
 
-from tests.weather.conftest import Fates
-from tests.weather.matrix import CELLS, Cell
-from tests.weather.sky import KEY, Fate
+from tests.resilience.conftest import Fates
+from tests.resilience.matrix import CELLS, Cell
+from tests.resilience.sky import KEY, Fate
 
 MOST = 5
 

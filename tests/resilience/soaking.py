@@ -1,6 +1,6 @@
 """The process under test of the soak: 1,000 callers on one connector, and what it holds between their rounds.
 
-python -m tests.weather.soaking ADDRESS FOLDER SECONDS
+python -m tests.resilience.soaking ADDRESS FOLDER SECONDS
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import aiohttp
 
 from arx_wrapper import ArxError, PagerDutyConnector
 from arx_wrapper.transport import aiohttp_backend as pool
-from tests.weather.sky import connected, shown
+from tests.resilience.sky import connected, shown
 
 CALLERS = 1000
 ROUNDS = 4

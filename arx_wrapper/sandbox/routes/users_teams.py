@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arx_wrapper.sandbox.account import Ref, Resource
-from arx_wrapper.sandbox.call import PAGE, Call, Endpoint, Reply, no_content, ok
+from arx_wrapper.sandbox.endpoint import PAGE, Call, Endpoint, Reply, no_content, ok
 from arx_wrapper.sandbox.errors import ApiError, refuse
 from arx_wrapper.sandbox.paging import matching, page, shown
 

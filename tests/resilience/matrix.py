@@ -19,11 +19,11 @@ from attrs import frozen
 
 from arx_wrapper import ArxError, PagerDutyConnector
 from arx_wrapper.transport import aiohttp_backend as pool
-from tests.weather import faults as f
-from tests.weather import places
-from tests.weather.places import Place
-from tests.weather.server import Fault, Server, fair, serving
-from tests.weather.sky import Fate, connected, last_record, shown
+from tests.resilience import faults as f
+from tests.resilience import places
+from tests.resilience.places import Place
+from tests.resilience.server import Fault, Server, fair, serving
+from tests.resilience.sky import Fate, connected, last_record, shown
 
 CALLS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "read": ("incidents:read_detail", {"incident_id": "P1"}),
@@ -203,5 +203,5 @@ async def _under(cell: Cell, server: Server, folder: Path) -> AsyncIterator[Page
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(place(server))
         pd = await stack.enter_async_context(connected(address, folder))
-        pd._rooms.wire._max_body = MAX_BODY
+        pd._backends.transport._max_body = MAX_BODY
         yield pd

@@ -13,7 +13,7 @@ from typing import Any
 
 import trustme
 
-from tests.weather.server import Server, serving
+from tests.resilience.server import Server, serving
 
 UNKNOWN_HOST = "pagerduty.invalid"
 Place = Callable[[Server], AbstractAsyncContextManager[str]]

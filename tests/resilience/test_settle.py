@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from arx_wrapper import ArxError
-from tests.weather import faults as f
-from tests.weather.server import Asked, Fault, Reply, Server
-from tests.weather.sky import flying, last_record, shown
+from tests.resilience import faults as f
+from tests.resilience.server import Asked, Fault, Reply, Server
+from tests.resilience.sky import flying, last_record, shown
 
 KEYED = {"title": "Replication lag", "service_id": "PSVC", "incident_key": "replication-lag"}
 NOTE = {"incident_id": "P1", "content": "Looking into it."}

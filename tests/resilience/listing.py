@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.weather.server import JSON, Asked, Exchange, Reply, refusal
+from tests.resilience.server import JSON, Asked, Exchange, Reply, refusal
 
 CEILING = 10_000
 END = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)

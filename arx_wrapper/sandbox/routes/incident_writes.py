@@ -8,7 +8,7 @@ from attrs import frozen
 
 from arx_wrapper.sandbox import lifecycle
 from arx_wrapper.sandbox.account import JSON, Incident, Ref
-from arx_wrapper.sandbox.call import PAGE, REFERENCE, Call, Endpoint, Reply, Shape, created, ok
+from arx_wrapper.sandbox.endpoint import PAGE, REFERENCE, Call, Endpoint, Reply, Shape, created, ok
 from arx_wrapper.sandbox.errors import ApiError, refuse
 from arx_wrapper.sandbox.routes.incidents import (
     CONFERENCE,

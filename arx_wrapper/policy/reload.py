@@ -14,9 +14,9 @@ from attrs import frozen
 
 from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import Call, Decision, Risk, Verdict
-from arx_wrapper.policy.document import Located, located, read
 from arx_wrapper.policy.engine import EntryTrace, PolicySet
 from arx_wrapper.policy.entry import EntryReader
+from arx_wrapper.policy.yaml_document import Located, located, read
 
 # Seconds. A change is in force after both at most: a file that was written just now may be half of itself, and half of
 # a policy may be one that lacks its denials.
@@ -77,10 +77,10 @@ class Policies:
         self._follow()
         return self.current.decide(call, now)
 
-    def outlook(self, call: Call, now: datetime) -> frozenset[Verdict]:
-        """What the policy in force may say of calls like this one; see `PolicySet.outlook()`."""
+    def possible_verdicts(self, call: Call, now: datetime) -> frozenset[Verdict]:
+        """What the policy in force may say of calls like this one; see `PolicySet.possible_verdicts()`."""
         self._follow()
-        return self.current.outlook(call, now)
+        return self.current.possible_verdicts(call, now)
 
     def trace(self, call: Call, now: datetime) -> list[EntryTrace]:
         """Why: every entry, and whether it matched."""

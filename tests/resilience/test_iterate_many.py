@@ -1,4 +1,4 @@
-"""Reading everything over the wire: each record once, no page in vain, no endless loop, no silent end."""
+"""ListReader everything over the wire: each record once, no page in vain, no endless loop, no silent end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from arx_wrapper import PaginationLimitError
-from tests.weather import faults as f
-from tests.weather.listing import CEILING, END, Listing, incidents, unevenly
-from tests.weather.server import Fault, Server, Weather, serving
-from tests.weather.sky import flying, last_record
+from tests.resilience import faults as f
+from tests.resilience.listing import CEILING, END, Listing, incidents, unevenly
+from tests.resilience.server import Fault, Server, Weather, serving
+from tests.resilience.sky import flying, last_record
 
 ALL = {"date_range": "all"}
 LOG = {"incident_id": "P1"}
@@ -25,7 +25,7 @@ MEGABYTE = 1024 * 1024
 _CHILD = """
 import asyncio, json, os, sys
 from pathlib import Path
-from tests.weather.sky import connected
+from tests.resilience.sky import connected
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
