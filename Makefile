@@ -2,21 +2,35 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Files stay together on one worker: a module's server is started once.
+PARALLEL ?= -n auto --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types imports drift generate cassettes judge docs bench wheel check clean
+.PHONY: help demo test test-slow test-all lint format types imports drift generate cassettes judge docs bench wheel check clean
+
+help:  ## what this file can do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready  ## the reference's calls in the sandbox, an approval, a verified audit trail
 	$(BIN)/arx-pagerduty demo $(if $(CI),--yes)
 
-test: $(VENV)/ready  ## all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/ready  ## the tests, without the slow tier; says how long it took and what it left out
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
-lint: $(VENV)/ready
+test-slow: $(VENV)/ready  ## the slow tier: kills, soaking, real browsers, full-size listings
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+test-all: test test-slow  ## every test
+
+lint: $(VENV)/ready  ## style and likely mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/ready
+format: $(VENV)/ready  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/ready  ## mypy, strict
 	$(BIN)/mypy
 
 imports: $(VENV)/ready  ## imports point one way
@@ -37,13 +51,13 @@ judge: $(VENV)/ready  ## Prism (npm) holds every request against an OpenAPI docu
 docs: $(VENV)/ready  ## the documentation, into build/docs
 	$(BIN)/python -m mkdocs build --quiet
 
-bench: $(VENV)/ready
+bench: $(VENV)/ready  ## this client beside others; prints ratios, and missed goals as missed
 	$(BIN)/python -m tests.bench
 
-wheel: $(VENV)/ready
+wheel: $(VENV)/ready  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
-check: lint types imports drift test
+check: lint types imports drift test  ## what a change must pass before it is pushed
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version) if sys.version_info < (3, 11) else 0'
@@ -52,5 +66,5 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev
 	touch $@
 
-clean:
+clean:  ## remove the environment and what was built
 	rm -rf $(VENV) dist

@@ -142,7 +142,7 @@ def _error(
         return RateLimitError(message, retry_after=retry_after(headers), **details)
     if deprecated and status in (404, 406, 410) and not (status == 404 and code):
         return EndpointRetiredError(
-            f"{message}; PagerDuty is deprecated event rules: use event orchestrations", **details
+            f"{message}; PagerDuty is retiring event rules: use event orchestrations", **details
         )
     if status >= 500:
         return ServerError(message, **details)

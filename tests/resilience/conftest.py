@@ -6,60 +6,50 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
+from tests.reporting import section
 from tests.resilience import matrix
-from tests.resilience.sky import Fate
+from tests.resilience.harness import Outcome
 
-Fates = Mapping[str, Fate | BaseException]
-_FATES: pytest.StashKey[Fates] = pytest.StashKey()
-_FIGURES: pytest.StashKey[list[str]] = pytest.StashKey()
-_SPELLS = ("gust", "storm")
+Outcomes = Mapping[str, Outcome | BaseException]
+_PATTERNS = ("once", "always")
 _LEGEND = (
-    "gust: the fault strikes once; storm: it strikes everything, also what looks for a lost write's effect",
+    "once: the fault strikes once; always: it strikes everything, also what looks for a lost write's effect",
     "ok x2: at the second try; found: the answer was lost, and its effect was found by looking; not done: an error,",
     "and nothing was changed; unknown: an error that says so; 500: the status. No write ever had two effects.",
 )
 
 
 @pytest.fixture(scope="session")
-def fates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fates:
+def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """What became of every cell."""
-    found = matrix.run(tmp_path_factory.mktemp("weather"))
-    request.config.stash[_FATES] = found
+    found = matrix.run(tmp_path_factory.mktemp("resilience"))
+    section(request.config, "fault matrix").extend(_table(found))
     return found
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> list[str]:
     """Lines about what a test measured, shown at the end."""
-    return request.config.stash.setdefault(_FIGURES, [])
+    return section(request.config, "resilience")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    fates = config.stash.get(_FATES, None)
-    for title, lines in (("fault matrix", _table(fates) if fates else ()), ("weather", config.stash.get(_FIGURES, ()))):
-        for number, line in enumerate(lines):
-            if not number:
-                terminalreporter.section(title)
-            terminalreporter.write_line(line)
-
-
-def _table(fates: Fates) -> Iterable[str]:
-    columns = [(spell, call) for spell in _SPELLS for call in matrix.CALLS]
-    yield f"{'':34}" + "".join(f"{f'{spell}: {call}':20}" for spell, call in columns)
+def _table(outcomes: Outcomes) -> Iterable[str]:
+    columns = [(pattern, call) for pattern in _PATTERNS for call in matrix.CALLS]
+    yield f"{'':34}" + "".join(f"{f'{pattern}: {call}':20}" for pattern, call in columns)
     for case in matrix.CASES:
-        cells = (fates.get(str(matrix.Cell(case, call, spell))) for spell, call in columns)
-        yield f"{case.name:34}" + "".join(f"{_brief(fate):20}" for fate in cells)
+        cells = (outcomes.get(str(matrix.Cell(case, call, pattern))) for pattern, call in columns)
+        yield f"{case.name:34}" + "".join(f"{_brief(outcome):20}" for outcome in cells)
     yield from _LEGEND
 
 
-def _brief(fate: Fate | BaseException | None) -> str:
-    if fate is None:
+def _brief(outcome: Outcome | BaseException | None) -> str:
+    if outcome is None:
         return "-"
-    if not isinstance(fate, Fate):
-        return f"! {type(fate).__name__}"
-    tries = f" x{fate.attempts}" if fate.attempts > 1 else ""
-    if fate.error is None:
-        return "found" if fate.settled == "found" else f"ok{tries}"
-    status = (fate.recorded or "").partition(" ")[2].partition("/")[0]
-    fate_text = "unknown" if fate.status == "unknown" else "not done"
-    return f"{status} {fate_text}{tries}".strip()
+    if not isinstance(outcome, Outcome):
+        return f"! {type(outcome).__name__}"
+    tries = f" x{outcome.attempts}" if outcome.attempts > 1 else ""
+    if outcome.error is None:
+        return "found" if outcome.settled == "found" else f"ok{tries}"
+    status = (outcome.recorded or "").partition(" ")[2].partition("/")[0]
+    outcome_text = "unknown" if outcome.status == "unknown" else "not done"
+    return f"{status} {outcome_text}{tries}".strip()

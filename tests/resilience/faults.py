@@ -1,11 +1,11 @@
-"""The weather: every way in which an answer goes missing, comes late, comes wrong or never ends."""
+"""The fault_plan: every way in which an answer goes missing, comes late, comes wrong or never ends."""
 
 from __future__ import annotations
 
 import asyncio
 import zlib
 
-from tests.resilience.server import Asked, Exchange, Fault, Reply, Weather, fair, refusal
+from tests.resilience.server import Asked, Exchange, Fault, FaultPlan, Reply, fair, refusal
 
 PAGE = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 FAILED = (500, 502, 503, 504)
@@ -152,19 +152,19 @@ async def then_straying(exchange: Exchange) -> None:
     await exchange.send(Reply.of(200, {"incident": {"id": "STRAY"}}).wire())
 
 
-def gust(fault: Fault, writes: bool) -> Weather:
-    """Strikes the first request of the kind under test; the sky is clear after it."""
+def once(fault: Fault, writes: bool) -> FaultPlan:
+    """Strikes the first request of the kind under test; later requests are answered."""
     struck: list[Asked] = []
 
-    def weather(asked: Asked) -> Fault | None:
+    def plan(asked: Asked) -> Fault | None:
         if struck or asked.writes is not writes:
             return None
         struck.append(asked)
         return fault
 
-    return weather
+    return plan
 
 
-def storm(fault: Fault, writes: bool) -> Weather:
+def always(fault: Fault, writes: bool) -> FaultPlan:
     """Strikes every request, also those that look what became of a write."""
     return lambda asked: fault

@@ -75,11 +75,11 @@ class Listing:
         )
 
     def _span(self, since: str | None, until: str | None) -> tuple[int, int]:
-        def place(moment: str) -> int:
+        def endpoint(moment: str) -> int:
             wanted = datetime.fromisoformat(moment)
             return bisect_left(self.records, wanted, key=lambda record: datetime.fromisoformat(record["created_at"]))
 
-        return place(since) if since else 0, place(until) if until else len(self.records)
+        return endpoint(since) if since else 0, endpoint(until) if until else len(self.records)
 
     @property
     def ids(self) -> list[str]:
@@ -93,5 +93,5 @@ def incidents(count: int, **options: Any) -> Listing:
 
 async def unevenly(exchange: Exchange) -> None:
     """Answers after a moment that is now long, now short, so that pages overtake each other."""
-    await asyncio.sleep(random.uniform(0, 0.03))  # noqa: S311 - weather, not a secret
+    await asyncio.sleep(random.uniform(0, 0.03))  # noqa: S311 - chance, not a secret
     await exchange.send(exchange.process().wire())

@@ -19,11 +19,11 @@ from attrs import frozen
 
 from arx_wrapper import ArxError, PagerDutyConnector
 from arx_wrapper.transport import aiohttp_backend as pool
+from tests.resilience import endpoints
 from tests.resilience import faults as f
-from tests.resilience import places
-from tests.resilience.places import Place
+from tests.resilience.endpoints import Endpoint
+from tests.resilience.harness import Outcome, connector_at, last_record, shown
 from tests.resilience.server import Fault, Server, fair, serving
-from tests.resilience.sky import Fate, connected, last_record, shown
 
 CALLS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "read": ("incidents:read_detail", {"incident_id": "P1"}),
@@ -42,7 +42,7 @@ class Case:
         name: As the table shows it.
         group: Which expectations hold.
         fault: What happens to a request; None where no connection comes about.
-        place: Where the server is, for a storm, or for one gust.
+        endpoint: Where the server is, for a always, or for one once.
         kept: How a request before is answered on the connection that the call then uses.
         timeout: The call's deadline.
         later: How long after it the server still does what it was asked, in seconds.
@@ -51,8 +51,8 @@ class Case:
     name: str
     group: str
     fault: Fault = fair
-    place: Place = serving
-    gust_place: Place | None = None
+    endpoint: Endpoint = serving
+    once_endpoint: Endpoint | None = None
     kept: Fault | None = None
     timeout: float | None = None
     later: float = 0.0
@@ -60,15 +60,17 @@ class Case:
 
 HTML: Final = ("Content-Type: text/html",)
 CASES: Final[Sequence[Case]] = (
-    Case(name="connection refused", group="no connection", place=places.refusing, gust_place=places.starting),
-    Case(name="DNS failure", group="no connection", place=places.nameless),
-    Case(name="TLS: issuer unknown", group="no connection", place=places.unvouched),
-    Case(name="TLS: another host's certificate", group="no connection", place=places.misnamed),
-    Case(name="TLS: certificate expired", group="no connection", place=places.expired),
-    Case(name="TLS: cut in the handshake", group="no connection", place=places.hanging_up),
-    Case(name="TLS: issuer in SSL_CERT_FILE", group="fair", place=places.trusted),
-    Case(name="TLS: reset after processing", group="lost after", fault=f.reset_after, place=places.trusted),
-    Case(name="TLS: cut without goodbye", group="lost after", fault=f.spoilt_and_reset, place=places.trusted),
+    Case(
+        name="connection refused", group="no connection", endpoint=endpoints.refusing, once_endpoint=endpoints.starting
+    ),
+    Case(name="DNS failure", group="no connection", endpoint=endpoints.nameless),
+    Case(name="TLS: issuer unknown", group="no connection", endpoint=endpoints.unvouched),
+    Case(name="TLS: another host's certificate", group="no connection", endpoint=endpoints.misnamed),
+    Case(name="TLS: certificate expired", group="no connection", endpoint=endpoints.expired),
+    Case(name="TLS: cut in the handshake", group="no connection", endpoint=endpoints.hanging_up),
+    Case(name="TLS: issuer in SSL_CERT_FILE", group="fair", endpoint=endpoints.trusted),
+    Case(name="TLS: reset after processing", group="lost after", fault=f.reset_after, endpoint=endpoints.trusted),
+    Case(name="TLS: cut without goodbye", group="lost after", fault=f.spoilt_and_reset, endpoint=endpoints.trusted),
     Case(name="reset before processing", group="lost before", fault=f.reset_before),
     Case(name="closed before processing", group="lost before", fault=f.closed_before),
     Case(name="reset after processing", group="lost after", fault=f.reset_after),
@@ -113,33 +115,33 @@ CASES: Final[Sequence[Case]] = (
 
 @frozen
 class Cell:
-    """One run: a fault, once (`gust`) or always (`storm`), under one call."""
+    """One run: a fault, once (`once`) or always (`always`), under one call."""
 
     case: Case
     call: str
-    spell: str
+    pattern: str
 
     def __str__(self) -> str:
-        return f"{self.case.name}-{self.spell}-{self.call}"
+        return f"{self.case.name}-{self.pattern}-{self.call}"
 
 
 CELLS: Final[Sequence[Cell]] = [
-    Cell(case, call, spell)
+    Cell(case, call, pattern)
     for case in CASES
-    for spell in ("gust", "storm")
-    if spell == "storm" or case.gust_place or (case.group not in ("no connection", "fair"))
+    for pattern in ("once", "always")
+    if pattern == "always" or case.once_endpoint or (case.group not in ("no connection", "fair"))
     for call in CALLS
 ]
 
 
-def run(folder: Path) -> dict[str, Fate | BaseException]:
+def run(folder: Path) -> dict[str, Outcome | BaseException]:
     """Run every cell; what became of it, by its name."""
     authority = folder / "authority.pem"
-    places.authority().cert_pem.write_to_path(str(authority))
+    endpoints.authority().cert_pem.write_to_path(str(authority))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(authority))
         pool.tls.cache_clear()
-        patch.setattr(socket, "getaddrinfo", places.no_name)
+        patch.setattr(socket, "getaddrinfo", endpoints.no_name)
         patch.setattr(pool, "_TIMEOUT", aiohttp.ClientTimeout(sock_connect=5.0, sock_read=SILENCE))
         try:
             return asyncio.run(_run(folder))
@@ -147,10 +149,10 @@ def run(folder: Path) -> dict[str, Fate | BaseException]:
             pool.tls.cache_clear()
 
 
-async def _run(folder: Path) -> dict[str, Fate | BaseException]:
+async def _run(folder: Path) -> dict[str, Outcome | BaseException]:
     some = asyncio.Semaphore(48)
 
-    async def one(number: int, cell: Cell) -> Fate:
+    async def one(number: int, cell: Cell) -> Outcome:
         async with some:
             home = folder / str(number)
             home.mkdir()
@@ -160,17 +162,17 @@ async def _run(folder: Path) -> dict[str, Fate | BaseException]:
     return dict(zip(map(str, CELLS), found, strict=True))
 
 
-async def _cell(cell: Cell, folder: Path) -> Fate:
+async def _cell(cell: Cell, folder: Path) -> Outcome:
     operation, params = CALLS[cell.call]
     writes = cell.call != "read"
     server = Server()
     async with _under(cell, server, folder) as pd:
         if cell.case.kept:
-            server.weather = lambda asked: cell.case.kept
+            server.fault_plan = lambda asked: cell.case.kept
             await pd.execute("incidents:read_notes", {"incident_id": "P1"})
             await asyncio.sleep(0.1)
         seen = len(server.seen)
-        server.weather = (f.gust if cell.spell == "gust" else f.storm)(cell.case.fault, writes)
+        server.fault_plan = (f.once if cell.pattern == "once" else f.always)(cell.case.fault, writes)
         began, error = time.monotonic(), None
         try:
             answer = await pd.execute(operation, params, timeout=cell.case.timeout)
@@ -181,7 +183,7 @@ async def _cell(cell: Cell, folder: Path) -> Fate:
         await asyncio.sleep(0.05 + cell.case.later)
         record = await last_record(pd)
         tries = record.metadata.get("attempts", [])
-        return Fate(
+        return Outcome(
             error=shown(error),
             message=str(error or ""),
             action=record.action_type,
@@ -199,9 +201,9 @@ async def _cell(cell: Cell, folder: Path) -> Fate:
 
 @asynccontextmanager
 async def _under(cell: Cell, server: Server, folder: Path) -> AsyncIterator[PagerDutyConnector]:
-    place = cell.case.gust_place if cell.spell == "gust" and cell.case.gust_place else cell.case.place
+    endpoint = cell.case.once_endpoint if cell.pattern == "once" and cell.case.once_endpoint else cell.case.endpoint
     async with AsyncExitStack() as stack:
-        address = await stack.enter_async_context(place(server))
-        pd = await stack.enter_async_context(connected(address, folder))
+        address = await stack.enter_async_context(endpoint(server))
+        pd = await stack.enter_async_context(connector_at(address, folder))
         pd._backends.transport._max_body = MAX_BODY
         yield pd

@@ -188,7 +188,7 @@ class Exchange:
 
 
 Fault = Callable[[Exchange], Awaitable[None]]
-Weather = Callable[[Asked], Fault | None]
+FaultPlan = Callable[[Asked], Fault | None]
 
 
 @define(eq=False)
@@ -220,21 +220,21 @@ class Bucket:
 
 
 class Server:
-    """Serves an account, in the weather that it is given.
+    """Serve an account, with the faults that a plan picks.
 
     Attributes:
-        weather: Picks the fault for each request; None for fair weather.
+        fault_plan: Picks the fault for each request; None for no faults.
         seen: Every request whose last byte arrived.
         connections: How many were opened.
         open: How many are open now.
     """
 
     def __init__(
-        self, handle: Callable[[Asked], Reply] | None = None, *, weather: Weather | None = None, delay: float = 0.0
+        self, handle: Callable[[Asked], Reply] | None = None, *, fault_plan: FaultPlan | None = None, delay: float = 0.0
     ) -> None:
         self.account = Account()
         self.handle = handle or self.account
-        self.weather, self.delay = weather, delay
+        self.fault_plan, self.delay = fault_plan, delay
         self.bucket: Bucket | None = None
         self.seen: list[Asked] = []
         self.connections = self.open = 0
@@ -248,7 +248,7 @@ class Server:
                 exchange = Exchange(await self._read(reader), self._answer, writer)
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                fault = self.weather(exchange.asked) if self.weather else None
+                fault = self.fault_plan(exchange.asked) if self.fault_plan else None
                 await (fault or fair)(exchange)
                 if exchange.over:
                     return

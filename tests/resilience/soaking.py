@@ -19,7 +19,7 @@ import aiohttp
 
 from arx_wrapper import ArxError, PagerDutyConnector
 from arx_wrapper.transport import aiohttp_backend as pool
-from tests.resilience.sky import connected, shown
+from tests.resilience.harness import connector_at, shown
 
 CALLERS = 1000
 ROUNDS = 4
@@ -52,7 +52,7 @@ async def call(pd: PagerDutyConnector, number: int) -> None:
 
 
 async def soak(address: str, folder: Path, seconds: float) -> dict[str, Any]:
-    fates: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     samples: list[dict[str, int]] = []
     numbers = iter(range(10**9))
 
@@ -60,24 +60,24 @@ async def soak(address: str, folder: Path, seconds: float) -> dict[str, Any]:
         while time.monotonic() < until:
             try:
                 await call(pd, next(numbers))
-                fates["ok"] += 1
+                outcomes["ok"] += 1
             except ArxError as error:
-                fates[str(shown(error))] += 1
+                outcomes[str(shown(error))] += 1
 
     before = held()
-    async with connected(address, folder) as pd:
+    async with connector_at(address, folder) as pd:
         for _ in range(ROUNDS):
             until = time.monotonic() + seconds / ROUNDS
             await asyncio.gather(*(caller(pd, until) for _ in range(CALLERS)))
             await pd.audit.flush()
-            samples.append({**held(), "calls": fates.total()})
+            samples.append({**held(), "calls": outcomes.total()})
     await asyncio.sleep(0.1)
-    return {"before": before, "samples": samples, "after": held(), "fates": fates}
+    return {"before": before, "samples": samples, "after": held(), "outcomes": outcomes}
 
 
 def main() -> None:
     address, folder, seconds = sys.argv[1:]
-    pool._TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0, sock_read=SILENCE)  # type: ignore[misc]  # shorter weather
+    pool._TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0, sock_read=SILENCE)  # type: ignore[misc]  # faults
     json.dump(asyncio.run(soak(address, Path(folder), float(seconds))), sys.stdout)
 
 

@@ -15,9 +15,9 @@ from arx_wrapper import AuthenticationError, PagerDutyConnector, TransportError,
 from arx_wrapper.audit import AuditRecord
 from arx_wrapper.credentials import Credentials
 from tests.resilience import faults as f
+from tests.resilience.harness import KEY, connected, connector_at, last_record
 from tests.resilience.listing import Listing
-from tests.resilience.server import Exchange, Reply, Server, Weather, refusal, serving
-from tests.resilience.sky import KEY, connected, flying, last_record
+from tests.resilience.server import Exchange, FaultPlan, Reply, Server, refusal, serving
 from tests.support import sqlite_at
 
 ACK = ("incidents:acknowledge", {"incident_id": "P1"})
@@ -61,7 +61,7 @@ class Phase:
     """Where on its way a call is given up, and what has to be on record then.
 
     Attributes:
-        weather: What the server does.
+        fault_plan: What the server does.
         reached: How many requests the server has read by then.
         pause: Seconds after that.
         call: What is given up.
@@ -72,7 +72,7 @@ class Phase:
     call: tuple[str, dict[str, Any]]
     record: tuple[str, str]
     attempts: int
-    weather: Callable[[Exchange], Awaitable[None]] = f.silent_before
+    fault_plan: Callable[[Exchange], Awaitable[None]] = f.silent_before
     reached: int = 1
     pause: float = 0.05
     effects: int = 0
@@ -80,28 +80,33 @@ class Phase:
 
 PHASES = {
     "waiting for the answer to a write": Phase(
-        call=ACK, record=("connector.completed", "unknown"), attempts=1, weather=f.silent_after, effects=1
+        call=ACK, record=("connector.completed", "unknown"), attempts=1, fault_plan=f.silent_after, effects=1
     ),
     "waiting for the answer to a read": Phase(call=READ, record=("connector.completed", "error"), attempts=1),
     "reading the answer": Phase(
-        call=ACK, record=("connector.completed", "unknown"), attempts=1, weather=f.dripping, effects=1
+        call=ACK, record=("connector.completed", "unknown"), attempts=1, fault_plan=f.dripping, effects=1
     ),
     "waiting out a rate limit": Phase(
-        call=CREATE, record=("connector.completed", "error"), attempts=1, weather=f.limited, pause=0.3
+        call=CREATE, record=("connector.completed", "error"), attempts=1, fault_plan=f.limited, pause=0.3
     ),
     "waiting to read again": Phase(
-        call=READ, record=("connector.completed", "error"), attempts=5, weather=f.answering(503), reached=4, pause=0.0
+        call=READ,
+        record=("connector.completed", "error"),
+        attempts=5,
+        fault_plan=f.answering(503),
+        reached=4,
+        pause=0.0,
     ),
     "looking what became of it": Phase(
-        call=CREATE, record=("connector.completed", "unknown"), attempts=1, weather=f.reset_before, reached=2
+        call=CREATE, record=("connector.completed", "unknown"), attempts=1, fault_plan=f.reset_before, reached=2
     ),
 }
 
 
 @pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES.keys())
 async def test_a_call_given_up_on_its_way_is_on_record_as_what_it_was(phase: Phase, tmp_path: Path) -> None:
-    server = Server(weather=lambda asked: phase.weather)
-    async with flying(server, tmp_path) as pd:
+    server = Server(fault_plan=lambda asked: phase.fault_plan)
+    async with connected(server, tmp_path) as pd:
         call = asyncio.create_task(pd.execute(*phase.call))
         await until(lambda: len(server.seen) >= phase.reached)
         await asyncio.sleep(phase.pause)
@@ -115,7 +120,7 @@ async def test_a_call_given_up_on_its_way_is_on_record_as_what_it_was(phase: Pha
 
 async def test_a_call_given_up_while_its_credentials_are_read_was_not_sent(tmp_path: Path) -> None:
     server, vault = Server(), Vault(slow=10)
-    async with flying(server, tmp_path, vault=vault) as pd:
+    async with connected(server, tmp_path, vault=vault) as pd:
         call = asyncio.create_task(pd.execute(*ACK))
         await until(lambda: vault.reads)
         await abandon(call)
@@ -125,8 +130,8 @@ async def test_a_call_given_up_while_its_credentials_are_read_was_not_sent(tmp_p
 
 
 async def test_a_call_given_up_while_it_waits_its_turn_was_not_sent(tmp_path: Path) -> None:
-    server = Server(weather=lambda asked: f.silent_before)
-    async with flying(server, tmp_path) as pd:
+    server = Server(fault_plan=lambda asked: f.silent_before)
+    async with connected(server, tmp_path) as pd:
         calls = [asyncio.create_task(pd.execute(*ACK)) for _ in range(20)]
         await until(lambda: len(server.seen) == 8)
         await asyncio.sleep(0.1)
@@ -146,7 +151,7 @@ async def test_a_call_given_up_while_its_intent_is_written_was_not_sent_and_has_
     tmp_path: Path,
 ) -> None:
     server = Server()
-    async with flying(server, tmp_path) as pd:
+    async with connected(server, tmp_path) as pd:
         await pd.execute(*READ)
         with sqlite_at(tmp_path / "audit.db", isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -162,7 +167,7 @@ async def test_a_call_given_up_while_its_intent_is_written_was_not_sent_and_has_
 
 async def test_an_iteration_given_up_leaves_no_page_behind(tmp_path: Path) -> None:
     server = Server(Listing("incidents", 5_000), delay=0.05)
-    async with flying(server, tmp_path) as pd:
+    async with connected(server, tmp_path) as pd:
 
         async def read() -> None:
             async for _ in pd.iterate("incidents:read", {"date_range": "all"}):
@@ -182,7 +187,7 @@ async def test_an_iteration_given_up_leaves_no_page_behind(tmp_path: Path) -> No
 
 async def test_closing_lets_the_calls_under_way_end(tmp_path: Path) -> None:
     server = Server(delay=0.2)
-    async with serving(server) as address, connected(address, tmp_path) as pd:
+    async with serving(server) as address, connector_at(address, tmp_path) as pd:
         calls = [asyncio.create_task(pd.execute(*CREATE)) for _ in range(30)]
         await until(lambda: len(server.seen) > 3)
         await pd.aclose()
@@ -197,7 +202,7 @@ async def test_closing_lets_the_calls_under_way_end(tmp_path: Path) -> None:
 
 
 async def test_an_iteration_that_was_left_early_ends_before_the_connector_does(tmp_path: Path) -> None:
-    async with serving(Server(Listing("incidents", 500))) as address, connected(address, tmp_path) as pd:
+    async with serving(Server(Listing("incidents", 500))) as address, connector_at(address, tmp_path) as pd:
         async for _ in pd.iterate("incidents:read", {"date_range": "all"}):
             break
     log = audit.open(f"sqlite:///{tmp_path}/audit.db")
@@ -210,7 +215,7 @@ async def test_an_iteration_that_was_left_early_ends_before_the_connector_does(t
 async def test_a_deadline_ends_the_call_and_what_looks_after_it(
     call: tuple[str, dict[str, Any]], claim: str, tmp_path: Path
 ) -> None:
-    async with flying(Server(weather=lambda asked: f.silent_before), tmp_path) as pd:
+    async with connected(Server(fault_plan=lambda asked: f.silent_before), tmp_path) as pd:
         began = time.monotonic()
         with pytest.raises(TransportError) as caught:
             await pd.execute(*call, timeout=0.4)
@@ -220,8 +225,8 @@ async def test_a_deadline_ends_the_call_and_what_looks_after_it(
 
 
 async def test_a_deadline_also_ends_the_wait_for_a_turn(tmp_path: Path) -> None:
-    server = Server(weather=lambda asked: f.answering(429, "Retry-After: 60"))
-    async with flying(server, tmp_path) as pd:
+    server = Server(fault_plan=lambda asked: f.answering(429, "Retry-After: 60"))
+    async with connected(server, tmp_path) as pd:
         for _ in range(2):
             with pytest.raises(TransportError) as caught:
                 await pd.execute(*CREATE, timeout=0.3)
@@ -233,8 +238,8 @@ async def test_a_deadline_also_ends_the_wait_for_a_turn(tmp_path: Path) -> None:
 async def test_a_rejected_key_is_read_again_once_and_the_call_made_with_the_new_one(
     call: tuple[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    server, vault = Server(weather=_only_takes("u0-new-key")), Vault(keys=[KEY, "u0-new-key"])
-    async with flying(server, tmp_path, vault=vault) as pd:
+    server, vault = Server(fault_plan=_only_takes("u0-new-key")), Vault(keys=[KEY, "u0-new-key"])
+    async with connected(server, tmp_path, vault=vault) as pd:
         await pd.execute(*call)
         record = await last_record(pd)
     assert vault.reads == [False, True]
@@ -246,8 +251,8 @@ async def test_a_rejected_key_is_read_again_once_and_the_call_made_with_the_new_
 
 @pytest.mark.parametrize("keys", [[KEY], [KEY, "u0-wrong-too"]], ids=["the same key", "another key"])
 async def test_a_key_that_stays_rejected_is_an_error_and_not_a_loop(keys: list[str], tmp_path: Path) -> None:
-    server, vault = Server(weather=_only_takes("u0-new-key")), Vault(keys=keys)
-    async with flying(server, tmp_path, vault=vault) as pd:
+    server, vault = Server(fault_plan=_only_takes("u0-new-key")), Vault(keys=keys)
+    async with connected(server, tmp_path, vault=vault) as pd:
         with pytest.raises(AuthenticationError) as caught:
             await pd.execute(*CREATE)
         record = await last_record(pd)
@@ -257,7 +262,7 @@ async def test_a_key_that_stays_rejected_is_an_error_and_not_a_loop(keys: list[s
     assert "u0-" not in str(caught.value)
 
 
-def _only_takes(key: str) -> Weather:
+def _only_takes(key: str) -> FaultPlan:
     async def reject(exchange: Exchange) -> None:
         reply: Reply = refusal(401, 2006, "Authentication failed")
         await exchange.send(reply.wire())

@@ -1,4 +1,4 @@
-"""ListReader everything over the wire: each record once, no page in vain, no endless loop, no silent end."""
+"""Read everything over the wire: each record once, no page in vain, no endless loop, no silent end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 
 from arx_wrapper import PaginationLimitError
 from tests.resilience import faults as f
+from tests.resilience.harness import connected, last_record
 from tests.resilience.listing import CEILING, END, Listing, incidents, unevenly
-from tests.resilience.server import Fault, Server, Weather, serving
-from tests.resilience.sky import flying, last_record
+from tests.resilience.server import Fault, FaultPlan, Server, serving
 
 ALL = {"date_range": "all"}
 LOG = {"incident_id": "P1"}
@@ -25,7 +25,7 @@ MEGABYTE = 1024 * 1024
 _CHILD = """
 import asyncio, json, os, sys
 from pathlib import Path
-from tests.resilience.sky import connected
+from tests.resilience.harness import connector_at
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -34,7 +34,7 @@ def peak():
 async def main(address, folder, operation, most):
     ids = set()
     records = 0
-    async with connected(address, Path(folder)) as pd:
+    async with connector_at(address, Path(folder)) as pd:
         await pd.execute("incidents:read", {"limit": 1})
         before = peak()
         async for record in pd.iterate("incidents:read", {"date_range": "all"}, max_items=int(most) or None):
@@ -52,11 +52,11 @@ async def read(
     operation: str,
     params: dict[str, Any],
     *,
-    weather: Weather | None = None,
+    fault_plan: FaultPlan | None = None,
     **options: Any,
 ) -> list[str]:
-    server = Server(listing, weather=weather)
-    async with flying(server, folder) as pd:
+    server = Server(listing, fault_plan=fault_plan)
+    async with connected(server, folder) as pd:
         found = [record.id async for record in pd.iterate(operation, params, **options)]
         record = await last_record(pd)
         assert record.metadata["records"] == len(found)
@@ -93,15 +93,15 @@ async def test_the_last_page_below_the_limit_is_read_whatever_the_size_of_pages(
 
 async def test_pages_that_overtake_each_other_are_handed_out_in_order(tmp_path: Path) -> None:
     listing = Listing("incidents", 3_000)
-    assert await read(listing, tmp_path, "incidents:read", ALL, weather=lambda asked: unevenly) == listing.ids
+    assert await read(listing, tmp_path, "incidents:read", ALL, fault_plan=lambda asked: unevenly) == listing.ids
 
 
-async def test_bad_weather_loses_no_record(tmp_path: Path) -> None:
-    chance = random.Random(1)  # noqa: S311 - weather, not a secret
+async def test_faults_loses_no_record(tmp_path: Path) -> None:
+    chance = random.Random(1)  # noqa: S311 - chance, not a secret
     struck: tuple[Fault, ...] = (f.reset_before, f.answering(503), f.spoilt(cut=20, ends=True), f.closed_before)
     listing = Listing("incidents", 12_000)
-    server = Server(listing, weather=lambda asked: chance.choice(struck) if chance.random() < 0.05 else None)
-    async with flying(server, tmp_path) as pd:
+    server = Server(listing, fault_plan=lambda asked: chance.choice(struck) if chance.random() < 0.05 else None)
+    async with connected(server, tmp_path) as pd:
         found = [record.id async for record in pd.iterate("incidents:read", ALL)]
     assert Counter(found) == Counter(listing.ids)
 
@@ -137,7 +137,7 @@ async def test_lists_without_a_time_end_before_their_first_record_when_they_reac
 ) -> None:
     key = {"escalation:read": "escalation_policies"}.get(operation, operation.partition(":")[0])
     listing = Listing(key, CEILING + 1)
-    async with flying(Server(listing), tmp_path) as pd:
+    async with connected(Server(listing), tmp_path) as pd:
         with pytest.raises(PaginationLimitError, match="10,001"):
             await anext(pd.iterate(operation))
         assert len(listing.pages) == 1
@@ -146,7 +146,7 @@ async def test_lists_without_a_time_end_before_their_first_record_when_they_reac
 
 async def test_more_records_in_one_second_than_can_be_paged_through_are_an_error(tmp_path: Path) -> None:
     listing = Listing("incidents", CEILING + 500, span=timedelta(0))
-    async with flying(Server(listing), tmp_path) as pd:
+    async with connected(Server(listing), tmp_path) as pd:
         with pytest.raises(PaginationLimitError, match="within one second"):
             [record async for record in pd.iterate("incidents:read", ALL)]
 
@@ -224,7 +224,7 @@ async def test_a_server_that_gives_the_same_page_for_ever_is_left_with_an_error(
             return 0, len(self.records)
 
     listing = Stuck("users", 200_000, counts=False)
-    async with flying(Server(listing), tmp_path) as pd:
+    async with connected(Server(listing), tmp_path) as pd:
         with pytest.raises(PaginationLimitError):
             [record async for record in pd.iterate("users:read")]
     assert len(listing.pages) <= CEILING / 100 + 1

@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 from attrs import frozen
 
-from tests.resilience.conftest import Fates
+from tests.resilience.conftest import Outcomes
+from tests.resilience.harness import KEY, Outcome
 from tests.resilience.matrix import CELLS, Cell
-from tests.resilience.sky import KEY, Fate
 
 MOST = 5
 
@@ -37,52 +37,52 @@ UNREACHED: Final = Expected("TransportError:not_sent", "error", MOST)
 READ_LOST: Final = Expected(LOST, "error", MOST)
 LIMITED: Final = Expected("RateLimitError", "error", 2 * MOST)
 
-# Group → spell → what comes of the read, the acknowledgement and the creation.
+# Group → pattern → what comes of the read, the acknowledgement and the creation.
 EXPECTED: Final[Mapping[str, Mapping[str, tuple[Expected, Expected, Expected]]]] = {
-    "fair": {"storm": (ok(), DONE, DONE)},
+    "fair": {"always": (ok(), DONE, DONE)},
     "no connection": {
-        "gust": (READ_ANEW, ok(2, 1), ok(2, 1)),
-        "storm": (UNREACHED, UNREACHED, UNREACHED),
+        "once": (READ_ANEW, ok(2, 1), ok(2, 1)),
+        "always": (UNREACHED, UNREACHED, UNREACHED),
     },
     "lost before": {
-        "gust": (READ_ANEW, Expected(LOST, "unknown"), NOT_SENT),
-        "storm": (READ_LOST, Expected(LOST, "unknown"), Expected(LOST, "unknown")),
+        "once": (READ_ANEW, Expected(LOST, "unknown"), NOT_SENT),
+        "always": (READ_LOST, Expected(LOST, "unknown"), Expected(LOST, "unknown")),
     },
     "lost after": {
-        "gust": (READ_ANEW, DONE, DONE),
-        "storm": (READ_LOST, Expected(LOST, "unknown", 1, 1), Expected(LOST, "unknown", 1, 1)),
+        "once": (READ_ANEW, DONE, DONE),
+        "always": (READ_LOST, Expected(LOST, "unknown", 1, 1), Expected(LOST, "unknown", 1, 1)),
     },
     "limited": {
-        "gust": (READ_ANEW, ok(2, 1), ok(2, 1)),
-        "storm": (LIMITED, LIMITED, LIMITED),
+        "once": (READ_ANEW, ok(2, 1), ok(2, 1)),
+        "always": (LIMITED, LIMITED, LIMITED),
     },
     "failed before": {
-        "gust": (READ_ANEW, Expected("ServerError", "unknown"), Expected("ServerError", "error")),
-        "storm": (
+        "once": (READ_ANEW, Expected("ServerError", "unknown"), Expected("ServerError", "error")),
+        "always": (
             Expected("ServerError", "error", MOST),
             Expected("ServerError", "unknown"),
             Expected("ServerError", "unknown"),
         ),
     },
     "failed after": {
-        "gust": (READ_ANEW, DONE, DONE),
-        "storm": (
+        "once": (READ_ANEW, DONE, DONE),
+        "always": (
             Expected("ServerError", "error", MOST),
             Expected("ServerError", "unknown", 1, 1),
             Expected("ServerError", "unknown", 1, 1),
         ),
     },
     "unreadable": {
-        "gust": (Expected(LOST, "error"), DONE, DONE),
-        "storm": (Expected(LOST, "error"), Expected(LOST, "unknown", 1, 1), Expected(LOST, "unknown", 1, 1)),
+        "once": (Expected(LOST, "error"), DONE, DONE),
+        "always": (Expected(LOST, "error"), Expected(LOST, "unknown", 1, 1), Expected(LOST, "unknown", 1, 1)),
     },
     "deadline": {
-        "gust": (NOT_SENT, DONE, DONE),
-        "storm": (NOT_SENT, Expected(LOST, "unknown", 1, 1), Expected(LOST, "unknown", 1, 1)),
+        "once": (NOT_SENT, DONE, DONE),
+        "always": (NOT_SENT, Expected(LOST, "unknown", 1, 1), Expected(LOST, "unknown", 1, 1)),
     },
     "refused": {
-        "gust": (NOT_SENT, NOT_SENT, NOT_SENT),
-        "storm": (NOT_SENT, NOT_SENT, NOT_SENT),
+        "once": (NOT_SENT, NOT_SENT, NOT_SENT),
+        "always": (NOT_SENT, NOT_SENT, NOT_SENT),
     },
 }
 _PLACE: Final = {"read": 0, "acknowledge": 1, "create": 2}
@@ -95,31 +95,31 @@ def cell(request: pytest.FixtureRequest) -> Cell:
 
 
 @pytest.fixture
-def fate(cell: Cell, fates: Fates) -> Fate:
-    found = fates[str(cell)]
+def outcome(cell: Cell, outcomes: Outcomes) -> Outcome:
+    found = outcomes[str(cell)]
     if isinstance(found, BaseException):
         raise found
     return found
 
 
-def test_error_record_and_effect_are_what_the_fault_calls_for(cell: Cell, fate: Fate) -> None:
-    expected = EXPECTED[cell.case.group][cell.spell][_PLACE[cell.call]]
-    assert (fate.error, fate.status, fate.effects) == (expected.error, expected.status, expected.effects)
-    if cell.case.gust_place and cell.spell == "gust":
-        assert fate.attempts >= expected.tries, "as often as it takes until somebody listens"
+def test_error_record_and_effect_are_what_the_fault_calls_for(cell: Cell, outcome: Outcome) -> None:
+    expected = EXPECTED[cell.case.group][cell.pattern][_PLACE[cell.call]]
+    assert (outcome.error, outcome.status, outcome.effects) == (expected.error, expected.status, expected.effects)
+    if cell.case.once_endpoint and cell.pattern == "once":
+        assert outcome.attempts >= expected.tries, "as often as it takes until somebody listens"
     else:
-        assert fate.attempts == expected.tries
+        assert outcome.attempts == expected.tries
 
 
-def test_record_and_error_tell_the_truth_about_the_server(cell: Cell, fate: Fate) -> None:
-    assert fate.most <= 1, "two effects of one write"
-    assert (fate.error is None) == (fate.status == "success") == (fate.recorded is None)
+def test_record_and_error_tell_the_truth_about_the_server(cell: Cell, outcome: Outcome) -> None:
+    assert outcome.most <= 1, "two effects of one write"
+    assert (outcome.error is None) == (outcome.status == "success") == (outcome.recorded is None)
     if cell.call != "read":
-        assert fate.status == "unknown" or (fate.effects == 1) == (fate.status == "success")
-        assert not (fate.error or "").endswith("not_sent") or fate.effects == 0
-    assert fate.action == ("connector.refused" if fate.error and not fate.sent else "connector.completed")
-    if fate.sent:
-        assert fate.attempts >= fate.sent, "the server saw more than the record admits"
+        assert outcome.status == "unknown" or (outcome.effects == 1) == (outcome.status == "success")
+        assert not (outcome.error or "").endswith("not_sent") or outcome.effects == 0
+    assert outcome.action == ("connector.refused" if outcome.error and not outcome.sent else "connector.completed")
+    if outcome.sent:
+        assert outcome.attempts >= outcome.sent, "the server saw more than the record admits"
     if cell.case.group == "limited":
-        assert fate.took >= 1, "the limit was not waited out"
-    assert KEY not in fate.message
+        assert outcome.took >= 1, "the limit was not waited out"
+    assert KEY not in outcome.message

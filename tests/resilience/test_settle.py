@@ -10,8 +10,8 @@ import pytest
 
 from arx_wrapper import ArxError
 from tests.resilience import faults as f
+from tests.resilience.harness import connected, last_record, shown
 from tests.resilience.server import Asked, Fault, Reply, Server
-from tests.resilience.sky import flying, last_record, shown
 
 KEYED = {"title": "Replication lag", "service_id": "PSVC", "incident_key": "replication-lag"}
 NOTE = {"incident_id": "P1", "content": "Looking into it."}
@@ -63,10 +63,10 @@ async def run(
     folder: Path, operation: str, params: dict[str, Any], before: Any, fault: Fault
 ) -> tuple[str | None, str, str | None]:
     """The error with its claim, the record's status, and how it was settled."""
-    server = Server(weather=f.gust(fault, writes=True))
+    server = Server(fault_plan=f.once(fault, writes=True))
     before(server)
     error = None
-    async with flying(server, folder) as pd:
+    async with connected(server, folder) as pd:
         try:
             await pd.execute(operation, params)
         except ArxError as failure:
@@ -121,10 +121,10 @@ async def test_a_lost_write_is_found_or_known_not_to_be_there_or_unknown(
 
 
 async def test_a_look_that_is_refused_does_not_hide_that_the_write_is_unknown(tmp_path: Path) -> None:
-    def weather(asked: Asked) -> Fault:
+    def plan(asked: Asked) -> Fault:
         return f.reset_before if asked.writes else f.answering(401)
 
-    async with flying(Server(weather=weather), tmp_path) as pd:
+    async with connected(Server(fault_plan=plan), tmp_path) as pd:
         with pytest.raises(ArxError) as caught:
             await pd.execute("incidents:create", KEYED)
         record = await last_record(pd)
@@ -133,14 +133,14 @@ async def test_a_look_that_is_refused_does_not_hide_that_the_write_is_unknown(tm
 
 async def test_a_look_at_something_odd_does_not_hide_that_the_write_is_unknown(tmp_path: Path) -> None:
     server = Server(lambda asked: Reply.of(200, {"incident": None, "notes": [None], "incidents": "x"}))
-    server.weather = f.gust(f.reset_before, writes=True)
-    async with flying(server, tmp_path) as pd:
+    server.fault_plan = f.once(f.reset_before, writes=True)
+    async with connected(server, tmp_path) as pd:
         for operation, params in (
             ("incidents:add_note", NOTE),
             ("incidents:snooze", SNOOZE),
             ("incidents:create", KEYED),
         ):
-            server.weather = f.gust(f.reset_before, writes=True)
+            server.fault_plan = f.once(f.reset_before, writes=True)
             with pytest.raises(ArxError) as caught:
                 await pd.execute(operation, params)
             assert shown(caught.value) == "TransportError:unknown"

@@ -1,4 +1,4 @@
-"""1,000 callers on one connector in changeable weather: nothing leaks, and the audit log knows everything.
+"""1,000 callers on one connector in changeable fault_plan: nothing leaks, and the audit log knows everything.
 
 `ARX_SOAK_SECONDS=60 python -m pytest tests/resilience/test_soak.py` soaks for a minute.
 """
@@ -61,9 +61,9 @@ def subject(asked: Asked) -> str:
 
 @pytest.mark.timeout(SECONDS * 2 + 110)
 async def test_a_soak_leaks_nothing_and_leaves_a_complete_log(tmp_path: Path, figures: list[str]) -> None:
-    chance = random.Random(20260301)  # noqa: S311 - weather, not a secret
+    chance = random.Random(20260301)  # noqa: S311 - chance, not a secret
     account = Everything()
-    server = Server(account, weather=lambda asked: chance.choice(FAULTS) if chance.random() < SHARE else None)
+    server = Server(account, fault_plan=lambda asked: chance.choice(FAULTS) if chance.random() < SHARE else None)
     async with serving(server) as address:
         report = await _soaked(address, tmp_path)
     figures.append(_summary(report, len(server.seen)))
@@ -92,7 +92,7 @@ async def _soaked(address: str, folder: Path) -> dict[str, Any]:
 def _summary(report: dict[str, Any], requests: int) -> str:
     early, late = report["samples"][1], report["samples"][-1]
     calls = late["calls"] - early["calls"]
-    failed = ", ".join(f"{number} {fate}" for fate, number in report["fates"].items() if fate != "ok")
+    failed = ", ".join(f"{number} {outcome}" for outcome, number in report["outcomes"].items() if outcome != "ok")
     return (
         f"soak of {SECONDS:g} s: {late['calls']:,} calls, {requests:,} requests, failed: {failed or 'none'}; left "
         f"behind by each of the last {calls:,} calls: {(late['blocks'] - early['blocks']) / calls:.3f} objects, "
@@ -121,9 +121,9 @@ async def _log_is_complete(server: Server, url: str, report: dict[str, Any]) -> 
     await log.aclose()
     intents = {record.id: record for record in records if record.action_type == "connector.called"}
     outcomes = {record.metadata["intent"]: record for record in records if record.action_type != "connector.called"}
-    assert len(intents) == len(outcomes) == len(records) / 2 == sum(report["fates"].values())
+    assert len(intents) == len(outcomes) == len(records) / 2 == sum(report["outcomes"].values())
     assert intents.keys() == outcomes.keys()
-    assert Counter(record.status == "success" for record in outcomes.values())[True] == report["fates"]["ok"]
+    assert Counter(record.status == "success" for record in outcomes.values())[True] == report["outcomes"]["ok"]
 
     seen: dict[str, list[Asked]] = defaultdict(list)
     for asked in server.seen:

@@ -13,10 +13,10 @@ CALLS = 80
 _CHILD = """
 import asyncio, sys
 from pathlib import Path
-from tests.resilience.sky import connected
+from tests.resilience.harness import connector_at
 
 async def main(address, folder, log, calls):
-    async with connected(address, Path(folder), audit=log) as pd:
+    async with connector_at(address, Path(folder), audit=log) as pd:
         await asyncio.gather(*(pd.get_incident("P1") for _ in range(int(calls))))
 
 asyncio.run(main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Global event rules, an API that PagerDuty is deprecated in favour of event orchestrations.
+"""Global event rules, an API that PagerDuty is retiring in favour of event orchestrations.
 
 When the account no longer serves it, every method raises `EndpointRetiredError`.
 """

@@ -17,20 +17,20 @@ from arx_wrapper.vault.fixed import FixedVault
 from tests.resilience.server import Server, serving
 from tests.support import EVERYTHING
 
-KEY = "u0-weather-key"
+KEY = "u0-resilience-key"
 
 
 @asynccontextmanager
-async def flying(
+async def connected(
     server: Server, folder: Path, *, tls: ssl.SSLContext | None = None, url: str | None = None, **options: Any
 ) -> AsyncIterator[PagerDutyConnector]:
     """A connector to the server, with its real pool and an audit log in a file of its own."""
-    async with serving(server, tls) as address, connected(url or address, folder, **options) as pd:
+    async with serving(server, tls) as address, connector_at(url or address, folder, **options) as pd:
         yield pd
 
 
 @asynccontextmanager
-async def connected(address: str, folder: Path, **options: Any) -> AsyncIterator[PagerDutyConnector]:
+async def connector_at(address: str, folder: Path, **options: Any) -> AsyncIterator[PagerDutyConnector]:
     config = Config.load({"HOME": str(folder)}, folder)
     given = {
         "policies": [EVERYTHING],
@@ -44,7 +44,7 @@ async def connected(address: str, folder: Path, **options: Any) -> AsyncIterator
 
 
 @define(kw_only=True)
-class Fate:
+class Outcome:
     """What became of one call, on all sides.
 
     Attributes:

@@ -16,7 +16,7 @@ import trustme
 from tests.resilience.server import Server, serving
 
 UNKNOWN_HOST = "pagerduty.invalid"
-Place = Callable[[Server], AbstractAsyncContextManager[str]]
+Endpoint = Callable[[Server], AbstractAsyncContextManager[str]]
 
 
 @cache
@@ -71,7 +71,7 @@ async def hanging_up(server: Server) -> AsyncIterator[str]:
         yield f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
 
 
-def presenting(*names: str, expires: datetime | None = None, issuer: trustme.CA | None = None) -> Place:
+def presenting(*names: str, expires: datetime | None = None, issuer: trustme.CA | None = None) -> Endpoint:
     return lambda server: serving(server, certificate(*names, expires=expires, issuer=issuer))
 
 
