@@ -1,18 +1,19 @@
-"""Files that nobody but their owner may read."""
+"""Create and read files that nobody but their owner may read."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 
 def private_file(path: Path) -> None:
-    """Make a file that is not there, and let nobody but its owner read it; SQLite's side files take its mode.
+    """Create an empty file unless it exists, and let nobody but its owner read it; SQLite's side files take its mode.
 
-    A file that is there is never opened: closing a descriptor of it would drop the locks that this process's
-    connections hold on it, for POSIX locks belong to the process and the file. Another process would then take the log
-    for unused, and throw away what is not in it yet.
+    An existing file is never opened: closing a descriptor of it would drop the locks that this process's connections
+    hold on it, because POSIX locks belong to the process and the file. Another process would then take the log for
+    unused, and remove what is not checkpointed yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
@@ -22,3 +23,65 @@ def private_file(path: Path) -> None:
             os.link(empty.name, path)  # mode 0600; suppressed when another process was faster
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)
+
+
+def open_private(path: Path) -> int:
+    """Create a file for writing, mode 0600, and return its descriptor. Its folder is created, mode 0700.
+
+    Raises:
+        FileExistsError: something is there already, a dangling link included.
+        OSError: it cannot be created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def create_private(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """Write a file that only its owner may read, durably.
+
+    A replaced file is replaced whole: a crash leaves the old content or the new. A new file that cannot be written
+    whole is removed again.
+
+    Raises:
+        FileExistsError: the file exists and is not to be replaced.
+        OSError: it cannot be written.
+    """
+    target = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(8).hex()}") if replace else path
+    descriptor = open_private(target)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        if replace:
+            os.replace(target, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            target.unlink()
+        raise
+
+
+def read_private(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
+    """Read a file of this user's that nobody else may read, and its state.
+
+    Args:
+        path: The file; a link is not followed.
+        limit: Bytes that are read at most.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it cannot be read.
+        PermissionError: it is no regular file, belongs to another user, or others may read it; the message says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise PermissionError("it is not a file")
+        if state.st_uid != os.geteuid():
+            raise PermissionError("it belongs to another user")
+        if state.st_mode & 0o077:
+            raise PermissionError(f"others may read it; run `chmod 600 {path}`, and consider its key known")
+        return os.read(descriptor, limit), state
+    finally:
+        os.close(descriptor)

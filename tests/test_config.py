@@ -137,7 +137,13 @@ def test_a_webhooks_address_is_not_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["https://evil.example", "https://api.pagerduty.com.evil.example", "https://api.pagerduty.com@evil.example"],
+    [
+        "https://evil.example",
+        "https://api.pagerduty.com.evil.example",
+        "https://api.pagerduty.com@evil.example",
+        "http://127.0.0.1:8080",
+        "https://localhost",
+    ],
 )
 def test_a_file_cannot_send_the_key_to_another_host(tmp_path: Path, address: str) -> None:
     (tmp_path / "arx.toml").write_text(f'[pagerduty]\nbase_url = "{address}"\n')

@@ -39,7 +39,7 @@ _LOG_REMEDY = (
 _VAULT_REMEDIES: Mapping[str, str] = {
     "env:": "export PAGERDUTY_API_KEY=... as the PagerDuty console shows it, or keep it elsewhere: `vault --help`.",
     "oauth:": "Set PAGERDUTY_OAUTH_CLIENT_ID, _CLIENT_SECRET and _SCOPE as the app's page shows them.",
-    "file:": "Make or replace the file with `arx-pagerduty vault set`, its key in ARX_VAULT_KEY or in the keyring.",
+    "file:": "Make or replace the file with `arx-pagerduty vault set`, its key in ARX_VAULT_KEY.",
     "hashicorp:": "Check VAULT_ADDR, the login and its policy; `arx-pagerduty vault --help` lists the variables.",
 }
 

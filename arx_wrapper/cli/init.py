@@ -143,7 +143,7 @@ def _next(answers: Answers) -> Sequence[str]:
     steps = {
         Key.ENV: ["export PAGERDUTY_API_KEY=...  PAGERDUTY_REQUESTER_EMAIL=bot@yourorg.com"],
         Key.FILE: [
-            'export ARX_VAULT_KEY="$(head -c 32 /dev/urandom | base64)"  # keep it safe; not needed with a keyring',
+            'export ARX_VAULT_KEY="$(head -c 32 /dev/urandom | base64)"  # keep it safe',
             "arx-pagerduty vault set --email bot@yourorg.com",
         ],
         Key.HASHICORP: [

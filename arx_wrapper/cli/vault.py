@@ -20,7 +20,6 @@ oauth:                    a scoped app: PAGERDUTY_OAUTH_CLIENT_ID, PAGERDUTY_OAU
                           PAGERDUTY_OAUTH_SCOPE (as_account-us.acme incidents.read ...),
                           PAGERDUTY_OAUTH_URL, PAGERDUTY_REQUESTER_EMAIL
 file:///path              an encrypted file; its key in ARX_VAULT_KEY (32 bytes as base64)
-                          or in the operating system's keyring
 hashicorp://mount/path    KV v2; {org_id} in the path stands for the organisation:
                           VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, and one of VAULT_TOKEN;
                           VAULT_ROLE_ID and VAULT_SECRET_ID (VAULT_APPROLE_MOUNT); VAULT_K8S_ROLE
@@ -91,22 +90,25 @@ def status(context: typer.Context, output: Format = Output.TABLE) -> None:
 def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
     """Encrypt a vault file anew, under a new key.
 
-    The new key is the one in ARX_VAULT_NEW_KEY, or is made and kept in the operating system's keyring. To replace the
-    API key itself, in whatever vault, use `vault set`: running connectors take it up at PagerDuty's next 401.
+    The new key is the one in ARX_VAULT_NEW_KEY; `head -c 32 /dev/urandom | base64` makes one. To replace the API key
+    itself, in whatever vault, use `vault set`: running connectors take it up at PagerDuty's next 401.
     """
     session: Session = context.obj
     _require(session, "rotate", ("file:",))
+    if not os.environ.get(NEW_KEY):
+        raise ConfigError(
+            f"{NEW_KEY} is not set. Nothing was changed. Set it to the new key: `head -c 32 /dev/urandom | base64`."
+        )
 
     async def run(vault: Any) -> Any:
-        return await vault.rotate(os.environ.get(NEW_KEY) or None)
+        return await vault.rotate(os.environ[NEW_KEY])
 
     found = _with_vault(session, run)
     if output is Output.JSON:
         print_json({"path": str(found.path), "orgs": list(found.orgs), "key_id": found.key_id})
         return
     say(f"{found.path}: encrypted anew, with key {found.key_id}, for {', '.join(found.orgs)}")
-    if os.environ.get(NEW_KEY):
-        say(f"Set ARX_VAULT_KEY to what {NEW_KEY} holds, wherever the vault is read; the old key opens nothing now.")
+    say(f"Set ARX_VAULT_KEY to what {NEW_KEY} holds, wherever the vault is read; the old key opens nothing now.")
 
 
 def _require(session: Session, what: str, kinds: tuple[str, ...]) -> None:

@@ -6,9 +6,9 @@ import base64
 import binascii
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import urlsplit
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from arx_wrapper import urls
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -57,27 +57,19 @@ def count(value: object) -> int:
 
 
 def pagerduty(value: object) -> str:
-    """An address of PagerDuty's, or one on this machine: whoever can write a file must not send the key elsewhere."""
+    """Read an address on pagerduty.com: a file that somebody else can write must not send the key elsewhere."""
     found = text(value)
-    try:
-        host = urlsplit(found).hostname or ""
-    except ValueError:
-        host = ""
-    if host in _LOOPBACK or host == "pagerduty.com" or host.endswith(".pagerduty.com"):
+    parts = urls.split(found)
+    host = parts.hostname or "" if parts else ""
+    if host == "pagerduty.com" or host.endswith(".pagerduty.com"):
         return found
-    raise ValueError("must be on pagerduty.com or on this machine; PAGERDUTY_BASE_URL takes any other")
+    raise ValueError("must be on pagerduty.com; PAGERDUTY_BASE_URL takes any other, this machine's included")
 
 
 def address(value: object) -> str:
-    """An https address, or one on this machine. The value is never shown: a webhook's path may be its secret."""
+    """Read an https address, or one on this machine. It is never shown: a webhook's path may be its secret."""
     found = text(value)
-    try:
-        parts = urlsplit(found)
-        private = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-        usable = private and parts.hostname and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:  # brackets or a port that are none
-        usable = False
-    if not usable:
+    if not urls.https_or_loopback(found):
         raise ValueError("must be an https:// address without a password")
     return found
 

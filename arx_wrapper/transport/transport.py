@@ -22,9 +22,9 @@ from arx_wrapper.errors import (
     TransportError,
 )
 from arx_wrapper.transport.backend import ConnectFailed, HttpBackend, ResponseLost, ResponseTooLarge
-from arx_wrapper.transport.origin import origin
 from arx_wrapper.transport.rate_limiter import RateLimiter
 from arx_wrapper.transport.response import Attempt, Response, read
+from arx_wrapper.urls import origin
 
 if TYPE_CHECKING:
     import httpx

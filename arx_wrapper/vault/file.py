@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +13,11 @@ from attrs import frozen
 
 from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import CredentialError
+from arx_wrapper.files import create_private, read_private
 from arx_wrapper.vault import keys
 from arx_wrapper.vault.encrypted_document import Document
 
 _LIMIT = 1 << 20
-_NEW = "new"
 
 
 @frozen(kw_only=True)
@@ -83,34 +81,30 @@ class FileVault:
             with self._locked():
                 document = self._load()
                 key = self._key(document.key_id) if document else self._first_key()
-                with _forgotten_on_failure(key):
-                    self._replace((document or Document(key_id=key.id)).seal(org_id, credentials, key))
+                self._replace((document or Document(key_id=key.id)).seal(org_id, credentials, key))
 
         await asyncio.to_thread(store)
         return await self.status()
 
-    async def rotate(self, new_key: str | None = None) -> Status:
+    async def rotate(self, new_key: str) -> Status:
         """Encrypt everything anew under a new key.
 
         Args:
-            new_key: The new key as base64; None makes one and keeps it in the keyring.
+            new_key: The new key, 32 bytes as base64.
 
         Raises:
-            CredentialError: the old key is missing, or there is no keyring for a new one. Nothing was changed.
+            CredentialError: the old key is missing, or the new one is malformed. Nothing was changed.
         """
 
         def rotate() -> None:
             with self._locked():
                 old = self._present()
                 old_key = self._key(old.key_id)
-                key = keys.parse(new_key, "The new key") if new_key else _new_kept_key()
-                with _forgotten_on_failure(key):
-                    document = Document(key_id=key.id)
-                    for name in old.entries:
-                        document = document.seal(name, old.unseal(name, old_key), key)
-                    self._replace(document)
-            if key.id != old.key_id:
-                keys.forget(old.key_id)
+                key = keys.parse(new_key, "The new key")
+                document = Document(key_id=key.id)
+                for name in old.entries:
+                    document = document.seal(name, old.unseal(name, old_key), key)
+                self._replace(document)
 
         await asyncio.to_thread(rotate)
         return await self.status()
@@ -152,42 +146,25 @@ class FileVault:
     def _load(self) -> Document | None:
         """The file's document; None when there is no file. The same object for as long as the file is unchanged."""
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._unreadable(error.strerror) from None
-        try:
-            state = os.fstat(descriptor)
-            self._require_private(state)
+            content, state = read_private(self._path, _LIMIT)
             version = (state.st_ino, state.st_mtime_ns, state.st_ctime_ns, state.st_size)
             if self._seen is None or self._seen[0] != version:
-                self._seen = (version, Document.parse(os.read(descriptor, _LIMIT)))
+                self._seen = (version, Document.parse(content))
+        except FileNotFoundError:
+            return None
         except (OSError, ValueError) as error:
-            raise self._unreadable(str(error)) from None
-        finally:
-            os.close(descriptor)
+            raise self._unreadable(getattr(error, "strerror", None) or str(error)) from None
         return self._seen[1]
-
-    def _require_private(self, state: os.stat_result) -> None:
-        if not stat.S_ISREG(state.st_mode):
-            raise self._unreadable("it is not a file")
-        if state.st_uid != os.geteuid():
-            raise self._unreadable("it belongs to another user")
-        if state.st_mode & 0o077:
-            raise self._unreadable(f"others may read it; run `chmod 600 {self._path}`, and consider its key known")
 
     def _unreadable(self, problem: str | None) -> CredentialError:
         return CredentialError(f"The vault file {self._path} cannot be used: {problem}. Nothing was sent.")
 
     def _key(self, key_id: str) -> keys.Key:
         key = keys.from_environment(self._environ)
-        if key is None or key.id != key_id:
-            key = keys.from_keyring(key_id) or key
         if key is None:
             raise CredentialError(
-                f"The vault {self._path} needs its key {key_id}, in {keys.VARIABLE} or in the keyring. "
-                "Nothing was sent."
+                f"The vault {self._path} needs its key {key_id} in {keys.VARIABLE}. Nothing was sent. "
+                f"If version 0.1 kept it in the system's keyring, `keyring get arx-vault {key_id}` prints it."
             )
         if key.id != key_id:
             raise CredentialError(
@@ -196,7 +173,13 @@ class FileVault:
         return key
 
     def _first_key(self) -> keys.Key:
-        return keys.from_environment(self._environ) or _new_kept_key()
+        key = keys.from_environment(self._environ)
+        if key is None:
+            raise CredentialError(
+                f"{keys.VARIABLE} holds no key to encrypt with. Nothing was stored. Make one with "
+                f"`head -c 32 /dev/urandom | base64`; keep it in {keys.VARIABLE} and somewhere safe."
+            )
+        return key
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -221,34 +204,4 @@ class FileVault:
                 f"The vault {self._path} would grow beyond {_LIMIT:,} bytes. Nothing was stored. "
                 "Use several files, or hashicorp://."
             )
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")  # mode 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._path)
-        except BaseException:
-            os.unlink(name)
-            raise
-
-
-@contextmanager
-def _forgotten_on_failure(key: keys.Key) -> Iterator[None]:
-    """Takes a key that was made for what failed out of the keyring again."""
-    try:
-        yield
-    except BaseException:
-        if key.source == _NEW:
-            keys.forget(key.id)
-        raise
-
-
-def _new_kept_key() -> keys.Key:
-    key = keys.new_key(_NEW)
-    if not keys.to_keyring(key):
-        raise CredentialError(
-            f"There is no keyring to keep the vault's key in, and {keys.VARIABLE} holds none. Nothing was stored. "
-            f"Make a key with `head -c 32 /dev/urandom | base64`; keep it in {keys.VARIABLE} and somewhere safe."
-        )
-    return key
+        create_private(self._path, content, replace=True)

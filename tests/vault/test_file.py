@@ -10,11 +10,6 @@ import sys
 import traceback
 from pathlib import Path
 
-import keyring
-import keyring.backend
-import keyring.backends.fail
-import keyring.backends.null
-import keyring.errors
 import pytest
 
 from arx_wrapper import vault
@@ -26,26 +21,6 @@ EMAIL = "bot@yourorg.com"
 ROOT = Path(__file__).parents[2]
 
 
-class MemoryKeyring(keyring.backend.KeyringBackend):
-    """A keyring that lasts as long as the test."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service, username):
-        return self.kept.get((service, username))
-
-    def set_password(self, service, username, password):
-        self.kept[service, username] = password
-
-    def delete_password(self, service, username):
-        if self.kept.pop((service, username), None) is None:
-            raise keyring.errors.PasswordDeleteError("not there")
-
-
 def start(script: str, environ: dict[str, str], *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 - this interpreter and the test's script
         [sys.executable, "-c", script, *args],
@@ -55,15 +30,6 @@ def start(script: str, environ: dict[str, str], *args: str) -> subprocess.Popen[
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-@pytest.fixture(autouse=True)
-def ring():
-    """No test touches the developer's keyring."""
-    before, ring = keyring.get_keyring(), MemoryKeyring()
-    keyring.set_keyring(ring)
-    yield ring
-    keyring.set_keyring(before)
 
 
 @pytest.fixture
@@ -114,7 +80,13 @@ async def test_the_file_is_for_its_owner_only(opened, path):
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     path.chmod(0o640)
-    for act in (opened.locate("x"), opened.read("x"), opened.set(KEY), opened.status(), opened.rotate()):
+    for act in (
+        opened.locate("x"),
+        opened.read("x"),
+        opened.set(KEY),
+        opened.status(),
+        opened.rotate(keys.new_key().text),
+    ):
         with pytest.raises(CredentialError, match="chmod 600"):
             await act
 
@@ -200,7 +172,8 @@ async def test_malformed_credentials_are_not_stored(opened, path):
 
 
 async def test_without_a_file_it_says_how_to_make_one(opened):
-    for act in (opened.locate("x"), opened.read("x"), opened.status(), opened.rotate()):
+    rotated = opened.rotate(keys.new_key().text)
+    for act in (opened.locate("x"), opened.read("x"), opened.status(), rotated):
         with pytest.raises(CredentialError, match="vault set"):
             await act
 
@@ -219,23 +192,25 @@ async def test_rotating_makes_the_old_key_useless(opened, path, environ):
     assert ((await now.read("x")).api_key, (await now.read("org-other")).api_key) == (KEY, "other-key")
 
 
-async def test_the_keyring_keeps_the_key_and_forgets_the_old_one(path, ring):
+async def test_without_a_key_nothing_is_stored_and_the_message_says_how_to_make_one(path):
     opened = vault.open(f"file://{path}", environ={})
-    assert (await opened.set(KEY)).key_source == "keyring"
-    assert (await opened.read("x")).api_key == KEY
-    [old] = ring.kept
-    assert (await opened.rotate()).key_source == "keyring"
-    [new] = ring.kept
-    assert old != new
-    assert (await opened.read("x")).api_key == KEY
-
-
-@pytest.mark.parametrize("backend", [keyring.backends.fail.Keyring, keyring.backends.null.Keyring])
-async def test_without_a_keyring_nothing_is_stored_under_a_key_that_would_be_lost(path, backend):
-    keyring.set_keyring(backend())
-    with pytest.raises(CredentialError, match="no keyring"):
-        await vault.open(f"file://{path}", environ={}).set(KEY)
+    with pytest.raises(CredentialError, match="head -c 32"):
+        await opened.set(KEY)
     assert not path.exists()
+
+
+async def test_a_key_that_an_earlier_version_kept_in_the_keyring_is_named(opened, path):
+    key_id = (await opened.set(KEY)).key_id
+    with pytest.raises(CredentialError, match=f"`keyring get arx-vault {key_id}`"):
+        await vault.open(f"file://{path}", environ={}).read("x")
+
+
+async def test_a_malformed_new_key_changes_nothing(opened, path):
+    await opened.set(KEY)
+    content = path.read_bytes()
+    with pytest.raises(CredentialError, match="The new key does not hold"):
+        await opened.rotate("short")
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("text", ["short", "k4n4ry" * 10, base64.b64encode(b"x" * 31).decode(), "é"])
@@ -271,32 +246,3 @@ async def test_a_vault_does_not_grow_beyond_what_it_would_read(opened, path):
         await opened.set(KEY, org_id="x" * (1 << 20))
     assert path.read_bytes() == content
     assert (await opened.read("x")).api_key == KEY
-
-
-async def test_a_key_that_was_made_for_what_failed_is_not_kept(path, ring):
-    opened = vault.open(f"file://{path}", environ={})
-    with pytest.raises(CredentialError, match="would grow beyond"):
-        await opened.set(KEY, org_id="x" * (1 << 20))
-    assert ring.kept == {}
-    await opened.set(KEY)
-    [kept] = ring.kept
-    with pytest.raises(CredentialError, match="would grow beyond"):
-        await opened.set(KEY, org_id="x" * (1 << 20))
-    assert list(ring.kept) == [kept], "the key of what is stored stays"
-
-
-class LockedKeyring(MemoryKeyring):
-    """A keyring whose system raises what keyring does not know, as a locked one without a screen does."""
-
-    def get_password(self, service, username):
-        raise RuntimeError("no screen to unlock it on")
-
-    def set_password(self, service, username, password):
-        raise RuntimeError("no screen to unlock it on")
-
-
-async def test_a_keyring_that_fails_is_as_none(path):
-    keyring.set_keyring(LockedKeyring())
-    with pytest.raises(CredentialError, match="no keyring"):
-        await vault.open(f"file://{path}", environ={}).set(KEY)
-    assert not path.exists()

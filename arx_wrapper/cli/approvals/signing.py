@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-import stat
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from arx_wrapper.cli.session import extras
 from arx_wrapper.config.sources import user_folder
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.files import create_private, read_private
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -47,9 +47,7 @@ def make_key(file: Path) -> str:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as made:
-            made.write(content)
+        create_private(file, content)
     except FileExistsError:
         raise ConfigError(f"{file} is there already, and a key is never overwritten. Name another --file.") from None
     except OSError as error:
@@ -115,21 +113,16 @@ def sign(key: Ed25519PrivateKey, request: ApprovalRequest, *, approve: bool, not
 
 def _private_content(file: Path) -> bytes:
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        return read_private(file, _LIMIT)[0]
     except FileNotFoundError:
         raise ConfigError(
             f"Decisions are signed here, and there is no key {file}. Nothing was decided. "
             f"Name yours with --key or {VARIABLE}, or make one: `arx-pagerduty approvals keygen`."
         ) from None
+    except PermissionError as error:
+        raise ConfigError(
+            f"The key {file} cannot be used: {error.strerror or error}. Nothing was decided. If others may have read "
+            "it, make another with `arx-pagerduty approvals keygen --file NEW`, and have it registered in its place."
+        ) from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}. Nothing was decided.") from None
-    with os.fdopen(descriptor, "rb") as opened:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid():
-            raise ConfigError(f"{file} is not a file of yours. Nothing was decided.")
-        if state.st_mode & 0o077:
-            raise ConfigError(
-                f"Others may read {file}. Nothing was decided. Consider the key known: make another with "
-                "`arx-pagerduty approvals keygen --file NEW`, and have it registered in place of this one."
-            )
-        return opened.read(_LIMIT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from arx_wrapper.cli.output import Format, Output, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.files import create_private
 
 if TYPE_CHECKING:
     from arx_wrapper.audit.transparency.signed_note import Verifier
@@ -40,11 +40,9 @@ def keygen(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        create_private(file, f"{signer.secret()}\n".encode())
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}. No key was made.") from None
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(signer.secret() + "\n")
     if output is Output.JSON:
         print_json({"verifier": signer.verifier(), "file": str(file)})
     else:
