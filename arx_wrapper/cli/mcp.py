@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.approvals.slack_server import listening, quiet_server, until_stopped
+from arx_wrapper.cli.approvals.slack_server import until_stopped
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session, extras
 
 if TYPE_CHECKING:
-    import socket
-
     from arx_wrapper.mcp.server import ToolServer
-
-_GRACE = 5
 
 
 def mcp(
@@ -61,36 +56,14 @@ def mcp(
 
 
 async def _serve_http(server: ToolServer, host: str, port: int, hosts: list[str], origins: list[str]) -> None:
-    import uvicorn
-
-    from arx_wrapper.mcp.http import PATH, TOKEN, HttpServer
+    from arx_wrapper.mcp.http import TOKEN, HttpServer, listening, quiet_server
 
     with listening(host, port) as opened:
-        names = _names(opened)
-        application = HttpServer(
-            server,
-            token=os.environ.get(TOKEN, "").strip(),
-            hosts=[*names, *hosts],
-            origins=[*(f"http://{name}" for name in names), *origins],
-        )
-        config = uvicorn.Config(
-            application,
-            lifespan="on",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        address = f"http://{names[0]}{PATH}"
+        token = os.environ.get(TOKEN, "").strip()
+        application = HttpServer.on(opened, server, token=token, hosts=hosts, origins=origins)
         await until_stopped(
-            quiet_server(config), opened, lambda: warn(f"Serving {address}"), stopping=application.close
+            quiet_server(application),
+            opened,
+            lambda: warn(f"Serving {application.address}"),
+            stopping=application.close,
         )
-
-
-def _names(opened: socket.socket) -> list[str]:
-    """What a client may call the address that is listened on; nothing for one that stands for all of a machine's."""
-    host, port = opened.getsockname()[:2]
-    address = ipaddress.ip_address(host)
-    shown = f"[{host}]:{port}" if address.version == 6 else f"{host}:{port}"
-    return [shown, f"localhost:{port}"] if address.is_loopback else [shown]

@@ -1,12 +1,16 @@
-"""The MCP server over streamable HTTP: a bearer token for whoever calls, and only for the hosts it is meant for."""
+"""The MCP server over streamable HTTP: a bearer token for every caller, and only the hosts it is meant for."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Sequence
-from typing import Final
+import ipaddress
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Self
 
+import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,31 +21,65 @@ from arx_wrapper.mcp.server import ToolServer
 PATH: Final = "/mcp"
 TOKEN: Final = "ARX_MCP_TOKEN"  # noqa: S105 - the name of a variable
 _SHORTEST: Final = 16
+_GRACE: Final = 5
 
 
 class HttpServer:
     """The server as an ASGI application, at `/mcp`. Its lifespan is the server's.
 
     Args:
-        server: What to serve.
-        token: What callers show as `Authorization: Bearer`; compared in constant time.
-        hosts: The `Host` headers that are answered, with their ports: a page in somebody's browser that has its own
-            name resolve to this machine is not.
-        origins: The `Origin` headers that are answered; none are sent by clients other than browsers.
+        server: The server to expose.
+        token: The secret that callers send as `Authorization: Bearer`; compared in constant time.
+        hosts: The `Host` headers that are answered, with their ports. Others are refused: a page in somebody's
+            browser can have its own name resolve to this machine.
+        origins: The `Origin` headers that are answered; clients other than browsers send none.
+        address: The URL to tell users.
 
     Raises:
         ConfigError: the token is too short to be a secret.
     """
 
-    def __init__(self, server: ToolServer, *, token: str, hosts: Sequence[str], origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        server: ToolServer,
+        *,
+        token: str,
+        hosts: Sequence[str],
+        origins: Sequence[str] = (),
+        address: str = PATH,
+    ) -> None:
         if len(token) < _SHORTEST:
             raise ConfigError(
                 f"{TOKEN} is {'too short' if token else 'not set'}, which callers over HTTP have to show: at least "
                 f"{_SHORTEST} characters. Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
         security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=list(origins))
+        self.address = address
         self._server, self._token, self._closing = server, token.encode(), asyncio.Event()
         self._inner: ASGIApp = server.streamable_http_app(streamable_http_path=PATH, transport_security=security)
+
+    @classmethod
+    def on(
+        cls, opened: socket.socket, server: ToolServer, *, token: str, hosts: Sequence[str], origins: Sequence[str]
+    ) -> Self:
+        """Make the application for a listening socket: its own names are answered, besides `hosts` and `origins`.
+
+        Raises:
+            ConfigError: the token is too short, or the socket listens on every address and no host is named.
+        """
+        names = _own_names(opened)
+        if not names and not hosts:
+            raise ConfigError(
+                "The server would listen on every address of this machine and answer to no name. Name the host that "
+                "clients use: --allow-host mcp.example.com, or listen on one address: --host 127.0.0.1."
+            )
+        return cls(
+            server,
+            token=token,
+            hosts=[*names, *hosts],
+            origins=[*(f"http://{name}" for name in names), *origins],
+            address=f"http://{(names or [_netloc(opened)])[0]}{PATH}",
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -75,3 +113,57 @@ class HttpServer:
                 closing.cancel()
 
         return receive_or_end
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Listen on an address; port 0 for any free one.
+
+    Raises:
+        ConfigError: the host is not an address, or it cannot be listened on.
+    """
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+        opened = socket.create_server((host, port), family=family)
+    except ValueError:
+        raise ConfigError(f"--host takes an address, 127.0.0.1 or 0.0.0.0, not {host!a}.") from None
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"Cannot listen on {host} port {port}: {error}.") from None
+    with opened:
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it only on sockets it made itself
+        yield opened
+
+
+def quiet_server(application: ASGIApp) -> uvicorn.Server:
+    """Return a uvicorn server for an application, which leaves signals and logging to the caller."""
+    return _Server(
+        uvicorn.Config(
+            application,
+            lifespan="on",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _own_names(opened: socket.socket) -> list[str]:
+    """Return the host names of the socket's address, with its port; none for one that stands for all addresses."""
+    host, port = opened.getsockname()[:2]
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        return []
+    return [_netloc(opened), f"localhost:{port}"] if address.is_loopback else [_netloc(opened)]
+
+
+def _netloc(opened: socket.socket) -> str:
+    host, port = opened.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import time
 from typing import Any
 
 import pytest
@@ -19,7 +15,7 @@ from arx_wrapper.mcp.tools import Tools, tool_name
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.vault.fixed import FixedVault
 from tests.cases import calls
-from tests.mcp.conftest import COMMAND, House, structured
+from tests.mcp.conftest import Deployment, structured
 from tests.subjects import subjects
 from tests.support import CANARY, EVERYTHING, denying, trail
 
@@ -36,14 +32,14 @@ def connector(url: str, sandbox: Sandbox, **changes: Any) -> PagerDutyConnector:
     return PagerDutyConnector("agent-7", "org-7", policies=[EVERYTHING], vault=vault, base_url=url, config=config)
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http"])
+@pytest.mark.parametrize("transport", ["memory", "http"])
 async def test_every_read_tool_answers_with_what_pagerduty_has(
-    house: House, account: tuple[str, Sandbox], transport: str
+    deployment: Deployment, account: tuple[str, Sandbox], transport: str
 ) -> None:
     async with connector(*account) as pd:
         params = calls(await subjects(pd))
         direct = {name: await pd.execute(name, params[name]) for name in READS}
-    async with getattr(house, transport)() as client:
+    async with getattr(deployment, transport)() as client:
         for name in READS:
             answer = structured(await client.call_tool(tool_name(name), params[name]))
             assert (answer["operation"], answer["done"]) == (name, True)
@@ -51,12 +47,14 @@ async def test_every_read_tool_answers_with_what_pagerduty_has(
             assert answer["data"].keys() == direct[name].keys()
             key = OPERATIONS[name].answer
             assert not key or len(answer["data"][key]) == len(direct[name][key])
-    exported = [json.loads(line) for line in house.run("audit", "export").stdout.splitlines()]
+    exported = [
+        json.loads(line) for line in (await asyncio.to_thread(deployment.run, "audit", "export")).stdout.splitlines()
+    ]
     assert {record["operation"] for record in exported if record["agent_id"] == "agent-7"} >= set(READS)
 
 
-async def test_a_limit_is_honoured_and_the_rest_can_be_read(house: House) -> None:
-    async with house.stdio() as client:
+async def test_a_limit_is_honoured_and_the_rest_can_be_read(deployment: Deployment) -> None:
+    async with deployment.memory() as client:
         first = structured(await client.call_tool("incidents_read", {"limit": 2, "total": True, "date_range": "all"}))
         assert first["page"] == {"records": 2, "more": True, "next_offset": 2, "total": first["data"]["total"]}
         then = {"limit": 100, "offset": first["page"]["next_offset"], "date_range": "all"}
@@ -65,8 +63,8 @@ async def test_a_limit_is_honoured_and_the_rest_can_be_read(house: House) -> Non
     assert len(set(seen)) == len(seen) == min(first["data"]["total"], 102)
 
 
-async def test_an_answer_that_is_too_long_is_cut_between_records_and_says_so(house: House) -> None:
-    async with house.stdio("--max-bytes", "20000") as client:
+async def test_an_answer_that_is_too_long_is_cut_between_records_and_says_so(deployment: Deployment) -> None:
+    async with deployment.memory(cap=20_000) as client:
         answer = structured(await client.call_tool("incidents_read", {"limit": 100, "date_range": "all"}))
         kept = len(answer["data"]["incidents"])
         assert len(json.dumps(answer["data"])) < 25_000
@@ -77,8 +75,8 @@ async def test_an_answer_that_is_too_long_is_cut_between_records_and_says_so(hou
         assert structured(following)["data"]["incidents"][0] not in answer["data"]["incidents"]
 
 
-async def test_a_write_is_made_and_a_null_is_sent_as_one(house: House, account: tuple[str, Sandbox]) -> None:
-    async with house.stdio() as client:
+async def test_a_write_is_made_and_a_null_is_sent_as_one(deployment: Deployment, account: tuple[str, Sandbox]) -> None:
+    async with deployment.memory() as client:
         arguments = {"incident_id": "P1234AB", "priority_id": None, "urgency": "low"}
         answer = structured(await client.call_tool("incidents_update", arguments))
         assert answer["data"]["incident"]["urgency"] == "low"
@@ -86,19 +84,19 @@ async def test_a_write_is_made_and_a_null_is_sent_as_one(house: House, account: 
         change = {"id": "P1234AB", "urgency": "high", "priority_id": None}
         many = structured(await client.call_tool("incidents_manage", {"incidents": [change]}))
         assert many["data"]["incidents"][0]["urgency"] == "high"
-    exported = house.run("audit", "export").stdout
+    exported = (await asyncio.to_thread(deployment.run, "audit", "export")).stdout
     assert "agent-7" in exported
 
 
-async def test_a_tool_that_is_not_offered_is_denied_all_the_same_and_on_record(house: House) -> None:
-    house.adopt(EVERYTHING, denying("services:*"))
-    async with house.stdio() as client:
+async def test_a_tool_that_is_not_offered_is_denied_all_the_same_and_on_record(deployment: Deployment) -> None:
+    deployment.adopt(EVERYTHING, denying("services:*"))
+    async with deployment.memory() as client:
         result = await client.call_tool("services_delete", {"service_id": "PABC123"})
     assert result.is_error
     error = structured(result)["error"]
     assert (error["class"], error["sent"], error["policy"]) == ("PermissionDeniedError", "no", "denied")
     assert "do not look for another way" in error["do_next"]
-    last = json.loads(house.run("audit", "export").stdout.splitlines()[-1])
+    last = json.loads((await asyncio.to_thread(deployment.run, "audit", "export")).stdout.splitlines()[-1])
     assert (last["operation"], last["status"]) == ("services:delete", "blocked")
 
 
@@ -166,36 +164,8 @@ async def test_a_defect_ends_in_an_answer_that_shows_nothing_of_it(caplog: pytes
     assert CANARY not in caplog.text
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "end of stdin"])
-def test_a_server_over_stdio_ends_when_told_to(house: House, how: str) -> None:
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, "mcp"],
-        env=dict(house.environ),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdin.write('{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
-        process.stdin.flush()
-        assert json.loads(process.stdout.readline())["id"] == 1
-        began = time.monotonic()
-        if how == "SIGTERM":
-            os.kill(process.pid, signal.SIGTERM)
-            assert process.wait(10) == 0
-        out, err = process.communicate(timeout=10)
-        assert (out, err, process.returncode) == ("", "", 0)
-        assert time.monotonic() - began < 5
-    finally:
-        process.kill()
-        process.communicate()
-
-
-async def test_many_calls_at_once_are_answered_each_by_its_own(house: House) -> None:
-    async with house.stdio() as client:
+async def test_many_calls_at_once_are_answered_each_by_its_own(deployment: Deployment) -> None:
+    async with deployment.memory() as client:
         limits = list(range(1, 41))
         answers = await asyncio.gather(
             *(client.call_tool("incidents_read", {"limit": limit, "date_range": "all"}) for limit in limits)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from urllib.parse import urlsplit
 
 import httpx2
@@ -15,7 +13,7 @@ from arx_wrapper import ConfigError, PagerDutyConnector
 from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
-from tests.mcp.conftest import TOKEN, House
+from tests.mcp.conftest import TOKEN, Deployment
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 # Of the handshake protocol, whose first request opens a session, and of 2026-07-28, which has none.
@@ -34,8 +32,8 @@ async def post(url: str, headers: dict[str, str], body: object = HELLO) -> httpx
         return await session.post(url, headers=ACCEPT | headers, json=body)
 
 
-async def test_only_the_token_opens(house: House) -> None:
-    with house.served() as (url, _):
+async def test_only_the_token_opens(deployment: Deployment) -> None:
+    async with deployment.served() as url:
         for wrong in (
             {},
             {"Authorization": f"Bearer {TOKEN}x"},
@@ -56,8 +54,10 @@ async def test_only_the_token_opens(house: House) -> None:
 
 
 @pytest.mark.parametrize("protocol", [{}, {"MCP-Protocol-Version": "2026-07-28"}])
-async def test_other_hosts_and_origins_are_refused_in_either_protocol(house: House, protocol: dict[str, str]) -> None:
-    with house.served() as (url, _):
+async def test_other_hosts_and_origins_are_refused_in_either_protocol(
+    deployment: Deployment, protocol: dict[str, str]
+) -> None:
+    async with deployment.served() as url:
         own = urlsplit(url).netloc
         shown = BEARER | protocol
         for host in ("evil.example", f"evil.example:{urlsplit(url).port}", "127.0.0.1", "127.0.0.1:1"):
@@ -67,26 +67,17 @@ async def test_other_hosts_and_origins_are_refused_in_either_protocol(house: Hou
         assert (await post(url, shown | {"Origin": f"http://{own}"}, PING)).status_code not in (401, 403, 421)
 
 
-async def test_further_names_are_answered_when_they_are_given(house: House) -> None:
-    options = ("--allow-host", "mcp.example.com", "--allow-origin", "https://chat.example.com")
-    with house.served(*options) as (url, _):
+async def test_further_names_are_answered_when_they_are_given(deployment: Deployment) -> None:
+    async with deployment.served(hosts=["mcp.example.com"], origins=["https://chat.example.com"]) as url:
         proxied = {"Host": "mcp.example.com", "Origin": "https://chat.example.com"}
         assert (await post(url, BEARER | proxied)).status_code == 200
 
 
-async def test_a_client_without_the_token_gets_no_tools(house: House) -> None:
-    with house.served() as (url, _):
-        async with httpx2.AsyncClient(headers={"Authorization": "Bearer wrong"}) as session:
-            with pytest.raises(BaseExceptionGroup):
-                async with Client(streamable_http_client(url, http_client=session)) as client:
-                    await client.list_tools()
-
-
-@pytest.mark.parametrize("token", ["", "short"])
-def test_it_does_not_start_without_a_token_worth_the_name(house: House, token: str) -> None:
-    done = House(policy=house.policy, environ={**house.environ, "ARX_MCP_TOKEN": token}).run("mcp", "--http")
-    assert done.returncode == 2
-    assert "ARX_MCP_TOKEN" in done.stderr
+async def test_a_client_without_the_token_gets_no_tools(deployment: Deployment) -> None:
+    async with deployment.served() as url, httpx2.AsyncClient(headers={"Authorization": "Bearer wrong"}) as session:
+        with pytest.raises(BaseExceptionGroup):
+            async with Client(streamable_http_client(url, http_client=session)) as client:
+                await client.list_tools()
 
 
 async def test_the_token_is_no_part_of_what_a_short_one_is_answered() -> None:
@@ -94,24 +85,3 @@ async def test_the_token_is_no_part_of_what_a_short_one_is_answered() -> None:
         with pytest.raises(ConfigError) as refused:
             HttpServer(ToolServer(Tools(pd)), token="hunter2", hosts=[])  # noqa: S106
     assert "hunter2" not in str(refused.value)
-
-
-def test_an_address_that_is_none_is_said(house: House) -> None:
-    done = house.run("mcp", "--http", "--host", "localhost")
-    assert done.returncode == 2
-    assert "127.0.0.1" in done.stderr
-
-
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_it_stops_within_seconds_with_clients_still_listening(house: House, mode: str) -> None:
-    with house.served() as (url, process):
-        async with httpx2.AsyncClient(headers=BEARER) as session:
-            client = Client(streamable_http_client(url, http_client=session), mode=mode)  # type: ignore[arg-type]
-            async with client:
-                assert (await client.list_tools()).tools
-                began = time.monotonic()
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(10) == 0
-                assert time.monotonic() - began < 4
-        assert process.stderr is not None
-        assert "Traceback" not in process.stderr.read()

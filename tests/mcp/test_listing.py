@@ -12,11 +12,11 @@ from mcp_types import Tool, ToolListChangedNotification
 
 from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
 from arx_wrapper.mcp.tools import APPROVAL_STATUS, Tools, tool_name
-from tests.mcp.conftest import POLICIES, House, Mode
+from tests.mcp.conftest import POLICIES, Deployment, Mode
 from tests.policy.test_reference import ESCALATED, PERMITTED
 from tests.support import ASK_ABOUT_HIGH, EVERYTHING, denying
 
-EITHER_WAY = pytest.mark.parametrize("transport", ["stdio", "http"])
+EITHER_WAY = pytest.mark.parametrize("transport", ["memory", "http"])
 EITHER_ERA = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
@@ -26,28 +26,32 @@ async def names(client: Client) -> list[str]:
 
 @EITHER_WAY
 @pytest.mark.parametrize("policy", PERMITTED)
-async def test_exactly_the_tools_that_a_reference_policy_permits(house: House, policy: str, transport: str) -> None:
-    house.policy.write_text((POLICIES / f"{policy}.yaml").read_text())
+async def test_exactly_the_tools_that_a_reference_policy_permits(
+    deployment: Deployment, policy: str, transport: str
+) -> None:
+    deployment.policy.write_text((POLICIES / f"{policy}.yaml").read_text())
     possible = PERMITTED[policy] | ESCALATED.get(policy, set())
     expected = [tool_name(name) for name in OPERATIONS if name in possible]
-    async with getattr(house, transport)() as client:
+    async with getattr(deployment, transport)() as client:
         assert await names(client) == expected + [APPROVAL_STATUS] * (policy in ESCALATED)
 
 
 @EITHER_WAY
 @EITHER_ERA
-async def test_the_list_follows_the_policy_and_clients_are_told(house: House, transport: str, mode: Mode) -> None:
+async def test_the_list_follows_the_policy_and_clients_are_told(
+    deployment: Deployment, transport: str, mode: Mode
+) -> None:
     told = asyncio.Event()
 
     async def heard(message: object) -> None:
         if isinstance(message, ToolListChangedNotification):
             told.set()
 
-    house.adopt(EVERYTHING)
-    async with getattr(house, transport)(mode=mode, message_handler=heard) as client:
+    deployment.adopt(EVERYTHING)
+    async with getattr(deployment, transport)(mode=mode, client={"message_handler": heard}) as client:
         assert await names(client) == [tool_name(name) for name in OPERATIONS]
         async with _listening(client, mode, told):
-            house.adopt(EVERYTHING, denying("services:*", "users:*"))
+            deployment.adopt(EVERYTHING, denying("services:*", "users:*"))
             await asyncio.wait_for(told.wait(), 5)
         left = [name for name in OPERATIONS if not name.startswith(("services:", "users:"))]
         assert await names(client) == [tool_name(name) for name in left]
@@ -78,20 +82,12 @@ class _listening:  # noqa: N801 - read as a verb
             await self._task
 
 
-async def test_a_policy_that_breaks_leaves_the_list_as_it_was(house: House) -> None:
-    async with house.stdio() as client:
+async def test_a_policy_that_breaks_leaves_the_list_as_it_was(deployment: Deployment) -> None:
+    async with deployment.memory() as client:
         before = await names(client)
-        house.policy.write_text("- nonsense")
+        deployment.policy.write_text("- nonsense")
         await asyncio.sleep(1)
         assert await names(client) == before
-
-
-def test_a_policy_that_does_not_load_is_told_before_anything_is_served(house: House) -> None:
-    house.policy.write_text("- name: a\n  connecter: pagerduty\n")
-    done = house.run("mcp")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert "policy.yaml:2" in done.stderr
 
 
 async def offered(*policies: dict[str, Any]) -> dict[str, Tool]:
