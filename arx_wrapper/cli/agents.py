@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from arx_wrapper.cli.output import Format, Output, print_json, say
-from arx_wrapper.cli.session import Session
+from arx_wrapper.cli.session import Session, require_name
 
 app = typer.Typer(no_args_is_help=True, help="Stop an agent, in every process, from its next call on.")
 
@@ -23,6 +23,7 @@ def suspend(
 ) -> None:
     """Deny everything that an agent asks for, from now on."""
     session: Session = context.obj
+    require_name(agent, "AGENT")
     if not reason.strip():
         raise typer.BadParameter("--reason must say why: refusals and records name it")
 
@@ -40,6 +41,7 @@ def suspend(
 def resume(context: typer.Context, agent: Agent, output: Format = Output.TABLE) -> None:
     """Let a suspended agent go on."""
     session: Session = context.obj
+    require_name(agent, "AGENT")
 
     async def run(backends: Any) -> None:
         await backends.audit.resume(agent, org_id=session.config.org_id, by=session.config.agent_id)

@@ -31,7 +31,7 @@ def parse(model: ParamModel, arguments: Sequence[str], document: str | None) -> 
             raise typer.BadParameter(f"--json is not JSON: {error}") from None
         if not isinstance(loaded, dict):
             raise typer.BadParameter("--json must be an object of parameters")
-        params.update({name: NULL if value is None else value for name, value in loaded.items()})
+        params.update(with_nulls(loaded))
     given: dict[str, list[str]] = {}
     for name, value in _pairs(model, arguments):
         given.setdefault(name, []).append(value)
@@ -78,7 +78,17 @@ def _option(model: ParamModel, option: str, value: str | None, rest: Iterator[st
 
 
 def _read(model: ParamModel, name: str, values: list[str]) -> Any:
-    """The first reading of the text that the parameter's type takes: as text, as JSON, as a list."""
+    """Return the first reading of the text that the parameter's type takes: as text, as JSON, as a list.
+
+    `null` is JSON's null and never the text: what takes no null refuses it.
+    """
+    if values == ["null"] and name in model.names:
+        if not model.takes(name, None):
+            raise typer.BadParameter(
+                f"{name}: null is not accepted here; accepted: {model.accepted(name)}. "
+                f"For the text 'null' write --json '{{\"{name}\": \"null\"}}'"
+            )
+        return NULL
     candidates: list[Any] = []
     if len(values) == 1:
         candidates.append(values[0])
@@ -87,5 +97,14 @@ def _read(model: ParamModel, name: str, values: list[str]) -> Any:
     candidates.append([item for value in values for item in value.split(",")])
     for candidate in candidates:
         if model.takes(name, candidate):
-            return NULL if candidate is None else candidate
+            return with_nulls(candidate)
     return candidates[0]
+
+
+def with_nulls(value: Any) -> Any:
+    """Return JSON with NULL for each null, at every depth: None would mean "not given"."""
+    if value is None:
+        return NULL
+    if isinstance(value, dict):
+        return {name: with_nulls(item) for name, item in value.items()}
+    return [with_nulls(item) for item in value] if isinstance(value, list) else value

@@ -12,9 +12,10 @@ import typer
 from attrs import evolve
 
 from arx_wrapper.cli.output import print_table, say
+from arx_wrapper.cli.prompts import confirm
 from arx_wrapper.cli.session import extras
 from arx_wrapper.config import MEMORY, Config
-from arx_wrapper.errors import ApprovalError
+from arx_wrapper.errors import ApprovalDeniedError, AuditError
 
 if TYPE_CHECKING:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
@@ -26,19 +27,23 @@ Ask = Callable[[str], bool]
 def demo(
     yes: Annotated[bool, typer.Option("--yes", help="Approve as the demo's own reviewer.")] = False,
 ) -> None:
-    """Run the documented calls in the sandbox: policy, an approval, a verified audit trail. No account needed."""
+    """Run the documented calls in the sandbox: policy, an approval, a verified audit trail. No account needed.
 
-    def ask(shown: str) -> bool:
-        say(shown)
-        if yes:
-            say(f"   --yes: approved by {_REVIEWER}")
-            return True
-        if not sys.stdin.isatty():
-            raise ApprovalError("A reviewer has to agree, and there is no terminal to ask on. Run it with --yes.")
-        return typer.confirm("   You are the reviewer. Approve?")
-
+    Without a terminal it approves as the demo's own reviewer and says so. A denial is shown with its record.
+    """
     with extras():
-        asyncio.run(_run(ask))
+        asyncio.run(_run(lambda shown: _agrees(shown, yes=yes)))
+    say("\nNext: `arx-pagerduty init` writes a configuration and a policy for your own account.")
+
+
+def _agrees(shown: str, *, yes: bool) -> bool:
+    """Show a request and return whether its reviewer approves it."""
+    say(shown)
+    if yes or not sys.stdin.isatty():
+        why = "--yes" if yes else "There is no terminal to ask on"
+        say(f"   {why}: approved by {_REVIEWER}, the demo's own reviewer.")
+        return True
+    return confirm("   You are the reviewer. Approve?")
 
 
 async def _run(ask: Ask) -> None:
@@ -59,37 +64,44 @@ async def _step(pd: PagerDutyConnector, title: str, call: Callable[[Any], Awaita
     reviewer = asyncio.ensure_future(_review(pd, ask))
     try:
         await asyncio.wait((running, reviewer), return_when=asyncio.FIRST_COMPLETED)
-        if reviewer.done() and reviewer.exception():
-            running.cancel()
-        result = await running if not running.cancelling() else reviewer.result()
+        if reviewer.done():
+            reviewer.result()  # what went wrong with the review, before the call waits for it in vain
+        shown = _described(await running)
+    except ApprovalDeniedError as error:
+        shown = f"Not sent. {error}"
     finally:
         reviewer.cancel()
         running.cancel()
-    record = await _decision(pd)
-    say(f"   {record.operation}: {record.policy_verdict} at {str(record.risk).upper()} by {record.policy}")
-    say(f"   {_described(result)}\n")
+    await _show_records(pd)
+    say(f"   {shown}\n")
 
 
 async def _review(pd: PagerDutyConnector, ask: Ask) -> None:
-    """The reviewer: looks for a request, shows it, decides."""
+    """Wait for a request for approval, show it to the reviewer, and record the decision."""
     from arx_wrapper.approvals import render
     from arx_wrapper.core.review import review
 
     backends = pd._backends
-    while not (waiting := await backends.approvals.list("pending")):  # noqa: ASYNC110 - it is another process's in earnest
+    while not (waiting := await backends.approvals.list("pending")):  # noqa: ASYNC110 - requests come from any process
         await asyncio.sleep(0.02)
     request = waiting[0]
-    shown = "\n".join(f"   | {line}" for line in render(request).splitlines())
-    approve = await asyncio.get_running_loop().run_in_executor(None, ask, shown)
+    approve = ask("\n".join(f"   | {line}" for line in render(request).splitlines()))
     await review(backends.approvals, backends.audit, request.id, reviewer=_REVIEWER, approve=approve)
-    await asyncio.Event().wait()  # one request a step; the step ends this
 
 
-async def _decision(pd: PagerDutyConnector) -> Any:
+async def _show_records(pd: PagerDutyConnector) -> None:
+    """Show what the log says of the step's call: its verdict, and its refusal if there is one."""
     log = pd._backends.audit
     await log.flush()
-    called = log.records(action_type="connector.called", newest_first=True, limit=1)
-    return await anext(called)
+    since_call = []
+    async for record in log.records(newest_first=True):
+        since_call.append(record)
+        if record.action_type == "connector.called":
+            break
+    called, outcome = since_call[-1], since_call[0]
+    say(f"   {called.operation}: {called.policy_verdict} at {str(called.risk).upper()} by {called.policy}")
+    if outcome.status == "blocked":
+        say(f"   record {outcome.seq}: {outcome.action_type}, {outcome.status}, {outcome.error}")
 
 
 async def _trail(pd: PagerDutyConnector) -> None:
@@ -101,7 +113,9 @@ async def _trail(pd: PagerDutyConnector) -> None:
         ([r.seq, r.action_type, r.operation, r.policy_verdict, r.status, r.hash[:12]] for r in records),
     )
     found = await log.verify()
-    say(f"\n{found.records} records: " + ("the chain holds" if found.ok else f"BROKEN: {found.problem}"))
+    if not found.ok:
+        raise AuditError(f"The demo's log does not verify: {found.problem}")
+    say(f"\n{found.records} records: the chain holds")
 
 
 def _described(result: Any) -> str:

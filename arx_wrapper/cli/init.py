@@ -15,6 +15,7 @@ import typer
 from attrs import frozen
 
 from arx_wrapper.cli.output import Format, Output, print_json, say, warn
+from arx_wrapper.cli.prompts import ask
 from arx_wrapper.config.sources import user_folder
 from arx_wrapper.errors import ConfigError
 
@@ -110,7 +111,7 @@ def _ask(question: str, choices: type[_E], default: _E) -> _E:
     for choice in choices:
         warn(f"  {choice.value:10} {_MEANINGS[choice]}")
     while True:
-        answer: str = typer.prompt("?", default=default.value, prompt_suffix=" ", err=True)
+        answer = ask("?", default=default.value, suffix=" ")
         if answer.strip().lower() in list(choices):
             return choices(answer.strip().lower())
         warn(f"It is one of {', '.join(choices)}.")

@@ -13,6 +13,7 @@ from arx_wrapper._version import __version__
 from arx_wrapper.cli import agents, calls, demo, doctor, init, mcp, policy, sandbox, vault
 from arx_wrapper.cli.approvals import commands as approvals
 from arx_wrapper.cli.audit import commands as audit
+from arx_wrapper.cli.encoding import use_utf8, utf8
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session
@@ -71,7 +72,13 @@ def options(
 
 def main() -> None:
     """Run the command and exit: 0 done, 1 PagerDuty or transport, 2 usage, 3 denied, 4 approval, 5 audit."""
-    sys.exit(run(sys.argv[1:]))
+    use_utf8()
+    try:
+        arguments = [utf8(argument) for argument in sys.argv[1:]]
+    except UnicodeDecodeError:
+        warn("The command line holds bytes that are not UTF-8. Nothing was sent.")
+        sys.exit(2)
+    sys.exit(run(arguments))
 
 
 def run(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+import typer
 from attrs import evolve
 
 from arx_wrapper.config import Config
@@ -30,7 +31,10 @@ class Session:
     def config(self) -> Config:
         if self._config is None:
             config = Config.load()
-            agent, org = self._agent or config.agent_id, self.org or config.org_id
+            agent = config.agent_id if self._agent is None else self._agent
+            org = config.org_id if self.org is None else self.org
+            for name, sources in ((agent, "--agent (ARX_AGENT_ID, agent_id)"), (org, "--org (ARX_ORG_ID, org_id)")):
+                require_name(name, sources)
             self._config = evolve(config, agent_id=agent, org_id=org)
         return self._config
 
@@ -65,6 +69,16 @@ class Session:
                 await backends.aclose()
 
         return asyncio.run(run())
+
+
+def require_name(name: str, option: str) -> None:
+    """Refuse what cannot name an agent or an organisation.
+
+    Raises:
+        typer.BadParameter: the name is blank, or holds a character that is not printable.
+    """
+    if not name.strip() or not name.isprintable():
+        raise typer.BadParameter(f"{option} is {name!a}: a name is printable text that is not blank. Nothing was sent.")
 
 
 class _extras:  # noqa: N801 - read as a verb: `with _extras():`

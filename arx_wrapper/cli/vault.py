@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from arx_wrapper.cli.output import Format, Output, print_json, say
+from arx_wrapper.cli.prompts import ask
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
 
@@ -42,7 +43,7 @@ def set_(
     """
     session: Session = context.obj
     _require(session, "set", ("file:", "hashicorp:"))
-    key = typer.prompt("API key", hide_input=True, err=True) if _terminal() else _line()
+    key = ask("API key", hidden=True) if _terminal() else _line()
     # An organisation that only the configuration names is no reason to keep the key from the others.
     org = session.org or (session.config.org_id if "{org_id}" in session.config.vault_url else "*")
 

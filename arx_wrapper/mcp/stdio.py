@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import IO, Any, Final
 
 from mcp.server.stdio import stdio_server
 
@@ -34,18 +34,20 @@ async def _serve(server: ToolServer) -> None:
 
 @asynccontextmanager
 async def _stdin() -> AsyncIterator[AsyncIterator[str] | None]:
-    """Lines of stdin, read by the event loop; None where it is neither a pipe nor a socket, and is left to the SDK.
+    """Yield the lines of stdin, read by the event loop; None for a regular file, which is left to the SDK.
 
-    The SDK reads stdin in a thread, which cannot be told to stop: the process would outlive SIGTERM until its client
-    closed the pipe. All that it does with what it is given instead is to iterate.
+    The SDK reads stdin in a thread, which cannot be told to stop: the process would outlive SIGTERM, or Ctrl-C on a
+    terminal, until another line came. All that it does with what it is given instead is to iterate.
     """
     mode = os.fstat(sys.stdin.fileno()).st_mode
-    if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+    if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode) and not sys.stdin.isatty():
         yield None
         return
+    # A terminal is opened anew: reading makes it non-blocking, which stdout and the user's shell would share.
+    source: IO[Any] = open(os.ttyname(sys.stdin.fileno()), "rb", 0) if sys.stdin.isatty() else sys.stdin  # noqa: ASYNC230, SIM115
     reader = asyncio.StreamReader(limit=_LONGEST_LINE)
     protocol = asyncio.StreamReaderProtocol(reader)
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, source)
     try:
         yield _lines(reader)
     finally:

@@ -49,3 +49,22 @@ def test_ops_judges_all_that_an_operation_amounts_to(
     assert verdicts["incidents:add_note"] == "PERMIT"
     assert verdicts["incidents:snooze"] == "DENY", "it acknowledges, too"
     assert command("policy", "explain", "incidents:snooze").status == 3
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "\x1b[31m"])
+def test_a_name_that_cannot_name_an_agent_is_a_usage_error(
+    sandboxed: Command, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for arguments in (
+        ("--agent", name, "call", "teams:read"),
+        ("--org", name, "call", "teams:read"),
+        ("--agent", name, "audit", "verify"),
+        ("agents", "suspend", name),
+        ("agents", "resume", name),
+    ):
+        done = sandboxed(*arguments)
+        assert (done.status, done.out) == (2, ""), arguments
+        assert "a name is printable text" in done.err
+    if name.strip():
+        monkeypatch.setenv("ARX_AGENT_ID", name)
+        assert sandboxed("call", "teams:read").status == 2

@@ -10,6 +10,7 @@ from arx_wrapper import PagerDutyConnector
 from arx_wrapper.cli.arguments import parse
 from arx_wrapper.cli.main import app
 from arx_wrapper.pagerduty.operations import OPERATIONS
+from arx_wrapper.params import NULL
 from arx_wrapper.params.model import ParamModel, param_model
 from tests.cli.conftest import Command
 
@@ -34,6 +35,44 @@ def model(operation: str) -> ParamModel:
 )
 def test_options_are_read_as_their_types_want_them(arguments: list[str], read: dict[str, object]) -> None:
     assert parse(model("incidents:read"), arguments, None) == read
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "document", "read"),
+    [
+        ("incidents:update", ["priority_id=null"], None, {"priority_id": NULL}),
+        ("services:update", ["description=null"], None, {"description": NULL}),
+        (
+            "services:update",
+            [],
+            '{"fields": {"acknowledgement_timeout": null, "a": [null]}}',
+            {"fields": {"acknowledgement_timeout": NULL, "a": [NULL]}},
+        ),
+        (
+            "services:update",
+            ['fields={"auto_resolve_timeout": null}'],
+            None,
+            {"fields": {"auto_resolve_timeout": NULL}},
+        ),
+        (
+            "incidents:manage",
+            [],
+            '{"incidents": [{"id": "P1", "priority_id": null}]}',
+            {"incidents": [{"id": "P1", "priority_id": NULL}]},
+        ),
+        ("incidents:update", [], '{"title": "null"}', {"title": "null"}),
+    ],
+)
+def test_a_null_is_a_null_wherever_it_stands(
+    operation: str, arguments: list[str], document: str | None, read: dict[str, object]
+) -> None:
+    assert parse(model(operation), arguments, document) == read
+
+
+def test_a_null_that_is_not_accepted_is_refused_and_never_the_text(sandboxed: Command) -> None:
+    done = sandboxed("call", "incidents:update", "incident_id=P1234AB", "title=null")
+    assert (done.status, done.out) == (2, "")
+    assert "null is not accepted" in done.err
 
 
 def test_no_parameter_has_the_name_of_an_option_of_the_command() -> None:

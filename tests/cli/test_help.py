@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
 import shlex
-import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -19,6 +15,7 @@ import typer.main
 from arx_wrapper.cli.examples import EXAMPLES, commands
 from arx_wrapper.cli.main import app
 from tests.cli.conftest import Command
+from tests.cli.terminal import on_a_terminal
 
 ALL = [path for path, _ in commands(app)]
 
@@ -88,46 +85,25 @@ def test_completion_can_be_installed(tmp_path: Path) -> None:
     assert "_ARX_PAGERDUTY_COMPLETE" in (tmp_path / ".bash_completions" / "arx-pagerduty.sh").read_text()
 
 
-def on_a_terminal(*arguments: str, typed: str = "", cwd: Path | None = None, **environ: str) -> str:
-    """What the command writes to a terminal of 60 columns."""
-    primary, secondary = pty.openpty()
-    os.write(primary, typed.encode())
-    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
-    names = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
-    command = [sys.executable, "-m", "arx_wrapper.cli", *arguments]
-    with subprocess.Popen(  # noqa: S603
-        command,
-        cwd=cwd,
-        env={**names, "TERM": "xterm-256color", **environ},
-        stdin=secondary,
-        stdout=secondary,
-        stderr=secondary,
-    ) as process:
-        os.close(secondary)
-        written = bytearray()
-        try:
-            while chunk := os.read(primary, 65536):
-                written += chunk
-        except OSError:  # how a terminal says that nobody writes any more
-            pass
-        os.close(primary)
-        assert process.wait(30) == 0
-    return written.decode()
-
-
 def test_colours_and_progress_show_on_a_terminal_and_not_with_no_color() -> None:
     policy = str(Path(__file__).parent.parent.parent / "arx_wrapper" / "policies" / "pd-full-admin.yaml")
     arguments = ("call", "incidents:read", "--all", "-o", "table")
-    coloured = on_a_terminal(*arguments, ARX_SANDBOX="1", ARX_POLICY=policy)
+    coloured = on_a_terminal(*arguments, ARX_SANDBOX="1", ARX_POLICY=policy).text
     assert "\x1b[31mtriggered" in coloured
     assert "0 records" in coloured  # so far
-    plain = on_a_terminal(*arguments, ARX_SANDBOX="1", ARX_POLICY=policy, NO_COLOR="1")
+    plain = on_a_terminal(*arguments, ARX_SANDBOX="1", ARX_POLICY=policy, NO_COLOR="1").text
     assert "triggered" in plain
     assert not re.search("\x1b\\[[0-9;]*3[0-9]", plain)
 
 
 def test_init_asks_three_questions_and_again_when_it_does_not_understand(tmp_path: Path) -> None:
-    shown = on_a_terminal("init", typed="sandbox\nall of it\nresponder\n\n", cwd=tmp_path)
+    typed = [
+        ("? [env]", "sandbox\n"),
+        ("? [readonly]", "all of it\n"),
+        ("? [readonly]", "responder\n"),
+        ("? [us]", "\n"),
+    ]
+    shown = on_a_terminal("init", typed=typed, cwd=tmp_path).text
     assert (shown.count("?\r\n"), shown.count("? ")) == (3, 4)
     assert "It is one of readonly, responder, admin." in shown
     assert "sandbox = true" in (tmp_path / "arx.toml").read_text()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
+from arx_wrapper.cli.prompts import confirm
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
 
@@ -240,7 +241,7 @@ def _signed(reviewers: Mapping[str, str], shown: Any, decision: Decision) -> tup
         warn(render(shown))
         if not sys.stdin.isatty():
             raise ConfigError("There is no terminal to confirm on. Nothing was decided. --yes signs without asking.")
-        typer.confirm(f"{'Approve' if decision.approve else 'Deny'} this as {reviewer}?", abort=True, err=True)
+        confirm(f"{'Approve' if decision.approve else 'Deny'} this as {reviewer}?", abort=True)
     at = utc_now()
     return reviewer, {
         "signature": signing.sign(key, shown, approve=decision.approve, note=decision.note, at=at),
