@@ -10,6 +10,8 @@ from typing import Any
 
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.audit import AuditRecord
+from arx_wrapper.sandbox import Sandbox
+from arx_wrapper.vault.fixed import FixedVault
 
 EVERYTHING: dict[str, Any] = {
     "name": "everything",
@@ -36,6 +38,16 @@ def sqlite_at(path: str | PathLike[str], **options: Any) -> Iterator[sqlite3.Con
 
 def denying(*operations: str) -> dict[str, Any]:
     return {"name": "denied", "connector": "pagerduty", "deny": list(operations)}
+
+
+def connector_on(account: Sandbox) -> PagerDutyConnector:
+    """Return a connector to an account of the test's own, permitted everything, with its log in memory."""
+    return PagerDutyConnector.sandbox(
+        policies=[EVERYTHING],
+        transport=account.transport(),
+        base_url=account.base_url,
+        vault=FixedVault(api_key=account.token, requester_email=account.email),
+    )
 
 
 async def trail(pd: PagerDutyConnector) -> list[AuditRecord]:

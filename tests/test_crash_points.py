@@ -37,6 +37,8 @@ from arx_wrapper import PagerDutyConnector, approvals, audit
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING
 
+pytestmark = pytest.mark.slow
+
 step, url, log_url, token, email, calls = sys.argv[1:]
 fatal = False
 

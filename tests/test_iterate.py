@@ -48,6 +48,7 @@ async def test_every_record_comes_once_and_in_the_servers_order() -> None:
     assert outcome.metadata["answers"] == -(-len(found) // 100)
 
 
+@pytest.mark.slow
 async def test_more_than_ten_thousand_incidents_are_read_in_spans_of_time() -> None:
     async with connector() as pd:
         assert pd.sandbox_account is not None

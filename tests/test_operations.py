@@ -13,9 +13,11 @@ import pytest
 from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.params.model import param_model
+from arx_wrapper.sandbox import Sandbox
+from arx_wrapper.sandbox.clock import EPOCH
 from tests.cases import Subjects, calls
 from tests.subjects import subjects
-from tests.support import EVERYTHING
+from tests.support import connector_on
 
 CASES = calls(Subjects(**dict.fromkeys(Subjects.__annotations__, "P1")))
 
@@ -95,10 +97,9 @@ async def test_the_method_and_execute_send_the_same_and_return_the_same(name: st
     answers: list[Any] = []
     sent: list[Any] = []
     for typed in (True, False):
-        async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        account = Sandbox(clock=lambda: EPOCH)  # stands still, so that both answers hold the same times
+        async with connector_on(account) as pd:
             params = calls(await subjects(pd))[name]
-            account = pd.sandbox_account
-            assert account is not None
             account.requests.clear()
             if typed:
                 value = await getattr(pd, OPERATIONS[name].function)(**params)

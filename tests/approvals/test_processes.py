@@ -44,6 +44,10 @@ import asyncio, sys
 from arx_wrapper import approvals
 from tests.approvals.conftest import terms
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 async def main(url):
     store = approvals.open(url)
     asked = await store.request(**terms())

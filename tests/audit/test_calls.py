@@ -82,6 +82,7 @@ async def test_while_the_server_hangs_nothing_is_sent_and_then_calls_go_on(
     await nothing_goes_out(log_in_postgres, postgres_server.frozen())
 
 
+@pytest.mark.slow
 async def test_an_outcome_that_cannot_be_recorded_stops_what_comes_next_until_it_is(url: str) -> None:
     log = audit.open(url, timeout=1)
     intent = await log.append(entry())

@@ -17,6 +17,10 @@ import asyncio, sys
 from arx_wrapper import audit
 from tests.audit.conftest import entry
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 async def main(url, name, count):
     log = audit.open(url, timeout=60)
 

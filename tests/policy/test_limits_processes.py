@@ -24,6 +24,8 @@ import asyncio, json, sys
 from arx_wrapper import PagerDutyConnector, PermissionDeniedError
 from arx_wrapper.vault.fixed import FixedVault
 
+pytestmark = pytest.mark.slow
+
 async def main(url, log, token, email, policy, calls):
     vault, done, refused = FixedVault(api_key=token, requester_email=email), 0, 0
     more = {"policies": json.loads(policy), "vault": vault, "base_url": url, "audit": log}

@@ -96,6 +96,7 @@ async def test_pages_that_overtake_each_other_are_handed_out_in_order(tmp_path: 
     assert await read(listing, tmp_path, "incidents:read", ALL, fault_plan=lambda asked: unevenly) == listing.ids
 
 
+@pytest.mark.slow
 async def test_faults_loses_no_record(tmp_path: Path) -> None:
     chance = random.Random(1)  # noqa: S311 - chance, not a secret
     struck: tuple[Fault, ...] = (f.reset_before, f.answering(503), f.spoilt(cut=20, ends=True), f.closed_before)
@@ -248,6 +249,7 @@ async def _measured(listing: Listing, folder: Path, most: int = 0) -> dict[str, 
     return measured
 
 
+@pytest.mark.slow
 async def test_memory_is_that_of_the_pages_in_flight_not_of_the_list(tmp_path: Path, figures: list[str]) -> None:
     listing = incidents(25_000)
     measured = await _measured(listing, tmp_path)

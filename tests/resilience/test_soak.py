@@ -21,6 +21,8 @@ from arx_wrapper.transport.aiohttp_backend import CONNECTIONS
 from tests.resilience import faults as f
 from tests.resilience.server import Account, Asked, Fault, Reply, Server, serving
 
+pytestmark = pytest.mark.slow
+
 SECONDS = float(os.environ.get("ARX_SOAK_SECONDS", "6"))
 ROOT = Path(__file__).parents[2]
 SHARE = 0.05

@@ -15,6 +15,10 @@ import asyncio, sys
 from pathlib import Path
 from tests.resilience.harness import connector_at
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 async def main(address, folder, log, calls):
     async with connector_at(address, Path(folder), audit=log) as pd:
         await asyncio.gather(*(pd.get_incident("P1") for _ in range(int(calls))))

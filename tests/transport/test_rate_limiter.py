@@ -89,6 +89,7 @@ async def test_a_cancelled_wait_gives_its_turn_away() -> None:
     await asyncio.wait_for(waiting[1], 1)
 
 
+@pytest.mark.slow
 async def test_a_storm_of_calls_ends_without_a_failure() -> None:
     sandbox = Sandbox(rate_limit="16/s")
     async with serve(sandbox) as served:
