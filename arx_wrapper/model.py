@@ -1,12 +1,13 @@
-"""The values that the pipeline's backends hand to each other. No room knows another; all know these."""
+"""The values that the pipeline's packages hand to each other. No backend imports another; all import these."""
 
 from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from string import Formatter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from attrs import field, frozen
 
@@ -27,57 +28,209 @@ class Verdict(enum.StrEnum):
     DENY = "DENY"
 
 
+JSON = Mapping[str, Any]
 Params = Mapping[str, Any]
-Body = Callable[[Params], object]
-EffectRule = Callable[[Params], "Iterable[EffectSpec]"]
 HttpMethod = Literal["GET", "POST", "PUT", "DELETE"]
+Body = Callable[[Params], object]
+"""Build the request's body from the parameters."""
+EffectRule = Callable[[Params], "Iterable[EffectSpec]"]
+"""Yield the effects that a call has besides the operation itself."""
+Lookup = Callable[..., Awaitable[JSON]]
+"""Read one response: `await lookup("incidents.get_incident", incident_id, include=[...])`."""
+TargetState = Callable[[Lookup, Params], Awaitable[JSON | None]]
+"""Read the state of what a call changes, as a reviewer sees it and as the approval is bound to it."""
+Sentence = Callable[[Params, JSON | None], str]
+"""Say in one sentence what a call does, from its parameters and the state of what it changes (None when not read)."""
 
 
 class EffectSpec(NamedTuple):
-    """What a write amounts to: an operation, how often, and the least risk it is judged at."""
+    """An effect of a write: an operation, how often it is performed, and the least risk it is judged at."""
 
     operation: str
     times: int = 1
     at_least: Risk = Risk.LOW
 
 
+@frozen
+class One:
+    """A response that holds one object.
+
+    Attributes:
+        envelope: The response's key of the object; None when the response is the object.
+        model: The object's class in the generated client; None for plain JSON.
+    """
+
+    envelope: str | None = None
+    model: str | None = None
+
+
+@frozen
+class Many:
+    """A response that holds a list.
+
+    Attributes:
+        envelope: The response's key of the list.
+        model: The class of its items in the generated client; None for plain JSON.
+    """
+
+    envelope: str
+    model: str | None = None
+
+
 @frozen(kw_only=True)
+class ByTime:
+    """A list that `since` and `until` narrow, so that more records can be read than the API pages through.
+
+    Attributes:
+        default_span: How far back the list reaches when a call gives no `since`; None means without limit.
+    """
+
+    default_span: timedelta | None = None
+
+
+@frozen(kw_only=True)
+class Recovery:
+    """Find out whether a write took effect whose response was lost, without writing again.
+
+    Attributes:
+        find: Return the body that the lost response would have had, or None when the write's effect is not found. Takes
+            a lookup, the parameters sent and the time (aware, UTC) at which the write began. None when there is no way.
+        prepare: Return the parameters to send, given the call's id: to add what the effect can be found by.
+        absence: Why not finding the effect proves that there is none, in words that end an error's message; None when
+            it proves nothing, because the request may still be on its way.
+    """
+
+    find: Callable[[Lookup, Params, datetime], Awaitable[dict[str, Any] | None]] | None
+    prepare: Callable[[Params, str], Params] | None = None
+    absence: str | None = None
+
+
+@frozen(kw_only=True)
+class Fallback:
+    """Another request for the same data, for accounts that do not serve the operation's endpoint.
+
+    Attributes:
+        statuses: The HTTP statuses that say so.
+        read: Return the response in the form of the operation's own. Takes a lookup and the parameters.
+    """
+
+    statuses: frozenset[int]
+    read: Callable[[Lookup, Params], Awaitable[dict[str, Any]]]
+
+
+@frozen(kw_only=True)
+class Paged:
+    """Whom a call pages: these users, or whoever is on call.
+
+    Attributes:
+        users: Ids of users who are assigned.
+        escalation_policy: Id of the escalation policy whose on-call users are paged.
+        service: Id of the service whose escalation policy decides.
+        incident: Id of the incident whose escalation policy decides.
+        level: The one escalation level of the policy that is paged; None for all of them, one after the other.
+    """
+
+    users: tuple[str, ...] = ()
+    escalation_policy: str | None = None
+    service: str | None = None
+    incident: str | None = None
+    level: int | None = None
+
+
+async def _no_target(lookup: Lookup, params: Params) -> None:
+    return None
+
+
+NO_TARGET: Final[TargetState] = _no_target
+"""For writes that change nothing that is there before: a reviewer is shown the parameters alone."""
+
+
+NOT_RECOVERABLE: Final = Recovery(find=None)
+"""For writes whose effect cannot be told from one that was there before: a lost response leaves the outcome unknown."""
+
+
+@frozen
 class Operation:
-    """One row of a connector's table.
+    """One row of a connector's table: everything that is particular to the operation.
 
     Attributes:
         name: `family:action`, as policies name it.
         method: HTTP method.
         path: Path template, `/incidents/{incident_id}`.
-        risk: The operation's own risk; what its parameters add is an `Effect`.
-        function: The connector's method, whose keyword arguments are the operation's parameters.
+        risk: The operation's own risk; its effects may raise that of a call.
         endpoint: The generated client's module, `incidents.get_incident`.
         summary: One line for people.
-        writes: Whether it changes state. A write sends `From` and is never repeated blindly.
-        deprecated: Whether PagerDuty is taking the endpoint out of service.
-        answer: The envelope's key in the answer; None when the answer has no envelope or no body.
-        model: The generated model of what `answer` holds; None when there is no body.
+        function: The connector's method, whose keyword arguments are the operation's parameters; by default as the
+            endpoint is called.
+        returns: The form of the response; None when it has no body.
+        records: The list that `iterate()` reads; by default what a read returns, when that is a list.
+        writes: Whether it changes state; by default every method but GET does. A write is never repeated blindly.
+        deprecated: Whether the API is taking the endpoint out of service.
+        highest_risk: The risk that its parameters can raise the operation itself to.
+        probe: Whether every account has such a list, so that reading one record tries the key.
         body: Builds the request's body from the parameters; None when the request has none.
-        effects: What the operation amounts to besides itself, given its parameters. Every write states it.
+        effects: The effects besides the operation itself, given the parameters. Every write states them.
+        target_state: Reads what the call changes. Every write states it, or `NO_TARGET`.
+        recovery: Finds out what became of a write whose response was lost, or `NOT_RECOVERABLE`.
+        paging: How to read more records than the API pages through; None when it cannot be done.
+        fallback: Another request for accounts that do not serve the endpoint.
+        pages: Yields whom a call would page, given its parameters; None for an operation that pages nobody.
+        log_entry: The type of the entry that the operation leaves in the API's own log.
+        certain_effects: Effects that are sure to leave a log entry of their own.
+        columns: The members that a table of the response shows, most important first.
+        sentence: Says what a call does, for reviewers.
     """
 
     name: str
     method: HttpMethod
     path: str
     risk: Risk
-    function: str
-    endpoint: str
-    summary: str
-    writes: bool = False
-    deprecated: bool = False
-    answer: str | None = None
-    model: str | None = None
-    body: Body | None = field(default=None, repr=False)
-    effects: EffectRule | None = field(default=None, repr=False)
+    endpoint: str = field(kw_only=True)
+    summary: str = field(kw_only=True)
+    function: str = field(kw_only=True)
+    returns: One | Many | None = field(default=None, kw_only=True)
+    records: Many | None = field(kw_only=True)
+    writes: bool = field(kw_only=True)
+    deprecated: bool = field(default=False, kw_only=True)
+    highest_risk: Risk = field(kw_only=True)
+    probe: bool = field(default=False, kw_only=True)
+    body: Body | None = field(default=None, repr=False, kw_only=True)
+    effects: EffectRule | None = field(default=None, repr=False, kw_only=True)
+    target_state: TargetState | None = field(default=None, repr=False, kw_only=True)
+    recovery: Recovery | None = field(default=None, repr=False, kw_only=True)
+    paging: ByTime | None = field(default=None, repr=False, kw_only=True)
+    fallback: Fallback | None = field(default=None, repr=False, kw_only=True)
+    pages: Callable[[Params], Iterable[Paged]] | None = field(default=None, repr=False, kw_only=True)
+    log_entry: str | None = field(default=None, repr=False, kw_only=True)
+    certain_effects: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
+    columns: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
+    sentence: Sentence | None = field(default=None, repr=False, kw_only=True)
+
+    @function.default
+    def _function(self) -> str:
+        return self.endpoint.rpartition(".")[2]
+
+    @writes.default
+    def _writes(self) -> bool:
+        return self.method != "GET"
+
+    @records.default
+    def _records(self) -> Many | None:
+        return self.returns if isinstance(self.returns, Many) and self.method == "GET" else None
+
+    @highest_risk.default
+    def _highest_risk(self) -> Risk:
+        return self.risk
 
     @property
     def family(self) -> str:
+        """The part of the name before the colon."""
         return self.name.partition(":")[0]
+
+    @property
+    def envelope(self) -> str | None:
+        """The response's key of what the operation is about; None when there is none."""
+        return self.returns.envelope if self.returns else None
 
     @property
     def path_names(self) -> tuple[str, ...]:
@@ -87,7 +240,7 @@ class Operation:
 
 @frozen(kw_only=True)
 class Effect:
-    """An operation that a call amounts to, whatever name it was called by.
+    """An operation that a call performs, whatever name it was called by.
 
     Attributes:
         operation: The operation whose permission is needed.
@@ -111,7 +264,7 @@ class Call:
         org_id: For which organisation.
         canonical: The validated parameters as canonical JSON.
         params: The same, decoded for policy conditions; read-only by convention, never the source of what is sent.
-        effects: What the call amounts to: the operation itself first.
+        effects: Every operation that the call performs: the one called first.
     """
 
     id: str
@@ -145,7 +298,7 @@ class Decision:
     Attributes:
         verdict: PERMIT, ESCALATE or DENY.
         risk: The risk at which the call was judged.
-        operation: The operation that caused the verdict: the one called, or what it amounts to.
+        operation: The operation that caused the verdict: the one called, or another of its effects.
         policy: Name of the entry that decided; None when none matched.
         reason: For people, one sentence.
         source: `file:line` of the entry, when it came from a file.

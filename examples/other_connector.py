@@ -27,6 +27,7 @@ from arx_wrapper import (
     audit,
 )
 from arx_wrapper.core.review import review
+from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, Many, One
 from arx_wrapper.params import Id
 from arx_wrapper.vault.fixed import FixedVault
 
@@ -35,12 +36,13 @@ Json = dict[str, Any]
 
 READ = Operation(
     name="doors:read", method="GET", path="/doors", risk=Risk.LOW,
-    function="list_doors", endpoint="list_doors", summary="List the doors", answer="doors",
+    function="list_doors", endpoint="list_doors", summary="List the doors", returns=Many("doors"),
 )  # fmt: skip
 UNLOCK = Operation(
     name="doors:unlock", method="PUT", path="/doors/{door_id}/lock", risk=Risk.HIGH,
-    function="unlock_door", endpoint="unlock_door", summary="Unlock a door for a while", answer="door",
-    writes=True, body=lambda params: {"locked": False, "minutes": params["minutes"]}, effects=lambda params: (),
+    function="unlock_door", endpoint="unlock_door", summary="Unlock a door for a while", returns=One("door"),
+    body=lambda params: {"locked": False, "minutes": params["minutes"]}, effects=lambda params: (),
+    target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ async def subjects(pd: PagerDutyConnector, service: str = "PABC123", incident: s
 
     async def first(operation: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         body = await pd.execute(operation, params)
-        key = pd.operations[operation].answer
+        key = pd.operations[operation].envelope
         records: list[dict[str, Any]] = body[str(key)]
         return records[0]
 

@@ -125,7 +125,7 @@ async def test_every_paged_list_iterates(operation: str) -> None:
     async with connector() as pd:
         found = await ids(pd, operation, {"limit": 2})
         body = await pd.execute(operation, {"limit": 100})
-        assert sorted(found) == sorted(item["id"] for item in body[str(pd.operations[operation].answer)])
+        assert sorted(found) == sorted(item["id"] for item in body[str(pd.operations[operation].envelope)])
 
 
 async def test_lists_that_come_whole_and_records_without_ids_iterate_too() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
+from arx_wrapper.model import Many
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.params.model import param_model
 from arx_wrapper.sandbox import Sandbox
@@ -69,12 +70,13 @@ def test_a_method_returns_the_tables_model(name: str) -> None:
     row = OPERATIONS[name]
     models = importlib.import_module("pagerduty_client.models")
     returns = typing.get_type_hints(getattr(PagerDutyConnector, row.function))["return"]
-    if row.model is None:
+    if row.returns is None:
         assert returns is type(None)
-    elif typing.get_origin(returns) in (Page, list):
-        assert typing.get_args(returns) == (getattr(models, row.model),)
+    elif isinstance(row.returns, Many):
+        assert typing.get_origin(returns) in (Page, list)
+        assert typing.get_args(returns) == (getattr(models, str(row.returns.model)),)
     else:
-        assert returns is getattr(models, row.model)
+        assert returns is getattr(models, str(row.returns.model))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -106,7 +108,7 @@ async def test_the_method_and_execute_send_the_same_and_return_the_same(name: st
                 answers.append(_plain(value))
             else:
                 body = await pd.execute(name, params)
-                key = OPERATIONS[name].answer
+                key = OPERATIONS[name].envelope
                 answers.append(body[key] if key else (body or None))
             assert all(not request.unknown for request in account.requests), account.requests
             sent.append([(r.method, r.path, r.query, r.headers.get("from"), r.body) for r in account.requests])

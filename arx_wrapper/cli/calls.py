@@ -146,7 +146,8 @@ def call(
             return await plan(connector, named, wanted)
         if everything:
             records = connector.iterate(named, wanted, max_items=most)
-            return {connector.operations[named].answer: await counted(named, records)}
+            listed = await counted(named, records)
+            return {connector.operations[named].records.envelope: listed}
         return await connector.execute(named, wanted, approval_id=approval, timeout=timeout)
 
     result = session.with_connector(run)

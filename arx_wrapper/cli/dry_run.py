@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.errors import ArxError
-from arx_wrapper.model import Verdict
+from arx_wrapper.model import Paged, Verdict
 
 if TYPE_CHECKING:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
-_PAGING = frozenset({"incidents:create", "incidents:reassign", "incidents:update"})
 _NAMED = 10
 
 
@@ -45,7 +44,8 @@ async def plan(connector: PagerDutyConnector, operation: str, params: dict[str, 
         },
     }
     judged = decision.verdict is not Verdict.DENY  # what is denied pages nobody
-    if judged and operation in _PAGING and (pages := await _Pages(connector).of(operation, call.params)):
+    paged = call.operation.pages
+    if judged and paged and (pages := await _Pages(connector).of(paged(call.params), call.params)):
         found["pages"] = pages
     return found
 
@@ -56,40 +56,56 @@ class _Pages:
     def __init__(self, connector: PagerDutyConnector) -> None:
         self._connector, self._read, self._gap = connector, list[str](), ""
 
-    async def of(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """People by escalation level, how that was found out, and the reads it took; None when nobody is paged."""
+    async def of(self, paged: Iterable[Paged], params: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the people by escalation level, how they were found, and the reads it took; None for nobody."""
         people: list[dict[str, Any]] = []
-        try:
-            if assignees := params.get("assignee_ids"):
-                how = "the people it is assigned to"
-                people = [await self._person(assignee) for assignee in assignees[:_NAMED]]
-                people += [_person(assignee, None) for assignee in assignees[_NAMED:]]
-            elif policy := params.get("escalation_policy_id"):
-                how, people = f"on call for escalation policy {policy}", await self._on_call(policy)
-            elif operation == "incidents:create":
-                policy = await self._policy_of(params["service_id"])
-                how = f"on call for escalation policy {policy}, the service's own"
-                people = await self._on_call(policy)
-            else:
-                return None
-        except _NotKnownError as reason:
-            how = f"not known: {reason}"
+        ways: list[str] = []
+        for group in paged:
+            try:
+                way, found = await self._group(group)
+            except _NotKnownError as reason:
+                way, found = f"not known: {reason}", []
+            people += [person for person in found if person not in people]
+            ways += [way] if way not in ways else []
+        if not ways:
+            return None
+        how = "; ".join(ways)
         if params.get("urgency") == "low":
             how += "; by their rules for low urgency"
         how += self._gap
         return {"how": how, "people": people, "read": self._read}
 
-    async def _policy_of(self, service_id: str) -> str:
-        service = (await self._look("services:read_detail", service_id=service_id)).get("service") or {}
-        policy = (service.get("escalation_policy") or {}).get("id")
+    async def _group(self, paged: Paged) -> tuple[str, list[dict[str, Any]]]:
+        if users := paged.users:
+            people = [await self._person(user) for user in users[:_NAMED]]
+            return "the people it is assigned to", people + [_person(user, None) for user in users[_NAMED:]]
+        if paged.escalation_policy:
+            policy, whose = paged.escalation_policy, ""
+        elif paged.service:
+            policy, whose = (
+                await self._policy_of("services:read_detail", service_id=paged.service),
+                ", the service's own",
+            )
+        else:
+            policy = await self._policy_of("incidents:read_detail", incident_id=str(paged.incident))
+            whose = ", the incident's own"
+        level = f" at level {paged.level}" if paged.level else ""
+        return f"on call{level} for escalation policy {policy}{whose}", await self._on_call(policy, paged.level)
+
+    async def _policy_of(self, operation: str, **params: str) -> str:
+        row = self._connector.operations[operation]
+        found = (await self._look(operation, **params)).get(str(row.envelope)) or {}
+        policy = (found.get("escalation_policy") or {}).get("id")
         if not isinstance(policy, str):
-            raise _NotKnownError(f"service {service_id} names no escalation policy")
+            raise _NotKnownError(f"{row.envelope} {', '.join(params.values())} names no escalation policy")
         return policy
 
-    async def _on_call(self, policy_id: str) -> list[dict[str, Any]]:
+    async def _on_call(self, policy_id: str, level: int | None) -> list[dict[str, Any]]:
         answer = await self._look("schedules:read_oncall", escalation_policy_ids=[policy_id], limit=100)
         found = {
-            (entry.get("escalation_level"), user["id"]): user for entry in answer["oncalls"] if (user := entry["user"])
+            (entry.get("escalation_level"), user["id"]): user
+            for entry in answer["oncalls"]
+            if level in (None, entry.get("escalation_level")) and (user := entry["user"])
         }
         if not found:
             raise _NotKnownError(f"nobody is on call for escalation policy {policy_id}: nobody would be paged")

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "warning", "wrong", "skipped"]
 
-# Lists that every account has, each asked for one record.
-_READS = ("users:read", "services:read", "incidents:read", "schedules:read", "escalation:read", "teams:read")
 _READ_WITHIN = 15.0
 _SKEW = timedelta(seconds=60)
 
@@ -125,6 +123,9 @@ class _Examination:
         found = f"{config.policy}: {len(self._permitted)} operations permitted, {escalated} with approval"
         return _ok("policy", f"{found}, {len(verdicts) - len(self._permitted) - escalated} denied")
 
+    def _permits(self, operation: str) -> bool:
+        return operation in self._permitted
+
     def _verdict(self, row: Operation) -> Verdict:
         who = {"agent_id": self._connector.agent_id, "org_id": self._connector.org_id}
         call = minimal_call(row, self._connector.operations, **who)
@@ -188,12 +189,13 @@ class _Examination:
         return _ok("clock", f"{abs(ahead):.0f} s from the server's")
 
     async def _key(self) -> Finding:
-        reads = [operation for operation in _READS if operation in self._permitted]
+        probes = [row.name for row in self._connector.operations.values() if row.probe]
+        reads = [operation for operation in probes if operation in self._permitted]
         if not reads:
             return Finding(
                 check="key",
                 state="skipped",
-                found=f"policy permits none of {', '.join(_READS)}, so the key was not tried",
+                found=f"policy permits none of {', '.join(probes)}, so the key was not tried",
             )
         first = await self._tried(reads[0])
         if first is not None and not isinstance(first, ForbiddenError):
@@ -246,7 +248,7 @@ class _Examination:
                 "no requester's email is known, so writes fail that do not bring one",
                 "Set PAGERDUTY_REQUESTER_EMAIL to a user's address, or store it: `arx-pagerduty vault set --email`.",
             )
-        if self._findings["key"].state != "ok" or "users:read" not in self._permitted:
+        if self._findings["key"].state != "ok" or not self._permits("users:read"):
             return _ok("requester", f"{self._requester}; not looked up")
         answer = await self._connector.execute("users:read", {"query": self._requester}, timeout=_READ_WITHIN)
         if not any(str(user.get("email", "")).lower() == self._requester.lower() for user in answer["users"]):

@@ -30,7 +30,6 @@ def check(
     """Validate policies, and point out what they may still have wrong. Exit status 2 when one does not load."""
     from arx_wrapper import PagerDutyConnector, policy
     from arx_wrapper.core.backends import utc_now
-    from arx_wrapper.pagerduty.effects import MAY_BE_HIGH
     from arx_wrapper.pagerduty.operations import OPERATIONS, RISKS
     from arx_wrapper.params.model import param_model
 
@@ -41,13 +40,14 @@ def check(
         raise ConfigError("No policy to check: name a file, or set ARX_POLICY.")
     models = (param_model(name, getattr(PagerDutyConnector, row.function)) for name, row in OPERATIONS.items())
     parameters = {name for model in models for name in model.names}
+    may_be_high = {row.name for row in OPERATIONS.values() if row.highest_risk > row.risk}
     report: list[dict[str, Any]] = []
     for source in sources:
         loaded = policy.load(source, registry=RISKS, connector="pagerduty")
         findings = [
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
             for finding in policy.lint(
-                loaded, registry=RISKS, now=utc_now(), may_be_high=MAY_BE_HIGH, parameters=parameters
+                loaded, registry=RISKS, now=utc_now(), may_be_high=may_be_high, parameters=parameters
             )
         ]
         report.append({"source": str(source), "entries": len(loaded.entries), "findings": findings})

@@ -17,7 +17,7 @@ def show(operation: str, result: dict[str, Any]) -> None:
     from arx_wrapper.pagerduty.operations import OPERATIONS
 
     row = OPERATIONS.get(operation)
-    found: Any = result.get(row.answer) if row and row.answer else result
+    found: Any = result.get(row.envelope) if row and row.envelope else result
     records: list[dict[str, Any]] = [item for item in (found if isinstance(found, list) else [found]) if item]
     if not records:
         say("Done." if not isinstance(found, list) else "Nothing found.")

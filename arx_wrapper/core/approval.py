@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -16,12 +16,9 @@ if TYPE_CHECKING:
     from arx_wrapper.core.recorder import Recorder
 
 Target = Mapping[str, Any] | None
-ReadTarget = Callable[["Dispatch"], Awaitable[Target]]
 
 
-async def obtain(
-    dispatch: Dispatch, record: Recorder, backends: Backends, approval_id: str | None, read_target: ReadTarget
-) -> None:
+async def obtain(dispatch: Dispatch, record: Recorder, backends: Backends, approval_id: str | None) -> None:
     """Ask a reviewer, or take up an approval asked for before, and use it up.
 
     The approval is bound to agent, organisation, account, operation, parameters, policy entry and the state of what the
@@ -35,7 +32,7 @@ async def obtain(
     """
     call, terms = dispatch.call, await _terms(dispatch, backends)
     if approval_id is None:
-        target = dispatch.before = await read_target(dispatch)
+        target = dispatch.before = await dispatch.target_state()
         asked = await backends.approvals.request(
             **terms,
             effects=call.effects,
@@ -67,7 +64,7 @@ async def obtain(
     await _judged_again(dispatch, record, backends)  # before anything more is read with the account's key
     asked = await backends.approvals.get(approval_id)
     if asked.state == "approved" and asked.target is not None:
-        dispatch.before = await read_target(dispatch)
+        dispatch.before = await dispatch.target_state()
         if asked.target != dispatch.before:
             await backends.approvals.mark_stale(approval_id)
             raise ApprovalDeniedError(

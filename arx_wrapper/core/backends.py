@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +30,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+async def pause(seconds: float) -> None:
+    """Wait so many seconds."""
+    import asyncio  # only now: it takes longer to import than everything else here
+
+    await asyncio.sleep(seconds)
+
+
 class Backends:
     """Policies, audit log, vault, approvals and wire of one connector.
 
@@ -54,8 +61,9 @@ class Backends:
         accept: str = "application/json",
         key_prefix: str = "Bearer ",
         clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], Awaitable[object]] = pause,
     ) -> None:
-        self.config, self.clock = config, clock
+        self.config, self.clock, self.sleep = config, clock, sleep
         self.connector, self._registry = connector, registry
         self._given = {"policies": policies, "audit": audit, "vault": vault, "approvals": approvals}
         self._base_url, self._transport = base_url or config.base_url, transport

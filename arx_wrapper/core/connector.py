@@ -59,7 +59,7 @@ class BaseConnector:
 
     connector: ClassVar[str]
     operations: ClassVar[Mapping[str, Operation]]
-    client: ClassVar[str]
+    client: ClassVar[str] = ""
     requester_header: ClassVar[str | None] = None
     accept: ClassVar[str] = "application/json"
     key_prefix: ClassVar[str] = "Bearer "
@@ -147,7 +147,7 @@ class BaseConnector:
         """
         with self._in_flight:
             async with self._governed(operation, params, approval_id, timeout) as dispatch:
-                return await self._perform(dispatch)
+                return await dispatch.perform()
 
     def explain(self, operation: str, params: Mapping[str, Any] | None = None) -> Decision:
         """What policy says of a call. Calls nothing and records nothing.
@@ -246,24 +246,16 @@ class BaseConnector:
         except BaseException as end:
             record.given_up(end)  # cancelled before anything was sent
             raise
-        dispatch = Dispatch(call, request, decision, backends, timeout)
+        dispatch = Dispatch(call, request, decision, backends, timeout, client=self.client, build=self._request)
         try:
             if asks:  # 5 a person agrees, to exactly this
-                await consent.obtain(dispatch, record, backends, approval_id, self._target)
+                await consent.obtain(dispatch, record, backends, approval_id)
             dispatch.began = backends.clock()  # a reviewer may have taken an hour
             yield dispatch  # 6 the generated call
         except BaseException as error:
             record.outcome(dispatch, error)  # 7 what became of it
             raise
         record.outcome(dispatch)
-
-    async def _perform(self, dispatch: Dispatch) -> dict[str, Any]:
-        """Send the call. A connector overrides this where one operation takes more than one request."""
-        return await dispatch.send(dispatch.request)
-
-    async def _target(self, dispatch: Dispatch) -> Mapping[str, Any] | None:
-        """The state of what a call changes, for the reviewer to see. A connector that can read it overrides this."""
-        return None
 
     def _resolve(self, operation: str, params: Mapping[str, Any] | None) -> tuple[Call, Request]:
         """Step 1: the frozen call, and the request built from the very text that is judged."""
@@ -289,7 +281,7 @@ class BaseConnector:
             raise UnknownOperationError(operation, nearest[0] if nearest else None)
         return row
 
-    def _request(self, row: Operation, params: dict[str, Any]) -> Request:
+    def _request(self, row: Operation, params: Mapping[str, Any]) -> Request:
         endpoint = importlib.import_module(f"{self.client}.api.{row.endpoint}")
         arguments = {name: value for name, value in params.items() if name != "requester_email"}
         try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from arx_wrapper.core.backends import Backends
-from arx_wrapper.errors import AuthenticationError, CredentialError
-from arx_wrapper.model import Call, Decision
+from arx_wrapper.core.recovery import not_done, recover
+from arx_wrapper.errors import AuthenticationError, CredentialError, PagerDutyError, ServerError, TransportError
+from arx_wrapper.model import NOT_RECOVERABLE, Call, Decision, Operation, Params
 
 if TYPE_CHECKING:
     from pagerduty_client import Request
@@ -33,10 +35,19 @@ class Dispatch:
     """
 
     def __init__(
-        self, call: Call, request: Request, decision: Decision, backends: Backends, timeout: float | None
+        self,
+        call: Call,
+        request: Request,
+        decision: Decision,
+        backends: Backends,
+        timeout: float | None,
+        *,
+        client: str,
+        build: Callable[[Operation, Params], Request],
     ) -> None:
         self.call, self.request, self.decision = call, request, decision
         self._backends, self._timeout = backends, timeout
+        self._client, self._build = client, build
         self._credentials: Credentials | None = None
         import hashlib  # only now: OpenSSL takes a while
 
@@ -63,13 +74,62 @@ class Dispatch:
             self._credentials = await self._backends.vault.read(self.call.org_id, fresh=fresh)
         return self._credentials
 
+    async def perform(self) -> dict[str, Any]:
+        """Send the call; find out what became of a write whose response was lost or a 5xx.
+
+        Returns:
+            The API's JSON body; `{}` when there is none.
+
+        Raises:
+            PagerDutyError: the call failed, or it is not known what became of it.
+        """
+        row, request, params = self.call.operation, self.request, self.call.params
+        if row.recovery and row.recovery.prepare:
+            params = row.recovery.prepare(params, self.call.id)
+            request = request if params is self.call.params else self._build(row, dict(params))
+        try:
+            return await self.send(request)
+        except (TransportError, ServerError) as lost:
+            if not row.writes or getattr(lost, "outcome", "unknown") != "unknown":
+                raise
+            return await self._recovered(lost, params)
+        except PagerDutyError as error:
+            if row.fallback is None or error.status not in row.fallback.statuses:
+                raise
+            return await row.fallback.read(self._read, params)
+
+    async def _recovered(self, lost: PagerDutyError, params: Params) -> dict[str, Any]:
+        recovery = self.call.operation.recovery or NOT_RECOVERABLE
+        found = await recover(
+            recovery, lost, lookup=self.lookup, params=params, began=self.began, sleep=self._backends.sleep
+        )
+        if found is None:
+            self.facts["settled"] = "not found"
+            raise not_done(lost, str(recovery.absence), self.call.operation.name) from None
+        self.facts["settled"] = "found"
+        return found
+
+    async def target_state(self) -> Mapping[str, Any] | None:
+        """Read the state of what the call changes; None when the operation states none."""
+        read = self.call.operation.target_state
+        return await read(self.lookup, self.call.params) if read else None
+
+    async def _read(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
+        """Send a request of another endpoint as the call itself."""
+        return await self.send(self._request_of(endpoint, *path, **query))
+
+    def _request_of(self, endpoint: str, *path: str, **query: object) -> Request:
+        module = importlib.import_module(f"{self._client}.api.{endpoint}")
+        request: Request = module.request(*path, **query)
+        return request
+
     async def send(self, request: Request) -> dict[str, Any]:
         """Send one request of the call and return its JSON body; `{}` when there is none."""
         body = (await self.fetch(request)).json()
         operation = self.call.operation
-        if operation.writes and request.method != "GET" and operation.answer:
-            found = body.get(operation.answer)
-            self.after = found if isinstance(found, dict) else {operation.answer: found} if found else None
+        if operation.writes and request.method != "GET" and operation.envelope:
+            found = body.get(operation.envelope)
+            self.after = found if isinstance(found, dict) else {operation.envelope: found} if found else None
         return body
 
     async def fetch(self, request: Request) -> Response:
@@ -89,11 +149,19 @@ class Dispatch:
                 raise
         return await self._send(request, renewed)
 
-    async def look(self, request: Request) -> dict[str, Any]:
-        """Read what the call is about: before it, for the reviewer, or after it, to settle what became of it.
+    async def lookup(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
+        """Read what the call is about: before it, for the reviewer, or after it, to find out what became of it.
 
         Such a read is counted in the outcome's record, but does not make the call itself sent.
+
+        Args:
+            endpoint: The generated client's module, `incidents.get_incident`.
+            path, query: Its arguments.
+
+        Raises:
+            ValueError: the endpoint does not only read.
         """
+        request = self._request_of(endpoint, *path, **query)
         if request.method != "GET":
             raise ValueError(f"{request.operation_id} does not only read")
         seen, self.attempts = self.attempts, []

@@ -33,7 +33,7 @@ _NEXT: Final[Mapping[str, str]] = {
 
 def answer(row: Operation, body: Mapping[str, Any], cap: int) -> CallToolResult:
     """What the API answered, cut to `cap` bytes, marked as what it is."""
-    data, cut = fit(body, row.answer, cap)
+    data, cut = fit(body, row.envelope, cap)
     found: dict[str, Any] = {"operation": row.name, "done": True}
     if page := _page(row, body, data):
         found["page"] = page
@@ -74,7 +74,7 @@ def defect(operation: str, error: Exception) -> CallToolResult:
 
 def _page(row: Operation, body: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any] | None:
     """Where the records stand in the whole list; None when the answer is no list or is all of it."""
-    records, kept = (source.get(row.answer) if row.answer else None for source in (body, data))
+    records, kept = (source.get(row.envelope) if row.envelope else None for source in (body, data))
     if not isinstance(records, list) or not isinstance(kept, list):
         return None
     offset = body.get("offset")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from attrs import evolve
 
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.dispatch import Dispatch
-from arx_wrapper.errors import ArxError, InvalidParamsError, PagerDutyError, ServerError, TransportError
-from arx_wrapper.model import Operation, Params
+from arx_wrapper.errors import InvalidParamsError
+from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty.decoding import Model, typed
 from arx_wrapper.pagerduty.operations import OPERATIONS
-from arx_wrapper.pagerduty.pagination import DEFAULT_SPAN, OLDEST, ListReader, Unread
-from arx_wrapper.pagerduty.recovery import OWN_KEY, SETTLE, InconclusiveError
+from arx_wrapper.pagerduty.pagination import OLDEST, ListReader, Unread
 from arx_wrapper.pagerduty.resources.alerts import Alerts
 from arx_wrapper.pagerduty.resources.analytics import Analytics
 from arx_wrapper.pagerduty.resources.escalation_policies import Escalation
@@ -28,19 +26,11 @@ from arx_wrapper.pagerduty.resources.schedules import Schedules
 from arx_wrapper.pagerduty.resources.services import Services
 from arx_wrapper.pagerduty.resources.teams import Teams
 from arx_wrapper.pagerduty.resources.users import Users
-from arx_wrapper.pagerduty.target_state import TARGETS
 
 if TYPE_CHECKING:
     import httpx
 
     from arx_wrapper.sandbox import Sandbox
-
-_NOT_SERVED: Final = frozenset({404, 405})
-# Seconds before each look for a write's effect: by the last it would have to be there.
-_LOOKS: Final = (0.0, 0.25, 1.0, 3.0)
-# A look that failed, was inconclusive, or was answered in a shape of its own.
-_SHOWS_NOTHING: Final = (ArxError, InconclusiveError, AttributeError, LookupError, TypeError, ValueError)
-_BY_TIME: Final = frozenset({"incidents:read", "incidents:read_log"})
 
 
 @final
@@ -172,7 +162,7 @@ class PagerDutyConnector(
 
         async def fetch(changes: Mapping[str, Any]) -> Unread:
             if not changes:
-                whole = await self._perform(dispatch)
+                whole = await dispatch.perform()
                 return lambda: whole
             merged = {name: value for name, value in {**asked, **changes}.items() if value is not None}
             return (await dispatch.fetch(self._request(row, merged))).json
@@ -182,14 +172,14 @@ class PagerDutyConnector(
         if "limit" not in model.names:
             return reading.once()
         size, start = asked.get("limit"), asked.get("offset", 0)
-        if start or row.name not in _BY_TIME:
+        if start or row.paging is None:
             return reading.by_offset(start=start, size=size)
         zone, now = asked.get("time_zone"), self._backends.clock()
         if asked.get("date_range") == "all":  # then PagerDuty looks at neither of the two
             since, until = OLDEST, now
         else:
             until = _moment(asked.get("until"), zone) or now
-            default = until - DEFAULT_SPAN if row.name == "incidents:read" else OLDEST
+            default = until - row.paging.default_span if row.paging.default_span else OLDEST
             since = _moment(asked.get("since"), zone) or default
         return reading.by_time(
             since,
@@ -198,86 +188,15 @@ class PagerDutyConnector(
             size=size,
         )
 
-    async def _target(self, dispatch: Dispatch) -> Mapping[str, Any] | None:
-        read_target = TARGETS.get(dispatch.call.operation.name)
-        return await read_target(self._looker(dispatch), dispatch.call.params) if read_target else None
-
-    async def _perform(self, dispatch: Dispatch) -> dict[str, Any]:
-        row, request, params = dispatch.call.operation, dispatch.request, dispatch.call.params
-        if row.name == "incidents:create" and "incident_key" not in params:
-            # A key of its own, by which the incident can be found again when the answer is lost.
-            params = {**params, "incident_key": f"{OWN_KEY}{dispatch.call.id}"}
-            request = self._request(row, dict(params))
-        try:
-            return await dispatch.send(request)
-        except (TransportError, ServerError) as lost:
-            if row.writes and getattr(lost, "outcome", "unknown") == "unknown":
-                return await self._settled(dispatch, params, lost)
-            raise
-        except PagerDutyError as error:
-            if row.name == "services:read_integrations" and error.status in _NOT_SERVED:
-                return await self._integrations_of(dispatch)
-            raise
-
-    async def _settled(self, dispatch: Dispatch, params: Params, lost: PagerDutyError) -> dict[str, Any]:
-        """Find out what became of a write whose answer was lost or a 5xx, or say that it is not known."""
-        import asyncio
-
-        operation = dispatch.call.operation.name
-        settle = SETTLE.get(operation)
-        if settle is None:
-            raise lost
-        for pause in _LOOKS:
-            await asyncio.sleep(pause)
-            try:
-                found = await settle(self._looker(dispatch), params, dispatch.began)
-            except _SHOWS_NOTHING:
-                raise lost from None
-            if found is not None:
-                dispatch.facts["settled"] = "found"
-                return found
-        if operation != "incidents:create":
-            raise lost
-        dispatch.facts["settled"] = "not found"
-        if isinstance(lost, ServerError):
-            raise ServerError(
-                f"{lost.message}; no incident has this call's key: it was not created",
-                status=lost.status,
-                code=lost.code,
-                errors=lost.errors,
-                request_id=lost.request_id,
-                operation=operation,
-            ) from None
-        raise TransportError(
-            "the answer was lost, and no incident has this call's key: it was not created",
-            outcome="not_sent",
-            operation=operation,
-        )
-
-    async def _integrations_of(self, dispatch: Dispatch) -> dict[str, Any]:
-        """Published is only the service with its integrations included; some accounts serve this path too."""
-        from pagerduty_client.api.services import get_service
-
-        answer = await dispatch.send(get_service.request(dispatch.call.params["service_id"], include=["integrations"]))
-        return {"integrations": answer.get("service", {}).get("integrations", [])}
-
-    def _looker(self, dispatch: Dispatch) -> Callable[..., Awaitable[Mapping[str, Any]]]:
-        async def read(endpoint: str, *path: str, **query: object) -> Mapping[str, Any]:
-            module = importlib.import_module(f"{self.client}.api.{endpoint}")
-            return await dispatch.look(module.request(*path, **query))
-
-        return read
-
 
 def _listed(row: Operation) -> tuple[str, type[Model]]:
-    """Under which key an operation's answer lists records, and of which model they are."""
-    key, name = ("data", "AnalyticsIncidentMetrics") if row.family == "analytics" else (row.answer, row.model)
-    if name is None or key is None or row.writes or not key.endswith(("s", "data")):
+    """Return the response's key of an operation's list, and the model of its items."""
+    if row.records is None or row.records.model is None:
         raise InvalidParamsError(row.name, "operation", "does not list records", "an operation whose method lists")
     from pagerduty_client import models
 
-    model: type[Model] = getattr(models, name)
-    return key, model
+    model: type[Model] = getattr(models, row.records.model)
+    return row.records.envelope, model
 
 
 def _moment(text: str | None, zone: str | None) -> datetime | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from arx_wrapper.model import EffectSpec, Params, Risk
 
@@ -29,8 +29,6 @@ _SILENCING_FIELDS = frozenset(
 )
 # What an event rule may do to an event without keeping it from anybody.
 _LOUD_ACTIONS = ("route", "annotate", "extract", "priority")
-# What parameters can raise to HIGH.
-MAY_BE_HIGH: Final = frozenset({"services:update", "rules:create", "rules:update"})
 _REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level")
 _EDITS = ("title", "urgency", "priority_id", "conference_bridge")
 

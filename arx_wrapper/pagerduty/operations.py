@@ -1,199 +1,292 @@
-"""The table: 45 operations, each with its method, path, risk and generated call. The only place that states a risk.
+"""The table: 45 operations, each with everything that is particular to it. No other registry is keyed by operation.
 
-A new operation is a row here, a method of the same parameters in `resources/`, and a cassette. What a
-write sends is in `bodies.py`; what it amounts to, in `effects.py`.
+A new operation is a row here, a method of the same parameters in `resources/`, and a cassette. A write adds its body
+(`bodies.py`), its effects (`effects.py`), the state that a reviewer is shown (`target_state.py`) and how to find out
+what became of it when its response is lost (`recovery.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from arx_wrapper.model import Body, EffectRule, HttpMethod, Operation, Risk
-from arx_wrapper.pagerduty import bodies, effects
+from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByTime, Many, One, Operation, Risk
+from arx_wrapper.pagerduty import bodies, effects, pages, recovery, target_state
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
 
-
-def _read(
-    name: str,
-    path: str,
-    endpoint: str,
-    answer: str | None,
-    model: str,
-    summary: str,
-    *,
-    function: str | None = None,
-    method: HttpMethod = "GET",
-    body: Body | None = None,
-    effects: EffectRule | None = None,
-    deprecated: bool = False,
-) -> Operation:
-    return Operation(
-        name=name,
-        method=method,
-        path=path,
-        risk=LOW,
-        function=function or endpoint.rpartition(".")[2],
-        endpoint=endpoint,
-        answer=answer,
-        model=model,
-        summary=summary,
-        body=body,
-        effects=effects,
-        deprecated=deprecated,
-    )
-
-
-def _write(
-    name: str,
-    method: HttpMethod,
-    path: str,
-    risk: Risk,
-    endpoint: str,
-    answer: str | None,
-    model: str | None,
-    summary: str,
-    *,
-    effects: EffectRule,
-    body: Body | None = None,
-    function: str | None = None,
-    deprecated: bool = False,
-) -> Operation:
-    return Operation(
-        name=name,
-        method=method,
-        path=path,
-        risk=risk,
-        function=function or endpoint.rpartition(".")[2],
-        endpoint=endpoint,
-        answer=answer,
-        model=model,
-        summary=summary,
-        writes=True,
-        effects=effects,
-        body=body,
-        deprecated=deprecated,
-    )
-
-
-_INCIDENT = "/incidents/{incident_id}"
-_ALERTS = "/incidents/{incident_id}/alerts"
-_UPDATE_INCIDENT = "incidents.update_incident"
-_POLICY = "/escalation_policies/{policy_id}"
-
-# fmt: off
 _ROWS = (
-    _read("incidents:read", "/incidents", "incidents.list_incidents", "incidents", "Incident",
-          "List and query incidents with filters"),
-    _read("incidents:read_detail", _INCIDENT, "incidents.get_incident", "incident", "Incident",
-          "Get full incident details by ID"),
-    _write("incidents:create", "POST", "/incidents", MEDIUM, "incidents.create_incident", "incident", "Incident",
-           "Create a new incident", body=bodies.create_incident, effects=effects.none),
-    _write("incidents:update", "PUT", _INCIDENT, MEDIUM, _UPDATE_INCIDENT, "incident", "Incident",
-           "Update incident fields (status, urgency, etc.)",
-           body=bodies.update_incident, effects=effects.update_incident),
-    _write("incidents:manage", "PUT", "/incidents", MEDIUM, "incidents.manage_incidents", "incidents", "Incident",
-           "Bulk manage incidents (acknowledge, resolve, merge)",
-           body=bodies.manage_incidents, effects=effects.manage_incidents),
-    _write("incidents:snooze", "POST", _INCIDENT + "/snooze", LOW, "incidents.snooze_incident", "incident", "Incident",
-           "Snooze an incident for a duration", body=bodies.snooze_incident, effects=effects.snooze_incident),
-    _write("incidents:merge", "PUT", _INCIDENT + "/merge", MEDIUM, "incidents.merge_incidents", "incident", "Incident",
-           "Merge other incidents into this one", body=bodies.merge_incidents, effects=effects.merge_incidents),
-    _read("incidents:read_alerts", _ALERTS, "incidents.list_incident_alerts", "alerts", "Alert",
-          "Get alerts associated with an incident", effects=effects.read_alerts),
-    _read("incidents:read_log", _INCIDENT + "/log_entries", "incidents.list_incident_log_entries",
-          "log_entries", "LogEntry", "Get log entries (timeline) for an incident"),
-    _read("incidents:read_notes", _INCIDENT + "/notes", "incidents.list_incident_notes", "notes", "IncidentNote",
-          "Get notes on an incident"),
-    _write("incidents:add_note", "POST", _INCIDENT + "/notes", LOW, "incidents.add_incident_note",
-           "note", "IncidentNote", "Add a note to an incident", body=bodies.add_incident_note, effects=effects.none),
-    _write("incidents:reassign", "PUT", _INCIDENT, MEDIUM, _UPDATE_INCIDENT, "incident", "Incident",
-           "Reassign an incident to different user(s)", function="reassign_incident",
-           body=bodies.update_incident, effects=effects.none),
-    _write("incidents:resolve", "PUT", _INCIDENT, MEDIUM, _UPDATE_INCIDENT, "incident", "Incident",
-           "Resolve an incident (set status=resolved)", function="resolve_incident",
-           body=bodies.resolve_incident, effects=effects.none),
-    _write("incidents:acknowledge", "PUT", _INCIDENT, LOW, _UPDATE_INCIDENT, "incident", "Incident",
-           "Acknowledge an incident (set status=acknowledged)", function="acknowledge_incident",
-           body=bodies.acknowledge_incident, effects=effects.none),
-
-    _read("alerts:read", _ALERTS, "incidents.list_incident_alerts", "alerts", "Alert",
-          "Get alerts for an incident", function="list_alerts", effects=effects.read_alerts),
-    _write("alerts:update", "PUT", _ALERTS + "/{alert_id}", MEDIUM, "alerts.update_alert", "alert", "Alert",
-           "Update an alert (resolve, suppress, etc.)", body=bodies.update_alert, effects=effects.update_alert),
-
-    _read("services:read", "/services", "services.list_services", "services", "Service", "List all services"),
-    _read("services:read_detail", "/services/{service_id}", "services.get_service", "service", "Service",
-          "Get service details by ID"),
-    _write("services:create", "POST", "/services", HIGH, "services.create_service", "service", "Service",
-           "Create a new service", body=bodies.create_service, effects=effects.none),
-    _write("services:update", "PUT", "/services/{service_id}", MEDIUM, "services.update_service", "service", "Service",
-           "Update an existing service", body=bodies.update_service, effects=effects.update_service),
-    _write("services:delete", "DELETE", "/services/{service_id}", HIGH, "services.delete_service", None, None,
-           "Delete a service permanently", effects=effects.none),
-    _read("services:read_integrations", "/services/{service_id}/integrations", "services.list_service_integrations",
-          "integrations", "Integration", "List integrations for a service"),
-    _write("services:create_integration", "POST", "/services/{service_id}/integrations", MEDIUM,
-           "services.create_service_integration", "integration", "Integration",
-           "Create a new integration on a service", body=bodies.create_service_integration,
-           effects=effects.create_integration),
-
-    _read("escalation:read", "/escalation_policies", "escalation_policies.list_escalation_policies",
-          "escalation_policies", "EscalationPolicy", "List escalation policies"),
-    _read("escalation:read_detail", _POLICY, "escalation_policies.get_escalation_policy",
-          "escalation_policy", "EscalationPolicy", "Get escalation policy details"),
-    _write("escalation:create", "POST", "/escalation_policies", MEDIUM, "escalation_policies.create_escalation_policy",
-           "escalation_policy", "EscalationPolicy", "Create a new escalation policy",
-           body=bodies.escalation_policy, effects=effects.none),
-    _write("escalation:update", "PUT", _POLICY, MEDIUM, "escalation_policies.update_escalation_policy",
-           "escalation_policy", "EscalationPolicy", "Update an existing escalation policy",
-           body=bodies.escalation_policy, effects=effects.none),
-    _write("escalation:delete", "DELETE", _POLICY, HIGH, "escalation_policies.delete_escalation_policy", None, None,
-           "Delete an escalation policy", effects=effects.none),
-
-    _read("schedules:read", "/schedules", "schedules.list_schedules", "schedules", "Schedule",
-          "List on-call schedules"),
-    _read("schedules:read_detail", "/schedules/{schedule_id}", "schedules.get_schedule", "schedule", "Schedule",
-          "Get schedule details"),
-    _read("schedules:read_oncall", "/oncalls", "schedules.list_oncalls", "oncalls", "Oncall",
-          "Query currently on-call users", function="get_oncall_users"),
-
-    _read("users:read", "/users", "users.list_users", "users", "User", "List all users"),
-    _read("users:read_detail", "/users/{user_id}", "users.get_user", "user", "User", "Get user details by ID"),
-    _read("users:read_contact", "/users/{user_id}/contact_methods", "users.list_user_contact_methods",
-          "contact_methods", "ContactMethod", "Get contact methods for a user"),
-    _read("users:read_notification", "/users/{user_id}/notification_rules", "users.list_user_notification_rules",
-          "notification_rules", "NotificationRule", "Get notification rules for a user"),
-
-    _read("teams:read", "/teams", "teams.list_teams", "teams", "Team", "List all teams"),
-    _read("teams:read_detail", "/teams/{team_id}", "teams.get_team", "team", "Team", "Get team details by ID"),
-
-    _read("maintenance:read", "/maintenance_windows", "maintenance_windows.list_maintenance_windows",
-          "maintenance_windows", "MaintenanceWindow", "List maintenance windows"),
-    _write("maintenance:create", "POST", "/maintenance_windows", HIGH, "maintenance_windows.create_maintenance_window",
-           "maintenance_window", "MaintenanceWindow",
-           "Create maintenance window (silences alerts for services)",
-           body=bodies.create_maintenance_window, effects=effects.none),
-    _write("maintenance:delete", "DELETE", "/maintenance_windows/{window_id}", MEDIUM,
-           "maintenance_windows.delete_maintenance_window", None, None,
-           "Delete (end) a maintenance window", effects=effects.none),
-
-    _read("rules:read", "/event_rules", "event_rules.list_event_rules", "rules", "EventRule",
-          "List global event rules", deprecated=True),
-    _write("rules:create", "POST", "/event_rules", MEDIUM, "event_rules.create_event_rule", None, "EventRule",
-           "Create a global event rule", body=bodies.event_rule, effects=effects.event_rule, deprecated=True),
-    _write("rules:update", "PUT", "/event_rules/{rule_id}", MEDIUM, "event_rules.update_event_rule", None, "EventRule",
-           "Update a global event rule", body=bodies.event_rule, effects=effects.event_rule, deprecated=True),
-
-    _read("analytics:read", "/analytics/metrics/incidents/all", "analytics.get_incident_analytics",
-          None, "AnalyticsMetrics", "Get aggregate incident analytics metrics", method="POST", body=bodies.analytics),
-    _read("analytics:services", "/analytics/metrics/incidents/services", "analytics.get_service_analytics",
-          None, "AnalyticsMetrics", "Get per-service incident analytics metrics", method="POST",
-          body=bodies.analytics),
-)
-# fmt: on
+    Operation(
+        "incidents:read", "GET", "/incidents", LOW,
+        endpoint="incidents.list_incidents", returns=Many("incidents", "Incident"),
+        summary="List and query incidents with filters",
+        paging=ByTime(default_span=timedelta(days=30)), probe=True,
+    ),
+    Operation(
+        "incidents:read_detail", "GET", "/incidents/{incident_id}", LOW,
+        endpoint="incidents.get_incident", returns=One("incident", "Incident"),
+        summary="Get full incident details by ID",
+    ),
+    Operation(
+        "incidents:create", "POST", "/incidents", MEDIUM,
+        endpoint="incidents.create_incident", returns=One("incident", "Incident"),
+        summary="Create a new incident",
+        body=bodies.create_incident, effects=effects.none, target_state=NO_TARGET, recovery=recovery.CREATED_INCIDENT,
+        pages=pages.new_incident, log_entry="trigger_log_entry",
+    ),
+    Operation(
+        "incidents:update", "PUT", "/incidents/{incident_id}", MEDIUM,
+        endpoint="incidents.update_incident", returns=One("incident", "Incident"),
+        summary="Update incident fields (status, urgency, etc.)",
+        body=bodies.update_incident, effects=effects.update_incident,
+        target_state=target_state.incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
+        certain_effects=("incidents:acknowledge", "incidents:resolve"),
+    ),
+    Operation(
+        "incidents:manage", "PUT", "/incidents", MEDIUM,
+        endpoint="incidents.manage_incidents", returns=Many("incidents", "Incident"),
+        summary="Bulk manage incidents (acknowledge, resolve, merge)",
+        body=bodies.manage_incidents, effects=effects.manage_incidents,
+        target_state=target_state.incidents, recovery=NOT_RECOVERABLE, pages=pages.changed_incidents,
+    ),
+    Operation(
+        "incidents:snooze", "POST", "/incidents/{incident_id}/snooze", LOW,
+        endpoint="incidents.snooze_incident", returns=One("incident", "Incident"),
+        summary="Snooze an incident for a duration",
+        body=bodies.snooze_incident, effects=effects.snooze_incident,
+        target_state=target_state.incident, recovery=recovery.SNOOZED, log_entry="snooze_log_entry",
+    ),
+    Operation(
+        "incidents:merge", "PUT", "/incidents/{incident_id}/merge", MEDIUM,
+        endpoint="incidents.merge_incidents", returns=One("incident", "Incident"),
+        summary="Merge other incidents into this one",
+        body=bodies.merge_incidents, effects=effects.merge_incidents,
+        target_state=target_state.merge, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "incidents:read_alerts", "GET", "/incidents/{incident_id}/alerts", LOW,
+        endpoint="incidents.list_incident_alerts", returns=Many("alerts", "Alert"),
+        summary="Get alerts associated with an incident", effects=effects.read_alerts,
+    ),
+    Operation(
+        "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
+        endpoint="incidents.list_incident_log_entries", returns=Many("log_entries", "LogEntry"),
+        summary="Get log entries (timeline) for an incident", paging=ByTime(),
+    ),
+    Operation(
+        "incidents:read_notes", "GET", "/incidents/{incident_id}/notes", LOW,
+        endpoint="incidents.list_incident_notes", returns=Many("notes", "IncidentNote"),
+        summary="Get notes on an incident",
+    ),
+    Operation(
+        "incidents:add_note", "POST", "/incidents/{incident_id}/notes", LOW,
+        endpoint="incidents.add_incident_note", returns=One("note", "IncidentNote"),
+        summary="Add a note to an incident",
+        body=bodies.add_incident_note, effects=effects.none,
+        target_state=target_state.incident, recovery=recovery.NOTED, log_entry="annotate_log_entry",
+    ),
+    Operation(
+        "incidents:reassign", "PUT", "/incidents/{incident_id}", MEDIUM,
+        endpoint="incidents.update_incident", function="reassign_incident", returns=One("incident", "Incident"),
+        summary="Reassign an incident to different user(s)",
+        body=bodies.update_incident, effects=effects.none,
+        target_state=target_state.incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
+        log_entry="assign_log_entry",
+    ),
+    Operation(
+        "incidents:resolve", "PUT", "/incidents/{incident_id}", MEDIUM,
+        endpoint="incidents.update_incident", function="resolve_incident", returns=One("incident", "Incident"),
+        summary="Resolve an incident (set status=resolved)",
+        body=bodies.resolve_incident, effects=effects.none,
+        target_state=target_state.incident, recovery=recovery.RESOLVED, log_entry="resolve_log_entry",
+    ),
+    Operation(
+        "incidents:acknowledge", "PUT", "/incidents/{incident_id}", LOW,
+        endpoint="incidents.update_incident", function="acknowledge_incident", returns=One("incident", "Incident"),
+        summary="Acknowledge an incident (set status=acknowledged)",
+        body=bodies.acknowledge_incident, effects=effects.none,
+        target_state=target_state.incident, recovery=recovery.ACKNOWLEDGED, log_entry="acknowledge_log_entry",
+    ),
+    Operation(
+        "alerts:read", "GET", "/incidents/{incident_id}/alerts", LOW,
+        endpoint="incidents.list_incident_alerts", function="list_alerts", returns=Many("alerts", "Alert"),
+        summary="Get alerts for an incident", effects=effects.read_alerts,
+    ),
+    Operation(
+        "alerts:update", "PUT", "/incidents/{incident_id}/alerts/{alert_id}", MEDIUM,
+        endpoint="alerts.update_alert", returns=One("alert", "Alert"),
+        summary="Update an alert (resolve, suppress, etc.)",
+        body=bodies.update_alert, effects=effects.update_alert,
+        target_state=target_state.incident, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "services:read", "GET", "/services", LOW,
+        endpoint="services.list_services", returns=Many("services", "Service"),
+        summary="List all services", probe=True,
+    ),
+    Operation(
+        "services:read_detail", "GET", "/services/{service_id}", LOW,
+        endpoint="services.get_service", returns=One("service", "Service"),
+        summary="Get service details by ID",
+    ),
+    Operation(
+        "services:create", "POST", "/services", HIGH,
+        endpoint="services.create_service", returns=One("service", "Service"),
+        summary="Create a new service",
+        body=bodies.create_service, effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "services:update", "PUT", "/services/{service_id}", MEDIUM,
+        endpoint="services.update_service", returns=One("service", "Service"),
+        summary="Update an existing service", highest_risk=HIGH,
+        body=bodies.update_service, effects=effects.update_service,
+        target_state=target_state.service, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "services:delete", "DELETE", "/services/{service_id}", HIGH,
+        endpoint="services.delete_service",
+        summary="Delete a service permanently",
+        effects=effects.none, target_state=target_state.service, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "services:read_integrations", "GET", "/services/{service_id}/integrations", LOW,
+        endpoint="services.list_service_integrations", returns=Many("integrations", "Integration"),
+        summary="List integrations for a service", fallback=recovery.INTEGRATIONS_OF_SERVICE,
+    ),
+    Operation(
+        "services:create_integration", "POST", "/services/{service_id}/integrations", MEDIUM,
+        endpoint="services.create_service_integration", returns=One("integration", "Integration"),
+        summary="Create a new integration on a service",
+        body=bodies.create_service_integration, effects=effects.create_integration,
+        target_state=target_state.service, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "escalation:read", "GET", "/escalation_policies", LOW,
+        endpoint="escalation_policies.list_escalation_policies",
+        returns=Many("escalation_policies", "EscalationPolicy"),
+        summary="List escalation policies", probe=True,
+    ),
+    Operation(
+        "escalation:read_detail", "GET", "/escalation_policies/{policy_id}", LOW,
+        endpoint="escalation_policies.get_escalation_policy", returns=One("escalation_policy", "EscalationPolicy"),
+        summary="Get escalation policy details",
+    ),
+    Operation(
+        "escalation:create", "POST", "/escalation_policies", MEDIUM,
+        endpoint="escalation_policies.create_escalation_policy", returns=One("escalation_policy", "EscalationPolicy"),
+        summary="Create a new escalation policy",
+        body=bodies.escalation_policy, effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "escalation:update", "PUT", "/escalation_policies/{policy_id}", MEDIUM,
+        endpoint="escalation_policies.update_escalation_policy", returns=One("escalation_policy", "EscalationPolicy"),
+        summary="Update an existing escalation policy",
+        body=bodies.escalation_policy, effects=effects.none,
+        target_state=target_state.escalation_policy, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "escalation:delete", "DELETE", "/escalation_policies/{policy_id}", HIGH,
+        endpoint="escalation_policies.delete_escalation_policy",
+        summary="Delete an escalation policy",
+        effects=effects.none, target_state=target_state.escalation_policy, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "schedules:read", "GET", "/schedules", LOW,
+        endpoint="schedules.list_schedules", returns=Many("schedules", "Schedule"),
+        summary="List on-call schedules", probe=True,
+    ),
+    Operation(
+        "schedules:read_detail", "GET", "/schedules/{schedule_id}", LOW,
+        endpoint="schedules.get_schedule", returns=One("schedule", "Schedule"),
+        summary="Get schedule details",
+    ),
+    Operation(
+        "schedules:read_oncall", "GET", "/oncalls", LOW,
+        endpoint="schedules.list_oncalls", function="get_oncall_users", returns=Many("oncalls", "Oncall"),
+        summary="Query currently on-call users",
+    ),
+    Operation(
+        "users:read", "GET", "/users", LOW,
+        endpoint="users.list_users", returns=Many("users", "User"),
+        summary="List all users", probe=True,
+    ),
+    Operation(
+        "users:read_detail", "GET", "/users/{user_id}", LOW,
+        endpoint="users.get_user", returns=One("user", "User"),
+        summary="Get user details by ID",
+    ),
+    Operation(
+        "users:read_contact", "GET", "/users/{user_id}/contact_methods", LOW,
+        endpoint="users.list_user_contact_methods", returns=Many("contact_methods", "ContactMethod"),
+        summary="Get contact methods for a user",
+    ),
+    Operation(
+        "users:read_notification", "GET", "/users/{user_id}/notification_rules", LOW,
+        endpoint="users.list_user_notification_rules", returns=Many("notification_rules", "NotificationRule"),
+        summary="Get notification rules for a user",
+    ),
+    Operation(
+        "teams:read", "GET", "/teams", LOW,
+        endpoint="teams.list_teams", returns=Many("teams", "Team"),
+        summary="List all teams", probe=True,
+    ),
+    Operation(
+        "teams:read_detail", "GET", "/teams/{team_id}", LOW,
+        endpoint="teams.get_team", returns=One("team", "Team"),
+        summary="Get team details by ID",
+    ),
+    Operation(
+        "maintenance:read", "GET", "/maintenance_windows", LOW,
+        endpoint="maintenance_windows.list_maintenance_windows",
+        returns=Many("maintenance_windows", "MaintenanceWindow"),
+        summary="List maintenance windows",
+    ),
+    Operation(
+        "maintenance:create", "POST", "/maintenance_windows", HIGH,
+        endpoint="maintenance_windows.create_maintenance_window",
+        returns=One("maintenance_window", "MaintenanceWindow"),
+        summary="Create maintenance window (silences alerts for services)",
+        body=bodies.create_maintenance_window, effects=effects.none,
+        target_state=target_state.window_services, recovery=recovery.OPENED_WINDOW,
+    ),
+    Operation(
+        "maintenance:delete", "DELETE", "/maintenance_windows/{window_id}", MEDIUM,
+        endpoint="maintenance_windows.delete_maintenance_window",
+        summary="Delete (end) a maintenance window",
+        effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "rules:read", "GET", "/event_rules", LOW,
+        endpoint="event_rules.list_event_rules", returns=Many("rules", "EventRule"),
+        summary="List global event rules", deprecated=True,
+    ),
+    Operation(
+        "rules:create", "POST", "/event_rules", MEDIUM,
+        endpoint="event_rules.create_event_rule", returns=One(None, "EventRule"),
+        summary="Create a global event rule", deprecated=True, highest_risk=HIGH,
+        body=bodies.event_rule, effects=effects.event_rule, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "rules:update", "PUT", "/event_rules/{rule_id}", MEDIUM,
+        endpoint="event_rules.update_event_rule", returns=One(None, "EventRule"),
+        summary="Update a global event rule", deprecated=True, highest_risk=HIGH,
+        body=bodies.event_rule, effects=effects.event_rule, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+    ),
+    Operation(
+        "analytics:read", "POST", "/analytics/metrics/incidents/all", LOW, writes=False,
+        endpoint="analytics.get_incident_analytics", returns=One(None, "AnalyticsMetrics"),
+        records=Many("data", "AnalyticsIncidentMetrics"),
+        summary="Get aggregate incident analytics metrics", body=bodies.analytics,
+    ),
+    Operation(
+        "analytics:services", "POST", "/analytics/metrics/incidents/services", LOW, writes=False,
+        endpoint="analytics.get_service_analytics", returns=One(None, "AnalyticsMetrics"),
+        records=Many("data", "AnalyticsIncidentMetrics"),
+        summary="Get per-service incident analytics metrics", body=bodies.analytics,
+    ),
+)  # fmt: skip
 
 OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType({row.name: row for row in _ROWS})
 RISKS: Final[Mapping[str, Risk]] = MappingProxyType({row.name: row.risk for row in _ROWS})

@@ -28,7 +28,6 @@ IN_FLIGHT = 8
 SWEEPS = 3
 # PagerDuty refuses a wider span of incidents; it opened its doors in 2009.
 WIDEST = timedelta(days=180)
-DEFAULT_SPAN = timedelta(days=30)
 OLDEST = datetime(2009, 1, 1, tzinfo=UTC)
 
 Body = Mapping[str, Any]

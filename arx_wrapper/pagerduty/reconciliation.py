@@ -14,20 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field, frozen
 
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.model import Operation
+from arx_wrapper.pagerduty.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from arx_wrapper.audit import AuditRecord
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
-# What PagerDuty's log calls an act that is an operation of ours.
-ACTIVITIES: Final[Mapping[str, str]] = {
-    "trigger_log_entry": "incidents:create",
-    "acknowledge_log_entry": "incidents:acknowledge",
-    "resolve_log_entry": "incidents:resolve",
-    "assign_log_entry": "incidents:reassign",
-    "annotate_log_entry": "incidents:add_note",
-    "snooze_log_entry": "incidents:snooze",
-}
+# The operation that leaves each type of PagerDuty's log entries.
+_LOGGED: Final[Mapping[str, Operation]] = {row.log_entry: row for row in OPERATIONS.values() if row.log_entry}
 _APART: Final = timedelta(minutes=2)
 _AT_ONCE: Final = timedelta(seconds=5)
 
@@ -94,7 +89,7 @@ async def reconcile(
     span = {"since": since.isoformat(), "until": until.isoformat()}
     async for incident in pd.iterate("incidents:read", span):
         seen.add(incident.id)
-        shown += _own([act async for act in _theirs(pd, incident.id, user_id, since, until)])
+        shown += await _theirs(pd, incident.id, user_id, since, until)
     found.incidents = len(seen)
     records = pd.audit.records(since=since, until=until)
     _match(found, shown, [act for act in await _ours(records) if act.incident_id in seen])
@@ -110,25 +105,24 @@ async def _user_id(pd: PagerDutyConnector, email: str) -> str:
 
 async def _theirs(
     pd: PagerDutyConnector, incident_id: str, user_id: str, since: datetime, until: datetime
-) -> AsyncIterator[Activity]:
+) -> list[Activity]:
+    found: dict[str, list[Activity]] = {}
     async for entry in pd.iterate("incidents:read_log", {"incident_id": incident_id}):
         plain: Mapping[str, Any] = entry.to_dict()
-        operation = ACTIVITIES.get(plain.get("type", ""))
-        if operation is None or (plain.get("agent") or {}).get("id") != user_id:
+        kind = str(plain.get("type"))
+        if kind not in _LOGGED or (plain.get("agent") or {}).get("id") != user_id:
             continue
         at = datetime.fromisoformat(plain["created_at"])
         if since <= at < until:
-            yield Activity(incident_id=incident_id, operation=operation, at=at, source=plain["id"])
-
-
-def _own(acts: list[Activity]) -> list[Activity]:
-    """Without the assignments that creating an incident brings with it."""
-    created = [act.at for act in acts if act.operation == "incidents:create"]
-    return [
-        act
-        for act in acts
-        if act.operation != "incidents:reassign" or all(abs(act.at - at) > _AT_ONCE for at in created)
-    ]
+            act = Activity(incident_id=incident_id, operation=_LOGGED[kind].name, at=at, source=plain["id"])
+            found.setdefault(kind, []).append(act)
+    # Creating an incident brings assignments with it, which are no acts of their own.
+    created = [act.at for act in found.get("trigger_log_entry", ())]
+    if "assign_log_entry" in found:
+        found["assign_log_entry"] = [
+            act for act in found["assign_log_entry"] if all(abs(act.at - at) > _AT_ONCE for at in created)
+        ]
+    return [act for acts in found.values() for act in acts]
 
 
 async def _ours(records: AsyncIterator[AuditRecord]) -> list[Activity]:
@@ -159,28 +153,27 @@ async def _ours(records: AsyncIterator[AuditRecord]) -> list[Activity]:
 
 
 def _done(intent: AuditRecord, outcome: AuditRecord) -> Iterable[tuple[str, str, bool]]:
-    """Which incidents a write did what to, and whether that is certain."""
+    """Yield which incidents a write did what to, and whether that is certain."""
+    row = OPERATIONS.get(intent.operation or "")
+    if row is None:
+        return
     ids, effects = intent.metadata.get("ids", {}), intent.metadata.get("effects", ())
-    shown = [(operation, count) for operation, _, count in effects if operation in ACTIVITIES.values()]
-    one = ids.get("incident_id")
-    if intent.operation == "incidents:create":
-        created = outcome.metadata.get("after", {}).get("id")
-        return [(created, "incidents:create", True)] if created else []
-    if intent.operation == "incidents:merge":  # PagerDuty resolves the sources, and says of some that they were merged
-        return [(source, operation, False) for source in ids.get("source_incident_ids", ()) for operation, _ in shown]
-    if intent.operation == "incidents:manage":
-        many = ids.get("incidents", ())
-        return [(incident, operation, count == len(many)) for incident in many for operation, count in shown]
-    if one is None:
-        return []
-    # What else an act needs permission for, PagerDuty's log shows or not: a snooze of an acknowledged incident, the end
-    # of one alert of many, another escalation level.
-    sure = {intent.operation} | ({"incidents:acknowledge", "incidents:resolve"} if _is_update(intent) else set())
-    return [(one, operation, operation in sure) for operation, _ in shown]
-
-
-def _is_update(intent: AuditRecord) -> bool:
-    return intent.operation == "incidents:update"
+    logged = {operation.name for operation in _LOGGED.values()}
+    shown = [(operation, count) for operation, _, count in effects if operation in logged]
+    created = outcome.metadata.get("after", {}).get("id")
+    # A merge resolves its sources, but PagerDuty says of some only that they were merged.
+    for source in ids.get("source_incident_ids", ()):
+        yield from ((source, operation, False) for operation, _ in shown)
+    many = ids.get("incidents", ())
+    for incident in many:
+        yield from ((incident, operation, count == len(many)) for operation, count in shown)
+    if "source_incident_ids" in ids or "incidents" in ids:
+        return
+    # Not every other effect shows in PagerDuty's log: a snooze of an acknowledged incident, the end of one alert of
+    # many, another escalation level.
+    certain = {row.name, *row.certain_effects}
+    if one := ids.get("incident_id") or (created if row.log_entry else None):
+        yield from ((one, operation, operation in certain) for operation, _ in shown)
 
 
 def _match(found: Reconciliation, theirs: list[Activity], ours: list[Activity]) -> None:

@@ -1,25 +1,20 @@
-"""What became of a write whose answer was lost: settled by looking, never by writing again.
+"""Find the effect of a write whose response was lost, by reading, never by writing again.
 
-Finding the write's effect, and none that may be older than the write, settles it: what was asked for is so. Not
-finding it proves nothing, because the request may still be on its way, except for a new incident: its key is unique,
-and it is looked up until it would have to be there.
+Finding the write's effect, and none that may be older than the write, proves that it was done. Not finding it proves
+nothing, because the request may still be on its way, except for a new incident: its key is unique, and it is looked up
+until it would have to be there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from arx_wrapper.model import Params
+from arx_wrapper.core.recovery import InconclusiveError
+from arx_wrapper.model import Fallback, Lookup, Params, Recovery
 
 JSON = dict[str, Any]
-Read = Callable[..., Awaitable[Mapping[str, Any]]]
-"""Reads one answer: the endpoint's module, its arguments."""
-
-Settle = Callable[[Read, Params, datetime], Awaitable[JSON | None]]
-"""The body that the lost answer would have had, if the write's effect is found; else None."""
-
 
 OWN_KEY: Final = "arx-"
 """How an incident key begins that no caller chose: no other incident has it."""
@@ -27,12 +22,8 @@ OWN_KEY: Final = "arx-"
 _ABOUT: Final = timedelta(minutes=1)
 
 
-class InconclusiveError(Exception):
-    """What was found may be older than the write."""
-
-
-async def created_incident(read: Read, params: Params, began: datetime) -> JSON | None:
-    found = await read(
+async def created_incident(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
+    found = await lookup(
         "incidents.list_incidents",
         incident_key=params["incident_key"],
         service_ids=[params["service_id"]],
@@ -47,16 +38,16 @@ async def created_incident(read: Read, params: Params, began: datetime) -> JSON 
     raise InconclusiveError
 
 
-async def acknowledged(read: Read, params: Params, began: datetime) -> JSON | None:
-    return await _incident_in(read, params, "acknowledged")
+async def acknowledged(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
+    return await _incident_in(lookup, params, "acknowledged")
 
 
-async def resolved(read: Read, params: Params, began: datetime) -> JSON | None:
-    return await _incident_in(read, params, "resolved")
+async def resolved(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
+    return await _incident_in(lookup, params, "resolved")
 
 
-async def snoozed(read: Read, params: Params, began: datetime) -> JSON | None:
-    answer = await read("incidents.get_incident", params["incident_id"])
+async def snoozed(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
+    answer = await lookup("incidents.get_incident", params["incident_id"])
     wakes = began + timedelta(seconds=params["duration"])
     for action in answer.get("incident", {}).get("pending_actions") or ():
         # An acknowledgement that runs out by itself is pending too, at another time.
@@ -66,16 +57,16 @@ async def snoozed(read: Read, params: Params, began: datetime) -> JSON | None:
     return None
 
 
-async def noted(read: Read, params: Params, began: datetime) -> JSON | None:
-    answer = await read("incidents.list_incident_notes", params["incident_id"])
+async def noted(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
+    answer = await lookup("incidents.list_incident_notes", params["incident_id"])
     for note in answer.get("notes") or ():
         if note.get("content") == params["content"] and _since(note.get("created_at"), began):
             return {"note": note}
     return None
 
 
-async def opened_window(read: Read, params: Params, began: datetime) -> JSON | None:
-    answer = await read(
+async def opened_window(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
+    answer = await lookup(
         "maintenance_windows.list_maintenance_windows", service_ids=params["service_ids"], filter="open", limit=100
     )
     for window in answer.get("maintenance_windows") or ():
@@ -96,8 +87,8 @@ def _begins(window: Mapping[str, Any], params: Params, began: datetime) -> bool:
     return begins == asked or (asked <= began and _since(window.get("start_time"), began))
 
 
-async def _incident_in(read: Read, params: Params, status: str) -> JSON | None:
-    answer = await read("incidents.get_incident", params["incident_id"])
+async def _incident_in(lookup: Lookup, params: Params, status: str) -> JSON | None:
+    answer = await lookup("incidents.get_incident", params["incident_id"])
     return dict(answer) if answer.get("incident", {}).get("status") == status else None
 
 
@@ -111,11 +102,27 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-SETTLE: Final[Mapping[str, Settle]] = {
-    "incidents:create": created_incident,
-    "incidents:acknowledge": acknowledged,
-    "incidents:resolve": resolved,
-    "incidents:snooze": snoozed,
-    "incidents:add_note": noted,
-    "maintenance:create": opened_window,
-}
+def _with_own_key(params: Params, call_id: str) -> Params:
+    """Send a key of the call's own where the caller gave none: by it the incident is found again."""
+    return params if "incident_key" in params else {**params, "incident_key": f"{OWN_KEY}{call_id}"}
+
+
+CREATED_INCIDENT: Final = Recovery(
+    find=created_incident,
+    prepare=_with_own_key,
+    absence="no incident has this call's key: it was not created",
+)
+ACKNOWLEDGED: Final = Recovery(find=acknowledged)
+RESOLVED: Final = Recovery(find=resolved)
+SNOOZED: Final = Recovery(find=snoozed)
+NOTED: Final = Recovery(find=noted)
+OPENED_WINDOW: Final = Recovery(find=opened_window)
+
+
+async def _integrations_of_service(lookup: Lookup, params: Params) -> JSON:
+    found = await lookup("services.get_service", params["service_id"], include=["integrations"])
+    return {"integrations": found.get("service", {}).get("integrations", [])}
+
+
+# PagerDuty documents only the service with its integrations included; some accounts serve the list's own path too.
+INTEGRATIONS_OF_SERVICE: Final = Fallback(statuses=frozenset({404, 405}), read=_integrations_of_service)

@@ -1,4 +1,4 @@
-"""What a reviewer is shown of the object that a call would change, read before they are asked.
+"""Read the state of the object that a call would change, before a reviewer is asked.
 
 The same state is bound into the approval: when it has changed by the time the call is to be sent, the approval is
 stale. So only what matters to the decision is taken, not what changes by itself.
@@ -6,46 +6,46 @@ stale. So only what matters to the decision is taken, not what changes by itself
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
-from arx_wrapper.model import Params
+from arx_wrapper.model import JSON, Lookup, Params
 
-JSON = Mapping[str, Any]
-Read = Callable[..., Awaitable[JSON]]
-"""Reads one object: the endpoint's module, its arguments."""
+# Objects of a bulk write that are read and shown; their number is shown as well.
+_SHOWN: Final = 10
 
 
-async def incident(read: Read, params: Params) -> JSON:
-    return _incident(await read("incidents.get_incident", params["incident_id"]))
+async def incident(lookup: Lookup, params: Params) -> JSON:
+    return _incident(await lookup("incidents.get_incident", params["incident_id"]))
 
 
-async def incidents(read: Read, params: Params) -> JSON:
-    entries = [await read("incidents.get_incident", entry["id"]) for entry in params["incidents"][:_SHOWN]]
+async def incidents(lookup: Lookup, params: Params) -> JSON:
+    entries = [await lookup("incidents.get_incident", entry["id"]) for entry in params["incidents"][:_SHOWN]]
     return {"incidents": [_incident(entry) for entry in entries], "of": len(params["incidents"])}
 
 
-async def merge(read: Read, params: Params) -> JSON:
-    sources = [await read("incidents.get_incident", source) for source in params["source_incident_ids"][:_SHOWN]]
+async def merge(lookup: Lookup, params: Params) -> JSON:
+    sources = [await lookup("incidents.get_incident", source) for source in params["source_incident_ids"][:_SHOWN]]
     return {
-        "into": await incident(read, params),
+        "into": await incident(lookup, params),
         "sources": [_incident(source) for source in sources],
         "of": len(params["source_incident_ids"]),
     }
 
 
-async def service(read: Read, params: Params) -> JSON:
-    return await _service(read, params["service_id"])
+async def service(lookup: Lookup, params: Params) -> JSON:
+    return await _service(lookup, params["service_id"])
 
 
-async def window_services(read: Read, params: Params) -> JSON:
-    shown = [await _service(read, service_id) for service_id in params["service_ids"][:_SHOWN]]
+async def window_services(lookup: Lookup, params: Params) -> JSON:
+    shown = [await _service(lookup, service_id) for service_id in params["service_ids"][:_SHOWN]]
     return {"services": shown, "of": len(params["service_ids"])}
 
 
-async def policy(read: Read, params: Params) -> JSON:
+async def escalation_policy(lookup: Lookup, params: Params) -> JSON:
     """An escalation policy with the services that would be left without one."""
-    found = (await read("escalation_policies.get_escalation_policy", params["policy_id"])).get("escalation_policy", {})
+    found = (await lookup("escalation_policies.get_escalation_policy", params["policy_id"])).get(
+        "escalation_policy", {}
+    )
     return {
         "escalation_policy": _named(found),
         "rules": len(found.get("escalation_rules") or ()),
@@ -53,10 +53,10 @@ async def policy(read: Read, params: Params) -> JSON:
     }
 
 
-async def _service(read: Read, service_id: str) -> JSON:
+async def _service(lookup: Lookup, service_id: str) -> JSON:
     """A service with its open incidents, which nobody would be told of any more."""
-    found = (await read("services.get_service", service_id)).get("service", {})
-    open_incidents = await read(
+    found = (await lookup("services.get_service", service_id)).get("service", {})
+    open_incidents = await lookup(
         "incidents.list_incidents", service_ids=[service_id], statuses=["triggered", "acknowledged"], limit=_SHOWN
     )
     return {
@@ -80,23 +80,3 @@ def _incident(answer: JSON) -> JSON:
 
 def _named(reference: JSON) -> JSON:
     return {"id": reference.get("id"), "name": reference.get("name") or reference.get("summary")}
-
-
-_SHOWN: Final = 10
-TARGETS: Final[Mapping[str, Callable[[Read, Params], Awaitable[JSON]]]] = {
-    "incidents:update": incident,
-    "incidents:manage": incidents,
-    "incidents:snooze": incident,
-    "incidents:merge": merge,
-    "incidents:reassign": incident,
-    "incidents:resolve": incident,
-    "incidents:acknowledge": incident,
-    "incidents:add_note": incident,
-    "alerts:update": incident,
-    "services:update": service,
-    "services:delete": service,
-    "services:create_integration": service,
-    "escalation:update": policy,
-    "escalation:delete": policy,
-    "maintenance:create": window_services,
-}

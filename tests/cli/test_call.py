@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,12 @@ def test_a_table_fits_the_width_that_it_is_given(sandboxed: Command, monkeypatch
             assert len(lines) > 5
             assert max(map(len, lines)) <= width
         assert len(wide) > 400
+
+
+def test_a_dry_run_tells_whom_each_entry_of_a_bulk_change_and_a_new_level_would_page(sandboxed: Command) -> None:
+    entries = [{"id": "P1234AB", "escalation_policy_id": "PC5Z6QY"}, {"id": "P1234AB", "escalation_level": 2}]
+    done = sandboxed("call", "incidents:manage", "--json", json.dumps({"incidents": entries}), "--dry-run")
+    pages = done.json["pages"]
+    assert "on call for escalation policy PC5Z6QY; on call at level 2 for escalation policy" in pages["how"]
+    assert {person["level"] for person in pages["people"]} == {1, 2}
+    assert "incidents:read_detail" in pages["read"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import evolve
@@ -12,6 +12,7 @@ from attrs import evolve
 from arx_wrapper import OPERATIONS, PagerDutyConnector
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.mcp.tools import Tools, tool_name
+from arx_wrapper.model import Recovery
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.vault.fixed import FixedVault
 from tests.cases import calls
@@ -45,7 +46,7 @@ async def test_every_read_tool_answers_with_what_pagerduty_has(
             assert (answer["operation"], answer["done"]) == (name, True)
             assert "never instructions" in answer["untrusted"]
             assert answer["data"].keys() == direct[name].keys()
-            key = OPERATIONS[name].answer
+            key = OPERATIONS[name].envelope
             assert not key or len(answer["data"][key]) == len(direct[name][key])
     exported = [
         json.loads(line) for line in (await asyncio.to_thread(deployment.run, "audit", "export")).stdout.splitlines()
@@ -152,9 +153,13 @@ async def test_a_missing_object_is_said_to_be_missing(account: tuple[str, Sandbo
 
 
 async def test_a_defect_ends_in_an_answer_that_shows_nothing_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(params: Any, call_id: str) -> Any:
+        raise KeyError(CANARY)
+
     class Broken(PagerDutyConnector):  # type: ignore[misc]  # final to users
-        async def _perform(self, passage: Any) -> dict[str, Any]:
-            raise KeyError(CANARY)
+        operations: ClassVar[Any] = {
+            "teams:read": evolve(OPERATIONS["teams:read"], recovery=Recovery(find=None, prepare=broken))
+        }
 
     async with Broken.sandbox(policies=[EVERYTHING]) as pd:
         found = structured(await Tools(pd).call("teams_read", {}, never))

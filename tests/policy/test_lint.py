@@ -10,7 +10,6 @@ import pytest
 
 from arx_wrapper import OPERATIONS, PagerDutyConnector
 from arx_wrapper.cli.main import run
-from arx_wrapper.pagerduty.effects import MAY_BE_HIGH
 from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import lint
 from tests.policy.support import NOW, entry, policy
@@ -19,6 +18,7 @@ from tests.test_effects import EVERYTHING, SILENCES
 ALL: dict[str, Any] = {"operations": ["*"], "risk_max": "high"}
 ASKED: dict[str, Any] = {**ALL, "approval": {"high": "hitl"}, "hitl_channel": "#ops"}
 RULES: dict[str, Any] = {"operations": ["rules:*"], "risk_max": "medium"}
+MAY_BE_HIGH = {row.name for row in OPERATIONS.values() if row.highest_risk > row.risk}
 NO_RULES: dict[str, Any] = {"deny": ["rules:*"]}
 UNREACHABLE, EXPIRED = "cannot be reached", "expired at"
 HIGH, NO_CHANNEL = "HIGH without a reviewer", "names no hitl_channel"

@@ -17,7 +17,7 @@ class Resource(BaseConnector):
 
     async def _one(self, model: type[_M], operation: str, **params: object) -> _M:
         body = await self.execute(operation, params)
-        key = self.operations[operation].answer
+        key = self.operations[operation].envelope
         return typed(model, member(body, key, operation, Mapping) if key else body, operation)
 
     async def _many(self, model: type[_M], operation: str, **params: object) -> list[_M]:
@@ -38,7 +38,7 @@ class Resource(BaseConnector):
         await self.execute(operation, params)
 
     def _items(self, body: Mapping[str, Any], operation: str) -> Sequence[Any]:
-        key = self.operations[operation].answer
+        key = self.operations[operation].envelope
         assert key is not None, f"{operation} lists nothing"  # noqa: S101 - the table's own invariant
         items: Sequence[Any] = member(body, key, operation, list)
         return items
