@@ -38,6 +38,17 @@ def https_or_loopback(url: object) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
+def address(value: object) -> str:
+    """Return an https address, or one on this machine. A message never shows it: a webhook's path may be its secret.
+
+    Raises:
+        ValueError: it is no such address.
+    """
+    if not isinstance(value, str) or not https_or_loopback(value):
+        raise ValueError("must be an https:// address without a password" if value else "must be text")
+    return value
+
+
 def without_password(url: object) -> str:
     """Return an address for a message: short, without control characters and without what stands before an `@`."""
     shown = ascii(str(url).rpartition("@")[2])[1:-1]

@@ -14,7 +14,6 @@ from typing import Annotated, Any, ClassVar
 import httpx
 from attrs import evolve
 from msgspec import Meta
-from pagerduty_client import UNSET, Request
 
 from arx_wrapper import (
     ApprovalPendingError,
@@ -27,7 +26,7 @@ from arx_wrapper import (
     audit,
 )
 from arx_wrapper.core.review import review
-from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, Many, One
+from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, Many, One, Request
 from arx_wrapper.params import Id
 from arx_wrapper.vault.fixed import FixedVault
 
@@ -64,7 +63,7 @@ class Doors(BaseConnector):
 
     def _request(self, row: Operation, params: dict[str, Any]) -> Request:
         """Built here, where a generated client would have a module for each endpoint."""
-        body = row.body(params) if row.body else UNSET
+        body = row.body(params) if row.body else None
         return Request(method=row.method, path=row.path.format_map(params), json=body, operation_id=row.name)
 
 

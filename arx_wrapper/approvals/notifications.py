@@ -18,8 +18,8 @@ import msgspec
 
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
-from arx_wrapper.config import values as parse
 from arx_wrapper.errors import ApprovalError, ConfigError
+from arx_wrapper.urls import address
 
 if TYPE_CHECKING:
     import httpx
@@ -171,6 +171,6 @@ def webhook_body(request: ApprovalRequest) -> bytes:
 def require_private(what: str, url: str) -> None:
     """Refuse an address over which others could read along. ConfigError, without the address: it may hold a secret."""
     try:
-        parse.address(url)
+        address(url)
     except ValueError as error:
         raise ConfigError(f"{what}'s address {error}. Nothing was sent.") from None

@@ -22,7 +22,7 @@ from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
 if TYPE_CHECKING:
-    from arx_wrapper.audit.storage.segments import Segment
+    from arx_wrapper.audit.store import Segment
 
 _T = TypeVar("_T")
 _CHUNK = 500

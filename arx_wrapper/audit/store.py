@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
@@ -13,8 +13,30 @@ from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
-if TYPE_CHECKING:
-    from arx_wrapper.audit.storage.segments import Segment
+
+class Segment(NamedTuple):
+    """A run of records that are not in the live file any more.
+
+    Attributes:
+        first, last: Their places.
+        last_hash: The last one's hash, which the next record holds.
+        newest: When the last one was written.
+        file: The file's name, beside the log.
+        tree: The Merkle tree over everything up to its end: the roots of its perfect subtrees, as hex.
+        removed: Whether retention has taken it away.
+    """
+
+    first: int
+    last: int
+    last_hash: str
+    newest: str
+    file: str
+    tree: str
+    removed: int
+
+    def grown(self) -> Tree:
+        """The tree over all records up to its end."""
+        return Tree(self.last, [bytes.fromhex(node) for node in self.tree.split()])
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not a fault

@@ -17,6 +17,7 @@ from attrs import frozen
 from arx_wrapper.config import values as parse
 from arx_wrapper.config.sources import Settings, read_toml, user_folder
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.urls import address
 
 __all__ = ["MEMORY", "Config", "SlackSettings"]
 
@@ -112,7 +113,7 @@ class Config:
             pending_cap=settings.get("ARX_APPROVALS_PENDING_CAP", "approvals.pending_cap", parse.count, 20),
             reviewers=settings.get("ARX_REVIEWERS", "approvals.reviewers", parse.reviewers, None),
             slack=_slack(settings),
-            webhook_url=settings.get("ARX_WEBHOOK_URL", "approvals.webhook.url", parse.address, None),
+            webhook_url=settings.get("ARX_WEBHOOK_URL", "approvals.webhook.url", address, None),
             agent_id=settings.get("ARX_AGENT_ID", "agent_id", parse.text, f"cli:{_user(environ)}"),
             org_id=settings.get("ARX_ORG_ID", "org_id", parse.text, "default"),
             vault_url=settings.get("ARX_VAULT_URL", "vault.url", parse.text, "env:"),
@@ -134,7 +135,7 @@ def _slack(settings: Settings) -> SlackSettings | None:
         team=settings.get("ARX_SLACK_TEAM", "approvals.slack.team", parse.text, None),
         users=settings.get("ARX_SLACK_USERS", "approvals.slack.users", parse.names, {}),
         # Not from the file: whoever writes to the working directory would be sent the bot's token.
-        base_url=settings.get("ARX_SLACK_URL", "", parse.address, "https://slack.com/api/"),
+        base_url=settings.get("ARX_SLACK_URL", "", address, "https://slack.com/api/"),
     )
 
 

@@ -66,14 +66,6 @@ def pagerduty(value: object) -> str:
     raise ValueError("must be on pagerduty.com; PAGERDUTY_BASE_URL takes any other, this machine's included")
 
 
-def address(value: object) -> str:
-    """Read an https address, or one on this machine. It is never shown: a webhook's path may be its secret."""
-    found = text(value)
-    if not urls.https_or_loopback(found):
-        raise ValueError("must be an https:// address without a password")
-    return found
-
-
 def names(value: object) -> Mapping[str, str]:
     """A table of text; in a variable `name=text,name=text`."""
     if isinstance(value, str):

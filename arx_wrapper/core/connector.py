@@ -30,12 +30,11 @@ from arx_wrapper.errors import (
     PermissionDeniedError,
     UnknownOperationError,
 )
-from arx_wrapper.model import Call, Decision, Operation, Verdict, new_id
+from arx_wrapper.model import Call, Decision, Operation, Request, Verdict, new_id
 from arx_wrapper.params.model import ParamModel, param_model
 
 if TYPE_CHECKING:
     import httpx
-    from pagerduty_client import Request
 
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.audit import AuditLog
@@ -287,7 +286,7 @@ class BaseConnector:
         try:
             if row.body:
                 path = {name: arguments[name] for name in row.path_names}
-                request: Request = endpoint.request(**path, body=row.body(arguments))
+                request = endpoint.request(**path, body=row.body(arguments))
             else:
                 request = endpoint.request(**arguments)
         except ValueError as error:
@@ -295,7 +294,7 @@ class BaseConnector:
             accepted = getattr(error, "accepted", "") or "what the operation's schema allows"
             problem = getattr(error, "problem", "") or str(error)
             raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
-        return request
+        return Request.of(request)
 
 
 def _check_timeout(operation: Operation, timeout: object) -> None:

@@ -11,13 +11,11 @@ from attrs import evolve
 from arx_wrapper.core.backends import Backends
 from arx_wrapper.core.recovery import not_done, recover
 from arx_wrapper.errors import AuthenticationError, CredentialError, PagerDutyError, ServerError, TransportError
-from arx_wrapper.model import NOT_RECOVERABLE, Call, Decision, Operation, Params
+from arx_wrapper.model import NOT_RECOVERABLE, Call, Decision, Operation, Params, Request
 
 if TYPE_CHECKING:
-    from pagerduty_client import Request
-
+    from arx_wrapper.credentials import Credentials
     from arx_wrapper.transport import Attempt, Response
-    from arx_wrapper.vault import Credentials
 
 
 class Dispatch:
@@ -120,8 +118,7 @@ class Dispatch:
 
     def _request_of(self, endpoint: str, *path: str, **query: object) -> Request:
         module = importlib.import_module(f"{self._client}.api.{endpoint}")
-        request: Request = module.request(*path, **query)
-        return request
+        return Request.of(module.request(*path, **query))
 
     async def send(self, request: Request) -> dict[str, Any]:
         """Send one request of the call and return its JSON body; `{}` when there is none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Container, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import msgspec
 from attrs import asdict, evolve
@@ -28,13 +28,28 @@ from arx_wrapper.errors import (
     TransportError,
     _shown,
 )
-from arx_wrapper.model import Call, Decision, Verdict
+from arx_wrapper.model import Call, Decision, Operation, Verdict
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
-    from arx_wrapper.core.connector import BaseConnector
+    from arx_wrapper.params.model import ParamModel
     from arx_wrapper.policy import Policies, PolicyLoaded
     from arx_wrapper.transport import Attempt
+
+
+class Caller(Protocol):
+    """Who calls, with which connector."""
+
+    agent_id: str
+    org_id: str
+    connector: ClassVar[str]
+    operations: ClassVar[Mapping[str, Operation]]
+    recorded_fields: ClassVar[frozenset[str]]
+
+    @property
+    def captures_params(self) -> bool: ...
+
+    def model_of(self, operation: str) -> ParamModel: ...
 
 
 class Recorder:
@@ -46,7 +61,7 @@ class Recorder:
         approval_id: The approval that the call waits for or uses.
     """
 
-    def __init__(self, log: AuditLog, connector: BaseConnector, operation: str) -> None:
+    def __init__(self, log: AuditLog, connector: Caller, operation: str) -> None:
         self._log, self._connector, self._operation = log, connector, operation
         self._started = time.monotonic()
         self._intent_id: str | None = None

@@ -15,19 +15,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from attrs import asdict, fields
 
-from arx_wrapper.sandbox.faults import Fault, Options
+from arx_wrapper.sandbox.faults import Fault, Faults, Options
 
 if TYPE_CHECKING:
-    from arx_wrapper.sandbox.app import Sandbox
+    from arx_wrapper.sandbox.clock import AccountClock
 
 __all__ = ["control"]
 
 JSON = dict[str, Any]
+
+
+class Sandbox(Protocol):
+    """What can be controlled of a sandbox."""
+
+    faults: Faults
+    options: Options
+    requests: list[Any]  # the records of `app`, which imports this module
+    clock: AccountClock
+
+    def advance(self, by: timedelta) -> None: ...
+    def add_incidents(self, count: int) -> None: ...
+    def reset(self) -> None: ...
 
 
 def control(sandbox: Sandbox, method: str, name: str, headers: dict[str, str], body: bytes) -> tuple[int, JSON]:

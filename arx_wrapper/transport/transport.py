@@ -14,6 +14,7 @@ import msgspec
 from attrs import define, field
 
 from arx_wrapper._version import __version__
+from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import (
     ArxError,
     PagerDutyError,
@@ -21,6 +22,7 @@ from arx_wrapper.errors import (
     ServerError,
     TransportError,
 )
+from arx_wrapper.model import Request
 from arx_wrapper.transport.backend import ConnectFailed, HttpBackend, ResponseLost, ResponseTooLarge
 from arx_wrapper.transport.rate_limiter import RateLimiter
 from arx_wrapper.transport.response import Attempt, Response, read
@@ -28,10 +30,8 @@ from arx_wrapper.urls import origin
 
 if TYPE_CHECKING:
     import httpx
-    from pagerduty_client import Request
 
     from arx_wrapper.transport.httpx_backend import HttpxBackend
-    from arx_wrapper.vault import Credentials
 
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
@@ -191,7 +191,7 @@ class Transport:
         content = b""
         outcome: Literal["not_sent", "unknown"] = "unknown"
         if request.method in ("POST", "PUT"):
-            content = msgspec.json.encode(request.json)
+            content = b"" if request.json is None else msgspec.json.encode(request.json)
             headers.append(("Content-Length", str(len(content))))
         try:
             return await self.backend().carry(request.method, self._origin + target, headers, content, self._max_body)

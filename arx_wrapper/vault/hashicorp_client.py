@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from arx_wrapper.config import values as parse
 from arx_wrapper.errors import ConfigError, CredentialError
+from arx_wrapper.urls import address
 
 _T = TypeVar("_T")
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -174,7 +174,7 @@ def _client(url: str, environ: Mapping[str, str]) -> Any:
 
 def _address(environ: Mapping[str, str]) -> str:
     try:
-        return parse.address(environ.get("VAULT_ADDR"))
+        return address(environ.get("VAULT_ADDR"))
     except ValueError as error:
         raise ConfigError(f"VAULT_ADDR {error}, such as https://vault.example:8200. Nothing was sent.") from None
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from attrs import field, frozen
 
-from arx_wrapper.config import values as parse
 from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import ConfigError, CredentialError
+from arx_wrapper.urls import address
 from arx_wrapper.vault.env import EMAIL
 
 if TYPE_CHECKING:
@@ -161,6 +161,6 @@ def _refused(what: str) -> CredentialError:
 
 def _address(environ: Mapping[str, str]) -> str:
     try:
-        return parse.address(environ.get(URL) or _DEFAULT_URL)
+        return address(environ.get(URL) or _DEFAULT_URL)
     except ValueError as error:
         raise ConfigError(f"{URL} {error}. Nothing was sent.") from None

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from pagerduty_client import Request
 
 from arx_wrapper import NULL, OPERATIONS, InvalidParamsError, PagerDutyConnector, Risk
+from arx_wrapper.model import Request
 from tests.test_effects import ACTS, EVERYTHING, SILENCES
 
 SILENCE = "any silencing"

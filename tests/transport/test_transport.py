@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from pagerduty_client import Request
 
 from arx_wrapper import (
     AuthenticationError,
@@ -28,6 +27,7 @@ from arx_wrapper import (
     ValidationError,
 )
 from arx_wrapper.credentials import Credentials
+from arx_wrapper.model import Request
 from arx_wrapper.transport import Attempt, Transport
 from tests.support import CANARY
 

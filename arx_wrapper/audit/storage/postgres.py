@@ -29,7 +29,7 @@ from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.errors import AuditError
 
 if TYPE_CHECKING:
-    from arx_wrapper.audit.storage.segments import Segment
+    from arx_wrapper.audit.store import Segment
 
 _NO_SEGMENTS = "Only a log in SQLite has segments. PostgreSQL's is kept whole; its storage is the server's business."
 _MARK = b"arx-pagerduty audit key"

@@ -13,10 +13,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from arx_wrapper.audit.merkle import Tree
 from arx_wrapper.audit.record import Entry
+from arx_wrapper.audit.store import Segment
 from arx_wrapper.errors import AuditError
 
 # Copying and removing them keeps other writers waiting, which they do for a few seconds.
@@ -53,31 +54,6 @@ SELECT coalesce(
     (SELECT max(seq) + 1 FROM main.audit)
 ) - 1
 """
-
-
-class Segment(NamedTuple):
-    """A run of records that are not in the live file any more.
-
-    Attributes:
-        first, last: Their places.
-        last_hash: The last one's hash, which the next record holds.
-        newest: When the last one was written.
-        file: The file's name, beside the log.
-        tree: The Merkle tree over everything up to its end: the roots of its perfect subtrees, as hex.
-        removed: Whether retention has taken it away.
-    """
-
-    first: int
-    last: int
-    last_hash: str
-    newest: str
-    file: str
-    tree: str
-    removed: int
-
-    def grown(self) -> Tree:
-        """The tree over all records up to its end."""
-        return Tree(self.last, [bytes.fromhex(node) for node in self.tree.split()])
 
 
 def segments(database: sqlite3.Connection) -> list[Segment]:

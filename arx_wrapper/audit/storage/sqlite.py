@@ -21,10 +21,10 @@ from pathlib import Path
 from arx_wrapper.audit.chain import Chain, Window, answer, windows
 from arx_wrapper.audit.key import configured_key, parsed_key
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, hasher
-from arx_wrapper.audit.storage.segments import NO_DELETE, RECORDS, Segment, detach, expired, said_of, seal, segments
+from arx_wrapper.audit.storage.segments import NO_DELETE, RECORDS, detach, expired, said_of, seal, segments
 from arx_wrapper.audit.storage.segments import SCHEMA as SEGMENTS
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader, explained
-from arx_wrapper.audit.store import Pending, Written
+from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.errors import AuditError
 from arx_wrapper.files import private_file
 

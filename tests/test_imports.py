@@ -1,0 +1,74 @@
+"""The import contracts hold the structure: imports that would undo it are refused, type-only ones as well."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PLANTED = {
+    "arx_wrapper.sandbox.clock": "arx_wrapper.core.connector",
+    "arx_wrapper.audit.log": "arx_wrapper.sandbox",
+    "arx_wrapper.transport.transport": "arx_wrapper.pagerduty.target_state",
+    "arx_wrapper.core.connector": "arx_wrapper.pagerduty.recovery",
+    "arx_wrapper.core.dispatch": "pagerduty_client",
+    "arx_wrapper.vault.env": "arx_wrapper.config",
+    "arx_wrapper.approvals.request": "arx_wrapper.audit",
+    "arx_wrapper.params.types": "arx_wrapper.policy",
+    "arx_wrapper.model": "arx_wrapper.cli.main",
+    "arx_wrapper.errors": "arx_wrapper.credentials",
+    "pagerduty_client.types": "arx_wrapper.model",
+}
+
+
+@pytest.mark.slow
+def test_each_planted_import_is_refused_where_only_type_checkers_see_it_too(tmp_path: Path) -> None:
+    _copy(tmp_path)
+    assert _lint(tmp_path).returncode == 0
+    for importer, imported in PLANTED.items():
+        _plant(tmp_path, importer, f"import {imported}")
+    done = _lint(tmp_path)
+    assert done.returncode == 1
+    refused = done.stdout.split()
+    for importer, imported in PLANTED.items():
+        chains = zip(refused, refused[1:], refused[2:], strict=False)
+        assert (importer, "->", imported) in chains, (importer, imported, done.stdout)
+
+
+@pytest.mark.slow
+def test_a_module_outside_the_layers_and_a_cycle_are_refused(tmp_path: Path) -> None:
+    _copy(tmp_path)
+    _plant(tmp_path, "arx_wrapper.core.dispatch", "import arx_wrapper.core.connector")
+    assert "No cycles are allowed in arx_wrapper.core." in _lint(tmp_path).stdout
+    (tmp_path / "arx_wrapper/newcomer.py").touch()
+    assert "newcomer" in _lint(tmp_path).stdout
+
+
+def _copy(folder: Path) -> None:
+    skipped = shutil.ignore_patterns("__pycache__", "*.yaml")
+    for package in ("arx_wrapper", "codegen", "generated/pagerduty_client"):
+        shutil.copytree(ROOT / package, folder / Path(package).name, ignore=skipped)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+
+
+def _plant(folder: Path, module: str, statement: str) -> None:
+    path = folder / f"{module.replace('.', '/')}.py"
+    head, future, rest = path.read_text("utf-8").partition("from __future__ import annotations\n")
+    assert future
+    guarded = f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    {statement}\n"
+    path.write_text(head + future + guarded + rest, "utf-8")
+
+
+def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own environment's tool
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
