@@ -9,7 +9,9 @@ from os import PathLike
 from typing import Any
 
 from arx_wrapper import PagerDutyConnector
+from arx_wrapper.approvals import ApprovalRequest
 from arx_wrapper.audit import AuditRecord
+from arx_wrapper.core.review import review
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.vault.fixed import FixedVault
 
@@ -55,3 +57,11 @@ async def trail(pd: PagerDutyConnector) -> list[AuditRecord]:
     log = pd._backends.audit
     await log.flush()
     return [record async for record in log.records() if record.action_type != "policy.loaded"]
+
+
+async def decide(
+    pd: PagerDutyConnector, approval_id: str, reviewer: str = "ada", approve: bool = True, note: str = ""
+) -> ApprovalRequest:
+    """Decide a request as a reviewer does, on record."""
+    backends = pd._backends
+    return await review(backends.approvals, backends.audit, approval_id, reviewer=reviewer, approve=approve, note=note)

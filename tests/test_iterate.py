@@ -17,7 +17,7 @@ from arx_wrapper import (
     PaginationLimitError,
 )
 from arx_wrapper.vault.fixed import FixedVault
-from tests.support import EVERYTHING, trail
+from tests.support import EVERYTHING, decide, trail
 
 OPEN = {"statuses": ["triggered", "acknowledged"]}
 
@@ -171,7 +171,7 @@ async def test_a_list_that_a_reviewer_has_to_allow_is_read_with_the_approval(mon
         with pytest.raises(ApprovalPendingError) as pending:
             await ids(pd, "users:read")
         approval_id = str(pending.value.approval_id)
-        await pd._backends.approvals.decide(approval_id, "ada", True)
+        await decide(pd, approval_id)
         assert await ids(pd, "users:read", approval_id=approval_id)
 
 

@@ -30,7 +30,7 @@ from arx_wrapper import (
     approvals,
 )
 from arx_wrapper.vault.fixed import FixedVault
-from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, denying, trail
+from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, decide, denying, trail
 
 WINDOW = {
     "start_time": "2025-06-15T02:00:00Z",
@@ -222,7 +222,7 @@ async def test_an_escalated_call_waits_for_a_reviewer_and_is_used_up_once() -> N
             await pd.create_maintenance_window(**WINDOW)
         approval_id = pending.value.approval_id
         assert approval_id
-        await pd._backends.approvals.decide(approval_id, "ada", True, "go ahead")
+        await decide(pd, approval_id)
         window = await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
         assert window["maintenance_window"]["services"][0]["id"] == "PABC123"
         with pytest.raises(ApprovalDeniedError):
@@ -235,6 +235,7 @@ async def test_an_escalated_call_waits_for_a_reviewer_and_is_used_up_once() -> N
         ("connector.called", "escalated"),
         ("approval.requested", "escalated"),
         ("connector.refused", "escalated"),
+        ("approval.reviewed", "success"),
         ("connector.called", "escalated"),
         ("connector.completed", "success"),
         ("connector.called", "escalated"),
@@ -267,7 +268,7 @@ async def test_an_approval_holds_for_exactly_the_call_it_was_given_for(change: d
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute("maintenance:create", WINDOW)
         approval_id = str(pending.value.approval_id)
-        await pd._backends.approvals.decide(approval_id, "ada", True)
+        await decide(pd, approval_id)
         with pytest.raises(ApprovalDeniedError):
             await pd.execute("maintenance:create", {**WINDOW, **change}, approval_id=approval_id)
         assert pd.sandbox_account is not None
@@ -279,7 +280,7 @@ async def test_an_approval_is_stale_once_its_target_has_changed() -> None:
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.delete_service("PABC123")
         approval_id = str(pending.value.approval_id)
-        await pd._backends.approvals.decide(approval_id, "ada", True)
+        await decide(pd, approval_id)
         await pd.update_service("PABC123", name="Renamed meanwhile")
         with pytest.raises(ApprovalDeniedError, match="changed"):
             await pd.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
@@ -292,7 +293,7 @@ async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) ->
             await pd.delete_service("PABC123")
         approval_id = str(pending.value.approval_id)
         store = pd._backends.approvals
-        await store.decide(approval_id, "ada", True)
+        await decide(pd, approval_id)
         other = PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH, denying("services:delete")], approvals=store)
         with pytest.raises(PermissionDeniedError):
             await other.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
@@ -307,7 +308,7 @@ async def test_an_agent_suspended_while_it_waits_sends_nothing_after_the_approva
         await pd.audit.suspend("agent-1", org_id=pd.org_id, by="ada", reason="it deletes everything")
         assert pd.sandbox_account is not None
         seen = len(pd.sandbox_account.requests)
-        await pd._backends.approvals.decide(asked[0].id, "ada", True)
+        await decide(pd, asked[0].id)
         with pytest.raises(PermissionDeniedError, match="suspended: it deletes everything"):
             await waiting
         assert len(pd.sandbox_account.requests) == seen, "nothing more is read with the account's key either"
@@ -411,7 +412,7 @@ async def test_an_approved_call_counts_once_against_its_limit() -> None:
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute("maintenance:create", WINDOW)
         approval_id = str(pending.value.approval_id)
-        await pd._backends.approvals.decide(approval_id, "ada", True)
+        await decide(pd, approval_id)
         await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
         with pytest.raises(PermissionDeniedError, match="1/hour"):
             await pd.execute("maintenance:create", WINDOW)
@@ -426,7 +427,7 @@ async def test_a_hundred_parallel_resumes_of_one_approval_send_one_request() -> 
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.create_maintenance_window(**WINDOW)
         approval_id = str(pending.value.approval_id)
-        await pd._backends.approvals.decide(approval_id, "ada", True)
+        await decide(pd, approval_id)
         results = await asyncio.gather(
             *(pd.execute("maintenance:create", WINDOW, approval_id=approval_id) for _ in range(100)),
             return_exceptions=True,
@@ -447,7 +448,7 @@ async def test_parameters_changed_while_a_reviewer_thinks_are_not_what_is_sent()
         while not (waiting := await store.list("pending")):
             await asyncio.sleep(0.01)
         params["service_ids"].append("PEVIL01")  # type: ignore[attr-defined]
-        await store.decide(waiting[0].id, "ada", True)
+        await decide(pd, waiting[0].id)
         await call
         assert pd.sandbox_account is not None
         body = pd.sandbox_account.requests[-1].body
@@ -493,7 +494,74 @@ async def test_an_approval_for_another_call_is_neither_used_up_nor_withdrawn() -
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute("maintenance:create", WINDOW)
         approval_id = str(pending.value.approval_id)
-        await pd._backends.approvals.decide(approval_id, "ada", True)
+        await decide(pd, approval_id)
         with pytest.raises(ApprovalDeniedError, match="another call"):
             await pd.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
         assert await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
+
+
+async def test_an_approval_is_stale_once_the_eleventh_incident_of_a_bulk_call_has_changed() -> None:
+    async with raising() as pd:
+        asks = [{**EVERYTHING, "approval": {"low": "none", "medium": "none", "high": "none"}}, *_ASK_ABOUT_BULK]
+        pd._backends._given["policies"] = asks
+        found = (await pd.execute("incidents:read", {"statuses": ["triggered"], "limit": 20}))["incidents"]
+        service = found[0]["service"]["id"]
+        ids = [
+            (await pd.execute("incidents:create", {"title": f"n{n}", "service_id": service}))["incident"]["id"]
+            for n in range(12)
+        ]
+        bulk = {"incidents": [{"id": each, "status": "acknowledged"} for each in ids]}
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.execute("incidents:manage", bulk)
+        approval_id = str(pending.value.approval_id)
+        asked = await pd._backends.approvals.get(approval_id)
+        assert [each["incident"] for each in (asked.target or {})["incidents"]] == ids
+        await decide(pd, approval_id)
+        await pd.execute("incidents:update", {"incident_id": ids[10], "urgency": "low"})
+        with pytest.raises(ApprovalDeniedError, match="changed"):
+            await pd.execute("incidents:manage", bulk, approval_id=approval_id)
+
+
+_ASK_ABOUT_BULK: list[dict[str, Any]] = [
+    {
+        "name": f"ask-{operation}",
+        "connector": "pagerduty",
+        "operations": [operation],
+        "risk_max": "high",
+        "approval": "hitl",
+        "hitl_channel": "#a",
+    }
+    for operation in ("incidents:manage", "incidents:snooze", "escalation:delete")
+]
+
+
+async def test_an_approval_is_stale_once_an_assignee_or_an_escalation_rule_has_changed() -> None:
+    async with raising() as pd:
+        pd._backends._given["policies"] = [{**EVERYTHING, "approval": "none"}, *_ASK_ABOUT_BULK]
+        people = [user.id for user in await pd.list_users(limit=3)]
+        incident = (await pd.list_incidents(statuses=["triggered"]))[0].id
+        policy = (await pd.execute("escalation:read", {}))["escalation_policies"][0]
+        rules = [
+            {
+                "escalation_delay_in_minutes": rule["escalation_delay_in_minutes"] + 7,
+                "targets": [{"id": to["id"], "type": to["type"]} for to in rule["targets"]],
+            }
+            for rule in policy["escalation_rules"]
+        ]
+        for call, change in (
+            (
+                ("incidents:snooze", {"incident_id": incident, "duration": 600}),
+                ("incidents:reassign", {"incident_id": incident, "assignee_ids": people}),
+            ),
+            (
+                ("escalation:delete", {"policy_id": policy["id"]}),
+                ("escalation:update", {"policy_id": policy["id"], "rules": rules}),
+            ),
+        ):
+            with pytest.raises(ApprovalPendingError) as pending:
+                await pd.execute(*call)
+            approval_id = str(pending.value.approval_id)
+            await decide(pd, approval_id)
+            await pd.execute(*change)
+            with pytest.raises(ApprovalDeniedError, match="changed"):
+                await pd.execute(*call, approval_id=approval_id)

@@ -4,7 +4,7 @@ approvals = approvals.open("sqlite:///var/approvals.db")
 asked = await approvals.request(...)                            # the agent
 await approvals.decide(asked.id, "alice", True, "go ahead")     # a reviewer, in any process
 await approvals.wait(asked.id)
-await approvals.consume(asked.id, asked.digest)                 # exactly once
+await approvals.consume(asked.id, asked.call_digest)            # exactly once
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from arx_wrapper.approvals.evidence import Evidence
 from arx_wrapper.approvals.notifications import Announcer, Channel, Webhook
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest
@@ -22,6 +23,7 @@ __all__ = [
     "ApprovalRequest",
     "Approvals",
     "Channel",
+    "Evidence",
     "Review",
     "Reviewers",
     "State",

@@ -212,7 +212,7 @@ class PostgreSQL:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                 # A role that may use the tables need not be one that may make them.
-                made = connection.execute("SELECT to_regclass('approval_messages')").fetchone()
+                made = connection.execute("SELECT to_regclass('approval_requests_v2')").fetchone()
                 if made == (None,):
                     connection.execute(self._schema.encode())
         except BaseException:

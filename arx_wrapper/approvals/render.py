@@ -56,25 +56,33 @@ def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
     """
     effects = (f"{effect.operation} ({effect.risk.name}, {effect.count} times)" for effect in request.effects)
     rows = [
+        ("asks to", request.sentence or "-"),
         ("request", request.id),
         ("state", request.state),
         ("digest", request.digest),
         ("organisation", request.org_id),
         ("agent", request.agent_id),
         ("account", request.account),
+        ("requester", request.requester or "-"),
         ("operation", f"{request.connector} {request.operation}"),
         ("risk", request.risk.name),
-        ("amounts to", ", ".join(effects)),
+        ("effects", ", ".join(effects)),
         ("parameters", request.params),
         ("target now", _target(request)),
         ("policy", f"{request.policy or '-'} ({request.policy_source or '-'})"),
         ("reason", request.reason),
+        ("reviewers", _reviewers(request)),
+        ("channel", request.channel or "-"),
         ("asked", stamp(request.created_at)),
         ("expires", stamp(request.expires_at)),
         ("approvals", f"{sum(review.approve for review in request.decisions)} of {request.min_approvals}"),
     ]
     rows += [("decision", _decision(request, number)) for number in range(len(request.decisions))]
     return "\n".join(f"{name:<13} {shorten(value, limit, digest=request.digest)}" for name, value in rows)
+
+
+def _reviewers(request: ApprovalRequest) -> str:
+    return msgspec.json.encode(request.reviewers).decode() if request.reviewers else "everybody on the list"
 
 
 def _target(request: ApprovalRequest) -> str:

@@ -1,26 +1,29 @@
-"""What a reviewer is asked, what they answered, and the digest that ties both to one exact call."""
+"""A request for approval, its decisions, and the digests that bind both to one exact call."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 import msgspec
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import Effect, Risk
 
-State = Literal["pending", "approved", "denied", "expired", "consumed", "stale"]
+State = Literal["pending", "approved", "denied", "expired", "consumed", "stale", "revoked"]
 STATES: tuple[str, ...] = get_args(State)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@:/+-]{0,127}")
-_DOMAIN = b"arx-wrapper approval v1\n"
+_DOMAIN = b"arx-wrapper approval v2\n"
+_CALL_DOMAIN = b"arx-wrapper approved call v2\n"
 _TARGET_DOMAIN = b"arx-wrapper approval target v1\n"
+# The members that change while a request waits, and the digest itself; the digest covers every other.
+_NOT_COVERED = frozenset({"digest", "state", "decisions"})
 
 
 @frozen(kw_only=True)
@@ -51,36 +54,45 @@ class ApprovalRequest:
     """One call that waits for people, as they see it.
 
     Attributes:
-        id: What reviewers and a resumed call name it by.
-        digest: SHA-256 over everything that makes the call what it is; see `call_digest`.
-        org_id, agent_id: Who asks, for which organisation.
+        id: Name of the request, for reviewers and for a call that resumes.
+        digest: SHA-256 over every member but `state` and `decisions`: what a reviewer is shown and agrees to.
+        call_digest: SHA-256 over the call alone, equal for equal calls; see `call_digest`.
+        org_id, agent_id: The organisation and the agent that asks.
         account: Fingerprint of the credentials that the call will use.
-        connector, operation: What is called.
-        effects: What the call amounts to, the operation itself first.
+        requester: The address in whose name a write is sent; None when the API wants none.
+        connector, operation: The operation called.
+        sentence: The call in plain words.
+        effects: The operations that the call performs, itself first.
         risk: The risk at which it was judged.
         params: The parameters as canonical JSON: exactly what will be sent.
         policy, policy_source, reason: The policy entry that asks for approval, its `file:line`, and why.
-        channel: Where reviewers are asked.
-        target: State of what the call changes, as it was when asked; None when it was not read.
+        reviewers: The people, groups or on-call rules that the policy entry names; empty for every reviewer.
+        channel: The channel on which reviewers are asked.
+        target: State of the objects that the call changes when it was asked for; None when it was not read.
         min_approvals: How many different people must agree.
         created_at, expires_at: In UTC. Past `expires_at` it can neither be decided nor used.
-        state: `pending`, `approved`, `denied`, `expired`, `consumed` (used, for good) or `stale` (withdrawn).
-        decisions: The answers so far, oldest first.
+        state: `pending`, `approved`, `denied`, `expired`, `consumed` (used, for good), `stale` (its target changed) or
+            `revoked` (withdrawn by a person).
+        decisions: The decisions so far, oldest first.
     """
 
     id: str
     digest: str
+    call_digest: str
     org_id: str
     agent_id: str
     account: str
+    requester: str | None = None
     connector: str
     operation: str
+    sentence: str = ""
     effects: tuple[Effect, ...]
     risk: Risk
     params: str = field(repr=False)
     policy: str | None = None
     policy_source: str | None = None
     reason: str = ""
+    reviewers: tuple[Any, ...] = ()
     channel: str | None = None
     target: Mapping[str, Any] | None = field(default=None, repr=False)
     min_approvals: int = 1
@@ -90,17 +102,31 @@ class ApprovalRequest:
     decisions: tuple[Review, ...] = ()
 
     def expected_digest(self) -> str:
-        """The digest of what this request shows; unlike `digest` once the store was altered."""
+        """Return the digest of what this request shows; unlike `digest` once the store was altered."""
+        shown = asdict(self, filter=lambda attribute, _: attribute.name not in _NOT_COVERED)
+        shown |= {"created_at": stamp(self.created_at), "expires_at": stamp(self.expires_at)}
+        return hashlib.sha256(_DOMAIN + msgspec.json.encode(shown, order="sorted")).hexdigest()
+
+    def expected_call_digest(self) -> str:
+        """Return the digest of the call that this request shows."""
         return call_digest(
             agent_id=self.agent_id,
             org_id=self.org_id,
             account=self.account,
+            requester=self.requester,
             connector=self.connector,
             operation=self.operation,
             params=self.params,
+            effects=self.effects,
+            sentence=self.sentence,
             policy=self.policy,
             target=self.target,
         )
+
+    @property
+    def unaltered(self) -> bool:
+        """Whether the request is what its digests say."""
+        return self.digest == self.expected_digest() and self.call_digest == self.expected_call_digest()
 
 
 def call_digest(
@@ -112,17 +138,23 @@ def call_digest(
     operation: str,
     params: bytes | str,
     policy: str | None,
+    requester: str | None = None,
+    effects: Sequence[Effect] = (),
+    sentence: str = "",
     target: Mapping[str, Any] | None = None,
 ) -> str:
-    """The digest that an approval is bound to, as hex: change any argument and the approval does not hold.
+    """Return the digest of one exact call, as hex: change any argument and no approval of it holds.
 
     Args:
-        agent_id, org_id: Who calls, for which organisation.
+        agent_id, org_id: The agent that calls, and for which organisation.
         account: Fingerprint of the credentials.
-        connector, operation: What is called.
+        requester: The address in whose name a write is sent.
+        connector, operation: The operation called.
         params: The canonical JSON of the parameters.
+        effects: The operations that the call performs.
+        sentence: The call in plain words.
         policy: Name of the policy entry that asked for approval.
-        target: State of what the call changes, when it was shown to the reviewer.
+        target: State of the objects that the call changes, when it was shown to the reviewer.
     """
     state = None
     if target is not None:
@@ -131,29 +163,42 @@ def call_digest(
         "account": account,
         "agent": agent_id,
         "connector": connector,
+        "effects": [[effect.operation, effect.risk, effect.count] for effect in effects],
         "operation": operation,
         "org": org_id,
         "params": params.decode() if isinstance(params, bytes) else params,
         "policy": policy,
+        "requester": requester,
+        "sentence": sentence,
         "target": state,
     }
-    return hashlib.sha256(_DOMAIN + msgspec.json.encode(subject, order="sorted")).hexdigest()
+    return hashlib.sha256(_CALL_DOMAIN + msgspec.json.encode(subject, order="sorted")).hexdigest()
 
 
 def checked_reviewer(name: str, *, agent_id: str) -> str:
-    """A reviewer's name, if it may stand for a person who did not ask.
+    """Return a reviewer's name, if it may stand for a person who did not ask.
 
     Raises:
         ApprovalError: it is not a plain name, or it is the requester.
+    """
+    plain_name(name)
+    if identity(name) == identity(agent_id):
+        raise ApprovalError(
+            f"{name!r} asked for this approval and cannot give it: somebody else has to. Nothing was decided."
+        )
+    return name
+
+
+def plain_name(name: str) -> str:
+    """Return a reviewer's name, if it is plain ASCII text.
+
+    Raises:
+        ApprovalError: it is not.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or not identity(name):
         raise ApprovalError(
             "A reviewer's name must be 1 to 128 ASCII letters, digits, spaces or ._@:/+- and start with a "
             "letter or digit. Nothing was decided."
-        )
-    if identity(name) == identity(agent_id):
-        raise ApprovalError(
-            f"{name!r} asked for this approval and cannot give it: somebody else has to. Nothing was decided."
         )
     return name
 

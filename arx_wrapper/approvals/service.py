@@ -26,6 +26,7 @@ from arx_wrapper.errors import ApprovalError, ApprovalExpiredError
 from arx_wrapper.model import Effect, Risk
 
 if TYPE_CHECKING:
+    from arx_wrapper.approvals.evidence import Evidence
     from arx_wrapper.approvals.notifications import Announcer
     from arx_wrapper.approvals.reviewers import Reviewers
 
@@ -34,6 +35,9 @@ _NOTE_LIMIT = 2000
 _CLOSES_WITHIN = 5.0
 _TROUBLE = 30.0
 _SKEW = timedelta(minutes=5)
+_UNTIMELY = (
+    "A signed decision states the time of signing, which has to be within five minutes of now. Nothing was decided."
+)
 
 
 def utc_now() -> datetime:
@@ -86,8 +90,11 @@ class Approvals:
         effects: Sequence[Effect],
         risk: Risk,
         policy: str | None,
+        requester: str | None = None,
+        sentence: str = "",
         policy_source: str | None = None,
         reason: str = "",
+        reviewers: Sequence[Any] = (),
         channel: str | None = None,
         target: Mapping[str, Any] | None = None,
         min_approvals: int = 1,
@@ -99,9 +106,12 @@ class Approvals:
             account: Fingerprint of the credentials that will be used.
             connector, operation: What is to be called.
             params: Its canonical parameters.
-            effects: What the call amounts to.
+            effects: The operations that the call performs.
             risk: The risk at which it was judged.
+            requester: The address in whose name a write is sent.
+            sentence: The call in plain words.
             policy, policy_source, reason: The entry that asks for approval, its `file:line`, and why.
+            reviewers: The people, groups or on-call rules that the entry names.
             channel: Where reviewers are asked.
             target: State of what the call changes, to be shown and bound; None when it was not read.
             min_approvals: How many different people must agree.
@@ -113,27 +123,32 @@ class Approvals:
             ApprovalError: too many requests of this agent wait already, or the store cannot be used.
         """
         now = self._clock()
-        shown = None if target is None else msgspec.json.decode(msgspec.json.encode(target, order="sorted"))
+        shown, named = msgspec.json.decode(msgspec.json.encode((target, list(reviewers)), order="sorted"))
         asked = ApprovalRequest(
             id=self._ids(),
             digest="",
+            call_digest="",
             org_id=org_id,
             agent_id=agent_id,
             account=account,
             connector=connector,
             operation=operation,
-            effects=tuple(effects),
+            effects=tuple(Effect(operation=each.operation, risk=each.risk, count=each.count) for each in effects),
             risk=risk,
+            requester=requester,
+            sentence=sentence,
             params=params.decode(),
             policy=policy,
             policy_source=policy_source,
             reason=reason,
+            reviewers=tuple(named),
             channel=channel,
             target=shown,
             min_approvals=max(1, min_approvals),
             created_at=now,
             expires_at=now + self._ttl,
         )
+        asked = evolve(asked, call_digest=asked.expected_call_digest())
         asked = evolve(asked, digest=asked.expected_digest())
         # Whoever gives up meanwhile has asked all the same: the request is there, and reviewers have to hear of it.
         return await asyncio.shield(asyncio.ensure_future(self._ask(asked)))
@@ -143,6 +158,11 @@ class Approvals:
         if new and self._announcer:
             self._announcer.announce(request)
         return request
+
+    async def check(self, request_id: str, review: Review) -> ApprovalRequest:
+        """Return a request as it would be after a decision, and change nothing. Raises as `decide()` does."""
+        now = self._require_sound(review)
+        return await self._on_thread(lambda: self._store.check(request_id, review, now=now, check=self._check))
 
     async def decide(
         self,
@@ -154,7 +174,9 @@ class Approvals:
         *,
         at: datetime | None = None,
     ) -> ApprovalRequest:
-        """Record what one reviewer says. One denial decides; approval may take several people.
+        """Store a reviewer's decision. One denial decides; approval may take several people.
+
+        The decision counts only once it is in the audit log as well: `arx_wrapper.core.review.review` does both.
 
         Args:
             request_id: The request.
@@ -172,14 +194,20 @@ class Approvals:
             ApprovalError: there is no such request, it is decided already, or this reviewer may not decide
                 it. Nothing was changed.
         """
-        if len(note) > _NOTE_LIMIT or not _is_text(note):
-            raise ApprovalError(f"A note is text of {_NOTE_LIMIT} characters at most. Nothing was decided.")
-        now = self._clock()
-        if signature is not None:
-            self._require_timely(at, now)
-        review = Review(
-            reviewer=reviewer, approve=approve, note=note, at=at if signature and at else now, signature=signature
-        )
+        return await self.take(request_id, self.review(reviewer, approve, note, signature, at=at))
+
+    def review(
+        self, reviewer: str, approve: bool, note: str = "", signature: str | None = None, *, at: datetime | None = None
+    ) -> Review:
+        """Return a decision as `check()` and `take()` want it; arguments as for `decide()`."""
+        signed_at = at if signature is not None else None
+        if signature is not None and signed_at is None:
+            raise ApprovalError(_UNTIMELY)
+        return Review(reviewer=reviewer, approve=approve, note=note, at=signed_at or self._clock(), signature=signature)
+
+    async def take(self, request_id: str, review: Review) -> ApprovalRequest:
+        """Store a decision made with `review()`. Raises as `decide()` does."""
+        now = self._require_sound(review)
         return await self._on_thread(lambda: self._store.decide(request_id, review, now=now, check=self._check))
 
     async def wait(self, request_id: str, *, poll: float = 0.2) -> ApprovalRequest:
@@ -209,13 +237,16 @@ class Approvals:
             left = (request.expires_at - self._clock()).total_seconds()
             await self._sleep(max(0.001, min(poll, left)))
 
-    async def consume(self, request_id: str, digest: str, *, min_approvals: int = 1) -> ApprovalRequest:
+    async def consume(
+        self, request_id: str, call: str, *, min_approvals: int = 1, evidence: Evidence | None = None
+    ) -> ApprovalRequest:
         """Use an approval up: succeeds once, in one process, for the call with this digest.
 
         Args:
             request_id: The request.
-            digest: `call_digest` of the call that is about to be sent.
+            call: `call_digest` of the call that is about to be sent.
             min_approvals: How many approvals policy asks for now, if that is more than when it was asked.
+            evidence: What the audit log says of the request; the pipeline always gives it.
 
         Returns:
             The request, consumed.
@@ -226,8 +257,15 @@ class Approvals:
             ApprovalDeniedError: it was denied, used or withdrawn, or it is for another call.
         """
         now = self._clock()
+
+        def counts(request: ApprovalRequest, review: Review) -> None:
+            self._check(request, review)
+            if evidence is not None:
+                evidence.require(request)
+                evidence.require_review(request, review)
+
         return await self._on_thread(
-            lambda: self._store.consume(request_id, digest, at_least=min_approvals, now=now, check=self._check)
+            lambda: self._store.consume(request_id, call, at_least=min_approvals, now=now, check=counts)
         )
 
     async def get(self, request_id: str) -> ApprovalRequest:
@@ -256,8 +294,12 @@ class Approvals:
         )
 
     async def mark_stale(self, request_id: str) -> ApprovalRequest:
-        """Withdraw a request: what it was asked for has changed. ApprovalError when it is over already."""
-        return await self._on_thread(lambda: self._store.mark_stale(request_id, self._clock()))
+        """Withdraw a request: the objects that it is about have changed. ApprovalError when it is over already."""
+        return await self._on_thread(lambda: self._store.withdraw(request_id, "stale", self._clock()))
+
+    async def revoke(self, request_id: str) -> ApprovalRequest:
+        """Withdraw a request or an approval that is not used yet. ApprovalError when it is over already."""
+        return await self._on_thread(lambda: self._store.withdraw(request_id, "revoked", self._clock()))
 
     async def first_time(self, message_id: str, *, keep: float) -> bool:
         """Whether a message from a channel is new, in any process; remembers it for `keep` seconds."""
@@ -293,16 +335,19 @@ class Approvals:
                 approval_id=request.id,
             )
 
-    def _require_timely(self, at: datetime | None, now: datetime) -> None:
-        if self._reviewers is None:
-            raise ApprovalError(
-                "No reviewers' keys are registered here, so a signature cannot be verified. Nothing was decided."
-            )
-        if at is None or abs(now - at) > _SKEW:
-            raise ApprovalError(
-                "A signed decision states the time of signing, which has to be within five minutes of now. "
-                "Nothing was decided."
-            )
+    def _require_sound(self, review: Review) -> datetime:
+        """Check a decision by itself; returns the time now."""
+        if len(review.note) > _NOTE_LIMIT or not _is_text(review.note):
+            raise ApprovalError(f"A note is text of {_NOTE_LIMIT} characters at most. Nothing was decided.")
+        now = self._clock()
+        if review.signature is not None:
+            if self._reviewers is None:
+                raise ApprovalError(
+                    "No reviewers' keys are registered here, so a signature cannot be verified. Nothing was decided."
+                )
+            if abs(now - review.at) > _SKEW:
+                raise ApprovalError(_UNTIMELY)
+        return now
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
         """Run database work on the thread, for as long as a caller may reasonably be kept waiting.

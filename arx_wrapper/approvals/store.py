@@ -24,9 +24,10 @@ from arx_wrapper.errors import (
 )
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS approval_requests (
+CREATE TABLE IF NOT EXISTS approval_requests_v2 (
     id TEXT PRIMARY KEY,
     digest TEXT NOT NULL,
+    call_digest TEXT NOT NULL,
     org_id TEXT NOT NULL,
     agent_id TEXT NOT NULL,
     state TEXT NOT NULL,
@@ -34,11 +35,11 @@ CREATE TABLE IF NOT EXISTS approval_requests (
     expires_at TEXT NOT NULL,
     body TEXT NOT NULL
 );
-CREATE UNIQUE INDEX IF NOT EXISTS approval_requests_pending
-    ON approval_requests (digest) WHERE state = 'pending';
-CREATE INDEX IF NOT EXISTS approval_requests_state ON approval_requests (state, org_id, agent_id);
-CREATE TABLE IF NOT EXISTS approval_reviews (
-    request_id TEXT NOT NULL REFERENCES approval_requests (id),
+CREATE UNIQUE INDEX IF NOT EXISTS approval_requests_v2_pending
+    ON approval_requests_v2 (call_digest) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS approval_requests_v2_state ON approval_requests_v2 (state, org_id, agent_id);
+CREATE TABLE IF NOT EXISTS approval_reviews_v2 (
+    request_id TEXT NOT NULL REFERENCES approval_requests_v2 (id),
     person TEXT NOT NULL,
     seq INTEGER NOT NULL,
     reviewer TEXT NOT NULL,
@@ -54,23 +55,24 @@ CREATE TABLE IF NOT EXISTS approval_messages (
 );
 """
 
-_APART = ("id", "digest", "org_id", "agent_id", "state", "created_at", "expires_at", "decisions")
+_APART = ("id", "digest", "call_digest", "org_id", "agent_id", "state", "created_at", "expires_at", "decisions")
 # Time alone makes a request expire; nobody has to be there to write it down.
 _STATE = "CASE WHEN state IN ('pending', 'approved') AND expires_at <= ? THEN 'expired' ELSE state END"
-_SELECT = f"SELECT id, digest, org_id, agent_id, {_STATE}, created_at, expires_at, body FROM approval_requests"  # noqa: S608
+_COLUMNS = f"id, digest, call_digest, org_id, agent_id, {_STATE}, created_at, expires_at, body"
+_SELECT = f"SELECT {_COLUMNS} FROM approval_requests_v2"  # noqa: S608 - ours
 _INSERT = """
-INSERT INTO approval_requests (id, digest, org_id, agent_id, state, created_at, expires_at, body)
-VALUES (?, ?, ?, ?, 'pending', ?, ?, ?)
+INSERT INTO approval_requests_v2 (id, digest, call_digest, org_id, agent_id, state, created_at, expires_at, body)
+VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?)
 """
 _REVIEW = """
-INSERT INTO approval_reviews (request_id, person, seq, reviewer, approve, note, at, signature)
+INSERT INTO approval_reviews_v2 (request_id, person, seq, reviewer, approve, note, at, signature)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
-_PENDING = "SELECT count(*) FROM approval_requests WHERE state = 'pending' AND org_id = ? AND agent_id = ?"
+_PENDING = "SELECT count(*) FROM approval_requests_v2 WHERE state = 'pending' AND org_id = ? AND agent_id = ?"
 _REVIEWS = """
-SELECT reviewer, approve, note, at, signature FROM approval_reviews WHERE request_id = ? ORDER BY seq
+SELECT reviewer, approve, note, at, signature FROM approval_reviews_v2 WHERE request_id = ? ORDER BY seq
 """
-_EXPIRE = "UPDATE approval_requests SET state = 'expired' WHERE state = 'pending' AND expires_at <= ?"
+_EXPIRE = "UPDATE approval_requests_v2 SET state = 'expired' WHERE state = 'pending' AND expires_at <= ?"
 
 Check = Callable[[ApprovalRequest, Review], None]
 
@@ -92,8 +94,8 @@ class Store:
         """
         now = stamp(request.created_at)
         with self._database.write() as run:
-            run(_EXPIRE, (now,))  # makes room for a new request with an expired one's digest
-            waiting = self._select(run, now, "digest = ? AND state = 'pending'", (request.digest,))
+            run(_EXPIRE, (now,))  # makes room for a new request of an expired one's call
+            waiting = self._select(run, now, "call_digest = ? AND state = 'pending'", (request.call_digest,))
             if waiting:
                 if _asks_no_less(waiting[0], request):
                     return waiting[0], False
@@ -105,32 +107,27 @@ class Store:
                     f"{pending} requests of this agent wait for reviewers already, and no more are taken "
                     "until some are decided or expire. Nothing was sent. See `arx-pagerduty approvals list`."
                 )
-            row = (request.id, request.digest, request.org_id, request.agent_id)
+            row = (request.id, request.digest, request.call_digest, request.org_id, request.agent_id)
             run(_INSERT, (*row, now, stamp(request.expires_at), _body(request)))
         return request, True
 
+    def check(self, request_id: str, review: Review, *, now: datetime, check: Check) -> ApprovalRequest:
+        """Return the request as it would be after a decision, and change nothing. Raises as `decide()` does."""
+        with self._database.read() as run:
+            return _decided(self._one(run, request_id, stamp(now)), review, check)
+
     def decide(self, request_id: str, review: Review, *, now: datetime, check: Check) -> ApprovalRequest:
-        """Add a reviewer's answer. One denial decides; approval takes `min_approvals` different people."""
+        """Add a reviewer's decision. One denial decides; approval takes `min_approvals` different people."""
         with self._database.write() as run:
             request = self._one(run, request_id, stamp(now))
-            _require_undecided(request)
-            person = identity(review.reviewer)
-            if any(identity(earlier.reviewer) == person for earlier in request.decisions):
-                raise ApprovalError(
-                    f"{review.reviewer!r} has decided {request_id} already; the next approval has to come "
-                    "from somebody else. Nothing was changed.",
-                    approval_id=request_id,
-                )
-            check(request, review)
-            row = (request_id, person, len(request.decisions), review.reviewer, int(review.approve))
+            decided = _decided(request, review, check)
+            row = (request_id, identity(review.reviewer), len(request.decisions), review.reviewer, int(review.approve))
             run(_REVIEW, (*row, review.note, stamp(review.at), review.signature))
-            reviews = (*request.decisions, review)
-            state = _state_after(reviews, request.min_approvals)
-            if state != "pending":
-                self._set(run, request_id, state)
-            return evolve(request, decisions=reviews, state=state)
+            if decided.state != "pending":
+                self._set(run, request_id, decided.state)
+            return decided
 
-    def consume(self, request_id: str, digest: str, *, at_least: int, now: datetime, check: Check) -> ApprovalRequest:
+    def consume(self, request_id: str, call: str, *, at_least: int, now: datetime, check: Check) -> ApprovalRequest:
         """Use an approval up, for the call with this digest and no other."""
         with self._database.write() as run:
             found = self._select(run, stamp(now), "id = ?", (request_id,))
@@ -139,10 +136,10 @@ class Store:
                     f"There is no approval {_shown(request_id)}. Nothing was sent.", approval_id=request_id
                 )
             request = found[0]
-            if not hmac.compare_digest(request.digest.encode(), digest.encode()):
+            if not hmac.compare_digest(request.call_digest.encode(), call.encode()):
                 raise ApprovalDeniedError(
-                    f"Approval {request_id} is for another call: parameters, agent, organisation, account or "
-                    "policy differ. Nothing was sent. Ask anew, without an approval id.",
+                    f"Approval {request_id} is for another call: parameters, effects, agent, organisation, account, "
+                    "requester or policy differ. Nothing was sent. Ask anew, without an approval id.",
                     approval_id=request_id,
                 )
             _require_usable(request, at_least)
@@ -151,16 +148,16 @@ class Store:
             self._set(run, request_id, "consumed")
             return evolve(request, state="consumed")
 
-    def mark_stale(self, request_id: str, now: datetime) -> ApprovalRequest:
-        """Withdraw a request, so that it can no longer be decided or used."""
+    def withdraw(self, request_id: str, state: State, now: datetime) -> ApprovalRequest:
+        """Set a request that is not used yet to `stale` or `revoked`: it can no longer be decided or used."""
         with self._database.write() as run:
             request = self._one(run, request_id, stamp(now))
             if request.state not in ("pending", "approved"):
                 raise ApprovalError(
                     f"{request_id} is {request.state} already. Nothing was changed.", approval_id=request_id
                 )
-            self._set(run, request_id, "stale")
-            return evolve(request, state="stale")
+            self._set(run, request_id, state)
+            return evolve(request, state=state)
 
     def get(self, request_id: str, now: datetime) -> ApprovalRequest:
         """One request as it stands."""
@@ -218,7 +215,7 @@ class Store:
         )
 
     def _set(self, run: Transaction, request_id: str, state: State) -> None:
-        run("UPDATE approval_requests SET state = ? WHERE id = ?", (state, request_id))
+        run("UPDATE approval_requests_v2 SET state = ? WHERE id = ?", (state, request_id))
 
 
 def _body(request: ApprovalRequest) -> str:
@@ -227,14 +224,14 @@ def _body(request: ApprovalRequest) -> str:
 
 
 def _request(row: tuple[Any, ...], reviews: tuple[Review, ...]) -> ApprovalRequest:
-    request_id, digest, org_id, agent_id, state, created_at, expires_at, body = row
-    apart = {"id": request_id, "digest": digest, "org_id": org_id, "agent_id": agent_id, "state": state}
+    request_id, digest, call, org_id, agent_id, state, created_at, expires_at, body = row
+    apart = {"id": request_id, "digest": digest, "call_digest": call, "org_id": org_id, "agent_id": agent_id}
     try:
         times = {"created_at": moment(created_at), "expires_at": moment(expires_at)}
-        request = msgspec.convert({**msgspec.json.decode(body), **apart, **times}, ApprovalRequest)
+        request = msgspec.convert({**msgspec.json.decode(body), **apart, **times, "state": state}, ApprovalRequest)
     except (msgspec.MsgspecError, ValueError, TypeError):
         request = None
-    if request is None or request.expected_digest() != digest:
+    if request is None or not request.unaltered:
         raise ApprovalError(
             f"Approval request {request_id!r} was altered in the database after it was made: its content "
             "does not match its digest. Nothing was sent. Find out who can write to the database.",
@@ -243,8 +240,28 @@ def _request(row: tuple[Any, ...], reviews: tuple[Review, ...]) -> ApprovalReque
     return evolve(request, decisions=reviews)
 
 
+def _decided(request: ApprovalRequest, review: Review, check: Check) -> ApprovalRequest:
+    """Return the request with one more decision, if that counts."""
+    _require_undecided(request)
+    person = identity(review.reviewer)
+    if any(identity(earlier.reviewer) == person for earlier in request.decisions):
+        raise ApprovalError(
+            f"{review.reviewer!r} has decided {request.id} already; the next approval has to come "
+            "from somebody else. Nothing was changed.",
+            approval_id=request.id,
+        )
+    check(request, review)
+    reviews = (*request.decisions, review)
+    return evolve(request, decisions=reviews, state=_state_after(reviews, request.min_approvals))
+
+
 def _asks_no_less(waiting: ApprovalRequest, asked: ApprovalRequest) -> bool:
-    return waiting.min_approvals >= asked.min_approvals and waiting.risk >= asked.risk
+    same = (waiting.policy_source, waiting.reason, waiting.reviewers) == (
+        asked.policy_source,
+        asked.reason,
+        asked.reviewers,
+    )
+    return same and waiting.min_approvals >= asked.min_approvals and waiting.risk >= asked.risk
 
 
 def _state_after(reviews: tuple[Review, ...], needed: int) -> State:
@@ -283,8 +300,11 @@ def _require_usable(request: ApprovalRequest, at_least: int) -> None:
         "denied": f"was denied{_by(request)}",
         "consumed": "has been used already; an approval holds for one call",
         "stale": "was withdrawn: what it was given for has changed",
+        "revoked": "was withdrawn",
     }.get(request.state)
     agreed = sum(review.approve for review in request.decisions)
+    if problem is None and agreed < len(request.decisions):
+        problem = f"was denied{_by(request)}"
     if problem is None and agreed < max(at_least, request.min_approvals):
         problem = f"has {agreed} of the {max(at_least, request.min_approvals)} approvals that are needed now"
     if problem:

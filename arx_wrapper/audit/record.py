@@ -106,6 +106,11 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def parse(cls, body: bytes, record_hash: str) -> AuditRecord:
         return msgspec.structs.replace(_DECODER.decode(body), hash=record_hash)
 
+    def holds(self, digest: Callable[[bytes], str]) -> bool:
+        """Return whether the record was written with the log's key: `digest` is that key's HMAC."""
+        members = {name: getattr(self, name) for name in self.__struct_fields__ if name != "hash"}
+        return digest(_ENCODER.encode(members)) == self.hash
+
 
 class Link(msgspec.Struct, frozen=True):
     """What a record says of itself and of its place in the chain."""

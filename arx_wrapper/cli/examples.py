@@ -30,6 +30,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "approvals approve 5f2c9a7d1e3b4c60 --key ~/alice.key",
     ),
     "approvals deny": ("approvals deny 5f2c9a7d1e3b4c60 --reviewer alice --note 'not during the sale'",),
+    "approvals revoke": ("approvals revoke 5f2c9a7d1e3b4c60 --reviewer alice --note 'not tonight'",),
     "approvals keygen": ("approvals keygen --reviewer alice --file ~/alice.key",),
     "approvals verify": ("approvals verify 5f2c9a7d1e3b4c60", "approvals verify --file request.json"),
     "approvals serve": ("approvals serve", "approvals serve --host 0.0.0.0 --port 8080"),

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from arx_wrapper.core.review import evidence_of
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError, PermissionDeniedError
 from arx_wrapper.model import Decision, Verdict
 
 if TYPE_CHECKING:
+    from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.core.backends import Backends
     from arx_wrapper.core.dispatch import Dispatch
     from arx_wrapper.core.recorder import Recorder
@@ -35,7 +37,6 @@ async def obtain(dispatch: Dispatch, record: Recorder, backends: Backends, appro
         target = dispatch.before = await dispatch.target_state()
         asked = await backends.approvals.request(
             **terms,
-            effects=call.effects,
             risk=dispatch.decision.risk,
             policy_source=dispatch.decision.source,
             reason=dispatch.decision.reason,
@@ -54,7 +55,7 @@ async def obtain(dispatch: Dispatch, record: Recorder, backends: Backends, appro
     asked = await backends.approvals.get(approval_id)
     record.approval_id = asked.id
     digest = _digest(terms, asked.target)
-    if asked.digest != digest:
+    if asked.call_digest != digest:
         raise ApprovalDeniedError(
             f"{call.operation.name}: {approval_id} was asked for another call. Nothing was sent.",
             approval_id=approval_id,
@@ -73,12 +74,26 @@ async def obtain(dispatch: Dispatch, record: Recorder, backends: Backends, appro
                 approval_id=approval_id,
             )
     again = await _judged_again(dispatch, record, backends)
-    await backends.approvals.consume(approval_id, digest, min_approvals=again.min_approvals)
+    _require_no_more_risk(asked, again)
+    evidence = await evidence_of(backends.audit, asked)
+    await backends.approvals.consume(approval_id, digest, min_approvals=again.min_approvals, evidence=evidence)
+
+
+def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:
+    if asked.risk < again.risk:
+        raise ApprovalDeniedError(
+            f"{asked.operation}: {asked.id} was given at {asked.risk.name}, and policy judges the call at "
+            f"{again.risk.name} now. Nothing was sent. Ask anew.",
+            approval_id=asked.id,
+        )
 
 
 async def _terms(dispatch: Dispatch, backends: Backends) -> dict[str, Any]:
     credentials = await dispatch.sign()  # an approval holds for one account
+    requester = dispatch.call.params.get("requester_email") or credentials.requester_email
     return {
+        "requester": str(requester) if requester and dispatch.call.operation.writes else None,
+        "effects": dispatch.call.effects,
         "org_id": dispatch.call.org_id,
         "agent_id": dispatch.call.agent_id,
         "account": credentials.fingerprint,

@@ -1,14 +1,23 @@
-"""A reviewer's decision, and its record."""
+"""Reviewers' decisions on record, and what the record says of an approval that is about to be used."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.audit import AuditLog, Entry
+from arx_wrapper.errors import ApprovalError
 
 if TYPE_CHECKING:
-    from arx_wrapper.approvals import ApprovalRequest, Approvals
+    from arx_wrapper.approvals import ApprovalRequest, Approvals, Evidence
+    from arx_wrapper.audit import AuditRecord
+    from arx_wrapper.audit.record import Status
+    from arx_wrapper.audit.store import Reader
+
+# Clocks of the hosts that write to one log may differ by this much.
+_SKEW = timedelta(minutes=10)
 
 
 async def review(
@@ -24,6 +33,9 @@ async def review(
 ) -> ApprovalRequest:
     """Decide a request for approval and record who decided what.
 
+    The record comes first: a decision counts only when the audit log has it. A decision that does not count is
+    recorded as well, with status `error`.
+
     Args:
         approvals, log: Where the request is, and where the decision is recorded.
         approval_id: The request.
@@ -35,28 +47,93 @@ async def review(
 
     Raises:
         ApprovalError: there is no such request, it is over, or this reviewer may not decide it.
-        AuditError: the decision stands but could not be recorded.
+        AuditError: the decision could not be recorded, so it does not count.
     """
-    await log.open()  # what cannot be recorded is not decided
-    request = await approvals.decide(approval_id, reviewer, approve, note, signature, at=at)
-    await log.append(
-        Entry(
-            action_type="approval.reviewed",
-            status="success" if approve else "blocked",
-            org_id=request.org_id,
-            agent_id=request.agent_id,
-            connector=request.connector,
-            operation=request.operation,
-            risk=request.risk.name.lower(),
-            policy=request.policy,
-            approval_id=request.id,
-            metadata={
-                "reviewer": reviewer,
-                "verdict": "approved" if approve else "denied",
-                "state": request.state,
-                "digest": request.digest,
-                "signed": signature is not None,
-            },
-        )
+    await log.open()
+    given: dict[str, Any] = {
+        "reviewer": reviewer,
+        "verdict": "approved" if approve else "denied",
+        "note": note,
+        "signed": signature is not None,
+        "signature": signature,
+    }
+    request = await approvals.get(approval_id)
+    try:
+        said = approvals.review(reviewer, approve, note, signature, at=at)
+        after = await approvals.check(approval_id, said)
+        given |= {"at": said.at.isoformat(), "state": after.state}
+        await log.append(_entry(request, "success" if approve else "blocked", given))
+        return await approvals.take(approval_id, said)
+    except ApprovalError as refused:
+        given = {name: value for name, value in given.items() if name not in ("note", "signature", "state")}
+        await log.append(_entry(request, "error", given, error=type(refused).__name__))
+        raise
+
+
+async def revoke(
+    approvals: Approvals, log: AuditLog, approval_id: str, *, reviewer: str, note: str = ""
+) -> ApprovalRequest:
+    """Withdraw a request, or an approval that is not used yet, and record who did.
+
+    Args:
+        approvals, log: Where the request is, and where the withdrawal is recorded.
+        approval_id: The request.
+        reviewer, note: Who withdraws it, and why.
+
+    Returns:
+        The request, revoked.
+
+    Raises:
+        ApprovalError: there is no such request, or it is over already. Nothing was changed.
+        AuditError: the withdrawal could not be recorded; nothing was changed.
+    """
+    from arx_wrapper.approvals.request import plain_name
+
+    plain_name(reviewer)
+    await log.open()
+    request = await approvals.get(approval_id)
+    if request.state not in ("pending", "approved"):
+        raise ApprovalError(f"{request.id} is {request.state} already. Nothing was changed.", approval_id=request.id)
+    given = {"reviewer": reviewer, "verdict": "revoked", "note": note, "signed": False, "state": "revoked"}
+    await log.append(_entry(request, "blocked", given))
+    return await approvals.revoke(approval_id)
+
+
+async def evidence_of(log: AuditLog, request: ApprovalRequest) -> Evidence:
+    """Return what the audit log says of a request; records that the log's key did not write are passed over.
+
+    Raises:
+        AuditError: the log cannot be read.
+    """
+    from arx_wrapper.approvals import Evidence
+
+    since = (request.created_at - _SKEW).astimezone(UTC).isoformat(timespec="microseconds")
+
+    def read(reader: Reader) -> Evidence:
+        return Evidence.of(request.id, _genuine(reader, since, request.id))
+
+    return await log.read(read)
+
+
+def _genuine(reader: Reader, since: str, approval_id: str) -> Iterator[AuditRecord]:
+    from arx_wrapper.audit.store import Query
+
+    newest = reader.select(Query(newest_first=True))
+    recent = takewhile(lambda record: record.created_at >= since, newest)
+    return (record for record in recent if record.approval_id == approval_id and record.holds(reader.digest))
+
+
+def _entry(request: ApprovalRequest, status: Status, given: dict[str, Any], *, error: str | None = None) -> Entry:
+    return Entry(
+        action_type="approval.reviewed",
+        status=status,
+        org_id=request.org_id,
+        agent_id=request.agent_id,
+        connector=request.connector,
+        operation=request.operation,
+        risk=request.risk.name.lower(),
+        policy=request.policy,
+        approval_id=request.id,
+        error=error,
+        metadata={**given, "digest": request.digest},
     )
-    return request

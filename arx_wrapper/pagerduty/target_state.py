@@ -6,12 +6,20 @@ stale. So only what matters to the decision is taken, not what changes by itself
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import JSON, Lookup, Params
 
-# Objects of a bulk write that are read and shown; their number is shown as well.
+# Open incidents of a service that are read and shown.
 _SHOWN: Final = 10
+# Objects of a bulk write: a reviewer cannot judge more, and each costs a request.
+_MOST: Final = 250
+_TOO_MANY: Final = (
+    "A reviewer is shown every object that a call changes, and {} {} are more than the 250 they can be asked about. "
+    "Nothing was sent. Split the call."
+)
 
 
 async def incident(lookup: Lookup, params: Params) -> JSON:
@@ -19,17 +27,23 @@ async def incident(lookup: Lookup, params: Params) -> JSON:
 
 
 async def incidents(lookup: Lookup, params: Params) -> JSON:
-    entries = [await lookup("incidents.get_incident", entry["id"]) for entry in params["incidents"][:_SHOWN]]
-    return {"incidents": [_incident(entry) for entry in entries], "of": len(params["incidents"])}
+    wanted = list(dict.fromkeys(entry["id"] for entry in params["incidents"]))
+    return {"incidents": await _all(lookup, wanted), "of": len(params["incidents"])}
 
 
 async def merge(lookup: Lookup, params: Params) -> JSON:
-    sources = [await lookup("incidents.get_incident", source) for source in params["source_incident_ids"][:_SHOWN]]
     return {
         "into": await incident(lookup, params),
-        "sources": [_incident(source) for source in sources],
+        "sources": await _all(lookup, list(dict.fromkeys(params["source_incident_ids"]))),
         "of": len(params["source_incident_ids"]),
     }
+
+
+async def _all(lookup: Lookup, incident_ids: Sequence[str]) -> list[JSON]:
+    """Read every incident of a bulk call: one that is not read could change unnoticed."""
+    if len(incident_ids) > _MOST:
+        raise ApprovalError(_TOO_MANY.format(len(incident_ids), "incidents"))
+    return [_incident(await lookup("incidents.get_incident", each)) for each in incident_ids]
 
 
 async def service(lookup: Lookup, params: Params) -> JSON:
@@ -37,7 +51,10 @@ async def service(lookup: Lookup, params: Params) -> JSON:
 
 
 async def window_services(lookup: Lookup, params: Params) -> JSON:
-    shown = [await _service(lookup, service_id) for service_id in params["service_ids"][:_SHOWN]]
+    wanted = list(dict.fromkeys(params["service_ids"]))
+    if len(wanted) > _MOST:
+        raise ApprovalError(_TOO_MANY.format(len(wanted), "services"))
+    shown = [await _service(lookup, service_id) for service_id in wanted]
     return {"services": shown, "of": len(params["service_ids"])}
 
 
@@ -48,7 +65,14 @@ async def escalation_policy(lookup: Lookup, params: Params) -> JSON:
     )
     return {
         "escalation_policy": _named(found),
-        "rules": len(found.get("escalation_rules") or ()),
+        "num_loops": found.get("num_loops"),
+        "rules": [
+            {
+                "after_minutes": rule.get("escalation_delay_in_minutes"),
+                "targets": [_named(to) for to in rule.get("targets") or ()],
+            }
+            for rule in found.get("escalation_rules") or ()
+        ],
         "services": [_named(used) for used in found.get("services") or ()],
     }
 
@@ -75,6 +99,10 @@ def _incident(answer: JSON) -> JSON:
         "status": found.get("status"),
         "urgency": found.get("urgency"),
         "service": _named(found.get("service") or {}),
+        "assignees": sorted(
+            (_named(each.get("assignee") or {}) for each in found.get("assignments") or ()),
+            key=lambda assignee: str(assignee["id"]),
+        ),
     }
 
 

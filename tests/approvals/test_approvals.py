@@ -26,7 +26,7 @@ async def test_an_approval_is_asked_for_given_and_used(store):
     assert decided.state == "approved"
     [review] = decided.decisions
     assert (review.reviewer, review.verdict, review.note) == ("alice", "approved", "go ahead")
-    used = await store.consume(asked.id, asked.digest)
+    used = await store.consume(asked.id, asked.call_digest)
     assert used.state == "consumed"
     assert await store.get(asked.id) == used
 
@@ -57,10 +57,10 @@ async def test_an_approval_does_not_hold_for_a_call_that_differs_in(store, chang
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
     other = await store.request(**terms(**changed))
-    assert other.digest != asked.digest
+    assert other.call_digest != asked.call_digest
     with pytest.raises(ApprovalDeniedError, match="another call"):
-        await store.consume(asked.id, other.digest)
-    assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+        await store.consume(asked.id, other.call_digest)
+    assert (await store.consume(asked.id, asked.call_digest)).state == "consumed"
 
 
 def test_parts_of_a_call_cannot_be_shifted_between_fields():
@@ -75,15 +75,15 @@ def test_parts_of_a_call_cannot_be_shifted_between_fields():
 async def test_an_approval_is_used_once(store):
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
-    await store.consume(asked.id, asked.digest)
+    await store.consume(asked.id, asked.call_digest)
     with pytest.raises(ApprovalDeniedError, match="used already"):
-        await store.consume(asked.id, asked.digest)
+        await store.consume(asked.id, asked.call_digest)
 
 
 async def test_a_pending_request_cannot_be_used(store):
     asked = await store.request(**terms())
     with pytest.raises(ApprovalPendingError, match="still waits") as caught:
-        await store.consume(asked.id, asked.digest)
+        await store.consume(asked.id, asked.call_digest)
     assert caught.value.approval_id == asked.id
 
 
@@ -91,7 +91,7 @@ async def test_a_denial_decides_for_good_and_names_the_reviewer(store):
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", False, "not today")
     with pytest.raises(ApprovalDeniedError, match="denied by alice"):
-        await store.consume(asked.id, asked.digest)
+        await store.consume(asked.id, asked.call_digest)
     with pytest.raises(ApprovalError, match="denied already by alice"):
         await store.decide(asked.id, "bob", True)
 
@@ -151,7 +151,7 @@ async def test_an_approval_is_not_enough_once_policy_wants_two(store):
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
     with pytest.raises(ApprovalDeniedError, match="1 of the 2"):
-        await store.consume(asked.id, asked.digest, min_approvals=2)
+        await store.consume(asked.id, asked.call_digest, min_approvals=2)
 
 
 async def test_nothing_is_decided_or_used_after_it_expired(store, clock):
@@ -164,7 +164,7 @@ async def test_nothing_is_decided_or_used_after_it_expired(store, clock):
         await store.decide(undecided.id, "alice", True)
     for request in (undecided, approved):
         with pytest.raises(ApprovalExpiredError, match="expired"):
-            await store.consume(request.id, request.digest)
+            await store.consume(request.id, request.call_digest)
     assert {request.id for request in await store.list("expired")} == {undecided.id, approved.id}
     assert await store.list("pending") == ()
 
@@ -208,7 +208,7 @@ async def test_a_withdrawn_request_is_neither_decided_nor_used(store):
     await store.decide(asked.id, "alice", True)
     assert (await store.mark_stale(asked.id)).state == "stale"
     with pytest.raises(ApprovalDeniedError, match="withdrawn"):
-        await store.consume(asked.id, asked.digest)
+        await store.consume(asked.id, asked.call_digest)
     with pytest.raises(ApprovalError, match="stale already"):
         await store.mark_stale(asked.id)
 
@@ -242,7 +242,7 @@ async def test_cancelling_a_wait_leaves_the_request_to_be_resumed(store):
         with pytest.raises(asyncio.CancelledError):
             await waiting
     await store.decide(asked.id, "alice", True)
-    assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+    assert (await store.consume(asked.id, asked.call_digest)).state == "consumed"
 
 
 async def test_requests_are_listed_newest_first_by_state_organisation_and_agent(store, clock):
@@ -272,8 +272,8 @@ async def test_requests_are_listed_newest_first_by_state_organisation_and_agent(
 async def test_an_altered_call_is_refused_rather_than_shown(store, edit, change):
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
-    edit(f"UPDATE approval_requests SET {change}")  # noqa: S608 - the changes above
-    for act in (store.get(asked.id), store.list(), store.consume(asked.id, asked.digest)):
+    edit(f"UPDATE approval_requests_v2 SET {change}")  # noqa: S608 - the changes above
+    for act in (store.get(asked.id), store.list(), store.consume(asked.id, asked.call_digest)):
         with pytest.raises(ApprovalError, match="altered"):
             await act
 

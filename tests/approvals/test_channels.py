@@ -134,7 +134,7 @@ async def test_a_dead_channel_is_reported_without_its_address_and_is_never_a_yes
     assert asked.id in reports[0]
     assert "k4n4ry" not in reports[0]
     with pytest.raises(ApprovalPendingError):
-        await store.consume(asked.id, asked.digest)
+        await store.consume(asked.id, asked.call_digest)
     assert (await store.decide(asked.id, "alice", True)).state == "approved"
     await store.aclose()
 
@@ -158,7 +158,7 @@ async def test_a_stuck_channel_delays_neither_the_request_nor_its_decision(url, 
     async with asyncio.timeout(5):
         asked = await store.request(**terms())
         await store.decide(asked.id, "alice", True)
-        assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+        assert (await store.consume(asked.id, asked.call_digest)).state == "consumed"
     channel.let_go.set()
     await store.aclose()
     assert channel.closed

@@ -69,12 +69,12 @@ async def test_a_store_that_stays_locked_fails_in_time_and_approves_nothing(url)
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
     with psycopg.connect(url) as locker:
-        locker.execute("LOCK TABLE approval_requests")
+        locker.execute("LOCK TABLE approval_requests_v2")
         started = time.monotonic()
         with pytest.raises(ApprovalError, match=r"cannot be used|did not answer"):
-            await store.consume(asked.id, asked.digest)
+            await store.consume(asked.id, asked.call_digest)
         assert time.monotonic() - started < 2
-    assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+    assert (await store.consume(asked.id, asked.call_digest)).state == "consumed"
     await store.aclose()
 
 
@@ -89,7 +89,7 @@ async def test_a_role_needs_no_right_to_make_tables(store, url):
         try:
             asked = await limited.request(**terms())
             await limited.decide(asked.id, "alice", True)
-            assert (await limited.consume(asked.id, asked.digest)).state == "consumed"
+            assert (await limited.consume(asked.id, asked.call_digest)).state == "consumed"
         finally:
             await limited.aclose()
             connection.execute("DROP OWNED BY limited")

@@ -72,7 +72,7 @@ async def test_a_hundred_uses_in_four_processes_succeed_once(url):
     store = approvals.open(url)
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
-    racers = [start(RACE, url, asked.id, asked.digest) for _ in range(4)]
+    racers = [start(RACE, url, asked.id, asked.call_digest) for _ in range(4)]
     for racer in racers:
         assert racer.stdout.readline() == "ready\n"
     for racer in racers:
@@ -95,7 +95,7 @@ async def test_a_request_outlives_the_process_that_asked(url):
     await reviewer.aclose()
     resumed = approvals.open(url)
     asked = await resumed.get(request_id)
-    assert (await resumed.consume(request_id, asked.digest)).state == "consumed"
+    assert (await resumed.consume(request_id, asked.call_digest)).state == "consumed"
     await resumed.aclose()
 
 

@@ -41,7 +41,7 @@ async def test_a_deception_is_shown_as_escapes(store, text):
     decided = await store.decide(asked.id, "alice", False, text)
     for request in (asked, decided):
         lines = render(request).split("\n")
-        assert len(lines) == 16 + len(request.decisions)
+        assert len(lines) == 20 + len(request.decisions)
         assert sum(line.startswith("risk ") for line in lines) == 1
         for line in lines:
             assert all(unicodedata.category(character)[0] not in "CZ" or character == " " for character in line)

@@ -44,7 +44,7 @@ async def test_a_signed_decision_counts_and_is_verified_offline(store, clock):
     kept = await store.get(asked.id)
     verify_decision(kept, kept.decisions[0], REVIEWERS)
     assert kept.decisions[0].at == at
-    assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+    assert (await store.consume(asked.id, asked.call_digest)).state == "consumed"
 
 
 async def test_an_unsigned_decision_does_not_count(store):
@@ -102,30 +102,38 @@ async def test_a_registered_requester_cannot_approve_even_with_a_signature(store
 
 async def test_an_approval_written_into_the_database_is_not_used(store, edit):
     asked = await store.request(**terms())
-    edit("UPDATE approval_requests SET state = 'approved'")
+    edit("UPDATE approval_requests_v2 SET state = 'approved'")
     edit(
-        "INSERT INTO approval_reviews (request_id, person, seq, reviewer, approve, note, at) "
-        "SELECT id, 'alice', 0, 'alice', 1, '', '2026-01-02T03:04:05.000000Z' FROM approval_requests"
+        "INSERT INTO approval_reviews_v2 (request_id, person, seq, reviewer, approve, note, at) "
+        "SELECT id, 'alice', 0, 'alice', 1, '', '2026-01-02T03:04:05.000000Z' FROM approval_requests_v2"
     )
     with pytest.raises(ApprovalDeniedError, match="has to sign"):
-        await store.consume(asked.id, asked.digest)
+        await store.consume(asked.id, asked.call_digest)
 
 
 async def test_a_state_written_into_the_database_is_not_enough(store, edit):
     asked = await store.request(**terms())
-    edit("UPDATE approval_requests SET state = 'approved'")
+    edit("UPDATE approval_requests_v2 SET state = 'approved'")
     with pytest.raises(ApprovalDeniedError, match="0 of the 1"):
-        await store.consume(asked.id, asked.digest)
+        await store.consume(asked.id, asked.call_digest)
 
 
 async def test_moving_the_expiry_in_the_database_does_not_keep_a_signed_approval_alive(store, clock, edit):
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True, "ok", signature(asked, clock), at=clock())
-    edit("UPDATE approval_requests SET expires_at = '2099-01-01T00:00:00.000000Z'")
-    clock.move(3600 + 301)
-    assert (await store.get(asked.id)).state == "approved"
+    edit("UPDATE approval_requests_v2 SET expires_at = '2099-01-01T00:00:00.000000Z'")
+    with pytest.raises(ApprovalError, match="altered"):
+        await store.consume(asked.id, asked.call_digest)
+
+
+async def test_a_signature_is_too_old_after_the_time_that_the_using_process_allows(store, url, clock):
+    asked = await store.request(**terms())
+    await store.decide(asked.id, "alice", True, "ok", signature(asked, clock), at=clock())
+    clock.move(60 + 301)
+    stricter = approvals.open(url, clock=clock, reviewers=REVIEWERS, ttl=60)
     with pytest.raises(ApprovalExpiredError, match="too long ago"):
-        await store.consume(asked.id, asked.digest)
+        await stricter.consume(asked.id, asked.call_digest)
+    await stricter.aclose()
 
 
 async def test_an_altered_request_fails_offline_verification(store, clock):

@@ -43,11 +43,11 @@ async def test_a_store_that_stays_locked_fails_in_time_and_approves_nothing(url,
     locker.execute("BEGIN EXCLUSIVE")
     started = time.monotonic()
     with pytest.raises(ApprovalError, match=r"cannot be used|did not answer"):
-        await store.consume(asked.id, asked.digest)
+        await store.consume(asked.id, asked.call_digest)
     assert time.monotonic() - started < 2
     locker.execute("ROLLBACK")
     locker.close()
-    assert (await store.consume(asked.id, asked.digest)).state == "consumed"
+    assert (await store.consume(asked.id, asked.call_digest)).state == "consumed"
     await store.aclose()
 
 

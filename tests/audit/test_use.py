@@ -16,7 +16,7 @@ from arx_wrapper.audit import AuditRecord
 from arx_wrapper.audit.ocsf import event_of
 from arx_wrapper.audit.statistics import tally
 from arx_wrapper.cli.main import run
-from tests.support import CANARY, EVERYTHING, trail
+from tests.support import CANARY, EVERYTHING, decide, trail
 
 NO_DELETES = {**EVERYTHING, "deny": ["services:delete"]}
 
@@ -137,7 +137,7 @@ async def test_an_approved_write_leaves_what_it_was_approved_for(
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.resolve_incident("P1234AB")
         approval = pending.value.approval_id
-        await pd._backends.approvals.decide(approval, "ada", True)
+        await decide(pd, approval)
         await pd.execute("incidents:resolve", {"incident_id": "P1234AB"}, approval_id=approval)
         done = (await trail(pd))[-1]
     assert done.metadata["before"]["status"] == "triggered"

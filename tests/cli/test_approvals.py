@@ -127,7 +127,7 @@ def test_verify_finds_what_was_altered_in_the_database(signed: Command) -> None:
     signed("approvals", "deny", request, "--key", "alice.key", "--yes")
     database = sqlite3.connect(Path(os.environ["XDG_STATE_HOME"]) / "arx" / "sandbox.db")
     with database:
-        database.execute("UPDATE approval_reviews SET note = 'on second thoughts'")
+        database.execute("UPDATE approval_reviews_v2 SET note = 'on second thoughts'")
     database.close()
     altered = signed("approvals", "verify", request, "-o", "json")
     assert (altered.status, altered.json["ok"]) == (4, False)

@@ -28,7 +28,7 @@ def card(request: ApprovalRequest) -> list[Block]:
     target = "-" if request.target is None else msgspec.json.encode(request.target, order="sorted").decode()
     sections = {
         "Asked by": f"{request.agent_id} of {request.org_id}",
-        "Amounts to": effects,
+        "Effects": effects,
         "Parameters": request.params,
         "Target now": target,
         "Why": f"{request.reason} ({request.policy or '-'}, {request.policy_source or '-'})",

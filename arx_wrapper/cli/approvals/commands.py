@@ -1,4 +1,4 @@
-"""`approvals list|show|approve|deny|keygen|verify|serve`."""
+"""`approvals list|show|approve|deny|revoke|keygen|verify|serve`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ Note = Annotated[str, typer.Option(help="What to add for the record.")]
 @app.command("list")
 def list_(
     context: typer.Context,
-    state: Annotated[str | None, typer.Option(help="pending, approved, denied, expired, consumed, stale.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="pending, approved, denied, expired, consumed, stale, revoked.")
+    ] = None,
     output: Format = Output.TABLE,
 ) -> None:
     """List requests, newest first."""
@@ -99,6 +101,27 @@ def deny(
 ) -> None:
     """Refuse a request. Signed like an approval."""
     _decide(context.obj, approval_id, Decision(reviewer, False, note, key, yes), output)
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    approval_id: Id,
+    reviewer: Annotated[str, typer.Option(help="Who takes it back.")],
+    note: Note = "",
+    output: Format = Output.TABLE,
+) -> None:
+    """Withdraw a request, or an approval that is not used yet. It can then be neither decided nor used."""
+    from arx_wrapper.core.review import revoke as withdraw
+
+    async def run(backends: Any) -> Any:
+        return await withdraw(backends.approvals, backends.audit, approval_id, reviewer=reviewer, note=note)
+
+    request = context.obj.with_backends(run)
+    if output is Output.JSON:
+        print_json(_plain(request))
+    else:
+        say(f"{request.id}: {request.state}")
 
 
 @app.command()
@@ -256,6 +279,8 @@ def _plain(request: Any) -> dict[str, Any]:
         "connector": request.connector,
         "account": request.account,
         "operation": request.operation,
+        "sentence": request.sentence,
+        "requester": request.requester,
         "effects": [[effect.operation, effect.risk.name, effect.count] for effect in request.effects],
         "risk": request.risk.name,
         "params": request.params,
@@ -266,7 +291,9 @@ def _plain(request: Any) -> dict[str, Any]:
         "policy_source": request.policy_source,
         "reason": request.reason,
         "channel": request.channel,
+        "reviewers": list(request.reviewers),
         "digest": request.digest,
+        "call_digest": request.call_digest,
         "created_at": request.created_at.isoformat(),
         "expires_at": request.expires_at.isoformat(),
         "min_approvals": request.min_approvals,

@@ -77,7 +77,7 @@ def _app(backends: Backends, settings: SlackSettings) -> Any:
             await review(backends.approvals, backends.audit, approval_id, reviewer=reviewer, approve=approve, note=note)
         except AuditError as error:
             raise ApprovalError(
-                f"The decision stands, but is not on record: {error}", approval_id=approval_id
+                f"The decision cannot be recorded, so it does not count: {error}", approval_id=approval_id
             ) from None
 
     return slack.app(

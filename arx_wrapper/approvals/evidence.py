@@ -1,0 +1,107 @@
+"""The audit log's part in an approval: what it says of a request, against what the approval store says.
+
+The store can be edited by anyone who can write to its database. The log's records carry an HMAC, so a decision without
+its record does not count, and a denial, a withdrawal or a use that is on record cannot be undone in the store.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from arx_wrapper.approvals.request import ApprovalRequest, Review
+from arx_wrapper.errors import ApprovalDeniedError
+
+
+class Record(Protocol):
+    """A record of the audit log, as far as approvals are concerned."""
+
+    @property
+    def action_type(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def approval_id(self) -> str | None: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+@frozen(kw_only=True)
+class Evidence:
+    """The records of one request.
+
+    Attributes:
+        requested: Digests under which it was asked for.
+        reviews: Decisions on record: reviewer, verdict, digest, note and signature.
+        withdrawn: Whether a person took it back.
+        used: Whether a call was made with it.
+    """
+
+    requested: frozenset[str]
+    reviews: frozenset[tuple[str, str, str, str, str | None]]
+    withdrawn: bool = False
+    used: bool = False
+
+    @classmethod
+    def of(cls, approval_id: str, records: Iterable[Record]) -> Evidence:
+        """Collect what records say of a request; records of other requests are passed over."""
+        requested, reviews, verdicts, used = set(), set(), set(), False
+        for record in records:
+            said = record.metadata
+            if record.approval_id != approval_id:
+                continue
+            if record.action_type == "approval.requested":
+                requested.add(str(said.get("digest")))
+            elif record.action_type == "connector.completed":
+                used = True
+            elif record.action_type == "approval.reviewed" and record.status != "error":
+                verdicts.add(said.get("verdict"))
+                reviews.add(
+                    (
+                        str(said.get("reviewer")),
+                        str(said.get("verdict")),
+                        str(said.get("digest")),
+                        str(said.get("note")),
+                        said.get("signature"),
+                    )
+                )
+        return cls(
+            requested=frozenset(requested),
+            reviews=frozenset(reviews),
+            withdrawn=bool(verdicts & {"revoked"}),
+            used=used,
+        )
+
+    def require(self, request: ApprovalRequest) -> None:
+        """Check that the log knows of the request as it is, and of nothing that ends it.
+
+        Raises:
+            ApprovalDeniedError: it does not.
+        """
+        if not any(hmac.compare_digest(known.encode(), request.digest.encode()) for known in self.requested):
+            raise _refused(request, "is not in the audit log as it is shown: it was inserted or altered")
+        if self.withdrawn:
+            raise _refused(request, "was withdrawn, by the audit log")
+        if any(verdict == "denied" for _, verdict, _, _, _ in self.reviews):
+            raise _refused(request, "was denied, by the audit log")
+        if self.used:
+            raise _refused(request, "has been used already, by the audit log; an approval holds for one call")
+
+    def require_review(self, request: ApprovalRequest, review: Review) -> None:
+        """Check that a decision is on record as it is.
+
+        Raises:
+            ApprovalDeniedError: it is not.
+        """
+        if (review.reviewer, review.verdict, request.digest, review.note, review.signature) not in self.reviews:
+            raise _refused(request, f"has a decision of {review.reviewer!a} that is not in the audit log")
+
+
+def _refused(request: ApprovalRequest, problem: str) -> ApprovalDeniedError:
+    return ApprovalDeniedError(
+        f"Approval {request.id} {problem}. Nothing was sent. Find out who can write to the approval store.",
+        approval_id=request.id,
+    )

@@ -1,0 +1,222 @@
+"""What the store says counts only as far as the audit log says it too: editing the store approves nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from attrs import evolve
+
+from arx_wrapper import PagerDutyConnector
+from arx_wrapper.approvals import ApprovalRequest
+from arx_wrapper.approvals.store import _body
+from arx_wrapper.config import Config
+from arx_wrapper.core.review import revoke
+from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalPendingError
+from arx_wrapper.model import Effect, Risk
+from tests.support import ASK_ABOUT_HIGH, EVERYTHING, decide, trail
+
+DELETE = ("services:delete", {"service_id": "PABC123"})
+
+
+class Store:
+    """A connector that waits for nobody, and its approval store as somebody with write access sees it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "approvals.db"
+        config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
+        self.pd = PagerDutyConnector.sandbox(
+            policies=[ASK_ABOUT_HIGH], config=config, approvals=f"sqlite:///{self.file}"
+        )
+
+    async def ask(self) -> ApprovalRequest:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await self.pd.execute(*DELETE)
+        return await self.pd._backends.approvals.get(str(pending.value.approval_id))
+
+    def run(self, statement: str, *values: object) -> None:
+        with closing(sqlite3.connect(self.file)) as database, database:
+            assert database.execute(statement, values).rowcount == 1
+
+    def forge(self, request: ApprovalRequest, **changed: Any) -> None:
+        """Change a request and make its digests fit."""
+        forged = evolve(request, **changed)
+        forged = evolve(forged, call_digest=forged.expected_call_digest())
+        forged = evolve(forged, digest=forged.expected_digest())
+        self.run(
+            "UPDATE approval_requests_v2 SET body = ?, digest = ?, call_digest = ?, expires_at = ?",
+            _body(forged),
+            forged.digest,
+            forged.call_digest,
+            forged.expires_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        )
+
+    async def require_refused(self, request: ApprovalRequest, match: str) -> None:
+        with pytest.raises(ApprovalDeniedError, match=match):
+            await self.pd.execute(*DELETE, approval_id=request.id)
+        last = (await trail(self.pd))[-1]
+        assert (last.action_type, last.approval_id, last.error) == (
+            "connector.refused",
+            request.id,
+            "ApprovalDeniedError",
+        )
+        assert self.pd.sandbox_account is not None
+        assert all(sent.method == "GET" for sent in self.pd.sandbox_account.requests)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Any:
+    store = Store(tmp_path)
+    async with store.pd:
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"risk": Risk.LOW}, "was given at LOW"),
+        ({"effects": (Effect(operation="services:update", risk=Risk.LOW),)}, "another call"),
+        ({"reason": "Nothing special."}, "not in the audit log as it is shown"),
+        ({"policy_source": "harmless.yaml:1"}, "not in the audit log as it is shown"),
+        ({"min_approvals": 1, "channel": "#elsewhere"}, "not in the audit log as it is shown"),
+        ({"sentence": "Read a service."}, "another call"),
+        ({"requester": "somebody@example.com"}, "another call"),
+        ({"account": "0" * 64}, "another call"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_request_edited_with_a_fitting_digest_is_refused(
+    store: Store, changed: dict[str, Any], match: str, when: str
+) -> None:
+    asked = await store.ask()
+    if when == "before":
+        store.forge(asked, **changed)
+    await decide(store.pd, asked.id)
+    if when == "after":
+        store.forge(asked, **changed)
+    await store.require_refused(asked, match)
+
+
+async def test_a_moved_expiry_is_refused(store: Store) -> None:
+    asked = await store.ask()
+    await decide(store.pd, asked.id)
+    store.forge(asked, expires_at=asked.expires_at.replace(year=2099))
+    await store.require_refused(asked, "not in the audit log as it is shown")
+
+
+async def test_a_decision_inserted_into_the_store_does_not_count(store: Store) -> None:
+    asked = await store.ask()
+    store.run("UPDATE approval_requests_v2 SET state = 'approved'")
+    store.run(
+        "INSERT INTO approval_reviews_v2 (request_id, person, seq, reviewer, approve, note, at) "
+        "VALUES (?, 'alice', 0, 'alice', 1, '', '2026-01-02T03:04:05.000000Z')",
+        asked.id,
+    )
+    await store.require_refused(asked, "decision of 'alice' that is not in the audit log")
+
+
+async def test_a_decision_that_the_log_does_not_have_does_not_count(store: Store) -> None:
+    asked = await store.ask()
+    await store.pd._backends.approvals.decide(asked.id, "alice", True)
+    await store.require_refused(asked, "not in the audit log")
+
+
+async def test_a_denial_turned_into_an_approval_in_the_store_is_still_a_denial(store: Store) -> None:
+    asked = await store.ask()
+    await decide(store.pd, asked.id, "alice", approve=False)
+    store.run("UPDATE approval_requests_v2 SET state = 'approved'")
+    await store.require_refused(asked, "was denied by alice")
+    store.run("UPDATE approval_reviews_v2 SET approve = 1")
+    await store.require_refused(asked, "was denied, by the audit log")
+
+
+async def test_a_use_on_record_cannot_be_undone_in_the_store(tmp_path: Path) -> None:
+    config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
+    note = ("incidents:add_note", {"incident_id": "P1234AB", "content": "seen"})
+    async with PagerDutyConnector.sandbox(
+        policies=[{**EVERYTHING, "approval": "hitl"}], config=config, approvals=f"sqlite:///{tmp_path}/a.db"
+    ) as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.execute(*note)
+        approval_id = str(pending.value.approval_id)
+        await decide(pd, approval_id)
+        await pd.execute(*note, approval_id=approval_id)
+        with closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
+            database.execute("UPDATE approval_requests_v2 SET state = 'approved'")
+        with pytest.raises(ApprovalDeniedError, match="used already, by the audit log"):
+            await pd.execute(*note, approval_id=approval_id)
+
+
+async def test_an_approval_is_withdrawn_until_it_is_used(store: Store) -> None:
+    asked = await store.ask()
+    await decide(store.pd, asked.id)
+    backends = store.pd._backends
+    taken_back = await revoke(backends.approvals, backends.audit, asked.id, reviewer="bob", note="not tonight")
+    assert taken_back.state == "revoked"
+    record = (await trail(store.pd))[-1]
+    assert (record.action_type, record.status) == ("approval.reviewed", "blocked")
+    assert (record.metadata["verdict"], record.metadata["reviewer"], record.metadata["note"]) == (
+        "revoked",
+        "bob",
+        "not tonight",
+    )
+    await store.require_refused(asked, "withdrawn")
+    with pytest.raises(ApprovalError, match="revoked already"):
+        await revoke(backends.approvals, backends.audit, asked.id, reviewer="bob")
+    store.run("UPDATE approval_requests_v2 SET state = 'approved'")
+    await store.require_refused(asked, "withdrawn, by the audit log")
+
+
+async def test_a_used_approval_cannot_be_withdrawn(store: Store) -> None:
+    asked = await store.ask()
+    await decide(store.pd, asked.id)
+    await store.pd.execute(*DELETE, approval_id=asked.id)
+    backends = store.pd._backends
+    with pytest.raises(ApprovalError, match="consumed already"):
+        await revoke(backends.approvals, backends.audit, asked.id, reviewer="bob")
+
+
+async def test_a_record_that_the_logs_key_did_not_write_is_no_evidence(store: Store, tmp_path: Path) -> None:
+    config = evolve(Config.load(), approvals_mode="raise", sandbox=True)
+    log = tmp_path / "log.db"
+    async with PagerDutyConnector(
+        "a", "o", policies=[ASK_ABOUT_HIGH], config=config, audit=f"sqlite:///{log}", approvals=f"sqlite:///{log}"
+    ) as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.execute(*DELETE)
+        approval_id = str(pending.value.approval_id)
+        asked = await pd._backends.approvals.get(approval_id)
+        await pd._backends.approvals.decide(approval_id, "alice", True)
+        forged = {
+            "reviewer": "alice",
+            "verdict": "approved",
+            "digest": asked.digest,
+            "note": "",
+            "signature": None,
+        }
+        insert_record(log, lambda body: {**body, "action_type": "approval.reviewed", "metadata": forged})
+        with pytest.raises(ApprovalDeniedError, match="not in the audit log"):
+            await pd.execute(*DELETE, approval_id=approval_id)
+
+
+def insert_record(log: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Write a record into a log's file as somebody without the key can."""
+    with closing(sqlite3.connect(log)) as database, database:
+        triggers = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
+        for name in triggers:
+            database.execute(f"DROP TRIGGER {name}")
+        columns = [row[1] for row in database.execute("PRAGMA table_info(audit)")]
+        values = dict(
+            zip(columns, database.execute(f"SELECT {', '.join(columns)} FROM audit ORDER BY seq DESC").fetchone())  # noqa: S608,B905
+        )
+        body = change(msgspec.json.decode(values["body"]))
+        body["seq"], body["id"] = body["seq"] + 1, "f" * 32
+        values |= {"seq": body["seq"], "id": body["id"], "body": msgspec.json.encode(body, order="sorted").decode()}
+        marks = ", ".join("?" * len(columns))
+        database.execute(f"INSERT INTO audit ({', '.join(columns)}) VALUES ({marks})", list(values.values()))  # noqa: S608
