@@ -14,6 +14,8 @@ from arx_wrapper import audit
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import run_in_thread
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 TIMES = 50 if os.environ.get("CI") else 3
 CALLS = 2
@@ -36,8 +38,6 @@ import httpx
 from arx_wrapper import PagerDutyConnector, approvals, audit
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING
-
-pytestmark = pytest.mark.slow
 
 step, url, log_url, token, email, calls = sys.argv[1:]
 fatal = False

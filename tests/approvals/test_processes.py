@@ -9,8 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from arx_wrapper import approvals
 from tests.approvals.conftest import terms
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,10 +47,6 @@ DIES = """
 import asyncio, sys
 from arx_wrapper import approvals
 from tests.approvals.conftest import terms
-
-import pytest
-
-pytestmark = pytest.mark.slow
 
 async def main(url):
     store = approvals.open(url)

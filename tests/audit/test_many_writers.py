@@ -7,8 +7,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from arx_wrapper import audit
 from tests.audit.conftest import everything
+
+pytestmark = pytest.mark.slow
 
 RECORDS = 1_000
 
@@ -16,10 +20,6 @@ WRITER = """
 import asyncio, sys
 from arx_wrapper import audit
 from tests.audit.conftest import entry
-
-import pytest
-
-pytestmark = pytest.mark.slow
 
 async def main(url, name, count):
     log = audit.open(url, timeout=60)

@@ -16,6 +16,8 @@ from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import run_in_thread
 from tests.support import EVERYTHING, trail
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PROCESSES, ASKED, LIMIT = 8, 100, 10
 LIMITED: dict[str, Any] = {**EVERYTHING, "limits": {"incidents:add_note": f"{LIMIT}/minute"}}
@@ -23,8 +25,6 @@ _CHILD = """
 import asyncio, json, sys
 from arx_wrapper import PagerDutyConnector, PermissionDeniedError
 from arx_wrapper.vault.fixed import FixedVault
-
-pytestmark = pytest.mark.slow
 
 async def main(url, log, token, email, policy, calls):
     vault, done, refused = FixedVault(api_key=token, requester_email=email), 0, 0

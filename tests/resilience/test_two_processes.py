@@ -6,7 +6,11 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.resilience.server import Bucket, Server, serving
+
+pytestmark = pytest.mark.slow
 
 RATE = 16
 CALLS = 80
@@ -14,10 +18,6 @@ _CHILD = """
 import asyncio, sys
 from pathlib import Path
 from tests.resilience.harness import connector_at
-
-import pytest
-
-pytestmark = pytest.mark.slow
 
 async def main(address, folder, log, calls):
     async with connector_at(address, Path(folder), audit=log) as pd:
