@@ -43,10 +43,30 @@ Sentence = Callable[[Params, JSON | None], str]
 """Say in one sentence what a call does, from its parameters and the state of what it changes (None when not read)."""
 
 
+@frozen
+class Unknown:
+    """The value of an effect's parameter that the call does not tell: a condition that reads it fails, which denies.
+
+    Attributes:
+        why: The cause, for the decision's reason.
+    """
+
+    why: str
+
+
 class EffectSpec(NamedTuple):
-    """An effect of a write: an operation, how often it is performed, and the least risk it is judged at."""
+    """One effect of a call, as its rule states it.
+
+    Attributes:
+        operation: The operation that the call performs.
+        params: With which parameters, named as that operation names them. A value may be `Unknown`; None means that
+            none of them can be told.
+        times: How often.
+        at_least: The least risk at which it is judged.
+    """
 
     operation: str
+    params: Params | None = None
     times: int = 1
     at_least: Risk = Risk.LOW
 
@@ -203,6 +223,7 @@ class Operation:
         probe: Whether every account has such a list, so that reading one record tries the key.
         body: Builds the request's body from the parameters; None when the request has none.
         effects: The effects besides the operation itself, given the parameters. Every write states them.
+        needs: The operations whose permission every call needs besides its own, whatever its parameters.
         target_state: Reads what the call changes. Every write states it, or `NO_TARGET`.
         recovery: Finds out what became of a write whose response was lost, or `NOT_RECOVERABLE`.
         paging: How to read more records than the API pages through; None when it cannot be done.
@@ -229,6 +250,7 @@ class Operation:
     probe: bool = field(default=False, kw_only=True)
     body: Body | None = field(default=None, repr=False, kw_only=True)
     effects: EffectRule | None = field(default=None, repr=False, kw_only=True)
+    needs: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     target_state: TargetState | None = field(default=None, repr=False, kw_only=True)
     recovery: Recovery | None = field(default=None, repr=False, kw_only=True)
     paging: ByTime | None = field(default=None, repr=False, kw_only=True)
@@ -279,11 +301,14 @@ class Effect:
         operation: The operation whose permission is needed.
         risk: The risk at which it is judged.
         count: How often the call does it (the entries of a bulk call), for limits.
+        params: With which parameters, one set for each time, named as `operation` names them; what conditions see. A
+            value may be `Unknown`; None stands for a set of which nothing can be told.
     """
 
     operation: str
     risk: Risk
     count: int = 1
+    params: tuple[Params | None, ...] = field(default=(None,), repr=False, eq=False)
 
 
 @frozen(kw_only=True)

@@ -64,6 +64,22 @@ ACTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("alerts:read", {"incident_id": "P1"}),
         ("incidents:read_alerts", {"incident_id": "P1"}),
     ],
+    "services:read_integrations": [
+        ("services:read_integrations", {"service_id": "P1"}),
+        ("services:read_detail", {"service_id": "P1", "include": ["teams", "integrations"]}),
+        ("services:read", {"include": ["integrations"]}),
+    ],
+    "users:read_contact": [
+        ("users:read_contact", {"user_id": "P1"}),
+        ("users:read_detail", {"user_id": "P1", "include": ["contact_methods"]}),
+        ("users:read", {"include": ["contact_methods"]}),
+        ("users:read_notification", {"user_id": "P1", "include": ["contact_methods"]}),
+    ],
+    "users:read_notification": [
+        ("users:read_notification", {"user_id": "P1"}),
+        ("users:read_detail", {"user_id": "P1", "include": ["notification_rules"]}),
+        ("users:read", {"include": ["notification_rules"]}),
+    ],
 }
 WAYS = [(act, *way) for act, ways in ACTS.items() for way in ways]
 
@@ -94,6 +110,8 @@ SILENCES: list[tuple[str, dict[str, Any]]] = [
     ("rules:create", {"rule": {"condition": ["and"], "actions": [["route", "P1"], [["suppress", True]]]}}),
     ("services:update", {"service_id": "P1", "fields": {"acknowledgement_timeout": NULL}}),
     ("services:update", {"service_id": "P1", "fields": {"acknowledgement_timeout": 0}}),
+    ("services:update", {"service_id": "P1", "fields": {"acknowledgement_timeout": -1}}),
+    ("services:update", {"service_id": "P1", "fields": {"acknowledgement_timeout": 86_401}}),  # not within a day
 ]
 
 EVERYTHING = {
@@ -178,9 +196,18 @@ def test_an_entry_of_a_bulk_call_counts_as_one() -> None:
     }
 
 
-def test_every_write_is_classified_and_no_read_is() -> None:
+# Reads that another operation's permission is needed for: always, or with what they include.
+READS_OF_OTHERS = {
+    "alerts:read",
+    "incidents:read_alerts",
+    "services:read",
+    "services:read_detail",
+    "users:read",
+    "users:read_detail",
+    "users:read_notification",
+}
+
+
+def test_every_write_is_classified_and_no_other_read_is() -> None:
     for row in OPERATIONS.values():
-        assert (row.effects is not None) == row.writes or row.name in (
-            "alerts:read",
-            "incidents:read_alerts",
-        ), row
+        assert (row.effects is not None) == row.writes or row.name in READS_OF_OTHERS, row

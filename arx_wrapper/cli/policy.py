@@ -38,17 +38,15 @@ def check(
     sources = list(paths or configured)
     if not sources:
         raise ConfigError("No policy to check: name a file, or set ARX_POLICY.")
-    models = (param_model(name, getattr(PagerDutyConnector, row.function)) for name, row in OPERATIONS.items())
-    parameters = {name for model in models for name in model.names}
-    may_be_high = {row.name for row in OPERATIONS.values() if row.highest_risk > row.risk}
+    parameters = {
+        name: param_model(name, getattr(PagerDutyConnector, row.function)).names for name, row in OPERATIONS.items()
+    }
     report: list[dict[str, Any]] = []
     for source in sources:
         loaded = policy.load(source, registry=RISKS, connector="pagerduty")
         findings = [
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
-            for finding in policy.lint(
-                loaded, registry=RISKS, now=utc_now(), may_be_high=may_be_high, parameters=parameters
-            )
+            for finding in policy.lint(loaded, operations=OPERATIONS, now=utc_now(), parameters=parameters)
         ]
         report.append({"source": str(source), "entries": len(loaded.entries), "findings": findings})
     if output is Output.JSON:
@@ -159,6 +157,7 @@ def simulate(
 
     Example: arx-pagerduty policy simulate --since 30d --policy proposed.yaml
     """
+    from arx_wrapper import PagerDutyConnector
     from arx_wrapper.core.simulation import simulate as judge_anew
     from arx_wrapper.pagerduty.operations import OPERATIONS
 
@@ -166,7 +165,8 @@ def simulate(
     start = _moment(since)
 
     async def run(backends: Any) -> Any:
-        return await judge_anew(backends.audit.records(since=start), _proposed(session, policy), OPERATIONS)
+        records, proposed = backends.audit.records(since=start), _proposed(session, policy)
+        return await judge_anew(records, proposed, OPERATIONS, PagerDutyConnector.is_alias)
 
     found = session.with_backends(run)
     if output is Output.JSON:

@@ -256,6 +256,11 @@ class BaseConnector:
             raise
         record.outcome(dispatch)
 
+    @staticmethod
+    def is_alias(name: str, value: Any) -> bool:
+        """Tell whether a parameter's value names an object by another name than its id. None does by default."""
+        return False
+
     def _resolve(self, operation: str, params: Mapping[str, Any] | None) -> tuple[Call, Request]:
         """Step 1: the frozen call, and the request built from the very text that is judged."""
         row = self._row(operation)
@@ -269,7 +274,7 @@ class BaseConnector:
             org_id=self.org_id,
             canonical=canonical,
             params=MappingProxyType(frozen),
-            effects=expand(row, frozen, self.operations),
+            effects=expand(row, frozen, self.operations, self.is_alias),
         )
         return call, self._request(row, msgspec.json.decode(canonical))
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
+from arx_wrapper.core.effects import IsAlias, expand
 from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
 from arx_wrapper.policy import PolicyEntry, PolicySet
+from arx_wrapper.policy.condition import Condition
 from arx_wrapper.policy.entry import glob
 
 if TYPE_CHECKING:
@@ -66,7 +68,10 @@ class Simulation:
 
 
 async def simulate(
-    records: AsyncIterator[AuditRecord], proposed: PolicySet, operations: Mapping[str, Operation]
+    records: AsyncIterator[AuditRecord],
+    proposed: PolicySet,
+    operations: Mapping[str, Operation],
+    is_alias: IsAlias,
 ) -> Simulation:
     """Judge recorded calls by another policy.
 
@@ -74,6 +79,7 @@ async def simulate(
         records: In the log's order.
         proposed: The policy to try.
         operations: The connector's table.
+        is_alias: Tells which values are second names; see `expand()`.
     """
     found, judge = Simulation(), _Judge(proposed)
     changes: dict[tuple[str, str, str, str], Change] = {}
@@ -89,8 +95,8 @@ async def simulate(
         if (record.reason or "").startswith(f"Agent {record.agent_id!a} is suspended"):
             found.suspended += 1
             continue
-        call, now = _call(record, row), datetime.fromisoformat(record.created_at)
-        if judge.hangs_on_more_than(record.metadata.get("params"), call, now):
+        call, now = _call(record, row, operations, is_alias), datetime.fromisoformat(record.created_at)
+        if judge.hangs_on_more_than("params" in record.metadata, call, now):
             found.unsure += 1
             continue
         found.judged += 1
@@ -133,13 +139,13 @@ class _Judge:
                 self._window(call, operation, seconds).add(at, count)
         return decision
 
-    def hangs_on_more_than(self, params: Mapping[str, Any] | None, call: Call, now: datetime) -> bool:
-        """Whether an entry that is about the call has a condition over parameters that are not there, or not whole."""
+    def hangs_on_more_than(self, kept: bool, call: Call, now: datetime) -> bool:
+        """Return whether a condition reads parameters that were not kept, or not whole."""
         return any(
-            entry.when is not None and _reads_more_than(params, entry.when.text)
+            _reads_more_than(entry.when, effect, kept)
             for effect in call.effects
             for entry in self._conditional(effect.operation)
-            if self._policy.applies(entry, call, now)
+            if entry.when is not None and self._policy.applies(entry, call, now)
         )
 
     def _conditional(self, operation: str) -> list[PolicyEntry]:
@@ -177,13 +183,14 @@ class _Window:
         self.total += count
 
 
-def _reads_more_than(params: Mapping[str, Any] | None, condition: str) -> bool:
-    mentioned = condition.count("params")
-    if not mentioned or params is None:
-        return bool(mentioned)
-    names = re.findall(r"\bparams\.(\w+)", condition)
-    read = names if len(names) == mentioned else list(params)
-    return any(_is_cut(params[name]) for name in read if name in params)
+def _reads_more_than(condition: Condition, effect: Effect, kept: bool) -> bool:
+    if not kept:
+        return bool(condition.parameters) or condition.reads_all
+    return any(
+        _is_cut(value) and (condition.reads_all or name in condition.parameters)
+        for params in effect.params
+        for name, value in (params or {}).items()
+    )
 
 
 def _is_cut(value: Any) -> bool:
@@ -195,15 +202,24 @@ def _is_cut(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"\[\d+ characters\]", value) is not None
 
 
-def _call(record: AuditRecord, row: Operation) -> Call:
+def _call(record: AuditRecord, row: Operation, operations: Mapping[str, Operation], is_alias: IsAlias) -> Call:
+    """Rebuild a call: its effects as recorded, with the parameters that the ones kept give them."""
     said: list[list[Any]] = record.metadata.get("effects") or [[row.name, row.risk.name, 1]]
-    effects = tuple(Effect(operation=name, risk=Risk[risk.upper()], count=count) for name, risk, count in said)
+    params = record.metadata.get("params") or {}
+    try:
+        told = {effect.operation: effect.params for effect in expand(row, params, operations, is_alias)}
+    except (TypeError, ValueError, LookupError, AttributeError):  # recorded by a release that took other parameters
+        told = {row.name: (params,)}
+    effects = tuple(
+        Effect(operation=name, risk=Risk[risk.upper()], count=count, params=told.get(name, (None,)))
+        for name, risk, count in said
+    )
     return Call(
         id=record.id,
         operation=row,
         agent_id=record.agent_id,
         org_id=record.org_id,
         canonical=b"",
-        params=record.metadata.get("params") or {},
+        params=params,
         effects=effects,
     )

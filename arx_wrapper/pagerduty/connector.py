@@ -12,6 +12,7 @@ from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.errors import InvalidParamsError
 from arx_wrapper.model import Operation
+from arx_wrapper.pagerduty import effects
 from arx_wrapper.pagerduty.decoding import Model, typed
 from arx_wrapper.pagerduty.operations import OPERATIONS
 from arx_wrapper.pagerduty.pagination import OLDEST, ListReader, Unread
@@ -155,6 +156,11 @@ class PagerDutyConnector(
                 async for record in self._records(dispatch, max_items):
                     dispatch.facts["records"] += 1
                     yield typed(model, record, operation)
+
+    @staticmethod
+    def is_alias(name: str, value: Any) -> bool:
+        """Tell whether a parameter names an incident by its number."""
+        return effects.is_incident_number(name, value)
 
     def _records(self, dispatch: Dispatch, most: int | None) -> AsyncIterator[Any]:
         row, asked = dispatch.call.operation, dispatch.call.params

@@ -1,17 +1,17 @@
-"""One act, one rule: what a write amounts to, whatever name it is called by.
+"""One act, one rule: the effects of a write, whatever name it is called by.
 
-An agent that may not resolve must not resolve by updating, by bulk management or by merging. Each function takes a
-write's parameters and yields the other operations that the same act needs permission for, or the write itself at a
-higher risk. Policy judges all of them and the strictest verdict wins.
+An agent that may not resolve must not resolve by updating, by bulk management or by merging. Each rule takes a call's
+parameters and yields the other operations that the same request performs, each with the parameters that a call of that
+operation would have had, or the operation itself at a higher risk. Policy judges all of them, and the strictest verdict
+wins.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from arx_wrapper.model import EffectSpec, Params, Risk
+from arx_wrapper.model import EffectSpec, Params, Risk, Unknown
 
 # A service setting that stops or weakens its alerts, as surely as disabling the service does.
 _SILENCING_FIELDS = frozenset(
@@ -27,60 +27,79 @@ _SILENCING_FIELDS = frozenset(
         "support_hours",
     }
 )
+# Seconds. What stays acknowledged for longer than a day is as good as silenced.
+_LONGEST_ACKNOWLEDGEMENT: Final = 86_400
 # What an event rule may do to an event without keeping it from anybody.
 _LOUD_ACTIONS = ("route", "annotate", "extract", "priority")
 _REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level")
+_REROUTES_BY_POLICY = ("escalation_policy_id", "escalation_level")
+_BY_POLICY = Unknown("an escalation policy or level decides who is assigned")
+_BOTH_URGENCIES = Unknown("rules for either urgency are returned")
 _EDITS = ("title", "urgency", "priority_id", "conference_bridge")
+# Parameters that name incidents, which have a number besides their id.
+_INCIDENT_IDS = frozenset({"incident_id", "source_incident_ids", "parent_incident_id", "incidents"})
+
+
+def is_incident_number(name: str, value: Any) -> bool:
+    """Tell whether a parameter names an incident by its number: PagerDuty takes both, a condition compares ids."""
+    if name not in _INCIDENT_IDS:
+        return False
+    named = value if isinstance(value, list) else [value]
+    return any(_is_number(entry["id"] if isinstance(entry, Mapping) else entry) for entry in named)
 
 
 def none(params: Params) -> Iterator[EffectSpec]:
-    """The write is one thing only, whatever its parameters."""
+    """The write has no other effects, whatever its parameters."""
     yield from ()
 
 
 def update_incident(params: Params) -> Iterator[EffectSpec]:
-    for operation in _incident_acts(params):
-        yield EffectSpec(operation)
+    yield from _change(params)
 
 
 def manage_incidents(params: Params) -> Iterator[EffectSpec]:
-    entries = params["incidents"]
-    acts: Counter[str] = Counter()
-    for entry in entries:
-        acts.update(_incident_acts(entry))
+    yield EffectSpec("incidents:manage", times=len(params["incidents"]))
+    for entry in params["incidents"]:
+        # As `incidents:update` would be called for this incident alone.
+        alone = {**_requester(params), **entry, "incident_id": entry["id"]}
+        del alone["id"]
+        yield from _change(alone)
         if any(name in entry for name in _EDITS) or entry.get("status") == "triggered":
-            acts["incidents:update"] += 1
-    yield EffectSpec("incidents:manage", len(entries))
-    for operation, count in acts.items():
-        yield EffectSpec(operation, count)
+            yield EffectSpec("incidents:update", alone)
 
 
 def read_alerts(params: Params) -> Iterator[EffectSpec]:
-    # Two names for one request: each needs both permissions.
-    yield EffectSpec("incidents:read_alerts")
-    yield EffectSpec("alerts:read")
+    # Two names for one request, with the same parameters: each needs both permissions.
+    yield EffectSpec("incidents:read_alerts", params)
+    yield EffectSpec("alerts:read", params)
 
 
 def snooze_incident(params: Params) -> Iterator[EffectSpec]:
-    yield EffectSpec("incidents:acknowledge")  # PagerDuty acknowledges what it snoozes
+    yield EffectSpec("incidents:acknowledge", _incident(params))  # PagerDuty acknowledges what it snoozes
 
 
 def merge_incidents(params: Params) -> Iterator[EffectSpec]:
     # The sources end up resolved: merging is a way to close incidents.
-    yield EffectSpec("incidents:resolve", len(params["source_incident_ids"]))
+    for source in params["source_incident_ids"]:
+        yield EffectSpec("incidents:resolve", _incident(params, source))
 
 
 def update_alert(params: Params) -> Iterator[EffectSpec]:
+    parent = params.get("parent_incident_id")
     if params.get("status") == "resolved":
-        yield EffectSpec("incidents:resolve")  # an incident resolves with its last alert
-    if "parent_incident_id" in params:
-        yield EffectSpec("incidents:merge")
+        # An incident resolves with its last alert: the one that the alert belongs to, and the one it moves to.
+        yield EffectSpec("incidents:resolve", _incident(params))
+        if parent is not None:
+            yield EffectSpec("incidents:resolve", _incident(params, parent))
+    if parent is not None:
+        sources = {"source_incident_ids": [params["incident_id"]]}
+        yield EffectSpec("incidents:merge", {**_incident(params, parent), **sources})
 
 
 def update_service(params: Params) -> Iterator[EffectSpec]:
     fields = params.get("fields") or {}
-    forgets = not fields.get("acknowledgement_timeout", 1)  # null or 0: what is acknowledged never pages again
-    if params.get("status") == "disabled" or forgets or not _SILENCING_FIELDS.isdisjoint(fields):
+    silences = not _SILENCING_FIELDS.isdisjoint(fields) or _never_pages_again(fields)
+    if params.get("status") == "disabled" or silences:
         yield EffectSpec("services:update", at_least=Risk.HIGH)
 
 
@@ -89,22 +108,71 @@ def event_rule(params: Params) -> Iterator[EffectSpec]:
     if not _lets_events_through(actions):
         yield EffectSpec("rules:update" if "rule_id" in params else "rules:create", at_least=Risk.HIGH)
     if any("resolve" in action for action in _listed(actions) if isinstance(action, list)):
-        yield EffectSpec("incidents:resolve")  # an event that resolves closes the incident of its key
+        yield EffectSpec("incidents:resolve")  # an event that resolves closes the incident of its key, whichever it is
 
 
 def create_integration(params: Params) -> Iterator[EffectSpec]:
     parsers = _listed((params.get("fields") or {}).get("email_parsers"))
     if any(parser.get("action") == "resolve" for parser in parsers if isinstance(parser, dict)):
-        yield EffectSpec("incidents:resolve")  # whoever writes the right mail closes incidents
+        yield EffectSpec("incidents:resolve")  # whoever writes the right mail closes incidents, whichever they are
 
 
-def _incident_acts(change: Params) -> Iterator[str]:
+def read_service(params: Params) -> Iterator[EffectSpec]:
+    if "integrations" in params.get("include", ()):
+        yield EffectSpec("services:read_integrations", _same(params, "service_id"))
+
+
+def read_user(params: Params) -> Iterator[EffectSpec]:
+    include = params.get("include", ())
+    if "contact_methods" in include:
+        yield EffectSpec("users:read_contact", _same(params, "user_id"))
+    if "notification_rules" in include:
+        rules = {"user_id": params["user_id"], "urgency": _BOTH_URGENCIES} if "user_id" in params else None
+        yield EffectSpec("users:read_notification", rules)
+
+
+def read_notification_rules(params: Params) -> Iterator[EffectSpec]:
+    if "contact_methods" in params.get("include", ()):
+        yield EffectSpec("users:read_contact", _same(params, "user_id"))
+
+
+def _change(change: Params) -> Iterator[EffectSpec]:
+    """Yield what a change of one incident is besides an update. Takes the parameters of `incidents:update`."""
     if change.get("status") == "resolved":
-        yield "incidents:resolve"
+        note = {"resolution": change["resolution"]} if "resolution" in change else {}
+        yield EffectSpec("incidents:resolve", {**_incident(change), **note})
     if change.get("status") == "acknowledged":
-        yield "incidents:acknowledge"
+        yield EffectSpec("incidents:acknowledge", _incident(change))
     if any(name in change for name in _REROUTES):
-        yield "incidents:reassign"
+        by_policy = any(name in change for name in _REROUTES_BY_POLICY)
+        assignees = _BY_POLICY if by_policy else change["assignee_ids"]
+        yield EffectSpec("incidents:reassign", {**_incident(change), "assignee_ids": assignees})
+
+
+def _incident(params: Params, incident_id: Any = None) -> dict[str, Any]:
+    """Return the parameters that name one incident: the call's own, or another one that it changes."""
+    return {**_requester(params), "incident_id": params["incident_id"] if incident_id is None else incident_id}
+
+
+def _requester(params: Params) -> dict[str, Any]:
+    return {"requester_email": params["requester_email"]} if "requester_email" in params else {}
+
+
+def _same(params: Params, name: str) -> Params | None:
+    """Return one parameter that both operations have; None when this call is about more than one object."""
+    return {name: params[name]} if name in params else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and value.isdigit()
+
+
+def _never_pages_again(fields: Params) -> bool:
+    """Tell whether a service's settings keep what is acknowledged from paging again within a day."""
+    if "acknowledgement_timeout" not in fields:
+        return False
+    seconds = fields["acknowledgement_timeout"]
+    return type(seconds) is not int or not 0 < seconds <= _LONGEST_ACKNOWLEDGEMENT
 
 
 def _lets_events_through(actions: Any) -> bool:

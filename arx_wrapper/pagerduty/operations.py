@@ -57,6 +57,7 @@ _ROWS = (
         summary="Snooze an incident for a duration",
         body=bodies.snooze_incident, effects=effects.snooze_incident,
         target_state=target_state.incident, recovery=recovery.SNOOZED, log_entry="snooze_log_entry",
+        needs=("incidents:acknowledge",),
     ),
     Operation(
         "incidents:merge", "PUT", "/incidents/{incident_id}/merge", MEDIUM,
@@ -64,11 +65,13 @@ _ROWS = (
         summary="Merge other incidents into this one",
         body=bodies.merge_incidents, effects=effects.merge_incidents,
         target_state=target_state.merge, recovery=NOT_RECOVERABLE,
+        needs=("incidents:resolve",),
     ),
     Operation(
         "incidents:read_alerts", "GET", "/incidents/{incident_id}/alerts", LOW,
         endpoint="incidents.list_incident_alerts", returns=Many("alerts", "Alert"),
         summary="Get alerts associated with an incident", effects=effects.read_alerts,
+        needs=("alerts:read",),
     ),
     Operation(
         "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
@@ -113,6 +116,7 @@ _ROWS = (
         "alerts:read", "GET", "/incidents/{incident_id}/alerts", LOW,
         endpoint="incidents.list_incident_alerts", function="list_alerts", returns=Many("alerts", "Alert"),
         summary="Get alerts for an incident", effects=effects.read_alerts,
+        needs=("incidents:read_alerts",),
     ),
     Operation(
         "alerts:update", "PUT", "/incidents/{incident_id}/alerts/{alert_id}", MEDIUM,
@@ -125,11 +129,13 @@ _ROWS = (
         "services:read", "GET", "/services", LOW,
         endpoint="services.list_services", returns=Many("services", "Service"),
         summary="List all services", probe=True,
+        effects=effects.read_service,
     ),
     Operation(
         "services:read_detail", "GET", "/services/{service_id}", LOW,
         endpoint="services.get_service", returns=One("service", "Service"),
         summary="Get service details by ID",
+        effects=effects.read_service,
     ),
     Operation(
         "services:create", "POST", "/services", HIGH,
@@ -211,11 +217,13 @@ _ROWS = (
         "users:read", "GET", "/users", LOW,
         endpoint="users.list_users", returns=Many("users", "User"),
         summary="List all users", probe=True,
+        effects=effects.read_user,
     ),
     Operation(
         "users:read_detail", "GET", "/users/{user_id}", LOW,
         endpoint="users.get_user", returns=One("user", "User"),
         summary="Get user details by ID",
+        effects=effects.read_user,
     ),
     Operation(
         "users:read_contact", "GET", "/users/{user_id}/contact_methods", LOW,
@@ -226,6 +234,7 @@ _ROWS = (
         "users:read_notification", "GET", "/users/{user_id}/notification_rules", LOW,
         endpoint="users.list_user_notification_rules", returns=Many("notification_rules", "NotificationRule"),
         summary="Get notification rules for a user",
+        effects=effects.read_notification_rules,
     ),
     Operation(
         "teams:read", "GET", "/teams", LOW,

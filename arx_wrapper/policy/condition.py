@@ -1,4 +1,7 @@
-"""`when`: a condition in CEL, the Common Expression Language, over the call and the time.
+"""`when`: a condition in CEL, the Common Expression Language, over one effect of a call and the time.
+
+Each effect is judged with its own parameters, named as the operation that it refers to names them. A condition that
+reads a parameter which the call does not tell fails, even where it asks first whether there is one.
 
 Of the libraries for it, measured with a condition of two terms (CPython 3.11): `common-expression-language`, a binding
 of the Rust crate, takes 6 µs and 6 MB and is released steadily; Google's `cel-expr-python` takes 5 µs, but 50 MB, and
@@ -18,7 +21,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.model import Call, Risk
+from arx_wrapper.model import Call, Effect, Params, Unknown
 
 VARIABLES: Final = frozenset({"params", "agent_id", "org_id", "operation", "risk", "now"})
 _TYPES: Final = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"})
@@ -53,6 +56,7 @@ _FUNCTIONS: Final = frozenset(
 # What a macro binds: `params.assignee_ids.exists(user, user == "PU1")`.
 _BOUND: Final = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\(\s*(\w+)\s*,")
 _PARAMETER: Final = re.compile(r"\bparams\s*\.\s*(\w+)")
+_PARAMETERS: Final = re.compile(r"\bparams\b")
 
 
 class ConditionError(Exception):
@@ -65,10 +69,22 @@ class Condition:
 
     Attributes:
         text: As the policy wrote it.
+        parameters: The parameters that it names, `params.urgency`.
+        reads_all: Whether it may read any other too: it looks one up, `params["urgency"]`, or takes them as a whole.
     """
 
     text: str
     _program: Any = field(eq=False, repr=False)
+    parameters: frozenset[str] = field(init=False, repr=False)
+    reads_all: bool = field(init=False, repr=False)
+
+    @parameters.default
+    def _named(self) -> frozenset[str]:
+        return frozenset(_PARAMETER.findall(self.text))
+
+    @reads_all.default
+    def _reads_all(self) -> bool:
+        return len(_PARAMETERS.findall(self.text)) > len(_PARAMETER.findall(self.text))
 
     @classmethod
     def compile(cls, text: str) -> Condition:
@@ -90,23 +106,24 @@ class Condition:
         _known("function", filter(str.isidentifier, program.functions()), _FUNCTIONS)
         return cls(text, program)
 
-    @property
-    def parameters(self) -> frozenset[str]:
-        """The parameters that it names, `params.urgency`; not those that it looks up, `params["urgency"]`."""
-        return frozenset(_PARAMETER.findall(self.text))
+    def holds(self, call: Call, effect: Effect, params: Params | None, now: datetime) -> bool:
+        """Return whether it holds for one effect of a call.
 
-    def holds(self, call: Call, risk: Risk, now: datetime) -> bool:
-        """Whether it holds for a call.
+        Args:
+            call: Who calls.
+            effect: The operation that the call performs, and the risk at which it is judged.
+            params: One set of the effect's parameters; see `Effect.params`.
+            now: Aware.
 
         Raises:
             ConditionError: it cannot be told. Policy then denies.
         """
         variables = {
-            "params": dict(call.params),
+            "params": self._told(call, effect, params),
             "agent_id": call.agent_id,
             "org_id": call.org_id,
-            "operation": call.operation.name,
-            "risk": risk.name.lower(),
+            "operation": effect.operation,
+            "risk": effect.risk.name.lower(),
             "now": now,
         }
         try:
@@ -116,6 +133,21 @@ class Condition:
         if result is True or result is False:
             return bool(result)
         raise ConditionError("it is neither true nor false")
+
+    def _told(self, call: Call, effect: Effect, params: Params | None) -> dict[str, Any]:
+        """Return the parameters that the call tells.
+
+        Raises:
+            ConditionError: the condition reads one that it does not.
+        """
+        if params is None:
+            if self.parameters or self.reads_all:
+                raise ConditionError(f"{call.operation.name} does not tell the parameters of {effect.operation}")
+            return {}
+        for name, value in params.items():
+            if isinstance(value, Unknown) and (self.reads_all or name in self.parameters):
+                raise ConditionError(f"the {name} of {effect.operation} is not known: {value.why}")
+        return {name: value for name, value in params.items() if not isinstance(value, Unknown)}
 
 
 def _known(kind: str, names: Iterable[str], known: Collection[str], besides: Collection[str] = ()) -> None:

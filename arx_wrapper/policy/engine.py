@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from arx_wrapper.model import Call, Decision, Effect, Limit, Risk, Verdict
+from arx_wrapper.model import Call, Decision, Effect, Limit, Params, Risk, Verdict
 from arx_wrapper.policy.condition import ConditionError
 from arx_wrapper.policy.entry import PolicyEntry, glob
 
@@ -33,6 +33,7 @@ class EntryTrace:
 class _Candidates:
     """The entries that are about an operation at a risk, by what can be told before a call."""
 
+    conditional: bool
     denies: tuple[PolicyEntry, ...]
     permits: tuple[PolicyEntry, ...]
     observed: tuple[PolicyEntry, ...]
@@ -69,7 +70,9 @@ class PolicySet:
             call: The call, with everything that it amounts to.
             now: Aware, for `expires` and conditions.
         """
-        decisions = [self._effect(call, effect, now) for effect in call.effects]
+        decisions = [
+            self._effect(call, effect, params, now) for effect in call.effects for params in self._judged(effect)
+        ]
         strictest = max(decisions, key=lambda decision: _ORDER[decision.verdict])
         if len(decisions) == 1:
             return strictest
@@ -104,28 +107,36 @@ class PolicySet:
         return [
             EntryTrace(entry=entry, effect=effect, matched=matched, why=why)
             for effect in call.effects
+            for params in self._judged(effect)
             for entry in self.entries
-            for matched, why in [self._why(entry, call, effect, now)]
+            for matched, why in [self._why(entry, call, effect, params, now)]
         ]
 
-    def _effect(self, call: Call, effect: Effect, now: datetime) -> Decision:
+    def _judged(self, effect: Effect) -> tuple[Params | None, ...]:
+        """Return the parameters to judge an effect with: one set stands for all where there are no conditions."""
+        each = tuple(effect.params) or (None,)
+        return each if len(each) == 1 or self._about(effect).conditional else each[:1]
+
+    def _effect(self, call: Call, effect: Effect, params: Params | None, now: datetime) -> Decision:
         found = self._about(effect)
-        observed = tuple(self._observe(found.observed, call, effect, now)) if found.observed else ()
+        observed = tuple(self._observe(found.observed, call, effect, params, now)) if found.observed else ()
         for entry in found.denies:
-            matched, why = self._matches(entry, call, effect, now)
+            matched, why = self._matches(entry, call, effect, params, now)
             if matched or why:
-                reason = f"policy {entry} denies {effect.operation}{f' ({why})' if why else ''}."
+                of = _subject(params) if entry.when else ""
+                reason = f"policy {entry} denies {effect.operation}{of}{f' ({why})' if why else ''}."
                 return _decision(Verdict.DENY, effect, entry, reason, observed=observed)
         matching = []
         for entry in found.permits:
-            matched, why = self._matches(entry, call, effect, now)
+            matched, why = self._matches(entry, call, effect, params, now)
             if why:
                 reason = f"policy {entry} cannot be evaluated: {why}."
                 return _decision(Verdict.DENY, effect, entry, reason, observed=observed)
             if matched:
                 matching.append(entry)
         if not matching:
-            return self._default(effect, observed)
+            unmet = [entry for entry in found.permits if entry.when and self.applies(entry, call, now)]
+            return self._default(effect, params, observed, unmet)
         limits = tuple(limit for entry in matching for limit in entry.limits if limit.operation == effect.operation)
         asking = [entry for entry in matching if entry.approval.get(effect.risk) == "hitl"]
         if not asking:
@@ -150,7 +161,9 @@ class PolicySet:
             return frozenset({Verdict.ESCALATE})
         return frozenset({Verdict.PERMIT, Verdict.ESCALATE} if asking else {Verdict.PERMIT} if permits else ())
 
-    def _default(self, effect: Effect, observed: tuple[str, ...]) -> Decision:
+    def _default(
+        self, effect: Effect, params: Params | None, observed: tuple[str, ...], unmet: Sequence[PolicyEntry]
+    ) -> Decision:
         above = [
             entry
             for entry in self._own
@@ -158,6 +171,11 @@ class PolicySet:
         ]
         if not self.entries:
             reason = _HELP
+        elif unmet and unmet[0].when:
+            reason = (
+                f"policy {unmet[0]} permits {effect.operation} only when {unmet[0].when.text}, which does not hold"
+                f"{_subject(params)}."
+            )
         elif above:
             reason = (
                 f"policy {above[0]} permits {effect.operation} up to {above[0].risk_max.name} only, and it is "
@@ -179,20 +197,23 @@ class PolicySet:
                 if _any(entry.operations, effect.operation) and effect.risk <= entry.risk_max
             ]
             found = self._candidates[key] = _Candidates(
+                conditional=any(entry.when is not None for entry in (*denies, *permits)),
                 denies=tuple(entry for entry in denies if entry.enforce),
                 permits=tuple(entry for entry in permits if entry.enforce),
                 observed=tuple(entry for entry in self._own if not entry.enforce and entry in (*denies, *permits)),
             )
             return found
 
-    def _matches(self, entry: PolicyEntry, call: Call, effect: Effect, now: datetime) -> tuple[bool, str]:
+    def _matches(
+        self, entry: PolicyEntry, call: Call, effect: Effect, params: Params | None, now: datetime
+    ) -> tuple[bool, str]:
         """Whether the rest of an entry matches; with a reason when that cannot be told."""
         if not self.applies(entry, call, now):
             return False, ""
         if entry.when is None:
             return True, ""
         try:
-            return entry.when.holds(call, effect.risk, now), ""
+            return entry.when.holds(call, effect, params, now), ""
         except ConditionError as error:
             return False, f"its condition {entry.when.text!r} failed: {error}"
 
@@ -207,16 +228,20 @@ class PolicySet:
                     return True
         return False
 
-    def _observe(self, entries: tuple[PolicyEntry, ...], call: Call, effect: Effect, now: datetime) -> Iterable[str]:
+    def _observe(
+        self, entries: tuple[PolicyEntry, ...], call: Call, effect: Effect, params: Params | None, now: datetime
+    ) -> Iterable[str]:
         for entry in entries:
-            matched, why = self._matches(entry, call, effect, now)
+            matched, why = self._matches(entry, call, effect, params, now)
             if _any(entry.deny, effect.operation) and (matched or why):
                 yield f"{entry.name}: {Verdict.DENY}"
             elif matched:
                 asks = entry.approval.get(effect.risk) == "hitl"
                 yield f"{entry.name}: {Verdict.ESCALATE if asks else Verdict.PERMIT}"
 
-    def _why(self, entry: PolicyEntry, call: Call, effect: Effect, now: datetime) -> tuple[bool, str]:
+    def _why(
+        self, entry: PolicyEntry, call: Call, effect: Effect, params: Params | None, now: datetime
+    ) -> tuple[bool, str]:
         if not self.is_about(entry):
             return False, f"it is about the connector {entry.connector!r}"
         denied = _any(entry.deny, effect.operation)
@@ -230,7 +255,7 @@ class PolicySet:
             return False, f"it is not about the agent {call.agent_id!a}"
         if not self._named(entry.orgs, call.org_id):
             return False, f"it is not about the organisation {call.org_id!a}"
-        matched, why = self._matches(entry, call, effect, now)
+        matched, why = self._matches(entry, call, effect, params, now)
         if why:
             return True, why + ", which denies"
         if not matched and entry.when:
@@ -259,6 +284,14 @@ def _decision(
         limits=limits,
         observed=observed,
     )
+
+
+def _subject(params: Params | None) -> str:
+    """Say which object an effect is about: its ids, and no other parameter."""
+    ids = [
+        f"{name} {value}" for name, value in (params or {}).items() if name.endswith("_id") and isinstance(value, str)
+    ]
+    return f" for {', '.join(ids)}" if ids else ""
 
 
 def _any(patterns: Sequence[str], name: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from arx_wrapper.model import Risk
+from arx_wrapper.model import Operation, Risk
 from arx_wrapper.policy.engine import PolicySet
 from arx_wrapper.policy.entry import PolicyEntry, glob
 
@@ -24,25 +24,28 @@ class Finding:
 def lint(
     policy: PolicySet,
     *,
-    registry: Mapping[str, Risk],
+    operations: Mapping[str, Operation],
     now: datetime,
-    may_be_high: Collection[str] = (),
-    parameters: Collection[str] = (),
+    parameters: Mapping[str, Collection[str]] | None = None,
 ) -> list[Finding]:
     """Look for entries that can never match, and for power that nobody has to approve.
 
     Args:
         policy: A loaded policy.
-        registry: Every operation and its own risk.
+        operations: The connector's table.
         now: Aware, for `expires`.
-        may_be_high: Operations that some parameters raise to HIGH.
-        parameters: The names of all operations' parameters; those that conditions name are not checked without.
+        parameters: The names of each operation's parameters; those that conditions name are not checked without.
     """
-    high = {name for name, risk in registry.items() if risk is Risk.HIGH} | set(may_be_high)
+    registry = {name: row.risk for name, row in operations.items()}
+    high = {name for name, row in operations.items() if row.highest_risk is Risk.HIGH}
     return [
         Finding(entry=entry, problem=problem)
         for entry in policy.entries
-        for problem in (*_problems(entry, policy, registry, high, now), *_misnamed(entry, parameters))
+        for problem in (
+            *_problems(entry, policy, registry, high, now),
+            *_misnamed(entry, parameters),
+            *_incomplete(entry, policy, operations),
+        )
     ]
 
 
@@ -72,12 +75,34 @@ def _problems(
         yield f"it limits what it does not permit, which counts nothing: {', '.join(sorted(idle))}"
 
 
-def _misnamed(entry: PolicyEntry, known: Collection[str]) -> Iterator[str]:
-    named = entry.when.parameters if entry.when and known else ()
-    for name in sorted(set(named).difference(known)):
-        nearest = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        yield f"its condition is about the parameter {name!r}, which no operation has{hint}"
+def _incomplete(entry: PolicyEntry, policy: PolicySet, operations: Mapping[str, Operation]) -> Iterator[str]:
+    """Find what it permits in vain: every such call needs another operation too, which nothing permits."""
+    if not (policy.is_about(entry) and entry.enforce):
+        return
+    registry = {name: row.risk for name, row in operations.items()}
+    own = [other for other in policy.entries if policy.is_about(other) and other.enforce]
+    denied = {name for other in _always_denying(policy) for name in _matching(other.deny, registry)}
+    permitted = {
+        name for other in own for name in _matching(other.operations, registry) if registry[name] <= other.risk_max
+    }
+    for name in _matching(entry.operations, registry):
+        missing = [need for need in operations[name].needs if need in denied or need not in permitted]
+        if missing and registry[name] <= entry.risk_max and name not in denied:
+            needed = " and ".join(missing)
+            yield f"it permits {name}, but each such call also needs {needed}, which no entry permits: all are denied"
+
+
+def _misnamed(entry: PolicyEntry, parameters: Mapping[str, Collection[str]] | None) -> Iterator[str]:
+    """Find parameters in its condition that no operation has which it is about."""
+    if entry.when is None or not parameters:
+        return
+    about = _matching((*entry.operations, *entry.deny), parameters)
+    known = {name for operation in about for name in parameters[operation]}
+    every = {name for names in parameters.values() for name in names}
+    for name in sorted(entry.when.parameters.difference(known)):
+        nearest = difflib.get_close_matches(name, every - {name}, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest and name not in every else ""
+        yield f"its condition is about the parameter {name!r}, which none of its operations has{hint}"
 
 
 def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:
@@ -88,6 +113,6 @@ def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:
             yield entry
 
 
-def _matching(patterns: tuple[str, ...], registry: Mapping[str, Risk]) -> list[str]:
+def _matching(patterns: tuple[str, ...], registry: Mapping[str, object]) -> list[str]:
     expressions = [glob(pattern) for pattern in patterns]
     return [name for name in registry if any(expression.fullmatch(name) for expression in expressions)]

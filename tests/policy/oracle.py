@@ -25,14 +25,25 @@ def any_matches(patterns: Iterable[str], name: str) -> bool:
 
 
 def verdict(entries: Sequence[Mapping[str, Any]], call: Call, now: datetime) -> Verdict:
-    verdicts = [_effect(entries, call, effect.operation, effect.risk.name.lower(), now) for effect in call.effects]
+    verdicts = [
+        _effect(entries, call, effect.operation, effect.risk.name.lower(), params or {}, now)
+        for effect in call.effects
+        for params in effect.params
+    ]
     if Verdict.DENY in verdicts:
         return Verdict.DENY
     return Verdict.ESCALATE if Verdict.ESCALATE in verdicts else Verdict.PERMIT
 
 
-def _effect(entries: Sequence[Mapping[str, Any]], call: Call, operation: str, risk: str, now: datetime) -> Verdict:
-    alive = [entry for entry in entries if _alive(entry, call, now)]
+def _effect(
+    entries: Sequence[Mapping[str, Any]],
+    call: Call,
+    operation: str,
+    risk: str,
+    params: Mapping[str, Any],
+    now: datetime,
+) -> Verdict:
+    alive = [entry for entry in entries if _alive(entry, call, params, now)]
     if any(any_matches(entry.get("deny", []), operation) for entry in alive):
         return Verdict.DENY
     permitting = [
@@ -48,14 +59,14 @@ def _effect(entries: Sequence[Mapping[str, Any]], call: Call, operation: str, ri
     return Verdict.PERMIT
 
 
-def _alive(entry: Mapping[str, Any], call: Call, now: datetime) -> bool:
+def _alive(entry: Mapping[str, Any], call: Call, params: Mapping[str, Any], now: datetime) -> bool:
     return (
         entry["connector"] == "pagerduty"
         and entry.get("enforce", True)
         and any_matches(entry.get("agents", ["*"]), call.agent_id)
         and any_matches(entry.get("orgs", ["*"]), call.org_id)
         and ("expires" not in entry or now < datetime.fromisoformat(entry["expires"]))
-        and ("when" not in entry or call.params.get("urgency") == "low")
+        and ("when" not in entry or params.get("urgency") == "low")
     )
 
 

@@ -28,7 +28,7 @@ def bare(
         org_id=org,
         canonical=b"{}",
         params=params or {},
-        effects=effects or (Effect(operation=operation, risk=RISKS[operation]),),
+        effects=effects or (Effect(operation=operation, risk=RISKS[operation], params=(params or {},)),),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arx_wrapper import PolicyError, Risk, Verdict
+from arx_wrapper import PolicyError, Verdict
 from arx_wrapper.policy.condition import Condition, ConditionError
 from tests.policy.support import NOW, bare, entry, policy
 from tests.support import CANARY
@@ -16,7 +16,12 @@ ALL: dict[str, Any] = {"operations": ["*"], "risk_max": "high"}
 
 
 def holds(text: str, params: dict[str, Any]) -> bool:
-    return Condition.compile(text).holds(bare("incidents:create", params=params), Risk.MEDIUM, NOW)
+    return told(Condition.compile(text), params)
+
+
+def told(condition: Condition, params: dict[str, Any]) -> bool:
+    call = bare("incidents:create", params=params)
+    return condition.holds(call, call.effects[0], params, NOW)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +153,7 @@ def test_no_text_and_no_parameters_make_it_fail_otherwise() -> None:
             outcomes["refused"] += 1
             continue
         try:
-            condition.holds(bare("incidents:create", params={"a": 1}), Risk.LOW, NOW)
+            told(condition, {"a": 1})
             outcomes["told"] += 1
         except ConditionError:
             outcomes["unsure"] += 1

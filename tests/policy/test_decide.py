@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from arx_wrapper import Effect, Risk, Verdict
-from arx_wrapper.pagerduty.operations import RISKS
+from arx_wrapper import OPERATIONS, Effect, Risk, Verdict
 from arx_wrapper.policy import lint
 from tests.policy.support import NOW, bare, entry, policy
 
@@ -111,7 +110,7 @@ def test_lint_points_at_power_without_a_reviewer_and_at_what_cannot_match() -> N
             entry("shadowed", operations=["rules:read"], risk_max="low"),
             entry("deny", deny=["rules:*"]),
         ),
-        registry=RISKS,
+        operations=OPERATIONS,
         now=NOW,
     )
     assert {(finding.entry.name, finding.problem.partition(":")[0][:20]) for finding in found} == {

@@ -29,6 +29,7 @@ _APPROVAL = st.sampled_from(["none", "auto", "hitl"])
 _GLOBS = st.lists(st.sampled_from(["*", "*:*"]) | st.sampled_from(_PATTERNS), min_size=1, max_size=4)
 _DENIED = st.lists(st.sampled_from(_PATTERNS), min_size=1, max_size=4)
 _NAMES = st.lists(st.sampled_from(["*", "agent-*", "agent-1", "agent-2", "*-2", "org-1", "o*"]), min_size=1, max_size=2)
+_PARAMS = st.sampled_from([{}, {"urgency": "low"}, {"urgency": "high"}])
 _EXPIRES = st.sampled_from([(NOW + timedelta(seconds=step)).isoformat() for step in (-3600, -1, 0, 1, 3600)])
 
 
@@ -49,7 +50,7 @@ def entries(draw: st.DrawFn) -> list[dict[str, Any]]:
         for key, values in (("agents", _NAMES), ("orgs", _NAMES), ("expires", _EXPIRES), ("enforce", st.booleans())):
             if draw(st.integers(0, 3)) == 0:
                 entry[key] = draw(values)
-        if draw(st.integers(0, 5)) == 0:
+        if draw(st.integers(0, 2)) == 0:
             entry["when"] = 'has(params.urgency) && params.urgency == "low"'
         found.append(entry)
     return found
@@ -59,13 +60,16 @@ def entries(draw: st.DrawFn) -> list[dict[str, Any]]:
 def calls(draw: st.DrawFn) -> Call:
     operation = draw(st.sampled_from(sorted(OPERATIONS)))
     more = st.lists(st.tuples(st.sampled_from(sorted(OPERATIONS)), st.sampled_from(list(Risk))), max_size=2)
-    effects = {operation: Effect(operation=operation, risk=RISKS[operation])}
-    effects |= {name: Effect(operation=name, risk=max(risk, RISKS[name])) for name, risk in draw(more)}
+    own, each = draw(_PARAMS), st.lists(_PARAMS, min_size=1, max_size=3).map(tuple)
+    effects = {
+        name: Effect(operation=name, risk=max(risk, RISKS[name]), params=draw(each)) for name, risk in draw(more)
+    }
+    effects[operation] = Effect(operation=operation, risk=RISKS[operation], params=(own,))
     return bare(
         operation,
         agent=draw(st.sampled_from(["agent-1", "agent-2"])),
         org=draw(st.sampled_from(["org-1", "org-2"])),
-        params=draw(st.sampled_from([{}, {"urgency": "low"}, {"urgency": "high"}])),
+        params=own,
         effects=tuple(effects.values()),
     )
 

@@ -48,6 +48,33 @@ FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
         [entry(**RULES, when="has(params.rule) || has(params.urgancy)")],
         ["did you mean 'urgency'?"],
     ),
+    "a parameter of another operation": (
+        [entry(operations=["incidents:reassign"], risk_max="medium", when="params.escalation_policy_id == 'P1'")],
+        ["'escalation_policy_id', which none of its operations has"],
+    ),
+    "snooze alone": (
+        [entry(operations=["incidents:snooze"], risk_max="medium")],
+        ["permits incidents:snooze, but each such call also needs incidents:acknowledge"],
+    ),
+    "merge alone": (
+        [entry(operations=["incidents:merge"], risk_max="medium")],
+        ["permits incidents:merge, but each such call also needs incidents:resolve"],
+    ),
+    "merge without resolving": (
+        [entry(operations=["incidents:*"], risk_max="medium"), entry("no", deny=["incidents:resolve", "alerts:read"])],
+        ["incidents:merge", "incidents:read_alerts"],
+    ),
+    "merge, with resolving above the risk_max": (
+        [entry(operations=["incidents:merge"], risk_max="medium"), entry("q", operations=["*"], risk_max="low")],
+        ["also needs incidents:resolve"],
+    ),
+    "merge and resolve by two entries": (
+        [
+            entry(operations=["incidents:merge"], risk_max="medium"),
+            entry("q", operations=["incidents:resolve"], risk_max="medium"),
+        ],
+        [],
+    ),
     "approvals of nobody": ([entry(**RULES, min_approvals=2)], ["2 approvals but asks no reviewer"]),
     "approvals of two": ([entry(**ASKED, min_approvals=2)], []),
     "limit on what it permits": ([entry(**RULES, limits={"rules:create": "1/hour"})], []),
@@ -57,6 +84,7 @@ FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
     ),
     "no channel": ([entry(**{**ASKED, "hitl_channel": None})], [NO_CHANNEL]),
 }
+PARAMETERS = {name: PagerDutyConnector("agent", "org").model_of(name).names for name in OPERATIONS}
 
 
 def given(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -66,9 +94,7 @@ def given(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("case", FOUND)
 def test_each_thing_to_look_at_is_found_and_nothing_else(case: str) -> None:
     entries, problems = FOUND[case]
-    found = lint(
-        policy(*given(entries)), registry=RISKS, now=NOW, may_be_high=MAY_BE_HIGH, parameters=["rule", "urgency"]
-    )
+    found = lint(policy(*given(entries)), operations=OPERATIONS, now=NOW, parameters=PARAMETERS)
     assert len(found) == len(problems)
     for finding, problem in zip(found, problems, strict=True):
         assert problem in finding.problem

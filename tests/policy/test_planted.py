@@ -88,6 +88,14 @@ class ConditionsHold(PolicySet):
         return PolicySet(unconditional, connector="pagerduty").decide(call, now)
 
 
+class OneCallOneSetOfParameters(PolicySet):
+    """Every effect is judged with the parameters of the operation that was called."""
+
+    def decide(self, call: Call, now: datetime) -> Decision:
+        alike = tuple(evolve(effect, params=(call.params,)) for effect in call.effects)
+        return super().decide(evolve(call, effects=alike), now)
+
+
 def first_difference(engine: type[PolicySet]) -> int | None:
     """After how many of the differential test's cases an engine and the oracle disagree; None when they never do."""
     cases, found = 0, None

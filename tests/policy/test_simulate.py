@@ -44,7 +44,7 @@ async def log(tmp_path: Path) -> str:
 
 async def judged(log: str, *entries: dict[str, Any]) -> Simulation:
     async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=log) as pd:
-        return await simulate(pd.audit.records(), proposed(*entries), OPERATIONS)
+        return await simulate(pd.audit.records(), proposed(*entries), OPERATIONS, pd.is_alias)
 
 
 def changes(found: Simulation) -> set[tuple[str, str, str, int]]:
