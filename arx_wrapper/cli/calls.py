@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 from arx_wrapper.cli.arguments import flag, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session
-from arx_wrapper.cli.tables import counted, show
+from arx_wrapper.cli.tables import Columns, counted, show, split
 from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.errors import UnknownOperationError
 from arx_wrapper.model import Decision, Verdict
@@ -117,7 +117,8 @@ def call(
     most: Annotated[int | None, typer.Option("--max-items", min=0, help="With --all: stop after this many.")] = None,
     approval: Annotated[str | None, typer.Option(help="Use an approval that was given.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds for the call on the wire.")] = None,
-    output: Format = Output.JSON,
+    columns: Columns = None,
+    output: Format = Output.TABLE,
     help_: Annotated[
         bool, typer.Option("--help", "-h", help="Show this message, or an operation's parameters.")
     ] = False,
@@ -154,10 +155,9 @@ def call(
     if dry_run:
         _show_plan(result, output)
         raise typer.Exit(3 if result["verdict"] == Verdict.DENY else 0)
-    if output is Output.JSON:
-        print_json(result)
-    else:
-        show(operation, result)
+    from arx_wrapper.pagerduty.operations import OPERATIONS
+
+    show(OPERATIONS[operation], result, output, split(columns), complete=everything)
 
 
 def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None:

@@ -1,18 +1,18 @@
-"""What is printed: JSON and nothing else on stdout, or tables; text from elsewhere made safe for a terminal."""
+"""Print results: a table on a terminal, JSON elsewhere, or what `-o` names. Text is made safe for a terminal."""
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from arx_wrapper.cli.grid import grid
 
 
 class Output(StrEnum):
@@ -20,86 +20,92 @@ class Output(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    TSV = "tsv"
 
 
-Format = Annotated[Output, typer.Option("--output", "-o", help="json or table.")]
+_chosen: ContextVar[Output] = ContextVar("_chosen", default=Output.TABLE)
+
+
+def _choose(context: typer.Context, parameter: typer.CallbackParam, given: Output) -> Output:
+    """Return the format that was asked for, or the one that fits where the output goes."""
+    source = context.get_parameter_source(parameter.name or "")
+    default = source is not None and source.name in ("DEFAULT", "DEFAULT_MAP")
+    output = (Output.TABLE if sys.stdout.isatty() else Output.JSON) if default else given
+    _chosen.set(output)
+    return output
+
+
+def _keep(given: Output) -> Output:
+    """Use the format as given: the command's result is one text, which people redirect into a file."""
+    _chosen.set(given)
+    return given
+
+
+TextFormat = Annotated[
+    Output, typer.Option("--output", "-o", callback=_keep, help="table for the text alone, json, or tsv.")
+]
+# The default in a command's signature only gives the parameter its type: `_choose` decides.
+Format = Annotated[
+    Output,
+    typer.Option(
+        "--output",
+        "-o",
+        callback=_choose,
+        show_default=False,
+        help="table, json or tsv. Default: a table on a terminal, else JSON.",
+    ),
+]
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on one line, flushed."""
-    sys.stdout.write(msgspec.json.encode(value, order="sorted").decode() + "\n")
+    """Print one JSON document, flushed: indented on a terminal, on one line elsewhere."""
+    encoded = msgspec.json.encode(value, order="sorted")
+    if sys.stdout.isatty():
+        encoded = msgspec.json.format(encoded, indent=2)
+    text = encoded.decode()
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a terminal that lacks a character: JSON has escapes of its own
+        text = json.dumps(json.loads(text), indent=2, sort_keys=True)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-_STYLES = {
-    "PERMIT": "green",
-    "ESCALATE": "yellow",
-    "DENY": "red",
-    "HIGH": "red",
-    "MEDIUM": "yellow",
-    "triggered": "red",
-    "acknowledged": "yellow",
-    "resolved": "green",
-    "ok": "green",
-    "warning": "yellow",
-    "wrong": "red",
-}
-
-
-# Columns whose cells are of no use in pieces.
-_WHOLE = frozenset(
-    {"id", "seq", "operation", "method", "risk", "verdict", "status", "state", "urgency", "incident_number", "check"}
-)
-_LEAST = 12
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table that fits the terminal; coloured on one, unless NO_COLOR is set.
+    """Print rows below their columns, most important column first; as TSV where that was asked for.
 
-    On a terminal that is too narrow for its columns, each row becomes a block of lines. Nothing is ever cut.
+    On a terminal a table fits its width: text wraps between words, then the last columns are left out, and stderr names
+    them. Records are never left out, and no cell is cut. A file or a pipe has no width to fit.
     """
-    from rich.console import Console
-
-    # A file or a pipe has no width to fit, unless it is given one.
-    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(file=sys.stdout, width=None if fits else 1_000)
     cells = [[safe(cell) for cell in row] for row in rows]
-    widths = [max(map(len, (name, *texts))) for name, *texts in zip(columns, *cells, strict=True)]
-    least = [width if name in _WHOLE else min(width, _LEAST) for name, width in zip(columns, widths, strict=True)]
-    if sum(least) + 2 * len(columns) <= console.width:
-        console.print(_grid(columns, cells))
+    if _chosen.get() is Output.TSV:
+        for line in (columns, *cells):
+            sys.stdout.write("\t".join(_field(cell) for cell in line) + "\n")
+        sys.stdout.flush()
         return
-    for row in cells:
-        console.print(_grid(("", ""), zip(columns, row, strict=True)))
+    left_out = grid(columns, cells)
+    if left_out:
+        warn(f"Not shown at this width: {', '.join(left_out)}. -o json shows everything.")
 
 
-def _grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
-    for row in rows:
-        table.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in row))
-    if not any(columns):
-        table.add_row()
-    return table
+def _field(cell: str) -> str:
+    return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
 
 
 def say(text: str = "") -> None:
-    """A line of a result, for people."""
-    sys.stdout.write(safe(text) + "\n")
-    sys.stdout.flush()
+    """Print a line of a result for people; beside the result where TSV was asked for."""
+    stream = sys.stderr if _chosen.get() is Output.TSV else sys.stdout
+    stream.write(safe(text) + "\n")
+    stream.flush()
 
 
 def warn(text: str) -> None:
-    """A line beside the result."""
+    """Print a line beside the result, on stderr."""
     sys.stderr.write(safe(text) + "\n")
     sys.stderr.flush()
 
 
 def safe(value: object) -> str:
-    """Text without what a terminal would act on: control and direction characters are shown as escapes."""
+    """Return text in which control and direction characters, which a terminal would act on, are escapes."""
     text = "" if value is None else str(value)
     return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)

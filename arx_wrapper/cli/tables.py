@@ -1,48 +1,88 @@
-"""Records as tables, and counted while they come."""
+"""Print a response: a table of its records, a card of a single one, or TSV; and count records while they come."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Annotated, Any
 
-from arx_wrapper.cli.output import print_table, say, warn
+import msgspec
+import typer
 
-# What people look for first, in this order.
-_FIRST = ("id", "incident_number", "name", "title", "summary", "status", "urgency", "email", "type", "created_at")
+from arx_wrapper.cli.grid import card
+from arx_wrapper.cli.output import Output, print_json, print_table, safe, say, warn
+from arx_wrapper.core.columns import project, records_of, value
+from arx_wrapper.model import Operation
+
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", help="Show these members only: id,status,service.id"),
+]
 
 
-def show(operation: str, result: dict[str, Any]) -> None:
-    """A call's answer as a table: its records, or one record's members."""
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+def split(fields: str | None) -> list[str]:
+    """Return the members that the option names."""
+    return [path.strip() for path in (fields or "").split(",") if path.strip()]
 
-    row = OPERATIONS.get(operation)
-    found: Any = result.get(row.envelope) if row and row.envelope else result
-    records: list[dict[str, Any]] = [item for item in (found if isinstance(found, list) else [found]) if item]
-    if not records:
-        say("Done." if not isinstance(found, list) else "Nothing found.")
+
+def show(
+    operation: Operation, body: Mapping[str, Any], output: Output, fields: Sequence[str] = (), *, complete: bool = False
+) -> None:
+    """Print a response in the form that was asked for.
+
+    Args:
+        operation: The row whose response it is.
+        body: The response's JSON.
+        output: The form.
+        fields: Dotted paths to show instead of the row's columns; in JSON as well.
+        complete: Whether every page was read.
+    """
+    records, is_list = records_of(operation, body)
+    picked = [_picked(operation, record, fields) for record in records]
+    if output is Output.JSON:
+        print_json(body if not fields else picked if is_list else (picked or [{}])[0])
         return
-    if len(records) == 1 and not isinstance(found, list):
-        plain = {name: value for name, value in records[0].items() if not isinstance(value, dict | list)}
-        print_table(("member", "value"), plain.items())
+    if not records:
+        say("Nothing found." if is_list else "Done.")
+    elif is_list or output is Output.TSV:
+        rows(picked, keep=bool(fields) or output is Output.TSV)
     else:
-        names = _columns(records)
-        print_table(names, ([record.get(name) for name in names] for record in records))
-    if result.get("more") is True:
+        card([(name, safe(text(item))) for name, item in picked[0].items() if _is_given(item)])
+    if body.get("more") is True and not complete:
         warn("There is more: --all reads every page.")
 
 
-def _columns(records: list[dict[str, Any]]) -> list[str]:
-    names = [name for name in _FIRST if any(record.get(name) is not None for record in records)]
-    if "summary" in names and ("title" in names or "name" in names):
-        names.remove("summary")  # it says the same
-    if "type" in names and len({record.get("type") for record in records}) == 1 and len(records) > 1:
-        names.remove("type")
-    return names or [name for name in records[0] if not isinstance(records[0][name], dict | list)][:6]
+def rows(records: Sequence[Mapping[str, Any]], *, keep: bool = False) -> None:
+    """Print records that have the same members as a table, without the columns that are empty in each of them."""
+    names = [name for name in records[0] if keep or any(_is_given(record[name]) for record in records)]
+    print_table(names, ([text(record[name]) for name in names] for record in records))
+
+
+def text(item: Any) -> str:
+    """Return a value as one cell: a list joined with commas, an object as JSON, nothing for null."""
+    if item is None:
+        return ""
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if isinstance(item, list) and not any(isinstance(part, list | dict) for part in item):
+        return ", ".join(text(part) for part in item)
+    if isinstance(item, list | dict):
+        return msgspec.json.encode(item).decode()
+    return str(item)
+
+
+def _picked(operation: Operation, record: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    if not fields:
+        return project(operation, record)
+    return {path: value(record, path) for path in fields}
+
+
+def _is_given(item: Any) -> bool:
+    return item is not None and item != [] and item != ""
 
 
 async def counted(title: str, records: AsyncIterator[Any]) -> list[dict[str, Any]]:
-    """All records as JSON objects; how many there are so far shows on stderr, when that is a terminal."""
+    """Return all records as JSON objects; on a terminal stderr shows how many have come so far."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

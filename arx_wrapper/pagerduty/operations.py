@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByTime, Many, One, Operation, Risk
-from arx_wrapper.pagerduty import bodies, effects, pages, recovery, target_state
+from arx_wrapper.pagerduty import bodies, columns, effects, pages, recovery, target_state
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
 
@@ -23,11 +23,13 @@ _ROWS = (
         endpoint="incidents.list_incidents", returns=Many("incidents", "Incident"),
         summary="List and query incidents with filters",
         paging=ByTime(default_span=timedelta(days=30)), probe=True,
+        columns=columns.INCIDENTS,
     ),
     Operation(
         "incidents:read_detail", "GET", "/incidents/{incident_id}", LOW,
         endpoint="incidents.get_incident", returns=One("incident", "Incident"),
         summary="Get full incident details by ID",
+        columns=columns.INCIDENT,
     ),
     Operation(
         "incidents:create", "POST", "/incidents", MEDIUM,
@@ -35,6 +37,7 @@ _ROWS = (
         summary="Create a new incident",
         body=bodies.create_incident, effects=effects.none, target_state=NO_TARGET, recovery=recovery.CREATED_INCIDENT,
         pages=pages.new_incident, log_entry="trigger_log_entry",
+        columns=columns.INCIDENT,
     ),
     Operation(
         "incidents:update", "PUT", "/incidents/{incident_id}", MEDIUM,
@@ -43,6 +46,7 @@ _ROWS = (
         body=bodies.update_incident, effects=effects.update_incident,
         target_state=target_state.incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
         certain_effects=("incidents:acknowledge", "incidents:resolve"),
+        columns=columns.INCIDENT,
     ),
     Operation(
         "incidents:manage", "PUT", "/incidents", MEDIUM,
@@ -50,6 +54,7 @@ _ROWS = (
         summary="Bulk manage incidents (acknowledge, resolve, merge)",
         body=bodies.manage_incidents, effects=effects.manage_incidents,
         target_state=target_state.incidents, recovery=NOT_RECOVERABLE, pages=pages.changed_incidents,
+        columns=columns.INCIDENTS,
     ),
     Operation(
         "incidents:snooze", "POST", "/incidents/{incident_id}/snooze", LOW,
@@ -58,6 +63,7 @@ _ROWS = (
         body=bodies.snooze_incident, effects=effects.snooze_incident,
         target_state=target_state.incident, recovery=recovery.SNOOZED, log_entry="snooze_log_entry",
         needs=("incidents:acknowledge",),
+        columns=columns.INCIDENT,
     ),
     Operation(
         "incidents:merge", "PUT", "/incidents/{incident_id}/merge", MEDIUM,
@@ -66,22 +72,26 @@ _ROWS = (
         body=bodies.merge_incidents, effects=effects.merge_incidents,
         target_state=target_state.merge, recovery=NOT_RECOVERABLE,
         needs=("incidents:resolve",),
+        columns=columns.INCIDENT,
     ),
     Operation(
         "incidents:read_alerts", "GET", "/incidents/{incident_id}/alerts", LOW,
         endpoint="incidents.list_incident_alerts", returns=Many("alerts", "Alert"),
         summary="Get alerts associated with an incident", effects=effects.read_alerts,
         needs=("alerts:read",),
+        columns=columns.ALERTS,
     ),
     Operation(
         "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
         endpoint="incidents.list_incident_log_entries", returns=Many("log_entries", "LogEntry"),
         summary="Get log entries (timeline) for an incident", paging=ByTime(),
+        columns=columns.LOG_ENTRIES,
     ),
     Operation(
         "incidents:read_notes", "GET", "/incidents/{incident_id}/notes", LOW,
         endpoint="incidents.list_incident_notes", returns=Many("notes", "IncidentNote"),
         summary="Get notes on an incident",
+        columns=columns.NOTES,
     ),
     Operation(
         "incidents:add_note", "POST", "/incidents/{incident_id}/notes", LOW,
@@ -89,6 +99,7 @@ _ROWS = (
         summary="Add a note to an incident",
         body=bodies.add_incident_note, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.NOTED, log_entry="annotate_log_entry",
+        columns=columns.NOTES,
     ),
     Operation(
         "incidents:reassign", "PUT", "/incidents/{incident_id}", MEDIUM,
@@ -97,6 +108,7 @@ _ROWS = (
         body=bodies.update_incident, effects=effects.none,
         target_state=target_state.incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
         log_entry="assign_log_entry",
+        columns=columns.INCIDENT,
     ),
     Operation(
         "incidents:resolve", "PUT", "/incidents/{incident_id}", MEDIUM,
@@ -104,6 +116,7 @@ _ROWS = (
         summary="Resolve an incident (set status=resolved)",
         body=bodies.resolve_incident, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.RESOLVED, log_entry="resolve_log_entry",
+        columns=columns.INCIDENT,
     ),
     Operation(
         "incidents:acknowledge", "PUT", "/incidents/{incident_id}", LOW,
@@ -111,12 +124,14 @@ _ROWS = (
         summary="Acknowledge an incident (set status=acknowledged)",
         body=bodies.acknowledge_incident, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.ACKNOWLEDGED, log_entry="acknowledge_log_entry",
+        columns=columns.INCIDENT,
     ),
     Operation(
         "alerts:read", "GET", "/incidents/{incident_id}/alerts", LOW,
         endpoint="incidents.list_incident_alerts", function="list_alerts", returns=Many("alerts", "Alert"),
         summary="Get alerts for an incident", effects=effects.read_alerts,
         needs=("incidents:read_alerts",),
+        columns=columns.ALERTS,
     ),
     Operation(
         "alerts:update", "PUT", "/incidents/{incident_id}/alerts/{alert_id}", MEDIUM,
@@ -124,24 +139,28 @@ _ROWS = (
         summary="Update an alert (resolve, suppress, etc.)",
         body=bodies.update_alert, effects=effects.update_alert,
         target_state=target_state.incident, recovery=NOT_RECOVERABLE,
+        columns=columns.ALERTS,
     ),
     Operation(
         "services:read", "GET", "/services", LOW,
         endpoint="services.list_services", returns=Many("services", "Service"),
         summary="List all services", probe=True,
         effects=effects.read_service,
+        columns=columns.SERVICES,
     ),
     Operation(
         "services:read_detail", "GET", "/services/{service_id}", LOW,
         endpoint="services.get_service", returns=One("service", "Service"),
         summary="Get service details by ID",
         effects=effects.read_service,
+        columns=columns.SERVICE,
     ),
     Operation(
         "services:create", "POST", "/services", HIGH,
         endpoint="services.create_service", returns=One("service", "Service"),
         summary="Create a new service",
         body=bodies.create_service, effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+        columns=columns.SERVICE,
     ),
     Operation(
         "services:update", "PUT", "/services/{service_id}", MEDIUM,
@@ -149,6 +168,7 @@ _ROWS = (
         summary="Update an existing service", highest_risk=HIGH,
         body=bodies.update_service, effects=effects.update_service,
         target_state=target_state.service, recovery=NOT_RECOVERABLE,
+        columns=columns.SERVICE,
     ),
     Operation(
         "services:delete", "DELETE", "/services/{service_id}", HIGH,
@@ -160,6 +180,7 @@ _ROWS = (
         "services:read_integrations", "GET", "/services/{service_id}/integrations", LOW,
         endpoint="services.list_service_integrations", returns=Many("integrations", "Integration"),
         summary="List integrations for a service", fallback=recovery.INTEGRATIONS_OF_SERVICE,
+        columns=columns.INTEGRATIONS,
     ),
     Operation(
         "services:create_integration", "POST", "/services/{service_id}/integrations", MEDIUM,
@@ -167,23 +188,27 @@ _ROWS = (
         summary="Create a new integration on a service",
         body=bodies.create_service_integration, effects=effects.create_integration,
         target_state=target_state.service, recovery=NOT_RECOVERABLE,
+        columns=columns.INTEGRATIONS,
     ),
     Operation(
         "escalation:read", "GET", "/escalation_policies", LOW,
         endpoint="escalation_policies.list_escalation_policies",
         returns=Many("escalation_policies", "EscalationPolicy"),
         summary="List escalation policies", probe=True,
+        columns=columns.ESCALATION_POLICIES,
     ),
     Operation(
         "escalation:read_detail", "GET", "/escalation_policies/{policy_id}", LOW,
         endpoint="escalation_policies.get_escalation_policy", returns=One("escalation_policy", "EscalationPolicy"),
         summary="Get escalation policy details",
+        columns=columns.ESCALATION_POLICY,
     ),
     Operation(
         "escalation:create", "POST", "/escalation_policies", MEDIUM,
         endpoint="escalation_policies.create_escalation_policy", returns=One("escalation_policy", "EscalationPolicy"),
         summary="Create a new escalation policy",
         body=bodies.escalation_policy, effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+        columns=columns.ESCALATION_POLICY,
     ),
     Operation(
         "escalation:update", "PUT", "/escalation_policies/{policy_id}", MEDIUM,
@@ -191,6 +216,7 @@ _ROWS = (
         summary="Update an existing escalation policy",
         body=bodies.escalation_policy, effects=effects.none,
         target_state=target_state.escalation_policy, recovery=NOT_RECOVERABLE,
+        columns=columns.ESCALATION_POLICY,
     ),
     Operation(
         "escalation:delete", "DELETE", "/escalation_policies/{policy_id}", HIGH,
@@ -202,55 +228,65 @@ _ROWS = (
         "schedules:read", "GET", "/schedules", LOW,
         endpoint="schedules.list_schedules", returns=Many("schedules", "Schedule"),
         summary="List on-call schedules", probe=True,
+        columns=columns.SCHEDULES,
     ),
     Operation(
         "schedules:read_detail", "GET", "/schedules/{schedule_id}", LOW,
         endpoint="schedules.get_schedule", returns=One("schedule", "Schedule"),
         summary="Get schedule details",
+        columns=columns.SCHEDULE,
     ),
     Operation(
         "schedules:read_oncall", "GET", "/oncalls", LOW,
         endpoint="schedules.list_oncalls", function="get_oncall_users", returns=Many("oncalls", "Oncall"),
         summary="Query currently on-call users",
+        columns=columns.ONCALLS,
     ),
     Operation(
         "users:read", "GET", "/users", LOW,
         endpoint="users.list_users", returns=Many("users", "User"),
         summary="List all users", probe=True,
         effects=effects.read_user,
+        columns=columns.USERS,
     ),
     Operation(
         "users:read_detail", "GET", "/users/{user_id}", LOW,
         endpoint="users.get_user", returns=One("user", "User"),
         summary="Get user details by ID",
         effects=effects.read_user,
+        columns=columns.USER,
     ),
     Operation(
         "users:read_contact", "GET", "/users/{user_id}/contact_methods", LOW,
         endpoint="users.list_user_contact_methods", returns=Many("contact_methods", "ContactMethod"),
         summary="Get contact methods for a user",
+        columns=columns.CONTACT_METHODS,
     ),
     Operation(
         "users:read_notification", "GET", "/users/{user_id}/notification_rules", LOW,
         endpoint="users.list_user_notification_rules", returns=Many("notification_rules", "NotificationRule"),
         summary="Get notification rules for a user",
         effects=effects.read_notification_rules,
+        columns=columns.NOTIFICATION_RULES,
     ),
     Operation(
         "teams:read", "GET", "/teams", LOW,
         endpoint="teams.list_teams", returns=Many("teams", "Team"),
         summary="List all teams", probe=True,
+        columns=columns.TEAMS,
     ),
     Operation(
         "teams:read_detail", "GET", "/teams/{team_id}", LOW,
         endpoint="teams.get_team", returns=One("team", "Team"),
         summary="Get team details by ID",
+        columns=columns.TEAM,
     ),
     Operation(
         "maintenance:read", "GET", "/maintenance_windows", LOW,
         endpoint="maintenance_windows.list_maintenance_windows",
         returns=Many("maintenance_windows", "MaintenanceWindow"),
         summary="List maintenance windows",
+        columns=columns.MAINTENANCE_WINDOWS,
     ),
     Operation(
         "maintenance:create", "POST", "/maintenance_windows", HIGH,
@@ -259,6 +295,7 @@ _ROWS = (
         summary="Create maintenance window (silences alerts for services)",
         body=bodies.create_maintenance_window, effects=effects.none,
         target_state=target_state.window_services, recovery=recovery.OPENED_WINDOW,
+        columns=columns.MAINTENANCE_WINDOWS,
     ),
     Operation(
         "maintenance:delete", "DELETE", "/maintenance_windows/{window_id}", MEDIUM,
@@ -270,30 +307,35 @@ _ROWS = (
         "rules:read", "GET", "/event_rules", LOW,
         endpoint="event_rules.list_event_rules", returns=Many("rules", "EventRule"),
         summary="List global event rules", deprecated=True,
+        columns=columns.EVENT_RULES,
     ),
     Operation(
         "rules:create", "POST", "/event_rules", MEDIUM,
         endpoint="event_rules.create_event_rule", returns=One(None, "EventRule"),
         summary="Create a global event rule", deprecated=True, highest_risk=HIGH,
         body=bodies.event_rule, effects=effects.event_rule, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+        columns=columns.EVENT_RULES,
     ),
     Operation(
         "rules:update", "PUT", "/event_rules/{rule_id}", MEDIUM,
         endpoint="event_rules.update_event_rule", returns=One(None, "EventRule"),
         summary="Update a global event rule", deprecated=True, highest_risk=HIGH,
         body=bodies.event_rule, effects=effects.event_rule, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+        columns=columns.EVENT_RULES,
     ),
     Operation(
         "analytics:read", "POST", "/analytics/metrics/incidents/all", LOW, writes=False,
         endpoint="analytics.get_incident_analytics", returns=One(None, "AnalyticsMetrics"),
         records=Many("data", "AnalyticsIncidentMetrics"),
         summary="Get aggregate incident analytics metrics", body=bodies.analytics,
+        columns=columns.ANALYTICS,
     ),
     Operation(
         "analytics:services", "POST", "/analytics/metrics/incidents/services", LOW, writes=False,
         endpoint="analytics.get_service_analytics", returns=One(None, "AnalyticsMetrics"),
         records=Many("data", "AnalyticsIncidentMetrics"),
         summary="Get per-service incident analytics metrics", body=bodies.analytics,
+        columns=columns.SERVICE_ANALYTICS,
     ),
 )  # fmt: skip
 

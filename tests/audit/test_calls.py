@@ -143,7 +143,7 @@ def test_a_call_and_its_approval_by_the_command_line_with_all_of_it_in_postgresq
     assert sandboxed("approvals", "approve", request, "--reviewer", "ada").status == 0
     assert sandboxed(*delete, "--approval", request).status == 0
     assert sandboxed(*delete, "--approval", request).status == 4
-    assert "the chain holds" in sandboxed("audit", "verify").out
+    assert "the chain holds" in sandboxed("audit", "verify", "-o", "table").out
     with psycopg.connect(log_in_postgres) as owner:
         assert owner.execute("SELECT state FROM approval_requests_v2").fetchall() == [("consumed",)]
         actions = [action for (action,) in owner.execute("SELECT action_type FROM arx_audit.records ORDER BY seq")]

@@ -94,7 +94,7 @@ def test_show_finds_a_record_by_id_and_by_seq_with_its_whole_call(
 def test_stats_count(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(out(capsys, "stats", "--output", "json", "--operation", "incidents:*"))
     assert rows[0]["operation"] == "incidents:read"
-    assert "3 PERMIT" in out(capsys, "stats")
+    assert "3 PERMIT" in out(capsys, "stats", "-o", "table")
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "ocsf"])

@@ -55,7 +55,7 @@ def test_a_key_is_made_once_for_its_owner_alone(sandboxed: Command) -> None:
     key = load_pem_private_key(file.read_bytes(), None)
     assert isinstance(key, Ed25519PrivateKey)
     assert base64.b64decode(public) == key.public_key().public_bytes_raw()
-    shown = sandboxed("approvals", "keygen", "--reviewer", "bob", "--file", "bob.key").out
+    shown = sandboxed("approvals", "keygen", "--reviewer", "bob", "--file", "bob.key", "-o", "table").out
     assert '[approvals.reviewers]\n"bob" = "' in shown
     assert Path("bob.key").read_text().splitlines()[1] not in shown
 
@@ -122,7 +122,7 @@ def test_what_does_not_sign_decides_nothing(
 
 def test_verify_finds_what_was_altered_in_the_database(signed: Command) -> None:
     request = asked(signed)
-    nobody = signed("approvals", "verify", request)
+    nobody = signed("approvals", "verify", request, "-o", "table")
     assert (nobody.status, "nobody has decided" in nobody.out) == (4, True)
     signed("approvals", "deny", request, "--key", "alice.key", "--yes")
     database = sqlite3.connect(Path(os.environ["XDG_STATE_HOME"]) / "arx" / "sandbox.db")

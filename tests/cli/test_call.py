@@ -190,7 +190,7 @@ def test_a_dry_run_of_what_is_denied_exits_as_the_call_would(
 
 
 def test_a_table_fits_the_width_that_it_is_given(sandboxed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    for arguments in (("call", "incidents:read", "-o", "table"), ("ops",), ("doctor",)):
+    for arguments in (("call", "incidents:read", "-o", "table"), ("ops", "-o", "table"), ("doctor", "-o", "table")):
         wide = "".join(sandboxed(*arguments).out.split())
         for width in (40, 80, 120):
             monkeypatch.setenv("COLUMNS", str(width))

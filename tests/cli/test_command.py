@@ -26,7 +26,7 @@ WINDOW = ["start_time=2025-06-15T02:00:00Z", "end_time=2025-06-15T04:00:00Z", "s
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("ARX_", "PAGERDUTY_"))},
+        **{name: value for name, value in os.environ.items() if not name.startswith(("ARX_", "PAGERDUTY_", "COLUMNS"))},
         "HOME": str(tmp_path),
         "ARX_SANDBOX": "1",
         "ARX_POLICY": str(POLICIES / "pd-full-admin.yaml"),
@@ -177,7 +177,7 @@ def test_the_kill_switch_stops_an_agent_in_its_next_call(run: Run) -> None:
 
 
 def test_policy_is_checked_and_explained(run: Run, tmp_path: Path) -> None:
-    assert "4 entries, valid" in run("policy", "check", str(POLICIES)).stdout
+    assert "4 entries, valid" in run("policy", "check", str(POLICIES), "-o", "table").stdout
     broken = tmp_path / "broken.yaml"
     broken.write_text("- name: a\n  connector: pagerduty\n  denny: []\n")
     done = run("policy", "check", str(broken))

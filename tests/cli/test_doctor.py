@@ -43,7 +43,7 @@ def test_nothing_is_wrong_with_a_sound_set_up(sound: Command) -> None:
         *("configuration", "policy", "audit log", "approvals", "vault", "server", "clock", "key", "requester")
     ]
     assert {check["state"] for check in done.json["checks"]} == {"ok"}
-    assert "Nothing is wrong." in sound("doctor").out
+    assert "Nothing is wrong." in sound("doctor", "-o", "table").out
 
 
 class Break:

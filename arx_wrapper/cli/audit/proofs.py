@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.output import Format, Output, print_json, say
+from arx_wrapper.cli.output import Format, Output, TextFormat, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.files import create_private
@@ -26,7 +26,7 @@ Key = Annotated[str, typer.Option("--key", envvar="ARX_AUDIT_VERIFIER_KEY", help
 def keygen(
     name: Annotated[str, typer.Argument(help="The log's name to the world: audit.example.com/pagerduty")],
     file: Annotated[Path, typer.Option("--file", help="Where to keep the signer's key; must not exist.")],
-    output: Format = Output.TABLE,
+    output: TextFormat = Output.TABLE,
 ) -> None:
     """Make a key that signs checkpoints, and print the verifier's key, which may be published.
 

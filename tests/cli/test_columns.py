@@ -1,0 +1,145 @@
+"""Columns: every response has some, they lead somewhere, and the values a person asks for are in every read's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import msgspec
+import pagerduty_client.models
+import pytest
+
+from arx_wrapper import PagerDutyConnector
+from arx_wrapper.cli.output import Output
+from arx_wrapper.cli.tables import show, text
+from arx_wrapper.core.columns import name, path_of, project, records_of, value
+from arx_wrapper.pagerduty.operations import OPERATIONS
+from tests.support import EVERYTHING
+
+READS = [row.name for row in OPERATIONS.values() if not row.writes]
+WINDOW = ("2026-06-15T02:00:00Z", "2026-06-15T04:00:00Z")
+
+# What a person reads each of these for, as the sandbox's account has it.
+ASKED: Mapping[str, tuple[str, ...]] = {
+    "incidents:read": ("triggered", "high", "Orders Database: replication lag above 30 s", "P1234AB", "Ada Nkemelu"),
+    "incidents:read_detail": ("P1234AB", "41", "Orders Database", "Data Escalation", "https://", "Ada Nkemelu"),
+    "incidents:read_alerts": ("PZPKSN3", "critical", "monitor.example.com", "Prometheus"),
+    "incidents:read_log": ("Note added by Oncall Bot.", "looking at it", "2025-06-01T"),
+    "incidents:read_notes": ("Failover candidate is healthy.", "Bram Visser", "looking at it"),
+    "alerts:read": ("PZPKSN3", "critical", "Orders Database: replication lag above 30 s"),
+    "services:read": ("PABC123", "Orders Database", "critical", "Data Escalation"),
+    "services:read_detail": ("PABC123", "14400", "1800", "Prometheus"),
+    "services:read_integrations": ("P2NV42X", "Prometheus", "events_api_v2_inbound_integration"),
+    "escalation:read": ("PC5Z6QY", "Data On-Call, Ada Nkemelu", "15, 30", "Event Pipeline"),
+    "escalation:read_detail": ("PC5Z6QY", "Data On-Call, Ada Nkemelu", "15, 30", "if_has_services"),
+    "schedules:read": ("PCD0CAO", "Ada Nkemelu, Bram Visser", "Etc/UTC"),
+    "schedules:read_detail": ("Layer 1", "Bram Visser", "2025-06-04T09:00:00Z"),
+    "schedules:read_oncall": ("Ada Nkemelu", "PS7DTZT", "Data Escalation", "2025-06-04T09:00:00Z", "Data On-Call"),
+    "users:read": ("PS7DTZT", "ada.nkemelu@example.com", "Director of Engineering"),
+    "users:read_detail": ("PS7DTZT", "ada.nkemelu@example.com", "Work, Mobile", "Platform"),
+    "users:read_contact": ("ada.nkemelu@example.com", "Work", "email_contact_method"),
+    "users:read_notification": ("high", "0", "5", "Mobile", "sms_contact_method"),
+    "teams:read": ("P41PJSO", "Databases and pipelines"),
+    "teams:read_detail": ("P41PJSO", "Data", "manager"),
+    "maintenance:read": ("2026-06-15T02:00:00Z", "2026-06-15T04:00:00Z", "Orders Database", "new disks"),
+    "rules:read": ("PZGF067", "db-", "route", "PABC123"),
+    "analytics:read": ("incidents", "41", "441", "8235", "34"),
+    "analytics:services": ("Checkout", "PN1R5VQ", "434", "9509"),
+}
+
+
+@pytest.fixture(scope="module")
+def bodies() -> dict[str, dict[str, Any]]:
+    """Each read's response, from one account."""
+    import asyncio
+
+    async def read() -> dict[str, dict[str, Any]]:
+        async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+            await pd.add_incident_note("P1234AB", "looking at it")
+            await pd.create_maintenance_window(*WINDOW, ["PABC123"], description="new disks")
+            ids = {"incident_id": "P1234AB", "service_id": "PABC123", "user_id": "PS7DTZT", "team_id": "P41PJSO"}
+            ids |= {"schedule_id": "PCD0CAO", "policy_id": "PC5Z6QY"}
+            found = {}
+            for operation in READS:
+                params: dict[str, Any] = {member: ids[member] for member in OPERATIONS[operation].path_names}
+                if "limit" in pd.model_of(operation).names:
+                    params["limit"] = 100
+                found[operation] = await pd.execute(operation, params)
+            return found
+
+    return asyncio.run(read())
+
+
+def test_every_response_has_columns_and_no_two_have_one_name() -> None:
+    for row in OPERATIONS.values():
+        assert bool(row.columns) == (row.returns is not None), row.name
+        names = [name(column) for column in row.columns]
+        assert len(names) == len(set(names)), row.name
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_the_values_that_a_person_asks_for_are_in_the_table(
+    operation: str, bodies: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(OPERATIONS[operation], bodies[operation], Output.TABLE)
+    shown = capsys.readouterr().out
+    assert ASKED[operation]
+    for wanted in ASKED[operation]:
+        assert wanted in shown, wanted
+
+
+@pytest.mark.parametrize("row", [row for row in OPERATIONS.values() if row.returns], ids=lambda row: row.name)
+def test_a_column_begins_with_a_member_of_its_record(row: Any, bodies: dict[str, dict[str, Any]]) -> None:
+    model = (row.records or row.returns).model
+    known = {field.name for field in attrs.fields(getattr(pagerduty_client.models, model))}
+    for other in map(OPERATIONS.__getitem__, READS):  # responses hold more than the specification says
+        returns = other.records or other.returns
+        if returns and returns.model == model:
+            known |= {member for record in records_of(other, bodies[other.name])[0] for member in record}
+    for column in row.columns:
+        assert path_of(column).partition(".")[0] in known, column
+
+
+def test_an_incident_of_a_list_fits_350_bytes_of_json(bodies: dict[str, dict[str, Any]]) -> None:
+    row = OPERATIONS["incidents:read"]
+    records, is_list = records_of(row, bodies["incidents:read"])
+    assert is_list
+    for record in records:
+        for ids in (False, True):
+            assert len(msgspec.json.encode(project(row, record, ids=ids))) <= 350
+
+
+def test_no_column_shows_a_key() -> None:
+    shown = {path_of(column) for row in OPERATIONS.values() for column in row.columns}
+    assert not shown & {"integration_key", "external_id"}
+
+
+@pytest.mark.parametrize(
+    ("record", "path", "expected"),
+    [
+        ({"service": {"id": "P1", "summary": "Orders"}}, "service", "Orders"),
+        ({"service": {"id": "P1"}}, "service", "P1"),
+        ({"service": None}, "service", None),
+        ({}, "service.id", None),
+        ({"service": "text"}, "service.id", None),
+        ({"a": [{"b": [{"summary": "x"}, {"id": "y"}]}, {"b": None}]}, "a.b", ["x", "y"]),
+        ({"rule": ["and", ["contains", "x"]]}, "rule", ["and", ["contains", "x"]]),
+        ({"window": {"from": 1}}, "window", {"from": 1}),
+        ({"window": {}}, "window", None),
+    ],
+)
+def test_a_path_leads_to_a_reference_by_its_summary(record: dict[str, Any], path: str, expected: object) -> None:
+    assert value(record, path) == expected
+
+
+def test_a_reference_may_be_shown_with_its_id() -> None:
+    record = {"teams": [{"id": "P1", "summary": "Data"}, {"id": "P2"}]}
+    assert value(record, "teams", ids=True) == ["Data (P1)", "P2"]
+
+
+def test_a_cell_shows_every_kind_of_value() -> None:
+    cells = {None: "", True: "yes", False: "no", 3: "3", "a": "a"}
+    assert {item: text(item) for item in cells} == cells
+    assert text(["a", 1, True]) == "a, 1, yes"
+    assert text([["route", "P1"]]) == '[["route","P1"]]'
