@@ -93,6 +93,8 @@ class _Writer:
         closed: JSON = {"type": "object", "additionalProperties": False, "properties": members}
         if required:
             closed["required"] = sorted(required)
+        if schema.get("x-partial"):
+            closed["x-partial"] = True
         if "description" in schema:
             closed["description"] = schema["description"]
         return closed

@@ -74,7 +74,10 @@ def update_service(p: Params) -> object:
 
 
 def create_service_integration(p: Params) -> object:
-    integration = {**_further(p, "fields", "type", "name", "vendor"), **_only(p, "type", "name")}
+    integration = {
+        **_further(p, "fields", "type", "name", "vendor", "service"),
+        **_only(p, "type", "name"),
+    }
     if "vendor_id" in p:
         integration["vendor"] = _reference(p["vendor_id"], "vendor")
     return m.CreateServiceIntegrationBody.parse({"integration": integration})
@@ -83,11 +86,11 @@ def create_service_integration(p: Params) -> object:
 def escalation_policy(p: Params) -> object:
     policy: JSON = {
         "type": "escalation_policy",
-        **p.get("fields", {}),
+        **_further(p, "fields", "services"),  # a service names its policy, and the other way is not its own operation's
         **_only(p, "name", "description", "num_loops"),
     }
     if "rules" in p:
-        policy["escalation_rules"] = p["rules"]
+        policy["escalation_rules"] = [m.EscalationRuleWrite.writable(rule) for rule in p["rules"]]
     if "team_ids" in p:
         policy["teams"] = [_reference(team, "team") for team in p["team_ids"]]
     body = m.UpdateEscalationPolicyBody if "policy_id" in p else m.CreateEscalationPolicyBody

@@ -47,6 +47,10 @@ class Shape:
         """Check a value that was given from Python."""
         self.read(value, path)
 
+    def writable(self, value: Any) -> Any:
+        """Return what a request can write of a value that a response holds."""
+        return value
+
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         if value is not UNSET or attribute.default is not UNSET:
             self.check(value, attribute.metadata.get("wire", attribute.name))
@@ -173,6 +177,9 @@ class Null(Shape):
         if value is not None:
             self.shape.check(value, path)
 
+    def writable(self, value: Any) -> Any:
+        return None if value is None else self.shape.writable(value)
+
 
 @frozen
 class Array(Shape):
@@ -192,6 +199,9 @@ class Array(Shape):
     def check(self, value: object, path: str) -> None:
         for i, item in enumerate(self._listed(value, path)):
             self.shape.check(item, f"{path}[{i}]")
+
+    def writable(self, value: Any) -> Any:
+        return [self.shape.writable(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _listed(self, value: object, path: str) -> list[Any] | tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not _within(len(value), self.minimum, self.maximum):
@@ -238,6 +248,9 @@ class Nested(Shape):
     def check(self, value: object, path: str) -> None:
         if not isinstance(value, self.model()):
             raise InvalidRequestError(path, f"is {shown(value)}", self.name)
+
+    def writable(self, value: Any) -> Any:
+        return self.model().writable(value) if isinstance(value, Mapping) else value
 
     def model(self) -> type[Body]:
         model: type[Body] = getattr(import_module(f"{__package__}.models"), self.name)
