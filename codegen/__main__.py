@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from codegen import check, examples, generate, trim
-from codegen.document import CodegenError
+from codegen.errors import CodegenError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from codegen import trim
+from codegen import trim, upstream
 from codegen.document import JSON, operations, resolve
 from codegen.select import ENDPOINTS
 
@@ -57,7 +57,10 @@ def scrub(value: Any, name: str = "") -> Any:
 
 def write(source: str) -> int:
     """Write the fixtures of `tests/client`. Returns the number of examples."""
-    published, trimmed = json.loads(trim.load_upstream(source)), json.loads(trim.TRIMMED.read_text(encoding="utf-8"))
+    published, trimmed = (
+        upstream.parse(upstream.load(source), source),
+        json.loads(trim.TRIMMED.read_text(encoding="utf-8")),
+    )
     count = 0
     for file, requests in ((EXAMPLES, False), (REQUESTS, True)):
         found = examples(published, trimmed, requests=requests)

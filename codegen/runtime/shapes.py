@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import import_module
@@ -62,21 +63,25 @@ class Shape:
 
 @frozen
 class Text(Shape):
-    """Text, of a length between two bounds."""
+    """Text, of a length between two bounds, that a pattern is found in."""
 
     minimum: int = 0
     maximum: int | None = None
+    pattern: str | None = None
 
     @property
     def accepted(self) -> str:
         bounds = [f"at least {self.minimum}"] if self.minimum else []
         bounds += [f"at most {self.maximum}"] if self.maximum is not None else []
-        return f"text of {' and '.join(bounds)} characters" if bounds else "text"
+        length = f"text of {' and '.join(bounds)} characters" if bounds else "text"
+        return length if self.pattern is None else f"{length} that matches {self.pattern}"
 
     def read(self, value: object, path: str) -> str:
         if not isinstance(value, str) or len(value) < self.minimum:
             raise self.refused(value, path)
         if self.maximum is not None and len(value) > self.maximum:
+            raise self.refused(value, path)
+        if self.pattern is not None and not re.search(self.pattern, value):
             raise self.refused(value, path)
         return value
 
@@ -117,12 +122,17 @@ class Integer(Shape):
 
 @frozen
 class Number(Shape):
-    """A finite number."""
+    """A finite number between two bounds."""
 
-    accepted = "a finite number"
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def accepted(self) -> str:
+        return f"a finite number{_between(self.minimum, self.maximum)}"
 
     def read(self, value: object, path: str) -> int | float:
-        if is_number(value):
+        if is_number(value) and _within(value, self.minimum, self.maximum):
             return value
         raise self.refused(value, path)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from codegen.document import CodegenError, text, walk
+from codegen.document import text, walk
+from codegen.errors import CodegenError
 from tests.codegen import mini
 
-OURS = {"x-partial"}  # extensions that the build step adds for the templates
+OURS = {"x-partial", "x-scopes"}  # extensions that the build step adds for the templates
 
 
 @pytest.fixture(scope="module")
