@@ -38,8 +38,8 @@ _WAIT: Final = {
 _STATUS: Final = Tool(
     name=APPROVAL_STATUS,
     title="How a request for approval stands",
-    description="How one of your requests for approval stands: pending, approved, denied, expired, consumed or stale, "
-    "and what to do now. Reads only.",
+    description="How one of your requests for approval stands: pending, approved, denied, expired, consumed, "
+    "stale or revoked, and what to do now. Reads only.",
     input_schema={
         "$schema": schema.DIALECT,
         "type": "object",
