@@ -1,4 +1,4 @@
-"""Escalation rules are taken exactly as a response holds them."""
+"""What a read returns can be written back: with the parameters that there are, and `fields` for the rest."""
 
 from __future__ import annotations
 
@@ -33,3 +33,47 @@ async def test_what_a_response_says_of_a_target_beside_its_id_is_not_sent() -> N
         _, request = pd._resolve("escalation:create", {"name": "Rota", "rules": [rule]})
     (sent,) = request.json["escalation_policy"]["escalation_rules"]
     assert sent == {**RULE, "targets": [{"id": "PU1", "type": "user_reference"}]}
+
+
+READ_ONLY_SERVICE = {
+    *("id", "summary", "self", "html_url", "created_at", "last_incident_timestamp"),
+    *("teams", "integrations", "addons", "response_play"),
+}
+# Of `status`, all but `active` and `disabled` is derived from the open incidents.
+OF_SERVICE = {"name", "description", "status", "escalation_policy"}
+READ_ONLY_POLICY = {"id", "summary", "self", "html_url", "services"}
+OF_POLICY = {"name", "description", "num_loops", "escalation_rules", "teams"}
+
+
+async def test_a_service_is_written_back_as_it_was_read() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        before = (await pd.execute("services:read_detail", {"service_id": "PABC123"}))["service"]
+        params = {
+            "service_id": before["id"],
+            **{name: before[name] for name in ("name", "description")},
+            "escalation_policy_id": before["escalation_policy"]["id"],
+            "fields": {name: value for name, value in before.items() if name not in READ_ONLY_SERVICE | OF_SERVICE},
+        }
+        after = (await pd.execute("services:update", params))["service"]
+    assert {name: after[name] for name in params["fields"]} == params["fields"]
+    assert after["escalation_policy"] == before["escalation_policy"]
+
+
+async def test_an_escalation_policy_without_team_and_description_is_written_back_as_it_was_read() -> None:
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        user = (await pd.list_users())[0]
+        rules = [{"escalation_delay_in_minutes": 5, "targets": [{"id": user.id, "type": "user_reference"}]}]
+        made = await pd.execute(
+            "escalation:create", {"name": "Bare", "rules": rules, "description": "", "team_ids": []}
+        )
+        before = made["escalation_policy"]
+        assert before["teams"] == []
+        params = {
+            "policy_id": before["id"],
+            **{name: before[name] for name in ("name", "description", "num_loops")},
+            "rules": before["escalation_rules"],
+            "team_ids": [team["id"] for team in before["teams"]],
+            "fields": {name: value for name, value in before.items() if name not in READ_ONLY_POLICY | OF_POLICY},
+        }
+        after = (await pd.execute("escalation:update", params))["escalation_policy"]
+    assert after == before

@@ -39,8 +39,10 @@ Id = Annotated[
     Meta(pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'"),
 ]
 Ids = Annotated[Sequence[Id], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 ids")]
+AnyIds = Annotated[Sequence[Id], Meta(max_length=1_000, description="a list of ids, which may be empty")]
 Query = Annotated[str, Meta(min_length=1, max_length=1_000, description="text to search for")]
 Text = Annotated[str, Meta(min_length=1, max_length=25_000, description="text that is not empty")]
+Description = Annotated[str, Meta(max_length=25_000, description="text, which may be empty")]
 Title = Annotated[str, Meta(min_length=1, max_length=1_024, description="text of 1 to 1,024 characters")]
 Note = Annotated[str, Meta(min_length=1, max_length=2_000, description="text of 1 to 2,000 characters")]
 # Local part and host of plain ASCII: nothing that could end a header or hide a second address.

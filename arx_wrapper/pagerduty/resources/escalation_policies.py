@@ -11,7 +11,7 @@ from pagerduty_client import models as m
 
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
-from arx_wrapper.params import Email, Fields, Id, Ids, Limit, Null, Offset, Query, Text, Title
+from arx_wrapper.params import AnyIds, Description, Email, Fields, Id, Ids, Limit, Null, Offset, Query, Title
 
 Include = Annotated[
     Sequence[Literal["services", "teams", "targets", "escalation_rule_assignment_strategies"]],
@@ -102,9 +102,9 @@ class Escalation(Resource):
         name: Title,
         rules: Rules,
         *,
-        description: Text | None = None,
+        description: Description | None = None,
         num_loops: Loops | None = None,
-        team_ids: Ids | None = None,
+        team_ids: AnyIds | None = None,
         fields: Fields | None = None,
         requester_email: Email | None = None,
     ) -> m.EscalationPolicy:
@@ -135,9 +135,9 @@ class Escalation(Resource):
         *,
         name: Title | None = None,
         rules: Rules | None = None,
-        description: Text | Null | None = None,
+        description: Description | Null | None = None,
         num_loops: Loops | None = None,
-        team_ids: Ids | None = None,
+        team_ids: AnyIds | None = None,
         fields: Fields | None = None,
         requester_email: Email | None = None,
     ) -> m.EscalationPolicy:
