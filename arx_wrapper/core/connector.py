@@ -53,6 +53,8 @@ class BaseConnector:
         requester_header: The header that names who a write is made for; None when the API wants none.
         accept: What the API is asked to answer with.
         key_prefix: What stands before an API key in `Authorization`.
+        tool_descriptions: Descriptions of parameters for agents; `{services:read}` stands for that tool's name.
+        tool_omissions: Parameters that agents are not offered: `name`, or `operation.name` for one operation.
         recorded_fields: The members of its objects whose values records may hold, of what a write changed.
     """
 
@@ -62,6 +64,8 @@ class BaseConnector:
     requester_header: ClassVar[str | None] = None
     accept: ClassVar[str] = "application/json"
     key_prefix: ClassVar[str] = "Bearer "
+    tool_descriptions: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    tool_omissions: ClassVar[frozenset[str]] = frozenset()
     recorded_fields: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
 
     def __init__(
@@ -281,7 +285,7 @@ class BaseConnector:
     def _row(self, operation: str) -> Operation:
         row = self.operations.get(operation) if isinstance(operation, str) else None
         if row is None:
-            nearest = difflib.get_close_matches(str(operation)[:100], self.operations, n=1)
+            nearest = difflib.get_close_matches(str(operation), self.operations, n=1)
             raise UnknownOperationError(operation, nearest[0] if nearest else None)
         return row
 

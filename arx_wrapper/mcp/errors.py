@@ -1,4 +1,4 @@
-"""What an error means to a model: whether anything was sent, and what to do now."""
+"""Explain an error to a model: whether anything was sent, and what to do now."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DETAILS: Final = ("status", "code", "request_id", "retry_after", "param", "acce
 
 
 def explain(error: e.ArxError) -> dict[str, Any]:
-    """An error as an object: its class, its message, whether anything was sent, what to do, and its own details."""
+    """Return an error as an object: its class, its message, whether anything was sent, what to do, and its details."""
     sent, advice = next(
         ((sent, advice) for kind, sent, advice in _ADVICE if isinstance(error, kind)),
         ("no", _TELL),
@@ -48,5 +48,12 @@ def explain(error: e.ArxError) -> dict[str, Any]:
     found: dict[str, Any] = {"class": type(error).__name__, "message": str(error), "sent": sent, "do_next": advice}
     found |= {name: value for name in _DETAILS if (value := getattr(error, name, None)) is not None}
     if isinstance(error, e.PermissionDeniedError):
-        found |= {"policy": error.decision.policy, "denied_operation": error.decision.operation}
+        decision = error.decision
+        found["decision"] = {
+            "verdict": decision.verdict.name,
+            "operation": decision.operation,
+            "risk": decision.risk.name,
+            "policy": decision.policy,
+            "reason": decision.reason,
+        }
     return found

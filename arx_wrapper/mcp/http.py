@@ -17,11 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.mcp.server import ToolServer
+from arx_wrapper.mcp.surrogates import mend
 
 PATH: Final = "/mcp"
 TOKEN: Final = "ARX_MCP_TOKEN"  # noqa: S105 - the name of a variable
 _SHORTEST: Final = 16
 _GRACE: Final = 5
+_LARGEST_BODY: Final = 4 * 1024 * 1024
 
 
 class HttpServer:
@@ -89,8 +91,9 @@ class HttpServer:
             refusal = PlainTextResponse("A bearer token is needed.\n", status_code=401, headers=headers)
             await refusal(scope, receive, send)
         else:
-            stands = scope["method"] == "GET"  # a stream of what the server has to say, which has no end of its own
-            await self._inner(scope, self._until_closed(receive) if stands else receive, send)
+            # A GET opens a stream of the server's own messages, which has no end of its own.
+            reading = self._until_closed(receive) if scope["method"] == "GET" else _mending(receive)
+            await self._inner(scope, reading, send)
 
     def close(self) -> None:
         """End the streams on which clients only listen, so that a server which stops need not wait for them."""
@@ -113,6 +116,28 @@ class HttpServer:
                 closing.cancel()
 
         return receive_or_end
+
+
+def _mending(receive: Receive) -> Receive:
+    """Read a request's body whole, and mend half surrogate pairs in it; one that is too large is left to the SDK."""
+    parts: list[bytes] = []
+
+    async def receive_whole() -> Message:
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return message
+            parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+            if more and sum(map(len, parts)) <= _LARGEST_BODY:
+                continue
+            body = b"".join(parts)
+            parts.clear()
+            if not more and b"\\u" in body:
+                body = mend(body.decode("utf-8", "replace")).encode()
+            return {"type": "http.request", "body": body, "more_body": more}
+
+    return receive_whole
 
 
 @contextmanager

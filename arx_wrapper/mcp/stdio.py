@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 from mcp.server.stdio import stdio_server
 
 from arx_wrapper.mcp.server import ToolServer
+from arx_wrapper.mcp.surrogates import mend
 
 _LONGEST_LINE: Final = 16 * 1024 * 1024
 
@@ -60,13 +61,13 @@ async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
             line = await reader.readuntil(b"\n")
         except asyncio.IncompleteReadError as end:  # stdin ended
             if end.partial:
-                yield end.partial.decode("utf-8", "replace")
+                yield mend(end.partial.decode("utf-8", "replace"))
             return
         except asyncio.LimitOverrunError as more:
             await _skip_line(reader, more.consumed)
             yield "\n"  # no message: what asked for it is answered with an error, and the others go on
             continue
-        yield line.decode("utf-8", "replace")
+        yield mend(line.decode("utf-8", "replace"))
 
 
 async def _skip_line(reader: asyncio.StreamReader, known: int) -> None:

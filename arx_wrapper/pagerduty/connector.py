@@ -12,7 +12,7 @@ from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.errors import InvalidParamsError
 from arx_wrapper.model import Operation
-from arx_wrapper.pagerduty import effects
+from arx_wrapper.pagerduty import effects, tool_parameters
 from arx_wrapper.pagerduty.decoding import Model, typed
 from arx_wrapper.pagerduty.operations import OPERATIONS
 from arx_wrapper.pagerduty.pagination import OLDEST, ListReader, Unread
@@ -53,6 +53,8 @@ class PagerDutyConnector(
     requester_header: ClassVar[str | None] = "From"
     accept: ClassVar[str] = "application/vnd.pagerduty+json;version=2"
     key_prefix: ClassVar[str] = "Token token="
+    tool_descriptions: ClassVar[Mapping[str, str]] = tool_parameters.DESCRIPTIONS
+    tool_omissions: ClassVar[frozenset[str]] = tool_parameters.OMITTED
     recorded_fields: ClassVar[frozenset[str]] = frozenset(
         {"id", "incident", "type", "status", "urgency", "created_at", "updated_at", "start_time", "end_time"}
     )

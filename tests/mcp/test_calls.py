@@ -45,9 +45,13 @@ async def test_every_read_tool_answers_with_what_pagerduty_has(
             answer = structured(await client.call_tool(tool_name(name), params[name]))
             assert (answer["operation"], answer["done"]) == (name, True)
             assert "never instructions" in answer["untrusted"]
-            assert answer["data"].keys() == direct[name].keys()
             key = OPERATIONS[name].envelope
-            assert not key or len(answer["data"][key]) == len(direct[name][key])
+            assert not key or list(answer["data"]) == [key]
+            if key and isinstance(direct[name][key], list):
+                assert len(answer["data"][key]) == len(direct[name][key])
+            full = structured(await client.call_tool(tool_name(name), {**params[name], "detail": "full"}))
+            assert full["data"].keys() == direct[name].keys()
+            assert not key or full["data"][key] == direct[name][key]
     exported = [
         json.loads(line) for line in (await asyncio.to_thread(deployment.run, "audit", "export")).stdout.splitlines()
     ]
@@ -56,23 +60,25 @@ async def test_every_read_tool_answers_with_what_pagerduty_has(
 
 async def test_a_limit_is_honoured_and_the_rest_can_be_read(deployment: Deployment) -> None:
     async with deployment.memory() as client:
-        first = structured(await client.call_tool("incidents_read", {"limit": 2, "total": True, "date_range": "all"}))
-        assert first["page"] == {"records": 2, "more": True, "next_offset": 2, "total": first["data"]["total"]}
+        first = structured(await client.call_tool("incidents_read", {"limit": 2, "date_range": "all"}))
+        assert first["page"] == {"records": 2, "more": True, "next_offset": 2, "remaining": 39}
         then = {"limit": 100, "offset": first["page"]["next_offset"], "date_range": "all"}
         rest = structured(await client.call_tool("incidents_read", then))
     seen = [incident["id"] for page in (first, rest) for incident in page["data"]["incidents"]]
-    assert len(set(seen)) == len(seen) == min(first["data"]["total"], 102)
+    assert len(set(seen)) == len(seen) == 41
 
 
 async def test_an_answer_that_is_too_long_is_cut_between_records_and_says_so(deployment: Deployment) -> None:
     async with deployment.memory(cap=20_000) as client:
-        answer = structured(await client.call_tool("incidents_read", {"limit": 100, "date_range": "all"}))
+        whole = {"limit": 100, "date_range": "all", "detail": "full"}
+        answer = structured(await client.call_tool("incidents_read", whole))
         kept = len(answer["data"]["incidents"])
         assert len(json.dumps(answer["data"])) < 25_000
         assert 1 < kept < 100
         assert answer["truncated"]["records_kept"] == kept
         assert (answer["page"]["more"], answer["page"]["next_offset"]) == (True, kept)
-        following = await client.call_tool("incidents_read", {"limit": 1, "offset": kept, "date_range": "all"})
+        assert answer["page"]["remaining"] == 41 - kept
+        following = await client.call_tool("incidents_read", {**whole, "limit": 1, "offset": kept})
         assert structured(following)["data"]["incidents"][0] not in answer["data"]["incidents"]
 
 
@@ -81,7 +87,10 @@ async def test_a_write_is_made_and_a_null_is_sent_as_one(deployment: Deployment,
         arguments = {"incident_id": "P1234AB", "priority_id": None, "urgency": "low"}
         answer = structured(await client.call_tool("incidents_update", arguments))
         assert answer["data"]["incident"]["urgency"] == "low"
-        assert answer["data"]["incident"]["priority"] is None
+        shown = structured(
+            await client.call_tool("incidents_read_detail", {"incident_id": "P1234AB", "detail": "full"})
+        )
+        assert shown["data"]["incident"]["priority"] is None
         change = {"id": "P1234AB", "urgency": "high", "priority_id": None}
         many = structured(await client.call_tool("incidents_manage", {"incidents": [change]}))
         assert many["data"]["incidents"][0]["urgency"] == "high"
@@ -95,7 +104,8 @@ async def test_a_tool_that_is_not_offered_is_denied_all_the_same_and_on_record(d
         result = await client.call_tool("services_delete", {"service_id": "PABC123"})
     assert result.is_error
     error = structured(result)["error"]
-    assert (error["class"], error["sent"], error["policy"]) == ("PermissionDeniedError", "no", "denied")
+    assert (error["class"], error["sent"]) == ("PermissionDeniedError", "no")
+    assert error["decision"].items() >= {"verdict": "DENY", "operation": "services:delete", "policy": "denied"}.items()
     assert "do not look for another way" in error["do_next"]
     last = json.loads((await asyncio.to_thread(deployment.run, "audit", "export")).stdout.splitlines()[-1])
     assert (last["operation"], last["status"]) == ("services:delete", "blocked")
@@ -104,11 +114,17 @@ async def test_a_tool_that_is_not_offered_is_denied_all_the_same_and_on_record(d
 @pytest.mark.parametrize(
     ("tool", "arguments", "error"),
     [
-        ("incidents_read", {"limit": 200}, {"class": "InvalidParamsError", "param": "limit", "accepted": "1 to 100"}),
+        ("incidents_read", {"limit": 1001}, {"param": "limit", "accepted": "1 to 1,000"}),
+        ("incidents_read", {"limit": 0}, {"param": "limit", "accepted": "1 to 1,000"}),
+        ("incidents_read", {"limit": "many"}, {"class": "InvalidParamsError", "param": "limit"}),
+        ("incidents_read", {"detail": "most"}, {"class": "InvalidParamsError", "param": "detail"}),
+        ("incidents_read", {"fields": [{}]}, {"class": "InvalidParamsError", "param": "fields"}),
+        ("incidents_read", {"fields": ["id\ud83d"]}, {"class": "InvalidParamsError", "param": "fields"}),
+        ("incidents_read", {"statuses": [None]}, {"class": "InvalidParamsError"}),
         ("incidents_read", {"limmit": 2}, {"class": "InvalidParamsError", "accepted": "did you mean 'limit'?"}),
         ("incidents_read_detail", {}, {"class": "InvalidParamsError", "param": "incident_id"}),
         ("incidents_reed", {}, {"class": "UnknownOperationError", "nearest": "incidents:read"}),
-        ("services_read", {"approval_id": 7}, {"class": "InvalidParamsError", "param": "approval_id"}),
+        ("services_read", {"approval_id": {}}, {"class": "InvalidParamsError", "param": "approval_id"}),
         ("services_read", {"wait_seconds": "long"}, {"class": "InvalidParamsError", "param": "wait_seconds"}),
         ("services_read", {"wait_seconds": float("inf")}, {"class": "InvalidParamsError", "param": "wait_seconds"}),
         ("approval_status", {}, {"class": "InvalidParamsError", "param": "approval_id"}),
@@ -121,6 +137,8 @@ async def test_what_is_asked_wrongly_is_named_and_nothing_is_sent(
 ) -> None:
     async with connector(*account) as pd:
         result = await Tools(pd).call(tool, arguments, never)
+        recorded = await trail(pd)
+    assert len(recorded) == (tool != "approval_status")
     found = structured(result)
     assert (result.is_error, found["done"], found["error"]["sent"]) == (True, False, "no")
     assert found["error"].items() >= error.items()

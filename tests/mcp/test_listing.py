@@ -100,11 +100,14 @@ async def test_hints_follow_the_table() -> None:
     for row in OPERATIONS.values():
         hints = tools[tool_name(row.name)].annotations
         assert hints is not None
-        assert hints.read_only_hint is not row.writes
-        assert hints.idempotent_hint is (row.method in ("PUT", "DELETE") or not row.writes)
-        assert not (hints.destructive_hint and not row.writes)
-        assert hints.destructive_hint or row.risk is not Risk.HIGH
-    destroying = {name for name, tool in tools.items() if tool.annotations and tool.annotations.destructive_hint}
+        assert (hints.read_only_hint is True) is not row.writes
+        assert (hints.idempotent_hint is True) is (row.method in ("PUT", "DELETE"))  # reads are, whatever it says
+        assert hints.destructive_hint is not False or row.risk is not Risk.HIGH
+    destroying = {
+        name
+        for name, tool in tools.items()
+        if (hints := tool.annotations) and not hints.read_only_hint and hints.destructive_hint is not False
+    }
     assert {"services_delete", "maintenance_create", "incidents_resolve", "escalation_update"} <= destroying
     assert not {"incidents_acknowledge", "incidents_add_note", "incidents_create"} & destroying
 
@@ -113,9 +116,9 @@ async def test_descriptions_say_the_effect_the_risk_and_whether_a_reviewer_is_as
     tools = await offered(ASK_ABOUT_HIGH)
     described = {name: tool.description or "" for name, tool in tools.items()}
     assert described["maintenance_create"].startswith("Silence services between two times")
-    assert "Changes what is there. Risk: HIGH. A reviewer has to agree first." in described["maintenance_create"]
-    assert "Risk: MEDIUM. A reviewer has to agree first, depending on the call." in described["services_update"]
-    assert "Reads only; changes nothing. Risk: LOW. (`incidents:read`, `GET /incidents`)" in described["incidents_read"]
+    assert "Risk: HIGH. A reviewer has to approve." in described["maintenance_create"]
+    assert "Risk: MEDIUM. A reviewer has to approve, depending on the call." in described["services_update"]
+    assert described["incidents_read"] == "List incidents, by default those of the last month."
     assert not [text for text in described.values() if "NULL" in text]
 
 

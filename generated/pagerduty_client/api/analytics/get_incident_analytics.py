@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get figures over all incidents.
 
-Source: `POST /analytics/metrics/incidents/all`. Needs the OAuth scope analytics.write.
+Source: `POST /analytics/metrics/incidents/all`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 METHOD: Final = "POST"
 PATH: Final = "/analytics/metrics/incidents/all"
-SCOPES: Final[tuple[str, ...]] = ("analytics.write",)
 
 
 def request(

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/event_rules"
-SCOPES: Final[tuple[str, ...]] = ()
 
 
 def request(

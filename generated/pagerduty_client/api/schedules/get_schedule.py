@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one schedule.
 
-Source: `GET /schedules/{schedule_id}`. Needs the OAuth scope schedules.read.
+Source: `GET /schedules/{schedule_id}`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/schedules/{schedule_id}"
-SCOPES: Final[tuple[str, ...]] = ("schedules.read",)
 
 
 def request(

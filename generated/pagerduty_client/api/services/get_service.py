@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one service.
 
-Source: `GET /services/{service_id}`. Needs the OAuth scope services.read.
+Source: `GET /services/{service_id}`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/services/{service_id}"
-SCOPES: Final[tuple[str, ...]] = ("services.read",)
 _INCLUDE: Final = frozenset(
     {"auto_pause_notifications_parameters", "escalation_policies", "integrations", "teams"}
 )

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List the integrations of a service.
 
-Source: `GET /services/{service_id}/integrations`. Needs the OAuth scope services.read.
+Source: `GET /services/{service_id}/integrations`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/services/{service_id}/integrations"
-SCOPES: Final[tuple[str, ...]] = ("services.read",)
 
 
 def request(

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one team.
 
-Source: `GET /teams/{team_id}`. Needs the OAuth scope teams.read.
+Source: `GET /teams/{team_id}`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/teams/{team_id}"
-SCOPES: Final[tuple[str, ...]] = ("teams.read",)
 _INCLUDE: Final = frozenset({"privileges"})
 
 

@@ -1,0 +1,90 @@
+"""Tolerant reading of a tool call's arguments: JSON's forms of a value, as clients and models write them.
+
+Clients write parameters that they leave out as null, lists and objects as their JSON text, and whole numbers as `5.0`.
+What is read here is then validated, judged and recorded like any other call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from arx_wrapper.mcp.schemas import nullable, without_null
+from arx_wrapper.params import NULL
+
+_MAX_DEPTH: Final = 64
+_BOOLEANS: Final[Mapping[str, bool]] = {"true": True, "false": False}
+
+
+def read_arguments(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as the parameter model takes them.
+
+    Null means "not given", except where the schema offers null as a value. Text is read as the list, object, number or
+    boolean that the schema asks for; a whole number is an integer however it is written. Anything else stays as it is,
+    for the model to refuse by name.
+
+    Args:
+        schema: The parameter model's schema, of an object.
+        arguments: The arguments of a tool call.
+    """
+    return _members(schema, arguments)
+
+
+def _members(schema: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    known: Mapping[str, Any] = schema.get("properties", {})
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        member = known.get(name)
+        if value is None and member is not None and not nullable(member):
+            continue
+        found[name] = with_nulls(value) if member is None or value is None else _value(member, value)
+    return found
+
+
+def _value(schema: Mapping[str, Any], value: Any) -> Any:
+    schema = without_null(schema)
+    kind = schema.get("type")
+    if isinstance(value, str) and kind in ("array", "object", "integer", "number", "boolean"):
+        value = _from_text(kind, value)
+    if kind == "array" and isinstance(value, str):
+        value = [value]
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind == "string" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if kind == "array" and isinstance(value, list):
+        return [_value(schema.get("items", {}), item) for item in value]
+    if kind == "object" and schema.get("properties") and isinstance(value, Mapping):
+        return _members(schema, value)
+    return with_nulls(value)
+
+
+def _from_text(kind: str, text: str) -> Any:
+    """Return the value that a text is the JSON of; the text itself when that is not of the kind wanted."""
+    if kind == "boolean":
+        return _BOOLEANS.get(text.strip().lower(), text)
+    try:
+        value = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(value, float) and not math.isfinite(value):
+        return text
+    wanted = {"array": list, "object": dict}.get(kind, (int, float))
+    return value if isinstance(value, wanted) and not isinstance(value, bool) else text
+
+
+def with_nulls(value: Any, depth: int = 0) -> Any:
+    """Return JSON as the parameter models take it, where None is "not given" and `NULL` is null.
+
+    What is nested deeper than the models take stays as it is, for them to refuse.
+    """
+    if value is None:
+        return NULL
+    if depth > _MAX_DEPTH:
+        return value
+    if isinstance(value, Mapping):
+        return {name: with_nulls(item, depth + 1) for name, item in value.items()}
+    return [with_nulls(item, depth + 1) for item in value] if isinstance(value, list) else value

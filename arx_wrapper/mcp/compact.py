@@ -1,0 +1,87 @@
+"""Compact answers: the columns of the operation's row, references as `{id, summary}`, no empty members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from arx_wrapper.model import Operation
+
+Json = dict[str, Any]
+
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
+_NAMES: Final = ("summary", "name", "title")
+
+
+def compact(row: Operation, body: Mapping[str, Any], fields: Sequence[str] = ()) -> tuple[Json, list[str]]:
+    """Return a response reduced to the columns of its operation, or to fields that the caller names.
+
+    Args:
+        row: The operation.
+        body: The response's JSON.
+        fields: Dotted paths below a record, `service.summary`; through a list they lead to all of its items. Empty for
+            the row's columns; a row without columns keeps every member.
+
+    Returns:
+        The reduced response, its paging members left out; and the fields that no record has.
+    """
+    columns = {_name(column): _path(column) for column in row.columns if not _covered(column, row.columns)}
+    wanted = {path: path for path in fields} or columns
+    returns = row.records or row.returns
+    key = returns.envelope if returns else None
+    found = body.get(key) if key else body
+    if isinstance(found, list):
+        records: list[Any] = [_record(item, wanted) for item in found]
+        missing = [path for path in fields if found and not any(path in record for record in records)]
+        return {str(key): records}, missing
+    if not isinstance(found, Mapping):
+        return dict(body), []
+    record = _record(found, wanted)
+    return ({str(key): record} if key else record), [path for path in fields if path not in record]
+
+
+def _record(value: Any, wanted: Mapping[str, str]) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if not wanted:
+        return _short(value, whole=True)
+    shown = {name: _short(_at(value, path), whole=False) for name, path in wanted.items()}
+    return {name: item for name, item in shown.items() if item not in _EMPTY}
+
+
+def _short(value: Any, *, whole: bool) -> Any:
+    """Return a value without empty members, and references in it as `{id, summary}`."""
+    if isinstance(value, list):
+        return [_short(item, whole=False) for item in value if item not in _EMPTY]
+    if not isinstance(value, Mapping):
+        return value
+    name = next((value[key] for key in _NAMES if isinstance(value.get(key), str) and value[key]), None)
+    if not whole and name and isinstance(value.get("id"), str):
+        return {"id": value["id"], "summary": name}
+    members = {name: _short(item, whole=False) for name, item in value.items() if name != "self"}
+    return {name: item for name, item in members.items() if item not in _EMPTY}
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return what a dotted path leads to; through a list, the list of what is below its items."""
+    if isinstance(value, list):
+        found = [_at(item, path) for item in value] if path else value
+        return [part for item in found for part in (item if isinstance(item, list) else [item]) if part is not None]
+    if not path:
+        return value
+    member, _, rest = path.partition(".")
+    return _at(value.get(member), rest) if isinstance(value, Mapping) else None
+
+
+def _name(column: str) -> str:
+    return column.partition("=")[0].rpartition(".")[2]
+
+
+def _path(column: str) -> str:
+    return column.partition("=")[2] or column
+
+
+def _covered(column: str, columns: Sequence[str]) -> bool:
+    """Return whether a column is the id or summary of a reference that another column shows whole."""
+    parent, _, last = _path(column).rpartition(".")
+    return last in ("id", "summary") and any(_path(other) == parent for other in columns)

@@ -1,0 +1,54 @@
+"""Messages with half a surrogate pair, `"\\ud83d"`: JSON can write them, Unicode text cannot hold them.
+
+The SDK drops such a message, so that its call is neither answered nor recorded. Here the half is replaced before the
+SDK reads the message, and the message marked: its call is then refused, on record, like any other bad parameter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+MARK: Final = "arx-pagerduty/unpaired-surrogate"
+_ESCAPE: Final = re.compile(r"\\u[dD][89abcdefABCDEF]")
+_HALF: Final = re.compile("[\ud800-\udfff]")
+
+
+def mend(text: str) -> str:
+    """Return a JSON-RPC message that the SDK can read; the text itself unless it holds half a surrogate pair."""
+    if not _ESCAPE.search(text):
+        return text
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # no JSON: for the SDK to say
+    mended = _mended(message)
+    if mended == message:
+        return text
+    if isinstance(mended, dict) and isinstance(params := mended.get("params"), dict):
+        meta = params.get("_meta")
+        params["_meta"] = {**(meta if isinstance(meta, dict) else {}), MARK: True}
+    return json.dumps(mended)
+
+
+def is_marked(meta: Any) -> bool:
+    """Return whether a message's `_meta` says that it was mended."""
+    return bool(meta and meta.get(MARK))
+
+
+def broken(value: Any) -> Any:
+    """Return mended arguments with halves of surrogate pairs in place again, for the parameter model to refuse."""
+    if isinstance(value, str):
+        return value.replace("\N{REPLACEMENT CHARACTER}", "\ud83d")
+    if isinstance(value, dict):
+        return {name: broken(item) for name, item in value.items()}
+    return [broken(item) for item in value] if isinstance(value, list) else value
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_mended(name): _mended(item) for name, item in value.items()}
+    return [_mended(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,74 @@
+"""Describe parameters to agents: what each means, and from which operation its value comes.
+
+`{services:read}` becomes the name of that operation's tool. Python's users read the methods' docstrings instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+_TIME: Final = "2025-01-31T09:00:00Z"
+
+DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "alert_id": "From {incidents:read_alerts}",
+        "assignee_ids": "From {users:read}",
+        "date_range": "all: of any time",
+        "duration": "Seconds",
+        "end_time": _TIME,
+        "escalation_policy_id": "From {escalation:read}",
+        "escalation_policy_ids": "From {escalation:read}",
+        "incident_id": "From {incidents:read}",
+        "num_loops": "Repetitions, 0 to 9",
+        "parent_incident_id": "Incident to move it to",
+        "policy_id": "From {escalation:read}",
+        "priority_id": "From {priorities:read}",
+        "resolution": "Note",
+        "rule_id": "From {rules:read}",
+        "schedule_id": "From {schedules:read}",
+        "schedule_ids": "From {schedules:read}",
+        "service_id": "From {services:read}",
+        "service_ids": "From {services:read}",
+        "sort_by": "created_at:desc",
+        "source_incident_ids": "Incidents to merge into it",
+        "start_time": _TIME,
+        "team_id": "From {teams:read}",
+        "team_ids": "From {teams:read}",
+        "user_id": "From {users:read}",
+        "user_ids": "From {users:read}",
+        "vendor_id": "A PagerDuty vendor's id",
+        "window_id": "From {maintenance:read}",
+    }
+)
+
+# Not offered to agents, though accepted. In whose name a write is sent is the operator's choice, lists count by
+# themselves, times carry their offsets, and answers show the records that others would have embedded.
+OMITTED: Final = frozenset(
+    {
+        "conference_bridge",
+        "include",
+        "requester_email",
+        "time_zone",
+        "total",
+        # Rarely of use to agents, or offered by incidents_read_alerts, which does the same.
+        "incidents:read.incident_key",
+        "incidents:read_log.is_overview",
+        "schedules:read_detail.overflow",
+        "alerts:read.alert_key",
+        "alerts:read.sort_by",
+        "alerts:read.statuses",
+        "escalation:read.sort_by",
+        "incidents:read_alerts.sort_by",
+        "services:read.sort_by",
+        "analytics:read.filters",
+        "analytics:services.filters",
+        # Lists that a query narrows.
+        "escalation:read.offset",
+        "schedules:read.offset",
+        "services:read.offset",
+        "teams:read.offset",
+        "users:read.offset",
+    }
+)
