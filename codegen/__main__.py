@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from codegen import check, examples, generate, trim
-from codegen.document import CodegenError
+from codegen.errors import CodegenError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     trimming = commands.add_parser("trim", help="published document -> spec/pagerduty.json, spec/upstream.lock")
     trimming.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help="PagerDuty's openapiv3.json")
-    sampling = commands.add_parser("examples", help="published examples -> tests/client/examples.json")
+    sampling = commands.add_parser("examples", help="published examples -> tests/client/{examples,requests}.json")
     sampling.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help="PagerDuty's openapiv3.json")
     commands.add_parser("generate", help="spec/pagerduty.json -> generated/pagerduty_client")
     commands.add_parser("check", help="exit 1 unless generated/ is complete and what spec/ says")
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "trim":
             return _say(f"{trim.write(given.upstream)} endpoints in {trim.TRIMMED.name}")
         if given.command == "examples":
-            return _say(f"{examples.write(given.upstream)} examples in {examples.EXAMPLES.name}")
+            return _say(f"{examples.write(given.upstream)} examples in {examples.EXAMPLES.parent.name}/")
         if given.command == "generate":
             return _say(f"{generate.write()} modules in {generate.GENERATED.name}")
         lines = check.drift()

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from codegen.errors import CodegenError
+
 JSON = dict[str, Any]
 
-METHODS: Final = ("get", "put", "post", "delete")
+METHODS: Final = ("get", "put", "post", "delete", "patch")
 SCHEMAS: Final = "#/components/schemas/"
-
-
-class CodegenError(Exception):
-    """The build step cannot go on; the message says where and what to change."""
+MEDIA: Final = "application/json"
 
 
 def resolve(document: JSON, pointer: str) -> Any:
-    """The value that a local JSON pointer (`#/components/schemas/Tag/allOf/0`) names."""
+    """Return the value that a local JSON pointer (`#/components/schemas/Tag/allOf/0`) names."""
+    if not pointer.startswith("#/"):
+        raise CodegenError(pointer, "is a reference into another document", "correct it in spec/overlay.yaml")
     node: Any = document
     for part in pointer.removeprefix("#/").split("/"):
         key = part.replace("~1", "/").replace("~0", "~")
         try:
             node = node[int(key)] if isinstance(node, list) else node[key]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise CodegenError(f"{pointer} names nothing: there is no {key!r}") from None
+            raise CodegenError(
+                pointer, f"names nothing: there is no {key!r}{nearest(key, node)}", "correct it in spec/overlay.yaml"
+            ) from None
     return node
+
+
+def nearest(name: str, known: Iterable[str] | Any) -> str:
+    """Return `, the nearest is 'x'`, or nothing where no known name is near."""
+    names = [each for each in known if isinstance(each, str)] if isinstance(known, dict | list | set | tuple) else []
+    close = difflib.get_close_matches(name, names, n=1)
+    return f", the nearest is {close[0]!r}" if close else ""
 
 
 def reference(name: str) -> JSON:
@@ -52,14 +63,14 @@ def success(operation: JSON) -> JSON:
     """The schema of the operation's success body; empty when there is none."""
     for status, response in operation["responses"].items():
         if status.startswith("2"):
-            schema: JSON = response.get("content", {}).get("application/json", {}).get("schema", {})
+            schema: JSON = response.get("content", {}).get(MEDIA, {}).get("schema", {})
             return schema
     return {}
 
 
 def body(operation: JSON) -> JSON | None:
     """The media type object of the operation's JSON body, None when it takes none."""
-    media: JSON | None = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    media: JSON | None = operation.get("requestBody", {}).get("content", {}).get(MEDIA)
     return media
 
 

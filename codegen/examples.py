@@ -1,4 +1,4 @@
-"""Published examples of our endpoints' answers as test data, with whatever looks personal or secret replaced."""
+"""Published examples of requests and answers as test data, with whatever looks personal or secret replaced."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from codegen import trim
+from codegen import trim, upstream
 from codegen.document import JSON, operations, resolve
 from codegen.select import ENDPOINTS
 
 EXAMPLES: Final = Path(__file__).parent.parent / "tests" / "client" / "examples.json"
+REQUESTS: Final = EXAMPLES.with_name("requests.json")
 
 _EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _HOST: Final = re.compile(r"(?<=://)[\w.-]+(?::\d+)?")
@@ -21,18 +22,19 @@ _SECRET_NAMES: Final = frozenset({"integration_key", "service_key", "external_id
 _PERSONAL_NAMES: Final = frozenset({"address", "conferenceAddress", "conference_number"})
 
 
-def examples(published: JSON, trimmed: JSON) -> JSON:
-    """The published answers, scrubbed, by operationId and the example's name."""
+def examples(published: JSON, trimmed: JSON, *, requests: bool = False) -> JSON:
+    """Return the published answers, or requests, scrubbed, by operationId and the example's name."""
     named = {(path, method): operation["operationId"] for path, method, operation in operations(trimmed)}
     found: JSON = {}
     for endpoint in ENDPOINTS:
         method, path = endpoint.lower().split(" ", 1)
-        name = named[_renamed(path, trimmed), method]
-        for status, answer in published["paths"][path][method]["responses"].items():
-            media = answer.get("content", {}).get("application/json", {})
-            for label, example in media.get("examples", {}).items() if status[0] == "2" else ():
+        operation = published["paths"][path][method]
+        answers = [answer for status, answer in operation["responses"].items() if status[0] == "2"]
+        for described in [operation.get("requestBody", {})] if requests else answers:
+            media = described.get("content", {}).get("application/json", {})
+            for label, example in media.get("examples", {}).items():
                 example = resolve(published, example["$ref"]) if "$ref" in example else example
-                found.setdefault(name, {})[label] = scrub(example["value"])
+                found.setdefault(named[_renamed(path, trimmed), method], {})[label] = scrub(example["value"])
     return found
 
 
@@ -54,11 +56,17 @@ def scrub(value: Any, name: str = "") -> Any:
 
 
 def write(source: str) -> int:
-    """Write the fixture of `tests/client`. Returns the number of examples."""
-    published = json.loads(trim.load_upstream(source))
-    found = examples(published, json.loads(trim.TRIMMED.read_text(encoding="utf-8")))
-    EXAMPLES.write_text(json.dumps(found, sort_keys=True, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return sum(len(named) for named in found.values())
+    """Write the fixtures of `tests/client`. Returns the number of examples."""
+    published, trimmed = (
+        upstream.parse(upstream.load(source), source),
+        json.loads(trim.TRIMMED.read_text(encoding="utf-8")),
+    )
+    count = 0
+    for file, requests in ((EXAMPLES, False), (REQUESTS, True)):
+        found = examples(published, trimmed, requests=requests)
+        file.write_text(json.dumps(found, sort_keys=True, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        count += sum(len(named) for named in found.values())
+    return count
 
 
 def _renamed(path: str, trimmed: JSON) -> str:

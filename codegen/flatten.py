@@ -5,18 +5,35 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from codegen.document import JSON, CodegenError, body, operations, referenced, success
+from codegen.dialect import known
+from codegen.document import JSON, body, operations, referenced, success
+from codegen.errors import CodegenError
+from codegen.select import PROSE
 
+# Further values that an answer may hold.
+ELSE: Final = "x-else"
 # Beside a reference these say something about its use and leave it a reference.
 _ANNOTATIONS: Final = frozenset(
-    {"$ref", "nullable", "readOnly", "deprecated", "uniqueItems", "description", "x-class", "x-request"}
+    {
+        "$ref",
+        "nullable",
+        "readOnly",
+        "writeOnly",
+        "deprecated",
+        "uniqueItems",
+        "description",
+        PROSE,
+        "x-class",
+        "x-request",
+    }
 )
 
 
 def flatten(document: JSON) -> JSON:
     """A copy in which every schema that the operations reach is flat. The child wins over what it builds upon."""
     done: JSON = {}
-    flat = partial(_flat, document["components"]["schemas"], done, ())
+    schemas = document["components"]["schemas"]
+    flat = partial(_flat, schemas, done, ())
     paths: JSON = {path: dict(item) for path, item in document["paths"].items()}
     for path, method, operation in operations(document):
         changed = dict(operation)
@@ -37,7 +54,9 @@ def _json(schema: JSON) -> JSON:
 def _flat(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) -> JSON:
     name = referenced(schema)
     if name is not None and schema.keys() <= _ANNOTATIONS:
-        _component(schemas, done, name)
+        component = _component(schemas, done, name)
+        if component and not _holds_members(component):  # a named value: only objects become classes
+            return {**component, **{key: value for key, value in schema.items() if key != "$ref"}}
         return schema
     parts = [{"$ref": schema["$ref"]}] if name is not None else []
     parts += schema.get("allOf", [])
@@ -54,8 +73,7 @@ def _flat(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) -> JS
 
 
 def _component(schemas: JSON, done: JSON, name: str) -> JSON:
-    if name not in schemas:
-        raise CodegenError(f"a reference names {name}, which the document lacks")
+    known(schemas, name)
     if name not in done:
         done[name] = {}  # a schema may hold itself
         done[name].update(_flat(schemas, done, (name,), schemas[name]))
@@ -69,9 +87,8 @@ def _expanded(schemas: JSON, done: JSON, above: tuple[str, ...], part: JSON) -> 
     if name is None or not part.keys() <= _ANNOTATIONS:
         return _flat(schemas, done, above, part)
     if name in above:
-        raise CodegenError(f"{name} builds upon itself through allOf")
-    if name not in schemas:
-        raise CodegenError(f"a reference names {name}, which the document lacks")
+        raise CodegenError(name, "builds upon itself through allOf", "correct it in spec/overlay.yaml")
+    known(schemas, name)
     return _flat(schemas, done, (*above, name), schemas[name])
 
 
@@ -82,10 +99,22 @@ def _merged(parent: JSON, child: JSON) -> JSON:
     }
     merged: JSON = {**inherited, **child}
     if "properties" in parent or "properties" in child:
-        merged["properties"] = {**parent.get("properties", {}), **child.get("properties", {})}
+        inherited_members = parent.get("properties", {})
+        merged["properties"] = inherited_members | {
+            name: _redefined(inherited_members.get(name, {}), member)
+            for name, member in child.get("properties", {}).items()
+        }
     if "required" in parent or "required" in child:
         merged["required"] = sorted({*parent.get("required", []), *child.get("required", [])})
     return merged
+
+
+def _redefined(parent: JSON, child: JSON) -> JSON:
+    """A child's member. Values that its parent lists and that it does not narrow may be answered as well."""
+    values, more = child.get("enum"), parent.get("enum")
+    if values and more and not set(values) <= set(more):
+        return {**child, ELSE: [value for value in more if value not in values]}
+    return child
 
 
 def _members(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) -> JSON:
@@ -99,3 +128,9 @@ def _members(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) ->
         if union in schema:
             result[union] = [flat(member) for member in schema[union]]
     return result
+
+
+def _holds_members(schema: JSON) -> bool:
+    return any(key in schema for key in ("properties", "oneOf", "anyOf", "additionalProperties")) or (
+        schema.get("type") == "object"
+    )

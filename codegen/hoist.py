@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Final
+from typing import Any, Final
 
-from codegen.document import JSON, SCHEMAS, CodegenError, reference, resolve, walk
+from codegen.document import JSON, SCHEMAS, reference, resolve, walk
+from codegen.errors import CodegenError
 
 NAMES: Final = {"#/components/schemas/Tag/allOf/0": "Resource"}
 
@@ -27,9 +28,27 @@ def hoist(document: JSON, names: dict[str, str] | None = None) -> JSON:
             continue  # unreachable ones do not matter; `prune` aborts on those that do
         name = names[pointer]
         if schemas.setdefault(name, deepcopy(resolve(document, pointer))) != resolve(document, pointer):
-            raise CodegenError(f"{pointer} cannot become {name}: the published document has one of its own")
+            raise CodegenError(
+                pointer,
+                f"cannot become {name}: the published document has one of its own",
+                "choose another name in codegen/hoist.py",
+            )
         node["$ref"] = reference(name)["$ref"]
     return result
+
+
+def reach(document: JSON) -> JSON:
+    """The document with only those shared components, of any kind, that its operations refer to."""
+    reached: dict[str, JSON] = {kind: {} for kind in document["components"]}
+    waiting: list[Any] = [document["paths"]]
+    while waiting:
+        for node in walk(waiting.pop()):
+            kind, _, rest = str(node.get("$ref", "")).removeprefix("#/components/").partition("/")
+            name = rest.partition("/")[0]
+            if kind in reached and name in document["components"][kind] and name not in reached[kind]:
+                reached[kind][name] = document["components"][kind][name]
+                waiting.append(reached[kind][name])
+    return {**document, "components": reached}
 
 
 def prune(document: JSON) -> JSON:
@@ -46,7 +65,7 @@ def prune(document: JSON) -> JSON:
             if not isinstance(pointer, str) or pointer.startswith("#/components/parameters/"):
                 continue
             if not _is_shallow(pointer):
-                raise CodegenError(f"{pointer} is a reference into a schema; name it in codegen/hoist.py")
+                raise CodegenError(pointer, "is a reference into a schema", "name it in codegen/hoist.py")
             name = pointer.removeprefix(SCHEMAS)
             if name not in reached:
                 reached[name] = resolve(document, pointer)

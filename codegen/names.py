@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from codegen.document import JSON, CodegenError, operations, walk
+from codegen.document import JSON, operations, walk
+from codegen.errors import CodegenError
+from codegen.parameters import STYLE
+from codegen.select import PROSE, SCOPE
 
 _TAG = re.compile(r"[a-z_]+")
 
@@ -23,15 +27,21 @@ def settle(document: JSON) -> JSON:
     components = document["components"]
     requests, answers = components["requests"], components["answers"]
     if both := sorted(requests.keys() & answers.keys()):
-        raise CodegenError(f"{both} are written and read; name the written ones with x-request in the overlay")
+        raise CodegenError(
+            str(both), "are written and read", "name the written ones with x-request in spec/overlay.yaml"
+        )
     seen: dict[str, str] = {}
     for path, method, operation in operations(document):
         place, name = f"{method.upper()} {path}", operation.get("operationId")
         tags = operation.get("tags", [])
         if not name or len(tags) != 1 or not _TAG.fullmatch(tags[0]):
-            raise CodegenError(f"{place} needs an operationId, and one tag that is a module's name, in the overlay")
+            raise CodegenError(
+                place,
+                "needs an operationId, and one tag that is a module's name",
+                "give them in spec/overlay.yaml: {operationId: list_things, tags: [things], summary: List things.}",
+            )
         if name in seen:
-            raise CodegenError(f"{place} and {seen[name]} are both named {name}")
+            raise CodegenError(f"{place} and {seen[name]}", f"are both named {name}", "rename one in spec/overlay.yaml")
         seen[name] = place
     schemas = {
         name: {"description": _described(name, schema), **schema} for name, schema in (requests | answers).items()
@@ -39,12 +49,27 @@ def settle(document: JSON) -> JSON:
     for name, schema in schemas.items():
         for member, value in schema.get("properties", {}).items():
             if "enum" in value and (enum := f"{name}{camel(member)}") in schemas:
-                raise CodegenError(f"the values of {name}.{member} would be named {enum}, as a schema is")
-    settled = {**document, "openapi": "3.1.0", "components": {"schemas": schemas}}
+                raise CodegenError(
+                    f"{name}.{member}",
+                    f"has values that would be named {enum}, as a schema is",
+                    "rename the schema with x-class or x-request in spec/overlay.yaml",
+                )
+    settled: JSON = {**document, "openapi": "3.1.0", "components": {"schemas": schemas}}
+    settled = _without_prose(settled)
     for node in walk(settled["paths"]):
-        if extensions := [key for key in node if key.startswith("x-")]:
-            raise CodegenError(f"{extensions} stayed behind in {node.get('operationId', node)}")
+        if extensions := [key for key in node if key.startswith("x-") and key not in (STYLE, SCOPE)]:
+            raise CodegenError(
+                str(node.get("operationId", node)), f"still has {extensions}", "remove it from spec/overlay.yaml"
+            )
     return settled
+
+
+def _without_prose(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_prose(each) for each in node]
+    if isinstance(node, dict):
+        return {key: _without_prose(value) for key, value in node.items() if key != PROSE}
+    return node
 
 
 def _described(name: str, schema: JSON) -> str:

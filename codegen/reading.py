@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from codegen.document import JSON, CodegenError, operations, reference, referenced, success
+from codegen.document import JSON, operations, reference, referenced, success
+from codegen.errors import CodegenError
+from codegen.flatten import ELSE
 from codegen.names import camel
+from codegen.select import PROSE
 
 # Formats that the client acts upon: it converts times, and keeps secrets out of a repr.
 _FORMATS: Final = frozenset({"date-time", "password"})
@@ -28,7 +31,9 @@ def loosen(document: JSON) -> JSON:
             continue
         name = answer.get("x-class") or _envelope(answer, reader)
         if name is None and referenced(answer) is None:
-            raise CodegenError(f"the answer of {method.upper()} {path} has no name; give it x-class in the overlay")
+            raise CodegenError(
+                f"{method.upper()} {path}", "answers something without a name", "give it x-class in spec/overlay.yaml"
+            )
         schema = reader.read({**answer, "x-class": name} if name else answer, "")
         status = next(iter(operation["responses"]))
         content = {"application/json": {"schema": schema}}
@@ -89,24 +94,24 @@ class _Reader:
             return reference(own)
         if schema.get("type") == "array":
             items = schema.get("items")
-            return {"type": "array", "items": self.read(items, f"{place}Item") if items else {}}
+            return {"type": "array", "items": self.read(items, f"{place}Item") if items else {}, **_prose(schema)}
         if schema.get("type") == "object":
-            return {}  # free-form: handed through as it came
-        kept: JSON = {key: schema[key] for key in ("type", "enum", "description") if key in schema}
+            return _prose(schema)  # free-form: handed through as it came
+        kept: JSON = {key: schema[key] for key in ("type", "enum", "description", "deprecated") if key in schema}
         if "enum" in kept:
-            kept["enum"] = [value for value in kept["enum"] if value is not None]
+            kept["enum"] = [value for value in [*kept["enum"], *schema.get(ELSE, [])] if value is not None]
         if schema.get("format") in _FORMATS:
             kept["format"] = schema["format"]
-        return kept
+        return kept | _prose(schema)
 
     def _union(self, schema: JSON, own: str) -> JSON:
         variants = [*schema.get("oneOf", []), *schema.get("anyOf", [])]
         if "properties" not in schema and not any(referenced(v) or "properties" in v for v in variants):
-            return {}  # of scalars: handed through as it came
+            return _prose(schema)  # of scalars: handed through as it came
         if "x-class" not in schema and "properties" not in schema:
             names = {self.resource(variant, "") for variant in variants}
             if len(names) > 1 or "" in names:
-                raise CodegenError(f"{own} is a union of {sorted(names)}; name it with x-class in the overlay")
+                raise CodegenError(own, f"is a union of {sorted(names)}", "name it with x-class in spec/overlay.yaml")
             own = names.pop()
         own_members = {key: schema[key] for key in ("properties", "description") if key in schema}
         for variant in [{"properties": {}, **own_members}, *variants]:
@@ -127,8 +132,23 @@ class _Reader:
                 self.read({**variant, "x-class": name}, name)
 
 
+def _prose(schema: JSON) -> JSON:
+    said = " ".join(str(schema[key]) for key in (PROSE, "format") if key in schema)
+    return {PROSE: said} if said else {}
+
+
 def _both(one: JSON, other: JSON) -> JSON:
     """What holds either; untyped where they have nothing in common."""
+    prose = (
+        {PROSE: " ".join(each[PROSE] for each in (one, other) if PROSE in each)}
+        if PROSE in one or PROSE in other
+        else {}
+    )
+    bare = [{key: value for key, value in each.items() if key != PROSE} for each in (one, other)]
+    return _common(*bare) | prose
+
+
+def _common(one: JSON, other: JSON) -> JSON:
     if one == other:
         return one
     if one.get("type") != other.get("type") or "$ref" in one or "$ref" in other:

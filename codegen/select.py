@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-from codegen.document import JSON, CodegenError
+from openapi_python_client.schema import OpenAPI
+from pydantic import ValidationError
+
+from codegen.document import JSON, nearest
+from codegen.errors import CodegenError, Fault
 
 # The four further endpoints, which the published document lacks, come from the overlay.
 ENDPOINTS: Final = (
@@ -47,51 +52,119 @@ ENDPOINTS: Final = (
     "POST /analytics/metrics/incidents/services",
 )
 
-# Prose, and what would leak into code: titles rename classes, defaults are sent without being asked for.
-_DROPPED: Final = frozenset(
-    {"description", "summary", "title", "example", "examples", "externalDocs", "default", "discriminator"}
-)
-_KEPT: Final = ("parameters", "requestBody", "responses")
+# What would leak into code: titles rename classes, defaults are sent without being asked for.
+_DROPPED: Final = frozenset({"summary", "title", "example", "examples", "externalDocs", "default", "discriminator"})
+_KEPT: Final = ("parameters", "requestBody", "responses", "deprecated")
+_SHARED: Final = ("schemas", "parameters", "responses", "requestBodies", "headers")
+# The published description stays for the step that looks for secrets; the last step takes it away.
+PROSE: Final = "x-prose"
+SCOPE: Final = "x-scopes"
 
 
 def select(published: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
-    """The chosen endpoints with their success answers, and all components, without prose.
+    """The chosen endpoints with their success answers, and all components, without examples, defaults and extensions.
 
     Raises:
-        CodegenError: the published document lacks one of the endpoints.
+        CodegenError: this is no OpenAPI document of version 3, or it lacks endpoints; all of them are named.
     """
+    version = published.get("openapi") if isinstance(published, dict) else None
+    if not str(version).startswith("3.") or not isinstance(published.get("paths"), dict):
+        raise CodegenError(
+            "the published document", "is no OpenAPI document of version 3", "give the address of openapiv3.json"
+        )
+    if faults := list(_missing(published, endpoints)):
+        raise CodegenError.of(faults)
     paths: JSON = {}
     for endpoint in endpoints:
-        method, path = endpoint.lower().split(" ", 1)
-        operation = published["paths"].get(path, {}).get(method)
-        if operation is None:
-            raise CodegenError(f"{endpoint} is no longer published; ENDPOINTS in codegen/select.py asks for it")
-        kept = {key: operation[key] for key in _KEPT if key in operation}
-        shared = published["paths"][path].get("parameters", [])
-        kept["parameters"] = [*kept.get("parameters", []), *shared]
-        kept["responses"] = {code: answer for code, answer in kept["responses"].items() if code[0] == "2"}
-        paths.setdefault(path, {})[method] = plain(kept)
-    schemas, parameters = published["components"]["schemas"], published["components"].get("parameters", {})
+        method, path = split(endpoint)
+        paths.setdefault(path, {})[method] = _operation(published["paths"][path], method)
+    components = published.get("components", {})
+    shared = {kind: {name: plain(each) for name, each in components.get(kind, {}).items()} for kind in _SHARED}
+    for response in shared["responses"].values():
+        response["description"] = "Success."
     return {
         "openapi": "3.0.2",
-        "info": {"title": "PagerDuty", "version": published["info"]["version"]},
+        "info": {"title": "PagerDuty", "version": str(published.get("info", {}).get("version", ""))},
         "servers": [{"url": server["url"]} for server in published.get("servers", [])],
         "paths": paths,
-        "components": {
-            "schemas": {name: plain(schema) for name, schema in schemas.items()},
-            "parameters": {name: plain(parameter) for name, parameter in parameters.items()},
-        },
+        "components": shared,
     }
 
 
+def split(endpoint: str) -> tuple[str, str]:
+    """The method, in lower case, and the path of `GET /incidents/{id}`."""
+    method, path = endpoint.split(" ", 1)
+    return method.lower(), path
+
+
+def _operation(item: JSON, method: str) -> JSON:
+    operation = item[method]
+    kept: JSON = plain({key: operation[key] for key in _KEPT if key in operation})
+    own = kept.get("parameters", [])
+    # A parameter of the path that the operation declares too is the operation's.
+    shared = [each for each in item.get("parameters", []) if not _declared(each, own)]
+    kept["parameters"] = [*own, *plain(shared)]
+    answers = operation.get("responses", {})
+    kept["responses"] = {
+        str(code): {**plain(answer), "description": "Success."}
+        for code, answer in answers.items()
+        if str(code).startswith("2")
+    }
+    if scopes := operation.get("x-pd-requires-scope"):
+        kept[SCOPE] = sorted(scopes.split()) if isinstance(scopes, str) else sorted(map(str, scopes))
+    return kept
+
+
+def _declared(parameter: JSON, own: list[JSON]) -> bool:
+    named = [(each.get("in"), each.get("name")) for each in own]
+    return "$ref" not in parameter and (parameter.get("in"), parameter.get("name")) in named
+
+
+def _missing(published: JSON, endpoints: tuple[str, ...]) -> Iterator[Fault]:
+    known = [f"{method.upper()} {path}" for path, item in published["paths"].items() for method in item]
+    for endpoint in endpoints:
+        method, path = split(endpoint)
+        if not isinstance(published["paths"].get(path, {}).get(method), dict):
+            yield Fault(
+                place=endpoint,
+                cause=f"is no longer published{nearest(endpoint, known)}",
+                remedy="correct ENDPOINTS in codegen/select.py, or declare it in spec/overlay.yaml",
+            )
+
+
 def plain(node: Any) -> Any:
-    """A node without prose, examples, defaults and extensions; members of `properties` keep their names."""
+    """A node without examples, defaults and extensions, its prose set aside; members of maps keep their names."""
     if isinstance(node, list):
         return [plain(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {
-        key: {name: plain(schema) for name, schema in value.items()} if key == "properties" else plain(value)
-        for key, value in node.items()
-        if key == "properties" or not (key in _DROPPED or key.startswith("x-"))
-    }
+    kept: JSON = {}
+    for key, value in node.items():
+        if key in ("properties", "responses", "content", "patternProperties") and isinstance(value, dict):
+            kept[key] = {name: plain(each) for name, each in value.items()}
+        elif key in ("enum", "const", "required"):
+            kept[key] = value
+        elif key == "description":
+            kept[PROSE] = value
+        elif not (key in _DROPPED or str(key).startswith("x-")):
+            kept[key] = plain(value)
+    return kept
+
+
+def validate(document: JSON) -> None:
+    """Check the document against OpenAPI's own schema.
+
+    Raises:
+        CodegenError: with the place of everything that OpenAPI does not allow.
+    """
+    try:
+        OpenAPI.model_validate(document)
+    except ValidationError as error:
+        raise CodegenError.of(
+            Fault(
+                place=".".join(map(str, fault["loc"])),
+                cause=f"is not OpenAPI: {fault['msg']}",
+                remedy="correct it in spec/overlay.yaml, or leave the endpoint out of ENDPOINTS in codegen/select.py",
+            )
+            for fault in error.errors(include_url=False, include_input=False)
+        ) from None

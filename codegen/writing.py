@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from codegen.document import JSON, CodegenError, body, operations, reference, referenced
+from codegen.document import JSON, body, operations, reference, referenced
+from codegen.errors import CodegenError
 from codegen.names import camel
 
 _SCALAR: Final = (
-    "type", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "description"
+    "type", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "description",
+    "deprecated",
 )  # fmt: skip
 
 
@@ -30,7 +32,11 @@ def tighten(document: JSON) -> JSON:
         name = f"{camel(operation['operationId'])}Body"
         schema = writer.written(media["schema"], name)
         if referenced(schema) is None:
-            raise CodegenError(f"the body of {method.upper()} {path} is not an object")
+            raise CodegenError(
+                f"{method.upper()} {path}",
+                "takes a body that is not an object",
+                "describe its members in spec/overlay.yaml",
+            )
         content = {"application/json": {"schema": schema}}
         paths[path][method] = {**operation, "requestBody": {"required": True, "content": content}}
     return {**document, "paths": paths, "components": {**document["components"], "requests": writer.schemas}}
@@ -67,7 +73,9 @@ class _Writer:
             items = self.written(schema["items"], f"{place}Item") if schema.get("items") else {}
             return _nullable({**_kept(schema), "items": items}, schema)
         if schema.get("type") == "object":
-            raise CodegenError(f"{place} takes any object; say in the overlay what it takes")
+            raise CodegenError(
+                place, "takes any object", "say in spec/overlay.yaml what it takes, or that it is readOnly"
+            )
         kept = _kept(schema)
         if schema.get("format") == "date-time":
             kept["format"] = "date-time"
@@ -78,13 +86,15 @@ class _Writer:
 
     def _add(self, name: str, schema: JSON) -> None:
         if self.schemas.setdefault(name, schema) != schema:
-            raise CodegenError(f"two different request schemas are named {name}; name one with x-request")
+            raise CodegenError(
+                name, "is the name of two different request schemas", "name one with x-request in spec/overlay.yaml"
+            )
 
     def _closed(self, schema: JSON, name: str) -> JSON:
         required = [] if schema.get("x-partial") else schema.get("required", [])
         unknown = [member for member in required if member not in schema["properties"]]
         if unknown:
-            raise CodegenError(f"{name} requires {unknown}, which it lacks; correct it in the overlay")
+            raise CodegenError(name, f"requires {unknown}, which it lacks", "declare it in spec/overlay.yaml")
         members = {
             member: self.written(value, f"{name}{camel(member)}")
             for member, value in schema["properties"].items()
@@ -93,6 +103,8 @@ class _Writer:
         closed: JSON = {"type": "object", "additionalProperties": False, "properties": members}
         if required:
             closed["required"] = sorted(required)
+        if schema.get("x-partial"):
+            closed["x-partial"] = True
         if "description" in schema:
             closed["description"] = schema["description"]
         return closed
@@ -100,7 +112,7 @@ class _Writer:
     def _superset(self, schema: JSON, place: str) -> JSON:
         """One object that holds what any member of a union may hold, nothing of it required."""
         if not {"x-class", "x-request"} & schema.keys():
-            raise CodegenError(f"{place} is a union; name it with x-class in the overlay")
+            raise CodegenError(place, "is a union", "name it with x-class in spec/overlay.yaml")
         members: JSON = dict(schema.get("properties", {}))
         for variant in [*schema.get("oneOf", []), *schema.get("anyOf", [])]:
             name = referenced(variant)

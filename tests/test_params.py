@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from enum import IntEnum, StrEnum
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arx_wrapper import NULL, OPERATIONS, InvalidParamsError, PagerDutyConnector
+from arx_wrapper import NULL, OPERATIONS, InvalidParamsError, PagerDutyConnector, UnknownOperationError
 from arx_wrapper.params.model import ParamModel, param_model
 
 
@@ -98,6 +99,95 @@ def test_parameters_are_nested_to_a_limit(wrap: Callable[[Any], Any]) -> None:
     assert canonical("rules:create", rule=rule)["rule"] == rule
     for levels in (64, 480, 487, 494, 100_000):
         assert "deeper than 64 levels" in str(refused("rules:create", rule={"condition": nested(levels, wrap)}))
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "problem"),
+    [
+        ("incidents:read", {"service_ids": ["P1"] * 100_000}, "a list holds 100,000 items"),
+        ("incidents:read", {"service_ids": ["P1"] * 1_001}, "a list holds 1,001 items"),
+        ("incidents:manage", {"incidents": [{"id": "P1"}] * 100_000}, "a list holds 100,000 items"),
+        ("incidents:merge", {"incident_id": "P1", "source_incident_ids": ["P2"] * 100_000}, "100,000 items"),
+        ("rules:create", {"rule": {"condition": [["x"] * 1_000] * 30}}, "more than 20,000 values"),
+        ("rules:create", {"rule": {"condition": [{"a": {}}] * 20_001}}, "20,001 items"),
+        ("rules:create", {"rule": {"condition": ["x" * 25_000] * 21}}, "more than 500,000 characters"),
+        ("rules:create", {"rule": {"x" * 500_001: 1}}, "more than 500,000 characters"),
+        ("services:update", {"service_id": "P1", "fields": {"description": "x" * 500_001}}, "500,000 characters"),
+        ("incidents:create", {"title": "x" * 10_000_000, "service_id": "P1"}, "500,000 characters"),
+    ],
+)
+def test_what_is_too_much_for_one_call_is_refused_at_once(operation: str, params: dict[str, Any], problem: str) -> None:
+    started = time.perf_counter()
+    error = refused(operation, **params)
+    assert time.perf_counter() - started < 0.2
+    assert problem in str(error)
+    assert len(str(error)) < 1_000
+
+
+def test_the_most_that_one_call_can_carry_is_taken() -> None:
+    ids = [f"P{number}" for number in range(1_000)]
+    assert canonical("incidents:read", service_ids=ids, team_ids=ids, user_ids=ids)["team_ids"] == ids
+    entries = [{"id": "P1", "status": "resolved", "resolution": "x" * 1_900}] * 250
+    assert len(canonical("incidents:manage", incidents=entries)["incidents"]) == 250
+
+
+def test_a_name_as_long_as_a_book_is_refused_at_once() -> None:
+    started = time.perf_counter()
+    refused("incidents:read", **{"x" * 5_000_000: 1})
+    with pytest.raises(UnknownOperationError):
+        PagerDutyConnector("agent", "org", policies=[]).explain("incidents:" + "x" * 5_000_000)
+    assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize("null", [None, NULL])
+def test_a_null_within_a_parameter_is_sent_as_null_or_refused(null: object) -> None:
+    fields = {"acknowledgement_timeout": null, "auto_resolve_timeout": 3600}
+    assert canonical("services:update", service_id="P1", fields=fields)["fields"] == {
+        "acknowledgement_timeout": None,
+        "auto_resolve_timeout": 3600,
+    }
+    entry = {"id": "P1", "priority_id": null}
+    assert canonical("incidents:manage", incidents=[entry])["incidents"] == [{"id": "P1", "priority_id": None}]
+    assert refused("incidents:manage", incidents=[{"id": "P1", "title": null}]).param == "incidents[0].title"
+    assert refused("incidents:read", statuses=["triggered", null]).param == "statuses[1]"
+    rule = {"condition": ["and", {"a": [null, {"b": null}]}], "actions": None}
+    assert canonical("rules:create", rule=rule)["rule"] == {
+        "condition": ["and", {"a": [None, {"b": None}]}],
+        "actions": None,
+    }
+    bridge = {"conference_url": null}
+    assert refused("incidents:update", incident_id="P1", conference_bridge=bridge).param.startswith("conference_bridge")
+
+
+LOCAL = ("incidents:read", "incidents:read_log", "schedules:read", "schedules:read_detail", "schedules:read_oncall")
+
+
+@pytest.mark.parametrize("operation", LOCAL)
+def test_a_local_time_is_taken_beside_its_zone_and_refused_without(operation: str) -> None:
+    path = dict.fromkeys(OPERATIONS[operation].path_names, "P1")
+    zone = {"time_zone": "America/New_York"}
+    for told, sent in (
+        ("2026-11-01T09:00:00", "2026-11-01T09:00:00"),
+        ("2026-11-01T09:00", "2026-11-01T09:00"),
+        ("2026-11-01T09:00:00.5", "2026-11-01T09:00:00.5"),
+        (datetime(2026, 11, 1, 9), "2026-11-01T09:00:00"),
+    ):
+        for name in ("since", "until"):
+            assert canonical(operation, **path, **zone, **{name: told})[name] == sent
+            error = refused(operation, **path, **{name: told})
+            assert error.param == name
+            assert "time_zone" in error.accepted
+    for told in ("2026-11-01", "2026-11-01T09:00:00Z", "2026-11-01T09:00:00-05:00", "2026-11-01T09:00:00+0530"):
+        for more in ({}, zone):
+            assert canonical(operation, **path, **more, since=told)["since"] == told
+    for junk in ("2026-11-01T", "2026-11-01 09:00:00", "T09:00:00", "2026-11-01T09:00:00 ", "2026-11-01T25:00:00"):
+        refused(operation, **path, **zone, since=junk)
+
+
+def test_a_time_that_is_written_needs_its_offset() -> None:
+    window = {"end_time": "2025-06-15T04:00:00Z", "service_ids": ["P1"]}
+    refused("maintenance:create", start_time="2025-06-15T02:00:00", **window)
+    refused("analytics:read", since="2025-06-15T02:00:00", time_zone="Europe/Paris")
 
 
 def test_what_holds_itself_is_refused() -> None:

@@ -158,6 +158,7 @@ def webhook_body(request: ApprovalRequest) -> bytes:
         "agent_id": request.agent_id,
         "connector": request.connector,
         "operation": request.operation,
+        "sentence": request.sentence,
         "risk": request.risk.name.lower(),
         "channel": request.channel,
         "min_approvals": request.min_approvals,

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from arx_wrapper.core.review import evidence_of
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError, PermissionDeniedError
-from arx_wrapper.model import Decision, Verdict
+from arx_wrapper.model import Call, Decision, Verdict
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
@@ -40,6 +40,7 @@ async def obtain(dispatch: Dispatch, record: Recorder, backends: Backends, appro
             risk=dispatch.decision.risk,
             policy_source=dispatch.decision.source,
             reason=dispatch.decision.reason,
+            sentence=_sentence(call, target),
             channel=dispatch.decision.channel,
             target=target,
             min_approvals=dispatch.decision.min_approvals,
@@ -54,7 +55,7 @@ async def obtain(dispatch: Dispatch, record: Recorder, backends: Backends, appro
             )
     asked = await backends.approvals.get(approval_id)
     record.approval_id = asked.id
-    digest = _digest(terms, asked.target)
+    digest = _digest({**terms, "sentence": _sentence(call, asked.target)}, asked.target)
     if asked.call_digest != digest:
         raise ApprovalDeniedError(
             f"{call.operation.name}: {approval_id} was asked for another call. Nothing was sent.",
@@ -86,6 +87,12 @@ def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:
             f"{again.risk.name} now. Nothing was sent. Ask anew.",
             approval_id=asked.id,
         )
+
+
+def _sentence(call: Call, target: Target) -> str:
+    """Say what a call does; the operation's summary where its row has no sentence of its own."""
+    row = call.operation
+    return row.sentence(call.params, target) if row.sentence else f"{row.summary}."
 
 
 async def _terms(dispatch: Dispatch, backends: Backends) -> dict[str, Any]:

@@ -285,7 +285,7 @@ class BaseConnector:
     def _row(self, operation: str) -> Operation:
         row = self.operations.get(operation) if isinstance(operation, str) else None
         if row is None:
-            nearest = difflib.get_close_matches(str(operation), self.operations, n=1)
+            nearest = difflib.get_close_matches(str(operation)[:100], self.operations, n=1)
             raise UnknownOperationError(operation, nearest[0] if nearest else None)
         return row
 

@@ -30,6 +30,7 @@ _NEXT: Final[Mapping[str, str]] = {
     "denied": "A reviewer said no. Do not ask again for the same.",
     "expired": "It was not decided, or not used, in time. Call again without approval_id to ask anew.",
     "consumed": "It was used: the call that it was given for went ahead.",
+    "revoked": "A person took it back. Do not ask again unless you are told to.",
     "stale": "What it was asked for has changed since. Read it again, and call without approval_id to ask anew.",
 }
 
@@ -119,6 +120,7 @@ def _page(answer: Answer, kept: Mapping[str, Any], data: Mapping[str, Any], key:
 def _shown(request: ApprovalRequest) -> dict[str, Any]:
     return {
         "approval_id": request.id,
+        "sentence": request.sentence,
         "state": request.state,
         "operation": request.operation,
         "risk": request.risk.name,

@@ -6,9 +6,10 @@ before anything is judged or sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
+from attrs import frozen
 from pagerduty_client import models as m
 
 from arx_wrapper.model import Params
@@ -16,91 +17,137 @@ from arx_wrapper.model import Params
 JSON = dict[str, Any]
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
+@frozen
+class _Member:
+    """The member of a body that a parameter sends.
+
+    Attributes:
+        name: Its name in PagerDuty's schema.
+        made: Makes its value from the parameter's.
+    """
+
+    name: str
+    made: Callable[[Any], object] = _same
+
+
+def _plain(*names: str) -> dict[str, _Member]:
+    return {name: _Member(name) for name in names}
+
+
+def _to(kind: str) -> Callable[[str | None], Mapping[str, str] | None]:
+    """Make a reference of an id; of null, null."""
+    return lambda identifier: None if identifier is None else {"id": identifier, "type": f"{kind}_reference"}
+
+
+def _to_each(kind: str) -> Callable[[list[str]], object]:
+    return lambda identifiers: [_to(kind)(identifier) for identifier in identifiers]
+
+
+# What each parameter sends. A member that stands here is never taken from `fields` or `filters`: policy judges the
+# parameter, and must not be bypassed by another name for the same thing.
+_REFERENCES: Final = {
+    "priority_id": _Member("priority", _to("priority")),
+    "escalation_policy_id": _Member("escalation_policy", _to("escalation_policy")),
+    "assignee_ids": _Member("assignments", lambda users: [{"assignee": _to("user")(user)} for user in users]),
+}
+_NEW_INCIDENT: Final = {
+    **_plain("title", "urgency", "incident_key", "conference_bridge"),
+    **_REFERENCES,
+    "service_id": _Member("service", _to("service")),
+    "body": _Member("body", lambda text: {"type": "incident_body", "details": text}),
+}
+_INCIDENT: Final = {
+    **_plain("status", "title", "urgency", "resolution", "escalation_level", "conference_bridge"),
+    **_REFERENCES,
+}
+_ALERT: Final = {**_plain("status"), "parent_incident_id": _Member("incident", _to("incident"))}
+_SERVICE: Final = {
+    **_plain("name", "description", "status"),
+    "escalation_policy_id": _Member("escalation_policy", _to("escalation_policy")),
+}
+_NEW_SERVICE: Final = {name: member for name, member in _SERVICE.items() if name != "status"}
+_INTEGRATION: Final = {
+    **_plain("type", "name"),
+    "vendor_id": _Member("vendor", _to("vendor")),
+}
+_POLICY: Final = {
+    **_plain("name", "description", "num_loops"),
+    "rules": _Member("escalation_rules", lambda rules: [m.EscalationRuleWrite.writable(rule) for rule in rules]),
+    "team_ids": _Member("teams", _to_each("team")),
+}
+_WINDOW: Final = {
+    **_plain("start_time", "end_time", "description"),
+    "service_ids": _Member("services", _to_each("service")),
+}
+_FILTERS: Final = {
+    **_plain("urgency", "service_ids", "team_ids"),
+    "since": _Member("created_at_start"),
+    "until": _Member("created_at_end"),
+}
+
+
 def create_incident(p: Params) -> object:
-    incident: JSON = {
-        "type": "incident",
-        "service": _reference(p["service_id"], "service"),
-        **_only(p, "title", "urgency", "incident_key", "conference_bridge"),
-        **_incident_references(p),
-    }
-    if "body" in p:
-        incident["body"] = {"type": "incident_body", "details": p["body"]}
-    return m.CreateIncidentBody.parse({"incident": incident})
+    return m.CreateIncidentBody.parse({"incident": _sent(p, _NEW_INCIDENT, type="incident")})
 
 
 def update_incident(p: Params) -> object:
-    return m.UpdateIncidentBody.parse({"incident": _incident_change(p)})
+    return m.UpdateIncidentBody.parse({"incident": _incident(p)})
 
 
 def resolve_incident(p: Params) -> object:
-    return m.UpdateIncidentBody.parse({"incident": {**_incident_change(p), "status": "resolved"}})
+    return m.UpdateIncidentBody.parse({"incident": {**_incident(p), "status": "resolved"}})
 
 
 def acknowledge_incident(p: Params) -> object:
-    return m.UpdateIncidentBody.parse({"incident": {**_incident_change(p), "status": "acknowledged"}})
+    return m.UpdateIncidentBody.parse({"incident": {**_incident(p), "status": "acknowledged"}})
 
 
 def manage_incidents(p: Params) -> object:
-    entries = [{"id": entry["id"], **_incident_change(entry)} for entry in p["incidents"]]
-    return m.ManageIncidentsBody.parse({"incidents": entries})
+    return m.ManageIncidentsBody.parse({"incidents": [{"id": one["id"], **_incident(one)} for one in p["incidents"]]})
 
 
 def snooze_incident(p: Params) -> object:
-    return m.SnoozeIncidentBody.parse(_only(p, "duration"))
+    return m.SnoozeIncidentBody.parse(_sent(p, _plain("duration")))
 
 
 def merge_incidents(p: Params) -> object:
-    sources = [_reference(source, "incident") for source in p["source_incident_ids"]]
-    return m.MergeIncidentsBody.parse({"source_incidents": sources})
+    sources = {"source_incident_ids": _Member("source_incidents", _to_each("incident"))}
+    return m.MergeIncidentsBody.parse(_sent(p, sources))
 
 
 def add_incident_note(p: Params) -> object:
-    return m.AddIncidentNoteBody.parse({"note": _only(p, "content")})
+    return m.AddIncidentNoteBody.parse({"note": _sent(p, _plain("content"))})
 
 
 def update_alert(p: Params) -> object:
-    alert: JSON = {"type": "alert", **_only(p, "status")}
-    if "parent_incident_id" in p:
-        alert["incident"] = _reference(p["parent_incident_id"], "incident")
-    return m.UpdateAlertBody.parse({"alert": alert})
+    return m.UpdateAlertBody.parse({"alert": _sent(p, _ALERT, type="alert")})
 
 
 def create_service(p: Params) -> object:
-    return m.CreateServiceBody.parse({"service": {"type": "service", **_service(p, "name", "description")}})
+    return m.CreateServiceBody.parse({"service": _sent(p, _NEW_SERVICE, further="fields", type="service")})
 
 
 def update_service(p: Params) -> object:
-    return m.UpdateServiceBody.parse({"service": {"type": "service", **_service(p, "name", "description", "status")}})
+    return m.UpdateServiceBody.parse({"service": _sent(p, _SERVICE, further="fields", type="service")})
 
 
 def create_service_integration(p: Params) -> object:
-    integration = {**_further(p, "fields", "type", "name", "vendor"), **_only(p, "type", "name")}
-    if "vendor_id" in p:
-        integration["vendor"] = _reference(p["vendor_id"], "vendor")
-    return m.CreateServiceIntegrationBody.parse({"integration": integration})
+    _refuse_other_targets(p, "service")  # the path names it
+    return m.CreateServiceIntegrationBody.parse({"integration": _sent(p, _INTEGRATION, further="fields")})
 
 
 def escalation_policy(p: Params) -> object:
-    policy: JSON = {
-        "type": "escalation_policy",
-        **p.get("fields", {}),
-        **_only(p, "name", "description", "num_loops"),
-    }
-    if "rules" in p:
-        policy["escalation_rules"] = p["rules"]
-    if "team_ids" in p:
-        policy["teams"] = [_reference(team, "team") for team in p["team_ids"]]
+    _refuse_other_targets(p, "services")  # a service names its policy: that is a change of the service
     body = m.UpdateEscalationPolicyBody if "policy_id" in p else m.CreateEscalationPolicyBody
-    return body.parse({"escalation_policy": policy})
+    return body.parse({"escalation_policy": _sent(p, _POLICY, further="fields", type="escalation_policy")})
 
 
 def create_maintenance_window(p: Params) -> object:
-    window: JSON = {
-        "type": "maintenance_window",
-        "services": [_reference(service, "service") for service in p["service_ids"]],
-        **_only(p, "start_time", "end_time", "description"),
-    }
-    return m.CreateMaintenanceWindowBody.parse({"maintenance_window": window})
+    return m.CreateMaintenanceWindowBody.parse({"maintenance_window": _sent(p, _WINDOW, type="maintenance_window")})
 
 
 def event_rule(p: Params) -> object:
@@ -108,62 +155,47 @@ def event_rule(p: Params) -> object:
 
 
 def analytics(p: Params) -> object:
-    own = {
-        "since": "created_at_start",
-        "until": "created_at_end",
-        "urgency": "urgency",
-        "service_ids": "service_ids",
-        "team_ids": "team_ids",
-    }
-    filters = _further(p, "filters", *own.values())
-    filters.update({member: p[name] for name, member in own.items() if name in p})
-    body = _only(p, "aggregate_unit", "time_zone")
+    filters = _sent(p, _FILTERS, further="filters")
+    body = _sent(p, _plain("aggregate_unit", "time_zone"))
     return m.AnalyticsQuery.parse({**body, "filters": filters} if filters else body)
 
 
-def _incident_change(p: Params) -> JSON:
-    members = _only(p, "status", "title", "urgency", "resolution", "escalation_level", "conference_bridge")
-    return {"type": "incident_reference", **members, **_incident_references(p)}
+def _incident(p: Params) -> JSON:
+    return _sent(p, _INCIDENT, type="incident_reference")
 
 
-def _incident_references(p: Params) -> JSON:
-    references: JSON = {}
-    if "priority_id" in p:
-        references["priority"] = _reference(p["priority_id"], "priority")
-    if "escalation_policy_id" in p:
-        references["escalation_policy"] = _reference(p["escalation_policy_id"], "escalation_policy")
-    if "assignee_ids" in p:
-        references["assignments"] = [{"assignee": _reference(user, "user")} for user in p["assignee_ids"]]
-    return references
+def _sent(p: Params, own: Mapping[str, _Member], *, further: str | None = None, **fixed: str) -> JSON:
+    """Return the members of an object that a call sends.
+
+    Args:
+        p: The parameters.
+        own: The members that parameters send.
+        further: The parameter that holds members which have none of their own.
+        fixed: Members that are the same in every call.
+
+    Raises:
+        TakenError: a further member has a parameter of its own, or a value that is fixed.
+    """
+    members = dict(p.get(further, {})) if further else {}
+    for name, member in own.items():
+        if member.name in members:
+            raise TakenError(
+                f"{further}.{member.name}", "has a parameter of its own", f"the parameter {name!r} instead"
+            )
+    for name, value in fixed.items():
+        if members.get(name, value) != value:
+            raise TakenError(f"{further}.{name}", "is fixed", repr(value))
+    return {**fixed, **members, **{member.name: member.made(p[name]) for name, member in own.items() if name in p}}
 
 
-def _service(p: Params, *own: str) -> JSON:
-    service = {**_further(p, "fields", *own, "escalation_policy"), **_only(p, *own)}
-    if "escalation_policy_id" in p:
-        service["escalation_policy"] = _reference(p["escalation_policy_id"], "escalation_policy")
-    return service
-
-
-def _further(p: Params, name: str, *own: str) -> JSON:
-    """Further members, none of which has a parameter of its own: policy judges those, and must not be bypassed."""
-    members = dict(p.get(name, {}))
-    for member in own:
-        if member in members:
-            raise TakenError(name, member)
-    return members
+def _refuse_other_targets(p: Params, member: str) -> None:
+    if member in p.get("fields", {}):
+        raise TakenError(f"fields.{member}", "names what another parameter or operation is about", "no such member")
 
 
 class TakenError(ValueError):
-    """A further member that has a parameter of its own."""
+    """A further member that policy would not judge as what it is."""
 
-    def __init__(self, name: str, member: str) -> None:
-        super().__init__("has a parameter of its own")
-        self.path, self.accepted = f"{name}.{member}", "members that have none; use the parameter instead"
-
-
-def _only(p: Params, *names: str) -> JSON:
-    return {name: p[name] for name in names if name in p}
-
-
-def _reference(identifier: str | None, kind: str) -> Mapping[str, str] | None:
-    return None if identifier is None else {"id": identifier, "type": f"{kind}_reference"}
+    def __init__(self, path: str, problem: str, accepted: str) -> None:
+        super().__init__(problem)
+        self.path, self.problem, self.accepted = path, problem, accepted

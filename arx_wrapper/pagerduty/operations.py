@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByTime, Many, One, Operation, Risk
-from arx_wrapper.pagerduty import bodies, columns, effects, pages, recovery, target_state
+from arx_wrapper.pagerduty import bodies, columns, effects, pages, recovery, sentences, target_state
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
 
@@ -35,18 +35,20 @@ _ROWS = (
         "incidents:create", "POST", "/incidents", MEDIUM,
         endpoint="incidents.create_incident", returns=One("incident", "Incident"),
         summary="Create a new incident",
-        body=bodies.create_incident, effects=effects.none, target_state=NO_TARGET, recovery=recovery.CREATED_INCIDENT,
-        pages=pages.new_incident, log_entry="trigger_log_entry",
+        body=bodies.create_incident, effects=effects.none, target_state=target_state.new_incident,
+        recovery=recovery.CREATED_INCIDENT, pages=pages.new_incident, log_entry="trigger_log_entry",
         columns=columns.INCIDENT,
+        sentence=sentences.create_incident,
     ),
     Operation(
         "incidents:update", "PUT", "/incidents/{incident_id}", MEDIUM,
         endpoint="incidents.update_incident", returns=One("incident", "Incident"),
         summary="Update incident fields (status, urgency, etc.)",
         body=bodies.update_incident, effects=effects.update_incident,
-        target_state=target_state.incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
+        target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
         certain_effects=("incidents:acknowledge", "incidents:resolve"),
         columns=columns.INCIDENT,
+        sentence=sentences.update_incident,
     ),
     Operation(
         "incidents:manage", "PUT", "/incidents", MEDIUM,
@@ -55,6 +57,7 @@ _ROWS = (
         body=bodies.manage_incidents, effects=effects.manage_incidents,
         target_state=target_state.incidents, recovery=NOT_RECOVERABLE, pages=pages.changed_incidents,
         columns=columns.INCIDENTS,
+        sentence=sentences.manage_incidents,
     ),
     Operation(
         "incidents:snooze", "POST", "/incidents/{incident_id}/snooze", LOW,
@@ -64,6 +67,7 @@ _ROWS = (
         target_state=target_state.incident, recovery=recovery.SNOOZED, log_entry="snooze_log_entry",
         needs=("incidents:acknowledge",),
         columns=columns.INCIDENT,
+        sentence=sentences.snooze_incident,
     ),
     Operation(
         "incidents:merge", "PUT", "/incidents/{incident_id}/merge", MEDIUM,
@@ -73,6 +77,7 @@ _ROWS = (
         target_state=target_state.merge, recovery=NOT_RECOVERABLE,
         needs=("incidents:resolve",),
         columns=columns.INCIDENT,
+        sentence=sentences.merge_incidents,
     ),
     Operation(
         "incidents:read_alerts", "GET", "/incidents/{incident_id}/alerts", LOW,
@@ -100,15 +105,17 @@ _ROWS = (
         body=bodies.add_incident_note, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.NOTED, log_entry="annotate_log_entry",
         columns=columns.NOTES,
+        sentence=sentences.add_note,
     ),
     Operation(
         "incidents:reassign", "PUT", "/incidents/{incident_id}", MEDIUM,
         endpoint="incidents.update_incident", function="reassign_incident", returns=One("incident", "Incident"),
         summary="Reassign an incident to different user(s)",
         body=bodies.update_incident, effects=effects.none,
-        target_state=target_state.incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
+        target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
         log_entry="assign_log_entry",
         columns=columns.INCIDENT,
+        sentence=sentences.reassign_incident,
     ),
     Operation(
         "incidents:resolve", "PUT", "/incidents/{incident_id}", MEDIUM,
@@ -117,6 +124,7 @@ _ROWS = (
         body=bodies.resolve_incident, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.RESOLVED, log_entry="resolve_log_entry",
         columns=columns.INCIDENT,
+        sentence=sentences.resolve_incident,
     ),
     Operation(
         "incidents:acknowledge", "PUT", "/incidents/{incident_id}", LOW,
@@ -125,6 +133,7 @@ _ROWS = (
         body=bodies.acknowledge_incident, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.ACKNOWLEDGED, log_entry="acknowledge_log_entry",
         columns=columns.INCIDENT,
+        sentence=sentences.acknowledge_incident,
     ),
     Operation(
         "alerts:read", "GET", "/incidents/{incident_id}/alerts", LOW,
@@ -140,6 +149,7 @@ _ROWS = (
         body=bodies.update_alert, effects=effects.update_alert,
         target_state=target_state.incident, recovery=NOT_RECOVERABLE,
         columns=columns.ALERTS,
+        sentence=sentences.update_alert,
     ),
     Operation(
         "services:read", "GET", "/services", LOW,
@@ -159,22 +169,26 @@ _ROWS = (
         "services:create", "POST", "/services", HIGH,
         endpoint="services.create_service", returns=One("service", "Service"),
         summary="Create a new service",
-        body=bodies.create_service, effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+        body=bodies.create_service, effects=effects.none, target_state=target_state.new_service,
+        recovery=NOT_RECOVERABLE,
         columns=columns.SERVICE,
+        sentence=sentences.create_service,
     ),
     Operation(
         "services:update", "PUT", "/services/{service_id}", MEDIUM,
         endpoint="services.update_service", returns=One("service", "Service"),
         summary="Update an existing service", highest_risk=HIGH,
         body=bodies.update_service, effects=effects.update_service,
-        target_state=target_state.service, recovery=NOT_RECOVERABLE,
+        target_state=target_state.changed_service, recovery=NOT_RECOVERABLE,
         columns=columns.SERVICE,
+        sentence=sentences.update_service,
     ),
     Operation(
         "services:delete", "DELETE", "/services/{service_id}", HIGH,
         endpoint="services.delete_service",
         summary="Delete a service permanently",
         effects=effects.none, target_state=target_state.service, recovery=NOT_RECOVERABLE,
+        sentence=sentences.delete_service,
     ),
     Operation(
         "services:read_integrations", "GET", "/services/{service_id}/integrations", LOW,
@@ -189,6 +203,7 @@ _ROWS = (
         body=bodies.create_service_integration, effects=effects.create_integration,
         target_state=target_state.service, recovery=NOT_RECOVERABLE,
         columns=columns.INTEGRATIONS,
+        sentence=sentences.create_integration,
     ),
     Operation(
         "escalation:read", "GET", "/escalation_policies", LOW,
@@ -209,6 +224,7 @@ _ROWS = (
         summary="Create a new escalation policy",
         body=bodies.escalation_policy, effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
         columns=columns.ESCALATION_POLICY,
+        sentence=sentences.create_escalation_policy,
     ),
     Operation(
         "escalation:update", "PUT", "/escalation_policies/{policy_id}", MEDIUM,
@@ -217,12 +233,14 @@ _ROWS = (
         body=bodies.escalation_policy, effects=effects.none,
         target_state=target_state.escalation_policy, recovery=NOT_RECOVERABLE,
         columns=columns.ESCALATION_POLICY,
+        sentence=sentences.update_escalation_policy,
     ),
     Operation(
         "escalation:delete", "DELETE", "/escalation_policies/{policy_id}", HIGH,
         endpoint="escalation_policies.delete_escalation_policy",
         summary="Delete an escalation policy",
         effects=effects.none, target_state=target_state.escalation_policy, recovery=NOT_RECOVERABLE,
+        sentence=sentences.delete_escalation_policy,
     ),
     Operation(
         "schedules:read", "GET", "/schedules", LOW,
@@ -296,12 +314,14 @@ _ROWS = (
         body=bodies.create_maintenance_window, effects=effects.none,
         target_state=target_state.window_services, recovery=recovery.OPENED_WINDOW,
         columns=columns.MAINTENANCE_WINDOWS,
+        sentence=sentences.create_maintenance_window,
     ),
     Operation(
         "maintenance:delete", "DELETE", "/maintenance_windows/{window_id}", MEDIUM,
         endpoint="maintenance_windows.delete_maintenance_window",
         summary="Delete (end) a maintenance window",
-        effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
+        effects=effects.none, target_state=target_state.window, recovery=NOT_RECOVERABLE,
+        sentence=sentences.delete_maintenance_window,
     ),
     Operation(
         "rules:read", "GET", "/event_rules", LOW,
@@ -315,6 +335,7 @@ _ROWS = (
         summary="Create a global event rule", deprecated=True, highest_risk=HIGH,
         body=bodies.event_rule, effects=effects.event_rule, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
         columns=columns.EVENT_RULES,
+        sentence=sentences.create_event_rule,
     ),
     Operation(
         "rules:update", "PUT", "/event_rules/{rule_id}", MEDIUM,
@@ -322,6 +343,7 @@ _ROWS = (
         summary="Update a global event rule", deprecated=True, highest_risk=HIGH,
         body=bodies.event_rule, effects=effects.event_rule, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
         columns=columns.EVENT_RULES,
+        sentence=sentences.update_event_rule,
     ),
     Operation(
         "analytics:read", "POST", "/analytics/metrics/incidents/all", LOW, writes=False,

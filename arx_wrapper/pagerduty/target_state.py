@@ -7,7 +7,7 @@ stale. So only what matters to the decision is taken, not what changes by itself
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import JSON, Lookup, Params
@@ -16,6 +16,7 @@ from arx_wrapper.model import JSON, Lookup, Params
 _SHOWN: Final = 10
 # Objects of a bulk write: a reviewer cannot judge more, and each costs a request.
 _MOST: Final = 250
+_FARTHEST: Final = 9_900  # PagerDuty pages no further
 _TOO_MANY: Final = (
     "A reviewer is shown every object that a call changes, and {} {} are more than the 250 they can be asked about. "
     "Nothing was sent. Split the call."
@@ -24,6 +25,38 @@ _TOO_MANY: Final = (
 
 async def incident(lookup: Lookup, params: Params) -> JSON:
     return _incident(await lookup("incidents.get_incident", params["incident_id"]))
+
+
+async def new_incident(lookup: Lookup, params: Params) -> JSON:
+    """Read the service of an incident that is to be created, and whom it will page."""
+    found = (await lookup("services.get_service", params["service_id"])).get("service", {})
+    return {
+        "service": _named(found),
+        "escalation_policy": _named(found.get("escalation_policy") or {}),
+        **await _routed_to(lookup, params),
+    }
+
+
+async def changed_incident(lookup: Lookup, params: Params) -> JSON:
+    """Read an incident, and whom the change routes it to."""
+    return {**await incident(lookup, params), **await _routed_to(lookup, params)}
+
+
+async def _routed_to(lookup: Lookup, params: Params) -> JSON:
+    """Read the names behind the ids that a call routes to: users and an escalation policy."""
+    found: dict[str, Any] = {}
+    if users := list(dict.fromkeys(params.get("assignee_ids") or ())):
+        if len(users) > _MOST:
+            raise ApprovalError(_TOO_MANY.format(len(users), "users"))
+        found["to_users"] = [_named((await lookup("users.get_user", user)).get("user") or {}) for user in users]
+    if policy := params.get("escalation_policy_id"):
+        found["to_policy"] = await _policy_name(lookup, policy)
+    return found
+
+
+async def _policy_name(lookup: Lookup, policy_id: str) -> JSON:
+    read = await lookup("escalation_policies.get_escalation_policy", policy_id)
+    return _named(read.get("escalation_policy") or {})
 
 
 async def incidents(lookup: Lookup, params: Params) -> JSON:
@@ -48,6 +81,39 @@ async def _all(lookup: Lookup, incident_ids: Sequence[str]) -> list[JSON]:
 
 async def service(lookup: Lookup, params: Params) -> JSON:
     return await _service(lookup, params["service_id"])
+
+
+async def new_service(lookup: Lookup, params: Params) -> JSON:
+    """Read the escalation policy that a new service will use."""
+    return {"to_policy": await _policy_name(lookup, params["escalation_policy_id"])}
+
+
+async def changed_service(lookup: Lookup, params: Params) -> JSON:
+    """Read a service, and the escalation policy that the change gives it."""
+    found = await service(lookup, params)
+    policy = params.get("escalation_policy_id")
+    return {**found, "to_policy": await _policy_name(lookup, policy)} if policy else found
+
+
+async def window(lookup: Lookup, params: Params) -> JSON:
+    """Read a maintenance window that is open or still to come; PagerDuty lists them only."""
+    wanted, offset = params["window_id"], 0
+    while True:
+        read = await lookup("maintenance_windows.list_maintenance_windows", filter="open", limit=100, offset=offset)
+        windows = read.get("maintenance_windows") or ()
+        found = next((each for each in windows if each.get("id") == wanted), None)
+        if found is not None or not read.get("more") or not windows or offset >= _FARTHEST:
+            break
+        offset += len(windows)
+    if found is None:
+        return {"window": wanted, "listed": False}
+    return {
+        "window": wanted,
+        "description": found.get("description"),
+        "start": found.get("start_time"),
+        "end": found.get("end_time"),
+        "services": [_named(each) for each in found.get("services") or ()],
+    }
 
 
 async def window_services(lookup: Lookup, params: Params) -> JSON:

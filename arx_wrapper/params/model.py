@@ -22,7 +22,17 @@ from msgspec import UNSET, Meta, UnsetType
 from arx_wrapper.errors import InvalidParamsError, _shown
 from arx_wrapper.params import NULL, AcceptsAlternative, Null
 
+# What one call may carry: more would block the event loop and fill the log before policy has even said no.
 _MAX_DEPTH: Final = 64
+_MAX_ITEMS: Final = 1_000
+_MAX_VALUES: Final = 20_000
+_MAX_CHARACTERS: Final = 500_000
+# Of a name that is unknown, as much is compared with those that are known.
+_COMPARED: Final = 100
+
+
+# A date and a time of day, and nothing that says where.
+_LOCAL_TIME: Final = re.compile(r"[^T]*T[^Z+-]*$")
 
 
 class ParamModel:
@@ -43,6 +53,7 @@ class ParamModel:
         self.names = tuple(parameter.name for parameter in parameters)
         self.required = tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
         self._two_forms = frozenset(p.name for p in parameters if _mark(hints[p.name]))
+        self._zones = {p.name: mark.zone for p in parameters if (mark := _mark(hints[p.name])) and mark.zone}
         self._wire = {p.name: _wire_type(hints[p.name]) for p in parameters}
         self.struct = msgspec.defstruct(
             function.__name__,
@@ -74,9 +85,12 @@ class ParamModel:
             if name not in given:
                 raise InvalidParamsError(self.operation, name, "is missing", self.accepted(name))
         for name in self._two_forms.intersection(given):
-            given[name] = self._one_form(name, given[name])
+            given[name] = self._one_form(name, given[name], zoned=self._zones.get(name) in given)
         try:
-            plain = {name: self._json(name, value) for name, value in given.items()}
+            copier = _Copier()
+            plain = {name: self._json(copier, name, value) for name, value in given.items()}
+            for name in self._zones.keys() & plain.keys():
+                self._check_zone(name, plain)
             valid = msgspec.convert(plain, self.struct, strict=True)
             return msgspec.json.encode(valid, order="sorted")
         except msgspec.ValidationError as error:
@@ -89,7 +103,7 @@ class ParamModel:
         if name not in self._wire:
             return False
         try:
-            one = self._one_form(name, value) if name in self._two_forms else value
+            one = self._one_form(name, value, zoned=name in self._zones) if name in self._two_forms else value
             msgspec.convert(one, self._wire[name], strict=True)
         except msgspec.ValidationError:
             return False
@@ -113,27 +127,34 @@ class ParamModel:
         return schema.of_parameters(self._function, self._wire, self.required, self._two_forms)
 
     def _unknown(self, name: object) -> InvalidParamsError:
-        nearest = difflib.get_close_matches(str(name), self.names, n=1)
+        nearest = difflib.get_close_matches(str(name)[:_COMPARED], self.names, n=1)
         accepted = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(self.names)}"
         return InvalidParamsError(self.operation, _shown(name), "is not a parameter", accepted)
 
-    def _one_form(self, name: str, value: Any) -> Any:
+    def _one_form(self, name: str, value: Any, *, zoned: bool) -> Any:
         if isinstance(value, datetime):
-            if value.tzinfo is None or value.utcoffset() is None:
+            if not zoned and (value.tzinfo is None or value.utcoffset() is None):
                 raise InvalidParamsError(self.operation, name, "is a datetime without a zone", self.accepted(name))
             return value.isoformat()
         if isinstance(value, str) and _origin(self._wire[name]) is Sequence:
             return [value]
         return value
 
-    def _json(self, name: str, value: Any) -> Any:
+    def _check_zone(self, name: str, params: Mapping[str, Any]) -> None:
+        """Refuse a local time that no parameter says the zone of."""
+        value, zone = params[name], self._zones[name]
+        if isinstance(value, str) and _LOCAL_TIME.match(value) and zone not in params:
+            problem = f"is a time without an offset, and there is no {zone}"
+            raise InvalidParamsError(self.operation, name, problem, f"{self.accepted(name)}; or give {zone}")
+
+    def _json(self, copier: _Copier, name: str, value: Any) -> Any:
         try:
-            return _plain(value)
+            return copier.plain(value)
         except _NotJSONError as error:
             raise self._not_json(name, str(error)) from None
 
     def _not_json(self, name: str, problem: str) -> InvalidParamsError:
-        accepted = "JSON: objects, arrays, text, finite numbers, true, false, and NULL for null"
+        accepted = "JSON that one call can carry: objects, arrays, text, finite numbers, true, false, and NULL for null"
         return InvalidParamsError(self.operation, name, f"cannot be sent: {problem}", accepted)
 
     def _invalid(self, problem: str) -> InvalidParamsError:
@@ -155,29 +176,57 @@ class _NotJSONError(Exception):
     """A value that JSON cannot carry."""
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    """A copy that nobody else holds, of what JSON can carry, with NULL as null and without members that are None."""
-    if value is NULL:
-        return None
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)  # a subclass may call itself something else
-    if isinstance(value, int | float):
-        number = int.__int__(value) if isinstance(value, int) else float.__float__(value)
-        if not -(2**63) <= number < 2**63:  # neither is nan
-            raise _NotJSONError("a number is not finite or too large")
-        return number
-    if depth == _MAX_DEPTH:
-        raise _NotJSONError(f"it is nested deeper than {_MAX_DEPTH} levels")
-    if isinstance(value, Mapping):
-        return {_name(key): _plain(item, depth + 1) for key, item in value.items() if item is not None}
-    if isinstance(value, msgspec.Struct):
-        members = msgspec.structs.asdict(value)
-        return {key: _plain(item, depth + 1) for key, item in members.items() if item is not UNSET}
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [_plain(item, depth + 1) for item in value]
-    raise _NotJSONError(f"a {type(value).__name__} is not JSON")
+class _Copier:
+    """Copies the parameters of one call, so that nobody else holds them, and stops where they are too much.
+
+    NULL becomes null. A null inside an object or a list stays what it is.
+    """
+
+    def __init__(self) -> None:
+        self._values, self._characters = _MAX_VALUES, _MAX_CHARACTERS
+
+    def plain(self, value: Any, depth: int = 0) -> Any:
+        """Return a copy of what JSON can carry.
+
+        Raises:
+            _NotJSONError: JSON cannot carry it, or one call cannot.
+        """
+        self._values -= 1
+        if self._values < 0:
+            raise _NotJSONError(f"the parameters hold more than {_MAX_VALUES:,} values")
+        if value is NULL or value is None:
+            return None
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, int | float):
+            return _number(value)
+        if depth == _MAX_DEPTH:
+            raise _NotJSONError(f"it is nested deeper than {_MAX_DEPTH} levels")
+        if isinstance(value, msgspec.Struct):
+            value = {name: item for name, item in msgspec.structs.asdict(value).items() if item is not UNSET}
+        if isinstance(value, Mapping):
+            return {self._text(_name(key)): self.plain(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+            if len(value) > _MAX_ITEMS:
+                raise _NotJSONError(f"a list holds {len(value):,} items, and {_MAX_ITEMS:,} is the most")
+            return [self.plain(item, depth + 1) for item in value]
+        raise _NotJSONError(f"a {type(value).__name__} is not JSON")
+
+    def _text(self, value: str) -> str:
+        text = str.__str__(value)  # a subclass may call itself something else
+        self._characters -= len(text)
+        if self._characters < 0:
+            raise _NotJSONError(f"the parameters hold more than {_MAX_CHARACTERS:,} characters")
+        return text
+
+
+def _number(value: float) -> float:
+    number = int.__int__(value) if isinstance(value, int) else float.__float__(value)
+    if not -(2**63) <= number < 2**63:  # neither is nan
+        raise _NotJSONError("a number is not finite or too large")
+    return number
 
 
 def _name(key: object) -> str:

@@ -38,9 +38,11 @@ Id = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'"),
 ]
-Ids = Annotated[Sequence[Id], Meta(min_length=1, description="a list of at least one id")]
+Ids = Annotated[Sequence[Id], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 ids")]
+AnyIds = Annotated[Sequence[Id], Meta(max_length=1_000, description="a list of ids, which may be empty")]
 Query = Annotated[str, Meta(min_length=1, max_length=1_000, description="text to search for")]
 Text = Annotated[str, Meta(min_length=1, max_length=25_000, description="text that is not empty")]
+Description = Annotated[str, Meta(max_length=25_000, description="text, which may be empty")]
 Title = Annotated[str, Meta(min_length=1, max_length=1_024, description="text of 1 to 1,024 characters")]
 Note = Annotated[str, Meta(min_length=1, max_length=2_000, description="text of 1 to 2,000 characters")]
 # Local part and host of plain ASCII: nothing that could end a header or hide a second address.
@@ -53,19 +55,26 @@ Email = Annotated[
     ),
 ]
 _DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-_TIME = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
+_CLOCK = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
+_OFFSET = r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
+_TIME = _CLOCK + _OFFSET
 
 
 class AcceptsAlternative:
-    """Marks a parameter that may be given in two forms and is checked and sent in one, `type`."""
+    """Marks a parameter that may be given in two forms and is checked and sent in one, `type`.
 
-    def __init__(self, type_: Any) -> None:
-        self.type = type_
+    Attributes:
+        type: The form in which it is sent.
+        zone: The parameter that says in which time zone a time without an offset is; None where a time needs one.
+    """
+
+    def __init__(self, type_: Any, zone: str | None = None) -> None:
+        self.type, self.zone = type_, zone
 
 
-def _time(pattern: str, description: str) -> AcceptsAlternative:
-    """Given as ISO 8601 text or as an aware `datetime`, sent as text."""
-    return AcceptsAlternative(Annotated[str, Meta(pattern=pattern, description=description)])
+def _time(pattern: str, description: str, zone: str | None = None) -> AcceptsAlternative:
+    """Given as ISO 8601 text or as a `datetime`, sent as text."""
+    return AcceptsAlternative(Annotated[str, Meta(pattern=pattern, description=description)], zone)
 
 
 Time = Annotated[
@@ -73,6 +82,15 @@ Time = Annotated[
     _time(
         rf"^{_DATE}(?:{_TIME})?$(?!\n)",
         "an ISO 8601 date, or time with its offset (2025-01-01T00:00:00Z), or an aware datetime",
+    ),
+]
+LocalTime = Annotated[
+    str | datetime,
+    _time(
+        rf"^{_DATE}(?:{_CLOCK}{_OFFSET}?)?$(?!\n)",
+        "an ISO 8601 date, or time with its offset (2025-01-01T00:00:00Z) or local to time_zone (2025-01-01T09:00:00), "
+        "or a datetime",
+        zone="time_zone",
     ),
 ]
 Instant = Annotated[

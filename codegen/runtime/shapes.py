@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import import_module
@@ -47,6 +48,10 @@ class Shape:
         """Check a value that was given from Python."""
         self.read(value, path)
 
+    def writable(self, value: Any) -> Any:
+        """Return what a request can write of a value that a response holds."""
+        return value
+
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         if value is not UNSET or attribute.default is not UNSET:
             self.check(value, attribute.metadata.get("wire", attribute.name))
@@ -58,21 +63,25 @@ class Shape:
 
 @frozen
 class Text(Shape):
-    """Text, of a length between two bounds."""
+    """Text, of a length between two bounds, that a pattern is found in."""
 
     minimum: int = 0
     maximum: int | None = None
+    pattern: str | None = None
 
     @property
     def accepted(self) -> str:
         bounds = [f"at least {self.minimum}"] if self.minimum else []
         bounds += [f"at most {self.maximum}"] if self.maximum is not None else []
-        return f"text of {' and '.join(bounds)} characters" if bounds else "text"
+        length = f"text of {' and '.join(bounds)} characters" if bounds else "text"
+        return length if self.pattern is None else f"{length} that matches {self.pattern}"
 
     def read(self, value: object, path: str) -> str:
         if not isinstance(value, str) or len(value) < self.minimum:
             raise self.refused(value, path)
         if self.maximum is not None and len(value) > self.maximum:
+            raise self.refused(value, path)
+        if self.pattern is not None and not re.search(self.pattern, value):
             raise self.refused(value, path)
         return value
 
@@ -113,12 +122,17 @@ class Integer(Shape):
 
 @frozen
 class Number(Shape):
-    """A finite number."""
+    """A finite number between two bounds."""
 
-    accepted = "a finite number"
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def accepted(self) -> str:
+        return f"a finite number{_between(self.minimum, self.maximum)}"
 
     def read(self, value: object, path: str) -> int | float:
-        if is_number(value):
+        if is_number(value) and _within(value, self.minimum, self.maximum):
             return value
         raise self.refused(value, path)
 
@@ -173,6 +187,9 @@ class Null(Shape):
         if value is not None:
             self.shape.check(value, path)
 
+    def writable(self, value: Any) -> Any:
+        return None if value is None else self.shape.writable(value)
+
 
 @frozen
 class Array(Shape):
@@ -192,6 +209,9 @@ class Array(Shape):
     def check(self, value: object, path: str) -> None:
         for i, item in enumerate(self._listed(value, path)):
             self.shape.check(item, f"{path}[{i}]")
+
+    def writable(self, value: Any) -> Any:
+        return [self.shape.writable(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _listed(self, value: object, path: str) -> list[Any] | tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not _within(len(value), self.minimum, self.maximum):
@@ -238,6 +258,9 @@ class Nested(Shape):
     def check(self, value: object, path: str) -> None:
         if not isinstance(value, self.model()):
             raise InvalidRequestError(path, f"is {shown(value)}", self.name)
+
+    def writable(self, value: Any) -> Any:
+        return self.model().writable(value) if isinstance(value, Mapping) else value
 
     def model(self) -> type[Body]:
         model: type[Body] = getattr(import_module(f"{__package__}.models"), self.name)

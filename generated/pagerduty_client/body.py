@@ -7,18 +7,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from attrs import Attribute, fields, frozen
 
 from .errors import InvalidRequestError, shown
-from .shapes import Shape
+from .shapes import Enum, Free, Null, Shape
 from .types import UNSET
+
+if TYPE_CHECKING:
+    from .answer import Answer
 
 
 @frozen(kw_only=True)
 class Body:
     """The base of every model that a request sends. `UNSET` members are left out; None is JSON's null."""
+
+    _partial: ClassVar[bool] = False  # the endpoint leaves as it is what the request leaves out
 
     @classmethod
     def members(cls) -> dict[str, Attribute[Any]]:
@@ -46,6 +51,31 @@ class Body:
             if member.default is not UNSET and member.name not in values:
                 raise InvalidRequestError(_below(path, name), "is missing", _shape(member).accepted)
         return cls(**values)
+
+    @classmethod
+    def from_response(cls, response: Answer | Mapping[str, object]) -> Self:
+        """Build the request that writes back what a response says.
+
+        Members that no request can write are left out: read-only ones, unknown ones, nulls where none is allowed. An
+        endpoint that changes only what it is given is also spared the values that only PagerDuty sets.
+
+        Raises:
+            InvalidRequestError: what is left is no request; `path` says where.
+        """
+        return cls.parse(cls.writable(response if isinstance(response, Mapping) else response.to_dict()))
+
+    @classmethod
+    def writable(cls, src: Mapping[str, object]) -> dict[str, Any]:
+        """Return the members of a JSON object that this model can write, as plain JSON."""
+        kept = ((name, _shape(member), src[name]) for name, member in cls.members().items() if name in src)
+        return {name: shape.writable(value) for name, shape, value in kept if cls._writes(shape, value)}
+
+    @classmethod
+    def _writes(cls, shape: Shape, value: object) -> bool:
+        if value is None:
+            return isinstance(shape, Null | Free)
+        inner = shape.shape if isinstance(shape, Null) else shape
+        return not (cls._partial and isinstance(inner, Enum)) or value in inner.values
 
     def to_dict(self) -> dict[str, Any]:
         """The members that are set, as plain JSON."""

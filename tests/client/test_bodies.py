@@ -115,7 +115,7 @@ def test_read_only_members_cannot_be_written() -> None:
         with pytest.raises(InvalidRequestError, match="is not a member that can be written"):
             models.ServiceUpdate.parse({member: "x"})
     with pytest.raises(InvalidRequestError, match="status"):
-        models.ServiceCreate.parse({"status": "active"})
+        models.ServiceCreate.parse({"status": "disabled"})
     with pytest.raises(InvalidRequestError, match="status"):
         models.ServiceUpdate.parse({"status": "critical"})
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from codegen.document import CodegenError
-from codegen.overlay import apply
-from codegen.trim import load_overlay
+from codegen import correction
+from codegen.errors import CodegenError
+from codegen.overlay import apply, examine
+from codegen.trim import OVERLAY, load_overlay
 
 
 def overlay(*actions: dict[str, Any]) -> dict[str, Any]:
@@ -52,10 +53,8 @@ def test_an_action_that_no_longer_applies_is_an_error(target: str) -> None:
 def test_an_action_that_says_what_is_published_already_is_an_error() -> None:
     with pytest.raises(CodegenError, match="no longer applies: what it says is published already"):
         apply({"a": {"b": 1}, "c": {}}, overlay({"target": "$.a", "update": {"b": 1}}))
-    assert apply({"a": {"x": {}}, "b": {"x": {"n": 1}}}, overlay({"target": "$.*.x", "update": {"n": 1}})) == {
-        "a": {"x": {"n": 1}},
-        "b": {"x": {"n": 1}},
-    }, "one of its targets is enough"
+    with pytest.raises(CodegenError, match="no longer applies: what it says is published already"):
+        apply({"a": {"x": {}}, "b": {"x": {"n": 1}}}, overlay({"target": "$.*.x", "update": {"n": 1}}))
 
 
 @pytest.mark.parametrize("target", ["$.a[", "a", "", None])
@@ -87,3 +86,120 @@ def test_another_version_of_overlay_is_an_error() -> None:
 def test_every_committed_action_has_a_reason() -> None:
     for action in load_overlay()["actions"]:
         assert len(action["description"]) > 5, action["target"]
+
+
+def test_every_stale_action_is_named_at_once_with_its_line_and_the_corrected_entry() -> None:
+    text = """overlay: 1.0.0
+actions:
+  - target: $.users.properties['http_cal_url', 'web_cal_url']  # two of one kind
+    description: Private.
+    update: {format: password}
+  - target: $.users.properties.name
+    description: Already so.
+    update: {nullable: true, maxLength: 5}
+"""
+    document = {"users": {"properties": {"http_cal_url": {}, "web_calendar_url": {}, "name": {"nullable": True}}}}
+    with pytest.raises(CodegenError) as raised:
+        apply(document, correction.load(text, "x"))
+    first, second = raised.value.faults
+    assert first.place == "spec/overlay.yaml:3 ($.users.properties['http_cal_url', 'web_cal_url'])"
+    assert "for want of 'web_cal_url', the nearest is 'web_calendar_url'" in first.cause
+    assert '["http_cal_url", "name", "web_calendar_url"]' in first.cause
+    assert "target: $.users.properties['http_cal_url', 'web_calendar_url']" in first.remedy
+    assert second.place.startswith("spec/overlay.yaml:6 ")
+    assert "published already" in second.cause
+    assert "update: {maxLength: 5}" in second.remedy
+
+
+def test_a_name_that_the_document_lacks_is_only_added_by_an_action_that_says_so() -> None:
+    document = {"components": {"schemas": {"User": {"properties": {"id": {}}}}}}
+    for target, update in (
+        ("$.components.schemas", {"Team": {"description": "A team."}}),
+        ("$.components.schemas.User.properties", {"mail": {"type": "string"}}),
+        ("$.components.schemas.User", {"properties": {"mail": {"type": "string"}}}),
+    ):
+        with pytest.raises(CodegenError, match="which the document lacks: it was renamed or removed"):
+            apply(document, overlay({"target": target, "update": update}))
+        created = apply(document, overlay({"target": target, "update": update, "x-creates": True}))
+        assert created != document
+
+
+def test_a_member_set_beside_a_reference_has_to_be_one_of_what_it_refers_to() -> None:
+    schemas = {"Base": {"properties": {"id": {}}}, "Thing": {"allOf": [{"$ref": "#/components/schemas/Base"}]}}
+    document = {"components": {"schemas": schemas}, "x": {"$ref": "#/components/schemas/Thing"}}
+    action = {"target": "$.x", "update": {"properties": {"id": {"readOnly": True}}}}
+    assert apply(document, overlay(action))["x"]["properties"] == {"id": {"readOnly": True}}
+    del schemas["Base"]["properties"]["id"]
+    with pytest.raises(CodegenError, match="would create 'id', which the document lacks"):
+        apply(document, overlay(action))
+
+
+@pytest.mark.parametrize(
+    ("target", "update", "published"),
+    [
+        ("$.paths", {"/rules/{rule_id}": {"get": {}}}, {"paths": {"/rules/{id}": {"get": {}}}}),
+        ("$.paths['/a']", {"get": {}}, {"paths": {"/a": {"get": {}}}}),
+        ("$.components.schemas", {"Rule": {}}, {"components": {"schemas": {"Rule": {}}}}),
+    ],
+)
+def test_what_the_overlay_adds_must_not_be_published_by_now(target: str, update: Any, published: Any) -> None:
+    selected = {"paths": {"/a": {"post": {}}}, "components": {"schemas": {}}}
+    action = {"target": target, "update": update, "x-creates": True}
+    assert apply(selected, overlay(action)) != selected
+    with pytest.raises(CodegenError, match="creates what is published already"):
+        apply(selected, overlay(action), published=published)
+
+
+def test_an_action_that_says_it_creates_and_does_not_is_an_error() -> None:
+    with pytest.raises(CodegenError, match="says x-creates, and adds no name"):
+        apply({"a": {}}, overlay({"target": "$.a", "update": {"nullable": True}, "x-creates": True}))
+
+
+def test_pruning_takes_out_what_pagerduty_has_fixed_and_nothing_else() -> None:
+    text = """overlay: 1.0.0
+# Kept.
+actions:
+  - target: $.a.oneOf  # gone
+    description: A union.
+    remove: true
+  # Kept too.
+  - target: $.a['x', 'y']
+    description: Null.
+    update: {nullable: true}
+  - target: $.b
+    description: Two of which one is there.
+    update: {nullable: true, type: string}
+  - target: $.c.renamed
+    description: Not fixed, but moved.
+    update: {nullable: true}
+"""
+    document = {"a": {"x": {"nullable": True}, "y": {}}, "b": {"nullable": True}, "c": {"rename": {}}}
+    pruned, said = correction.prune(text, examine(document, correction.load(text, "x")).stale)
+    assert len(said) == 3
+    expected = """overlay: 1.0.0
+# Kept.
+actions:
+  # Kept too.
+  - target: $.a.y
+    description: Null.
+    update: {nullable: true}
+  - target: $.b
+    description: Two of which one is there.
+    update: {type: string}
+  - target: $.c.renamed
+    description: Not fixed, but moved.
+    update: {nullable: true}
+"""
+    assert pruned == expected
+    assert [each.index for each in examine(document, correction.load(pruned, "x")).stale] == [2]
+
+
+def test_the_committed_overlay_keeps_its_text_when_it_is_read_and_written() -> None:
+    text = OVERLAY.read_text(encoding="utf-8")
+    assert correction.dump(correction.load(text, "x")) == text
+
+
+@pytest.mark.parametrize("text", ["a: [", "[]", "actions: {}", "overlay: 1.0.0"])
+def test_what_is_no_overlay_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(CodegenError, match=r"spec/overlay\.yaml is (not YAML|no overlay)"):
+        correction.load(text, "spec/overlay.yaml")

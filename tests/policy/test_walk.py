@@ -85,10 +85,11 @@ ESCALATION = {
     "name": WORDING,
     "num_loops": ROUTING,
     "on_call_handoff_notifications": Itself("tells people that their shift begins"),
+    "services": Unreachable(),
     "teams": Itself("decides who may see and edit the policy"),
     "type": FIXED,
 }
-INTEGRATION = dict.fromkeys(
+INTEGRATION = {"service": Unreachable()} | dict.fromkeys(
     (
         "email_filter_mode",
         "email_filters",
@@ -116,7 +117,11 @@ QUERY = dict.fromkeys(
 WRITES: dict[str, tuple[str, dict[str, Any], dict[str, Also | High | Itself | Unreachable]]] = {
     "POST /analytics/metrics/incidents/all": ("analytics:read", {}, QUERY),
     "POST /analytics/metrics/incidents/services": ("analytics:services", {}, QUERY),
-    "POST /escalation_policies": ("escalation:create", {"name": "n", "rules": []}, dict.fromkeys(ESCALATION, CREATION)),
+    "POST /escalation_policies": (
+        "escalation:create",
+        {"name": "n", "rules": []},
+        {**dict.fromkeys(ESCALATION, CREATION), "services": Unreachable()},
+    ),
     "PUT /escalation_policies/{policy_id}": ("escalation:update", {"policy_id": "P1"}, ESCALATION),
     "DELETE /escalation_policies/{policy_id}": ("escalation:delete", {"policy_id": "P1"}, {}),
     "POST /event_rules": ("rules:create", {}, RULE),
@@ -190,7 +195,7 @@ WRITES: dict[str, tuple[str, dict[str, Any], dict[str, Also | High | Itself | Un
     "POST /services": (
         "services:create",
         {"name": "n", "escalation_policy_id": "E1"},
-        dict.fromkeys(SERVICE, CREATION),
+        dict.fromkeys((*SERVICE, "status"), CREATION),
     ),
     "PUT /services/{service_id}": (
         "services:update",
@@ -220,10 +225,11 @@ INNER = {
     "conference_bridge": "conference_number conference_url",
     "email_filters": "body_mode body_regex from_email_mode from_email_regex subject_mode subject_regex",
     "email_parsers": "action match_predicate match_predicate.children match_predicate.matcher match_predicate.part "
-    "match_predicate.type value_extractors value_extractors.ends_with value_extractors.part value_extractors.regex "
+    "match_predicate.type value_extractors value_extractors.ends_before value_extractors.ends_with "
+    "value_extractors.part value_extractors.regex "
     "value_extractors.starts_after value_extractors.type value_extractors.value_name",
-    "escalation_rules": "escalation_delay_in_minutes escalation_rule_assignment_strategy targets targets.id "
-    "targets.type",
+    "escalation_rules": "escalation_delay_in_minutes escalation_rule_assignment_strategy "
+    "escalation_rule_assignment_strategy.type id targets targets.id targets.type",
     "filters": "created_at_end created_at_start escalation_policy_ids major min_ackowledgements "
     "min_manual_escalations min_timeout_escalations pd_advance_used priority_ids priority_names service_ids team_ids "
     "urgency",
@@ -275,7 +281,8 @@ def sent_by(operation: dict[str, Any]) -> set[str]:
 def inner(schema: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[str]:
     """The members below a member, as dotted paths; a schema that holds itself is walked once."""
     for name, value in members(schema):
-        reference = str(value.get("$ref") or value.get("items", {}).get("$ref"))
+        one = next(iter(value.get("oneOf", ())), value)  # what may be null stands beside it
+        reference = str(one.get("$ref") or one.get("items", {}).get("$ref"))
         yield name
         if reference not in above:
             yield from (f"{name}.{below}" for below in inner(value, (*above, reference)))
@@ -326,7 +333,8 @@ def test_the_claim_holds(operation: str, base: dict[str, Any], member: str, clai
     elif isinstance(claim, High):
         assert judged(operation, base, claim.sample)[operation] is Risk.HIGH
     elif isinstance(claim, Unreachable):
-        for params in ({member: {"id": "X"}}, {f"{member}_id": "X"}, {"fields": {member: {"id": "X"}}}):
+        named = {} if f"{member}_id" in base else {f"{member}_id": "X"}  # the path's own is sent in the path only
+        for params in ({member: {"id": "X"}}, named or {member: "X"}, {"fields": {member: {"id": "X"}}}):
             with pytest.raises(InvalidParamsError):
                 judged(operation, base, params)
     else:

@@ -18,8 +18,8 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def summary(request: ApprovalRequest) -> str:
-    """One line for notifications; nothing in it was written by a model."""
-    return f"Approval {request.id}: {request.risk.name} {plain(f'{request.connector} {request.operation}')}"
+    """Return one line for notifications: the risk and the sentence."""
+    return f"{request.risk.name}: {plain(request.sentence or f'{request.connector} {request.operation}', 280)}"
 
 
 def card(request: ApprovalRequest) -> list[Block]:
@@ -27,13 +27,15 @@ def card(request: ApprovalRequest) -> list[Block]:
     effects = ", ".join(f"{e.operation} ({e.risk.name}, {e.count} times)" for e in request.effects)
     target = "-" if request.target is None else msgspec.json.encode(request.target, order="sorted").decode()
     sections = {
+        "Asks to": request.sentence or "-",
+        "Operation": f"{request.connector} {request.operation} ({request.risk.name})",
         "Asked by": f"{request.agent_id} of {request.org_id}",
         "Effects": effects,
         "Parameters": request.params,
         "Target now": target,
         "Why": f"{request.reason} ({request.policy or '-'}, {request.policy_source or '-'})",
     }
-    blocks: list[Block] = [{"type": "header", "text": _plain(plain(summary(request), 150))}]
+    blocks: list[Block] = [{"type": "header", "text": _plain(plain(f"Approval {request.id}", 150))}]
     blocks += [_section(name, value, request.digest) for name, value in sections.items()]
     facts = f"digest {request.digest} | account {request.account[:16]} | expires {stamp(request.expires_at)}"
     blocks.append({"type": "context", "elements": [_plain(plain(facts))]})

@@ -47,9 +47,10 @@ def list_(
     if output is Output.JSON:
         print_json([_plain(request) for request in requests])
     else:
-        columns = ("id", "state", "operation", "risk", "agent", "expires")
+        columns = ("id", "state", "risk", "asks to", "agent", "expires")
         rows = (
-            [r.id, r.state, r.operation, r.risk.name, r.agent_id, f"{r.expires_at:%Y-%m-%d %H:%M}Z"] for r in requests
+            [r.id, r.state, r.risk.name, r.sentence or r.operation, r.agent_id, f"{r.expires_at:%Y-%m-%d %H:%M}Z"]
+            for r in requests
         )
         print_table(columns, rows)
 

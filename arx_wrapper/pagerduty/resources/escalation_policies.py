@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from pagerduty_client import models as m
 
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
-from arx_wrapper.params import Email, Fields, Id, Ids, Limit, Null, Offset, Query, Text, Title
+from arx_wrapper.params import AnyIds, Description, Email, Fields, Id, Ids, Limit, Null, Offset, Query, Title
 
 Include = Annotated[
     Sequence[Literal["services", "teams", "targets", "escalation_rule_assignment_strategies"]],
@@ -21,22 +21,40 @@ Loops = Annotated[int, Meta(ge=0, le=9, description="0 to 9")]
 
 
 class Target(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Who a rule notifies."""
+    """Who a rule notifies. What else a response says of a target is accepted, so that it can be sent back."""
 
     id: Id
-    type: Literal["user", "schedule", "user_reference", "schedule_reference"]
+    type: Literal["user", "schedule", "user_reference", "schedule_reference", "schedule_v3_reference"]
+    summary: str | UnsetType | None = UNSET
+    self: str | UnsetType | None = UNSET
+    html_url: str | UnsetType | None = UNSET
+
+
+class Strategy(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How a rule chooses among its targets."""
+
+    type: Literal["assign_to_everyone", "round_robin"]
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """One level of a policy: its targets, and the minutes after which the next level's turn comes."""
+    """One level of a policy: its targets, and the minutes after which the next level's turn comes.
+
+    An update that repeats a rule's id keeps the rule. A rule is taken exactly as a response holds it.
+    """
 
     escalation_delay_in_minutes: Annotated[int, Meta(ge=1, le=1_440)]
     targets: Annotated[Sequence[Target], Meta(min_length=1, max_length=10)]
+    id: Id | UnsetType = UNSET
+    escalation_rule_assignment_strategy: Strategy | UnsetType | None = UNSET
 
 
 Rules = Annotated[
     Sequence[Rule],
-    Meta(min_length=1, description='rules of {"escalation_delay_in_minutes", "targets": [{"id", "type"}]}'),
+    Meta(
+        min_length=1,
+        description='rules of {"escalation_delay_in_minutes", "targets": [{"id", "type"}]}, also with "id" and '
+        '"escalation_rule_assignment_strategy": {"type"}',
+    ),
 ]
 
 
@@ -84,9 +102,9 @@ class Escalation(Resource):
         name: Title,
         rules: Rules,
         *,
-        description: Text | None = None,
+        description: Description | None = None,
         num_loops: Loops | None = None,
-        team_ids: Ids | None = None,
+        team_ids: AnyIds | None = None,
         fields: Fields | None = None,
         requester_email: Email | None = None,
     ) -> m.EscalationPolicy:
@@ -117,9 +135,9 @@ class Escalation(Resource):
         *,
         name: Title | None = None,
         rules: Rules | None = None,
-        description: Text | Null | None = None,
+        description: Description | Null | None = None,
         num_loops: Loops | None = None,
-        team_ids: Ids | None = None,
+        team_ids: AnyIds | None = None,
         fields: Fields | None = None,
         requester_email: Email | None = None,
     ) -> m.EscalationPolicy:

@@ -10,7 +10,7 @@ from pagerduty_client import models as m
 
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
-from arx_wrapper.params import Email, Id, Limit, Note, Offset, SortFields, Text, Time, Zone
+from arx_wrapper.params import Email, Id, Limit, LocalTime, Note, Offset, SortFields, Text, Zone
 
 LogInclude = Annotated[Sequence[Literal["incidents", "services", "channels", "teams"]], Meta(min_length=1)]
 AlertStatuses = Annotated[Sequence[Literal["triggered", "resolved"]], Meta(min_length=1)]
@@ -54,8 +54,8 @@ class Timeline(Resource):
         self,
         incident_id: Id,
         *,
-        since: Time | None = None,
-        until: Time | None = None,
+        since: LocalTime | None = None,
+        until: LocalTime | None = None,
         is_overview: bool | None = None,
         time_zone: Zone | None = None,
         include: LogInclude | None = None,

@@ -10,7 +10,7 @@ from pagerduty_client import models as m
 
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
-from arx_wrapper.params import Email, Id, Ids, Instant, Limit, Offset, Query, Text
+from arx_wrapper.params import Description, Email, Id, Ids, Instant, Limit, Offset, Query
 
 Include = Annotated[Sequence[Literal["teams", "services", "users"]], Meta(min_length=1)]
 
@@ -53,7 +53,7 @@ class Maintenance(Resource):
         end_time: Instant,
         service_ids: Ids,
         *,
-        description: Text | None = None,
+        description: Description | None = None,
         requester_email: Email | None = None,
     ) -> m.MaintenanceWindow:
         """Silence services between two times: no incident is raised on them, nobody is notified.

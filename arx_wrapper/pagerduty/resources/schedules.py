@@ -10,7 +10,7 @@ from pagerduty_client import models as m
 
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
-from arx_wrapper.params import Id, Ids, Limit, Offset, Query, Time, Zone
+from arx_wrapper.params import Id, Ids, Limit, LocalTime, Offset, Query, Zone
 
 Include = Annotated[Sequence[Literal["schedule_layers", "overrides_subschedule", "final_schedule"]], Meta(min_length=1)]
 OncallInclude = Annotated[Sequence[Literal["escalation_policies", "users", "schedules"]], Meta(min_length=1)]
@@ -26,8 +26,8 @@ class Schedules(Resource):
         team_ids: Ids | None = None,
         include: Include | None = None,
         time_zone: Zone | None = None,
-        since: Time | None = None,
-        until: Time | None = None,
+        since: LocalTime | None = None,
+        until: LocalTime | None = None,
         limit: Limit | None = None,
         offset: Offset | None = None,
         total: bool | None = None,
@@ -55,8 +55,8 @@ class Schedules(Resource):
         schedule_id: Id,
         *,
         time_zone: Zone | None = None,
-        since: Time | None = None,
-        until: Time | None = None,
+        since: LocalTime | None = None,
+        until: LocalTime | None = None,
         overflow: bool | None = None,
     ) -> m.Schedule:
         """Get one schedule, rendered between `since` and `until`.
@@ -82,8 +82,8 @@ class Schedules(Resource):
         user_ids: Ids | None = None,
         escalation_policy_ids: Ids | None = None,
         schedule_ids: Ids | None = None,
-        since: Time | None = None,
-        until: Time | None = None,
+        since: LocalTime | None = None,
+        until: LocalTime | None = None,
         earliest: bool | None = None,
         include: OncallInclude | None = None,
         time_zone: Zone | None = None,

@@ -10,7 +10,7 @@ from pagerduty_client import models as m
 
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
-from arx_wrapper.params import Email, Fields, Id, Ids, Limit, Null, Offset, Query, Text, Title, Zone
+from arx_wrapper.params import Description, Email, Fields, Id, Ids, Limit, Null, Offset, Query, Title, Zone
 
 Include = Annotated[
     Sequence[Literal["escalation_policies", "teams", "integrations", "auto_pause_notifications_parameters"]],
@@ -80,7 +80,7 @@ class Services(Resource):
         name: Title,
         escalation_policy_id: Id,
         *,
-        description: Text | None = None,
+        description: Description | None = None,
         fields: Fields | None = None,
         requester_email: Email | None = None,
     ) -> m.Service:
@@ -106,7 +106,7 @@ class Services(Resource):
         service_id: Id,
         *,
         name: Title | None = None,
-        description: Text | Null | None = None,
+        description: Description | Null | None = None,
         status: Literal["active", "disabled"] | None = None,
         escalation_policy_id: Id | None = None,
         fields: Fields | None = None,

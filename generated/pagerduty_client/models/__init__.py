@@ -147,13 +147,19 @@ if TYPE_CHECKING:
     )
     from .escalation_policy_update_type import EscalationPolicyUpdateType as EscalationPolicyUpdateType
     from .escalation_rule import EscalationRule as EscalationRule
-    from .escalation_rule_escalation_rule_assignment_strategy import (
-        EscalationRuleEscalationRuleAssignmentStrategy as EscalationRuleEscalationRuleAssignmentStrategy,
+    from .escalation_rule_assignment_strategy import (
+        EscalationRuleAssignmentStrategy as EscalationRuleAssignmentStrategy,
+    )
+    from .escalation_rule_assignment_strategy_type import (
+        EscalationRuleAssignmentStrategyType as EscalationRuleAssignmentStrategyType,
+    )
+    from .escalation_rule_assignment_strategy_write import (
+        EscalationRuleAssignmentStrategyWrite as EscalationRuleAssignmentStrategyWrite,
+    )
+    from .escalation_rule_assignment_strategy_write_type import (
+        EscalationRuleAssignmentStrategyWriteType as EscalationRuleAssignmentStrategyWriteType,
     )
     from .escalation_rule_write import EscalationRuleWrite as EscalationRuleWrite
-    from .escalation_rule_write_escalation_rule_assignment_strategy import (
-        EscalationRuleWriteEscalationRuleAssignmentStrategy as EscalationRuleWriteEscalationRuleAssignmentStrategy,
-    )
     from .escalation_target import EscalationTarget as EscalationTarget
     from .escalation_target_reference import EscalationTargetReference as EscalationTargetReference
     from .escalation_target_reference_type import (
@@ -370,6 +376,7 @@ if TYPE_CHECKING:
     from .service_create import ServiceCreate as ServiceCreate
     from .service_create_alert_creation import ServiceCreateAlertCreation as ServiceCreateAlertCreation
     from .service_create_alert_grouping import ServiceCreateAlertGrouping as ServiceCreateAlertGrouping
+    from .service_create_status import ServiceCreateStatus as ServiceCreateStatus
     from .service_create_type import ServiceCreateType as ServiceCreateType
     from .service_envelope import ServiceEnvelope as ServiceEnvelope
     from .service_list import ServiceList as ServiceList
@@ -506,9 +513,11 @@ _HOMES: Final = {
     "EscalationPolicyUpdateOnCallHandoffNotifications": "escalation_policy_update_on_call_handoff_notifications",
     "EscalationPolicyUpdateType": "escalation_policy_update_type",
     "EscalationRule": "escalation_rule",
-    "EscalationRuleEscalationRuleAssignmentStrategy": "escalation_rule_escalation_rule_assignment_strategy",
+    "EscalationRuleAssignmentStrategy": "escalation_rule_assignment_strategy",
+    "EscalationRuleAssignmentStrategyType": "escalation_rule_assignment_strategy_type",
+    "EscalationRuleAssignmentStrategyWrite": "escalation_rule_assignment_strategy_write",
+    "EscalationRuleAssignmentStrategyWriteType": "escalation_rule_assignment_strategy_write_type",
     "EscalationRuleWrite": "escalation_rule_write",
-    "EscalationRuleWriteEscalationRuleAssignmentStrategy": "escalation_rule_write_escalation_rule_assignment_strategy",
     "EscalationTarget": "escalation_target",
     "EscalationTargetReference": "escalation_target_reference",
     "EscalationTargetReferenceType": "escalation_target_reference_type",
@@ -673,6 +682,7 @@ _HOMES: Final = {
     "ServiceCreate": "service_create",
     "ServiceCreateAlertCreation": "service_create_alert_creation",
     "ServiceCreateAlertGrouping": "service_create_alert_grouping",
+    "ServiceCreateStatus": "service_create_status",
     "ServiceCreateType": "service_create_type",
     "ServiceEnvelope": "service_envelope",
     "ServiceList": "service_list",

@@ -9,7 +9,7 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, Array, Enum, Integer
+from ..shapes import TEXT, Array, Enum, Integer, Null
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class AlertGroupingConfigWrite(Body):
     """Alert grouping config write, as a request says it."""
 
-    aggregate: AlertGroupingConfigWriteAggregate | Unset = _field(
-        default=UNSET, validator=Enum(("all", "any"))
+    aggregate: AlertGroupingConfigWriteAggregate | None | Unset = _field(
+        default=UNSET, validator=Null(Enum(("all", "any")))
     )
-    fields: Sequence[str] | Unset = _field(default=UNSET, validator=Array(TEXT))
-    time_window: int | Unset = _field(default=UNSET, validator=Integer(300, 86400))
-    timeout: int | Unset = _field(default=UNSET, validator=Integer(1, 1440))
+    fields: Sequence[str] | None | Unset = _field(default=UNSET, validator=Null(Array(TEXT)))
+    time_window: int | None | Unset = _field(default=UNSET, validator=Null(Integer(0, 86400)))
+    timeout: int | None | Unset = _field(default=UNSET, validator=Null(Integer(0, 1440)))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class AlertGroupingParametersWrite(Body):
     """Alert grouping parameters write, as a request says it."""
 
-    config: AlertGroupingConfigWrite | Unset = _field(
-        default=UNSET, validator=Nested("AlertGroupingConfigWrite")
+    config: AlertGroupingConfigWrite | None | Unset = _field(
+        default=UNSET, validator=Null(Nested("AlertGroupingConfigWrite"))
     )
     type: AlertGroupingParametersWriteType | None | Unset = _field(
         default=UNSET, validator=Null(Enum(("content_based", "intelligent", "time")))

@@ -8,7 +8,7 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import BOOLEAN, Enum
+from ..shapes import BOOLEAN, Enum, Null
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -28,6 +28,6 @@ class AutoPauseNotificationsParametersWrite(Body):
     recommended_timeout: AutoPauseNotificationsParametersWriteRecommendedTimeout | Unset = _field(
         default=UNSET, validator=Enum((120, 180, 300, 600, 900))
     )
-    timeout: AutoPauseNotificationsParametersWriteTimeout | Unset = _field(
-        default=UNSET, validator=Enum((0, 120, 180, 300, 600, 900))
+    timeout: AutoPauseNotificationsParametersWriteTimeout | None | Unset = _field(
+        default=UNSET, validator=Null(Enum((0, 120, 180, 300, 600, 900)))
     )

@@ -12,5 +12,5 @@ from ..answer import plain as _plain
 class ConferenceBridge(Answer):
     """Conference bridge, as PagerDuty answers it."""
 
-    conference_number: str | None = _plain()
-    conference_url: str | None = _plain()
+    conference_number: str | None = _plain(secret=True)
+    conference_url: str | None = _plain(secret=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class EmailParserValueExtractorsItem(Answer):
     """Email parser value extractors item, as PagerDuty answers it."""
 
+    ends_before: str | None = _plain()
     ends_with: str | None = _plain()
     part: EmailParserValueExtractorsItemPart | str | None = _plain()
     regex: str | None = _plain()

@@ -8,7 +8,7 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, Enum, Text
+from ..shapes import TEXT, Enum, Null, Text
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class EmailParserWriteValueExtractorsItem(Body):
     )
     type: EmailParserWriteValueExtractorsItemType = _field(validator=Enum(("between", "entire", "regex")))
     value_name: str = _field(validator=Text(1))
-    ends_with: str | Unset = _field(default=UNSET, validator=TEXT)
-    regex: str | Unset = _field(default=UNSET, validator=TEXT)
-    starts_after: str | Unset = _field(default=UNSET, validator=TEXT)
+    ends_before: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    ends_with: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    regex: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    starts_after: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))

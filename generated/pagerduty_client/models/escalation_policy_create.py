@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from .escalation_policy_create_type import EscalationPolicyCreateType
     from .escalation_rule_write import EscalationRuleWrite
+    from .service_reference import ServiceReference
     from .team_reference import TeamReference
 
 
@@ -32,5 +33,8 @@ class EscalationPolicyCreate(Body):
     num_loops: int | Unset = _field(default=UNSET, validator=Integer(0))
     on_call_handoff_notifications: EscalationPolicyCreateOnCallHandoffNotifications | Unset = _field(
         default=UNSET, validator=Enum(("always", "if_has_services"))
+    )
+    services: Sequence[ServiceReference] | Unset = _field(
+        default=UNSET, validator=Array(Nested("ServiceReference"))
     )
     teams: Sequence[TeamReference] | Unset = _field(default=UNSET, validator=Array(Nested("TeamReference")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import field as _field
 from attrs import frozen
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     )
     from .escalation_policy_update_type import EscalationPolicyUpdateType
     from .escalation_rule_write import EscalationRuleWrite
+    from .service_reference import ServiceReference
     from .team_reference import TeamReference
 
 
 @frozen(kw_only=True)
 class EscalationPolicyUpdate(Body):
     """What changes of an escalation policy."""
+
+    _partial: ClassVar[bool] = True
 
     description: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
     escalation_rules: Sequence[EscalationRuleWrite] | Unset = _field(
@@ -33,6 +36,9 @@ class EscalationPolicyUpdate(Body):
     num_loops: int | Unset = _field(default=UNSET, validator=Integer(0))
     on_call_handoff_notifications: EscalationPolicyUpdateOnCallHandoffNotifications | Unset = _field(
         default=UNSET, validator=Enum(("always", "if_has_services"))
+    )
+    services: Sequence[ServiceReference] | Unset = _field(
+        default=UNSET, validator=Array(Nested("ServiceReference"))
     )
     teams: Sequence[TeamReference] | Unset = _field(default=UNSET, validator=Array(Nested("TeamReference")))
     type: EscalationPolicyUpdateType | Unset = _field(default=UNSET, validator=Enum(("escalation_policy",)))

@@ -8,12 +8,11 @@ from attrs import frozen
 
 from ..answer import Answer
 from ..answer import many as _many
+from ..answer import one as _one
 from ..answer import plain as _plain
 
 if TYPE_CHECKING:
-    from .escalation_rule_escalation_rule_assignment_strategy import (
-        EscalationRuleEscalationRuleAssignmentStrategy,
-    )
+    from .escalation_rule_assignment_strategy import EscalationRuleAssignmentStrategy
     from .escalation_target import EscalationTarget
 
 
@@ -22,8 +21,8 @@ class EscalationRule(Answer):
     """One level of an escalation policy."""
 
     escalation_delay_in_minutes: int | None = _plain()
-    escalation_rule_assignment_strategy: EscalationRuleEscalationRuleAssignmentStrategy | str | None = (
-        _plain()
+    escalation_rule_assignment_strategy: EscalationRuleAssignmentStrategy | None = _one(
+        "EscalationRuleAssignmentStrategy"
     )
     id: str | None = _plain()
     targets: list[EscalationTarget] | None = _many("EscalationTarget")

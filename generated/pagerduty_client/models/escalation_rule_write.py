@@ -9,13 +9,11 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import INTEGER, Array, Enum, Nested
+from ..shapes import INTEGER, TEXT, Array, Nested
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from .escalation_rule_write_escalation_rule_assignment_strategy import (
-        EscalationRuleWriteEscalationRuleAssignmentStrategy,
-    )
+    from .escalation_rule_assignment_strategy_write import EscalationRuleAssignmentStrategyWrite
     from .escalation_target_reference import EscalationTargetReference
 
 
@@ -27,6 +25,7 @@ class EscalationRuleWrite(Body):
     targets: Sequence[EscalationTargetReference] = _field(
         validator=Array(Nested("EscalationTargetReference"), 1, 10)
     )
-    escalation_rule_assignment_strategy: EscalationRuleWriteEscalationRuleAssignmentStrategy | Unset = _field(
-        default=UNSET, validator=Enum(("assign_to_everyone", "round_robin"))
+    escalation_rule_assignment_strategy: EscalationRuleAssignmentStrategyWrite | Unset = _field(
+        default=UNSET, validator=Nested("EscalationRuleAssignmentStrategyWrite")
     )
+    id: str | Unset = _field(default=UNSET, validator=TEXT)

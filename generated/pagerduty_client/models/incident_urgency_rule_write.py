@@ -8,7 +8,7 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import Enum, Nested
+from ..shapes import Enum, Nested, Null
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class IncidentUrgencyRuleWrite(Body):
     """Incident urgency rule write, as a request says it."""
 
-    during_support_hours: IncidentUrgencyTypeWrite | Unset = _field(
-        default=UNSET, validator=Nested("IncidentUrgencyTypeWrite")
+    during_support_hours: IncidentUrgencyTypeWrite | None | Unset = _field(
+        default=UNSET, validator=Null(Nested("IncidentUrgencyTypeWrite"))
     )
-    outside_support_hours: IncidentUrgencyTypeWrite | Unset = _field(
-        default=UNSET, validator=Nested("IncidentUrgencyTypeWrite")
+    outside_support_hours: IncidentUrgencyTypeWrite | None | Unset = _field(
+        default=UNSET, validator=Null(Nested("IncidentUrgencyTypeWrite"))
     )
     type: IncidentUrgencyRuleWriteType | Unset = _field(
         default=UNSET, validator=Enum(("constant", "use_support_hours"))

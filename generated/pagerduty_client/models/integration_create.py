@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .integration_create_email_incident_creation import IntegrationCreateEmailIncidentCreation
     from .integration_create_email_parsing_fallback import IntegrationCreateEmailParsingFallback
     from .integration_create_type import IntegrationCreateType
+    from .service_reference import ServiceReference
     from .vendor_reference import VendorReference
 
 
@@ -60,4 +61,5 @@ class IntegrationCreate(Body):
     )
     integration_email: str | Unset = _field(default=UNSET, validator=TEXT)
     name: str | Unset = _field(default=UNSET, validator=TEXT)
+    service: ServiceReference | Unset = _field(default=UNSET, validator=Nested("ServiceReference"))
     vendor: VendorReference | Unset = _field(default=UNSET, validator=Nested("VendorReference"))

@@ -8,7 +8,7 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, Enum
+from ..shapes import TEXT, Enum, Null
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -34,6 +34,6 @@ class IntegrationCreateEmailFiltersItem(Body):
     subject_mode: IntegrationCreateEmailFiltersItemSubjectMode = _field(
         validator=Enum(("always", "match", "no-match"))
     )
-    body_regex: str | Unset = _field(default=UNSET, validator=TEXT)
-    from_email_regex: str | Unset = _field(default=UNSET, validator=TEXT)
-    subject_regex: str | Unset = _field(default=UNSET, validator=TEXT)
+    body_regex: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    from_email_regex: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
+    subject_regex: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))

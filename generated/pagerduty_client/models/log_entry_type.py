@@ -3,6 +3,7 @@
 from typing import Literal, TypeAlias
 
 LogEntryType: TypeAlias = Literal[
+    "acknowledge_log_entry",
     "acknowledge_log_entry_reference",
     "acknowledgement_log_entry",
     "annotate_log_entry",

@@ -22,7 +22,7 @@ class Notification(Answer):
     """Notification, as PagerDuty answers it."""
 
     address: str | None = _plain()
-    conference_address: str | None = _plain("conferenceAddress")
+    conference_address: str | None = _plain("conferenceAddress", secret=True)
     id: str | None = _plain()
     started_at: datetime | None = _time()
     status: str | None = _plain()

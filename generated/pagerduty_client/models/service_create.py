@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .scheduled_action_write import ScheduledActionWrite
     from .service_create_alert_creation import ServiceCreateAlertCreation
     from .service_create_alert_grouping import ServiceCreateAlertGrouping
+    from .service_create_status import ServiceCreateStatus
     from .service_create_type import ServiceCreateType
     from .support_hours_write import SupportHoursWrite
 
@@ -35,13 +36,13 @@ class ServiceCreate(Body):
     alert_creation: ServiceCreateAlertCreation | Unset = _field(
         default=UNSET, validator=Enum(("create_alerts_and_incidents", "create_incidents"))
     )
-    alert_grouping: ServiceCreateAlertGrouping | Unset = _field(
-        default=UNSET, validator=Enum(("intelligent", "time"))
+    alert_grouping: ServiceCreateAlertGrouping | None | Unset = _field(
+        default=UNSET, validator=Null(Enum(("intelligent", "time")))
     )
     alert_grouping_parameters: AlertGroupingParametersWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("AlertGroupingParametersWrite"))
     )
-    alert_grouping_timeout: int | Unset = _field(default=UNSET, validator=INTEGER)
+    alert_grouping_timeout: int | None | Unset = _field(default=UNSET, validator=Null(INTEGER))
     auto_pause_notifications_parameters: AutoPauseNotificationsParametersWrite | Unset = _field(
         default=UNSET, validator=Nested("AutoPauseNotificationsParametersWrite")
     )
@@ -53,6 +54,7 @@ class ServiceCreate(Body):
     scheduled_actions: Sequence[ScheduledActionWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("ScheduledActionWrite"))
     )
+    status: ServiceCreateStatus | Unset = _field(default=UNSET, validator=Enum(("active",)))
     support_hours: SupportHoursWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("SupportHoursWrite"))
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import field as _field
 from attrs import frozen
@@ -29,17 +29,19 @@ if TYPE_CHECKING:
 class ServiceUpdate(Body):
     """What changes of a service."""
 
+    _partial: ClassVar[bool] = True
+
     acknowledgement_timeout: int | None | Unset = _field(default=UNSET, validator=Null(INTEGER))
     alert_creation: ServiceUpdateAlertCreation | Unset = _field(
         default=UNSET, validator=Enum(("create_alerts_and_incidents", "create_incidents"))
     )
-    alert_grouping: ServiceUpdateAlertGrouping | Unset = _field(
-        default=UNSET, validator=Enum(("intelligent", "time"))
+    alert_grouping: ServiceUpdateAlertGrouping | None | Unset = _field(
+        default=UNSET, validator=Null(Enum(("intelligent", "time")))
     )
     alert_grouping_parameters: AlertGroupingParametersWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("AlertGroupingParametersWrite"))
     )
-    alert_grouping_timeout: int | Unset = _field(default=UNSET, validator=INTEGER)
+    alert_grouping_timeout: int | None | Unset = _field(default=UNSET, validator=Null(INTEGER))
     auto_pause_notifications_parameters: AutoPauseNotificationsParametersWrite | Unset = _field(
         default=UNSET, validator=Nested("AutoPauseNotificationsParametersWrite")
     )

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get figures over all incidents.
 
-Source: `POST /analytics/metrics/incidents/all`.
+Source: `POST /analytics/metrics/incidents/all`. Needs the OAuth scope analytics.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "POST"
 PATH: Final = "/analytics/metrics/incidents/all"
+SCOPES: Final[tuple[str, ...]] = ("analytics.write",)
 
 
 def request(

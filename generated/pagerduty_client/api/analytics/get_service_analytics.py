@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get the same figures for each service.
 
-Source: `POST /analytics/metrics/incidents/services`.
+Source: `POST /analytics/metrics/incidents/services`. Needs the OAuth scope analytics.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "POST"
 PATH: Final = "/analytics/metrics/incidents/services"
+SCOPES: Final[tuple[str, ...]] = ("analytics.write",)
 
 
 def request(

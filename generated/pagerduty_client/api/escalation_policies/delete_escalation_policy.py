@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Delete an escalation policy.
 
-Source: `DELETE /escalation_policies/{policy_id}`.
+Source: `DELETE /escalation_policies/{policy_id}`. Needs the OAuth scope escalation_policies.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "DELETE"
 PATH: Final = "/escalation_policies/{policy_id}"
+SCOPES: Final[tuple[str, ...]] = ("escalation_policies.write",)
 
 
 def request(

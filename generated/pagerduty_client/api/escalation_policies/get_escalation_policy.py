@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one escalation policy.
 
-Source: `GET /escalation_policies/{policy_id}`.
+Source: `GET /escalation_policies/{policy_id}`. Needs the OAuth scope escalation_policies.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/escalation_policies/{policy_id}"
+SCOPES: Final[tuple[str, ...]] = ("escalation_policies.read",)
 _INCLUDE: Final = frozenset({"escalation_rule_assignment_strategies", "services", "targets", "teams"})
 
 

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List escalation policies.
 
-Source: `GET /escalation_policies`.
+Source: `GET /escalation_policies`. Needs the OAuth scope escalation_policies.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/escalation_policies"
+SCOPES: Final[tuple[str, ...]] = ("escalation_policies.read",)
 _INCLUDE: Final = frozenset({"escalation_rule_assignment_strategies", "services", "targets", "teams"})
 _SORT_BY: Final = frozenset({"name", "name:asc", "name:desc"})
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "POST"
 PATH: Final = "/event_rules"
+SCOPES: Final[tuple[str, ...]] = ()
 
 
 def request(

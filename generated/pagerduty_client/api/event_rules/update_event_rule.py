@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "PUT"
 PATH: Final = "/event_rules/{rule_id}"
+SCOPES: Final[tuple[str, ...]] = ()
 
 
 def request(

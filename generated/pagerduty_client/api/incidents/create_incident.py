@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Create an incident on a service.
 
-Source: `POST /incidents`.
+Source: `POST /incidents`. Needs the OAuth scope incidents.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "POST"
 PATH: Final = "/incidents"
+SCOPES: Final[tuple[str, ...]] = ("incidents.write",)
 
 
 def request(
@@ -32,7 +33,7 @@ def request(
     return Request(
         method=METHOD,
         path=PATH,
-        headers=() if isinstance(from_, Unset) else (("From", wire.header("From", from_)),),
+        headers=wire.headers(("From", from_)),
         json=wire.payload(body, models.CreateIncidentBody),
         operation_id="create_incident",
     )

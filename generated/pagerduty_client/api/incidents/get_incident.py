@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one incident, by its id or its number.
 
-Source: `GET /incidents/{incident_id}`.
+Source: `GET /incidents/{incident_id}`. Needs the OAuth scope incidents.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/incidents/{incident_id}"
+SCOPES: Final[tuple[str, ...]] = ("incidents.read",)
 _INCLUDE: Final = frozenset(
     {
         "acknowledgers",

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List the alerts of an incident.
 
-Source: `GET /incidents/{incident_id}/alerts`.
+Source: `GET /incidents/{incident_id}/alerts`. Needs the OAuth scope incidents.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/incidents/{incident_id}/alerts"
+SCOPES: Final[tuple[str, ...]] = ("incidents.read",)
 _STATUSES: Final = frozenset({"resolved", "triggered"})
 _SORT_BY: Final = frozenset(
     {"created_at", "created_at:asc", "created_at:desc", "resolved_at", "resolved_at:asc", "resolved_at:desc"}
@@ -49,7 +50,7 @@ def request(
     wire.add_boolean(_query, "total", "total", total)
     wire.add_text(_query, "alert_key", "alert_key", alert_key)
     wire.add_repeated(_query, "statuses[]", "statuses", statuses, _STATUSES)
-    wire.add_joined(_query, "sort_by", "sort_by", sort_by, _SORT_BY)
+    wire.add_joined(_query, "sort_by", "sort_by", sort_by, _SORT_BY, most=2)
     wire.add_repeated(_query, "include[]", "include", include, _INCLUDE)
     return Request(
         method=METHOD,

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List an incident's timeline.
 
-Source: `GET /incidents/{incident_id}/log_entries`.
+Source: `GET /incidents/{incident_id}/log_entries`. Needs the OAuth scope incidents.read.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/incidents/{incident_id}/log_entries"
+SCOPES: Final[tuple[str, ...]] = ("incidents.read",)
 _INCLUDE: Final = frozenset({"channels", "incidents", "services", "teams"})
 
 

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List the notes on an incident.
 
-Source: `GET /incidents/{incident_id}/notes`.
+Source: `GET /incidents/{incident_id}/notes`. Needs the OAuth scope incidents.read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/incidents/{incident_id}/notes"
+SCOPES: Final[tuple[str, ...]] = ("incidents.read",)
 
 
 def request(

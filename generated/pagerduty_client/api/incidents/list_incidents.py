@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List incidents.
 
-Source: `GET /incidents`.
+Source: `GET /incidents`. Needs the OAuth scope incidents.read.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/incidents"
+SCOPES: Final[tuple[str, ...]] = ("incidents.read",)
 _DATE_RANGE: Final = frozenset({"all"})
 _URGENCIES: Final = frozenset({"high", "low"})
 _STATUSES: Final = frozenset({"acknowledged", "resolved", "triggered"})
@@ -73,7 +74,7 @@ def request(
     wire.add_repeated(_query, "urgencies[]", "urgencies", urgencies, _URGENCIES)
     wire.add_text(_query, "time_zone", "time_zone", time_zone)
     wire.add_repeated(_query, "statuses[]", "statuses", statuses, _STATUSES)
-    wire.add_joined(_query, "sort_by", "sort_by", sort_by)
+    wire.add_joined(_query, "sort_by", "sort_by", sort_by, most=2)
     wire.add_repeated(_query, "include[]", "include", include, _INCLUDE)
     wire.add_time(_query, "since", "since", since)
     wire.add_time(_query, "until", "until", until)

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Change up to 250 incidents at once.
 
-Source: `PUT /incidents`.
+Source: `PUT /incidents`. Needs the OAuth scope incidents.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "PUT"
 PATH: Final = "/incidents"
+SCOPES: Final[tuple[str, ...]] = ("incidents.write",)
 
 
 def request(
@@ -40,7 +41,7 @@ def request(
         method=METHOD,
         path=PATH,
         query=tuple(_query),
-        headers=() if isinstance(from_, Unset) else (("From", wire.header("From", from_)),),
+        headers=wire.headers(("From", from_)),
         json=wire.payload(body, models.ManageIncidentsBody),
         operation_id="manage_incidents",
     )

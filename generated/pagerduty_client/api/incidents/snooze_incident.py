@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Acknowledge an incident for some seconds.
 
-Source: `POST /incidents/{incident_id}/snooze`.
+Source: `POST /incidents/{incident_id}/snooze`. Needs the OAuth scope incidents.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "POST"
 PATH: Final = "/incidents/{incident_id}/snooze"
+SCOPES: Final[tuple[str, ...]] = ("incidents.write",)
 
 
 def request(
@@ -33,7 +34,7 @@ def request(
     return Request(
         method=METHOD,
         path=f"/incidents/{wire.segment('incident_id', incident_id)}/snooze",
-        headers=() if isinstance(from_, Unset) else (("From", wire.header("From", from_)),),
+        headers=wire.headers(("From", from_)),
         json=wire.payload(body, models.SnoozeIncidentBody),
         operation_id="snooze_incident",
     )

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Change an incident.
 
-Source: `PUT /incidents/{incident_id}`.
+Source: `PUT /incidents/{incident_id}`. Needs the OAuth scope incidents.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "PUT"
 PATH: Final = "/incidents/{incident_id}"
+SCOPES: Final[tuple[str, ...]] = ("incidents.write",)
 
 
 def request(
@@ -33,7 +34,7 @@ def request(
     return Request(
         method=METHOD,
         path=f"/incidents/{wire.segment('incident_id', incident_id)}",
-        headers=() if isinstance(from_, Unset) else (("From", wire.header("From", from_)),),
+        headers=wire.headers(("From", from_)),
         json=wire.payload(body, models.UpdateIncidentBody),
         operation_id="update_incident",
     )

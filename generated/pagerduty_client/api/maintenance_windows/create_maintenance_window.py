@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Silence services between two times.
 
-Source: `POST /maintenance_windows`.
+Source: `POST /maintenance_windows`. Needs the OAuth scope services.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "POST"
 PATH: Final = "/maintenance_windows"
+SCOPES: Final[tuple[str, ...]] = ("services.write",)
 
 
 def request(
@@ -32,7 +33,7 @@ def request(
     return Request(
         method=METHOD,
         path=PATH,
-        headers=() if isinstance(from_, Unset) else (("From", wire.header("From", from_)),),
+        headers=wire.headers(("From", from_)),
         json=wire.payload(body, models.CreateMaintenanceWindowBody),
         operation_id="create_maintenance_window",
     )

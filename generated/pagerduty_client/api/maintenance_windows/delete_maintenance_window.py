@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Delete a future maintenance window or end an ongoing one.
 
-Source: `DELETE /maintenance_windows/{window_id}`.
+Source: `DELETE /maintenance_windows/{window_id}`. Needs the OAuth scope services.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "DELETE"
 PATH: Final = "/maintenance_windows/{window_id}"
+SCOPES: Final[tuple[str, ...]] = ("services.write",)
 
 
 def request(

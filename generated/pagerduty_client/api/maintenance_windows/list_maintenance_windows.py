@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List maintenance windows.
 
-Source: `GET /maintenance_windows`.
+Source: `GET /maintenance_windows`. Needs the OAuth scope services.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/maintenance_windows"
+SCOPES: Final[tuple[str, ...]] = ("services.read",)
 _INCLUDE: Final = frozenset({"services", "teams", "users"})
 _FILTER: Final = frozenset({"all", "future", "ongoing", "open", "past"})
 

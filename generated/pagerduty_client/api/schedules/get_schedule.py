@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one schedule.
 
-Source: `GET /schedules/{schedule_id}`.
+Source: `GET /schedules/{schedule_id}`. Needs the OAuth scope schedules.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/schedules/{schedule_id}"
+SCOPES: Final[tuple[str, ...]] = ("schedules.read",)
 
 
 def request(

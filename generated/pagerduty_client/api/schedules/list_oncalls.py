@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List who is on call.
 
-Source: `GET /oncalls`.
+Source: `GET /oncalls`. Needs the OAuth scope oncalls.read.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/oncalls"
+SCOPES: Final[tuple[str, ...]] = ("oncalls.read",)
 _INCLUDE: Final = frozenset({"escalation_policies", "schedules", "users"})
 
 

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List on-call schedules.
 
-Source: `GET /schedules`.
+Source: `GET /schedules`. Needs the OAuth scope schedules.read.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/schedules"
+SCOPES: Final[tuple[str, ...]] = ("schedules.read",)
 _INCLUDE: Final = frozenset({"final_schedule", "overrides_subschedule", "schedule_layers"})
 
 

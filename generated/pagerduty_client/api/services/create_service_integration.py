@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Create an integration on a service.
 
-Source: `POST /services/{service_id}/integrations`.
+Source: `POST /services/{service_id}/integrations`. Needs the OAuth scope services.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "POST"
 PATH: Final = "/services/{service_id}/integrations"
+SCOPES: Final[tuple[str, ...]] = ("services.write",)
 
 
 def request(

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one service.
 
-Source: `GET /services/{service_id}`.
+Source: `GET /services/{service_id}`. Needs the OAuth scope services.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/services/{service_id}"
+SCOPES: Final[tuple[str, ...]] = ("services.read",)
 _INCLUDE: Final = frozenset(
     {"auto_pause_notifications_parameters", "escalation_policies", "integrations", "teams"}
 )

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List the integrations of a service.
 
-Source: `GET /services/{service_id}/integrations`.
+Source: `GET /services/{service_id}/integrations`. Needs the OAuth scope services.read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/services/{service_id}/integrations"
+SCOPES: Final[tuple[str, ...]] = ("services.read",)
 
 
 def request(

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Change a service.
 
-Source: `PUT /services/{service_id}`.
+Source: `PUT /services/{service_id}`. Needs the OAuth scope services.write.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "PUT"
 PATH: Final = "/services/{service_id}"
+SCOPES: Final[tuple[str, ...]] = ("services.write",)
 
 
 def request(

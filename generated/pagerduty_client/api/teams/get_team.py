@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one team.
 
-Source: `GET /teams/{team_id}`.
+Source: `GET /teams/{team_id}`. Needs the OAuth scope teams.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/teams/{team_id}"
+SCOPES: Final[tuple[str, ...]] = ("teams.read",)
 _INCLUDE: Final = frozenset({"privileges"})
 
 

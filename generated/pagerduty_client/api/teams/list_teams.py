@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List teams.
 
-Source: `GET /teams`.
+Source: `GET /teams`. Needs the OAuth scope teams.read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/teams"
+SCOPES: Final[tuple[str, ...]] = ("teams.read",)
 
 
 def request(

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """Get one user.
 
-Source: `GET /users/{user_id}`.
+Source: `GET /users/{user_id}`. Needs the OAuth scope users.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/users/{user_id}"
+SCOPES: Final[tuple[str, ...]] = ("users.read",)
 _INCLUDE: Final = frozenset({"calendar_urls", "contact_methods", "notification_rules", "subdomains", "teams"})
 
 

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List how a user is reached.
 
-Source: `GET /users/{user_id}/contact_methods`.
+Source: `GET /users/{user_id}/contact_methods`. Needs the OAuth scope users:contact_methods.read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/users/{user_id}/contact_methods"
+SCOPES: Final[tuple[str, ...]] = ("users:contact_methods.read",)
 
 
 def request(

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List when and how a user is notified.
 
-Source: `GET /users/{user_id}/notification_rules`.
+Source: `GET /users/{user_id}/notification_rules`. Needs the OAuth scope users:contact_methods.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/users/{user_id}/notification_rules"
+SCOPES: Final[tuple[str, ...]] = ("users:contact_methods.read",)
 _INCLUDE: Final = frozenset({"contact_methods"})
 _URGENCY: Final = frozenset({"all", "high", "low"})
 

@@ -2,7 +2,7 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """List users.
 
-Source: `GET /users`.
+Source: `GET /users`. Needs the OAuth scope users.read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "GET"
 PATH: Final = "/users"
+SCOPES: Final[tuple[str, ...]] = ("users.read",)
 _INCLUDE: Final = frozenset({"contact_methods", "notification_rules", "subdomains", "teams"})
 
 

@@ -2,4 +2,4 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 from typing import Literal, TypeAlias
 
-EscalationRuleWriteEscalationRuleAssignmentStrategy: TypeAlias = Literal["assign_to_everyone", "round_robin"]
+EscalationRuleAssignmentStrategyWriteType: TypeAlias = Literal["assign_to_everyone", "round_robin"]

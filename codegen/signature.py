@@ -1,0 +1,64 @@
+"""What the templates have to know of an endpoint beside what the generator tells them."""
+
+from __future__ import annotations
+
+import json
+
+from codegen.document import JSON, operations
+from codegen.parameters import STYLE, python_name
+from codegen.select import SCOPE
+
+_BOUNDED = {
+    "string": ("Text", "minLength", "maxLength", "pattern"),
+    "integer": ("Integer", "minimum", "maximum"),
+    "number": ("Number", "minimum", "maximum"),
+}
+_CHECKS = {"integer": "shapes.INTEGER", "number": "shapes.NUMBER", "boolean": "shapes.BOOLEAN"}
+
+
+def jinja(document: JSON) -> str:
+    """Return a template that sets `OPERATIONS`: by operationId, the scopes, the deprecation and every parameter."""
+    found = {operation["operationId"]: facts(operation) for _, _, operation in operations(document)}
+    return "{% set OPERATIONS = " + json.dumps(found, sort_keys=True) + " %}\n"
+
+
+def facts(operation: JSON) -> JSON:
+    """Return what the templates have to know of one endpoint."""
+    return {
+        "scopes": operation.get(SCOPE, []),
+        "deprecated": bool(operation.get("deprecated")),
+        "parameters": {f"{p['in']}:{p['name']}": _parameter(p) for p in operation["parameters"]},
+    }
+
+
+def _parameter(parameter: JSON) -> JSON:
+    schema = parameter["schema"]
+    item = schema["items"] if schema.get("type") == "array" else schema
+    checked = check(item)
+    if not checked and schema.get("type") == "array" and "enum" not in item:
+        checked = _CHECKS.get(item.get("type", ""), "")
+    more = [f"shape={checked}"] if checked else []
+    more += [f"least={schema['minItems']}"] if schema.get("minItems", 0) > 1 else []
+    more += [f"most={schema['maxItems']}"] if "maxItems" in schema else []
+    return {
+        "python": python_name(parameter["name"]),
+        "style": parameter.get(STYLE, ""),
+        "required": parameter["required"],
+        "deprecated": bool(parameter.get("deprecated")),
+        "exploded": bool(parameter.get("explode")),
+        "kind": item.get("type", ""),
+        "shape": checked,
+        "more": "".join(f", {each}" for each in more),
+    }
+
+
+def check(schema: JSON) -> str:
+    """Return the shape that holds a value to its bounds, as code; empty where it has none."""
+    name, *keys = _BOUNDED.get(schema.get("type", ""), ("",))
+    given = [schema.get(key) for key in keys]
+    if not any(value is not None for value in given) or given == [0, None, None]:
+        return ""
+    while given[-1] is None:
+        given.pop()
+    low = 0 if name == "Text" else None
+    return f"shapes.{name}({', '.join(repr(low if value is None else value) for value in given)})"

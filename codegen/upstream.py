@@ -1,0 +1,120 @@
+"""PagerDuty's published document: where it is, its bytes, and what the lock says of it."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import yaml
+
+from codegen.document import JSON
+from codegen.errors import CodegenError
+
+API: Final = "https://api.github.com"
+RAW: Final = "https://raw.githubusercontent.com"
+_COMMIT: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
+_REMEDY: Final = "give another --upstream: a file, or an address with https://"
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.2's core schema: a time stays text, and `on` is no truth value."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
+    ]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+
+
+def newest(lock: JSON, api: str = API, raw: str = RAW) -> str:
+    """Return the address of the document at the newest commit that changed it.
+
+    Raises:
+        CodegenError: GitHub cannot be asked.
+    """
+    repository, path = lock["repository"], lock["path"]
+    address = f"{api}/repos/{repository}/commits?path={path}&per_page=1"
+    try:
+        (commit,) = json.loads(load(address))
+        sha = str(commit["sha"])
+    except (ValueError, KeyError, TypeError):
+        raise CodegenError(address, "names no commit", _REMEDY) from None
+    if not _COMMIT.fullmatch(sha):
+        raise CodegenError(address, f"names the commit {sha!r}", _REMEDY)
+    return f"{raw}/{repository}/{sha}/{path}"
+
+
+def load(source: str) -> bytes:
+    """Return a document's bytes, from a file, over HTTPS, or over HTTP from this machine.
+
+    Raises:
+        CodegenError: it cannot be read.
+    """
+    try:
+        if "://" not in source:
+            return Path(source).read_bytes()
+        address = httpx.URL(source)
+        if address.scheme != "https" and not (address.scheme == "http" and _is_loopback(address.host)):
+            raise CodegenError(source, "cannot be trusted: only https:// can", _REMEDY)
+        response = httpx.get(address, timeout=60, follow_redirects=True)
+    except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
+        raise CodegenError(source, f"cannot be read: {error}", _REMEDY) from error
+    if response.status_code != httpx.codes.OK:
+        raise CodegenError(source, f"answered {response.status_code}", _REMEDY)
+    return response.content
+
+
+def parse(raw: bytes, source: str) -> JSON:
+    """Return the document that JSON or YAML text holds.
+
+    Raises:
+        CodegenError: it holds none.
+    """
+    try:
+        loaded: Any = json.loads(raw)
+    except ValueError as not_json:
+        try:
+            loaded = yaml.load(raw, _Loader)  # noqa: S506 - a safe loader
+        except (yaml.YAMLError, ValueError) as not_yaml:
+            problem = not_json if raw.lstrip()[:1] in (b"{", b"[") else not_yaml
+            raise CodegenError(source, f"is neither JSON nor YAML: {' '.join(str(problem).split())}", _REMEDY) from None
+    if not isinstance(loaded, dict):
+        raise CodegenError(source, f"holds a {type(loaded).__name__}, not a document", _REMEDY)
+    return loaded
+
+
+def locked(before: JSON, source: str, raw: bytes) -> JSON:
+    """What a document was: where it came from, at which commit, and its digest.
+
+    A file does not say where it came from; when it is another than before, that is not known.
+    """
+    digest = hashlib.sha256(raw).hexdigest()
+    if "://" in source:
+        commit = _COMMIT.search(source)
+        return before | {"url": source, "commit": commit[0] if commit else None, "sha256": digest}
+    if digest == before["sha256"]:
+        return before
+    return before | {"url": None, "commit": None, "sha256": digest}
+
+
+def extending(overlay: str, lock: JSON) -> str:
+    """Return an overlay's text with `extends` naming the locked document: by its address, or else by its digest."""
+    name = lock["url"] or f"urn:sha256:{lock['sha256']}"
+    return re.sub(r"(?m)^extends:.*$", f"extends: {name}", overlay, count=1)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
