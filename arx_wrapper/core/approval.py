@@ -9,22 +9,51 @@ from attrs import evolve
 
 from arx_wrapper.core.review import evidence_of
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError, PermissionDeniedError
-from arx_wrapper.model import Call, Decision, Verdict
+from arx_wrapper.model import JSON, Call, Decision, Verdict
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.core.backends import Backends
     from arx_wrapper.core.dispatch import Dispatch
-    from arx_wrapper.core.recorder import Recorder
-
-Target = Mapping[str, Any] | None
+    from arx_wrapper.core.environment import Environment
 
 
-async def obtain(dispatch: Dispatch, record: Recorder, backends: Backends, approval_id: str | None) -> None:
-    """Ask a reviewer, or take up an approval asked for before, and use it up.
+async def ask(env: Environment, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
+    """Ask reviewers to approve a call, as it stands and with the state of what it changes.
 
-    The approval is bound to agent, organisation, account, operation, parameters, policy entry and the state of what the
-    call changes. Policy is asked again at the end: what it denies by now, no approval permits.
+    Raises:
+        ApprovalError: too many requests wait already, or the store cannot be used.
+    """
+    call = dispatch.call
+    terms = await _terms(env, decision, dispatch)
+    target = await dispatch.target_state()
+    return await env.backends.approvals.request(
+        **terms,
+        sentence=_sentence(call, target),
+        risk=decision.risk,
+        policy_source=decision.source,
+        reason=decision.reason,
+        channel=decision.channel,
+        target=target,
+        min_approvals=decision.min_approvals,
+    )
+
+
+async def approve(
+    env: Environment, decision: Decision, dispatch: Dispatch, asked: ApprovalRequest, *, resumed: bool
+) -> JSON | None:
+    """Wait until reviewers have decided, and use their approval up.
+
+    The approval is bound to everything that reviewers saw. Policy is asked again at the end: what it denies by now, no
+    approval permits.
+
+    Args:
+        env, decision, dispatch: The call, as it was judged.
+        asked: The request for approval.
+        resumed: Whether it was asked for by an earlier call.
+
+    Returns:
+        The state of what the call changes, as it was approved; None when it was not read.
 
     Raises:
         ApprovalPendingError: nobody has decided and the configuration says not to wait.
@@ -32,52 +61,50 @@ async def obtain(dispatch: Dispatch, record: Recorder, backends: Backends, appro
         ApprovalExpiredError: nobody decided in time.
         PermissionDeniedError: policy was tightened meanwhile.
     """
-    call, terms = dispatch.call, await _terms(dispatch, backends)
-    if approval_id is None:
-        target = dispatch.before = await dispatch.target_state()
-        asked = await backends.approvals.request(
-            **terms,
-            risk=dispatch.decision.risk,
-            policy_source=dispatch.decision.source,
-            reason=dispatch.decision.reason,
-            sentence=_sentence(call, target),
-            channel=dispatch.decision.channel,
-            target=target,
-            min_approvals=dispatch.decision.min_approvals,
+    backends, call = env.backends, dispatch.call
+    if backends.config.approvals_mode == "raise" and not resumed:
+        raise ApprovalPendingError(
+            f"{call.operation.name}: waits for a reviewer as {asked.id} until {asked.expires_at:%Y-%m-%d %H:%M}Z. "
+            f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
+            approval_id=asked.id,
         )
-        approval_id = asked.id
-        await record.approval_requested(asked)
-        if backends.config.approvals_mode == "raise":
-            raise ApprovalPendingError(
-                f"{call.operation.name}: waits for a reviewer as {asked.id} until {asked.expires_at:%Y-%m-%d %H:%M}Z. "
-                f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
-                approval_id=asked.id,
-            )
-    asked = await backends.approvals.get(approval_id)
-    record.approval_id = asked.id
+    terms = await _terms(env, decision, dispatch)
     digest = _digest({**terms, "sentence": _sentence(call, asked.target)}, asked.target)
     if asked.call_digest != digest:
         raise ApprovalDeniedError(
-            f"{call.operation.name}: {approval_id} was asked for another call. Nothing was sent.",
-            approval_id=approval_id,
+            f"{call.operation.name}: {asked.id} was asked for another call. Nothing was sent.", approval_id=asked.id
         )
     if backends.config.approvals_mode == "wait":
-        await backends.approvals.wait(approval_id)
-    await _judged_again(dispatch, record, backends)  # before anything more is read with the account's key
-    asked = await backends.approvals.get(approval_id)
+        await backends.approvals.wait(asked.id)
+    await judge_again(backends, call)  # before anything more is read with the account's key
+    asked, before = await backends.approvals.get(asked.id), asked.target
     if asked.state == "approved" and asked.target is not None:
-        dispatch.before = await dispatch.target_state()
-        if asked.target != dispatch.before:
-            await backends.approvals.mark_stale(approval_id)
+        before = await dispatch.target_state()
+        if asked.target != before:
+            await backends.approvals.mark_stale(asked.id)
             raise ApprovalDeniedError(
-                f"{call.operation.name}: what {approval_id} was given for has changed since. Nothing was sent. "
-                "Ask anew.",
-                approval_id=approval_id,
+                f"{call.operation.name}: what {asked.id} was given for has changed since. Nothing was sent. Ask anew.",
+                approval_id=asked.id,
             )
-    again = await _judged_again(dispatch, record, backends)
+    again = await judge_again(backends, call)
     _require_no_more_risk(asked, again)
     evidence = await evidence_of(backends.audit, asked)
-    await backends.approvals.consume(approval_id, digest, min_approvals=again.min_approvals, evidence=evidence)
+    await backends.approvals.consume(asked.id, digest, min_approvals=again.min_approvals, evidence=evidence)
+    return before
+
+
+async def judge_again(backends: Backends, call: Call) -> Decision:
+    """Judge a call anew: long after its intent, policy may say something else and the agent may be suspended.
+
+    Raises:
+        PermissionDeniedError: policy denies the call by now, or its agent is suspended.
+    """
+    again = backends.policies.decide(call, backends.clock())
+    if suspension := await backends.audit.suspension(call.agent_id):
+        again = evolve(again, verdict=Verdict.DENY, reason=suspension)
+    if again.verdict is Verdict.DENY:
+        raise PermissionDeniedError(again)
+    return again
 
 
 def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:
@@ -89,40 +116,30 @@ def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:
         )
 
 
-def _sentence(call: Call, target: Target) -> str:
+def _sentence(call: Call, target: JSON | None) -> str:
     """Say what a call does; the operation's summary where its row has no sentence of its own."""
     row = call.operation
     return row.sentence(call.params, target) if row.sentence else f"{row.summary}."
 
 
-async def _terms(dispatch: Dispatch, backends: Backends) -> dict[str, Any]:
-    credentials = await dispatch.sign()  # an approval holds for one account
-    requester = dispatch.call.params.get("requester_email") or credentials.requester_email
+async def _terms(env: Environment, decision: Decision, dispatch: Dispatch) -> dict[str, Any]:
+    """Return what an approval is bound to; reads the credentials, because it holds for one account."""
+    call, credentials = dispatch.call, await dispatch.credentials()
+    requester = call.params.get("requester_email") or credentials.requester_email
     return {
-        "requester": str(requester) if requester and dispatch.call.operation.writes else None,
-        "effects": dispatch.call.effects,
-        "org_id": dispatch.call.org_id,
-        "agent_id": dispatch.call.agent_id,
+        "requester": str(requester) if requester and call.operation.writes else None,
+        "effects": call.effects,
+        "org_id": call.org_id,
+        "agent_id": call.agent_id,
         "account": credentials.fingerprint,
-        "connector": backends.connector,
-        "operation": dispatch.call.operation.name,
-        "params": dispatch.call.canonical,
-        "policy": dispatch.decision.policy,
+        "connector": env.api.connector,
+        "operation": call.operation.name,
+        "params": call.canonical,
+        "policy": decision.policy,
     }
 
 
-def _digest(terms: Mapping[str, Any], target: Target) -> str:
+def _digest(terms: Mapping[str, Any], target: JSON | None) -> str:
     from arx_wrapper.approvals import call_digest
 
     return call_digest(**terms, target=target)
-
-
-async def _judged_again(dispatch: Dispatch, record: Recorder, backends: Backends) -> Decision:
-    """Long after the intent, perhaps: policy may say something else by now, and the agent may have been stopped."""
-    again = backends.policies.decide(dispatch.call, backends.clock())
-    if suspension := await backends.audit.suspension(dispatch.call.agent_id):
-        again = evolve(again, verdict=Verdict.DENY, reason=suspension)
-    if again.verdict is Verdict.DENY:
-        record.decision = again
-        raise PermissionDeniedError(again)
-    return again

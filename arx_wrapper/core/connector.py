@@ -11,17 +11,21 @@ import difflib
 import importlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import msgspec
 
 from arx_wrapper.config import Config
-from arx_wrapper.core import approval as consent
+from arx_wrapper.core import previous_approval as consent
 from arx_wrapper.core.backends import Backends
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.effects import expand, minimal_call
+from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.inflight import InFlightCalls
+from arx_wrapper.core.previous_dispatch import Dispatch as PreviousDispatch
+from arx_wrapper.core.resolution import Api, Asked, Caller, request_of
 from arx_wrapper.errors import (
     ApprovalError,
     ArxError,
@@ -113,6 +117,19 @@ class BaseConnector:
             accept=self.accept,
             key_prefix=self.key_prefix,
         )
+        self._env = Environment(
+            api=Api(
+                connector=self.connector,
+                operations=self.operations,
+                parameters=lambda row: param_model(row.name, getattr(type(self), row.function)),
+                build=self._request,
+                request=partial(request_of, self.client),
+                is_alias=self.is_alias,
+                recorded_fields=self.recorded_fields,
+            ),
+            caller=Caller(agent_id=agent_id, org_id=org_id),
+            backends=self._backends,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,6 +165,20 @@ class BaseConnector:
         Raises:
             ArxError: in the classes of `arx_wrapper.errors`, each of which says whether anything was sent.
         """
+        from arx_wrapper.core import pipeline  # only now: it brings asyncio and the audit log's threads
+
+        asked = Asked(operation=operation, params=params, approval_id=approval_id, timeout=timeout)
+        with self._in_flight:
+            return await pipeline.run(self._env, asked, Dispatch.perform)
+
+    async def _previous_execute(
+        self,
+        operation: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        approval_id: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> dict[str, Any]:
         with self._in_flight:
             async with self._governed(operation, params, approval_id, timeout) as dispatch:
                 return await dispatch.perform()
@@ -220,9 +251,11 @@ class BaseConnector:
         timeout: float | None = None,  # noqa: ASYNC109
         *,
         only: Callable[[Operation], object] | None = None,
-    ) -> AsyncIterator[Dispatch]:
+    ) -> AsyncIterator[PreviousDispatch]:
         """The steps around a call, in their order. `only` refuses operations that will not do for the caller."""
-        from arx_wrapper.core.recorder import Recorder  # only now: it brings asyncio and the audit log's threads
+        from arx_wrapper.core.previous_recorder import (
+            Recorder,  # only now: it brings asyncio and the audit log's threads
+        )
 
         backends = self._backends
         record = Recorder(backends.audit, self, operation)
@@ -249,7 +282,7 @@ class BaseConnector:
         except BaseException as end:
             record.given_up(end)  # cancelled before anything was sent
             raise
-        dispatch = Dispatch(call, request, decision, backends, timeout, client=self.client, build=self._request)
+        dispatch = PreviousDispatch(call, request, decision, backends, timeout, client=self.client, build=self._request)
         try:
             if asks:  # 5 a person agrees, to exactly this
                 await consent.obtain(dispatch, record, backends, approval_id)

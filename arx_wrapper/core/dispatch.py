@@ -1,75 +1,93 @@
-"""A call's way to the wire: made by the pipeline once everything before it has passed, and only there."""
+"""Step 6 of the pipeline: send the requests of one call. The pipeline alone makes a dispatch."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from arx_wrapper.core.backends import Backends
+from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.recovery import not_done, recover
 from arx_wrapper.errors import AuthenticationError, CredentialError, PagerDutyError, ServerError, TransportError
-from arx_wrapper.model import NOT_RECOVERABLE, Call, Decision, Operation, Params, Request
+from arx_wrapper.model import JSON, NOT_RECOVERABLE, Call, Params, Request
 
 if TYPE_CHECKING:
     from arx_wrapper.credentials import Credentials
     from arx_wrapper.transport import Attempt, Response
 
 
-class Dispatch:
-    """Sends the requests of one governed call, and keeps count of what went out.
+@frozen(kw_only=True)
+class Report:
+    """What was sent for a call, and what came back.
 
     Attributes:
-        call: The call that was judged.
-        request: Its request, built from the text that was judged.
-        decision: What policy said.
-        answered: How many requests were answered.
-        attempts: Every attempt on the wire, retries included.
-        before: What the call is about, as it was read for a reviewer; None when it was not.
+        attempts: Every attempt of the call itself, retries included.
+        responses: How many requests got a response, lookups included.
+        lookups: How many attempts read the state of what the call changes.
+        digest: SHA-256 over all responses in their order.
         after: The object that a write answered with.
-        facts: What else the outcome's record should say: records handed out, how a lost answer was settled.
+        records: How many records an iteration handed out; None for a call that is none.
+        recovery: What was found out of a write whose response was lost: its effect (`found`), or that it has none
+            (`absent`); None when nothing was lost, or nothing is known.
     """
 
-    def __init__(
-        self,
-        call: Call,
-        request: Request,
-        decision: Decision,
-        backends: Backends,
-        timeout: float | None,
-        *,
-        client: str,
-        build: Callable[[Operation, Params], Request],
-    ) -> None:
-        self.call, self.request, self.decision = call, request, decision
-        self._backends, self._timeout = backends, timeout
-        self._client, self._build = client, build
-        self._credentials: Credentials | None = None
-        import hashlib  # only now: OpenSSL takes a while
-
-        self._answers = hashlib.sha256()
-        self.answered = 0
-        self.attempts: list[Attempt] = []
-        self.facts: dict[str, Any] = {}
-        self.before: Mapping[str, Any] | None = None
-        self.after: Mapping[str, Any] | None = None
-        self.began = backends.clock()
+    attempts: tuple[Attempt, ...] = ()
+    responses: int = 0
+    lookups: int = 0
+    digest: bytes = b""
+    after: JSON | None = None
+    records: int | None = None
+    recovery: Literal["found", "absent"] | None = None
 
     @property
     def sent(self) -> bool:
         """Whether anything may have reached the API."""
         return any(attempt.sent for attempt in self.attempts)
 
-    async def sign(self, *, fresh: bool = False) -> Credentials:
-        """Read the credentials: only now, after policy and the intent record.
+
+class Dispatch:
+    """Sends the requests of one governed call and keeps count of them.
+
+    Attributes:
+        call: The call that was judged.
+        records: How many records an iteration has handed out; None for a call that is none.
+    """
+
+    def __init__(self, env: Environment, call: Call, request: Request, timeout: float | None = None) -> None:
+        import hashlib  # only now: OpenSSL takes a while
+
+        self.call = call
+        self.records: int | None = None
+        self._env, self._request, self._timeout = env, request, timeout
+        self._credentials: Credentials | None = None
+        self._attempts: list[Attempt] = []
+        self._responses = self._lookups = 0
+        self._digest = hashlib.sha256()
+        self._after: JSON | None = None
+        self._recovery: Literal["found", "absent"] | None = None
+
+    def report(self) -> Report:
+        """Return what was sent and what came back so far."""
+        return Report(
+            attempts=tuple(self._attempts),
+            responses=self._responses,
+            lookups=self._lookups,
+            digest=self._digest.digest(),
+            after=self._after,
+            records=self.records,
+            recovery=self._recovery,
+        )
+
+    async def credentials(self, *, fresh: bool = False) -> Credentials:
+        """Return the credentials, read now at the earliest: after policy and the intent record.
 
         Raises:
             CredentialError: the vault has none.
         """
         if self._credentials is None or fresh:
-            self._credentials = await self._backends.vault.read(self.call.org_id, fresh=fresh)
+            vault = self._env.backends.vault
+            self._credentials = await vault.read(self.call.org_id, fresh=fresh)
         return self._credentials
 
     async def perform(self) -> dict[str, Any]:
@@ -81,70 +99,34 @@ class Dispatch:
         Raises:
             PagerDutyError: the call failed, or it is not known what became of it.
         """
-        row, request, params = self.call.operation, self.request, self.call.params
+        row, request, params = self.call.operation, self._request, self.call.params
         if row.recovery and row.recovery.prepare:
             params = row.recovery.prepare(params, self.call.id)
-            request = request if params is self.call.params else self._build(row, dict(params))
+            request = request if params is self.call.params else self._env.api.build(row, params)
+        began = self._env.backends.clock()
         try:
             return await self.send(request)
         except (TransportError, ServerError) as lost:
             if not row.writes or getattr(lost, "outcome", "unknown") != "unknown":
                 raise
-            return await self._recovered(lost, params)
+            return await self._recovered(lost, params, began)
         except PagerDutyError as error:
             if row.fallback is None or error.status not in row.fallback.statuses:
                 raise
             return await row.fallback.read(self._read, params)
 
-    async def _recovered(self, lost: PagerDutyError, params: Params) -> dict[str, Any]:
-        recovery = self.call.operation.recovery or NOT_RECOVERABLE
-        found = await recover(
-            recovery, lost, lookup=self.lookup, params=params, began=self.began, sleep=self._backends.sleep
-        )
-        if found is None:
-            self.facts["settled"] = "not found"
-            raise not_done(lost, str(recovery.absence), self.call.operation.name) from None
-        self.facts["settled"] = "found"
-        return found
-
-    async def target_state(self) -> Mapping[str, Any] | None:
-        """Read the state of what the call changes; None when the operation states none."""
-        read = self.call.operation.target_state
-        return await read(self.lookup, self.call.params) if read else None
-
-    async def _read(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
-        """Send a request of another endpoint as the call itself."""
-        return await self.send(self._request_of(endpoint, *path, **query))
-
-    def _request_of(self, endpoint: str, *path: str, **query: object) -> Request:
-        module = importlib.import_module(f"{self._client}.api.{endpoint}")
-        return Request.of(module.request(*path, **query))
-
     async def send(self, request: Request) -> dict[str, Any]:
         """Send one request of the call and return its JSON body; `{}` when there is none."""
-        body = (await self.fetch(request)).json()
+        body = (await self._fetch(request, self._attempts)).json()
         operation = self.call.operation
         if operation.writes and request.method != "GET" and operation.envelope:
             found = body.get(operation.envelope)
-            self.after = found if isinstance(found, dict) else {operation.envelope: found} if found else None
+            self._after = found if isinstance(found, dict) else {operation.envelope: found} if found else None
         return body
 
-    async def fetch(self, request: Request) -> Response:
-        """Send one request of the call; its answer is parsed when it is wanted.
-
-        A rejected key is read again from the vault, once: it may have been rotated.
-        """
-        credentials = await self.sign()
-        try:
-            return await self._send(request, credentials)
-        except AuthenticationError as refused:
-            try:
-                renewed = await self.sign(fresh=True)
-            except CredentialError:
-                raise refused from None  # the vault's error would say that nothing was sent
-            if renewed == credentials:
-                raise
-        return await self._send(request, renewed)
+    async def fetch(self, params: Params) -> Response:
+        """Send the call with other parameters, to read a further page; the response is parsed when it is wanted."""
+        return await self._fetch(self._env.api.build(self.call.operation, params), self._attempts)
 
     async def lookup(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
         """Read what the call is about: before it, for the reviewer, or after it, to find out what became of it.
@@ -158,38 +140,67 @@ class Dispatch:
         Raises:
             ValueError: the endpoint does not only read.
         """
-        request = self._request_of(endpoint, *path, **query)
+        request = self._env.api.request(endpoint, *path, **query)
         if request.method != "GET":
             raise ValueError(f"{request.operation_id} does not only read")
-        seen, self.attempts = self.attempts, []
+        attempts: list[Attempt] = []
         try:
-            return await self.send(request)
+            return (await self._fetch(request, attempts)).json()
         finally:
-            self.facts["looks"] = self.facts.get("looks", 0) + len(self.attempts)
-            self.attempts = seen
+            self._lookups += len(attempts)
 
-    async def _send(self, request: Request, credentials: Credentials) -> Response:
-        operation, wire = self.call.operation, self._backends.transport
-        if request.method != "GET" and operation.writes and (header := self._backends.requester_header):
-            request = evolve(request, headers=(*request.headers, (header, self._requester(credentials))))
-        answer = await wire.send(
+    async def target_state(self) -> JSON | None:
+        """Read the state of what the call changes; None when the operation states none."""
+        read = self.call.operation.target_state
+        return await read(self.lookup, self.call.params) if read else None
+
+    async def _read(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
+        """Send the request of another endpoint as the call itself."""
+        return await self.send(self._env.api.request(endpoint, *path, **query))
+
+    async def _recovered(self, lost: PagerDutyError, params: Params, began: datetime) -> dict[str, Any]:
+        recovery, sleep = self.call.operation.recovery or NOT_RECOVERABLE, self._env.backends.sleep
+        found = await recover(recovery, lost, lookup=self.lookup, params=params, began=began, sleep=sleep)
+        if found is None:
+            self._recovery = "absent"
+            raise not_done(lost, str(recovery.absence), self.call.operation.name) from None
+        self._recovery = "found"
+        return found
+
+    async def _fetch(self, request: Request, attempts: list[Attempt]) -> Response:
+        """Send one request. A rejected key is read again from the vault, once: it may have been rotated."""
+        credentials = await self.credentials()
+        try:
+            return await self._send(request, credentials, attempts)
+        except AuthenticationError as refused:
+            try:
+                renewed = await self.credentials(fresh=True)
+            except CredentialError:
+                raise refused from None  # the vault's error would say that nothing was sent
+            if renewed == credentials:
+                raise
+        return await self._send(request, renewed, attempts)
+
+    async def _send(self, request: Request, credentials: Credentials, attempts: list[Attempt]) -> Response:
+        operation, backends = self.call.operation, self._env.backends
+        writes = operation.writes and request.method != "GET"
+        if writes and backends.requester_header:
+            header = (backends.requester_header, self._requester(credentials))
+            request = evolve(request, headers=(*request.headers, header))
+        response = await backends.transport.send(
             request,
             credentials,
-            wire.grant(request),
+            backends.transport.grant(request),
             operation=operation.name,
-            writes=operation.writes and request.method != "GET",
+            writes=writes,
             deprecated=operation.deprecated,
             agent_id=self.call.agent_id,
             timeout=self._timeout,
-            attempts=self.attempts,
+            attempts=attempts,
         )
-        self.answered += 1
-        self._answers.update(answer.content)
-        return answer
-
-    def answer_digest(self) -> bytes:
-        """A digest over all answers, in their order."""
-        return self._answers.digest()
+        self._responses += 1
+        self._digest.update(response.content)
+        return response
 
     def _requester(self, credentials: Credentials) -> str:
         requester = self.call.params.get("requester_email") or credentials.requester_email

@@ -7,7 +7,7 @@ Where the spans and metrics go is the host's business: without an SDK they go no
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +16,8 @@ from arx_wrapper._version import __version__
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram
     from opentelemetry.trace import Span, Tracer
+
+    from arx_wrapper.audit import Entry
 
 _SCOPE: Final = "arx_wrapper"
 _MEASURED: Final = ("arx.verdict", "arx.status")
@@ -46,8 +48,20 @@ class Observed:
     def __init__(self, telemetry: Telemetry, span: Span, operation: str) -> None:
         self._telemetry, self._span, self._operation = telemetry, span, operation
 
-    def end(self, attributes: Mapping[str, str | int | None], *, seconds: float, failed: str | None) -> None:
-        """It ended. What is None is left out."""
+    def end(self, entry: Entry, attempts: int = 0) -> None:
+        """End the span of a call with what its last audit entry says."""
+        attributes: dict[str, str | int | None] = {
+            "arx.risk": entry.risk,
+            "arx.verdict": entry.policy_verdict,
+            "arx.policy": entry.policy,
+            "arx.approval_id": entry.approval_id,
+            "arx.status": entry.status,
+            "arx.intent_id": entry.intent_id,
+            "arx.attempts": attempts,
+        }
+        self._end(attributes, seconds=(entry.duration_ms or 0.0) / 1000, failed=entry.error)
+
+    def _end(self, attributes: Mapping[str, str | int | None], *, seconds: float, failed: str | None) -> None:
         from opentelemetry.trace import Status, StatusCode
 
         given = {name: value for name, value in attributes.items() if value is not None}
@@ -59,6 +73,15 @@ class Observed:
         labels = {"arx.operation": self._operation}
         labels |= {str(name): str(given[name]) for name in _MEASURED if name in given}
         self._telemetry.count(labels, seconds)
+
+
+def observe(operations: Container[str], operation: object, agent_id: str, org_id: str) -> Observed | None:
+    """Start the span of a call; None where the process has not loaded OpenTelemetry."""
+    instruments = telemetry()
+    if instruments is None:
+        return None
+    shown = operation if isinstance(operation, str) and operation in operations else "unknown"
+    return instruments.start(shown, agent_id, org_id)
 
 
 def telemetry() -> Telemetry | None:

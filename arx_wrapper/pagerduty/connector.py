@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
@@ -10,6 +11,7 @@ from attrs import evolve
 
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.dispatch import Dispatch
+from arx_wrapper.core.resolution import Asked
 from arx_wrapper.errors import InvalidParamsError
 from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty import effects, tool_parameters
@@ -144,6 +146,38 @@ class PagerDutyConnector(
             PaginationLimitError: the list reaches past 10,000 records and cannot be narrowed by time.
         """
 
+        from arx_wrapper.core import pipeline  # only now: it brings asyncio and the audit log's threads
+
+        def lists(row: Operation) -> None:
+            _listed(row)
+            if max_items is not None and (type(max_items) is not int or max_items < 0):
+                raise InvalidParamsError(row.name, "max_items", f"is {max_items!a}", "a whole number from 0, or None")
+
+        asked = Asked(operation=operation, params=params, approval_id=approval_id, check=lists)
+        with self._in_flight:
+            async with aclosing(pipeline.stream(self._env, asked, lambda sent: self._read(sent, max_items))) as models:
+                async for model in models:
+                    yield model
+
+    async def _read(self, dispatch: Dispatch, most: int | None) -> AsyncGenerator[Any, None]:
+        """Yield the records of a list as models."""
+        _, model = _listed(dispatch.call.operation)
+        dispatch.records = 0
+        if most == 0:
+            return
+        async with aclosing(self._records(dispatch, most)) as records:
+            async for record in records:
+                dispatch.records += 1
+                yield typed(model, record, dispatch.call.operation.name)
+
+    async def _previous_iterate(
+        self,
+        operation: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        max_items: int | None = None,
+        approval_id: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
         def lists(row: Operation) -> None:
             _listed(row)
             if max_items is not None and (type(max_items) is not int or max_items < 0):
@@ -164,7 +198,7 @@ class PagerDutyConnector(
         """Tell whether a parameter names an incident by its number."""
         return effects.is_incident_number(name, value)
 
-    def _records(self, dispatch: Dispatch, most: int | None) -> AsyncIterator[Any]:
+    def _records(self, dispatch: Any, most: int | None) -> AsyncGenerator[Any, None]:
         row, asked = dispatch.call.operation, dispatch.call.params
         model = self.model_of(row.name)
 
@@ -173,7 +207,12 @@ class PagerDutyConnector(
                 whole = await dispatch.perform()
                 return lambda: whole
             merged = {name: value for name, value in {**asked, **changes}.items() if value is not None}
-            return (await dispatch.fetch(self._request(row, merged))).json
+            if isinstance(dispatch, Dispatch):
+                response: Any = await dispatch.fetch(merged)
+                parse: Unread = response.json
+                return parse
+            previous: Unread = (await dispatch.fetch(self._request(row, merged))).json
+            return previous
 
         key, _ = _listed(row)
         reading = ListReader(fetch, key, row.name, most)

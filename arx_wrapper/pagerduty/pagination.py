@@ -7,7 +7,7 @@ out in order; past it, a list that can be narrowed by time is read in spans of t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -86,12 +86,12 @@ class ListReader:
     _seen: set[object] = field(factory=set, init=False)
     _given: int = field(default=0, init=False)
 
-    async def once(self) -> AsyncIterator[Any]:
+    async def once(self) -> AsyncGenerator[Any, None]:
         """A list that PagerDuty hands out whole."""
         for record in self._fresh(self._read(await self.fetch({}))):
             yield record
 
-    async def by_offset(self, *, start: int = 0, size: int | None = None) -> AsyncIterator[Any]:
+    async def by_offset(self, *, start: int = 0, size: int | None = None) -> AsyncGenerator[Any, None]:
         """A list that pages by offset, up to the ceiling.
 
         Raises:
@@ -104,7 +104,7 @@ class ListReader:
 
     async def by_time(
         self, since: datetime, until: datetime, *, oldest_first: bool, size: int | None = None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """A list that can be narrowed by time: read as it is if it fits, else in spans of time.
 
         Args:
@@ -134,7 +134,7 @@ class ListReader:
 
     async def _sweeps(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Read all pages; when records vanished meanwhile, others slid past unread: look again for those.
 
         Each page begins with the last record of the one before it. Where it does not hold that one, something slid.
@@ -156,7 +156,7 @@ class ListReader:
 
     async def _pages(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
-    ) -> AsyncIterator[tuple[Body, int]]:
+    ) -> AsyncGenerator[tuple[Body, int], None]:
         """The pages in order, each with the least number of records that it held when the list was counted."""
         import asyncio  # only now: whoever reads has it, whoever imports this module may not need it
 

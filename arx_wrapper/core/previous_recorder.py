@@ -16,7 +16,7 @@ from attrs import asdict, evolve
 
 from arx_wrapper.audit import AuditLog, Entry, Refused
 from arx_wrapper.audit.record import ActionType, Status
-from arx_wrapper.core.dispatch import Dispatch
+from arx_wrapper.core.previous_dispatch import Dispatch
 from arx_wrapper.core.telemetry import telemetry
 from arx_wrapper.errors import (
     ApprovalError,
@@ -200,7 +200,7 @@ class Recorder:
             "arx.intent_id": self._intent_id,
             "arx.attempts": attempts,
         }
-        self._observed.end(attributes, seconds=(entry.duration_ms or 0.0) / 1000, failed=entry.error)
+        self._observed._end(attributes, seconds=(entry.duration_ms or 0.0) / 1000, failed=entry.error)
 
     def _changed(self, dispatch: Dispatch) -> dict[str, Any]:
         """What a write changed: the target before it, when it was read, and the result.

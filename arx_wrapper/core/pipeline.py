@@ -1,0 +1,216 @@
+"""The governed pipeline: the only way to the network. The order of its steps is the security property.
+
+0. Record which policies are in force.
+1. Resolve what is asked: a frozen call, and the request built from the very text that is judged.
+2. See that there are credentials. No secret is read yet.
+3. Let policy decide.
+4. Record the intent, durably. What cannot be recorded is not sent.
+5. Where policy asks for it, wait for reviewers and use their approval up.
+6. Send the request.
+7. Record the outcome.
+
+`clear()` is steps 0 to 5, before anything is sent: whatever fails there is recorded as refused. `run()` and `stream()`
+add steps 6 and 7, and differ in what step 6 hands out: one result, or records while they come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from attrs import evolve, frozen
+
+from arx_wrapper.audit import Entry, Refused
+from arx_wrapper.core import entries
+from arx_wrapper.core.approval import approve, ask
+from arx_wrapper.core.dispatch import Dispatch
+from arx_wrapper.core.environment import Environment
+from arx_wrapper.core.resolution import Asked, check, resolve
+from arx_wrapper.core.telemetry import Observed, observe
+from arx_wrapper.errors import ArxError, AuditError, PermissionDeniedError
+from arx_wrapper.model import JSON, Call, Decision, Verdict
+
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class Cleared:
+    """A call that may be sent.
+
+    Attributes:
+        dispatch: Sends it.
+        subject: What records say of it.
+        before: The state of what it changes, as reviewers approved it.
+        started: When it was asked for, by the monotonic clock.
+        observed: Its span.
+    """
+
+    dispatch: Dispatch
+    subject: entries.Subject
+    before: JSON | None
+    started: float
+    observed: Observed | None
+
+
+async def run(env: Environment, asked: Asked, send: Callable[[Dispatch], Awaitable[T]]) -> T:
+    """Run one call through all steps and return what `send` returns."""
+    cleared = await clear(env, asked)  # 0-5
+    try:
+        result = await send(cleared.dispatch)  # 6
+    except BaseException as error:
+        conclude(env, cleared, error)  # 7
+        raise
+    conclude(env, cleared, None)  # 7
+    return result
+
+
+async def stream(
+    env: Environment, asked: Asked, read: Callable[[Dispatch], AsyncGenerator[T, None]]
+) -> AsyncGenerator[T, None]:
+    """Run one call through all steps and yield what `read` yields, under one permission and one intent."""
+    cleared = await clear(env, asked)  # 0-5
+    try:
+        async with aclosing(read(cleared.dispatch)) as records:
+            async for record in records:  # 6
+                yield record
+    except GeneratorExit:  # the caller has read enough
+        conclude(env, cleared, None)  # 7
+        raise
+    except BaseException as error:
+        conclude(env, cleared, error)  # 7
+        raise
+    conclude(env, cleared, None)  # 7
+
+
+async def clear(env: Environment, asked: Asked) -> Cleared:
+    """Take a call through every step before sending.
+
+    Raises:
+        ArxError: it is refused, and that is on record. Nothing was sent.
+    """
+    backends, caller, log = env.backends, env.caller, env.backends.audit
+    started, observed = time.monotonic(), observe(env.api.operations, asked.operation, caller.agent_id, caller.org_id)
+    subject = entries.Subject(connector=env.api.connector, caller=caller, operation=asked.operation)
+    captured: JSON | None = None
+    intent_id: str | None = None
+
+    def refusal(error: BaseException, intent_id: str | None = None) -> Entry:
+        return entries.refusal(subject, error, _elapsed(started), intent_id=intent_id, captured=captured)
+
+    try:
+        await record_policy_changes(env)  # 0 what is in force, on record
+        call, request = resolve(env.api, caller, asked)  # 1 what is asked, frozen
+        subject = evolve(subject, call=call, inputs_hash=log.keyed_hash(call.canonical))
+        captured = captured_params(env, call)
+        check(asked, call.operation)
+        await backends.vault.locate(caller.org_id)  # 2 there are credentials; no secret is read yet
+        decision = backends.policies.decide(call, backends.clock())  # 3 what policy says
+        subject = evolve(subject, decision=decision)
+        if decision.verdict is Verdict.DENY:
+            raise PermissionDeniedError(decision)
+        intent_id = call.id  # a caller who goes away while it is written does not keep it off the record
+        await log_intent(env, entries.intent(subject, call, decision, captured), call, decision, asked)  # 4 durable
+    except AuditError as error:
+        _observe(observed, refusal(error))  # a log that did not take the intent in time is not waited for once more
+        raise
+    except ArxError as error:
+        _observe(observed, entry := refusal(error))
+        await log.append(entry)
+        raise
+    except BaseException as error:
+        _observe(observed, entry := refusal(error, intent_id))
+        log.append_soon(entry)  # cancelled before anything was sent
+        raise
+
+    dispatch, before = Dispatch(env, call, request, asked.timeout), None
+    if decision.verdict is Verdict.ESCALATE:  # 5 a person agrees, to exactly this
+        try:
+            if asked.approval_id is None:
+                waiting = await ask(env, decision, dispatch)
+                subject = evolve(subject, approval_id=waiting.id)
+                await log.append(entries.approval_requested(subject, waiting))
+            else:
+                waiting = await backends.approvals.get(asked.approval_id)
+                subject = evolve(subject, approval_id=waiting.id)
+            before = await approve(env, decision, dispatch, waiting, resumed=asked.approval_id is not None)
+        except BaseException as error:
+            _observe(observed, entry := refusal(error, intent_id))
+            log.append_soon(entry)
+            raise
+    return Cleared(dispatch=dispatch, subject=subject, before=before, started=started, observed=observed)
+
+
+def conclude(env: Environment, cleared: Cleared, error: BaseException | None) -> None:
+    """Record what became of a call. Never waits: cancellation cannot come in between. Never raises."""
+    report, log = cleared.dispatch.report(), env.backends.audit
+    duration, intent_id = _elapsed(cleared.started), cleared.dispatch.call.id
+    if error is not None and not report.sent:
+        entry = entries.refusal(cleared.subject, error, duration, intent_id=intent_id, attempts=report.attempts)
+    else:
+        entry = entries.outcome(
+            cleared.subject,
+            report,
+            error,
+            duration,
+            before=cleared.before,
+            digest=log.keyed_hash,
+            recorded=env.api.recorded_fields,
+            captures=env.backends.config.capture_params,
+        )
+    _observe(cleared.observed, entry, attempts=len(report.attempts))
+    log.append_soon(entry)
+
+
+async def record_policy_changes(env: Environment) -> None:
+    """Record which policies came into force, or failed to load, since the last call.
+
+    Raises:
+        AuditError: the log does not open, or cannot be written.
+        PolicyError: no policy could be loaded.
+    """
+    log = env.backends.audit
+    await log.open()
+    policies = env.backends.policies
+    events = policies.drain_events()
+    try:
+        while events:
+            await log.append(entries.policy_loaded(env.api.connector, env.caller, events[0]))
+            del events[0]
+    except BaseException:
+        policies.keep(events)  # for the next call to record
+        raise
+
+
+async def log_intent(env: Environment, intent: Entry, call: Call, decision: Decision, asked: Asked) -> None:
+    """Record what is about to be done, durably, and count it against its limits.
+
+    A call that resumes was counted when it was first asked for, and does not go on without its approval.
+
+    Raises:
+        AuditError: it cannot be recorded, so it must not be done.
+        PermissionDeniedError: a limit is used up, or the agent is suspended.
+    """
+    counted = decision.verdict is Verdict.ESCALATE and asked.approval_id is not None
+    usage = () if counted else [(effect.operation, effect.count) for effect in call.effects]
+    try:
+        await env.backends.audit.append(intent, usage=usage, limits=() if counted else decision.limits)
+    except Refused as refused:
+        raise PermissionDeniedError(evolve(decision, verdict=Verdict.DENY, reason=refused.reason)) from None
+
+
+def captured_params(env: Environment, call: Call) -> JSON | None:
+    """Return a call's parameters, redacted, where the audit log keeps them."""
+    if not env.backends.config.capture_params:
+        return None
+    return env.api.parameters(call.operation).redacted(call.params)
+
+
+def _elapsed(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 3)
+
+
+def _observe(observed: Observed | None, entry: Entry, **more: Any) -> None:
+    if observed:
+        observed.end(entry, **more)

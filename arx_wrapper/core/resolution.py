@@ -1,0 +1,142 @@
+"""Step 1 of the pipeline: what is asked, frozen, and the request built from the very text that is judged."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from attrs import frozen
+
+from arx_wrapper.core.effects import expand
+from arx_wrapper.errors import InvalidParamsError, UnknownOperationError
+from arx_wrapper.model import Call, Operation, Params, Request, new_id
+from arx_wrapper.params.model import ParamModel
+
+
+@frozen(kw_only=True)
+class Api:
+    """The API that a connector governs.
+
+    Attributes:
+        connector: The connector's name, as policies and records know it.
+        operations: The table.
+        parameters: Returns the parameter model of an operation.
+        build: Returns the request of an operation, given its parameters.
+        request: Returns the request of any endpoint: the endpoint's module and its arguments.
+        is_alias: Tells whether a parameter's value names an object by another name than its id.
+        recorded_fields: The members of the API's objects whose values records may hold.
+    """
+
+    connector: str
+    operations: Mapping[str, Operation]
+    parameters: Callable[[Operation], ParamModel]
+    build: Callable[[Operation, Params], Request]
+    request: Callable[..., Request]
+    is_alias: Callable[[str, Any], bool]
+    recorded_fields: frozenset[str]
+
+
+@frozen(kw_only=True)
+class Caller:
+    """Who calls: an agent, for an organisation."""
+
+    agent_id: str
+    org_id: str
+
+
+@frozen(kw_only=True)
+class Asked:
+    """One call as it was asked for.
+
+    Attributes:
+        operation, params: The operation's name and its parameters, unchecked.
+        approval_id: An approval to use up.
+        timeout: Seconds that the call may take in the transport.
+        check: Refuses operations that do not suit the caller.
+    """
+
+    operation: str
+    params: Mapping[str, Any] | None = None
+    approval_id: str | None = None
+    timeout: float | None = None
+    check: Callable[[Operation], object] | None = None
+
+
+def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
+    """Return the frozen call and its request.
+
+    Raises:
+        UnknownOperationError, InvalidParamsError: nothing can be called so.
+    """
+    row = row_of(api.operations, asked.operation)
+    canonical = api.parameters(row).canonical(asked.params or {})
+    frozen_params: Mapping[str, Any] = msgspec.json.decode(canonical)
+    call = Call(
+        id=new_id(),
+        operation=row,
+        agent_id=caller.agent_id,
+        org_id=caller.org_id,
+        canonical=canonical,
+        params=MappingProxyType(frozen_params),
+        effects=expand(row, frozen_params, api.operations, api.is_alias),
+    )
+    return call, api.build(row, msgspec.json.decode(canonical))
+
+
+def check(asked: Asked, row: Operation) -> None:
+    """Refuse what else was asked of an operation: a time-out that is none, or an operation that does not suit.
+
+    Raises:
+        InvalidParamsError: it is refused.
+    """
+    timeout = asked.timeout
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
+        raise InvalidParamsError(row.name, "timeout", f"is {timeout!a}", "seconds, more than 0, or None")
+    if asked.check:
+        asked.check(row)
+
+
+def row_of(operations: Mapping[str, Operation], operation: object) -> Operation:
+    """Return an operation's row. UnknownOperationError, with the nearest name, when there is none."""
+    row = operations.get(operation) if isinstance(operation, str) else None
+    if row is None:
+        nearest = difflib.get_close_matches(str(operation)[:100], operations, n=1)
+        raise UnknownOperationError(operation, nearest[0] if nearest else None)  # type: ignore[arg-type]  # only shown
+    return row
+
+
+def build_request(client: str, row: Operation, params: Params) -> Request:
+    """Return an operation's request, built and checked by a generated client.
+
+    Args:
+        client: The client's package, `pagerduty_client`.
+        row: The operation.
+        params: Its parameters.
+
+    Raises:
+        InvalidParamsError: the client refuses a value.
+    """
+    endpoint = importlib.import_module(f"{client}.api.{row.endpoint}")
+    arguments = {name: value for name, value in params.items() if name != "requester_email"}
+    try:
+        if row.body:
+            path = {name: arguments[name] for name in row.path_names}
+            request = endpoint.request(**path, body=row.body(arguments))
+        else:
+            request = endpoint.request(**arguments)
+    except ValueError as error:
+        name = getattr(error, "path", "") or "parameters"
+        accepted = getattr(error, "accepted", "") or "what the operation's schema allows"
+        problem = getattr(error, "problem", "") or str(error)
+        raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
+    return Request.of(request)
+
+
+def request_of(client: str, endpoint: str, *path: object, **query: object) -> Request:
+    """Return the request of one of a generated client's endpoints: `incidents.get_incident` and its arguments."""
+    module = importlib.import_module(f"{client}.api.{endpoint}")
+    return Request.of(module.request(*path, **query))
