@@ -48,6 +48,10 @@ def check(
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
             for finding in policy.lint(loaded, operations=OPERATIONS, now=utc_now(), parameters=parameters)
         ]
+        findings += [
+            {"policy": None, "source": file, "problem": "is not read: policy files end in .yaml or .yml"}
+            for file in policy.unread_files(source)
+        ]
         report.append({"source": str(source), "entries": len(loaded.entries), "findings": findings})
     if output is Output.JSON:
         print_json(report)
@@ -55,7 +59,7 @@ def check(
         for item in report:
             say(f"{item['source']}: {item['entries']} entries, valid")
             for finding in item["findings"]:
-                say(f"  {finding['source'] or finding['policy']}: {finding['policy']}: {finding['problem']}")
+                say("  " + ": ".join(finding[key] for key in ("source", "policy", "problem") if finding[key]))
     raise typer.Exit(1 if strict and any(item["findings"] for item in report) else 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 
 from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import Call, Decision, Risk, Verdict
@@ -22,6 +23,7 @@ from arx_wrapper.policy.yaml_document import Located, located, read
 # a policy may be one that lacks its denials.
 _LOOK_EVERY = 0.4
 _SETTLES_IN = 0.25
+_SUFFIXES = frozenset({".yaml", ".yml"})
 Documents = Sequence[tuple[str | None, Located]]
 Source = str | Path | Sequence[Mapping[str, Any]] | PolicySet | None
 
@@ -69,7 +71,7 @@ class Policies:
         self._registry, self._connector = registry, connector
         self._clock, self._wall = clock, wall
         self._events: list[PolicyLoaded] = []
-        self._looked, self._stamp = clock(), _stamp(self._source)
+        self._looked, self._seen = clock(), _seen(self._source)
         self._load()
 
     def decide(self, call: Call, now: datetime) -> Decision:
@@ -100,10 +102,10 @@ class Policies:
     def _follow(self) -> None:
         if not isinstance(self._source, str | Path) or self._clock() - self._looked < _LOOK_EVERY:
             return
-        self._looked, stamp = self._clock(), _stamp(self._source)
-        if stamp == self._stamp or 0 <= self._wall() - stamp.written < _SETTLES_IN:
+        self._looked, seen = self._clock(), _seen(self._source)
+        if seen == self._seen or 0 <= self._wall() - seen.written < _SETTLES_IN:
             return
-        self._stamp = stamp
+        self._seen = seen
         try:
             self._load()
         except PolicyError as error:
@@ -127,7 +129,7 @@ class Policies:
 
 
 def load(source: Source, *, registry: Mapping[str, Risk], connector: str) -> PolicySet:
-    """Load a policy: a file, a folder of `*.yaml`, a list of entries, or one that is loaded already.
+    """Load a policy: a file, a folder of `*.yaml` and `*.yml`, a list of entries, or one that is loaded already.
 
     Raises:
         PolicyError: something in it is wrong; a folder is refused whole.
@@ -165,13 +167,22 @@ def _documents(source: object) -> Documents:
 def _files(path: Path) -> list[Path]:
     files = _in_folder(path) if path.is_dir() else [path]
     if not files:
-        raise PolicyError("the folder holds no *.yaml", file=str(path))
+        raise PolicyError("the folder holds no *.yaml and no *.yml", file=str(path))
     return files
 
 
 def _in_folder(path: Path) -> list[Path]:
-    """Its policy files; not the hidden ones that editors put next to a file that is open."""
-    return sorted(file for file in path.glob("*.yaml") if not file.name.startswith("."))
+    """Return its policy files; not the hidden ones that editors put next to a file that is open."""
+    return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."))
+
+
+def unread_files(source: Source) -> list[str]:
+    """Return what lies in a folder of policies and is not read, but may have been meant to be."""
+    path = Path(source) if isinstance(source, str | Path) else None
+    if path is None or not path.is_dir():
+        return []
+    read_ones = _in_folder(path)
+    return sorted(str(file) for file in path.iterdir() if file not in read_ones and not file.name.startswith("."))
 
 
 def _text(file: Path) -> str:
@@ -182,28 +193,36 @@ def _text(file: Path) -> str:
 
 
 @frozen
-class _Stamp:
-    """What changes with the files: names, sizes, times, and which files they are.
+class _Seen:
+    """A policy's files as they were at one time: names, sizes, times, which files they are, and what they hold.
+
+    Their times alone do not tell that they changed: whoever writes a file can set them.
 
     Attributes:
         written: When the last of them was written, in seconds since 1970; 0 when that cannot be told.
     """
 
-    seen: object = None
-    written: float = 0
+    files: object = None
+    written: float = field(default=0, eq=False)
 
 
-def _stamp(source: Source) -> _Stamp:
+def _seen(source: Source) -> _Seen:
     if not isinstance(source, str | Path):
-        return _Stamp()
-    path, seen = Path(source), []
+        return _Seen()
+    path, written = Path(source), 0
+    files: list[tuple[object, ...]] = []
     try:
         for file in [path, *(_in_folder(path) if path.is_dir() else ())]:
             status = file.stat()
-            seen.append((str(file), status.st_mtime_ns, status.st_size, status.st_ino))
+            if stat.S_ISFIFO(status.st_mode):  # can be read but once: what it gave stays in force
+                files.append((str(file),))
+                continue
+            held = file.read_bytes() if stat.S_ISREG(status.st_mode) else None
+            files.append((str(file), status.st_mtime_ns, status.st_size, status.st_ino, held))
+            written = max(written, status.st_mtime_ns, status.st_ctime_ns)
     except OSError as error:
-        return _Stamp(str(error))
-    return _Stamp(seen, max(written for _, written, _, _ in seen) / 1e9)
+        return _Seen(str(error))
+    return _Seen(files, written / 1e9)
 
 
 def _digest(documents: Documents) -> str:

@@ -121,7 +121,7 @@ def test_the_command_says_it_with_file_and_line_and_fails_only_when_strict(
     entries, problems = FOUND[case]
     file = tmp_path / "policy.yaml"
     file.write_text("".join(f"- {json.dumps(one)}\n" for one in given(entries)))
-    assert run(["policy", "check", str(file)]) == 0
+    assert run(["policy", "check", "--output", "table", str(file)]) == 0
     out = capsys.readouterr().out
     assert f"{file}: {len(entries)} entries, valid" in out
     assert out.count(f"{file}:1: p: ") == len(problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from arx_wrapper import PagerDutyConnector, PermissionDeniedError, PolicyError, Verdict
 from arx_wrapper.audit import AuditRecord
+from arx_wrapper.cli.main import run
 from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import Policies
 from tests.policy.support import NOW, bare
@@ -84,7 +86,22 @@ def with_the_old_ones_time_and_size(file: Path, text: str) -> None:
     fresh.replace(file)
 
 
-EDITS = [in_place, renamed_over, moved_away_and_written_anew, with_the_old_ones_time_and_size]
+def in_place_with_the_old_ones_time_and_size(file: Path, text: str) -> None:
+    before = file.stat()
+    with file.open("r+") as opened:  # the very file, as `cp --preserve` over it leaves it
+        opened.write(text + " " * (before.st_size - len(text)))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = file.stat()
+    assert (after.st_mtime_ns, after.st_size, after.st_ino) == (before.st_mtime_ns, before.st_size, before.st_ino)
+
+
+EDITS = [
+    in_place_with_the_old_ones_time_and_size,
+    in_place,
+    renamed_over,
+    moved_away_and_written_anew,
+    with_the_old_ones_time_and_size,
+]
 
 
 @pytest.mark.parametrize("edit", EDITS)
@@ -200,6 +217,43 @@ def test_a_folder_notices_files_that_come_and_go_and_not_those_of_editors(tmp_pa
     (tmp_path / "no.yaml").write_text("- {name: no-users, connector: pagerduty, deny: ['users:*']}\n")
     assert watched.after(SETTLED) is Verdict.PERMIT, "refused whole: one of them is broken"
     assert "broken.yaml" in str(watched.errors())
+
+
+@pytest.mark.parametrize("name", ["deny.yml", "deny.YAML", "deny.Yml"])
+def test_a_folder_reads_every_spelling_of_the_suffix(tmp_path: Path, name: str) -> None:
+    (tmp_path / "open.yaml").write_text(OPEN)
+    watched = Watched(tmp_path)
+    assert watched.after(SETTLED) is Verdict.PERMIT
+    (tmp_path / name).write_text("- {name: no-users, connector: pagerduty, deny: ['users:*']}\n")
+    assert watched.after(SETTLED) is Verdict.DENY
+    assert Watched(tmp_path).after(0) is Verdict.DENY
+
+
+def test_what_a_folder_does_not_read_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "open.yaml").write_text(OPEN.replace("high", "low"))
+    assert run(["policy", "check", "--strict", str(tmp_path)]) == 0
+    (tmp_path / "deny.yaml.bak").write_text(CLOSED)
+    (tmp_path / "deny.json").write_text("[]")
+    (tmp_path / "more").mkdir()
+    (tmp_path / ".open.yaml.swp").write_text("x")
+    capsys.readouterr()
+    assert run(["policy", "check", "--strict", "--output", "table", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    for name in ("deny.yaml.bak", "deny.json", "more"):
+        assert f"{tmp_path / name}: is not read" in out
+    assert "swp" not in out
+    assert run(["policy", "check", str(tmp_path)]) == 0
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=[OPEN])
+    writer.start()
+    watched = Watched(pipe)
+    writer.join()
+    assert watched.after(SETTLED) is Verdict.PERMIT
+    assert watched.errors() == []
 
 
 async def test_what_did_not_load_is_on_record_and_the_last_good_one_governs(tmp_path: Path) -> None:
