@@ -1,6 +1,7 @@
 """Compare what went into the generator with what came out: it drops what it cannot handle.
 
-Runs in a process of its own, because it imports the package that was generated: `coverage.py SPEC FOLDER`.
+By name, and by meaning: values that the document allows have to be taken and sent as they are, all others refused; what
+is answered has to be typed as the document types it. Runs in a process of its own, which imports the new package.
 """
 
 from __future__ import annotations
@@ -8,22 +9,27 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import keyword
-import re
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-JSON = dict[str, Any]
+from codegen.document import JSON, operations, referenced, success
+from codegen.parameters import STYLE, python_name
+from codegen.probes import Probes
+from codegen.select import SCOPE
 
 
-def missing(document: JSON) -> Iterator[str]:
-    """Everything of the document that the importable package lacks, in words."""
-    for path, item in document["paths"].items():
-        for method, operation in item.items():
-            yield from _operation(path, method, operation)
+def missing(document: JSON) -> list[str]:
+    """Everything of the document that the importable package lacks or, where it lacks nothing, means otherwise."""
+    return list(_lacking(document)) or list(_differing(document))
+
+
+def _lacking(document: JSON) -> Iterator[str]:
     models = importlib.import_module("pagerduty_client.models")
+    for path, method, operation in operations(document):
+        yield from _operation(path, method, operation)
     for name, schema in document["components"]["schemas"].items():
         model = getattr(models, name, None)
         if model is None:
@@ -32,17 +38,32 @@ def missing(document: JSON) -> Iterator[str]:
             yield from _members(name, schema, model)
 
 
+def _differing(document: JSON) -> Iterator[str]:
+    models = importlib.import_module("pagerduty_client.models")
+    probes = Probes(document["components"]["schemas"])
+    for path, method, operation in operations(document):
+        yield from _asked(path, method, operation, probes)
+    for name, schema in document["components"]["schemas"].items():
+        if schema.get("additionalProperties") is False:
+            yield from _written(name, schema, getattr(models, name), probes)
+        elif "properties" in schema:
+            yield from _read(name, schema, getattr(models, name), models)
+
+
+def _module(operation: JSON) -> Any:
+    return importlib.import_module(f"pagerduty_client.api.{operation['tags'][0]}.{operation['operationId']}")
+
+
 def _operation(path: str, method: str, operation: JSON) -> Iterator[str]:
     place = f"{method.upper()} {path}"
-    home = f"pagerduty_client.api.{operation['tags'][0]}.{operation['operationId']}"
     try:
-        module = importlib.import_module(home)
+        module = _module(operation)
     except ImportError as error:
         yield f"{place} has no module: {error}"
         return
     if (method.upper(), path) != (module.METHOD, module.PATH):
         yield f"{place} became {module.METHOD} {module.PATH}"
-    wanted = {_python_name(parameter["name"]) for parameter in operation["parameters"]}
+    wanted = {python_name(parameter["name"]) for parameter in operation["parameters"]}
     wanted |= {"body"} if "requestBody" in operation else set()
     for function, more in ((module.request, set()), (module.call, {"client"})):
         found = set(inspect.signature(function).parameters)
@@ -50,8 +71,74 @@ def _operation(path: str, method: str, operation: JSON) -> Iterator[str]:
             yield f"{place}: {function.__name__}() differs in {sorted(found ^ (wanted | more))}"
     source = inspect.getsource(module.request)
     for parameter in operation["parameters"]:
-        if parameter["in"] == "query" and f'"{parameter["name"]}"' not in source:
+        if parameter["in"] != "path" and f'"{parameter["name"]}"' not in source:
             yield f"{place} does not send {parameter['name']}"
+
+
+def _asked(path: str, method: str, operation: JSON, probes: Probes) -> Iterator[str]:
+    """How the endpoint's function differs in what it takes, sends and returns."""
+    place, module = f"{method.upper()} {path}", _module(operation)
+    if list(module.SCOPES) != operation.get(SCOPE, []):
+        yield f"{place} has the scopes {list(module.SCOPES)}, not {operation.get(SCOPE, [])}"
+    if bool(operation.get("deprecated")) != ("Deprecated by PagerDuty." in (module.__doc__ or "")):
+        yield f"{place} does not say whether it is deprecated"
+    answer = referenced(success(operation))
+    found = type(module.parse({})).__name__
+    if found != (answer or "NoneType"):
+        yield f"{place} answers {found}, not {answer}"
+    signature = inspect.signature(module.request).parameters
+    given: JSON = {}
+    for parameter in operation["parameters"]:
+        name = python_name(parameter["name"])
+        if parameter["required"] != (signature[name].default is inspect.Parameter.empty):
+            yield f"{place} does not have {name} as {'required' if parameter['required'] else 'optional'}"
+        if parameter["required"]:
+            given[name] = "PX" if parameter["in"] == "path" else _sample(parameter, probes)
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        models = importlib.import_module("pagerduty_client.models")
+        given["body"] = getattr(models, str(referenced(schema))).parse(probes.sample(schema))
+    for parameter in operation["parameters"]:
+        if parameter["in"] != "path":
+            yield from _sent(f"{place} {parameter['name']}", module, given, parameter, probes)
+
+
+def _sample(parameter: JSON, probes: Probes) -> Any:
+    return {"a": "b"} if STYLE in parameter else probes.sample(parameter["schema"])
+
+
+def _sent(place: str, module: Any, given: JSON, parameter: JSON, probes: Probes) -> Iterator[str]:
+    name, schema, where = python_name(parameter["name"]), parameter["schema"], parameter["in"]
+    refused = _refusals()
+    if STYLE in parameter:
+        return
+    for probe in probes.probes(schema):
+        value, allowed = probe.value, probe.allowed
+        if value in ("", [], None) or (value == "tomorrow" and schema.get("format") == "date-time"):
+            continue  # an empty filter is refused, and a time that is text is PagerDuty's to read
+        if schema.get("type") == "array" and isinstance(value, str):
+            continue  # one text may stand for a list of one
+        if where != "query" and schema.get("type") != "string" and not allowed:
+            continue
+        try:
+            request = module.request(**{**given, name: value})
+        except refused as error:
+            if allowed:
+                yield f"{place} refuses {probe.why}: {error}"
+            continue
+        if not allowed:
+            yield f"{place} takes {probe.why} ({value!r})"
+        elif where == "query" and (sent := [v for key, v in request.query if key == parameter["name"]]) != (
+            wanted := _wire(value, bool(parameter.get("explode")))
+        ):
+            yield f"{place} sends {sent}, not {wanted}"
+
+
+def _wire(value: Any, explode: bool) -> list[str]:
+    if isinstance(value, list):
+        texts = [text for item in value for text in _wire(item, explode)]
+        return texts if explode else [",".join(texts)]
+    return [{True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)]
 
 
 def _members(name: str, schema: JSON, model: Any) -> Iterator[str]:
@@ -67,15 +154,98 @@ def _members(name: str, schema: JSON, model: Any) -> Iterator[str]:
         yield f"{name} differs in {differing}"
 
 
-def _python_name(name: str) -> str:
-    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("[]")).lower()
-    return f"{snake}_" if keyword.iskeyword(snake) else snake
+def _written(name: str, schema: JSON, model: Any, probes: Probes) -> Iterator[str]:
+    """How a request's class differs in what it takes."""
+    least = probes.sample(schema)
+    refused = _refusals()
+    for member, value in schema["properties"].items():
+        for probe in probes.probes(value):
+            body = {**least, member: probe.value}
+            try:
+                written = model.parse(body).to_dict()
+            except refused as error:
+                if probe.allowed:
+                    yield f"{name}.{member} refuses {probe.why}: {error}"
+                continue
+            if not probe.allowed:
+                yield f"{name}.{member} takes {probe.why} ({probe.value!r})"
+            elif written != body:
+                yield f"{name}.{member} writes {probe.why} as {written.get(member)!r}"
+    for member in schema.get("required", []):
+        try:
+            model.parse({key: value for key, value in least.items() if key != member})
+            yield f"{name} does not require {member}"
+        except refused:
+            pass
+    try:
+        model.parse({**least, "member_of_tomorrow": 1})
+        yield f"{name} takes a member that it does not have"
+    except refused:
+        pass
 
 
-def main(spec: str, folder: str) -> int:
+def _read(name: str, schema: JSON, model: Any, models: Any) -> Iterator[str]:
+    """How an answer's class differs in what it makes of its members."""
+    decoders = {wire: python for python, (wire, _) in model._decoders.items()}
+    for member, value in schema["properties"].items():
+        came, wanted = _came(value)
+        answer = model.from_dict({member: came})
+        found = getattr(answer, decoders[member])
+        if _shape(found) != wanted:
+            yield f"{name}.{member} is {_shape(found)}, not {wanted}"
+        if (value.get("format") == "password") == ("canary" in repr(answer)) and came == "canary":
+            yield f"{name}.{member} is shown in a repr, or hidden, against the document"
+        annotation = str(model.__annotations__[decoders[member]])
+        yield from _annotated(f"{name}.{member}", value, annotation, models)
+
+
+def _came(schema: JSON) -> tuple[Any, str]:
+    """A value as it comes, and what it is to become."""
+    if own := referenced(schema):
+        return {}, own
+    if schema.get("type") == "array":
+        came, wanted = _came(schema["items"])
+        return [came], f"[{wanted}]"
+    if schema.get("format") == "date-time":
+        return "2025-01-01T00:00:00Z", "datetime"
+    return "canary", "str"
+
+
+def _shape(value: Any) -> str:
+    return f"[{_shape(value[0])}]" if isinstance(value, list) and value else type(value).__name__
+
+
+def _annotated(place: str, schema: JSON, annotation: str, models: Any) -> Iterator[str]:
+    wanted = _annotation(schema)
+    found = annotation.removesuffix(" | None")
+    if "enum" in schema:
+        alias, _, base = found.partition(" | ")
+        values = set(typing.get_args(getattr(models, alias, None)))
+        if values != set(schema["enum"]) or base != wanted:
+            listed, wanted_values = sorted(map(str, values)), sorted(map(str, schema["enum"]))
+            yield f"{place} lists {listed} or {base}, not {wanted_values} or {wanted}"
+    elif found != wanted and "enum" not in str(schema.get("items")):
+        yield f"{place} is annotated {found}, not {wanted}"
+
+
+def _annotation(schema: JSON) -> str:
+    if own := referenced(schema):
+        return own
+    if schema.get("type") == "array":
+        return f"list[{_annotation(schema['items'])}]"
+    if schema.get("format") == "date-time":
+        return "datetime"
+    names = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
+    return names.get(str(schema.get("type")), "Any")
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    return (importlib.import_module("pagerduty_client.errors").InvalidRequestError, TypeError)
+
+
+def main(spec: str) -> int:
     """Print what is missing; 1 if anything is."""
-    sys.path.insert(0, folder)
-    lacking = list(missing(json.loads(Path(spec).read_text(encoding="utf-8"))))
+    lacking = missing(json.loads(Path(spec).read_text(encoding="utf-8")))
     for line in lacking:
         print(line)  # noqa: T201 - a command's output
     return 1 if lacking else 0

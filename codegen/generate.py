@@ -79,8 +79,9 @@ def covers(spec: Path, package: Path) -> None:
     Raises:
         CodegenError: an operation, a parameter or a property is missing; exit 0 of the generator says nothing of it.
     """
-    run(str(HERE / "coverage.py"), str(spec), str(package.parent), folder=package.parent,
-        told="the generated package", remedy=_TEMPLATE)  # fmt: skip
+    paths = [str(package.parent), str(HERE.parent)]  # the new package before the committed one
+    code = f"import sys; sys.path[:0] = {paths!r}; from codegen import coverage; sys.exit(coverage.main({str(spec)!r}))"
+    run("-c", code, folder=package.parent, told="the generated package", remedy=_TEMPLATE)
 
 
 def typed(package: Path, folder: Path) -> None:

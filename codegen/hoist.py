@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from typing import Any, Final
 
 from codegen.document import JSON, SCHEMAS, reference, resolve, walk
 from codegen.errors import CodegenError
 
+_DEEP: Final = re.compile(r"#/(components/[^/]+/[^/]+/.+|paths/.+)")
+_PART: Final = re.compile(r"^#/components/schemas/[^/]+/allOf/\d+$")
 NAMES: Final = {"#/components/schemas/Tag/allOf/0": "Resource"}
 
 
@@ -35,6 +38,31 @@ def hoist(document: JSON, names: dict[str, str] | None = None) -> JSON:
             )
         node["$ref"] = reference(name)["$ref"]
     return result
+
+
+def unfold(document: JSON) -> JSON:
+    """A copy in which a reference into a schema, a parameter or an answer gives way to what it names.
+
+    A reference to a part of an `allOf` stays: many schemas build upon the same part, which is one class.
+
+    Raises:
+        CodegenError: a reference names nothing, or something that holds it.
+    """
+
+    def unfolded(node: Any, above: tuple[str, ...]) -> Any:
+        if isinstance(node, list):
+            return [unfolded(each, above) for each in node]
+        if not isinstance(node, dict):
+            return node
+        pointer = node.get("$ref")
+        if not isinstance(pointer, str) or not _DEEP.match(pointer) or _PART.search(pointer):
+            return {key: unfolded(value, above) for key, value in node.items()}
+        if pointer in above:
+            raise CodegenError(pointer, "holds a reference to itself", "correct it in spec/overlay.yaml")
+        beside = {key: value for key, value in node.items() if key != "$ref"}
+        return unfolded({**resolve(document, pointer), **beside}, (*above, pointer))
+
+    return {**document, **{key: unfolded(document[key], ()) for key in ("paths", "components")}}
 
 
 def reach(document: JSON) -> JSON:
@@ -65,6 +93,7 @@ def prune(document: JSON) -> JSON:
             if not isinstance(pointer, str) or pointer.startswith("#/components/parameters/"):
                 continue
             if not _is_shallow(pointer):
+                resolve(document, pointer)  # one that names nothing, or another document, is told to
                 raise CodegenError(pointer, "is a reference into a schema", "name it in codegen/hoist.py")
             name = pointer.removeprefix(SCHEMAS)
             if name not in reached:

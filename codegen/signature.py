@@ -60,5 +60,6 @@ def check(schema: JSON) -> str:
         return ""
     while given[-1] is None:
         given.pop()
-    low = 0 if name == "Text" else None
-    return f"shapes.{name}({', '.join(repr(low if value is None else value) for value in given)})"
+    if name == "Text" and given[0] is None:
+        given[0] = 0
+    return f"shapes.{name}({', '.join(map(repr, given))})"

@@ -42,7 +42,7 @@ def trim(
     document = overlay.apply(document, corrections, published=published)
     document = hoist.reach(document)
     select.validate(document)
-    document = dialect.unify(document)
+    document = dialect.unify(hoist.unfold(document))
     document = hoist.prune(hoist.hoist(document))
     document = parameters.normalise(document)
     document = flatten.flatten(document)

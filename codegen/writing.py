@@ -7,6 +7,7 @@ from typing import Final
 from codegen.document import JSON, body, operations, reference, referenced
 from codegen.errors import CodegenError
 from codegen.names import camel
+from codegen.parameters import check_pattern
 
 _SCALAR: Final = (
     "type", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "description",
@@ -61,9 +62,14 @@ class _Writer:
             if own not in self.schemas:
                 self.schemas[own] = {}  # a schema may hold itself
                 described = {"description": schema["description"]} if "description" in schema else {}
-                self.schemas[own] = self._closed({**self._published[name], **described}, own)
+                component = {**self._published[name], **described}
+                if _variants(component):
+                    component = self._superset({"x-request": own, **component}, own)
+                self.schemas[own] = self._closed(component, own)
             return _nullable(reference(own), schema)
-        if "oneOf" in schema or "anyOf" in schema:
+        if _variants(schema):
+            if not self._has_members(schema):
+                return {}  # of texts, numbers and lists: any of them
             return self.written(self._superset(schema, place), place)
         if "properties" in schema:
             own = _named(schema, place)
@@ -77,12 +83,20 @@ class _Writer:
                 place, "takes any object", "say in spec/overlay.yaml what it takes, or that it is readOnly"
             )
         kept = _kept(schema)
+        if "pattern" in kept:
+            check_pattern(kept["pattern"], place)
         if schema.get("format") == "date-time":
             kept["format"] = "date-time"
         if schema.get("nullable") and "enum" in kept:  # the generator names an inline one `XType1`
             self._add(place, {**kept, "enum": [value for value in kept["enum"] if value is not None]})
             return _nullable(reference(place), schema)
         return _nullable(kept, schema)
+
+    def _has_members(self, schema: JSON) -> bool:
+        if name := referenced(schema):
+            schema = self._published[name]
+        own = "properties" in schema or schema.get("type") == "object"
+        return own or any(self._has_members(each) for each in _variants(schema))
 
     def _add(self, name: str, schema: JSON) -> None:
         if self.schemas.setdefault(name, schema) != schema:
@@ -91,6 +105,10 @@ class _Writer:
             )
 
     def _closed(self, schema: JSON, name: str) -> JSON:
+        if "properties" not in schema:
+            raise CodegenError(
+                name, "takes any object", "say in spec/overlay.yaml what it takes, or that it is readOnly"
+            )
         required = [] if schema.get("x-partial") else schema.get("required", [])
         unknown = [member for member in required if member not in schema["properties"]]
         if unknown:
@@ -114,19 +132,34 @@ class _Writer:
         if not {"x-class", "x-request"} & schema.keys():
             raise CodegenError(place, "is a union", "name it with x-class in spec/overlay.yaml")
         members: JSON = dict(schema.get("properties", {}))
-        for variant in [*schema.get("oneOf", []), *schema.get("anyOf", [])]:
-            name = referenced(variant)
-            offered = (self._published[name] if name else variant)["properties"]
+        for variant in _variants(schema):
+            offered = self._offered(variant, place)
             # What one variant lets write stays writable, though another only shows it.
             members |= {key: value for key, value in offered.items() if key not in members or not value.get("readOnly")}
         kept = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf")}
         return {**kept, "properties": members}
+
+    def _offered(self, variant: JSON, place: str) -> JSON:
+        name = referenced(variant)
+        described: JSON = self._published[name] if name else variant
+        if _variants(described):
+            described = self._superset({"x-request": place, **described}, place)
+        if "properties" not in described:
+            raise CodegenError(
+                place, "is a union of objects and other values", "say in spec/overlay.yaml which of them is written"
+            )
+        members: JSON = described["properties"]
+        return members
 
 
 def _named(schema: JSON, otherwise: str) -> str:
     if "x-request" in schema:
         return str(schema["x-request"])
     return f"{schema['x-class']}Write" if "x-class" in schema else otherwise
+
+
+def _variants(schema: JSON) -> list[JSON]:
+    return [*schema.get("oneOf", []), *schema.get("anyOf", [])]
 
 
 def _kept(schema: JSON) -> JSON:
@@ -136,6 +169,8 @@ def _kept(schema: JSON) -> JSON:
 def _nullable(written: JSON, schema: JSON) -> JSON:
     """OpenAPI 3.1's way to allow null."""
     if not schema.get("nullable"):
+        return written
+    if not written:
         return written
     if "$ref" in written:
         return {"oneOf": [written, {"type": "null"}]}

@@ -201,7 +201,7 @@ def _text(name: str, value: object, allowed: Allowed | None = None, shape: Shape
 
 
 def _listed(name: str, values: object, least: int, most: int | None) -> Sequence[object]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise InvalidRequestError(name, f"is {shown(values)}", "a list of texts")
     listed = list(values)
     if not listed:

@@ -126,6 +126,36 @@ def test_whatever_the_generator_drops_is_named(
     assert missing in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("module", "old", "new", "differing"),
+    [
+        ("api/things/list_things.py", "wire.add_boolean(", "wire.add_text(", "GET /things total refuses a value that is right"),
+        ("api/things/list_things.py", ", most=2", "", "GET /things sort_by takes a list beyond its maxItems"),
+        ("api/things/list_things.py", "wire.add_joined(", "wire.add_repeated(", "GET /things sort_by sends ["),
+        ("api/things/list_things.py", '"things.read",', "", "GET /things has the scopes []"),
+        ("models/thing.py", "= _time()", "= _plain()", "Thing.created_at is str, not datetime"),
+        ("models/thing.py", "secret=True", "secret=False", "Thing.key is shown in a repr"),
+        ("models/thing.py", '_one("Owner")', "_plain()", "Thing.owner is dict, not Owner"),
+        ("models/thing.py", "summary: str | None", "summary: int | None", "Thing.summary is annotated int, not str"),
+        ("models/thing_status.py", '"A_B", ', "", "Thing.status lists ['A-B', 'active'] or str, not ['A-B', 'A_B', 'active']"),
+        ("models/thing_update.py", "INTEGER", "TEXT", "ThingUpdate.timeout refuses a value that is right"),
+        ("models/thing_update.py", "Null(INTEGER)", "INTEGER", "ThingUpdate.timeout refuses null"),
+        ("models/thing_create.py", 'Enum(("A-B", "A_B", "active"))', "TEXT",
+         "ThingCreate.status takes a value that is not listed ('value_of_tomorrow')"),
+    ],
+)  # fmt: skip
+def test_whatever_means_something_else_is_named(
+    spec: Path, package: Path, module: str, old: str, new: str, differing: str
+) -> None:
+    path = package / module
+    broken = path.read_text().replace(old, new)
+    assert broken != path.read_text()
+    path.write_text(broken)
+    with pytest.raises(CodegenError) as raised:
+        generate.covers(spec, package)
+    assert differing in str(raised.value)
+
+
 def test_an_operation_without_a_module_is_named(spec: Path, package: Path) -> None:
     (package / "api" / "things" / "create_thing.py").unlink()
     with pytest.raises(CodegenError, match="POST /things has no module"):

@@ -9,7 +9,13 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, Array, Enum, Integer, Null
+from ..shapes import (
+    TEXT,
+    Array,
+    Enum,
+    Integer,
+    Null,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

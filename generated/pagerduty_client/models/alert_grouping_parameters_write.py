@@ -8,7 +8,11 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import Enum, Nested, Null
+from ..shapes import (
+    Enum,
+    Nested,
+    Null,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

@@ -9,7 +9,13 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import BOOLEAN, INTEGER, TEXT, Array, Enum
+from ..shapes import (
+    BOOLEAN,
+    INTEGER,
+    TEXT,
+    Array,
+    Enum,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

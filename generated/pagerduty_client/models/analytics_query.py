@@ -8,7 +8,12 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, Enum, Nested, Null
+from ..shapes import (
+    TEXT,
+    Enum,
+    Nested,
+    Null,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

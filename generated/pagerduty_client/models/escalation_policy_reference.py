@@ -8,7 +8,10 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, Enum
+from ..shapes import (
+    TEXT,
+    Enum,
+)
 
 if TYPE_CHECKING:
     from .escalation_policy_reference_type import EscalationPolicyReferenceType

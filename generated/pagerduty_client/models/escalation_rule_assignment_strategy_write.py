@@ -8,7 +8,9 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import Enum
+from ..shapes import (
+    Enum,
+)
 
 if TYPE_CHECKING:
     from .escalation_rule_assignment_strategy_write_type import EscalationRuleAssignmentStrategyWriteType

@@ -9,7 +9,12 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import INTEGER, TEXT, Array, Nested
+from ..shapes import (
+    INTEGER,
+    TEXT,
+    Array,
+    Nested,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

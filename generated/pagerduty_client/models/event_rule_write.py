@@ -9,7 +9,10 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import FREE, Array
+from ..shapes import (
+    FREE,
+    Array,
+)
 from ..types import UNSET, Unset
 
 

@@ -9,7 +9,12 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, Array, Enum, Nested
+from ..shapes import (
+    TEXT,
+    Array,
+    Enum,
+    Nested,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

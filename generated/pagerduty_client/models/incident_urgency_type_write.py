@@ -8,7 +8,9 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import Enum
+from ..shapes import (
+    Enum,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

@@ -8,7 +8,11 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, Enum, Null
+from ..shapes import (
+    TEXT,
+    Enum,
+    Null,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

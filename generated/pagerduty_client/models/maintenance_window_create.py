@@ -10,7 +10,13 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT, TIME, Array, Enum, Nested
+from ..shapes import (
+    TEXT,
+    TIME,
+    Array,
+    Enum,
+    Nested,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

@@ -9,7 +9,10 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import Array, Nested
+from ..shapes import (
+    Array,
+    Nested,
+)
 
 if TYPE_CHECKING:
     from .incident_change import IncidentChange

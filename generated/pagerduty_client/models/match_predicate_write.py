@@ -9,7 +9,12 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import Array, Enum, Nested, Text
+from ..shapes import (
+    Array,
+    Enum,
+    Nested,
+    Text,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

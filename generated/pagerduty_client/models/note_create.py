@@ -6,7 +6,9 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import TEXT
+from ..shapes import (
+    TEXT,
+)
 
 
 @frozen(kw_only=True)

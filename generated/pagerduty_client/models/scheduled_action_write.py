@@ -8,7 +8,10 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import Enum, Nested
+from ..shapes import (
+    Enum,
+    Nested,
+)
 
 if TYPE_CHECKING:
     from .scheduled_action_write_at import ScheduledActionWriteAt

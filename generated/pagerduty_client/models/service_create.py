@@ -9,7 +9,14 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import INTEGER, TEXT, Array, Enum, Nested, Null
+from ..shapes import (
+    INTEGER,
+    TEXT,
+    Array,
+    Enum,
+    Nested,
+    Null,
+)
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

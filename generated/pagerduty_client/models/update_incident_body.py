@@ -8,7 +8,9 @@ from attrs import field as _field
 from attrs import frozen
 
 from ..body import Body
-from ..shapes import Nested
+from ..shapes import (
+    Nested,
+)
 
 if TYPE_CHECKING:
     from .incident_update import IncidentUpdate
