@@ -129,7 +129,8 @@ def test_whatever_the_generator_drops_is_named(
 @pytest.mark.parametrize(
     ("module", "old", "new", "differing"),
     [
-        ("api/things/list_things.py", "wire.add_boolean(", "wire.add_text(", "GET /things total refuses a value that is right"),
+        ("api/things/list_things.py", "wire.add_boolean(", "wire.add_text(",
+         "GET /things total refuses a value that is right"),
         ("api/things/list_things.py", ", most=2", "", "GET /things sort_by takes a list beyond its maxItems"),
         ("api/things/list_things.py", "wire.add_joined(", "wire.add_repeated(", "GET /things sort_by sends ["),
         ("api/things/list_things.py", '"things.read",', "", "GET /things has the scopes []"),
@@ -137,7 +138,8 @@ def test_whatever_the_generator_drops_is_named(
         ("models/thing.py", "secret=True", "secret=False", "Thing.key is shown in a repr"),
         ("models/thing.py", '_one("Owner")', "_plain()", "Thing.owner is dict, not Owner"),
         ("models/thing.py", "summary: str | None", "summary: int | None", "Thing.summary is annotated int, not str"),
-        ("models/thing_status.py", '"A_B", ', "", "Thing.status lists ['A-B', 'active'] or str, not ['A-B', 'A_B', 'active']"),
+        ("models/thing_status.py", '"A_B", ', "",
+         "Thing.status lists ['A-B', 'active'] or str, not ['A-B', 'A_B', 'active']"),
         ("models/thing_update.py", "INTEGER", "TEXT", "ThingUpdate.timeout refuses a value that is right"),
         ("models/thing_update.py", "Null(INTEGER)", "INTEGER", "ThingUpdate.timeout refuses null"),
         ("models/thing_create.py", 'Enum(("A-B", "A_B", "active"))', "TEXT",
