@@ -126,7 +126,7 @@ class Probes:
     def _text(self, schema: JSON) -> str:
         if schema.get("format") == "date-time":
             return _TIME
-        low, high = schema.get("minLength", 0), schema.get("maxLength")
+        low, high = int(schema.get("minLength", 0)), schema.get("maxLength")
         for text in (*_TEXTS, "a" * max(low, 1)):
             fits = len(text) >= low and (high is None or len(text) <= high)
             if fits and re.search(schema.get("pattern", ""), text):
