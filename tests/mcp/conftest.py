@@ -16,6 +16,7 @@ from contextlib import (
     redirect_stderr,
     redirect_stdout,
 )
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -180,7 +181,7 @@ def account(shared_account: tuple[str, Sandbox]) -> tuple[str, Sandbox]:
 
 @pytest.fixture(scope="module")
 def shared_account() -> Iterator[tuple[str, Sandbox]]:
-    sandbox = Sandbox()
+    sandbox = Sandbox(clock=lambda: datetime(2025, 6, 1, 12, tzinfo=UTC))  # stands still: answers can be compared
     with run_in_thread(sandbox) as served:
         yield served.url, sandbox
 
