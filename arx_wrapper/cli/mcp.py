@@ -29,7 +29,11 @@ def mcp(
     wait: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds a call waits for a reviewer, unless it says itself.")
     ] = 0.0,
-    max_bytes: Annotated[int, typer.Option(min=1000, help="The most bytes of an answer that are handed on.")] = 100_000,
+    max_bytes: Annotated[int, typer.Option(min=1000, help="The most bytes of an answer that are handed on.")] = 60_000,
+    output_schemas: Annotated[
+        bool,
+        typer.Option("--output-schemas", help="Publish schemas of the answers, which are then structured content."),
+    ] = False,
 ) -> None:
     """Serve the operations as MCP tools: those that policy could permit this agent.
 
@@ -42,8 +46,9 @@ def mcp(
             from arx_wrapper.mcp.server import ToolServer
             from arx_wrapper.mcp.tools import Tools
 
-        tools = Tools(connector, cap=max_bytes, wait=wait)
-        tools.verdicts()  # a policy that does not load is told of here, not to the first client
+        tools = Tools(connector, cap=max_bytes, wait=wait, output_schemas=output_schemas)
+        if reason := tools.why_none():  # a policy that does not load is told of here, not to the first client
+            warn(f"No tool is offered to {connector.agent_id}: {reason}")
         server = ToolServer(tools)
         if http:
             await _serve_http(server, host, port, allow_host or [], allow_origin or [])

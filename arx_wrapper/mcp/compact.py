@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from arx_wrapper.core import columns
 from arx_wrapper.model import Operation
 
 Json = dict[str, Any]
@@ -19,25 +20,29 @@ def compact(row: Operation, body: Mapping[str, Any], fields: Sequence[str] = ())
     Args:
         row: The operation.
         body: The response's JSON.
-        fields: Dotted paths below a record, `service.summary`; through a list they lead to all of its items. Empty for
-            the row's columns; a row without columns keeps every member.
+        fields: Dotted paths below a record, `service.summary`, or names of columns; through a list a path leads to all
+            of its items. Empty for the row's columns; a row without columns keeps every member.
 
     Returns:
         The reduced response, its paging members left out; and the fields that no record has.
     """
-    columns = {_name(column): _path(column) for column in row.columns if not _covered(column, row.columns)}
-    wanted = {path: path for path in fields} or columns
+    shown = {columns.name(c): columns.path_of(c) for c in row.columns if not _covered(c, row.columns)}
+    wanted = {field: shown.get(field, field) for field in fields} or shown
     returns = row.records or row.returns
     key = returns.envelope if returns else None
     found = body.get(key) if key else body
     if isinstance(found, list):
-        records: list[Any] = [_record(item, wanted) for item in found]
-        missing = [path for path in fields if found and not any(path in record for record in records)]
-        return {str(key): records}, missing
+        return {str(key): [_record(item, wanted) for item in found]}, _unknown(fields, shown, found)
     if not isinstance(found, Mapping):
         return dict(body), []
     record = _record(found, wanted)
-    return ({str(key): record} if key else record), [path for path in fields if path not in record]
+    return ({str(key): record} if key else record), _unknown(fields, shown, [found])
+
+
+def _unknown(fields: Sequence[str], shown: Mapping[str, str], records: Sequence[Any]) -> list[str]:
+    """Return the fields that are neither a column nor begin with a member of any record."""
+    members = {name for record in records if isinstance(record, Mapping) for name in record}
+    return [path for path in fields if members and path not in shown and path.partition(".")[0] not in members]
 
 
 def _record(value: Any, wanted: Mapping[str, str]) -> Any:
@@ -73,15 +78,7 @@ def _at(value: Any, path: str) -> Any:
     return _at(value.get(member), rest) if isinstance(value, Mapping) else None
 
 
-def _name(column: str) -> str:
-    return column.partition("=")[0].rpartition(".")[2]
-
-
-def _path(column: str) -> str:
-    return column.partition("=")[2] or column
-
-
-def _covered(column: str, columns: Sequence[str]) -> bool:
+def _covered(column: str, all_columns: Sequence[str]) -> bool:
     """Return whether a column is the id or summary of a reference that another column shows whole."""
-    parent, _, last = _path(column).rpartition(".")
-    return last in ("id", "summary") and any(_path(other) == parent for other in columns)
+    parent, _, last = columns.path_of(column).rpartition(".")
+    return last in ("id", "summary") and any(columns.path_of(other) == parent for other in all_columns)

@@ -110,6 +110,19 @@ class Tools:
         """
         return {name: self._connector.possible_verdicts(name) for name in self._connector.operations}
 
+    def why_none(self) -> str | None:
+        """Return why no tool is offered; None when some are.
+
+        Raises:
+            PolicyError: as `offered()`.
+        """
+        verdicts = self.verdicts()
+        if any(verdicts.values()):
+            return None
+        name = next(name for name, row in self._connector.operations.items() if not row.writes)
+        given = dict.fromkeys(self._connector.model_of(name).required, "X")
+        return self._connector.explain(name, given).reason
+
     async def call(self, tool: str, arguments: Mapping[str, Any], progress: Progress) -> CallToolResult:
         """Run a tool. Every error becomes an answer; only being cancelled does not.
 
