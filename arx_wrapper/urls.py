@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from attrs import frozen
+
+from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ConfigError
 
 
@@ -80,3 +84,67 @@ def origin(base_url: object) -> str:
 def bracketed(host: str) -> str:
     """Return a host as it stands in an address: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+@frozen(kw_only=True)
+class Proxy:
+    """A proxy for requests that leave this machine, through which TLS goes end to end (`CONNECT`).
+
+    Attributes:
+        scheme, host, port: The proxy's address; `https` encrypts the way to the proxy as well.
+        user, password: What the proxy asks for (Basic), if anything.
+        bypass: Hosts that are reached directly: a name, or a name and what lies below it (`.corp.example`).
+    """
+
+    scheme: str
+    host: str
+    port: int
+    user: str | None = None
+    password: Secret | None = None
+    bypass: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, url: object, bypass: tuple[str, ...] = ()) -> Proxy:
+        """Read a proxy's address, `http://user:password@proxy.example:3128`.
+
+        Raises:
+            ValueError: it is no http or https address of a host; the message does not show it.
+        """
+        parts = split(url)
+        if parts is None or parts.scheme not in ("http", "https") or parts.path not in ("", "/"):
+            raise ValueError("must be an http:// or https:// address of a host and a port")
+        if parts.query or parts.fragment:
+            raise ValueError("must be an http:// or https:// address of a host and a port")
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port or (443 if parts.scheme == "https" else 80),
+            user=unquote(parts.username) if parts.username is not None else None,
+            password=Secret(unquote(parts.password or "")) if parts.username is not None else None,
+            bypass=tuple(name.lower() for name in bypass),
+        )
+
+    @property
+    def address(self) -> str:
+        """Return the proxy's address without user and password."""
+        return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
+
+    def serves(self, host: str) -> bool:
+        """Return False for this machine and for hosts on the bypass list: they are reached directly."""
+        host = host.lower()
+        if is_loopback(host):
+            return False
+        return not any(host == name.lstrip(".") or host.endswith(f".{name.lstrip('.')}") for name in self.bypass)
+
+    def authorization(self) -> Secret | None:
+        """Return the value of `Proxy-Authorization`; None when the proxy asks for nothing."""
+        if self.user is None or self.password is None:
+            return None
+        return Secret("Basic " + base64.b64encode(f"{self.user}:{self.password.reveal()}".encode()).decode())
+
+    def with_password(self) -> Secret:
+        """Return the whole address, for a library that takes it in one piece."""
+        if self.user is None or self.password is None:
+            return Secret(self.address)
+        login = f"{quote(self.user, safe='')}:{quote(self.password.reveal(), safe='')}"
+        return Secret(f"{self.scheme}://{login}@{bracketed(self.host)}:{self.port}")

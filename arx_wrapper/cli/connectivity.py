@@ -50,7 +50,7 @@ async def reach(url: str, clock: Callable[[], datetime]) -> Reached:
     """
     import httpx
 
-    from arx_wrapper.transport.aiohttp_backend import tls  # what is trusted here is what calls trust
+    from arx_wrapper.http_client import tls  # what is trusted here is what calls trust
 
     client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=_WITHIN, verify=tls())
     began = monotonic()

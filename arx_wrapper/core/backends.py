@@ -13,11 +13,10 @@ from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Risk
 
 if TYPE_CHECKING:
-    import httpx
-
     from arx_wrapper.approvals import Approvals, Channel
     from arx_wrapper.approvals.slack import Slack
     from arx_wrapper.audit import AuditLog
+    from arx_wrapper.http_client import AsyncTransport
     from arx_wrapper.policy import Policies
     from arx_wrapper.transport import Transport
     from arx_wrapper.vault import Vault
@@ -56,7 +55,7 @@ class Backends:
         vault: object = None,
         approvals: object = None,
         base_url: str | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AsyncTransport | None = None,
         requester_header: str | None = None,
         accept: str = "application/json",
         key_prefix: str = "Bearer ",

@@ -38,10 +38,9 @@ from arx_wrapper.model import Call, Decision, Operation, Request, Verdict, new_i
 from arx_wrapper.params.model import ParamModel, param_model
 
 if TYPE_CHECKING:
-    import httpx
-
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.audit import AuditLog
+    from arx_wrapper.http_client import AsyncTransport
 
 # Seconds that closing waits for the calls under way.
 _DRAIN: Final = 10.0
@@ -82,7 +81,7 @@ class BaseConnector:
         vault: object = None,
         approvals: object = None,
         base_url: str | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AsyncTransport | None = None,
         config: Config | None = None,
     ) -> None:
         """Make a connector; nothing is opened or read until it is used.
@@ -95,7 +94,7 @@ class BaseConnector:
             vault: A vault, or its address.
             approvals: An approval store, or its address.
             base_url: The API's address.
-            transport: An `httpx.AsyncBaseTransport` to use instead of a connection pool.
+            transport: An `AsyncBaseTransport` of httpx or httpx2 to use instead of a connection pool.
             config: Where everything left out comes from; by default the environment and `arx.toml`.
         """
         for name in (agent_id, org_id):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import msgspec
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.params.model import ParamModel
     from arx_wrapper.policy import Policies, PolicyLoaded
-    from arx_wrapper.transport import Attempt
 
 
 class Caller(Protocol):
@@ -164,8 +163,9 @@ class Recorder:
         """
         if isinstance(error, GeneratorExit):
             error = None  # the caller of an iteration has read enough
-        unsent = error is not None and not dispatch.sent
-        entry = self._refused(error, dispatch.attempts) if unsent else self._completed(dispatch, error)
+        # A permitted call that was tried is completed, also when no connection came about: nobody refused it.
+        refused = error is not None and not dispatch.attempts and not isinstance(error, PagerDutyError)
+        entry = self._refused(error) if refused else self._completed(dispatch, error)
         self._observe(entry, attempts=len(dispatch.attempts))
         self._log.append_soon(entry)
 
@@ -216,7 +216,7 @@ class Recorder:
             changed[name] = {**kept, **({"id": seen["id"]} if isinstance(seen.get("id"), str) else {})}
         return changed
 
-    def _refused(self, error: BaseException | None, attempts: Sequence[Attempt] = ()) -> Entry:
+    def _refused(self, error: BaseException | None) -> Entry:
         status: Status
         if isinstance(error, PermissionDeniedError | ApprovalError) and not isinstance(error, ApprovalPendingError):
             status = "blocked"
@@ -225,8 +225,6 @@ class Recorder:
         else:
             status = "error"
         metadata = self._asked(self.call, self.decision) if self.call and not self._intent_id else {}
-        if attempts:
-            metadata["attempts"] = [asdict(attempt) for attempt in attempts]
         return self._entry(
             "connector.refused",
             status,

@@ -31,8 +31,7 @@ from arx_wrapper.pagerduty.resources.teams import Teams
 from arx_wrapper.pagerduty.resources.users import Users
 
 if TYPE_CHECKING:
-    import httpx
-
+    from arx_wrapper.http_client import AsyncTransport
     from arx_wrapper.sandbox import Sandbox
 
 
@@ -71,7 +70,7 @@ class PagerDutyConnector(
         vault: object = None,
         approvals: object = None,
         base_url: str | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AsyncTransport | None = None,
         config: Config | None = None,
     ) -> None:
         config = config or Config.load()

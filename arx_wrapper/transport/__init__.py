@@ -1,8 +1,9 @@
-"""The wire: from a generated request and credentials to PagerDuty's answer, or to an error that tells the truth.
+"""Transport: from a request and credentials to the API's response, or to an error that says what became of it.
 
-    wire = Transport(base_url="https://api.pagerduty.com")
-    answer = await wire.send(request, credentials, wire.grant(request), operation="users:read", writes=False)
-    answer.json()
+    transport = Transport(base_url="https://api.pagerduty.com")
+    grant = transport.grant(request)
+    response = await transport.send(request, credentials, grant, operation="users:read", writes=False)
+    response.json()
 
 Nothing is sent without a grant, which the pipeline alone issues, once for each request.
 """

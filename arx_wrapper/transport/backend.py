@@ -1,15 +1,19 @@
-"""What carries a request to the server and its answer back, and what can go wrong on the way."""
+"""The protocol that transport backends fulfil, and what can go wrong in them."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
-Headers = Sequence[tuple[str, str]]
+from attrs import field, frozen
+
+from arx_wrapper.credentials import Secret
 
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 30.0
+# Members of one gzip body; each costs a copy of the rest of its piece.
+_MEMBERS: Final = 1000
 
 
 class ConnectFailed(Exception):  # noqa: N818 - what happened, not that it is an error
@@ -21,19 +25,49 @@ class ResponseLost(Exception):  # noqa: N818
 
 
 class ResponseTooLarge(Exception):  # noqa: N818
-    """The body is larger than is accepted."""
+    """The response is larger than is accepted."""
+
+
+@frozen(kw_only=True)
+class HttpRequest:
+    """A request as it goes over the wire.
+
+    Attributes:
+        method, origin, target: `GET`, `https://host:port`, and the path with its query, percent-encoded.
+        headers: Names and values, `Host` first; without `Authorization` and `Content-Length`.
+        authorization: The value of `Authorization`.
+        content: The body; empty for none.
+    """
+
+    method: str
+    origin: str
+    target: str
+    headers: Sequence[tuple[str, str]]
+    authorization: Secret
+    content: bytes = field(default=b"", repr=False)
+
+
+class HttpResponse(NamedTuple):
+    """A response as it came: status, headers by lower-case name, the decompressed body."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class HttpBackend(Protocol):
-    """Sends one request and reads its answer.
+    """Sends one request and reads its response.
 
     Redirects are not followed, the environment is not read, and nothing is sent twice.
     """
 
-    async def carry(
-        self, method: str, url: str, headers: Headers, content: bytes, max_body: int
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers (looked up whatever their case) and the body, decompressed.
+    async def send(self, request: HttpRequest, max_body: int, on_send: Callable[[], None]) -> HttpResponse:
+        """Send a request, once.
+
+        Args:
+            request: What to send.
+            max_body: Bytes of body that are accepted, decompressed.
+            on_send: Called just before the first byte is written; until then nothing has been sent.
 
         Raises:
             ConnectFailed, ResponseLost, ResponseTooLarge
@@ -44,16 +78,17 @@ class HttpBackend(Protocol):
 
 
 class Body:
-    """A body as it comes: decompressed piece by piece, so that a bomb is noticed before it costs memory."""
+    """Collects a body, decompressed piece by piece, so that a bomb is noticed before it costs memory."""
 
     def __init__(self, encoding: str | None, max_body: int) -> None:
         encoding = (encoding or "identity").strip().lower()
         if encoding not in ("identity", "gzip", "x-gzip"):
             raise ResponseLost("an encoding that was not asked for")
-        self._max_body, self._size = max_body, 0
-        self._chunks: list[bytes] = []
+        self._max_body, self._received = max_body, 0
+        self._content = bytearray()  # not a list of pieces: a hostile server sends them one byte at a time
         self._zipped = encoding != "identity"
         self._member: zlib._Decompress | None = None  # gzip bodies have one, or several after each other
+        self._members = 0
 
     def feed(self, chunk: bytes) -> None:
         """Take the next piece.
@@ -61,24 +96,27 @@ class Body:
         Raises:
             ResponseTooLarge, ResponseLost
         """
+        self._received += len(chunk)
+        if self._received > self._max_body:  # members that decompress to nothing never grow the body itself
+            raise ResponseTooLarge
         while chunk:
             plain, chunk = self._unzipped(chunk) if self._zipped else (chunk, b"")
-            self._size += len(plain)
-            if self._size > self._max_body:
+            self._content += plain
+            if len(self._content) > self._max_body or self._members > _MEMBERS:
                 raise ResponseTooLarge
-            self._chunks.append(plain)
 
     def whole(self) -> bytes:
-        """All of it. `ResponseLost` when it ends before its end."""
+        """Return all of it. `ResponseLost` when it ends before its end."""
         if self._member is not None and not self._member.eof:
             raise ResponseLost("a body that was cut off")
-        return b"".join(self._chunks)
+        return bytes(self._content)
 
     def _unzipped(self, chunk: bytes) -> tuple[bytes, bytes]:
-        """What comes out of a piece, and what of it belongs to the next member."""
+        """Return what comes out of a piece, and what of it belongs to the next member."""
         if self._member is None or self._member.eof:
             self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            self._members += 1
         try:
-            return self._member.decompress(chunk, self._max_body - self._size + 1), self._member.unused_data
+            return self._member.decompress(chunk, self._max_body - len(self._content) + 1), self._member.unused_data
         except zlib.error:
             raise ResponseLost("a body that is not gzip") from None

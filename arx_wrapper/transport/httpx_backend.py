@@ -1,22 +1,25 @@
-"""An httpx transport that somebody else brings: an ASGI app in the same process, a proxy, a test's server."""
+"""A transport of httpx or httpx2 that the caller brings: an ASGI app in the same process, a test's server."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx
-
+from arx_wrapper.http_client import library
 from arx_wrapper.transport.backend import (
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
     Body,
     ConnectFailed,
-    Headers,
+    HttpRequest,
+    HttpResponse,
     ResponseLost,
     ResponseTooLarge,
 )
+
+if TYPE_CHECKING:
+    from arx_wrapper.http_client import AsyncTransport
 
 _TIMEOUT: Final = {
     "connect": CONNECT_TIMEOUT,
@@ -24,37 +27,65 @@ _TIMEOUT: Final = {
     "write": READ_TIMEOUT,
     "pool": READ_TIMEOUT,
 }
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 class HttpxBackend:
-    """Carries requests through a given `httpx.AsyncBaseTransport`."""
+    """Sends requests through a given `AsyncBaseTransport` of httpx or httpx2."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, transport: AsyncTransport) -> None:
         self.transport = transport
-
-    async def carry(
-        self, method: str, url: str, headers: Headers, content: bytes, max_body: int
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        request = httpx.Request(
-            method, url, headers=list(headers), content=content, extensions={"timeout": dict(_TIMEOUT)}
+        self._httpx: Any = library(transport)
+        # Raised before any byte of the request can have gone out.
+        self._not_sent = (
+            self._httpx.ConnectError,
+            self._httpx.ConnectTimeout,
+            self._httpx.PoolTimeout,
+            self._httpx.UnsupportedProtocol,
+            self._httpx.LocalProtocolError,
+            self._httpx.ProxyError,
         )
-        response: httpx.Response | None = None
+
+    async def send(self, request: HttpRequest, max_body: int, on_send: Callable[[], None]) -> HttpResponse:
+        failure: BaseException
+        begun = False
+
+        def begin() -> None:
+            nonlocal begun
+            begun = True
+            on_send()
+
         try:
-            response = await self.transport.handle_async_request(request)
+            return await self._send(request, max_body, begin)
+        except (ResponseLost, ResponseTooLarge) as error:
+            failure = error
+        except self._not_sent as error:
+            failure = ConnectFailed(type(error).__name__)
+        except Exception as error:  # whatever a foreign transport raises: what became of the request is not known
+            failure = (ResponseLost if begun else ConnectFailed)(type(error).__name__)
+        except BaseException as error:  # cancelled
+            failure = error
+        # The foreign library's frames hold the key in clear text: they do not travel with the error.
+        failure.__context__ = failure.__cause__ = None
+        raise failure.with_traceback(None)
+
+    async def _send(self, request: HttpRequest, max_body: int, on_send: Callable[[], None]) -> HttpResponse:
+        sent = self._httpx.Request(
+            request.method,
+            request.origin + request.target,
+            headers=[*request.headers, ("Authorization", request.authorization.reveal())],
+            content=request.content,
+            extensions={"timeout": dict(_TIMEOUT)},
+        )
+        on_send()
+        response = await self.transport.handle_async_request(sent)
+        try:
             body = Body(None, max_body)  # httpx decompresses, also what the transport holds ready
             async for chunk in response.aiter_bytes():
                 body.feed(chunk)
-            return response.status_code, response.headers, body.whole()
-        except _NOT_SENT as error:
-            raise ConnectFailed(type(error).__name__) from None
-        except (ResponseLost, ResponseTooLarge):
-            raise
-        except Exception as error:  # whatever somebody else's transport raises: what became of the request is not known
-            raise ResponseLost(type(error).__name__) from None
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return HttpResponse(response.status_code, headers, body.whole())
         finally:
-            if response is not None:
-                await asyncio.shield(response.aclose())
+            await asyncio.shield(response.aclose())
 
     async def aclose(self) -> None:
-        """Nothing: whoever made the transport closes it."""
+        """Do nothing: the transport's owner closes it."""

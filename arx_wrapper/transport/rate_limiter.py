@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 _FIRST = 8
 _MOST = 256
 _SETTLE = 0.02
-# A window of PagerDuty's lasts a minute.
-_LONGEST = 3_600.0
+# A window of PagerDuty's lasts a minute. Longer waits are not held: see `block()`.
+_LONGEST = 90.0
+_PROBE = 1.0
 
 
 class RateLimiter:
@@ -36,7 +37,7 @@ class RateLimiter:
         self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self, agent_id: str) -> None:
-        """Wait for one's turn."""
+        """Wait for a turn of this agent's."""
         if not self._waiting and self._open(self._clock()):
             self._take()
             return
@@ -51,7 +52,7 @@ class RateLimiter:
             raise
 
     def release(self, headers: Mapping[str, str], *, answered: bool = False) -> None:
-        """Give way to the next, with what the answer said of the allowance."""
+        """End a turn, and take up what the response says of the allowance."""
         self._in_flight -= 1
         if answered:
             self._wide = min(self._wide + 1, _MOST)
@@ -59,11 +60,19 @@ class RateLimiter:
         self._hand_out()
 
     def block(self, seconds: float) -> None:
-        """Nobody goes for a while: the server said that it takes no more."""
-        self._paused = max(self._paused, self._clock() + seconds)
-        self._wide = max(self._wide // 2, 1)
+        """Hold all callers back after a 429, for so many seconds.
+
+        A wait longer than the API's window is not held: from the next second on one call at a time goes, so that a
+        server that has recovered early is noticed.
+        """
+        self._paused = max(self._paused, self._clock() + (seconds if seconds <= _LONGEST else _PROBE))
+        self._wide = max(self._wide // 2, 1) if seconds <= _LONGEST else 1
         self._shared = self._shared or self._left is not None
-        self._left = 0 if self._left is not None else None
+        self._left = 0 if self._left is not None and seconds <= _LONGEST else None
+
+    def paused_for(self) -> float:
+        """Return for how many seconds more no call goes, after a 429."""
+        return max(self._paused - self._clock(), 0.0)
 
     def _learn(self, headers: Mapping[str, str]) -> None:
         try:

@@ -1,13 +1,17 @@
-"""What comes back: an answer, or the right class of error whatever shape the body has."""
+"""Read a response: a success, or the right class of error whatever shape its body has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 from attrs import field, frozen
 
+from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import (
     AuthenticationError,
     ConflictError,
@@ -39,6 +43,11 @@ _ADVICE: Final[Mapping[int, str]] = {
     429: "too many requests for this key",
 }
 _SHOWN: Final = 300
+_DETAILS: Final = 50
+# Statuses that come without a body by definition, or may: accepted, no content, reset content.
+_BODILESS: Final = frozenset({202, 204, 205})
+# The longest wait that is believed; a larger number is a time of day, or nonsense.
+_YEAR: Final = 366 * 86_400
 
 
 @frozen(kw_only=True)
@@ -46,7 +55,7 @@ class Attempt:
     """One try on the wire.
 
     Attributes:
-        sent: Whether anything may have reached the server.
+        sent: Something may have reached the server.
         status: The answer's HTTP status; None when there was none.
         error: The error's class, when it failed.
         duration_ms: From sending to the end of the answer.
@@ -62,38 +71,47 @@ class Attempt:
 
 @frozen(kw_only=True)
 class Response:
-    """A successful answer.
+    """A successful response.
 
     Attributes:
         status: HTTP status, 2xx.
         content: The body as it came, decompressed.
         request_id: PagerDuty's id of the request.
-        operation, writes: What it answers.
+        operation, method, writes: What it answers.
     """
 
     status: int
     content: bytes = field(repr=False)
     request_id: str | None = None
     operation: str
+    method: str
     writes: bool
 
     def json(self) -> dict[str, Any]:
-        """The body, parsed; `{}` when there is none.
+        """Return the body, parsed; `{}` where a response may come without one (202, 204, 205, and DELETE).
 
         Raises:
-            TransportError: it is not a JSON object.
+            TransportError: it is not a JSON object, is nested too deep, or is missing where one is required.
         """
-        if self.status == 204 or not self.content.strip():
-            return {}
+        if not self.content.strip():
+            if self.status in _BODILESS or self.method == "DELETE":
+                return {}
+            raise self._unreadable("is empty")
         try:
             body = orjson.loads(self.content)
+            orjson.dumps(body)  # refuses what is nested deeper than 254 levels: whoever walks the body may recurse
         except orjson.JSONDecodeError:
-            body = None
-        if isinstance(body, dict):
-            return body
+            raise self._unreadable("is not a JSON object") from None
+        except orjson.JSONEncodeError:
+            raise self._unreadable("is nested too deep") from None
+        if not isinstance(body, dict):
+            raise self._unreadable("is not a JSON object")
+        return body
+
+    def _unreadable(self, problem: str) -> TransportError:
         done = "the call succeeded, but" if self.writes else "the call was answered, but"
-        raise TransportError(
-            f"{done} the body of the answer ({self.status}) is not a JSON object",
+        return TransportError(
+            f"{done} the body of the answer ({self.status}) {problem}",
             outcome="unknown",
             operation=self.operation,
             status=self.status,
@@ -101,17 +119,32 @@ class Response:
 
 
 def read(
-    status: int, headers: Mapping[str, str], content: bytes, *, operation: str, writes: bool, deprecated: bool
+    status: int,
+    headers: Mapping[str, str],
+    content: bytes,
+    *,
+    operation: str,
+    method: str,
+    writes: bool,
+    deprecated: bool,
+    secret: Secret,
 ) -> Response:
-    """Tell an answer from an error.
+    """Tell a success from an error.
+
+    Args:
+        status, headers, content: The response; headers by lower-case name.
+        operation, method, writes, deprecated: The call that it answers.
+        secret: The key that was sent: masked in whatever the server repeats of it.
 
     Raises:
         PagerDutyError: in the class for its status.
         TransportError: a redirect, or a 1xx.
     """
-    request_id = headers.get("x-request-id")
+    request_id = _short(headers["x-request-id"], secret) if "x-request-id" in headers else None
     if 200 <= status < 300:
-        return Response(status=status, content=content, request_id=request_id, operation=operation, writes=writes)
+        return Response(
+            status=status, content=content, request_id=request_id, operation=operation, method=method, writes=writes
+        )
     if 300 <= status < 400:
         raise TransportError(
             f"answered with a redirect ({status}), which is never followed; look at the base URL",
@@ -123,13 +156,18 @@ def read(
         raise TransportError(
             f"answered with {status}, which answers nothing", outcome="unknown", operation=operation, status=status
         )
-    raise _error(status, headers, content, operation, deprecated, request_id)
+    raise _error(status, headers, _envelope(content, secret), operation, deprecated, request_id)
 
 
 def _error(
-    status: int, headers: Mapping[str, str], content: bytes, operation: str, deprecated: bool, request_id: str | None
+    status: int,
+    headers: Mapping[str, str],
+    envelope: tuple[str, int | None, tuple[str, ...]],
+    operation: str,
+    deprecated: bool,
+    request_id: str | None,
 ) -> PagerDutyError:
-    message, code, errors = _envelope(content)
+    message, code, errors = envelope
     message = message or _ADVICE.get(status, "no message came with it")
     details: dict[str, Any] = {
         "status": status,
@@ -149,48 +187,83 @@ def _error(
     return _CLASSES.get(status, PagerDutyError)(message, **details)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds until PagerDuty takes calls again, when it says so."""
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Return the seconds until PagerDuty takes calls again; None when it does not say so.
+
+    Args:
+        headers: The response's, by lower-case name.
+        now: This machine's time, aware; `Retry-After` may be a date (RFC 9110, 10.2.3).
+    """
     for name in ("ratelimit-reset", "retry-after"):
+        text = headers.get(name, "")
         try:
-            seconds = float(headers[name])
-        except (KeyError, ValueError):
-            continue
-        if 0 <= seconds <= 86_400:
+            seconds = float(text)
+        except ValueError:
+            seconds = _seconds_until(text, now or datetime.now(UTC)) if name == "retry-after" else -1.0
+        if 0 <= seconds <= _YEAR:
             return seconds
     return None
 
 
-def _envelope(content: bytes) -> tuple[str, int | None, tuple[str, ...]]:
-    """Message, code and details of an error body, whatever its shape: object, list, text, HTML or nothing."""
+def _seconds_until(text: str, now: datetime) -> float:
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return -1.0
+    return max(((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds(), 0.0)
+
+
+def _envelope(content: bytes, secret: Secret) -> tuple[str, int | None, tuple[str, ...]]:
+    """Return message, code and details of an error body, whatever its shape: object, list, text, HTML or nothing."""
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError:
         return "", None, ()
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, str):
-        return _short(error), None, ()
+        return _short(error, secret), None, ()
     if isinstance(error, list):
-        return "; ".join(_texts(error)), None, ()
+        return _short("; ".join(_texts(error, secret)), secret), None, ()
     if not isinstance(error, dict):
         return "", None, ()
-    code = error.get("code")
-    details = error.get("errors")
-    return (
-        _short(error.get("message") or ""),
-        code if isinstance(code, int) and not isinstance(code, bool) else None,
-        tuple(_texts(details)),
-    )
+    texts = tuple(_texts(error.get("errors"), secret))
+    return _short(error.get("message") or "", secret), _code(error.get("code")), texts
 
 
-def _texts(details: Any) -> list[str]:
-    if isinstance(details, dict):
-        return [_short(f"{name}: {value}") for name, value in details.items()]
-    if isinstance(details, list):
-        return [text for item in details for text in _texts(item)]
-    return [_short(details)] if details else []
+def _code(code: object) -> int | None:
+    """Return PagerDuty's error code, which some answers carry as text."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
-def _short(text: object) -> str:
-    plain = "".join(character if character.isprintable() else " " for character in str(text))
+def _texts(details: Any, secret: Secret) -> list[str]:
+    """Return the texts of an error's details, at most so many, however they are nested."""
+    found: list[str] = []
+    waiting = [details]
+    while waiting and len(found) < _DETAILS:
+        item = waiting.pop(0)
+        if isinstance(item, dict):
+            found += [_short(f"{name}: {_flat(value)}", secret) for name, value in islice(item.items(), _DETAILS)]
+        elif isinstance(item, list):
+            waiting[:0] = item[:_DETAILS]
+        elif item:
+            found.append(_short(item, secret))
+    return found[:_DETAILS]
+
+
+def _flat(value: object) -> str:
+    """Return a value as text; containers as JSON, because `str()` of what is nested deeply recurses."""
+    if not isinstance(value, dict | list):
+        return str(value)
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return "…"
+
+
+def _short(text: object, secret: Secret) -> str:
+    """Return server text for a message: the key masked, no control characters, not long."""
+    shown = secret.masked(_flat(text)[: _SHOWN * 20])
+    plain = secret.masked("".join(character if character.isprintable() else " " for character in shown))
     return plain if len(plain) <= _SHOWN else plain[:_SHOWN] + "…"

@@ -1,50 +1,40 @@
-"""One request on the wire: granted once, paced, sent, retried only where that is safe, read within bounds."""
+"""Send one request: granted once, paced, retried only where that is safe, its response read within bounds."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import quote
-from weakref import WeakKeyDictionary
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from attrs import define, field
 
 from arx_wrapper._version import __version__
-from arx_wrapper.credentials import Credentials
-from arx_wrapper.errors import (
-    ArxError,
-    PagerDutyError,
-    RateLimitError,
-    ServerError,
-    TransportError,
-)
+from arx_wrapper.credentials import Credentials, Secret
+from arx_wrapper.errors import TransportError
+from arx_wrapper.http_client import tls
 from arx_wrapper.model import Request
-from arx_wrapper.transport.backend import ConnectFailed, HttpBackend, ResponseLost, ResponseTooLarge
-from arx_wrapper.transport.rate_limiter import RateLimiter
-from arx_wrapper.transport.response import Attempt, Response, read
-from arx_wrapper.urls import origin
+from arx_wrapper.transport.backend import HttpBackend, HttpRequest, HttpResponse
+from arx_wrapper.transport.loop_state import current, release
+from arx_wrapper.transport.response import Attempt, Response
+from arx_wrapper.transport.sending import Sending
+from arx_wrapper.urls import Proxy, origin
 
 if TYPE_CHECKING:
-    import httpx
-
-    from arx_wrapper.transport.httpx_backend import HttpxBackend
+    from arx_wrapper.http_client import AsyncTransport
+    from arx_wrapper.transport.rate_limiter import RateLimiter
 
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
-# Times as many of those that the rate limit turned away: other hosts may use the key, and nothing was processed.
-_PATIENCE: Final = 2
-_RETRIED: Final = frozenset({500, 502, 503, 504})
 _MAX_BODY: Final = 64 * 1024 * 1024
-_UNCOUNTED_PAUSE: Final = 1.0
 
 
 @define(eq=False)
 class Grant:
-    """Leave to send one request, once. Issued by the pipeline after everything before sending has passed."""
+    """Permission to send one request, once. The pipeline issues it after every step before sending has passed."""
 
     _request: Request = field(repr=False)
     _issuer: Transport = field(repr=False)
@@ -62,9 +52,9 @@ class Grant:
 
 
 class Transport:
-    """PagerDuty at one address.
+    """The way to an API at one address.
 
-    Connections are shared by all wires of an event loop; so is the rate limit of a key.
+    All transports of an event loop share connections, and the rate limit of a key at an address.
     """
 
     def __init__(
@@ -73,34 +63,54 @@ class Transport:
         base_url: str,
         accept: str = "application/json",
         key_prefix: str = "Bearer ",
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AsyncTransport | None = None,
+        proxy: Proxy | None = None,
         max_body: int = _MAX_BODY,
         attempts: int = _ATTEMPTS,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Make a transport; nothing is opened before the first call.
+
+        Args:
+            base_url: The API's origin.
+            accept: What the API is asked to answer with.
+            key_prefix: What stands before an API key in `Authorization`.
+            transport: A transport of httpx or httpx2 to send through; its owner closes it.
+            proxy: The proxy for hosts beyond this machine.
+            max_body: Bytes of body that are accepted, decompressed.
+            attempts: How often a request is tried.
+            clock: Seconds, monotonic.
+            sleep: Waits for so many seconds.
+            uniform: Draws a number between two: spreads the retries of many callers.
 
         Raises:
             ConfigError: the address is not https, unless it is this machine's own, or holds more than an origin.
         """
-        self._origin, self._key_prefix = origin(base_url), key_prefix
-        self._max_body, self._attempts, self._clock = max_body, attempts, clock
-        self._injected: HttpxBackend | None = None
+        self.origin, self._key_prefix = origin(base_url), key_prefix
+        parts = urlsplit(self.origin)
+        self._tls = parts.scheme == "https"
+        self._proxy = proxy if proxy is not None and proxy.serves(parts.hostname or "") else None
+        self._max_body, self._attempts = max_body, attempts
+        self.clock, self.sleep, self.uniform = clock, sleep, uniform
+        self._injected: HttpBackend | None = None
         if transport is not None:
             from arx_wrapper.transport.httpx_backend import HttpxBackend
 
             self._injected = HttpxBackend(transport)
+        self._given = transport
         self._headers = (
-            ("Host", self._origin.partition("://")[2]),
+            ("Host", self.origin.partition("://")[2]),
             ("Accept", accept),
             ("Accept-Encoding", "gzip"),
             ("Content-Type", "application/json"),
             ("User-Agent", f"arx-pagerduty/{__version__}"),
         )
-        self._pool: _SharedBackend | None = None
+        self._closed = False
 
     def grant(self, request: Request) -> Grant:
-        """Leave to send this request, once."""
+        """Permit this request to be sent, once."""
         return Grant(request, self)
 
     async def send(
@@ -116,195 +126,103 @@ class Transport:
         timeout: float | None = None,  # noqa: ASYNC109 - the whole call's budget, its retries included
         attempts: list[Attempt] | None = None,
     ) -> Response:
-        """Send a request and read its answer.
+        """Send a request and read its response.
 
         Reads are tried again after connection errors, time-outs, 429 and 500, 502, 503, 504. Writes only when they
         cannot have been processed: when no connection came about, or after 429. Five times in all; ten times where it
-        is the rate limit that turns them away.
+        is the rate limit that turns them away. A 429 whose wait is longer than the budget is raised at once.
 
         Args:
+            request: What to send.
+            credentials: Whose key it is sent with.
+            grant: The permission for it, used up by this.
             operation: For messages.
-            writes: Whether it changes state.
-            deprecated: Whether PagerDuty is taking the endpoint out of service.
-            agent_id: In whose turn it waits for the rate limit.
+            writes: The request changes state.
+            deprecated: PagerDuty is taking the endpoint out of service.
+            agent_id: In whose turn the request waits for the rate limit.
             timeout: Seconds for all of it.
             attempts: Gets an entry for every try, also when this raises or is cancelled.
 
         Raises:
-            PagerDutyError: in the class for its status, or `TransportError` when no usable answer came.
+            PagerDutyError: in the class for its status, or `TransportError` when no usable response came.
+            ConfigError: the certificates that `SSL_CERT_FILE` names cannot be used. Nothing was sent.
         """
         grant.redeem(request, self)
-        call = _Sending(self, request, credentials, operation, writes, deprecated, agent_id)
-        call.attempts = attempts if attempts is not None else []
         budget = _TOTAL if timeout is None else timeout
+        call = Sending(
+            transport=self,
+            request=request,
+            credentials=credentials,
+            operation=operation,
+            writes=writes,
+            deprecated=deprecated,
+            agent_id=agent_id,
+            deadline=self.clock() + budget,
+            attempts=attempts if attempts is not None else [],
+        )
+        if self._closed:
+            raise TransportError("the connector was closed", outcome="not_sent", operation=operation)
+        if self._tls and self._injected is None:
+            tls()  # a file of certificates that cannot be used is found before a try is counted
+        overdue: TransportError | None = None
         try:
             async with asyncio.timeout(budget):
                 return await call.run(self._attempts)
         except TimeoutError:
             # What was answered with 429 was not processed; any other answer to a write ends the call.
             sent = any(attempt.sent and attempt.status != 429 for attempt in call.attempts)
-            raise TransportError(
+            overdue = TransportError(
                 f"no answer within {budget:g} s",
                 outcome="unknown" if sent and writes else "not_sent",
                 operation=operation,
-            ) from None
+            )
+        raise overdue
 
     async def aclose(self) -> None:
-        """Close the connections, once no other transport of the event loop uses them."""
+        """Close the connections, unless another transport uses them; send nothing from now on."""
+        self._closed = True
         if self._injected is not None:
             await self._injected.aclose()
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await pool.release()
+        await release(self)
 
-    def rate_limiter(self, credentials: Credentials) -> RateLimiter:
-        """The rate limit that these credentials share with everybody in this event loop."""
-        rate_limiters = _RATE_LIMITERS.setdefault(asyncio.get_running_loop(), {})
+    async def rate_limiter(self, credentials: Credentials) -> RateLimiter:
+        """Return the rate limit that these credentials share with everybody in this event loop."""
         # A transport of one's own is a server of one's own.
-        key = (self._origin if self._injected is None else id(self._injected.transport), credentials.fingerprint)
-        found = rate_limiters.get(key)
-        if found is None:
-            found = rate_limiters[key] = RateLimiter()
-        return found
+        place = self.origin if self._given is None else id(self._given)
+        return (await current()).rate_limiter((place, credentials.fingerprint))
 
-    def backend(self) -> HttpBackend:
-        """What carries the requests."""
-        if self._injected is not None:
-            return self._injected
-        if self._pool is None or self._pool.loop is not asyncio.get_running_loop():
-            self._pool = _SharedBackend.join()
-        return self._pool.backend
+    async def exchange(self, request: Request, credentials: Credentials, on_send: Callable[[], None]) -> HttpResponse:
+        """Send a request, once, and read its response.
 
-    async def exchange(
-        self, request: Request, credentials: Credentials, operation: str
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send a request and read what comes back: status, headers, body.
+        Args:
+            request: What to send.
+            credentials: Whose key it is sent with.
+            on_send: Called just before the first byte is written.
 
         Raises:
-            TransportError: nothing that could be read came back.
+            ConnectFailed, ResponseLost, ResponseTooLarge
         """
         target = request.path
         if request.query:
             target += "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query)
+        sent = HttpRequest(
+            method=request.method,
+            origin=self.origin,
+            target=target,
+            headers=(*self._headers, *request.headers),
+            authorization=self._authorization(credentials),
+            content=msgspec.json.encode(request.json) if request.method in ("POST", "PUT") else b"",
+        )
+        if self._injected is not None:
+            return await self._injected.send(sent, self._max_body, on_send)
+        pool = (await current()).pool(self)
+        return await pool.send(sent, self._proxy, self._max_body, on_send)
+
+    def _authorization(self, credentials: Credentials) -> Secret:
         scheme = "Bearer " if credentials.scheme == "Bearer" else self._key_prefix
-        headers = [*self._headers, ("Authorization", scheme + credentials.api_key), *request.headers]
-        content = b""
-        outcome: Literal["not_sent", "unknown"] = "unknown"
-        if request.method in ("POST", "PUT"):
-            content = b"" if request.json is None else msgspec.json.encode(request.json)
-            headers.append(("Content-Length", str(len(content))))
-        try:
-            return await self.backend().carry(request.method, self._origin + target, headers, content, self._max_body)
-        except ConnectFailed as error:
-            problem, outcome = f"no connection to {self._origin} ({error})", "not_sent"
-        except ResponseLost as error:
-            problem = f"the connection broke before the answer was complete ({error})"
-        except ResponseTooLarge:
-            problem = f"the answer is larger than {self._max_body:,} bytes"
-        raise TransportError(problem, outcome=outcome, operation=operation)
+        return Secret(scheme + credentials.api_key.reveal())
 
-
-@define(eq=False)
-class _Sending:
-    """One call's way: tries, and what they left behind."""
-
-    transport: Transport
-    request: Request
-    credentials: Credentials = field(repr=False)
-    operation: str
-    writes: bool
-    deprecated: bool
-    agent_id: str
-    attempts: list[Attempt] = field(factory=list)  # of others at the same time, too: the pages of one list
-    tried: int = 0
-    limited: int = 0
-
-    async def run(self, tries: int) -> Response:
-        try:
-            return await self._try()
-        except PagerDutyError as error:
-            if tries <= 1 or not self._again(error):
-                raise
-        import tenacity  # only now: most calls never need it
-
-        full_jitter = tenacity.wait_random_exponential(multiplier=0.2, max=5.0)
-
-        def enough(state: tenacity.RetryCallState) -> bool:
-            return self.tried - self.limited >= tries or self.limited >= _PATIENCE * tries
-
-        def pause(state: tenacity.RetryCallState) -> float:
-            # A rate limit is not waited out here but by the rate limiter, before each try, for all callers at once.
-            limited = state.outcome and isinstance(state.outcome.exception(), RateLimitError)
-            return 0.0 if limited else full_jitter(state)
-
-        await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - spreads callers, keeps no secret
-        again = tenacity.retry_if_exception(self._again)
-        return await tenacity.AsyncRetrying(retry=again, stop=enough, wait=pause, reraise=True)(self._try)
-
-    def _again(self, error: BaseException) -> bool:
-        """Whether trying again cannot do anything twice."""
-        if isinstance(error, RateLimitError):
-            return True
-        if isinstance(error, TransportError):
-            return (error.outcome == "not_sent" and error.status is None) or (not self.writes and error.status is None)
-        return isinstance(error, ServerError) and not self.writes and error.status in _RETRIED
-
-    async def _try(self) -> Response:
-        rate_limiter = self.transport.rate_limiter(self.credentials)
-        asked = self.transport._clock()
-        await rate_limiter.acquire(self.agent_id)
-        waiting = round((self.transport._clock() - asked) * 1000, 3)
-        index, began = len(self.attempts), self.transport._clock()
-        # Until an answer says otherwise, a cancelled try has to be taken for sent.
-        self.attempts.append(Attempt(sent=True, waited_ms=waiting))
-        self.tried += 1
-        headers: Mapping[str, str] = {}
-        sent, status, failure = True, None, None
-        try:
-            status, headers, content = await self.transport.exchange(self.request, self.credentials, self.operation)
-            return read(
-                status, headers, content, operation=self.operation, writes=self.writes, deprecated=self.deprecated
-            )
-        except ArxError as error:
-            failure = type(error).__name__
-            sent = not (isinstance(error, TransportError) and error.outcome == "not_sent" and error.status is None)
-            if isinstance(error, RateLimitError):
-                self.limited += 1
-                rate_limiter.block(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
-            raise
-        except asyncio.CancelledError:
-            failure = "CancelledError"
-            raise
-        finally:
-            took = round((self.transport._clock() - began) * 1000, 3)
-            self.attempts[index] = Attempt(sent=sent, status=status, error=failure, duration_ms=took, waited_ms=waiting)
-            rate_limiter.release(headers, answered=status is not None and status < 400)
-
-
-class _SharedBackend:
-    """The connections of one event loop, counted by the wires that use them."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        from arx_wrapper.transport.aiohttp_backend import AiohttpBackend
-
-        self.loop, self.backend, self._users = loop, AiohttpBackend(), 0
-
-    @classmethod
-    def join(cls) -> _SharedBackend:
-        loop = asyncio.get_running_loop()
-        pool = _SHARED_BACKENDS.get(loop)
-        if pool is None:
-            pool = _SHARED_BACKENDS[loop] = cls(loop)
-        pool._users += 1
-        return pool
-
-    async def release(self) -> None:
-        self._users -= 1
-        if self._users == 0 and _SHARED_BACKENDS.get(self.loop) is self:
-            del _SHARED_BACKENDS[self.loop]
-            if self.loop is asyncio.get_running_loop():
-                await self.backend.aclose()
-
-
-_SHARED_BACKENDS: WeakKeyDictionary[asyncio.AbstractEventLoop, _SharedBackend] = WeakKeyDictionary()
-_RATE_LIMITERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, RateLimiter]] = WeakKeyDictionary()
+    @property
+    def max_body(self) -> int:
+        """Return the bytes of body that are accepted, decompressed."""
+        return self._max_body

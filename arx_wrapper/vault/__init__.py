@@ -1,4 +1,4 @@
-"""Where credentials come from.
+"""Read credentials from the environment, an encrypted file, HashiCorp Vault or an identity server.
 
     vault = vault.open("env:")                      # PAGERDUTY_API_KEY, PAGERDUTY_REQUESTER_EMAIL
     where = await vault.locate("org-acme")          # proves that there are some, reads no secret
@@ -9,28 +9,28 @@ A secret is read only when a call is about to be sent; `locate()` is for the ste
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
-from arx_wrapper.credentials import Credentials, Scheme
+from arx_wrapper.credentials import Credentials, Scheme, Secret, Variables
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.urls import Proxy
 from arx_wrapper.vault.env import EnvVault
 
-__all__ = ["Credentials", "EnvVault", "Scheme", "Vault", "open"]
+__all__ = ["Credentials", "EnvVault", "Scheme", "Secret", "Vault", "open"]
 
 
 class Vault(Protocol):
     """A source of credentials."""
 
     async def locate(self, org_id: str) -> str:
-        """Where the organisation's credentials are; reads no secret. CredentialError when there are none."""
+        """Return where the organisation's credentials are; reads no secret. CredentialError when there are none."""
         ...
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
-        """The credentials; `fresh` goes past every cache, as after a 401. CredentialError when unusable."""
+        """Return the credentials; `fresh` goes past every cache, as after a 401. CredentialError when unusable."""
         ...
 
     async def aclose(self) -> None:
@@ -38,23 +38,26 @@ class Vault(Protocol):
         ...
 
 
-def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noqa: A001 - read as `vault.open`
+def open(  # noqa: A001 - read as `vault.open`
+    url: str, *, environ: Mapping[str, str] | Variables | None = None, proxy: Proxy | None = None
+) -> Vault:
     """Open the vault at an address; nothing is read yet.
 
     Args:
         url: `env:`, `oauth:` (a scoped app), `file:///path` (encrypted), or `hashicorp://mount/path` (KV v2).
         environ: The environment to use; by default the process's own.
+        proxy: The proxy for vaults beyond this machine.
 
     Raises:
         ConfigError: no vault is known by this address.
     """
-    environ = os.environ if environ is None else environ
+    environ = Variables(environ)
     if url == "env:":
         return EnvVault(environ)
     if url == "oauth:":
         from arx_wrapper.vault.oauth import OAuthVault
 
-        return OAuthVault(environ)
+        return OAuthVault(environ, proxy=proxy)
     if url.startswith("file:///"):
         from arx_wrapper.vault.file import FileVault
 
@@ -63,7 +66,7 @@ def open(url: str, *, environ: Mapping[str, str] | None = None) -> Vault:  # noq
     if url.startswith("hashicorp://") and mount and path and ".." not in path.split("/"):
         from arx_wrapper.vault.hashicorp import HashiCorpVault
 
-        return HashiCorpVault(mount, path, environ)
+        return HashiCorpVault(mount, path, environ, proxy=proxy)
     raise ConfigError(
         "ARX_VAULT_URL names no kind of vault that is known: env:, oauth:, file:///path, hashicorp://mount/path. "
         "Nothing was sent."

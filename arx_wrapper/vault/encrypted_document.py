@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from attrs import evolve, field, frozen
 
-from arx_wrapper.credentials import Credentials
+from arx_wrapper.credentials import Credentials, Secret
 from arx_wrapper.errors import ConfigError, CredentialError
 from arx_wrapper.vault.keys import Key
 
@@ -24,8 +24,8 @@ _NONCE = 12
 
 
 @frozen(kw_only=True)
-class Secret:
-    """What an entry holds once decrypted; checked when it becomes `Credentials`."""
+class _Content:
+    """An entry's content once decrypted; checked when it becomes `Credentials`."""
 
     api_key: str = field(repr=False)
     requester_email: str | None = None
@@ -41,7 +41,7 @@ class Entry:
 
 @frozen(kw_only=True)
 class Document:
-    """What the file holds; `*` names the entry for every organisation that has none of its own."""
+    """The file's content; `*` names the entry for every organisation that has none of its own."""
 
     format: Literal["arx-vault"] = "arx-vault"
     version: Literal[1] = 1
@@ -60,14 +60,13 @@ class Document:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
     def name_for(self, org_id: str) -> str | None:
-        """The name of the entry that serves an organisation."""
+        """Return the name of the entry that serves an organisation."""
         return org_id if org_id in self.entries else "*" if "*" in self.entries else None
 
     def seal(self, name: str, credentials: Credentials, key: Key) -> Document:
-        """This document with one entry more, or another in its place."""
-        secret = Secret(api_key=credentials.api_key, requester_email=credentials.requester_email)
+        """Return this document with one entry more, or another in its place."""
         nonce = os.urandom(_NONCE)
-        ciphertext = _cipher(key).encrypt(nonce, msgspec.json.encode(secret), self._header(name))
+        ciphertext = _cipher(key).encrypt(nonce, _content(credentials), self._header(name))
         return evolve(self, entries={**self.entries, name: Entry(nonce=nonce, ciphertext=ciphertext)})
 
     def unseal(self, name: str, key: Key) -> Credentials:
@@ -76,22 +75,34 @@ class Document:
         Raises:
             CredentialError: it was altered, or encrypted under another key.
         """
-        entry, cipher = self.entries[name], _cipher(key)
-        from cryptography.exceptions import InvalidTag  # installed, or there were no cipher
-
-        try:
-            content = cipher.decrypt(entry.nonce, entry.ciphertext, self._header(name))
-        except (InvalidTag, ValueError):
+        found = self._decrypted(name, _cipher(key))
+        if found is None:
             raise CredentialError(
                 f"The vault's entry {name!a} was altered, or belongs to another key. Nothing was sent. "
                 "Store the credentials again: `arx-pagerduty vault set`."
-            ) from None
-        secret = msgspec.json.decode(content, type=Secret)
-        return Credentials(api_key=secret.api_key, requester_email=secret.requester_email)
+            )
+        return Credentials(api_key=found[0], requester_email=found[1])
+
+    def _decrypted(self, name: str, cipher: AESGCM) -> tuple[Secret, str | None] | None:
+        """Return an entry's key and e-mail; None when it does not open. The clear text stays in this frame."""
+        from cryptography.exceptions import InvalidTag  # installed, or there were no cipher
+
+        entry = self.entries[name]
+        try:
+            clear = cipher.decrypt(entry.nonce, entry.ciphertext, self._header(name))
+            content = msgspec.json.decode(clear, type=_Content)
+        except (InvalidTag, ValueError):
+            return None
+        return Secret(content.api_key), content.requester_email
 
     def _header(self, name: str) -> bytes:
         header = {"format": self.format, "key_id": self.key_id, "org_id": name, "version": self.version}
         return msgspec.json.encode(header, order="sorted")
+
+
+def _content(credentials: Credentials) -> bytes:
+    content = _Content(api_key=credentials.api_key.reveal(), requester_email=credentials.requester_email)
+    return msgspec.json.encode(content)
 
 
 def _cipher(key: Key) -> AESGCM:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from arx_wrapper.credentials import Credentials
+from arx_wrapper.credentials import Credentials, Variables
 from arx_wrapper.errors import CredentialError
 
 KEY = "PAGERDUTY_API_KEY"
@@ -14,11 +14,11 @@ EMAIL = "PAGERDUTY_REQUESTER_EMAIL"
 class EnvVault:
     """Reads the environment anew at every call: it is cheap, and the process may change it."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(self, environ: Mapping[str, str] | Variables) -> None:
+        self._environ = Variables(environ)
 
     async def locate(self, org_id: str) -> str:
-        """Say where the credentials are, without reading them.
+        """Return where the credentials are, without reading them.
 
         Raises:
             CredentialError: the variable is not set.
@@ -36,7 +36,7 @@ class EnvVault:
             CredentialError: a variable is not set or malformed.
         """
         await self.locate(org_id)
-        return Credentials(api_key=self._environ[KEY], requester_email=self._environ.get(EMAIL) or None)
+        return Credentials(api_key=self._environ.secret(KEY), requester_email=self._environ.get(EMAIL) or None)
 
     async def aclose(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""

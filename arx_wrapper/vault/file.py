@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from arx_wrapper.credentials import Credentials
+from arx_wrapper.credentials import Credentials, Secret, Variables
 from arx_wrapper.errors import CredentialError
 from arx_wrapper.files import create_private, read_private
 from arx_wrapper.vault import keys
@@ -22,7 +22,7 @@ _LIMIT = 1 << 20
 
 @frozen(kw_only=True)
 class Status:
-    """What can be said of a vault file without its secrets.
+    """Describe a vault file without its secrets.
 
     Attributes:
         path: The file.
@@ -40,13 +40,13 @@ class Status:
 class FileVault:
     """Reads the file again whenever it changed, and keeps what it decrypted until then."""
 
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
-        self._path, self._environ = path, environ
+    def __init__(self, path: Path, environ: Mapping[str, str] | Variables) -> None:
+        self._path, self._environ = path, Variables(environ)
         self._seen: tuple[tuple[int, ...], Document] | None = None
         self._credentials: dict[str, tuple[Document, Credentials]] = {}
 
     async def locate(self, org_id: str) -> str:
-        """Say where the credentials are; decrypts nothing.
+        """Return where the credentials are; decrypts nothing.
 
         Raises:
             CredentialError: there is no such file or entry, or others may read the file.
@@ -69,12 +69,13 @@ class FileVault:
             kept = self._credentials[name] = (document, credentials)
         return kept[1]
 
-    async def set(self, api_key: str, requester_email: str | None = None, *, org_id: str = "*") -> Status:
+    async def set(self, api_key: Secret | str, requester_email: str | None = None, *, org_id: str = "*") -> Status:
         """Store credentials for one organisation, or for all that have none of their own. Makes the file if need be.
 
         Raises:
             CredentialError: they are malformed, or there is no key to encrypt them with. Nothing was stored.
         """
+        api_key = Secret(api_key)
         credentials = Credentials(api_key=api_key, requester_email=requester_email)
 
         def store() -> None:
@@ -86,7 +87,7 @@ class FileVault:
         await asyncio.to_thread(store)
         return await self.status()
 
-    async def rotate(self, new_key: str) -> Status:
+    async def rotate(self, new_key: Secret | str) -> Status:
         """Encrypt everything anew under a new key.
 
         Args:
@@ -95,6 +96,7 @@ class FileVault:
         Raises:
             CredentialError: the old key is missing, or the new one is malformed. Nothing was changed.
         """
+        new_key = Secret(new_key)
 
         def rotate() -> None:
             with self._locked():
@@ -110,7 +112,7 @@ class FileVault:
         return await self.status()
 
     async def status(self) -> Status:
-        """What the file has, without its secrets. CredentialError when it cannot be read."""
+        """Return what the file has, without its secrets. CredentialError when it cannot be read."""
         document = self._present()
         try:
             key = await asyncio.to_thread(self._key, document.key_id)
@@ -144,7 +146,7 @@ class FileVault:
         return document
 
     def _load(self) -> Document | None:
-        """The file's document; None when there is no file. The same object for as long as the file is unchanged."""
+        """Return the file's document, the same object until the file changes; None when there is no file."""
         try:
             content, state = read_private(self._path, _LIMIT)
             version = (state.st_ino, state.st_mtime_ns, state.st_ctime_ns, state.st_size)
@@ -183,7 +185,7 @@ class FileVault:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keeps other processes from replacing the file between reading and writing it."""
+        """Keep other processes from replacing the file between reading and writing it."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from arx_wrapper.credentials import Credentials
+from arx_wrapper.credentials import Credentials, Secret
 
 
 @frozen(kw_only=True)
@@ -16,16 +16,16 @@ class FixedVault:
         requester_email: The requester of writes.
     """
 
-    api_key: str = field(repr=False)
+    api_key: Secret = field(converter=Secret)
     requester_email: str | None = None
 
     async def locate(self, org_id: str) -> str:
-        """Always there."""
+        """Return a name for the credentials, which are always there."""
         return "fixed"
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
-        """The credentials. CredentialError when they are malformed."""
+        """Return the credentials. CredentialError when they are malformed."""
         return Credentials(api_key=self.api_key, requester_email=self.requester_email)
 
     async def aclose(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""

@@ -16,9 +16,11 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from arx_wrapper.credentials import Credentials
+from arx_wrapper.credentials import Credentials, Secret, Variables
 from arx_wrapper.errors import CredentialError
+from arx_wrapper.urls import Proxy
 from arx_wrapper.vault.hashicorp_client import NoSuchSecretError, Server
+from arx_wrapper.vault.loop_lock import LoopLock
 
 _T = TypeVar("_T")
 _ORG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -39,6 +41,7 @@ class HashiCorpVault:
         environ: Where the server and the way in are named.
         keep: Seconds that what was read, or found to exist, is good for.
         clock: Seconds, monotonic.
+        proxy: The proxy for hosts beyond this machine.
 
     Raises:
         ConfigError: the server is not named, is not https, or hvac is not installed.
@@ -48,27 +51,28 @@ class HashiCorpVault:
         self,
         mount: str,
         path: str,
-        environ: Mapping[str, str],
+        environ: Mapping[str, str] | Variables,
         *,
         keep: float = 300.0,
         clock: Callable[[], float] = monotonic,
+        proxy: Proxy | None = None,
     ) -> None:
         self._mount, self._path, self._keep, self._clock = mount, path, keep, clock
-        self._server = Server(environ, clock=clock)
+        self._server = Server(Variables(environ), clock=clock, proxy=proxy)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-vault")
-        self._lock = asyncio.Lock()  # who asks at once is answered by one request
+        self._lock = LoopLock()  # callers that ask at once are answered by one request
         self._credentials: dict[str, _Kept] = {}
         self._located: dict[str, float] = {}
 
     async def locate(self, org_id: str) -> str:
-        """Say where the credentials are; asks for the secret's metadata, never its value.
+        """Return where the credentials are; asks for the secret's metadata, never its value.
 
         Raises:
             CredentialError: there is no such secret, or the server cannot be asked.
         """
         path = self._path_of(org_id)
         if not self._is_located(path):
-            async with self._lock:
+            async with self._lock.here():
                 if not self._is_located(path):  # nobody else asked meanwhile
                     await self._on_thread(path, lambda: self._server.require(self._mount, path))
                     self._located[path] = self._clock() + self._keep
@@ -84,18 +88,18 @@ class HashiCorpVault:
         before = self._credentials.get(path)
         if not fresh and before is not None and before.until > self._clock():
             return before.credentials
-        async with self._lock:
+        async with self._lock.here():
             kept = self._credentials.get(path)
             if kept is None or kept is before:  # nobody else read it meanwhile
                 self._credentials.pop(path, None)
                 secret = await self._on_thread(path, lambda: self._server.read(self._mount, path))
                 credentials = Credentials(
-                    api_key=secret.get("api_key", ""), requester_email=secret.get("requester_email") or None
+                    api_key=secret["api_key"], requester_email=secret.get("requester_email") or None
                 )
                 kept = self._credentials[path] = _Kept(credentials=credentials, until=self._clock() + self._keep)
         return kept.credentials
 
-    async def set(self, api_key: str, requester_email: str | None = None, *, org_id: str = "*") -> None:
+    async def set(self, api_key: Secret | str, requester_email: str | None = None, *, org_id: str = "*") -> None:
         """Store credentials as the secret's newest version. The token's policy has to allow `create` and `update`.
 
         Args:
@@ -105,9 +109,9 @@ class HashiCorpVault:
         Raises:
             CredentialError: they are malformed, or the server did not take them. Nothing was stored.
         """
+        api_key = Secret(api_key)
         credentials, path = Credentials(api_key=api_key, requester_email=requester_email), self._path_of(org_id)
-        secret = {"api_key": credentials.api_key, "requester_email": credentials.requester_email or ""}
-        await self._on_thread(path, lambda: self._server.write(self._mount, path, secret))
+        await self._on_thread(path, lambda: self._server.write(self._mount, path, credentials))
         self._credentials.pop(path, None)
 
     async def aclose(self) -> None:
@@ -136,7 +140,7 @@ class HashiCorpVault:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except NoSuchSecretError:
             self._located.pop(path, None)
-            raise CredentialError(
-                f"The vault has no secret {self._mount}/{path}. Nothing was sent. Store one: "
-                f"`vault kv put -mount={self._mount} {path} api_key=… requester_email=…`."
-            ) from None
+        raise CredentialError(
+            f"The vault has no secret {self._mount}/{path}. Nothing was sent. Store one: "
+            f"`vault kv put -mount={self._mount} {path} api_key=… requester_email=…`."
+        )

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
+from arx_wrapper.credentials import Credentials, Secret, Variables
 from arx_wrapper.errors import ConfigError, CredentialError
-from arx_wrapper.urls import address
+from arx_wrapper.urls import Proxy, address
 
 _T = TypeVar("_T")
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _TIMEOUT = 10
+_TOKEN = re.compile(r"[!-~]+")
 _AGAIN = 30.0  # seconds until a renewal that failed on the way is tried again
 
 
@@ -25,15 +30,15 @@ class Server:
     """One server, logged in to when it is first asked.
 
     A token is renewed once two thirds of its lease are over. One that cannot be renewed any more is replaced by logging
-    in again, where the way in allows that.
+    in again, where the login method allows that.
 
     Raises:
-        ConfigError: the server or the way in is not named, or hvac is not installed.
+        ConfigError: the server or the login is not named, or hvac is not installed.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, clock: Callable[[], float]) -> None:
-        self._environ, self._clock = environ, clock
-        self._url, self._way_in = _address(environ), _way_in(environ)
+    def __init__(self, environ: Variables, *, clock: Callable[[], float], proxy: Proxy | None = None) -> None:
+        self._environ, self._clock, self._proxy = environ, clock, proxy
+        self._url, self._login = _address(environ), _login_method(environ)
         if importlib.util.find_spec("hvac") is None:
             raise ConfigError("HashiCorp Vault needs hvac: pip install 'arx-pagerduty[hashicorp]'. Nothing was sent.")
         self._client: Any = None  # hvac has no types
@@ -58,21 +63,26 @@ class Server:
         self._ask(look)
 
     def read(self, mount: str, path: str) -> dict[str, Any]:
-        """The newest version of a secret. Raises as `require()`."""
+        """Return the newest version of a secret, its `api_key` masked. Raises as `require()`."""
 
         def look() -> dict[str, Any]:
             answer = self._client.secrets.kv.v2.read_secret_version(
                 path=path, mount_point=mount, raise_on_deleted_version=True
             )
-            return dict(answer["data"]["data"])
+            return {**answer["data"]["data"], "api_key": Secret(answer["data"]["data"].get("api_key", ""))}
 
         return self._ask(look)
 
-    def write(self, mount: str, path: str, secret: Mapping[str, str]) -> None:
-        """Store a new version of a secret. Raises as `require()`."""
+    def write(self, mount: str, path: str, credentials: Credentials) -> None:
+        """Store credentials as a new version of a secret. Raises as `require()`."""
         self._ask(
             lambda: self._client.secrets.kv.v2.create_or_update_secret(
-                path=path, secret=dict(secret), mount_point=mount
+                path=path,
+                secret={
+                    "api_key": credentials.api_key.reveal(),
+                    "requester_email": credentials.requester_email or "",
+                },
+                mount_point=mount,
             )
         )
 
@@ -92,16 +102,17 @@ class Server:
             try:
                 return self._looked(look)
             except Forbidden:
-                if new or self._way_in == "token":
+                if new or self._login == "token":
                     raise
                 self._log_in()
                 return self._looked(look)
         except (VaultError, RequestException, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             # The library's errors carry the server's whole answer: neither their text nor they themselves go further.
-            raise CredentialError(
-                f"The vault at VAULT_ADDR did not give the credentials: {type(error).__name__}. Nothing was sent. "
-                f"Check the {self._way_in} login, its policy, and that the server is unsealed."
-            ) from None
+            problem = type(error).__name__
+        raise CredentialError(
+            f"Could not read the credentials from the vault at VAULT_ADDR: {problem}. Nothing was sent. "
+            f"Check the {self._login} login, its policy, and that the server is unsealed."
+        )
 
     def _looked(self, look: Callable[[], _T]) -> _T:
         from hvac.exceptions import InvalidPath
@@ -132,20 +143,21 @@ class Server:
     def _log_in(self) -> None:
         environ = self._environ
         if self._client is None:
-            self._client = _client(self._url, environ)
+            self._client = _client(self._url, environ, self._proxy)
         self._client.token = ""
-        if self._way_in == "token":
-            self._client.token = environ["VAULT_TOKEN"]
+        if self._login == "token":
+            self._client.token = environ.secret("VAULT_TOKEN").reveal()
             seen = self._client.auth.token.lookup_self()["data"]
             self._lease({"lease_duration": seen["ttl"], "renewable": seen.get("renewable", False)})
-        elif self._way_in == "AppRole":
+        elif self._login == "AppRole":
             mount = environ.get("VAULT_APPROLE_MOUNT") or "approle"
-            role, secret = environ["VAULT_ROLE_ID"], environ["VAULT_SECRET_ID"]
-            self._lease(self._client.auth.approle.login(role, secret, mount_point=mount)["auth"])
+            login = self._client.auth.approle.login
+            self._lease(login(environ["VAULT_ROLE_ID"], environ["VAULT_SECRET_ID"], mount_point=mount)["auth"])
         else:
             mount = environ.get("VAULT_K8S_MOUNT") or "kubernetes"
-            token = Path(environ.get("VAULT_K8S_TOKEN_FILE") or _SERVICE_ACCOUNT).read_text("ascii").strip()
-            answer = self._client.auth.kubernetes.login(environ["VAULT_K8S_ROLE"], token, mount_point=mount)
+            file = Path(environ.get("VAULT_K8S_TOKEN_FILE") or _SERVICE_ACCOUNT)
+            login = self._client.auth.kubernetes.login
+            answer = login(environ["VAULT_K8S_ROLE"], file.read_text("ascii").strip(), mount_point=mount)
             self._lease(answer["auth"])
 
     def _lease(self, lease: Mapping[str, Any]) -> None:
@@ -154,13 +166,15 @@ class Server:
         self._renew_at = now + seconds * 2 / 3 if seconds and lease.get("renewable") else math.inf
 
 
-def _client(url: str, environ: Mapping[str, str]) -> Any:
+def _client(url: str, environ: Variables, proxy: Proxy | None) -> Any:
     import hvac  # type: ignore[import-untyped]  # it has no types
     import requests
 
     session = requests.Session()
-    session.trust_env = False  # no proxy and no .netrc: the token goes to the server, straight
-    session.verify = environ.get("VAULT_CACERT") or True
+    session.trust_env = False  # neither the environment's proxy nor .netrc: the token goes to the server
+    session.verify = _certificates(environ) or True
+    if proxy is not None and proxy.serves(urlsplit(url).hostname or ""):
+        session.proxies = {"https": proxy.with_password().reveal()}
     # A redirect would take the token along: requests strips only headers that it knows.
     return hvac.Client(
         url=url,
@@ -172,23 +186,37 @@ def _client(url: str, environ: Mapping[str, str]) -> Any:
     )
 
 
-def _address(environ: Mapping[str, str]) -> str:
+def _certificates(environ: Variables) -> str | None:
+    """Return the file or folder of certificates to trust: `VAULT_CACERT`, else `SSL_CERT_FILE`; None for the default.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    for name in ("VAULT_CACERT", "SSL_CERT_FILE"):
+        if path := environ.get(name):
+            if not os.access(path, os.R_OK):
+                raise ConfigError(f"{name} names {path!a}, which cannot be read. Nothing was sent.")
+            return path
+    return None
+
+
+def _address(environ: Variables) -> str:
     try:
         return address(environ.get("VAULT_ADDR"))
     except ValueError as error:
         raise ConfigError(f"VAULT_ADDR {error}, such as https://vault.example:8200. Nothing was sent.") from None
 
 
-def _way_in(environ: Mapping[str, str]) -> Literal["token", "AppRole", "Kubernetes"]:
-    if token := environ.get("VAULT_TOKEN"):
-        if not (token.isascii() and token.isprintable()) or " " in token:
-            raise ConfigError("VAULT_TOKEN is malformed. Nothing was sent.")
+def _login_method(environ: Variables) -> Literal["token", "AppRole", "Kubernetes"]:
+    if token := environ.secret("VAULT_TOKEN"):
+        if fault := token.fault(_TOKEN):
+            raise ConfigError(f"VAULT_TOKEN {fault}. Nothing was sent.")
         return "token"
     if environ.get("VAULT_ROLE_ID") and environ.get("VAULT_SECRET_ID"):
         return "AppRole"
     if environ.get("VAULT_K8S_ROLE"):
         return "Kubernetes"
     raise ConfigError(
-        "No way into the vault: set VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole), or VAULT_K8S_ROLE "
+        "No login to the vault: set VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole), or VAULT_K8S_ROLE "
         "(Kubernetes). Nothing was sent."
     )

@@ -6,10 +6,10 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from arx_wrapper.credentials import Secret, Variables
 from arx_wrapper.errors import CredentialError
 
 VARIABLE = "ARX_VAULT_KEY"
@@ -44,22 +44,27 @@ def new_key(source: str = VARIABLE) -> Key:
     return Key(secret=secrets.token_bytes(_BYTES), source=source)
 
 
-def parse(text: str, source: str) -> Key:
+def parse(text: Secret | str, source: str) -> Key:
     """Return the key in a text.
 
     Raises:
         CredentialError: it is not 32 bytes as base64. The message does not show it.
     """
-    try:
-        secret = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        secret = b""
-    if len(secret) != _BYTES:
-        raise CredentialError(f"{source} does not hold a vault key: 32 bytes as base64. Nothing was sent.") from None
-    return Key(secret=secret, source=source)
+    text = Secret(text)
+    key = _decoded(text, source)
+    if key is None:
+        raise CredentialError(f"{source} does not hold a vault key: 32 bytes as base64. Nothing was sent.")
+    return key
 
 
-def from_environment(environ: Mapping[str, str]) -> Key | None:
+def from_environment(environ: Variables) -> Key | None:
     """Return the key in `ARX_VAULT_KEY`; None when it is not set."""
-    text = environ.get(VARIABLE)
-    return parse(text, VARIABLE) if text else None
+    return parse(environ.secret(VARIABLE), VARIABLE) if environ.get(VARIABLE) else None
+
+
+def _decoded(text: Secret, source: str) -> Key | None:
+    try:
+        decoded = base64.b64decode(text.reveal(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return Key(secret=decoded, source=source) if len(decoded) == _BYTES else None

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from attrs import field, frozen
 
-from arx_wrapper.credentials import Credentials
+from arx_wrapper.credentials import Credentials, Secret, Variables
 from arx_wrapper.errors import ConfigError, CredentialError
-from arx_wrapper.urls import address
+from arx_wrapper.http_client import client, library
+from arx_wrapper.urls import Proxy, address
 from arx_wrapper.vault.env import EMAIL
+from arx_wrapper.vault.loop_lock import LoopLock
 
 if TYPE_CHECKING:
-    import httpx
+    from arx_wrapper.http_client import Response
 
 CLIENT_ID = "PAGERDUTY_OAUTH_CLIENT_ID"
 CLIENT_SECRET = "PAGERDUTY_OAUTH_CLIENT_SECRET"  # noqa: S105 - the variable's name
@@ -34,7 +36,7 @@ _ANSWER_LIMIT = 64 * 1024
 
 @frozen(kw_only=True)
 class _Grant:
-    """What the identity server answers; it may say more."""
+    """The identity server's answer; it may hold more members."""
 
     access_token: str = field(repr=False)
     token_type: str
@@ -52,21 +54,28 @@ class OAuthVault:
     """Fetches an access token when one is needed, and the next one before it expires.
 
     Args:
-        environ: Where the app is described.
+        environ: The variables that describe the app.
         clock: Seconds, monotonic.
+        proxy: The proxy for hosts beyond this machine.
 
     Raises:
         ConfigError: the identity server's address is not https.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, clock: Callable[[], float] = monotonic) -> None:
-        self._environ, self._clock = environ, clock
-        self._url = _address(environ)
-        self._lock = asyncio.Lock()
+    def __init__(
+        self,
+        environ: Mapping[str, str] | Variables,
+        *,
+        clock: Callable[[], float] = monotonic,
+        proxy: Proxy | None = None,
+    ) -> None:
+        self._environ, self._clock, self._proxy = Variables(environ), clock, proxy
+        self._url = _address(self._environ)
+        self._lock = LoopLock()
         self._token: _Token | None = None
 
     async def locate(self, org_id: str) -> str:
-        """Say where the credentials are, without reading them.
+        """Return where the credentials are, without reading them.
 
         Raises:
             CredentialError: a variable is not set.
@@ -77,7 +86,7 @@ class OAuthVault:
         return f"oauth:{CLIENT_ID}"
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
-        """An access token that is good for now.
+        """Return an access token that is good for now.
 
         Raises:
             CredentialError: a variable is not set, or the identity server gives no token.
@@ -85,7 +94,7 @@ class OAuthVault:
         await self.locate(org_id)
         before = self._token
         if fresh or before is None or before.renew_at <= self._clock():
-            async with self._lock:
+            async with self._lock.here():
                 if self._token is before:  # nobody else fetched one meanwhile
                     self._token = await self._renewed(before, fresh=fresh)
         if self._token is None:
@@ -106,50 +115,58 @@ class OAuthVault:
 
     async def _fetch(self) -> _Token:
         """Ask for a token (`POST /oauth/token`)."""
-        import httpx
+        now = self._clock()
+        status, grant = await self._ask()
+        if grant is None:
+            raise _refused(status)
+        if grant.token_type.lower() != "bearer" or grant.expires_in <= 0:
+            raise _refused("a token of another kind")
+        credentials = Credentials(
+            api_key=Secret(grant.access_token),
+            requester_email=self._environ.get(EMAIL) or None,
+            scheme="Bearer",
+            account=f"{self._environ[CLIENT_ID]} {self._environ[SCOPE]}",
+        )
+        return _Token(credentials=credentials, renew_at=now + grant.expires_in * 0.9, expires_at=now + grant.expires_in)
 
-        form = {
+    async def _ask(self) -> tuple[str, _Grant | None]:
+        """Return the token, or what came instead. Failures are no exceptions: their frames hold the app's secret."""
+        try:
+            async with (
+                asyncio.timeout(_TIMEOUT),
+                client(self._url, timeout=_TIMEOUT, proxy=self._proxy) as http,
+                http.stream("POST", self._url, data=self._form()) as response,
+            ):
+                if response.status_code != 200:
+                    return f"status {response.status_code}", None
+                return await _token_in(response)
+        except TimeoutError:
+            return "no answer in time", None
+        except library().HTTPError as error:
+            return type(error).__name__, None
+        except asyncio.CancelledError as cancelled:
+            cancelled.__context__ = cancelled.__cause__ = None
+            raise cancelled.with_traceback(None) from None
+
+    def _form(self) -> dict[str, str]:
+        return {
             "grant_type": "client_credentials",
             "client_id": self._environ[CLIENT_ID],
             "client_secret": self._environ[CLIENT_SECRET],
             "scope": self._environ[SCOPE],
         }
-        now = self._clock()
-        try:
-            async with (
-                asyncio.timeout(_TIMEOUT),
-                httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=_TIMEOUT) as client,
-                client.stream("POST", self._url, data=form) as answer,
-            ):
-                content = await _limited(answer)
-        except TimeoutError:
-            raise _refused("no answer in time") from None
-        except httpx.HTTPError as error:
-            raise _refused(type(error).__name__) from None
-        if answer.status_code != 200:
-            raise _refused(f"status {answer.status_code}")
-        try:
-            grant = msgspec.json.decode(content, type=_Grant)
-        except msgspec.MsgspecError:
-            raise _refused("an answer that is not a token") from None
-        if grant.token_type.lower() != "bearer" or grant.expires_in <= 0:
-            raise _refused("a token of another kind")
-        credentials = Credentials(
-            api_key=grant.access_token,
-            requester_email=self._environ.get(EMAIL) or None,
-            scheme="Bearer",
-            account=f"{form['client_id']} {form['scope']}",
-        )
-        return _Token(credentials=credentials, renew_at=now + grant.expires_in * 0.9, expires_at=now + grant.expires_in)
 
 
-async def _limited(answer: httpx.Response) -> bytes:
+async def _token_in(response: Response) -> tuple[str, _Grant | None]:
     content = bytearray()
-    async for chunk in answer.aiter_bytes():
+    async for chunk in response.aiter_bytes():
         content += chunk
         if len(content) > _ANSWER_LIMIT:
-            raise _refused("an answer without end")
-    return bytes(content)
+            return "an answer without end", None
+    try:
+        return "", msgspec.json.decode(content, type=_Grant)
+    except msgspec.MsgspecError:
+        return "an answer that is not a token", None
 
 
 def _refused(what: str) -> CredentialError:
@@ -159,7 +176,7 @@ def _refused(what: str) -> CredentialError:
     )
 
 
-def _address(environ: Mapping[str, str]) -> str:
+def _address(environ: Variables) -> str:
     try:
         return address(environ.get(URL) or _DEFAULT_URL)
     except ValueError as error:

@@ -16,7 +16,6 @@ import pytest
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.faults import Fault
 from arx_wrapper.sandbox.server import run_in_thread
-from arx_wrapper.transport.aiohttp_backend import tls
 from tests.cli.conftest import POLICIES, Command
 from tests.support import CANARY, sqlite_at
 
@@ -109,7 +108,7 @@ class Break:
         self.set("ARX_VAULT_KEY", VAULT_KEY)
 
     def hashicorp_without_a_way_in(self) -> None:
-        """vault | No way into the vault | VAULT_ADDR"""
+        """vault | No login to the vault | VAULT_ADDR"""
         self.set("ARX_VAULT_URL", "hashicorp://secret/pagerduty")
         self.set("VAULT_ADDR", "https://vault.example:8200")
 
@@ -188,22 +187,12 @@ def test_a_clock_that_is_off_is_named(sound: Command, monkeypatch: pytest.Monkey
     assert "NTP" in checks["clock"]["remedy"]
 
 
-@pytest.fixture
-def fresh_trust() -> Iterator[None]:
-    """A process reads its trusted certificates once."""
-    tls.cache_clear()
-    yield
-    tls.cache_clear()
-
-
-@pytest.mark.usefixtures("fresh_trust")
 def test_a_certificate_that_nobody_vouches_for_is_named(sound: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     with run_in_thread(Sandbox(), tls=True) as served:
         monkeypatch.setenv("PAGERDUTY_BASE_URL", served.url)
         checks = {check["check"]: check for check in sound("doctor", "-o", "json").json["checks"]}
         assert checks["server"]["found"].endswith("its certificate is not trusted here")
         assert "SSL_CERT_FILE" in checks["server"]["remedy"]
-        tls.cache_clear()
         monkeypatch.setenv("SSL_CERT_FILE", str(served.ca_file))
         checks = {check["check"]: check for check in sound("doctor", "-o", "json").json["checks"]}
         assert (checks["server"]["state"], checks["key"]["state"]) == ("ok", "ok")

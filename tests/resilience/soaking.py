@@ -15,10 +15,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from arx_wrapper import ArxError, PagerDutyConnector
-from arx_wrapper.transport import aiohttp_backend as pool
+from arx_wrapper.transport import loop_state
+from arx_wrapper.transport.connection_pool import ConnectionPool
 from tests.resilience.harness import connector_at, shown
 
 CALLERS = 1000
@@ -77,7 +76,9 @@ async def soak(address: str, folder: Path, seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     address, folder, seconds = sys.argv[1:]
-    pool._TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0, sock_read=SILENCE)  # type: ignore[misc]  # faults
+    loop_state.ConnectionPool = lambda: ConnectionPool(  # type: ignore[misc,assignment]  # faults end sooner
+        connect_timeout=5.0, read_timeout=SILENCE
+    )
     json.dump(asyncio.run(soak(address, Path(folder), float(seconds))), sys.stdout)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import define, field, frozen
 
-from arx_wrapper import AuthenticationError, PagerDutyConnector, TransportError, audit
+from arx_wrapper import AuthenticationError, PagerDutyConnector, RateLimitError, TransportError, audit
 from arx_wrapper.audit import AuditRecord
 from arx_wrapper.credentials import Credentials
 from tests.resilience import faults as f
@@ -224,13 +224,15 @@ async def test_a_deadline_ends_the_call_and_what_looks_after_it(
         assert ((await last_record(pd)).duration_ms or 0) >= 400
 
 
-async def test_a_deadline_also_ends_the_wait_for_a_turn(tmp_path: Path) -> None:
+async def test_a_wait_that_does_not_fit_into_the_deadline_is_an_error_at_once(tmp_path: Path) -> None:
     server = Server(fault_plan=lambda asked: f.answering(429, "Retry-After: 60"))
     async with connected(server, tmp_path) as pd:
         for _ in range(2):
-            with pytest.raises(TransportError) as caught:
+            began = time.monotonic()
+            with pytest.raises(RateLimitError) as caught:
                 await pd.execute(*CREATE, timeout=0.3)
-            assert caught.value.outcome == "not_sent"
+            assert 55 < (caught.value.retry_after or 0) <= 60
+            assert time.monotonic() - began < 0.25, "it waited, though the wait cannot fit into the deadline"
     assert len(server.seen) == 1
 
 

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from arx_wrapper import PagerDutyConnector
+from arx_wrapper.credentials import Credentials
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import serve
-from arx_wrapper.transport.httpx_backend import HttpxBackend
 from arx_wrapper.transport.rate_limiter import RateLimiter
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING
@@ -104,7 +104,11 @@ async def test_a_storm_of_calls_ends_without_a_failure() -> None:
 
 
 async def test_a_transport_of_ones_own_has_an_allowance_of_its_own() -> None:
-    for _ in range(2):
-        async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
-            assert isinstance(pd._backends.transport.backend(), HttpxBackend)
-            await pd.list_users()
+    async with (
+        PagerDutyConnector.sandbox(policies=[EVERYTHING]) as one,
+        PagerDutyConnector.sandbox(policies=[EVERYTHING]) as other,
+    ):
+        key = Credentials(api_key="the-same-key")
+        limits = [await pd._backends.transport.rate_limiter(key) for pd in (one, one, other)]
+    assert limits[0] is limits[1]
+    assert limits[0] is not limits[2]

@@ -47,7 +47,7 @@ class Server:
         self.script = list(script)
         self.heads: list[str] = []
         self.bodies: list[bytes] = []
-        self.connections = 0
+        self.connections = self.open = 0
 
     @property
     def requests(self) -> int:
@@ -55,6 +55,7 @@ class Server:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.heads.append(head.decode())
@@ -71,6 +72,7 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.open -= 1
             writer.close()
 
 
@@ -268,10 +270,9 @@ async def test_a_rate_limit_is_waited_out_as_long_as_the_server_says() -> None:
 
 async def test_a_rate_limit_that_outlasts_the_budget_is_an_error_that_says_how_long() -> None:
     async with serving(answer(429, b"", "Retry-After: 60")) as (server, wire):
-        with pytest.raises(PagerDutyError) as caught:
+        with pytest.raises(RateLimitError) as caught:
             await send(wire, timeout=0.5)
-        assert server.requests == 1
-    assert isinstance(caught.value, RateLimitError | TransportError)
+        assert (caught.value.retry_after, server.requests) == (60, 1)
 
 
 async def test_a_connection_that_breaks_is_unknown_for_a_write_and_tried_again_for_a_read() -> None:
@@ -441,13 +442,27 @@ async def test_the_key_is_in_no_error() -> None:
     assert CANARY not in "".join(texts)
 
 
-async def test_connections_end_with_the_last_wire_of_the_loop() -> None:
-    async with serving(OK) as (_, wire), serving(OK) as (_, other):
+async def test_connections_are_shared_and_end_with_the_last_transport_of_the_loop() -> None:
+    async with serving(OK) as (server, wire):
+        other = Transport(base_url=wire.origin)
         await send(wire)
         await send(other)
-        assert wire.backend() is other.backend()
         await wire.aclose()
         await send(other)
+        assert (server.connections, server.open) == (1, 1)
+        await other.aclose()
+        async with asyncio.timeout(5):
+            while server.open:
+                await asyncio.sleep(0.005)
+
+
+async def test_a_closed_transport_sends_nothing() -> None:
+    async with serving(OK) as (server, wire):
+        await send(wire)
+        await wire.aclose()
+        with pytest.raises(TransportError, match="closed") as caught:
+            await send(wire)
+    assert (caught.value.outcome, server.requests) == ("not_sent", 1)
 
 
 def test_one_wire_serves_one_event_loop_after_another() -> None:

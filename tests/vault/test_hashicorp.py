@@ -206,7 +206,7 @@ async def test_a_bad_answer_is_a_credential_error_and_is_not_shown(open_vault, s
     opened = await open_vault()
     await opened.locate("x")
     server.answer = answer
-    with pytest.raises(CredentialError, match="did not give the credentials") as caught:
+    with pytest.raises(CredentialError, match="Could not read the credentials") as caught:
         await opened.read("x")
     assert "k4n4ry" not in "".join(traceback.format_exception(caught.value)) + caplog.text
 

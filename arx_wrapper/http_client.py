@@ -1,0 +1,84 @@
+"""The only module that imports httpx, or httpx2, its maintained continuation; and the certificates that are trusted.
+
+Requests to the API go through `arx_wrapper.transport`. httpx carries the others: to an identity server, a webhook, or
+through a transport that the caller brings.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+from functools import lru_cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from arx_wrapper.errors import ConfigError
+from arx_wrapper.urls import Proxy
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+    AsyncTransport: TypeAlias = httpx.AsyncBaseTransport | httpx2.AsyncBaseTransport
+    AsyncClient: TypeAlias = httpx.AsyncClient | httpx2.AsyncClient
+    Response: TypeAlias = httpx.Response | httpx2.Response
+
+CERTIFICATES = "SSL_CERT_FILE"
+
+
+def library(given: object = None) -> ModuleType:
+    """Return the library that a transport or client belongs to: httpx2 for its own, else httpx."""
+    httpx2 = sys.modules.get("httpx2")  # not imported: nobody can have brought anything of it
+    if httpx2 is not None and isinstance(given, httpx2.AsyncBaseTransport | httpx2.AsyncClient):
+        return httpx2
+    import httpx
+
+    return httpx
+
+
+def client(url: str, *, timeout: float, proxy: Proxy | None = None) -> httpx.AsyncClient:
+    """Make a client for one host: certificates verified, no redirects, nothing read from the environment but its trust.
+
+    Args:
+        url: Where the client's requests will go; decides whether they go through the proxy.
+        timeout: Seconds for each phase of a request.
+        proxy: The configured proxy.
+
+    Raises:
+        ConfigError: `SSL_CERT_FILE` names no usable certificates.
+    """
+    import httpx
+
+    route: Any = None
+    if proxy is not None and proxy.serves(httpx.URL(url).host):
+        login = (proxy.user, proxy.password.reveal()) if proxy.user is not None and proxy.password is not None else None
+        route = httpx.Proxy(proxy.address, auth=login, ssl_context=tls() if proxy.scheme == "https" else None)
+    return httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=timeout, verify=tls(), proxy=route)
+
+
+def tls() -> ssl.SSLContext:
+    """Return the context that verifies servers' certificates, against `SSL_CERT_FILE` where it is set.
+
+    Raises:
+        ConfigError: `SSL_CERT_FILE` names no file with certificates.
+    """
+    named = os.environ.get(CERTIFICATES)
+    if not named:
+        import certifi
+
+        return _context(certifi.where())
+    try:
+        return _context(named)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else getattr(error, "strerror", "")
+        problem = f"{CERTIFICATES} names {named!a}, which cannot be used: {reason or 'it is no path'}"
+    raise ConfigError(f"{problem}. Nothing was sent. Name a file of certificates in PEM form, or unset {CERTIFICATES}.")
+
+
+@lru_cache(maxsize=4)
+def _context(path: str) -> ssl.SSLContext:
+    """Make a context once for each file: it takes 20 ms."""
+    context = ssl.create_default_context(cafile=path)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,183 @@
+"""One HTTP/1.1 connection: an asyncio protocol around llhttp, the parser of Node.js (package `httptools`)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import httptools
+
+from arx_wrapper.credentials import Secret
+from arx_wrapper.transport.backend import Body, HttpResponse, ResponseLost, ResponseTooLarge
+
+_MAX_HEAD: Final = 64 * 1024
+# Framing of chunks and trailers, beyond the body's own bytes.
+_MAX_FRAMING: Final = 1024 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """Sends one request at a time and reads its response.
+
+    The connection ends when a response breaks the rules, or when the server speaks unasked: those bytes would be taken
+    for the next request's response.
+
+    Attributes:
+        reusable: The connection can carry another request.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[HttpResponse] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self.reusable = False
+
+    def send(
+        self, head: bytes, authorization: Secret, content: bytes, max_body: int, read_timeout: float
+    ) -> asyncio.Future[HttpResponse]:
+        """Write a request, and return the future of its response.
+
+        The future fails with `ResponseLost` or `ResponseTooLarge`; cancelling it ends the connection.
+
+        Args:
+            head: The request line and the headers, each with its line end, but `Authorization`.
+            authorization: The value of `Authorization`.
+            content: The body.
+            max_body: Bytes of body that are accepted, decompressed.
+            read_timeout: Seconds without a byte after which the response counts as lost.
+        """
+        self._parser = httptools.HttpResponseParser(self)
+        self._max_body, self._read_timeout = max_body, read_timeout
+        self._wire_left = max_body + _MAX_FRAMING
+        self._headers: dict[str, str] = {}
+        self._head_left = _MAX_HEAD
+        self._body: Body | None = None
+        self._framed = self._complete = self.reusable = False
+        waiter = self._waiter = self._loop.create_future()
+        self._active = self._loop.time()
+        self._watch = self._loop.call_later(read_timeout, self._check)
+        try:
+            self._open().write(  # in clear text here alone, and in no variable
+                b"".join((head, b"Authorization: ", authorization.reveal().encode(), b"\r\n\r\n", content))
+            )
+        except Exception as error:
+            self._fail(ResponseLost(type(error).__name__))
+        return waiter
+
+    def _open(self) -> asyncio.Transport:
+        if self._transport is None or self._transport.is_closing():
+            raise ResponseLost("closed")
+        return self._transport
+
+    def abort(self) -> None:
+        """End the connection at once, and with it the request that waits for its response."""
+        self.reusable = False
+        self._end()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # of a stream
+        self.reusable = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None:
+            self.abort()
+            return
+        self._active = self._loop.time()
+        if self._body is None:
+            self._head_left -= len(data)
+        self._wire_left -= len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._complete, self.reusable = True, False
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._fail(cause if isinstance(cause, ResponseLost | ResponseTooLarge) else ResponseLost("not HTTP"))
+            return
+        except httptools.HttpParserError:
+            self._fail(ResponseLost("not HTTP"))
+            return
+        if self._complete:
+            self._succeed()
+        elif self._wire_left < 0:
+            self._fail(ResponseTooLarge())
+        elif self._body is None and self._head_left < 0:
+            self._fail(ResponseLost("a head without end"))
+
+    def eof_received(self) -> bool | None:
+        self.reusable = False
+        return None  # the transport closes itself
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.reusable = False
+        self._transport = None
+        if self._waiter is None:
+            return
+        if error is None and self._body is not None and not self._framed:
+            self._succeed()  # a body that ends with its connection
+        else:
+            self._fail(ResponseLost("closed" if error is None else type(error).__name__))
+
+    # llhttp's callbacks
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            raise ResponseLost("more than was asked for")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        if 100 <= self._parser.get_status_code() < 200:
+            return
+        self._framed = "content-length" in self._headers or "transfer-encoding" in self._headers
+        self._body = Body(self._headers.get("content-encoding"), self._max_body)
+
+    def on_body(self, data: bytes) -> None:
+        if self._body is not None:
+            self._body.feed(data)
+
+    def on_message_complete(self) -> None:
+        if 100 <= self._parser.get_status_code() < 200 and self._parser.get_status_code() != 101:
+            self._headers, self._head_left = {}, _MAX_HEAD
+            return
+        self._complete = True
+        self.reusable = self._parser.should_keep_alive()
+
+    # the end
+
+    def _succeed(self) -> None:
+        try:
+            status, body = self._parser.get_status_code(), self._body
+            response = HttpResponse(status, self._headers, body.whole() if body is not None else b"")
+        except ResponseLost as error:
+            self._fail(error)
+            return
+        waiter = self._end()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(response)
+
+    def _fail(self, error: Exception) -> None:
+        waiter = self._end()
+        self.abort()
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+
+    def _end(self) -> asyncio.Future[HttpResponse] | None:
+        waiter, self._waiter = self._waiter, None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        return waiter
+
+    def _check(self) -> None:
+        left = self._active + self._read_timeout - self._loop.time()
+        if left <= 0:
+            self._fail(ResponseLost("no answer in time"))
+        else:
+            self._watch = self._loop.call_later(left, self._check)

@@ -1,0 +1,103 @@
+"""Open a connection through a proxy: `CONNECT`, then TLS end to end (RFC 9110, 9.3.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+import httptools
+
+from arx_wrapper.http_client import tls
+from arx_wrapper.transport.backend import ConnectFailed
+from arx_wrapper.transport.connection import Connection
+from arx_wrapper.urls import Proxy, bracketed
+
+_MAX_HEAD: Final = 16 * 1024
+
+
+class _Reply(asyncio.Protocol):
+    """Reads the head of the proxy's answer to `CONNECT`, and nothing after it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.status: asyncio.Future[int] = loop.create_future()
+        self._parser = httptools.HttpResponseParser(self)
+        self._left = _MAX_HEAD
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # the tunnel begins; on_headers_complete took the status
+            return
+        except httptools.HttpParserError:
+            self._end("its answer is not HTTP")
+        if self._left < 0:
+            self._end("its answer has no end")
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200 and not self.status.done():
+            self.status.set_result(status)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end("it closed the connection")
+
+    def _end(self, problem: str) -> None:
+        if not self.status.done():
+            self.status.set_exception(ConnectFailed(f"proxy: {problem}"))
+
+
+async def open_tunnel(
+    proxy: Proxy, host: str, port: int, context: ssl.SSLContext | None, factory: Callable[[], Connection]
+) -> Connection:
+    """Connect to a host through a proxy.
+
+    Args:
+        proxy: The proxy.
+        host, port: The host behind it.
+        context: The host's TLS; None for none.
+        factory: Makes the connection's protocol.
+
+    Raises:
+        ConnectFailed: the proxy refused, or gave no answer; nothing was sent.
+        OSError: the proxy cannot be reached, or the host's certificate is not trusted.
+    """
+    loop = asyncio.get_running_loop()
+    transport, reply = await loop.create_connection(
+        lambda: _Reply(loop),
+        proxy.host,
+        proxy.port,
+        ssl=tls() if proxy.scheme == "https" else None,
+        server_hostname=proxy.host if proxy.scheme == "https" else None,
+    )
+    try:
+        _ask(transport, proxy, f"{bracketed(host)}:{port}")
+        status = await reply.status
+        if not 200 <= status < 300:
+            hint = "; look at user and password in PAGERDUTY_PROXY" if status == 407 else ""
+            raise ConnectFailed(f"the proxy {proxy.address} answered {status}{hint}")
+        connection = factory()
+        transport.set_protocol(connection)
+        if context is None:
+            connection.connection_made(transport)
+            return connection
+        secured = await loop.start_tls(transport, connection, context, server_hostname=host)
+        if secured is None:
+            raise ConnectFailed("proxy: the connection closed before TLS")
+        connection.connection_made(secured)
+        return connection
+    except BaseException:
+        reply.status.cancel()
+        transport.abort()
+        raise
+
+
+def _ask(transport: asyncio.Transport, proxy: Proxy, authority: str) -> None:
+    authorization = proxy.authorization()
+    head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n"
+    if authorization is None:
+        transport.write(f"{head}\r\n".encode("ascii"))
+    else:
+        transport.write(f"{head}Proxy-Authorization: {authorization.reveal()}\r\n\r\n".encode("ascii"))

@@ -1,0 +1,20 @@
+"""A lock for callers of one event loop, in a vault that may be used in one loop after another."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class LoopLock:
+    """Hands out an `asyncio.Lock` of the running event loop; asyncio's own refuses to change loops."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = asyncio.Lock()
+
+    def here(self) -> asyncio.Lock:
+        """Return the running loop's lock."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._lock = loop, asyncio.Lock()
+        return self._lock
