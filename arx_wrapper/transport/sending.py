@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from attrs import define, field
 
@@ -15,7 +15,6 @@ from arx_wrapper.transport.response import Attempt, Response, read
 
 if TYPE_CHECKING:
     from arx_wrapper.transport.rate_limiter import RateLimiter
-    from arx_wrapper.transport.transport import Transport
 
 # Times as many of those tries that the rate limit turned away: other hosts may use the key, nothing was processed.
 _PATIENCE: Final = 2
@@ -23,6 +22,24 @@ _RETRIED: Final = frozenset({500, 502, 503, 504})
 _UNCOUNTED_PAUSE: Final = 1.0
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
+
+
+class Exchanger(Protocol):
+    """Sends a request once; `Transport` is one."""
+
+    origin: str
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[object]]
+    uniform: Callable[[float, float], float]
+
+    @property
+    def max_body(self) -> int: ...
+
+    async def rate_limiter(self, credentials: Credentials) -> RateLimiter: ...
+
+    async def exchange(
+        self, request: Request, credentials: Credentials, on_send: Callable[[], None]
+    ) -> HttpResponse: ...
 
 
 @define(eq=False, kw_only=True)
@@ -38,7 +55,7 @@ class Sending:
         limited: How many of them the rate limit turned away.
     """
 
-    transport: Transport
+    transport: Exchanger
     request: Request
     credentials: Credentials
     operation: str
