@@ -43,18 +43,22 @@ def list_incidents(call: Call) -> Reply:
 
 
 def _span(call: Call) -> list[Test]:
-    """The last month, or `since` until `until`, at most six months; `date_range=all` is for ever."""
+    """Return the tests of `since` and `until`: at most six months apart; `date_range=all` sets both aside.
+
+    With one of them PagerDuty answers for the month on its side, silently; with neither, for the last month.
+    """
     since, until = call.time("since"), call.time("until")
     if call.choice("date_range", ("all",)) == "all":
         return []
+    if since is None and until is None:
+        start = call.now - _DEFAULT_SPAN
+        return [lambda incident: incident["created_at"] >= start]
     start = since or (until or call.now) - _DEFAULT_SPAN
-    end = until or max(call.now, start)
+    end = until or start + _DEFAULT_SPAN
     if end < start:
         raise refuse(2001, "until must not be before since")
     if end - start > _LONGEST_SPAN:
         raise refuse(2001, "The time range must not exceed six months")
-    if until is None:
-        return [lambda incident: incident["created_at"] >= start]
     return [lambda incident: start <= incident["created_at"] < end]
 
 

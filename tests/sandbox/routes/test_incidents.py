@@ -24,12 +24,26 @@ async def test_the_list_spans_a_month_unless_told_otherwise(sandbox: Sandbox, ap
     sandbox.advance(timedelta(days=40))
     assert await listed(api) == []
     assert len(await listed(api, date_range="all")) == now
-    since = (sandbox.clock.now() - timedelta(days=80)).isoformat()
-    assert len(await listed(api, since=since)) == now
+    now_there, day = sandbox.clock.now(), timedelta(days=1)
+    since, until = (now_there - 80 * day).isoformat(), now_there.isoformat()
+    assert len(await listed(api, since=since, until=until)) == now
+
+
+async def test_one_bound_alone_reaches_a_month_and_says_nothing_of_the_rest(sandbox: Sandbox, api: Api) -> None:
+    now = len(await listed(api))
+    sandbox.advance(timedelta(days=200))
+    day = timedelta(days=1)
+    first = sandbox.clock.now() - 230 * day
+    assert len(await listed(api, since=first.isoformat())) == now  # 230 days, and no refusal
+    assert await listed(api, since=(first - 40 * day).isoformat()) == []
+    assert await listed(api, since=(sandbox.clock.now() - 170 * day).isoformat()) == []
+    assert len(await listed(api, until=(first + 31 * day).isoformat())) == now
+    assert await listed(api, until=(first + 80 * day).isoformat()) == []
+    assert await listed(api, until=first.isoformat()) == []
 
 
 async def test_a_span_of_more_than_six_months_is_refused(api: Api) -> None:
-    assert await api.refused("GET", "/incidents", since="2024-01-01T00:00:00Z") == 2001
+    assert await api.refused("GET", "/incidents", since="2024-01-01T00:00:00Z", until="2024-08-01T00:00:00Z") == 2001
     await api("GET", "/incidents", since="2024-01-01T00:00:00Z", date_range="all")
     assert await api.refused("GET", "/incidents", since="yesterday") == 2001
 
