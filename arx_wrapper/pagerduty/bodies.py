@@ -174,7 +174,7 @@ def _sent(p: Params, own: Mapping[str, _Member], *, further: str | None = None, 
         fixed: Members that are the same in every call.
 
     Raises:
-        TakenError: a further member has a parameter of its own, or a value that is fixed.
+        TakenError: a further member has a parameter of its own.
     """
     members = dict(p.get(further, {})) if further else {}
     for name, member in own.items():
@@ -182,9 +182,6 @@ def _sent(p: Params, own: Mapping[str, _Member], *, further: str | None = None, 
             raise TakenError(
                 f"{further}.{member.name}", "has a parameter of its own", f"the parameter {name!r} instead"
             )
-    for name, value in fixed.items():
-        if members.get(name, value) != value:
-            raise TakenError(f"{further}.{name}", "is fixed", repr(value))
     return {**fixed, **members, **{member.name: member.made(p[name]) for name, member in own.items() if name in p}}
 
 
