@@ -8,36 +8,78 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.times import is_relative, iso, moment
 from arx_wrapper.params import NULL
 from arx_wrapper.params.model import ParamModel
 
+Document = Annotated[
+    str | None, typer.Option("--json", help="Parameters as a JSON object: {...}, @FILE, or - for stdin.")
+]
 
-def parse(model: ParamModel, arguments: Sequence[str], document: str | None) -> dict[str, Any]:
-    """The parameters of `--name value` and `name=value` arguments on top of those of a JSON object.
+
+def parse(
+    model: ParamModel, arguments: Sequence[str], document: str | None, *, now: datetime | None = None
+) -> dict[str, Any]:
+    """Return the parameters of `--name value` and `name=value` arguments on top of those of a JSON object.
+
+    Args:
+        model: The operation's parameters.
+        arguments: The command line's.
+        document: A JSON object, `@FILE` for one in a file, or `-` for one on stdin.
+        now: What relative times (`--since 30d`) count from; without it they are taken as they are.
 
     Raises:
         typer.BadParameter: an argument is of neither form, or the document is not a JSON object.
     """
-    params: dict[str, Any] = {}
-    if document is not None:
-        try:
-            loaded = json.loads(document)
-        except ValueError as error:
-            raise typer.BadParameter(f"--json is not JSON: {error}") from None
-        if not isinstance(loaded, dict):
-            raise typer.BadParameter("--json must be an object of parameters")
-        params.update(with_nulls(loaded))
+    params: dict[str, Any] = {} if document is None else read_document(document)
     given: dict[str, list[str]] = {}
     for name, value in _pairs(model, arguments):
         given.setdefault(name, []).append(value)
     for name, values in given.items():
-        params[name] = _read(model, name, values)
+        read = _read(model, name, values)
+        params[name] = read if now is None else _absolute(model, name, read, now)
     return params
+
+
+def read_document(document: str) -> dict[str, Any]:
+    """Return the parameters of a JSON object: `{...}`, `@FILE`, or `-` for stdin.
+
+    Raises:
+        typer.BadParameter: it cannot be read, or is not a JSON object.
+    """
+    source = "--json"
+    try:
+        if document == "-":
+            document, source = sys.stdin.read(), "stdin"
+        elif document.startswith("@"):
+            source = document[1:]
+            document = Path(source).read_text("utf-8")
+        loaded = json.loads(document)
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(
+            f"{source} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}"
+        ) from None
+    except ValueError as error:
+        raise typer.BadParameter(f"{source} is not JSON: {error}") from None
+    if not isinstance(loaded, dict):
+        raise typer.BadParameter(f"{source} must be an object of parameters")
+    return {name: with_nulls(value) for name, value in loaded.items()}
+
+
+def _absolute(model: ParamModel, name: str, value: Any, now: datetime) -> Any:
+    """Return a relative time as ISO 8601, where the parameter takes times; anything else as it is."""
+    if not isinstance(value, str) or model.takes(name, value) or not is_relative(value):
+        return value
+    time = iso(moment(value, now, ahead=name in ("start_time", "end_time")))
+    return time if model.takes(name, time) else value
 
 
 def flag(name: str) -> str:

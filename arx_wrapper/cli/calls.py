@@ -10,12 +10,13 @@ import typer
 from typer.core import TyperCommand
 
 from arx_wrapper.cli.arguments import flag, parse
-from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
-from arx_wrapper.cli.session import Session
-from arx_wrapper.cli.tables import Columns, counted, show, split
+from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
+from arx_wrapper.cli.running import Options, perform
+from arx_wrapper.cli.session import Session, now_of
+from arx_wrapper.cli.tables import Columns, split
 from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.errors import UnknownOperationError
-from arx_wrapper.model import Decision, Verdict
+from arx_wrapper.model import Decision
 
 
 def ops(
@@ -109,7 +110,9 @@ def call(
             autocompletion=parameter_names,
         ),
     ] = None,
-    document: Annotated[str | None, typer.Option("--json", help="Parameters as a JSON object.")] = None,
+    document: Annotated[
+        str | None, typer.Option("--json", help="Parameters as a JSON object: {...}, @FILE, or - for stdin.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the decision, the request and whom it would page; do not send it.")
     ] = False,
@@ -136,28 +139,23 @@ def call(
     session: Session = context.obj
     named = operation
 
-    async def run(connector: Any) -> Any:
+    async def prepare(connector: Any) -> list[dict[str, Any]]:
         try:
-            wanted = parse(connector.model_of(named), params or (), document)
+            return [parse(connector.model_of(named), params or (), document, now=now_of(connector))]
         except UnknownOperationError:
-            return await connector.execute(named)  # refused, on record
-        if dry_run:
-            from arx_wrapper.cli.dry_run import plan
+            await connector.execute(named)  # refused, on record
+            raise
 
-            return await plan(connector, named, wanted)
-        if everything:
-            records = connector.iterate(named, wanted, max_items=most)
-            listed = await counted(named, records)
-            return {connector.operations[named].records.envelope: listed}
-        return await connector.execute(named, wanted, approval_id=approval, timeout=timeout)
-
-    result = session.with_connector(run)
-    if dry_run:
-        _show_plan(result, output)
-        raise typer.Exit(3 if result["verdict"] == Verdict.DENY else 0)
-    from arx_wrapper.pagerduty.operations import OPERATIONS
-
-    show(OPERATIONS[operation], result, output, split(columns), complete=everything)
+    options = Options(
+        output=output,
+        fields=split(columns),
+        everything=everything,
+        most=most,
+        dry_run=dry_run,
+        approval=approval,
+        timeout=timeout,
+    )
+    perform(session, named, prepare, options)
 
 
 def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None:
@@ -186,25 +184,3 @@ def _model(operation: str) -> Any:
     from arx_wrapper.params.model import param_model
 
     return param_model(operation, getattr(PagerDutyConnector, OPERATIONS[operation].function))
-
-
-def _show_plan(plan: dict[str, Any], output: Output) -> None:
-    read = plan.get("pages", {}).get("read", [])
-    warn(
-        "Dry run: the call was not sent."
-        + (f" To find whom it would page, these reads were: {', '.join(read)}." if read else "")
-    )
-    if output is Output.JSON:
-        print_json(plan)
-        return
-    request = plan["request"]
-    say(f"{plan['verdict']} at {plan['risk']}: {plan['reason']}")
-    say(f"{request['method']} {request['path']}" + "".join(f" {name}={value}" for name, value in request["query"]))
-    if request["body"] is not None:
-        print_json(request["body"])
-    pages = plan.get("pages")
-    if pages is None:
-        return
-    say(f"Pages: {pages['how']}")
-    if pages["people"]:
-        print_table(("level", "id", "name"), ([p["level"], p["id"], p["name"]] for p in pages["people"]))

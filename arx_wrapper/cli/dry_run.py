@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from arx_wrapper.cli.output import Output, print_json, print_table, say, warn
 from arx_wrapper.errors import ArxError
 from arx_wrapper.model import Paged, Verdict
 
@@ -135,3 +136,26 @@ class _Pages:
 def _person(user_id: str, level: int | None, user: Mapping[str, Any] | None = None) -> dict[str, Any]:
     user = user or {}
     return {"level": level, "id": user_id, "name": user.get("summary") or user.get("name")}
+
+
+def show_plan(plan: Mapping[str, Any], output: Output) -> None:
+    """Print a plan, and on stderr that the call was not sent."""
+    read = plan.get("pages", {}).get("read", [])
+    warn(
+        "Dry run: the call was not sent."
+        + (f" To find whom it would page, these reads were: {', '.join(read)}." if read else "")
+    )
+    if output is Output.JSON:
+        print_json(plan)
+        return
+    request = plan["request"]
+    say(f"{plan['verdict']} at {plan['risk']}: {plan['reason']}")
+    say(f"{request['method']} {request['path']}" + "".join(f" {name}={value}" for name, value in request["query"]))
+    if request["body"] is not None:
+        print_json(request["body"])
+    pages = plan.get("pages")
+    if pages is None:
+        return
+    say(f"Pages: {pages['how']}")
+    if pages["people"]:
+        print_table(("level", "id", "name"), ([p["level"], p["id"], p["name"]] for p in pages["people"]))

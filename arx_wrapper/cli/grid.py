@@ -49,6 +49,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     if shown < min(2, len(columns)):  # not even two columns: each record becomes a block of lines
         for row in rows:
             console.print(_table(("", ""), list(zip(columns, row, strict=True))))
+            console.print()
         return []
     console.print(_table(columns[:shown], [row[:shown] for row in rows]))
     return list(columns[shown:])
@@ -100,6 +101,4 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         styles = (_STYLES.get(cell, "") for cell in row)
         table.add_row(*(Text(cell, style) for cell, style in zip(row, styles, strict=True)))
-    if not headed:
-        table.add_row()
     return table

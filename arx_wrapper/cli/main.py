@@ -14,17 +14,12 @@ from arx_wrapper.cli import agents, calls, demo, doctor, init, mcp, policy, sand
 from arx_wrapper.cli.approvals import commands as approvals
 from arx_wrapper.cli.audit import commands as audit
 from arx_wrapper.cli.encoding import use_utf8, utf8
+from arx_wrapper.cli.endings import next_step, status_of
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session
-from arx_wrapper.errors import (
-    ApprovalError,
-    ArxError,
-    AuditError,
-    PagerDutyError,
-    PaginationLimitError,
-    PermissionDeniedError,
-)
+from arx_wrapper.cli.verbs import analytics, incidents, inventory, oncall, windows
+from arx_wrapper.errors import ArxError
 
 # typer carries its own click, and makes no more of it public than this.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -42,6 +37,14 @@ app.command()(init.init)
 app.command()(doctor.doctor)
 app.command()(calls.ops)
 app.command(cls=calls.CallCommand, context_settings=calls.CALL_SETTINGS)(calls.call)
+app.add_typer(incidents.app, name="incidents")
+app.command()(oncall.oncall)
+app.add_typer(inventory.services, name="services")
+app.add_typer(inventory.schedules, name="schedules")
+app.add_typer(inventory.users, name="users")
+app.add_typer(inventory.teams, name="teams")
+app.add_typer(windows.app, name="windows")
+app.command()(analytics.analytics)
 app.command()(mcp.mcp)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
@@ -96,19 +99,11 @@ def run(arguments: list[str]) -> int:
         return 0
     except ArxError as error:
         warn(str(error))
-        return _status(error)
+        if step := next_step(error):
+            warn(step)
+        return status_of(error)
     except Exception as error:  # the last resort of a command: one line, not a traceback
         warn(f"Unexpected {type(error).__name__}. Please report it; ARX_DEBUG=1 shows where it happened.")
         if os.environ.get("ARX_DEBUG") == "1":
             warn("".join(traceback.format_tb(error.__traceback__)))
         return 1
-
-
-def _status(error: ArxError) -> int:
-    if isinstance(error, PagerDutyError | PaginationLimitError):
-        return 1
-    if isinstance(error, PermissionDeniedError):
-        return 3
-    if isinstance(error, ApprovalError):
-        return 4
-    return 5 if isinstance(error, AuditError) else 2

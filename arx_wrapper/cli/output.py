@@ -23,6 +23,8 @@ class Output(StrEnum):
     TSV = "tsv"
 
 
+_NAMED = 4
+
 _chosen: ContextVar[Output] = ContextVar("_chosen", default=Output.TABLE)
 
 
@@ -85,7 +87,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         return
     left_out = grid(columns, cells)
     if left_out:
-        warn(f"Not shown at this width: {', '.join(left_out)}. -o json shows everything.")
+        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+        warn(f"Not shown at this width: {', '.join(left_out[:_NAMED])}{more}. -o json shows everything.")
 
 
 def _field(cell: str) -> str:

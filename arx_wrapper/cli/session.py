@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import typer
@@ -69,6 +70,13 @@ class Session:
                 await backends.aclose()
 
         return asyncio.run(run())
+
+
+def now_of(connector: Any) -> datetime:
+    """Return the present, aware: of the embedded sandbox's account where there is one."""
+    account = connector.sandbox_account
+    now: datetime = account.clock.now() if account is not None else connector._backends.clock()
+    return now
 
 
 def require_name(name: str, option: str) -> None:

@@ -1,0 +1,194 @@
+"""Run operations for the command line: one call or one for each id, planned, watched or sent; then print the result."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import webbrowser
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+from attrs import frozen
+
+from arx_wrapper.cli.completion import remember
+from arx_wrapper.cli.endings import next_step, status_of
+from arx_wrapper.cli.output import Output, print_json, say, warn
+from arx_wrapper.cli.session import Session
+from arx_wrapper.cli.tables import counted, rows, show
+from arx_wrapper.core.columns import project, records_of
+from arx_wrapper.errors import (
+    ApprovalError,
+    ArxError,
+    InvalidParamsError,
+    PagerDutyError,
+    PermissionDeniedError,
+    TransportError,
+)
+from arx_wrapper.model import Verdict
+
+if TYPE_CHECKING:
+    from arx_wrapper.pagerduty.connector import PagerDutyConnector
+
+Params = Mapping[str, Any]
+Prepare = Callable[["PagerDutyConnector"], Awaitable[Sequence[Params]]]
+"""Returns the parameters of each call, after it looked up the names that they stand for."""
+
+
+@frozen(kw_only=True)
+class Options:
+    """How to run operations and how to show what comes back.
+
+    Attributes:
+        output: The form of the result.
+        fields: Dotted paths to show instead of the row's columns.
+        everything: Read every page of a list.
+        most: With `everything`: stop after this many records.
+        dry_run: Show the decision and the request, and send nothing.
+        approval: An approval to use.
+        timeout: Seconds for a call on the wire.
+        web: Open the object's page in the browser.
+        watch: Seconds between repetitions, until Ctrl-C; None for a single run.
+        after: Prints more below a table: strips and bars.
+    """
+
+    output: Output
+    fields: Sequence[str] = ()
+    everything: bool = False
+    most: int | None = None
+    dry_run: bool = False
+    approval: str | None = None
+    timeout: float | None = None
+    web: bool = False
+    watch: float | None = None
+    after: Callable[[Mapping[str, Any]], None] | None = None
+
+
+def perform(session: Session, operation: str, prepare: Prepare, options: Options) -> None:
+    """Run an operation once for each set of parameters, and print what comes back.
+
+    A call that PagerDuty, policy or a reviewer refuses is reported, and the others are still made; the exit status is
+    that of the first.
+    """
+
+    async def run(connector: PagerDutyConnector) -> list[Mapping[str, Any] | ArxError]:
+        prepared = await prepare(connector)
+        if options.dry_run:
+            from arx_wrapper.cli.dry_run import plan
+
+            return [await plan(connector, operation, dict(params)) for params in prepared]
+        if options.watch is not None:
+            await _watch(connector, operation, prepared[0], options)
+        if len(prepared) == 1:
+            return [await _one(connector, operation, prepared[0], options)]
+        return [await _tried(connector, operation, params, options) for params in prepared]
+
+    results = session.with_connector(run)
+    if options.dry_run:
+        _show_plans([result for result in results if not isinstance(result, ArxError)], options.output)
+        return
+    _show(operation, results, options)
+
+
+async def _one(connector: PagerDutyConnector, operation: str, params: Params, options: Options) -> Mapping[str, Any]:
+    if not options.everything:
+        return await connector.execute(operation, params, approval_id=options.approval, timeout=options.timeout)
+    records = await counted(operation, connector.iterate(operation, params, max_items=options.most))
+    listed = connector.operations[operation].records
+    return {listed.envelope if listed else "records": records}
+
+
+async def _tried(
+    connector: PagerDutyConnector, operation: str, params: Params, options: Options
+) -> Mapping[str, Any] | ArxError:
+    """Return what comes back, or the refusal of this call alone; what would fail every call is raised."""
+    try:
+        return await _one(connector, operation, params, options)
+    except TransportError:
+        raise
+    except (PagerDutyError, PermissionDeniedError, ApprovalError, InvalidParamsError) as error:
+        named = next(iter(params.values()), operation)
+        warn(f"{named}: {error}")
+        return error
+
+
+async def _watch(connector: PagerDutyConnector, operation: str, params: Params, options: Options) -> None:
+    """Print the response again and again, each a governed call on record, until Ctrl-C."""
+    while True:
+        body = await _one(connector, operation, params, options)
+        if sys.stdout.isatty() and options.output is Output.TABLE:
+            sys.stdout.write("\x1b[H\x1b[2J")
+        _print(operation, body, options)
+        await asyncio.sleep(options.watch or 0)
+
+
+def _print(operation: str, body: Mapping[str, Any], options: Options) -> None:
+    from arx_wrapper.pagerduty.operations import OPERATIONS
+
+    row = OPERATIONS[operation]
+    show(row, body, options.output, options.fields, complete=options.everything)
+    records, is_list = records_of(row, body)
+    if is_list and not row.path_names and row.envelope:
+        remember(row.envelope, records)
+    if options.after and options.output is Output.TABLE:
+        options.after(body)
+
+
+def _show(operation: str, results: Sequence[Mapping[str, Any] | ArxError], options: Options) -> None:
+    bodies = [result for result in results if not isinstance(result, ArxError)]
+    errors = [result for result in results if isinstance(result, ArxError)]
+    if len(results) == 1:
+        _print(operation, bodies[0], options)
+    else:
+        _print_many(operation, bodies, options)
+    if options.web:
+        for body in bodies:
+            _open(operation, body)
+    if errors:
+        warn(f"{len(errors)} of {len(results)} were not done.")
+        if step := next_step(errors[0]):
+            warn(step)
+        raise typer.Exit(status_of(errors[0]))
+
+
+def _print_many(operation: str, bodies: Sequence[Mapping[str, Any]], options: Options) -> None:
+    """Print the records of several calls as one list."""
+    from arx_wrapper.core.columns import value
+    from arx_wrapper.pagerduty.operations import OPERATIONS
+
+    if options.output is Output.JSON and not options.fields:
+        print_json(bodies)
+        return
+    row = OPERATIONS[operation]
+    records = [record for body in bodies for record in records_of(row, body)[0]]
+    if options.fields:
+        picked = [{path: value(record, path) for path in options.fields} for record in records]
+    else:
+        picked = [project(row, record) for record in records]
+    if options.output is Output.JSON:
+        print_json(picked)
+    elif picked:
+        rows(picked, keep=options.output is Output.TSV)
+    elif bodies:
+        say("Done.")
+
+
+def _open(operation: str, body: Mapping[str, Any]) -> None:
+    """Open the page of each record in the browser; an address that is not of the web is named instead."""
+    from arx_wrapper.pagerduty.operations import OPERATIONS
+
+    for record in records_of(OPERATIONS[operation], body)[0]:
+        url = str(record.get("html_url") or "")
+        if not url.startswith(("https://", "http://")) or not webbrowser.open(url):
+            warn(f"{url or 'no address'}: cannot be opened in a browser here.")
+
+
+def _show_plans(plans: Sequence[Mapping[str, Any]], output: Output) -> None:
+    from arx_wrapper.cli.dry_run import show_plan
+
+    if output is Output.JSON and len(plans) > 1:
+        print_json(plans)
+    else:
+        for item in plans:
+            show_plan(item, output)
+    raise typer.Exit(3 if any(item["verdict"] == Verdict.DENY for item in plans) else 0)
