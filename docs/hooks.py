@@ -1,4 +1,4 @@
-"""What the documentation takes from the code while it is built: the operations, and the keys of a policy."""
+"""Fill the documentation with parts of the code while it is built: the operations, and the keys of a policy."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ STATUSES: tuple[tuple[type[errors.ArxError], int], ...] = (
 
 
 async def board(request: Request) -> Response:
-    """What is burning and who is on call, read at the same time."""
+    """Return the open incidents and who is on call, read at the same time."""
     pd: PagerDutyConnector = request.app.state.pd
     incidents, on_call = await asyncio.gather(
         pd.list_incidents(statuses=["triggered", "acknowledged"], limit=100),

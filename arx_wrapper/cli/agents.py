@@ -1,4 +1,4 @@
-"""`agents suspend|resume`: the kill switch."""
+"""`agents list|suspend|resume`: the agents on record, and the switch that stops one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,58 @@ from typing import Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.output import Format, Output, print_json, say
+from arx_wrapper.audit.log import utc_now
+from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session, require_name
+from arx_wrapper.cli.times import moment
 
-app = typer.Typer(no_args_is_help=True, help="Stop an agent, in every process, from its next call on.")
+_CALLS = ("connector.called", "connector.refused")
+
+app = typer.Typer(no_args_is_help=True, help="Agents: list, suspend, resume.")
 
 Agent = Annotated[str, typer.Argument(help="The agent's id.")]
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    since: Annotated[str, typer.Option("--since", help="Count calls from then on: 30d, or a date.")] = "30d",
+    output: Format = Output.TABLE,
+) -> None:
+    """List the agents on record, and which are suspended."""
+    session: Session = context.obj
+    try:
+        start = moment(since, utc_now())
+    except ValueError as error:
+        raise typer.BadParameter(f"--since: {error}") from None
+
+    async def run(backends: Any) -> list[dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for action in ("agent.suspended", "agent.resumed"):  # whenever that was
+            async for record in backends.audit.records(action_type=action):
+                agent = found.setdefault(record.agent_id, _unseen(record.agent_id))
+                if action == "agent.suspended" and await backends.audit.suspension(record.agent_id):
+                    agent["suspended"] = record.reason
+        async for record in backends.audit.records(since=start):
+            if record.action_type in _CALLS:
+                agent = found.setdefault(record.agent_id, _unseen(record.agent_id))
+                agent["calls"] += record.action_type == "connector.called"
+                agent["refused"] += record.action_type == "connector.refused"
+                agent["last"] = record.created_at
+        return [found[name] for name in sorted(found)]
+
+    agents = session.with_backends(run)
+    if output is Output.JSON:
+        print_json(agents)
+    elif agents:
+        columns = ("agent", "calls", "refused", "last", "suspended")
+        print_table(columns, ([agent[column] for column in columns] for agent in agents))
+    else:
+        say(f"No agent is on record since {start:%Y-%m-%d}.")
+
+
+def _unseen(agent: str) -> dict[str, Any]:
+    return {"agent": agent, "calls": 0, "refused": 0, "last": None, "suspended": None}
 
 
 @app.command()
@@ -21,7 +67,7 @@ def suspend(
     reason: Annotated[str, typer.Option(help="Why.")] = "suspended by an operator",
     output: Format = Output.TABLE,
 ) -> None:
-    """Deny everything that an agent asks for, from now on."""
+    """Deny every call of an agent, from now on."""
     session: Session = context.obj
     require_name(agent, "AGENT")
     if not reason.strip():
@@ -39,7 +85,7 @@ def suspend(
 
 @app.command()
 def resume(context: typer.Context, agent: Agent, output: Format = Output.TABLE) -> None:
-    """Let a suspended agent go on."""
+    """Lift an agent's suspension."""
     session: Session = context.obj
     require_name(agent, "AGENT")
 
@@ -50,4 +96,4 @@ def resume(context: typer.Context, agent: Agent, output: Format = Output.TABLE) 
     if output is Output.JSON:
         print_json({"agent_id": agent, "suspended": False, "reason": None})
     else:
-        say(f"{agent} may go on")
+        say(f"{agent} is no longer suspended")

@@ -20,9 +20,7 @@ from arx_wrapper.cli.times import is_relative, iso, moment
 from arx_wrapper.params import NULL
 from arx_wrapper.params.model import ParamModel
 
-Document = Annotated[
-    str | None, typer.Option("--json", help="Parameters as a JSON object: {...}, @FILE, or - for stdin.")
-]
+Document = Annotated[str | None, typer.Option("--json", help="Parameters as JSON: {...}, @FILE or -.")]
 
 
 def parse(

@@ -24,7 +24,7 @@ def ops(
     glob: Annotated[str, typer.Argument(help="Which operations, e.g. 'incidents:*'.")] = "*",
     output: Format = Output.TABLE,
 ) -> None:
-    """List the operations: method, path, risk, and what your policies say of them.
+    """List the operations with their risk and verdict.
 
     The verdict is for the operation by itself; parameters can make it stricter (see `policy explain`).
     """
@@ -126,7 +126,7 @@ def call(
         bool, typer.Option("--help", "-h", help="Show this message, or an operation's parameters.")
     ] = False,
 ) -> None:
-    """Run one operation, governed.
+    """Run one operation by its full name.
 
     Exit status: 0 done, 1 PagerDuty or transport error, 2 usage, 3 denied by policy, 4 approval denied, expired or
     pending, 5 audit failure.

@@ -1,4 +1,4 @@
-"""Whether a server can be reached, and what time it has: one request without credentials."""
+"""Try to reach a server and compare clocks with it: one request without credentials."""
 
 from __future__ import annotations
 

@@ -27,9 +27,10 @@ Ask = Callable[[str], bool]
 def demo(
     yes: Annotated[bool, typer.Option("--yes", help="Approve as the demo's own reviewer.")] = False,
 ) -> None:
-    """Run the documented calls in the sandbox: policy, an approval, a verified audit trail. No account needed.
+    """Run the documented calls in the sandbox; needs no account.
 
-    Without a terminal it approves as the demo's own reviewer and says so. A denial is shown with its record.
+    Shows policy at work, an approval and a verified audit trail. Without a terminal it approves as the demo's own
+    reviewer and says so. A denial is shown with its record.
     """
     with extras():
         asyncio.run(_run(lambda shown: _agrees(shown, yes=yes)))

@@ -12,8 +12,9 @@ from arx_wrapper.errors import ConfigError
 
 
 def doctor(context: typer.Context, output: Format = Output.TABLE) -> None:
-    """Check configuration, policy, audit log, approvals, vault, server, clock, key and requester.
+    """Find out what is wrong with this set-up, and what to do.
 
+    Checks configuration, policy, audit log, approvals, vault, server, clock, key and requester.
     Sends one request without credentials, and one-record reads that policy permits, on record like any other; changes
     nothing. Exit status 1 when something is wrong.
     """

@@ -16,11 +16,11 @@ _NAMED = 10
 
 
 class _NotKnownError(Exception):
-    """Whom a call would page cannot be told, and why."""
+    """The people whom a call would page cannot be found; the message says why."""
 
 
 async def plan(connector: PagerDutyConnector, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """What would happen. The call itself is neither sent nor recorded.
+    """Return what a call would do. The call itself is neither sent nor recorded.
 
     For a call that pages, the people are looked up by governed reads, on record as any other, and only those that
     policy permits outright.

@@ -1,4 +1,4 @@
-"""What `doctor` looks at: each check says what it found and, where something is wrong, what to do."""
+"""The checks of `doctor`: each says what it found and, where something is wrong, what to do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _VAULT_REMEDIES: Mapping[str, str] = {
 
 @frozen(kw_only=True)
 class Finding:
-    """What a check found.
+    """The result of one check.
 
     Attributes:
         check: What was looked at.

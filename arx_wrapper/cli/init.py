@@ -23,7 +23,7 @@ _E = TypeVar("_E", bound=StrEnum)
 
 
 class Key(StrEnum):
-    """Where the API key is kept."""
+    """The place of the API key."""
 
     ENV = "env"
     FILE = "file"
@@ -32,7 +32,7 @@ class Key(StrEnum):
 
 
 class Start(StrEnum):
-    """Which policy to start from."""
+    """The policy to start from."""
 
     READONLY = "readonly"
     RESPONDER = "responder"
@@ -40,7 +40,7 @@ class Start(StrEnum):
 
 
 class Region(StrEnum):
-    """Where the account is."""
+    """The region of the account."""
 
     US = "us"
     EU = "eu"
@@ -66,7 +66,7 @@ _POLICIES: Mapping[Start, tuple[str, ...]] = {
 
 @frozen
 class Answers:
-    """What was answered to the three questions."""
+    """The answers to the three questions."""
 
     key: Key
     policy: Start

@@ -35,8 +35,9 @@ def mcp(
         typer.Option("--output-schemas", help="Publish schemas of the answers, which are then structured content."),
     ] = False,
 ) -> None:
-    """Serve the operations as MCP tools: those that policy could permit this agent.
+    """Serve the operations as tools for a language model.
 
+    Offers those that policy could permit this agent, by the Model Context Protocol.
     Over HTTP, callers show the token that ARX_MCP_TOKEN holds. TLS is for a proxy in front.
     """
     session: Session = context.obj

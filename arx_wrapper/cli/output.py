@@ -16,7 +16,7 @@ from arx_wrapper.cli.grid import grid
 
 
 class Output(StrEnum):
-    """How results are printed."""
+    """The form in which results are printed."""
 
     TABLE = "table"
     JSON = "json"

@@ -17,7 +17,7 @@ from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.errors import ConfigError, InvalidParamsError, PolicyError, UnknownOperationError
 from arx_wrapper.model import Verdict
 
-app = typer.Typer(no_args_is_help=True, help="Validate policies, and say why a call is permitted or not.")
+app = typer.Typer(no_args_is_help=True, help="Policies: validate, explain, test, simulate.")
 
 
 @app.command()
@@ -27,7 +27,10 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 when anything is pointed out.")] = False,
     output: Format = Output.TABLE,
 ) -> None:
-    """Validate policies, and point out what they may still have wrong. Exit status 2 when one does not load."""
+    """Validate policies, and point out likely mistakes.
+
+    Exit status 2 when a policy does not load.
+    """
     from arx_wrapper import PagerDutyConnector, policy
     from arx_wrapper.core.backends import utc_now
     from arx_wrapper.pagerduty.operations import OPERATIONS, RISKS
@@ -67,11 +70,14 @@ def check(
 def explain(
     context: typer.Context,
     operation: Annotated[str, typer.Argument(help="e.g. incidents:update")],
-    params: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+    params: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its parameters.")] = None,
     document: Annotated[str | None, typer.Option("--json", help="Parameters as a JSON object.")] = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Say what policy decides of a call, by which entry, and why. Exit status 3 when it is denied."""
+    """Show what policy decides of a call, and why.
+
+    Exit status 3 when it is denied.
+    """
     session: Session = context.obj
 
     async def run(connector: Any) -> tuple[Any, list[Any]]:
@@ -123,8 +129,9 @@ def check_cases(
     policy: Annotated[Path | None, typer.Option(help="The policy to test; default ARX_POLICY.")] = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Run policy test files: calls, and the verdict that each must get. Exit status 1 when one gets another.
+    """Run policy tests: calls and the verdict each must get.
 
+    Exit status 1 when a call gets another verdict.
     A case has `operation` and `expect`, and may have `params`, `agent`, `org`, `now`, `entry`, `because_of`, `reason`.
 
     Example: arx-pagerduty policy test policy.test.yaml --policy policy.yaml
@@ -157,8 +164,9 @@ def simulate(
     policy: Annotated[Path | None, typer.Option(help="The proposed policy; default ARX_POLICY.")] = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Judge the calls on record by a proposed policy, and say what would change.
+    """Show what a proposed policy would have changed.
 
+    Judges the calls on record by it.
     Example: arx-pagerduty policy simulate --since 30d --policy proposed.yaml
     """
     from arx_wrapper import PagerDutyConnector
@@ -188,7 +196,7 @@ def simulate(
     say(f"{found.judged} calls judged, {sum(change.count for change in found.changes)} would change")
     if found.unsure:
         kept = "ARX_AUDIT_CAPTURE=params keeps all but free text"
-        say(f"{found.unsure} could not be judged: they hang on parameters that the log did not keep ({kept})")
+        say(f"{found.unsure} could not be judged: they depend on parameters that the log did not store ({kept})")
     if found.suspended:
         say(f"{found.suspended} left out: their agent was suspended")
     if found.unknown:

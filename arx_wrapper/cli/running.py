@@ -37,7 +37,7 @@ Prepare = Callable[["PagerDutyConnector"], Awaitable[Sequence[Params]]]
 
 @frozen(kw_only=True)
 class Options:
-    """How to run operations and how to show what comes back.
+    """Settings of a run: of its calls, and of what is shown of their responses.
 
     Attributes:
         output: The form of the result.
@@ -83,7 +83,8 @@ def perform(session: Session, operation: str, prepare: Prepare, options: Options
             return [await _one(connector, operation, prepared[0], options)]
         return [await _tried(connector, operation, params, options) for params in prepared]
 
-    results = session.with_connector(run)
+    quiet = options.everything or options.watch is not None  # they show their own progress
+    results = session.with_connector(run, waiting=None if quiet else f"Waiting for {operation}")
     if options.dry_run:
         _show_plans([result for result in results if not isinstance(result, ArxError)], options.output)
         return

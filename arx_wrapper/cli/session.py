@@ -1,4 +1,4 @@
-"""What every command works with: who calls, the configuration, and the backends it opens."""
+"""The session of one command: the caller, the configuration, and the backends that it opens."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import typer
 from attrs import evolve
 
+from arx_wrapper.cli.progress import progress
 from arx_wrapper.config import Config
 from arx_wrapper.errors import ConfigError
 
@@ -39,8 +40,16 @@ class Session:
             self._config = evolve(config, agent_id=agent, org_id=org)
         return self._config
 
-    def with_connector(self, work: Callable[[Any], Awaitable[_T]], **settings: Any) -> _T:
-        """Run something with a connector, and close it. `settings` stand above the configuration's."""
+    def with_connector(
+        self, work: Callable[[Any], Awaitable[_T]], *, waiting: str | None = None, **settings: Any
+    ) -> _T:
+        """Run something with a connector, and close it.
+
+        Args:
+            work: Gets the connector.
+            waiting: What a terminal says after a second of waiting; None for work that shows its own progress.
+            settings: Stand above the configuration's.
+        """
         from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
         async def run() -> _T:
@@ -48,7 +57,8 @@ class Session:
             with _extras():
                 connector = PagerDutyConnector(config.agent_id, config.org_id, config=config)
             async with connector:
-                return await work(connector)
+                with progress(waiting):
+                    return await work(connector)
 
         return asyncio.run(run())
 

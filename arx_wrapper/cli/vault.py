@@ -15,19 +15,29 @@ from arx_wrapper.errors import ConfigError
 
 NEW_KEY = "ARX_VAULT_NEW_KEY"
 VARIABLES = """\b
-ARX_VAULT_URL             credentials come from
-env:                      PAGERDUTY_API_KEY, PAGERDUTY_REQUESTER_EMAIL
-oauth:                    a scoped app: PAGERDUTY_OAUTH_CLIENT_ID, PAGERDUTY_OAUTH_CLIENT_SECRET,
-                          PAGERDUTY_OAUTH_SCOPE (as_account-us.acme incidents.read ...),
-                          PAGERDUTY_OAUTH_URL, PAGERDUTY_REQUESTER_EMAIL
-file:///path              an encrypted file; its key in ARX_VAULT_KEY (32 bytes as base64)
-hashicorp://mount/path    KV v2; {org_id} in the path stands for the organisation:
-                          VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, and one of VAULT_TOKEN;
-                          VAULT_ROLE_ID and VAULT_SECRET_ID (VAULT_APPROLE_MOUNT); VAULT_K8S_ROLE
-                          (VAULT_K8S_MOUNT, VAULT_K8S_TOKEN_FILE)
+ARX_VAULT_URL names where credentials come from:
+
+\b
+env:                    PAGERDUTY_API_KEY, PAGERDUTY_REQUESTER_EMAIL
+
+\b
+oauth:                  a scoped app; PAGERDUTY_OAUTH_CLIENT_ID,
+                        PAGERDUTY_OAUTH_CLIENT_SECRET, PAGERDUTY_OAUTH_URL,
+                        PAGERDUTY_OAUTH_SCOPE (as_account-us.acme ...)
+
+\b
+file:///path            an encrypted file, its key in ARX_VAULT_KEY
+                        (32 bytes as base64)
+
+\b
+hashicorp://mount/path  KV v2, {org_id} in the path for the organisation;
+                        VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT and
+                        VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID
+                        (VAULT_APPROLE_MOUNT), or VAULT_K8S_ROLE
+                        (VAULT_K8S_MOUNT, VAULT_K8S_TOKEN_FILE)
 """
 
-app = typer.Typer(no_args_is_help=True, help=f"Credentials: where they come from.\n\n{VARIABLES}")
+app = typer.Typer(no_args_is_help=True, help=f"Credentials: store, check, re-encrypt.\n\n{VARIABLES}")
 
 
 @app.command("set")
@@ -36,7 +46,7 @@ def set_(
     email: Annotated[str | None, typer.Option(help="The requester of writes: a PagerDuty user.")] = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Store an API key in the vault that ARX_VAULT_URL names: an encrypted file, or HashiCorp Vault.
+    """Store an API key in the vault that ARX_VAULT_URL names.
 
     Asks for the key on a terminal, or reads it from stdin. It is for the organisation that --org names, or for all
     that have none of their own.
@@ -60,7 +70,7 @@ def set_(
 
 @app.command()
 def status(context: typer.Context, output: Format = Output.TABLE) -> None:
-    """Say where the credentials come from and whether they are usable. Shows no secret."""
+    """Show where the credentials come from, but no secret."""
     session: Session = context.obj
 
     async def run(vault: Any) -> dict[str, Any]:

@@ -317,9 +317,14 @@ class BaseConnector:
     def _row(self, operation: str) -> Operation:
         row = self.operations.get(operation) if isinstance(operation, str) else None
         if row is None:
-            nearest = difflib.get_close_matches(str(operation)[:100], self.operations, n=1)
-            raise UnknownOperationError(operation, nearest[0] if nearest else None)
+            raise UnknownOperationError(operation, self._nearest(str(operation)[:100]))
         return row
+
+    def _nearest(self, name: str) -> str | None:
+        """Return the operation that a wrong name probably means: one that it begins, else one that is spelt alike."""
+        begun = [known for known in self.operations if name.partition(":")[2] and known.startswith(name)]
+        alike = difflib.get_close_matches(name, self.operations, n=1)
+        return next(iter(begun or alike), None)
 
     def _request(self, row: Operation, params: Mapping[str, Any]) -> Request:
         endpoint = importlib.import_module(f"{self.client}.api.{row.endpoint}")

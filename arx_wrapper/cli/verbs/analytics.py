@@ -29,7 +29,7 @@ _BARS = 40
 
 
 class By(StrEnum):
-    """What a line of the result stands for."""
+    """The unit that a line of the result stands for."""
 
     ALL = "all"
     SERVICE = "service"

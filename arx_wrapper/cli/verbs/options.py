@@ -38,12 +38,12 @@ Query = Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Search for 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many records.")]
 Everything = Annotated[bool, typer.Option("--all", help="Read every page.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C; each time is a call on record.")]
-Every = Annotated[float, typer.Option("--every", min=1.0, help="With --watch: seconds in between.")]
+Every = Annotated[float, typer.Option("--every", min=0.5, help="With --watch: seconds in between.")]
 Web = Annotated[bool, typer.Option("--web", "-w", help="Open its page in the browser.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the decision and request; send nothing.")]
 Approval = Annotated[str | None, typer.Option("--approval", help="Use an approval that was given.")]
 Fields = Annotated[str | None, typer.Option("--fields", help="Show these only: id,status,service.id")]
-More = Annotated[str | None, typer.Option("--json", help="Further parameters: {...}, @FILE, or - for stdin.")]
+More = Annotated[str | None, typer.Option("--json", help="More parameters: {...}, @FILE or -.")]
 
 
 def given(**params: Any) -> dict[str, Any]:
