@@ -1,0 +1,119 @@
+"""Measure the structure of the code: `python -m tests.structure` prints the figures that `test_structure.py` holds."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grimp
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "arx_wrapper"
+OUTSIDE_THE_CORE = ("sandbox", "cli", "mcp", "console", "testing")
+# A docstring says what calling the function does; these words begin a riddle about it.
+_CLAUSE = re.compile(r"(What|Whether|Where|That|How|Who|Whose|Whom|Whoever)\b")
+
+
+def entries() -> tuple[list[str], list[str]]:
+    """Return the modules and the folders that lie directly in `arx_wrapper/`."""
+    modules = sorted(path.name for path in PACKAGE.glob("*.py") if path.name != "__init__.py")
+    folders = sorted(path.name for path in PACKAGE.iterdir() if any(path.glob("*.py")) or any(path.glob("*.yaml")))
+    return modules, folders
+
+
+def levels() -> int:
+    """Return the length of the longest chain of imports between the entries of `arx_wrapper/`, a package being one."""
+    graph = grimp.build_graph("arx_wrapper", exclude_type_checking_imports=False, cache_dir=None)
+    units = graph.find_children("arx_wrapper")
+    below = {
+        unit: {
+            other
+            for other in units - {unit}
+            if graph.direct_import_exists(importer=unit, imported=other, as_packages=True)
+        }
+        for unit in units
+    }
+
+    def depth(unit: str, above: frozenset[str]) -> int:
+        return 1 + max((depth(other, above | {unit}) for other in below[unit] - above), default=0)
+
+    return max(depth(unit, frozenset()) for unit in units)
+
+
+def lines_of_the_core() -> int:
+    """Return the lines of Python in `arx_wrapper/` without the sandbox and the ways in."""
+    return sum(
+        len(path.read_text("utf-8").splitlines())
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in OUTSIDE_THE_CORE
+    )
+
+
+def clauses() -> Iterator[str]:
+    """Yield the docstrings that begin with a clause instead of a verb, as `file:line: first line`."""
+    for folder in ("arx_wrapper", "codegen"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    text = ast.get_docstring(node)
+                    if text and _CLAUSE.match(text):
+                        line = getattr(node, "lineno", 1)
+                        yield f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+
+
+def files_of_one_call() -> tuple[list[str], int]:
+    """Return the files of ours that one `acknowledge_incident` enters, and how often it changes from file to file.
+
+    It is the second call of a process, permitted, with an SQLite log and a server on loopback.
+    """
+    from arx_wrapper import PagerDutyConnector
+    from arx_wrapper.sandbox import Sandbox
+    from arx_wrapper.sandbox.server import run_in_thread
+    from arx_wrapper.vault.fixed import FixedVault
+    from tests.support import EVERYTHING
+
+    visits: list[str] = []
+
+    def profile(frame: Any, event: str, _: object) -> None:
+        name = frame.f_code.co_filename
+        ours = name.startswith((str(PACKAGE), str(ROOT / "generated"))) and "/sandbox/" not in name
+        if event == "call" and ours and (not visits or visits[-1] != name):
+            visits.append(name)
+
+    async def main(url: str, account: Sandbox, folder: str) -> None:
+        vault = FixedVault(api_key=account.token, requester_email=account.email)
+        log = f"sqlite:///{folder}/audit.db"
+        async with PagerDutyConnector("a", "o", policies=[EVERYTHING], vault=vault, base_url=url, audit=log) as pd:
+            first, second = [(await pd.create_incident("Disk full", "PABC123")).id for _ in range(2)]
+            await pd.acknowledge_incident(str(first))
+            sys.setprofile(profile)
+            try:
+                await pd.acknowledge_incident(str(second))
+            finally:
+                sys.setprofile(None)
+
+    account = Sandbox()
+    with run_in_thread(account) as served, tempfile.TemporaryDirectory() as folder:
+        asyncio.run(main(served.url, account, folder))
+    return sorted({str(Path(name).relative_to(ROOT)) for name in visits}), len(visits) - 1
+
+
+def main() -> None:
+    modules, folders = entries()
+    files, changes = files_of_one_call()
+    found = list(clauses())
+    print(f"modules / folders in arx_wrapper/: {len(modules)} / {len(folders)}")  # noqa: T201
+    print(f"levels of imports: {levels()}")  # noqa: T201
+    print(f"files entered by one acknowledge_incident; changes of file: {len(files)}; {changes}")  # noqa: T201
+    print(f"lines without sandbox, CLI and MCP: {lines_of_the_core()}")  # noqa: T201
+    print(f"docstrings that begin with a clause: {len(found)}", *found, sep="\n  ")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
