@@ -194,4 +194,4 @@ def test_the_worker_handles_what_it_finds_and_drains_when_told_to_stop(
     records = [json.loads(line) for line in command(environ, "audit", "export").splitlines()]
     noted = [r for r in records if r["operation"] == "incidents:add_note" and r["status"] == "success"]
     assert len(noted) == len(handled)
-    assert "the chain holds" in command(environ, "audit", "verify")
+    assert "the chain holds" in command(environ, "audit", "verify", "-o", "table")

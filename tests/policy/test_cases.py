@@ -41,7 +41,7 @@ def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_cases_that_hold_pass(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (policy / "cases.yaml").write_text(CASES)
-    assert run(["policy", "test", str(policy / "cases.yaml")]) == 0
+    assert run(["policy", "test", str(policy / "cases.yaml"), "-o", "table"]) == 0
     assert capsys.readouterr().out == "3 passed, 0 failed\n"
 
 
@@ -65,7 +65,7 @@ def test_a_case_that_does_not_hold_fails_with_its_line_and_why(
     policy: Path, capsys: pytest.CaptureFixture[str], case: str, fault: str
 ) -> None:
     (policy / "cases.yaml").write_text(f"{CASES}\n- {case}\n")
-    assert run(["policy", "test", str(policy / "cases.yaml")]) == 1
+    assert run(["policy", "test", str(policy / "cases.yaml"), "-o", "table"]) == 1
     out = capsys.readouterr().out
     assert f"{policy / 'cases.yaml'}:16: " in out
     assert fault in out

@@ -165,7 +165,7 @@ def test_the_command(
     arguments = ["policy", "simulate", "--policy", str(tmp_path / "proposed.yaml")]
     assert run([*arguments, "--since", "1d", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["changes"][0]["count"] == 5
-    assert run([*arguments, "--since", "2100-01-01"]) == 0
+    assert run([*arguments, "--since", "2100-01-01", "-o", "table"]) == 0
     assert "0 calls judged" in capsys.readouterr().out
     assert run([*arguments, "--since", "yesterday"]) == 2
     monkeypatch.delenv("ARX_POLICY", raising=False)
