@@ -20,7 +20,7 @@ from arx_wrapper.errors import *  # noqa: F403 - the error tree is public as a w
 
 if TYPE_CHECKING:
     from arx_wrapper.config import Config
-    from arx_wrapper.core.connector import BaseConnector
+    from arx_wrapper.core.connector import BaseConnector, Plan
     from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
     from arx_wrapper.pagerduty.operations import OPERATIONS
@@ -38,6 +38,7 @@ _LAZY = {
     "Effect": "model",
     "Operation": "model",
     "Page": "pagerduty.pagination",
+    "Plan": "core.connector",
     "PagerDutyConnector": "pagerduty.connector",
     "Risk": "model",
     "Verdict": "model",
@@ -54,6 +55,7 @@ __all__ = [
     "Operation",
     "Page",
     "PagerDutyConnector",
+    "Plan",
     "Risk",
     "Verdict",
     "__version__",

@@ -61,7 +61,7 @@ class Doors(BaseConnector):
         found: Json = (await self.execute("doors:unlock", {"door_id": door_id, "minutes": minutes}))["door"]
         return found
 
-    def _request(self, row: Operation, params: dict[str, Any]) -> Request:
+    def build_request(self, row: Operation, params: Mapping[str, Any]) -> Request:
         """Built here, where a generated client would have a module for each endpoint."""
         body = row.body(params) if row.body else None
         return Request(method=row.method, path=row.path.format_map(params), json=body, operation_id=row.name)

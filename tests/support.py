@@ -54,7 +54,7 @@ def connector_on(account: Sandbox) -> PagerDutyConnector:
 
 async def trail(pd: PagerDutyConnector) -> list[AuditRecord]:
     """The connector's records so far, without those of policies being loaded."""
-    log = pd._backends.audit
+    log = pd.backends.audit
     await log.flush()
     return [record async for record in log.records() if record.action_type != "policy.loaded"]
 
@@ -63,5 +63,5 @@ async def decide(
     pd: PagerDutyConnector, approval_id: str, reviewer: str = "ada", approve: bool = True, note: str = ""
 ) -> ApprovalRequest:
     """Decide a request as a reviewer does, on record."""
-    backends = pd._backends
+    backends = pd.backends
     return await review(backends.approvals, backends.audit, approval_id, reviewer=reviewer, approve=approve, note=note)

@@ -188,7 +188,7 @@ def test_an_entry_of_a_bulk_call_counts_as_one() -> None:
         {"id": "P2", "status": "resolved"},
         {"id": "P3", "title": "t"},
     ]
-    call, _ = pd._resolve("incidents:manage", {"incidents": entries})
+    call = pd.plan("incidents:manage", {"incidents": entries}).call
     assert {effect.operation: effect.count for effect in call.effects} == {
         "incidents:manage": 3,
         "incidents:resolve": 2,

@@ -213,7 +213,7 @@ def raising(**options: Any) -> PagerDutyConnector:
     from attrs import evolve
 
     config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
-    return PagerDutyConnector.sandbox(config=config, policies=[ASK_ABOUT_HIGH], **options)
+    return PagerDutyConnector.sandbox(config=config, **{"policies": [ASK_ABOUT_HIGH], **options})
 
 
 async def test_an_escalated_call_waits_for_a_reviewer_and_is_used_up_once() -> None:
@@ -284,7 +284,7 @@ async def test_an_approval_is_stale_once_its_target_has_changed() -> None:
         await pd.update_service("PABC123", name="Renamed meanwhile")
         with pytest.raises(ApprovalDeniedError, match="changed"):
             await pd.execute("services:delete", {"service_id": "PABC123"}, approval_id=approval_id)
-        assert (await pd._backends.approvals.get(approval_id)).state == "stale"
+        assert (await pd.backends.approvals.get(approval_id)).state == "stale"
 
 
 async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) -> None:
@@ -292,7 +292,7 @@ async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) ->
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.delete_service("PABC123")
         approval_id = str(pending.value.approval_id)
-        store = pd._backends.approvals
+        store = pd.backends.approvals
         await decide(pd, approval_id)
         other = PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH, denying("services:delete")], approvals=store)
         with pytest.raises(PermissionDeniedError):
@@ -303,7 +303,7 @@ async def test_an_approval_does_not_outlive_a_tightened_policy(tmp_path: Any) ->
 async def test_an_agent_suspended_while_it_waits_sends_nothing_after_the_approval() -> None:
     async with PagerDutyConnector.sandbox("agent-1", policies=[ASK_ABOUT_HIGH]) as pd:
         waiting = asyncio.create_task(pd.delete_service("PABC123"))
-        while not (asked := await pd._backends.approvals.list("pending")):
+        while not (asked := await pd.backends.approvals.list("pending")):
             await asyncio.sleep(0.01)
         await pd.audit.suspend("agent-1", org_id=pd.org_id, by="ada", reason="it deletes everything")
         assert pd.sandbox_account is not None
@@ -313,7 +313,7 @@ async def test_an_agent_suspended_while_it_waits_sends_nothing_after_the_approva
             await waiting
         assert len(pd.sandbox_account.requests) == seen, "nothing more is read with the account's key either"
         assert (await trail(pd))[-1].status == "blocked"
-        assert (await pd._backends.approvals.get(asked[0].id)).state == "approved"
+        assert (await pd.backends.approvals.get(asked[0].id)).state == "approved"
         assert pd.sandbox_account is not None
         assert all(request.method == "GET" for request in pd.sandbox_account.requests)
 
@@ -444,7 +444,7 @@ async def test_parameters_changed_while_a_reviewer_thinks_are_not_what_is_sent()
     async with PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH], config=config) as pd:
         params = {**WINDOW, "service_ids": ["PABC123"]}
         call = asyncio.create_task(pd.execute("maintenance:create", params))
-        store = pd._backends.approvals
+        store = pd.backends.approvals
         while not (waiting := await store.list("pending")):
             await asyncio.sleep(0.01)
         params["service_ids"].append("PEVIL01")  # type: ignore[attr-defined]
@@ -501,9 +501,7 @@ async def test_an_approval_for_another_call_is_neither_used_up_nor_withdrawn() -
 
 
 async def test_an_approval_is_stale_once_the_eleventh_incident_of_a_bulk_call_has_changed() -> None:
-    async with raising() as pd:
-        asks = [{**EVERYTHING, "approval": {"low": "none", "medium": "none", "high": "none"}}, *_ASK_ABOUT_BULK]
-        pd._backends._given["policies"] = asks
+    async with raising(policies=[EVERYTHING, *_ASK_ABOUT_BULK]) as pd:
         found = (await pd.execute("incidents:read", {"statuses": ["triggered"], "limit": 20}))["incidents"]
         service = found[0]["service"]["id"]
         ids = [
@@ -514,7 +512,7 @@ async def test_an_approval_is_stale_once_the_eleventh_incident_of_a_bulk_call_ha
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute("incidents:manage", bulk)
         approval_id = str(pending.value.approval_id)
-        asked = await pd._backends.approvals.get(approval_id)
+        asked = await pd.backends.approvals.get(approval_id)
         assert [each["incident"] for each in (asked.target or {})["incidents"]] == ids
         await decide(pd, approval_id)
         await pd.execute("incidents:update", {"incident_id": ids[10], "urgency": "low"})
@@ -536,8 +534,7 @@ _ASK_ABOUT_BULK: list[dict[str, Any]] = [
 
 
 async def test_an_approval_is_stale_once_an_assignee_or_an_escalation_rule_has_changed() -> None:
-    async with raising() as pd:
-        pd._backends._given["policies"] = [{**EVERYTHING, "approval": "none"}, *_ASK_ABOUT_BULK]
+    async with raising(policies=[EVERYTHING, *_ASK_ABOUT_BULK]) as pd:
         people = [user.id for user in await pd.list_users(limit=3)]
         incident = (await pd.list_incidents(statuses=["triggered"]))[0].id
         policy = (await pd.execute("escalation:read", {}))["escalation_policies"][0]

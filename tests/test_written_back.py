@@ -30,7 +30,7 @@ async def test_what_a_response_says_of_a_target_beside_its_id_is_not_sent() -> N
     async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
         target = {"id": "PU1", "type": "user_reference", "summary": "Ada", "self": None, "html_url": "https://x.test"}
         rule = {**RULE, "targets": [target]}
-        _, request = pd._resolve("escalation:create", {"name": "Rota", "rules": [rule]})
+        request = pd.plan("escalation:create", {"name": "Rota", "rules": [rule]}).request
     (sent,) = request.json["escalation_policy"]["escalation_rules"]
     assert sent == {**RULE, "targets": [{"id": "PU1", "type": "user_reference"}]}
 

@@ -82,7 +82,7 @@ async def _review(pd: PagerDutyConnector, ask: Ask) -> None:
     from arx_wrapper.approvals import render
     from arx_wrapper.core.review import review
 
-    backends = pd._backends
+    backends = pd.backends
     while not (waiting := await backends.approvals.list("pending")):  # noqa: ASYNC110 - requests come from any process
         await asyncio.sleep(0.02)
     request = waiting[0]
@@ -92,7 +92,7 @@ async def _review(pd: PagerDutyConnector, ask: Ask) -> None:
 
 async def _show_records(pd: PagerDutyConnector) -> None:
     """Show what the log says of the step's call: its verdict, and its refusal if there is one."""
-    log = pd._backends.audit
+    log = pd.backends.audit
     await log.flush()
     since_call = []
     async for record in log.records(newest_first=True):
@@ -106,7 +106,7 @@ async def _show_records(pd: PagerDutyConnector) -> None:
 
 
 async def _trail(pd: PagerDutyConnector) -> None:
-    log = pd._backends.audit
+    log = pd.backends.audit
     records = [record async for record in log.records()]
     say("Audit trail")
     print_table(

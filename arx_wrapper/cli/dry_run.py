@@ -28,8 +28,8 @@ async def plan(connector: PagerDutyConnector, operation: str, params: dict[str, 
     Raises:
         InvalidParamsError: as the call would.
     """
-    decision = connector.explain(operation, params)
-    call, request = connector._resolve(operation, params)
+    planned = connector.plan(operation, params)
+    call, request, decision = planned.call, planned.request, planned.decision
     found = {
         "verdict": decision.verdict.value,
         "risk": decision.risk.name,

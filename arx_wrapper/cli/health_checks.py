@@ -66,7 +66,7 @@ async def examine(connector: PagerDutyConnector) -> list[Finding]:
 
 class _Examination:
     def __init__(self, connector: PagerDutyConnector) -> None:
-        self._connector, self._backends, self._config = connector, connector._backends, connector._backends.config
+        self._connector, self._backends, self._config = connector, connector.backends, connector.backends.config
         self._findings: dict[str, Finding] = {}
         self._requester: str | None = None
         self._permitted: tuple[str, ...] = ()

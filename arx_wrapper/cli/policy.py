@@ -81,9 +81,9 @@ def explain(
     session: Session = context.obj
 
     async def run(connector: Any) -> tuple[Any, list[Any]]:
-        backends, model = connector._backends, connector.model_of(operation)
+        backends, model = connector.backends, connector.model_of(operation)
         if params or document:
-            frozen, _ = connector._resolve(operation, parse(model, params or (), document))
+            frozen = connector.plan(operation, parse(model, params or (), document)).call
         else:  # the operation by itself, whatever its parameters
             who = {"agent_id": connector.agent_id, "org_id": connector.org_id}
             frozen = minimal_call(connector.operations[operation], connector.operations, **who)
@@ -230,7 +230,7 @@ def _judged(connector: Any, case: Any, loaded: Any) -> Any:
     from attrs import evolve
 
     try:
-        call, _ = connector._resolve(case.operation, case.params)
+        call = connector.plan(case.operation, case.params).call
     except (UnknownOperationError, InvalidParamsError) as error:
         raise PolicyError(str(error), file=case.source) from None
     call = evolve(call, agent_id=case.agent or call.agent_id, org_id=case.org or call.org_id)

@@ -67,13 +67,14 @@ class Session:
 
         Nobody is asked to approve anything from here, so channels and their secrets are not needed.
         """
-        from arx_wrapper.core.backends import Backends
+        from arx_wrapper.core.backends import Backends, Given
         from arx_wrapper.pagerduty.operations import RISKS
 
         config = evolve(self.config, slack=None, webhook_url=None)
 
         async def run() -> _T:
-            backends = Backends(connector="pagerduty", registry=RISKS, config=config, **options)
+            given = Given(config=config, **options)
+            backends = Backends(given, connector="pagerduty", registry=RISKS)
             try:
                 return await work(backends)
             finally:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
 
 from arx_wrapper.config import Config, SlackSettings
 from arx_wrapper.errors import ConfigError
@@ -17,12 +22,9 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals.slack import Slack
     from arx_wrapper.audit import AuditLog
     from arx_wrapper.http_client import AsyncTransport
-    from arx_wrapper.policy import Policies
+    from arx_wrapper.policy import Policies, PolicySource
     from arx_wrapper.transport import Transport
     from arx_wrapper.vault import Vault
-
-
-_R = TypeVar("_R")
 
 
 def utc_now() -> datetime:
@@ -36,8 +38,35 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+@frozen(kw_only=True)
+class Given:
+    """What a connector was made with: ready-made backends, addresses, or None for what the configuration says.
+
+    Raises:
+        ConfigError: something is of the wrong kind.
+    """
+
+    policies: PolicySource | Policies | None = None
+    audit: AuditLog | str | PathLike[str] | None = None
+    vault: Vault | str | None = None
+    approvals: Approvals | str | PathLike[str] | None = None
+    base_url: str | None = None
+    transport: AsyncTransport | None = None
+    config: Config
+
+    def __attrs_post_init__(self) -> None:
+        path = (str, PathLike)
+        _require("policies", self.policies, (*path, Sequence), ("decide",), "a path, a list of entries, or Policies")
+        _require("audit", self.audit, path, ("append", "append_soon"), "an AuditLog, its address, or a path")
+        _require("vault", self.vault, (str,), ("locate", "read"), "a Vault or its address")
+        _require("approvals", self.approvals, path, ("request", "consume"), "Approvals, its address, or a path")
+        _require("base_url", self.base_url, (str,), (), "an address")
+        _require("transport", self.transport, (), ("handle_async_request",), "an AsyncBaseTransport of httpx or httpx2")
+        _require("config", self.config, (Config,), (), "a Config")
+
+
 class Backends:
-    """Policies, audit log, vault, approvals and wire of one connector.
+    """Policies, audit log, vault, approvals and transport of one connector.
 
     Each may be given ready made, in which case its owner closes it, or as its address, in which case it is opened
     here; what is left out comes from the configuration. Nothing is opened before it is needed, so that a connector
@@ -46,118 +75,107 @@ class Backends:
 
     def __init__(
         self,
+        given: Given,
         *,
         connector: str,
         registry: Mapping[str, Risk],
-        config: Config,
-        policies: object = None,
-        audit: object = None,
-        vault: object = None,
-        approvals: object = None,
-        base_url: str | None = None,
-        transport: AsyncTransport | None = None,
         requester_header: str | None = None,
         accept: str = "application/json",
         key_prefix: str = "Bearer ",
         clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[object]] = pause,
     ) -> None:
-        self.config, self.clock, self.sleep = config, clock, sleep
-        self.connector, self._registry = connector, registry
-        self._given = {"policies": policies, "audit": audit, "vault": vault, "approvals": approvals}
-        self._base_url, self._transport = base_url or config.base_url, transport
-        self.requester_header, self._accept, self._key_prefix = requester_header, accept, key_prefix
-        self._open: dict[str, Any] = {}
+        self.given, self.config, self.clock, self.sleep = given, given.config, clock, sleep
+        self.connector, self.requester_header = connector, requester_header
+        self._registry, self._accept, self._key_prefix = registry, accept, key_prefix
 
-    @property
+    @cached_property
     def policies(self) -> Policies:
-        return self._room("policies", self._open_policies)
+        """The policy in force. PolicyError when it does not load."""
+        from arx_wrapper import policy
 
-    @property
+        source = self.given.policies
+        if isinstance(source, policy.Policies):
+            return source
+        source = self.config.policy if source is None else source
+        return policy.Policies(source, registry=self._registry, connector=self.connector)
+
+    @cached_property
     def audit(self) -> AuditLog:
-        return self._room("audit", self._open_audit)
+        """The audit log."""
+        given = self.given.audit
+        if given is not None and not isinstance(given, str | PathLike):
+            return given
+        from arx_wrapper import audit
 
-    @property
+        address = _address(given) or self.config.audit_url
+        return audit.open(address, allow_memory=self.config.sandbox, clock=self.clock)
+
+    @cached_property
     def vault(self) -> Vault:
-        return self._room("vault", self._open_vault)
+        """The vault."""
+        given = self.given.vault
+        if given is not None and not isinstance(given, str):
+            return given
+        from arx_wrapper import vault
 
-    @property
+        return vault.open(given or self.config.vault_url)
+
+    @cached_property
     def approvals(self) -> Approvals:
-        return self._room("approvals", self._open_approvals)
+        """The requests for approval: beside the log in use, unless they are configured to be elsewhere."""
+        given, log, config = self.given.approvals, self.given.audit, self.config
+        if given is not None and not isinstance(given, str | PathLike):
+            return given
+        from arx_wrapper import approvals
 
-    @property
+        beside = _address(log) if isinstance(log, str | PathLike) and config.approvals_url == config.audit_url else None
+        return approvals.open(
+            _address(given) or beside or config.approvals_url,
+            ttl=config.approvals_ttl,
+            clock=self.clock,
+            allow_memory=config.sandbox,
+            reviewers=approvals.Reviewers(config.reviewers) if config.reviewers else None,
+            channels=channels(config, clock=self.clock),
+            pending_cap=config.pending_cap,
+        )
+
+    @cached_property
     def transport(self) -> Transport:
-        return self._room("transport", self._open_transport)
+        """The transport to the API's address. ConfigError when a key must not be sent there."""
+        from arx_wrapper.transport import Transport
+
+        return Transport(
+            base_url=self.given.base_url or self.config.base_url,
+            accept=self._accept,
+            key_prefix=self._key_prefix,
+            transport=self.given.transport,
+        )
 
     async def aclose(self) -> None:
         """Close what was opened here: the audit log last, so that it holds whatever the others still report."""
         async with AsyncExitStack() as closing:  # each of them, whatever becomes of the others
-            closing.callback(self._open.clear)
             for name in ("audit", "vault", "approvals", "transport"):
-                if name in self._open and self._open[name] is not self._given.get(name):
-                    closing.push_async_callback(self._open[name].aclose)
+                opened = self.__dict__.pop(name, None)
+                if opened is not None and opened is not getattr(self.given, name):
+                    closing.push_async_callback(opened.aclose)
+            self.__dict__.pop("policies", None)
 
-    def _room(self, name: str, opener: Callable[[], _R]) -> _R:
-        try:
-            found: _R = self._open[name]
-        except KeyError:
-            found = self._open[name] = opener()
-        return found
 
-    def _open_policies(self) -> Policies:
-        from arx_wrapper import policy
+def _require(name: str, given: object, kinds: tuple[type, ...], methods: Sequence[str], wanted: str) -> None:
+    """Refuse an argument that is neither of these kinds nor has these methods. None is left to the configuration."""
+    if given is None or (isinstance(given, kinds) and not isinstance(given, bytes | bytearray)):
+        return
+    if methods and all(callable(getattr(given, method, None)) for method in methods):
+        return
+    raise ConfigError(f"{name} must be {wanted}, not {type(given).__name__}. Nothing was opened or sent.")
 
-        given = self._given["policies"]
-        if isinstance(given, policy.Policies):
-            return given
-        source = self.config.policy if given is None else given
-        return policy.Policies(
-            source,  # type: ignore[arg-type]  # what is none of its kinds it refuses itself
-            registry=self._registry,
-            connector=self.connector,
-        )
 
-    def _open_audit(self) -> AuditLog:
-        from arx_wrapper import audit
-
-        given = self._given["audit"]
-        if given is not None and not isinstance(given, str):
-            return given  # type: ignore[return-value]  # anything with an audit log's methods
-        return audit.open(given or self.config.audit_url, allow_memory=self.config.sandbox, clock=self.clock)
-
-    def _open_vault(self) -> Vault:
-        from arx_wrapper import vault
-
-        given = self._given["vault"]
-        if given is not None and not isinstance(given, str):
-            return given  # type: ignore[return-value]  # anything with a vault's methods
-        return vault.open(given or self.config.vault_url)
-
-    def _open_approvals(self) -> Approvals:
-        from arx_wrapper import approvals
-
-        given = self._given["approvals"]
-        if given is not None and not isinstance(given, str):
-            return given  # type: ignore[return-value]  # anything with an approval store's methods
-        log, config = self._given["audit"], self.config
-        # Beside the log that is in use, unless they are configured to be elsewhere.
-        beside = log if isinstance(log, str) and config.approvals_url == config.audit_url else config.approvals_url
-        return approvals.open(
-            given or beside,
-            ttl=self.config.approvals_ttl,
-            clock=self.clock,
-            allow_memory=self.config.sandbox,
-            reviewers=approvals.Reviewers(self.config.reviewers) if self.config.reviewers else None,
-            channels=channels(self.config, clock=self.clock),
-            pending_cap=self.config.pending_cap,
-        )
-
-    def _open_transport(self) -> Transport:
-        from arx_wrapper.transport import Transport
-
-        return Transport(
-            base_url=self._base_url, accept=self._accept, key_prefix=self._key_prefix, transport=self._transport
-        )
+def _address(given: str | PathLike[str] | None) -> str | None:
+    """Return the address of what was given: that of a SQLite file for a path."""
+    if given is None or isinstance(given, str):
+        return given
+    return f"sqlite:///{Path(given).absolute()}"
 
 
 def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list[Channel]:

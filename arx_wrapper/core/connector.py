@@ -1,49 +1,54 @@
-"""The one road to the network: resolve, find credentials, judge, record, get approval, send, record.
+"""The base of every governed connector.
 
-`BaseConnector.execute()` and `iterate()` both go through `_governed`, whose order is the security property: nothing is
-judged that is not what will be sent, nothing is sent that is not on record, and no secret is read for a call that
-policy denies. A connector for another API gives its table of operations and its methods, and changes nothing here.
+A connector for another API gives its table of operations and its methods, and changes nothing here: `execute()` runs
+the pipeline of `arx_wrapper.core.pipeline`, which is the only way to the network.
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from functools import partial
+from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-import msgspec
+from attrs import frozen
 
 from arx_wrapper.config import Config
-from arx_wrapper.core import previous_approval as consent
-from arx_wrapper.core.backends import Backends
+from arx_wrapper.core.backends import Backends, Given
 from arx_wrapper.core.dispatch import Dispatch
-from arx_wrapper.core.effects import expand, minimal_call
+from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.inflight import InFlightCalls
-from arx_wrapper.core.previous_dispatch import Dispatch as PreviousDispatch
-from arx_wrapper.core.resolution import Api, Asked, Caller, request_of
-from arx_wrapper.errors import (
-    ApprovalError,
-    ArxError,
-    AuditError,
-    InvalidParamsError,
-    PermissionDeniedError,
-    UnknownOperationError,
-)
-from arx_wrapper.model import Call, Decision, Operation, Request, Verdict, new_id
+from arx_wrapper.core.resolution import Api, Asked, Caller, build_request, request_of, resolve, row_of
+from arx_wrapper.errors import ApprovalError
+from arx_wrapper.model import Call, Decision, Operation, Params, Request, Verdict
 from arx_wrapper.params.model import ParamModel, param_model
 
 if TYPE_CHECKING:
-    from arx_wrapper.approvals import ApprovalRequest
+    from arx_wrapper.approvals import ApprovalRequest, Approvals
     from arx_wrapper.audit import AuditLog
     from arx_wrapper.http_client import AsyncTransport
+    from arx_wrapper.policy import Policies, PolicySource
+    from arx_wrapper.vault import Vault
 
-# Seconds that closing waits for the calls under way.
+# Seconds that closing waits for the calls in flight.
 _DRAIN: Final = 10.0
+
+
+@frozen(kw_only=True)
+class Plan:
+    """A call as it would be judged and sent.
+
+    Attributes:
+        call: The call, frozen, with its effects.
+        request: The request that would be sent.
+        decision: What policy says of it now.
+    """
+
+    call: Call
+    request: Request
+    decision: Decision
 
 
 class BaseConnector:
@@ -52,13 +57,15 @@ class BaseConnector:
     Attributes:
         connector: The connector's name, as policies and records know it.
         operations: Its table.
-        client: The package of its generated calls.
+        client: The package of its generated calls; empty where `build_request()` needs none.
         requester_header: The header that names who a write is made for; None when the API wants none.
-        accept: What the API is asked to answer with.
-        key_prefix: What stands before an API key in `Authorization`.
+        accept: The `Accept` header.
+        key_prefix: The text before an API key in `Authorization`.
         tool_descriptions: Descriptions of parameters for agents; `{services:read}` stands for that tool's name.
         tool_omissions: Parameters that agents are not offered: `name`, or `operation.name` for one operation.
         recorded_fields: The members of its objects whose values records may hold, of what a write changed.
+        agent_id, org_id: Who calls, for which organisation.
+        backends: The policies, audit log, vault, approvals and transport in use; each is opened when it is first used.
     """
 
     connector: ClassVar[str]
@@ -76,10 +83,10 @@ class BaseConnector:
         agent_id: str,
         org_id: str,
         *,
-        policies: object = None,
-        audit: object = None,
-        vault: object = None,
-        approvals: object = None,
+        policies: PolicySource | Policies | None = None,
+        audit: AuditLog | str | PathLike[str] | None = None,
+        vault: Vault | str | None = None,
+        approvals: Approvals | str | PathLike[str] | None = None,
         base_url: str | None = None,
         transport: AsyncTransport | None = None,
         config: Config | None = None,
@@ -90,44 +97,51 @@ class BaseConnector:
             agent_id: Who calls; policies, limits, approvals and records name it.
             org_id: For which organisation.
             policies: A policy file, a folder of them, a list of entries, or a loaded set.
-            audit: An audit log, or its address.
+            audit: An audit log, its address, or the path of its SQLite file.
             vault: A vault, or its address.
-            approvals: An approval store, or its address.
+            approvals: An approval store, its address, or the path of its SQLite file.
             base_url: The API's address.
             transport: An `AsyncBaseTransport` of httpx or httpx2 to use instead of a connection pool.
             config: Where everything left out comes from; by default the environment and `arx.toml`.
+
+        Raises:
+            ValueError: `agent_id` or `org_id` is not printable text.
+            ConfigError: another argument is of the wrong kind, or the configuration cannot be read.
         """
         for name in (agent_id, org_id):
             if not isinstance(name, str) or not name or not name.isprintable():
                 raise ValueError("agent_id and org_id must be printable text: policies and records go by them")
         self.agent_id, self.org_id = agent_id, org_id
-        self._in_flight = InFlightCalls()
-        self._backends = Backends(
-            connector=self.connector,
-            registry={name: row.risk for name, row in self.operations.items()},
-            config=config or Config.load(),
+        given = Given(
             policies=policies,
             audit=audit,
             vault=vault,
             approvals=approvals,
             base_url=base_url,
             transport=transport,
+            config=Config.load() if config is None else config,
+        )
+        self.backends = Backends(
+            self._completed(given),
+            connector=self.connector,
+            registry={name: row.risk for name, row in self.operations.items()},
             requester_header=self.requester_header,
             accept=self.accept,
             key_prefix=self.key_prefix,
         )
+        self._in_flight = InFlightCalls()
         self._env = Environment(
             api=Api(
                 connector=self.connector,
                 operations=self.operations,
                 parameters=lambda row: param_model(row.name, getattr(type(self), row.function)),
-                build=self._request,
+                build=self.build_request,
                 request=partial(request_of, self.client),
                 is_alias=self.is_alias,
                 recorded_fields=self.recorded_fields,
             ),
             caller=Caller(agent_id=agent_id, org_id=org_id),
-            backends=self._backends,
+            backends=self.backends,
         )
 
     async def __aenter__(self) -> Self:
@@ -137,9 +151,9 @@ class BaseConnector:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let the calls under way end, write out the audit log and close every connection that was opened here."""
+        """Let the calls in flight end, write out the audit log and close every connection that was opened here."""
         await self._in_flight.wait_idle(_DRAIN)
-        await self._backends.aclose()
+        await self.backends.aclose()
 
     async def execute(
         self,
@@ -147,7 +161,7 @@ class BaseConnector:
         params: Mapping[str, Any] | None = None,
         *,
         approval_id: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - passed on as the deadline of the call on the wire
+        timeout: float | None = None,  # noqa: ASYNC109 - passed on as the deadline of the call in the transport
     ) -> dict[str, Any]:
         """Run one operation, governed.
 
@@ -155,8 +169,8 @@ class BaseConnector:
             operation: Its name in the table, `incidents:acknowledge`.
             params: The keyword arguments of its method.
             approval_id: An approval to use up: resumes a call that raised `ApprovalPendingError`.
-            timeout: Seconds that the call on the wire may take, retries included. Finding out what became of a write
-                whose answer was lost comes on top.
+            timeout: Seconds that sending may take, retries included. Finding out what became of a write whose response
+                was lost comes on top.
 
         Returns:
             The API's JSON body as it came; `{}` when there is none.
@@ -170,46 +184,47 @@ class BaseConnector:
         with self._in_flight:
             return await pipeline.run(self._env, asked, Dispatch.perform)
 
-    async def _previous_execute(
-        self,
-        operation: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        approval_id: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> dict[str, Any]:
-        with self._in_flight:
-            async with self._governed(operation, params, approval_id, timeout) as dispatch:
-                return await dispatch.perform()
-
-    def explain(self, operation: str, params: Mapping[str, Any] | None = None) -> Decision:
-        """What policy says of a call. Calls nothing and records nothing.
+    def plan(self, operation: str, params: Mapping[str, Any] | None = None) -> Plan:
+        """Return a call as it would be judged and sent. Calls nothing and records nothing.
 
         Raises:
             UnknownOperationError, InvalidParamsError: as `execute()` would.
+            PolicyError: no policy could be loaded.
         """
-        call, _ = self._resolve(operation, params)
-        return self._backends.policies.decide(call, self._backends.clock())
+        call, request = resolve(self._env.api, self._env.caller, Asked(operation=operation, params=params))
+        decision = self.backends.policies.decide(call, self.backends.clock())
+        return Plan(call=call, request=request, decision=decision)
 
-    def possible_verdicts(self, operation: str) -> frozenset[Verdict]:
-        """What policy may say of calls of an operation, whatever their parameters, other than no.
-
-        Empty when it denies them all; ESCALATE alone when a reviewer is always asked. Calls nothing, records nothing.
+    def explain(self, operation: str, params: Mapping[str, Any] | None = None) -> Decision:
+        """Return what policy says of a call. Calls nothing and records nothing.
 
         Raises:
-            UnknownOperationError: when there is no such operation.
+            UnknownOperationError, InvalidParamsError: as `execute()` would.
+            PolicyError: no policy could be loaded.
         """
-        row = self._row(operation)
+        return self.plan(operation, params).decision
+
+    def possible_verdicts(self, operation: str) -> frozenset[Verdict]:
+        """Return the verdicts other than DENY that calls of an operation can still receive, over all parameters.
+
+        Empty when policy denies them all; ESCALATE alone when a reviewer is always asked. Calls nothing, records
+        nothing.
+
+        Raises:
+            UnknownOperationError: there is no such operation.
+            PolicyError: no policy could be loaded.
+        """
+        row = row_of(self.operations, operation)
         bare = minimal_call(row, self.operations, agent_id=self.agent_id, org_id=self.org_id)
-        return self._backends.policies.possible_verdicts(bare, self._backends.clock())
+        return self.backends.policies.possible_verdicts(bare, self.backends.clock())
 
     async def approval(self, approval_id: str) -> ApprovalRequest:
-        """A request for approval that this agent made, as it stands.
+        """Return a request for approval that this agent made, as it stands.
 
         Raises:
             ApprovalError: this agent made no such request, or the store cannot be used.
         """
-        request = await self._backends.approvals.get(approval_id)
+        request = await self.backends.approvals.get(approval_id)
         if (request.agent_id, request.org_id) != (self.agent_id, self.org_id):
             raise ApprovalError(f"There is no request {approval_id!a} of yours.", approval_id=approval_id)
         return request
@@ -217,132 +232,46 @@ class BaseConnector:
     @property
     def audit(self) -> AuditLog:
         """The audit log, to be read."""
-        return self._backends.audit
+        return self.backends.audit
 
     async def requester_email(self) -> str | None:
-        """Who writes are made for, when a call names nobody; None when the vault knows of no one.
+        """Return the user that writes are made for when a call names none; None when the vault knows none.
 
         Raises:
             CredentialError: the vault has no credentials.
         """
-        return (await self._backends.vault.read(self.org_id)).requester_email
+        return (await self.backends.vault.read(self.org_id)).requester_email
 
     @property
     def captures_params(self) -> bool:
         """Whether the audit log also keeps the parameters, redacted."""
-        return self._backends.config.capture_params
+        return self.backends.config.capture_params
 
     def model_of(self, operation: str) -> ParamModel:
-        """The parameter model of an operation.
+        """Return the parameter model of an operation.
 
         Raises:
-            UnknownOperationError: when there is no such operation.
+            UnknownOperationError: there is no such operation.
         """
-        row = self._row(operation)
-        return param_model(row.name, getattr(type(self), row.function))
+        return self._env.api.parameters(row_of(self.operations, operation))
 
-    @asynccontextmanager
-    async def _governed(
-        self,
-        operation: str,
-        params: Mapping[str, Any] | None,
-        approval_id: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-        *,
-        only: Callable[[Operation], object] | None = None,
-    ) -> AsyncIterator[PreviousDispatch]:
-        """The steps around a call, in their order. `only` refuses operations that will not do for the caller."""
-        from arx_wrapper.core.previous_recorder import (
-            Recorder,  # only now: it brings asyncio and the audit log's threads
-        )
+    def build_request(self, row: Operation, params: Params) -> Request:
+        """Return an operation's request, built by the generated client. A connector without one overrides this.
 
-        backends = self._backends
-        record = Recorder(backends.audit, self, operation)
-        await record.loaded_policies(backends.policies)
-        try:
-            call, request = self._resolve(operation, params)  # 1 what is asked, frozen
-            record.call = call
-            _check_timeout(call.operation, timeout)
-            if only:
-                only(call.operation)
-            await backends.vault.locate(self.org_id)  # 2 there are credentials; no secret is read yet
-            decision = backends.policies.decide(call, backends.clock())  # 3 what policy says
-            record.decision = decision
-            if decision.verdict is Verdict.DENY:
-                raise PermissionDeniedError(decision)
-            asks = decision.verdict is Verdict.ESCALATE
-            await record.intent(resumed=asks and approval_id is not None)  # 4 durable, or nothing goes on
-        except AuditError as silence:
-            record.unrecorded(silence)  # a log that did not take the intent in time is not waited for once more
-            raise
-        except ArxError as refusal:
-            await record.refusal(refusal)
-            raise
-        except BaseException as end:
-            record.given_up(end)  # cancelled before anything was sent
-            raise
-        dispatch = PreviousDispatch(call, request, decision, backends, timeout, client=self.client, build=self._request)
-        try:
-            if asks:  # 5 a person agrees, to exactly this
-                await consent.obtain(dispatch, record, backends, approval_id)
-            dispatch.began = backends.clock()  # a reviewer may have taken an hour
-            yield dispatch  # 6 the generated call
-        except BaseException as error:
-            record.outcome(dispatch, error)  # 7 what became of it
-            raise
-        record.outcome(dispatch)
+        Args:
+            row: The operation.
+            params: Its parameters, validated.
+
+        Raises:
+            InvalidParamsError: the client refuses a value.
+        """
+        return build_request(self.client, row, params)
 
     @staticmethod
     def is_alias(name: str, value: Any) -> bool:
         """Tell whether a parameter's value names an object by another name than its id. None does by default."""
         return False
 
-    def _resolve(self, operation: str, params: Mapping[str, Any] | None) -> tuple[Call, Request]:
-        """Step 1: the frozen call, and the request built from the very text that is judged."""
-        row = self._row(operation)
-        model = self.model_of(operation)
-        canonical = model.canonical(params or {})
-        frozen: Mapping[str, Any] = msgspec.json.decode(canonical)
-        call = Call(
-            id=new_id(),
-            operation=row,
-            agent_id=self.agent_id,
-            org_id=self.org_id,
-            canonical=canonical,
-            params=MappingProxyType(frozen),
-            effects=expand(row, frozen, self.operations, self.is_alias),
-        )
-        return call, self._request(row, msgspec.json.decode(canonical))
-
-    def _row(self, operation: str) -> Operation:
-        row = self.operations.get(operation) if isinstance(operation, str) else None
-        if row is None:
-            raise UnknownOperationError(operation, self._nearest(str(operation)[:100]))
-        return row
-
-    def _nearest(self, name: str) -> str | None:
-        """Return the operation that a wrong name probably means: one that it begins, else one that is spelt alike."""
-        begun = [known for known in self.operations if name.partition(":")[2] and known.startswith(name)]
-        alike = difflib.get_close_matches(name, self.operations, n=1)
-        return next(iter(begun or alike), None)
-
-    def _request(self, row: Operation, params: Mapping[str, Any]) -> Request:
-        endpoint = importlib.import_module(f"{self.client}.api.{row.endpoint}")
-        arguments = {name: value for name, value in params.items() if name != "requester_email"}
-        try:
-            if row.body:
-                path = {name: arguments[name] for name in row.path_names}
-                request = endpoint.request(**path, body=row.body(arguments))
-            else:
-                request = endpoint.request(**arguments)
-        except ValueError as error:
-            name = getattr(error, "path", "") or "parameters"
-            accepted = getattr(error, "accepted", "") or "what the operation's schema allows"
-            problem = getattr(error, "problem", "") or str(error)
-            raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
-        return Request.of(request)
-
-
-def _check_timeout(operation: Operation, timeout: object) -> None:
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
-        raise InvalidParamsError(operation.name, "timeout", f"is {timeout!a}", "seconds, more than 0, or None")
+    def _completed(self, given: Given) -> Given:
+        """Return what the connector works with, given what was given: a connector may put a sandbox in its place."""
+        return given

@@ -7,7 +7,7 @@ put into it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.core.resolution import Caller
     from arx_wrapper.policy import PolicyLoaded
-    from arx_wrapper.transport import Attempt
 
 # The API does not process a request that it answers so.
 _UNPROCESSED: Final = frozenset({401, 429})
@@ -99,7 +98,6 @@ def refusal(
     *,
     intent_id: str | None = None,
     captured: JSON | None = None,
-    attempts: Sequence[Attempt] = (),
 ) -> Entry:
     """Return the entry of a call of which nothing was sent, and why.
 
@@ -109,13 +107,10 @@ def refusal(
         duration_ms: Milliseconds since it was asked for.
         intent_id: The intent that is on record already.
         captured: Its parameters, redacted, where the log keeps them.
-        attempts: Attempts of which none was sent.
     """
     if isinstance(error, PermissionDeniedError):
         subject = evolve(subject, decision=error.decision)
     metadata = _asked(subject.call, subject.decision, captured) if subject.call and not intent_id else {}
-    if attempts:
-        metadata["attempts"] = [asdict(each) for each in attempts]
     return _entry(
         subject,
         "connector.refused",

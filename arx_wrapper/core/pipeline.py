@@ -29,7 +29,7 @@ from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
-from arx_wrapper.errors import ArxError, AuditError, PermissionDeniedError
+from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError
 from arx_wrapper.model import JSON, Call, Decision, Verdict
 
 T = TypeVar("T")
@@ -146,8 +146,9 @@ def conclude(env: Environment, cleared: Cleared, error: BaseException | None) ->
     """Record what became of a call. Never waits: cancellation cannot come in between. Never raises."""
     report, log = cleared.dispatch.report(), env.backends.audit
     duration, intent_id = _elapsed(cleared.started), cleared.dispatch.call.id
-    if error is not None and not report.sent:
-        entry = entries.refusal(cleared.subject, error, duration, intent_id=intent_id, attempts=report.attempts)
+    # A permitted call that was tried is completed, also when no connection came about: nobody refused it.
+    if error is not None and not report.attempts and not isinstance(error, PagerDutyError):
+        entry = entries.refusal(cleared.subject, error, duration, intent_id=intent_id)
     else:
         entry = entries.outcome(
             cleared.subject,

@@ -104,9 +104,14 @@ def row_of(operations: Mapping[str, Operation], operation: object) -> Operation:
     """Return an operation's row. UnknownOperationError, with the nearest name, when there is none."""
     row = operations.get(operation) if isinstance(operation, str) else None
     if row is None:
-        nearest = difflib.get_close_matches(str(operation)[:100], operations, n=1)
-        raise UnknownOperationError(operation, nearest[0] if nearest else None)  # type: ignore[arg-type]  # only shown
+        raise UnknownOperationError(operation, _nearest(str(operation)[:100], operations))  # type: ignore[arg-type]
     return row
+
+
+def _nearest(name: str, operations: Mapping[str, Operation]) -> str | None:
+    """Return the operation that a wrong name probably means: one that it begins, else one that is spelt alike."""
+    begun = [known for known in operations if name.partition(":")[2] and known.startswith(name)]
+    return next(iter(begun or difflib.get_close_matches(name, operations, n=1)), None)
 
 
 def build_request(client: str, row: Operation, params: Params) -> Request:

@@ -88,8 +88,8 @@ async def reconcile(
     shown: list[Activity] = []
     span = {"since": since.isoformat(), "until": until.isoformat()}
     async for incident in pd.iterate("incidents:read", span):
-        seen.add(incident.id)
-        shown += await _theirs(pd, incident.id, user_id, since, until)
+        seen.add(str(incident.id))
+        shown += await _theirs(pd, str(incident.id), user_id, since, until)
     found.incidents = len(seen)
     records = pd.audit.records(since=since, until=until)
     _match(found, shown, [act for act in await _ours(records) if act.incident_id in seen])

@@ -10,7 +10,7 @@ from arx_wrapper.policy.cases import Case, cases
 from arx_wrapper.policy.engine import EntryTrace, PolicySet
 from arx_wrapper.policy.entry import PolicyEntry
 from arx_wrapper.policy.lint import Finding, lint
-from arx_wrapper.policy.reload import Policies, PolicyLoaded, load, unread_files
+from arx_wrapper.policy.reload import Policies, PolicyLoaded, PolicySource, load, unread_files
 from arx_wrapper.policy.schema import schema
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "PolicyEntry",
     "PolicyLoaded",
     "PolicySet",
+    "PolicySource",
     "cases",
     "lint",
     "load",

@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _LOOK_EVERY = 0.4
 _SETTLES_IN = 0.25
 _SUFFIXES = frozenset({".yaml", ".yml"})
 Documents = Sequence[tuple[str | None, Located]]
-Source = str | Path | Sequence[Mapping[str, Any]] | PolicySet | None
+PolicySource = str | PathLike[str] | Sequence[Mapping[str, Any]] | PolicySet
 
 
 @frozen(kw_only=True)
@@ -59,7 +60,7 @@ class Policies:
 
     def __init__(
         self,
-        source: Source,
+        source: PolicySource | None,
         *,
         registry: Mapping[str, Risk],
         connector: str,
@@ -67,7 +68,7 @@ class Policies:
         wall: Callable[[], float] = time.time,
     ) -> None:
         # Not resolved: a link may come to point elsewhere, the working directory must not matter.
-        self._source = Path(source).absolute() if isinstance(source, str | Path) else source
+        self._source = Path(source).absolute() if isinstance(source, str | PathLike) else source
         self._registry, self._connector = registry, connector
         self._clock, self._wall = clock, wall
         self._events: list[PolicyLoaded] = []
@@ -100,7 +101,7 @@ class Policies:
         self._events[:0] = events
 
     def _follow(self) -> None:
-        if not isinstance(self._source, str | Path) or self._clock() - self._looked < _LOOK_EVERY:
+        if not isinstance(self._source, str | PathLike) or self._clock() - self._looked < _LOOK_EVERY:
             return
         self._looked, seen = self._clock(), _seen(self._source)
         if seen == self._seen or 0 <= self._wall() - seen.written < _SETTLES_IN:
@@ -124,11 +125,11 @@ class Policies:
     def _note(self, digest: str, error: str | None = None) -> None:
         if self._source is None:
             return
-        source = str(self._source) if isinstance(self._source, str | Path) else "given"
+        source = str(self._source) if isinstance(self._source, str | PathLike) else "given"
         self._events.append(PolicyLoaded(source=source, digest=digest, entries=len(self.current.entries), error=error))
 
 
-def load(source: Source, *, registry: Mapping[str, Risk], connector: str) -> PolicySet:
+def load(source: PolicySource | None, *, registry: Mapping[str, Risk], connector: str) -> PolicySet:
     """Load a policy: a file, a folder of `*.yaml` and `*.yml`, a list of entries, or one that is loaded already.
 
     Raises:
@@ -157,7 +158,7 @@ def _policy(documents: Documents, registry: Mapping[str, Risk], connector: str) 
 def _documents(source: object) -> Documents:
     if source is None:
         return []
-    if isinstance(source, str | Path):
+    if isinstance(source, str | PathLike):
         return [(str(file), read(_text(file), str(file))) for file in _files(Path(source))]
     if isinstance(source, Mapping) or not isinstance(source, Sequence):
         raise PolicyError("policies are given as a list of entries, or as the path of a file or folder")
@@ -176,9 +177,9 @@ def _in_folder(path: Path) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."))
 
 
-def unread_files(source: Source) -> list[str]:
+def unread_files(source: PolicySource | None) -> list[str]:
     """Return what lies in a folder of policies and is not read, but may have been meant to be."""
-    path = Path(source) if isinstance(source, str | Path) else None
+    path = Path(source) if isinstance(source, str | PathLike) else None
     if path is None or not path.is_dir():
         return []
     read_ones = _in_folder(path)
@@ -206,8 +207,8 @@ class _Seen:
     written: float = field(default=0, eq=False)
 
 
-def _seen(source: Source) -> _Seen:
-    if not isinstance(source, str | Path):
+def _seen(source: PolicySource | None) -> _Seen:
+    if not isinstance(source, str | PathLike):
         return _Seen()
     path, written = Path(source), 0
     files: list[tuple[object, ...]] = []

@@ -37,7 +37,7 @@ class Store:
     async def ask(self) -> ApprovalRequest:
         with pytest.raises(ApprovalPendingError) as pending:
             await self.pd.execute(*DELETE)
-        return await self.pd._backends.approvals.get(str(pending.value.approval_id))
+        return await self.pd.backends.approvals.get(str(pending.value.approval_id))
 
     def run(self, statement: str, *values: object) -> None:
         with closing(sqlite3.connect(self.file)) as database, database:
@@ -123,7 +123,7 @@ async def test_a_decision_inserted_into_the_store_does_not_count(store: Store) -
 
 async def test_a_decision_that_the_log_does_not_have_does_not_count(store: Store) -> None:
     asked = await store.ask()
-    await store.pd._backends.approvals.decide(asked.id, "alice", True)
+    await store.pd.backends.approvals.decide(asked.id, "alice", True)
     await store.require_refused(asked, "not in the audit log")
 
 
@@ -156,7 +156,7 @@ async def test_a_use_on_record_cannot_be_undone_in_the_store(tmp_path: Path) -> 
 async def test_an_approval_is_withdrawn_until_it_is_used(store: Store) -> None:
     asked = await store.ask()
     await decide(store.pd, asked.id)
-    backends = store.pd._backends
+    backends = store.pd.backends
     taken_back = await revoke(backends.approvals, backends.audit, asked.id, reviewer="bob", note="not tonight")
     assert taken_back.state == "revoked"
     record = (await trail(store.pd))[-1]
@@ -177,7 +177,7 @@ async def test_a_used_approval_cannot_be_withdrawn(store: Store) -> None:
     asked = await store.ask()
     await decide(store.pd, asked.id)
     await store.pd.execute(*DELETE, approval_id=asked.id)
-    backends = store.pd._backends
+    backends = store.pd.backends
     with pytest.raises(ApprovalError, match="consumed already"):
         await revoke(backends.approvals, backends.audit, asked.id, reviewer="bob")
 
@@ -191,8 +191,8 @@ async def test_a_record_that_the_logs_key_did_not_write_is_no_evidence(store: St
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute(*DELETE)
         approval_id = str(pending.value.approval_id)
-        asked = await pd._backends.approvals.get(approval_id)
-        await pd._backends.approvals.decide(approval_id, "alice", True)
+        asked = await pd.backends.approvals.get(approval_id)
+        await pd.backends.approvals.decide(approval_id, "alice", True)
         forged = {
             "reviewer": "alice",
             "verdict": "approved",

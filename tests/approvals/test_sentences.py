@@ -223,7 +223,7 @@ async def test_the_request_of_every_write_names_its_objects_as_pagerduty_does() 
         ids = await subjects(pd)
         account = pd.sandbox_account
         assert account is not None
-        vault = pd._backends.vault
+        vault = pd.backends.vault
         async with PagerDutyConnector(
             "agent",
             "org",

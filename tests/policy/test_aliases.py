@@ -130,7 +130,8 @@ def test_what_is_judged_is_what_the_request_does(operation: str) -> None:
     @given(params_of(operation))
     def holds(params: dict[str, Any]) -> None:
         try:
-            call, request = PD._resolve(operation, params)
+            plan = PD.plan(operation, params)
+            call, request = plan.call, plan.request
         except InvalidParamsError:
             assume(False)
         assert {effect.operation for effect in call.effects} == {operation, *done_by(request)}
@@ -148,7 +149,7 @@ def test_the_table_has_every_operation_that_can_do_an_act() -> None:
                 bulk = operation == "incidents:manage"
                 params = {"incidents": [{"id": "P1", name: value}]} if bulk else {**path, **needed, name: value}
                 try:
-                    _, request = PD._resolve(operation, params)
+                    request = PD.plan(operation, params).request
                 except InvalidParamsError:
                     continue
                 able |= {(act, operation) for act in done_by(request)}

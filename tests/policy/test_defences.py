@@ -23,7 +23,7 @@ async def test_a_merge_counts_each_source_against_the_limit_of_resolving() -> No
     async with PagerDutyConnector.sandbox(policies=[limited]) as pd:
         made = [await pd.create_incident(f"t{number}", "PABC123") for number in range(5)]
         into, *sources = [str(incident.id) for incident in made]
-        call, _ = pd._resolve("incidents:merge", {"incident_id": into, "source_incident_ids": sources[:3]})
+        call = pd.plan("incidents:merge", {"incident_id": into, "source_incident_ids": sources[:3]}).call
         assert {effect.operation: effect.count for effect in call.effects} == {
             "incidents:merge": 1,
             "incidents:resolve": 3,
@@ -109,7 +109,7 @@ def test_what_lint_says_is_about_whole_names_too() -> None:
 
 
 async def waiting_for(pd: PagerDutyConnector) -> str:
-    while not (asked := await pd._backends.approvals.list("pending")):
+    while not (asked := await pd.backends.approvals.list("pending")):
         await asyncio.sleep(0.01)
     return asked[0].id
 
@@ -138,7 +138,7 @@ async def test_a_waiting_call_is_judged_again_after_the_reviewer(after: int) -> 
         await decide(pd, asked)
         with pytest.raises(PermissionDeniedError, match="denied"):
             await waiting
-        assert (await pd._backends.approvals.get(asked)).state == "approved", "and it is not used up"
+        assert (await pd.backends.approvals.get(asked)).state == "approved", "and it is not used up"
         assert pd.sandbox_account is not None
         assert all(request.method == "GET" for request in pd.sandbox_account.requests)
         last = (await trail(pd))[-1]

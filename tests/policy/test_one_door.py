@@ -37,7 +37,7 @@ BESIDE = {"aggregate_unit", "time_zone"}
 
 
 def request(operation: str, params: dict[str, Any]) -> Request:
-    return PD._resolve(operation, params)[1]
+    return PD.plan(operation, params).request
 
 
 def needed(operation: str) -> dict[str, Any]:

@@ -347,7 +347,7 @@ def test_of_several_sources_each_needs_an_entry_that_permits_it_and_two_entries_
 def test_every_effect_is_told_in_the_vocabulary_of_its_operation_as_often_as_it_is_performed() -> None:
     pd = PagerDutyConnector("agent", "org", policies=[])
     for sibling in (*SIBLINGS, *UNTOLD, *NUMBERED):
-        call, _ = pd._resolve(sibling.called, sibling.params)
+        call = pd.plan(sibling.called, sibling.params).call
         assert sibling.performed in {effect.operation for effect in call.effects}
         for effect in call.effects:
             model = pd.model_of(effect.operation)

@@ -322,7 +322,7 @@ def test_what_its_members_hold_is_known(endpoint: str) -> None:
 
 def judged(operation: str, base: Mapping[str, Any], sample: Mapping[str, Any]) -> dict[str, Risk]:
     params = {"incidents": [{"id": "P1", **sample}]} if operation == "incidents:manage" else {**base, **sample}
-    call, _ = PagerDutyConnector("agent", "org", policies=[])._resolve(operation, params)
+    call = PagerDutyConnector("agent", "org", policies=[]).plan(operation, params).call
     return {effect.operation: effect.risk for effect in call.effects}
 
 

@@ -201,5 +201,5 @@ async def _under(cell: Cell, server: Server, folder: Path) -> AsyncIterator[Page
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(endpoint(server))
         pd = await stack.enter_async_context(connector_at(address, folder))
-        pd._backends.transport._max_body = MAX_BODY
+        pd.backends.transport._max_body = MAX_BODY
         yield pd

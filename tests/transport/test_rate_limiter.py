@@ -109,6 +109,6 @@ async def test_a_transport_of_ones_own_has_an_allowance_of_its_own() -> None:
         PagerDutyConnector.sandbox(policies=[EVERYTHING]) as other,
     ):
         key = Credentials(api_key="the-same-key")
-        limits = [await pd._backends.transport.rate_limiter(key) for pd in (one, one, other)]
+        limits = [await pd.backends.transport.rate_limiter(key) for pd in (one, one, other)]
     assert limits[0] is limits[1]
     assert limits[0] is not limits[2]
