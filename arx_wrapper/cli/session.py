@@ -86,7 +86,7 @@ class Session:
 def now_of(connector: Any) -> datetime:
     """Return the present, aware: of the embedded sandbox's account where there is one."""
     account = connector.sandbox_account
-    now: datetime = account.clock.now() if account is not None else connector._backends.clock()
+    now: datetime = account.clock.now() if account is not None else connector.backends.clock()
     return now
 
 
