@@ -48,21 +48,26 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     shown = _fitting(columns, rows, console.width)
     if shown < min(2, len(columns)):  # not even two columns: each record becomes a block of lines
         for row in rows:
-            console.print(_table(("", ""), list(zip(columns, row, strict=True))))
+            card(list(zip(columns, row, strict=True)))
             console.print()
         return []
-    console.print(_table(columns[:shown], [row[:shown] for row in rows]))
+    console.print(_table(columns[:shown], [row[:shown] for row in rows], console.width))
     return list(columns[shown:])
 
 
 def card(members: Sequence[tuple[str, str]]) -> None:
-    """Print one record: a line for each member, its name beside it."""
-    _console().print(_table(("", ""), members))
+    """Print one record: a line for each member, its name beside it; above it where the terminal is too narrow."""
+    console = _console()
+    names = max((len(name) for name, _ in members), default=0)
+    if names + 2 * _GAP + max((_least(cell) for _, cell in members), default=0) <= console.width:
+        console.print(_table(("", ""), members, console.width))
+        return
+    from rich.padding import Padding
+    from rich.text import Text
 
-
-def width() -> int:
-    """Return the columns of the terminal, or of COLUMNS; a file or a pipe has room for any line."""
-    return _console().width
+    for name, cell in members:
+        console.print(Text(name, "bold"))
+        console.print(Padding(Text(cell, _STYLES.get(cell, ""), overflow="fold"), (0, 0, 0, _GAP)))
 
 
 def _console() -> Console:
@@ -74,7 +79,7 @@ def _console() -> Console:
 
 def _fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> int:
     """Return how many columns, from the first, fit with every word whole."""
-    used = -_GAP
+    used = 0
     for index, name in enumerate(columns):
         used += _GAP + max(_least(cell) for cell in (name, *(row[index] for row in rows)))
         if used > room:
@@ -89,15 +94,29 @@ def _least(cell: str) -> int:
     return max(min(longest, _LONGEST_WORD), min(cell_len(cell), _LEAST_TEXT))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return the width of each column: its longest word at least, and what is left to those that need it."""
+    from rich.cells import cell_len
+
+    cells = [[name, *(row[index] for row in rows)] for index, name in enumerate(columns)]
+    widths = [max(map(_least, texts)) for texts in cells]
+    needs = [max(map(cell_len, texts)) - width for texts, width in zip(cells, widths, strict=True)]
+    left = room - sum(width + _GAP for width in widths)
+    by_need = sorted(range(len(columns)), key=needs.__getitem__)
+    for position, index in enumerate(by_need):
+        extra = max(0, min(needs[index], left // (len(by_need) - position)))
+        widths[index] += extra
+        left -= extra
+    return widths
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    headed = any(columns)
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_header=headed)
-    for index, column in enumerate(columns):
-        least = max(map(_least, (column, *(row[index] for row in rows))), default=0)
-        table.add_column(column, overflow="fold", min_width=least)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_header=any(columns))
+    for column, width in zip(columns, _widths(columns, rows, room), strict=True):
+        table.add_column(column, overflow="fold", width=width)
     for row in rows:
         styles = (_STYLES.get(cell, "") for cell in row)
         table.add_row(*(Text(cell, style) for cell, style in zip(row, styles, strict=True)))

@@ -49,7 +49,8 @@ ALERTS: Final[Columns] = (
     "service",
     "incident",
 )
-LOG_ENTRIES: Final[Columns] = ("created_at", "summary", "agent", "note=channel.summary", "type", "id")
+# No operation takes the id of an entry or a note, so that their text comes first.
+LOG_ENTRIES: Final[Columns] = ("created_at", "summary", "note=channel.summary", "agent", "id", "type")
 NOTES: Final[Columns] = ("created_at", "user", "content", "id")
 
 SERVICES: Final[Columns] = (

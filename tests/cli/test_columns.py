@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -10,15 +12,11 @@ import msgspec
 import pagerduty_client.models
 import pytest
 
-from arx_wrapper import PagerDutyConnector
 from arx_wrapper.cli.output import Output
 from arx_wrapper.cli.tables import show, text
 from arx_wrapper.core.columns import name, path_of, project, records_of, value
 from arx_wrapper.pagerduty.operations import OPERATIONS
-from tests.support import EVERYTHING
-
-READS = [row.name for row in OPERATIONS.values() if not row.writes]
-WINDOW = ("2026-06-15T02:00:00Z", "2026-06-15T04:00:00Z")
+from tests.cli.golden import READS, WIDTHS, file, responses, table
 
 # What a person reads each of these for, as the sandbox's account has it.
 ASKED: Mapping[str, tuple[str, ...]] = {
@@ -50,25 +48,12 @@ ASKED: Mapping[str, tuple[str, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def bodies() -> dict[str, dict[str, Any]]:
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
     """Each read's response, from one account."""
-    import asyncio
-
-    async def read() -> dict[str, dict[str, Any]]:
-        async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
-            await pd.add_incident_note("P1234AB", "looking at it")
-            await pd.create_maintenance_window(*WINDOW, ["PABC123"], description="new disks")
-            ids = {"incident_id": "P1234AB", "service_id": "PABC123", "user_id": "PS7DTZT", "team_id": "P41PJSO"}
-            ids |= {"schedule_id": "PCD0CAO", "policy_id": "PC5Z6QY"}
-            found = {}
-            for operation in READS:
-                params: dict[str, Any] = {member: ids[member] for member in OPERATIONS[operation].path_names}
-                if "limit" in pd.model_of(operation).names:
-                    params["limit"] = 100
-                found[operation] = await pd.execute(operation, params)
-            return found
-
-    return asyncio.run(read())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield asyncio.run(responses())
 
 
 def test_every_response_has_columns_and_no_two_have_one_name() -> None:
@@ -99,6 +84,34 @@ def test_a_column_begins_with_a_member_of_its_record(row: Any, bodies: dict[str,
             known |= {member for record in records_of(other, bodies[other.name])[0] for member in record}
     for column in row.columns:
         assert path_of(column).partition(".")[0] in known, column
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("operation", READS)
+def test_a_table_at_this_width_is_as_it_was(operation: str, width: int, bodies: dict[str, dict[str, Any]]) -> None:
+    """After a change that is meant: `python -m tests.cli.golden`, and look at the difference."""
+    assert table(operation, bodies[operation], width) == file(operation, width).read_text("utf-8")
+
+
+@pytest.mark.parametrize("width", [40, *WIDTHS])
+@pytest.mark.parametrize("operation", READS)
+def test_a_table_fits_shows_every_record_and_breaks_no_word(
+    operation: str, width: int, bodies: dict[str, dict[str, Any]]
+) -> None:
+    row = OPERATIONS[operation]
+    shown = table(operation, bodies[operation], width).partition("Not shown at this width")[0]
+    assert max(len(line) for line in shown.splitlines()) <= width
+    records, _ = records_of(row, bodies[operation])
+    picked = [project(row, record) for record in records]
+    if row.columns[0] == "id":
+        assert all(record["id"] in shown for record in picked)
+    cells = [name for record in picked for name in record] + [
+        text(item) for record in picked for item in record.values()
+    ]
+    known = {word for cell in cells for word in re.split(r"\s+", cell)}
+    broken = {word for word in shown.split() if word not in known}
+    long = [word for word in known if len(word) > 40]
+    assert {word for word in broken if not any(word in whole for whole in long)} == set()
 
 
 def test_an_incident_of_a_list_fits_350_bytes_of_json(bodies: dict[str, dict[str, Any]]) -> None:

@@ -39,6 +39,19 @@ def test_every_example_parses(example: str) -> None:
         level.make_context("arx-pagerduty", words, resilient_parsing=False).close()
 
 
+GROUPS = ["", *sorted({path.rpartition(" ")[0] for path in ALL} - {""})]
+
+
+@pytest.mark.parametrize("path", GROUPS + ALL)
+def test_help_fits_80_columns_and_cuts_nothing(command: Command, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = command(*path.split(), "--help").out
+    assert max(map(len, shown.splitlines())) <= 80
+    commands = shown.partition("Commands:")[2]
+    assert "..." not in commands, commands
+    assert bool(commands) == (path in GROUPS)
+
+
 def test_groups_list_their_commands(command: Command) -> None:
     assert "doctor" in command("--help").out
     assert "ARX_VAULT_URL" in command("vault", "--help").out

@@ -134,9 +134,10 @@ def keygen(
     ] = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Make a reviewer's key, and print the public half to be registered.
+    """Make a reviewer's key.
 
-    The private key goes to a new file that only you can read, and never anywhere else.
+    Prints the public half, to be registered. The private key goes to a new file that only you
+    can read, and never anywhere else.
     """
     from arx_wrapper.approvals.request import checked_reviewer
     from arx_wrapper.cli.approvals import signing
@@ -160,10 +161,10 @@ def verify(
     ] = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Verify a request's decisions by their signatures alone, trusting nothing else in the database.
+    """Verify the signatures of a request's decisions.
 
-    With --file no database is needed. Exit status 4 when the request was altered, when a signature does not hold, or
-    when there is no decision.
+    Trusts nothing else in the database. With --file no database is needed. Exit status 4 when the request was
+    altered, when a signature does not hold, or when there is no decision.
     """
     from arx_wrapper.cli.approvals.verify import exported, verified
 
@@ -198,7 +199,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8787,
     output: Format = Output.TABLE,
 ) -> None:
-    """Take the presses of Slack's buttons, until it is stopped.
+    """Serve the endpoint for Slack's approve and deny buttons.
 
     Slack has to reach it over HTTPS: put it behind a proxy, and enter the proxy's address, with the path
     /slack/interactions, as the Slack app's interactivity request URL. Needs SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET.

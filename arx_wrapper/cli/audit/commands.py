@@ -105,7 +105,9 @@ def stats(
     until: Until = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Count calls by agent and operation: verdicts, outcomes, durations.
+    """Count calls by agent and operation.
+
+    Shows verdicts, outcomes and durations.
 
     Example: arx-pagerduty audit stats --since 2025-06-01
     """
@@ -182,8 +184,9 @@ def reconcile(
     requester: Annotated[str | None, typer.Option(help="Whose acts; default the vault's requester.")] = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Hold PagerDuty's own log against this one. Exit status 5 when one has what the other has not.
+    """Compare PagerDuty's log entries with the audit log.
 
+    Exit status 5 when one has what the other has not.
     The agent needs users:read, incidents:read and incidents:read_log; the calls are governed like all others.
 
     Example: arx-pagerduty audit reconcile --since 2025-06-01
@@ -235,8 +238,9 @@ def verify(
     key: Annotated[str, typer.Option(envvar="ARX_AUDIT_VERIFIER_KEY", help="The checkpoints' verifier key.")] = "",
     output: Format = Output.TABLE,
 ) -> None:
-    """Look at every record: its hash, its link to the one before, its place. Exit status 5 when something is wrong.
+    """Verify every record: its hash, link and number.
 
+    Exit status 5 when something is wrong.
     With a checkpoint also a rewrite with the log's own key shows, a fork, a tail that was cut off and an older copy.
 
     Example: arx-pagerduty audit verify --checkpoint s3://bucket/checkpoints --key NAME+1234abcd+BASE64

@@ -31,9 +31,10 @@ def migrate(
     context: typer.Context,
     show: Annotated[bool, typer.Option("--print", help="Print the SQL of a new log instead, for psql -1.")] = False,
 ) -> None:
-    """Make or upgrade the log's tables in PostgreSQL, as their owner.
+    """Make or upgrade the log's tables in PostgreSQL.
 
-    Needed only where connectors log in as roles that may not make tables themselves, which is how it should be.
+    Connects as their owner. Needed only where connectors log in as roles that may not make tables themselves,
+    which is how it should be.
     """
     from arx_wrapper.audit.storage import migrations
 
@@ -63,7 +64,7 @@ def admit(
 
 
 def dismiss(context: typer.Context, role: Role) -> None:
-    """Take every right to the log back from a role."""
+    """Revoke a role's access to the audit log."""
     with _owner(context) as link:
         link.execute("SELECT arx_audit.dismiss(%s)", (role,))
     say(f"{role} has no right to the log any more")

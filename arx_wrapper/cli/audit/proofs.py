@@ -28,7 +28,9 @@ def keygen(
     file: Annotated[Path, typer.Option("--file", help="Where to keep the signer's key; must not exist.")],
     output: TextFormat = Output.TABLE,
 ) -> None:
-    """Make a key that signs checkpoints, and print the verifier's key, which may be published.
+    """Make a key that signs checkpoints.
+
+    Prints the verifier's key, which may be published.
 
     Example: arx-pagerduty audit keygen audit.example.com/pagerduty --file signer.key
     """
@@ -50,8 +52,9 @@ def keygen(
 
 
 def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, output: Format = Output.TABLE) -> None:
-    """Verify the log, sign what it is, and leave that where whoever holds the log cannot reach.
+    """Verify the log and store a signed checkpoint of it.
 
+    Store it outside the reach of whoever can write to the log.
     Refused when the log does not follow from the last checkpoint of a place. Exit status 5.
 
     Example: arx-pagerduty audit checkpoint --signing-key signer.key --place s3://bucket/checkpoints
@@ -79,7 +82,9 @@ def prove(
     key: Key,
     file: Annotated[Path | None, typer.Option("--file", help="Where to; default stdout.")] = None,
 ) -> None:
-    """Write a proof that a record is in the log, from the last checkpoint. It can be checked without the log.
+    """Write a proof that a record is in the log.
+
+    It starts from the last checkpoint, and can be checked without the log.
 
     Example: arx-pagerduty audit prove 0197a1b2c3d47f00a1b2c3d4e5f60718 --place checkpoints --key NAME+1234abcd+BASE64
     """
