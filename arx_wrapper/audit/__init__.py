@@ -1,4 +1,4 @@
-"""The audit log: what was asked, what policy said and what became of it, durable before the call and chained.
+"""The audit log: each call, its verdict and its outcome, durable before the call is sent, and chained.
 
     log = audit.open("sqlite:///var/audit.db")
     intent = await log.append(Entry(...))         # returns once it is on disk
@@ -17,7 +17,7 @@ from importlib.util import find_spec
 
 from arx_wrapper.audit.log import AuditLog, utc_now
 from arx_wrapper.audit.record import AuditRecord, Entry
-from arx_wrapper.audit.store import PartialViewError, Refused, Store
+from arx_wrapper.audit.store import PartialViewError, Refused
 from arx_wrapper.audit.verification import Verification
 from arx_wrapper.errors import ConfigError
 
@@ -42,13 +42,13 @@ def open(  # noqa: A001 - read as `audit.open`
         timeout: Seconds within which a record is durable, or its call fails.
         idle: Seconds that an outcome waits for company before it is written by itself.
         clock: The time, aware.
-        allow_memory: Whether `sqlite:///:memory:` will do.
+        allow_memory: True to accept `sqlite:///:memory:`.
 
     Raises:
         ConfigError: the address is of another kind, or not one at all.
     """
     if url.startswith(("postgresql://", "postgres://")):
-        return AuditLog(_postgres(url, key=key, timeout=timeout, clock=clock), timeout=timeout, idle=idle)
+        return _postgres(url, key=key, timeout=timeout, idle=idle, clock=clock)
     if not url.startswith("sqlite:///"):
         raise ConfigError(
             f"There is no audit log of the kind {url.partition(':')[0]!r}; known are sqlite:///path and postgresql://…."
@@ -57,17 +57,28 @@ def open(  # noqa: A001 - read as `audit.open`
     if path == ":memory:" and not allow_memory:
         raise ConfigError("An audit log in memory is for the sandbox only. Set ARX_AUDIT_URL=sqlite:///path.")
     from arx_wrapper.audit.storage.sqlite import SqliteStore
+    from arx_wrapper.audit.storage.sqlite_opening import reader
 
-    return AuditLog(lambda: SqliteStore(path, key=key, clock=clock), timeout=timeout, idle=idle)
+    return AuditLog(
+        lambda: SqliteStore(path, key=key, clock=clock),
+        timeout=timeout,
+        idle=idle,
+        reader=None if path == ":memory:" else lambda: reader(path, key=key),
+    )
 
 
-def _postgres(url: str, *, key: bytes | None, timeout: float, clock: Callable[[], datetime]) -> Callable[[], Store]:
+def _postgres(url: str, *, key: bytes | None, timeout: float, idle: float, clock: Callable[[], datetime]) -> AuditLog:
     if find_spec("psycopg") is None:
         raise ConfigError(
             "An audit log in PostgreSQL needs psycopg: pip install 'arx-pagerduty[postgres]'. Nothing was sent."
         )
-    from arx_wrapper.audit.storage.postgres import PostgresStore
+    from arx_wrapper.audit.storage.postgres import PostgresStore, reader
     from arx_wrapper.audit.storage.postgres_connection import parameters
 
     given = parameters(url)
-    return lambda: PostgresStore(given, key=key, timeout=timeout, clock=clock)
+    return AuditLog(
+        lambda: PostgresStore(given, key=key, timeout=timeout, clock=clock),
+        timeout=timeout,
+        idle=idle,
+        reader=lambda: reader(given, key=key, timeout=timeout),
+    )

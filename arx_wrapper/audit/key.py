@@ -1,25 +1,37 @@
-"""A log's key: as it is configured, or as a file holds it."""
+"""A log's key: from the environment, or from the file beside the log."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 from arx_wrapper.errors import AuditError
 
-_SHORTEST = 32
+MARK: Final = b"arx-pagerduty audit key"
+"""The text whose keyed hash is kept in the log, so that another key is told from the log's own."""
+NOT_THE_KEY: Final = (
+    "This is not the log's key: the log was begun with another one. Give this process the same ARX_AUDIT_KEY, or the "
+    "same key file beside the log, as the process that began it."
+)
+_SHORTEST: Final = 32
 
 
 def configured_key() -> bytes | None:
-    """`ARX_AUDIT_KEY`; None when it is not set. AuditError when it is too short, or no hexadecimal digits."""
+    """Return `ARX_AUDIT_KEY`; None when it is not set. AuditError when it is too short, or not hexadecimal."""
     configured = os.environ.get("ARX_AUDIT_KEY")
     return parsed_key(configured, "ARX_AUDIT_KEY") if configured else None
 
 
 def parsed_key(text: str, where: str) -> bytes:
-    """A key that is long enough to be one.
+    """Return the bytes of a key.
 
     Raises:
-        AuditError: it is not, and whoever wants could compute a log's hashes.
+        AuditError: it is so short that its hashes could be computed by trying keys.
     """
     try:
         key = bytes.fromhex(text.strip())
@@ -28,3 +40,77 @@ def parsed_key(text: str, where: str) -> bytes:
     if len(key) < _SHORTEST:
         raise AuditError(f"{where} must be at least {2 * _SHORTEST} hexadecimal digits. Nothing was sent.")
     return key
+
+
+def key_file(path: str) -> Path:
+    """Return the address of the key file of a log in SQLite."""
+    return Path(path + ".key")
+
+
+def stored_key(path: str) -> bytes | None:
+    """Return the key in the file beside a log; None when there is no such file.
+
+    Raises:
+        AuditError: others can read the file, another user owns it, or it holds no key.
+    """
+    file = key_file(path)
+    try:
+        state = file.stat()
+        text = file.read_text("ascii", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise AuditError(f"The log's key {file} cannot be read: {error.strerror}. Nothing was sent.") from None
+    if state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise AuditError(
+            f"The log's key {file} is open to other users (mode {stat.S_IMODE(state.st_mode):o}). Nothing was sent. "
+            "Run `chmod 600` on it; if others may have read it, begin a new log."
+        )
+    if state.st_uid not in _trusted(path):
+        raise AuditError(
+            f"The log's key {file} belongs to another user (uid {state.st_uid}). Nothing was sent. Find out who put it "
+            "there; it must belong to the owner of the log."
+        )
+    return parsed_key(text, str(file))
+
+
+def made_key(path: str, *, has_records: Callable[[], bool]) -> bytes:
+    """Return the key beside a log, making it for a log that has no records yet.
+
+    Raises:
+        AuditError: the log has records, so its key was lost; or the file cannot be used.
+    """
+    found = stored_key(path)
+    if found is not None:
+        return found
+    if has_records():
+        raise AuditError(
+            f"The audit log {path} has records, and its key is not here: ARX_AUDIT_KEY is not set and "
+            f"{key_file(path)} is missing. Nothing was sent. Put the key back; with another one the log would not "
+            "verify any more."
+        )
+    file = key_file(path)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(secrets.token_hex(32))
+            handle.flush()
+            os.fsync(handle.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was first; its key is the log's
+            os.link(draft, file)
+    finally:
+        draft.unlink(missing_ok=True)
+    found = stored_key(path)
+    if found is None:
+        raise AuditError(f"The log's key {file} was removed while it was made. Nothing was sent.")
+    return found
+
+
+def _trusted(path: str) -> set[int]:
+    """Return the users that a log's key may belong to."""
+    users = {0, os.getuid()}
+    with contextlib.suppress(FileNotFoundError):
+        users.add(Path(path).stat().st_uid)
+    return users

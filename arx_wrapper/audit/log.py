@@ -1,32 +1,29 @@
-"""The log as the pipeline uses it: asynchronous, durable when an intent's `append` returns."""
+"""The log's asynchronous interface: an entry is durable when `append` returns."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve
 
 from arx_wrapper.audit.chain import suspended_because
-from arx_wrapper.audit.pending import PendingEntry, answer
+from arx_wrapper.audit.pending import PendingEntry, notify
 from arx_wrapper.audit.record import AuditRecord, Entry
-from arx_wrapper.audit.store import Pending, Query, Reader, Store, Written
+from arx_wrapper.audit.store import Pending, Query, Reader, Segment, Store, Written
 from arx_wrapper.audit.verification import Verification, verify
 from arx_wrapper.audit.writer import Writer
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
-if TYPE_CHECKING:
-    from arx_wrapper.audit.store import Segment
-
 _T = TypeVar("_T")
 _CHUNK = 500
-# Seconds that a caller who is alone waits where it stands: a sync takes less, as a rule.
+# Seconds that a caller that is alone blocks: a sync takes less, as a rule.
 _MOMENT = 0.002
 
 
@@ -38,15 +35,30 @@ class AuditLog:
     """An audit log. Made by `audit.open()`; many tasks, threads and event loops may share one.
 
     Callers hand their entries to one long-lived thread, which writes whatever has come in one transaction: a sync is
-    never skipped, and under load it is shared. A caller who is alone waits for the sync where it stands, for a moment:
-    going to sleep and being woken takes as long as the sync itself.
+    never skipped, and under load it is shared. A caller that is alone blocks for a moment, for about one sync: going to
+    sleep and being woken takes as long as the sync itself.
+
+    Reading never writes: until something is recorded, the log is opened by a reader that makes no table and no key.
     """
 
-    def __init__(self, opener: Callable[[], Store], *, timeout: float, idle: float) -> None:
-        self._writer, self._timeout = Writer(opener, idle=idle), timeout
+    def __init__(
+        self,
+        opener: Callable[[], Store],
+        *,
+        timeout: float,
+        idle: float,
+        reader: Callable[[], Reader] | None = None,
+    ) -> None:
+        """Make a log.
+
+        Args:
+            opener: Opens the database for writing.
+            reader: Opens it for reading alone; None when only the writer's connection can see it.
+        """
+        self._writer, self._timeout, self._reader = Writer(opener, idle=idle), timeout, reader
 
     async def open(self) -> None:
-        """Open the database, where it is not: off the event loop, for others may hold it locked. AuditError."""
+        """Open the database to write, off the event loop: other processes may hold it locked. AuditError."""
         if not self._writer.opened:
             try:
                 async with asyncio.timeout(self._timeout):
@@ -60,31 +72,32 @@ class AuditLog:
         """Record an entry; it is durable when this returns.
 
         Args:
-            entry: What to record.
-            usage: What it counts as, for limits: operation and number.
+            entry: The entry.
+            usage: The uses that it counts as, for limits: operation and number.
             limits: The limits it must keep to, checked in the same transaction.
 
         Raises:
             AuditError: it could not be written in time. The call that it is about must not go on.
             Refused: a limit is used up, or the agent is suspended; nothing was written.
         """
-        ticket = PendingEntry(Pending(entry, usage, limits, checked=entry.action_type == "connector.called"))
+        asks = entry.action_type == "connector.called"
+        ticket = PendingEntry(Pending(entry, usage, limits, enforce_suspension=asks))
         if self._writer.submit(ticket):
-            self._writer.ring()
+            self._writer.wake()
             if ticket.written.acquire(timeout=_MOMENT):
-                await asyncio.sleep(0)  # whoever has become ready meanwhile is not kept waiting by the next call
+                await asyncio.sleep(0)  # tasks that have become ready meanwhile do not wait for the next call
                 return ticket.record()
-        else:  # once all who are about to hand something in have done so: the thread would be in their way
-            asyncio.get_running_loop().call_soon(self._writer.ring)
+        else:  # once all tasks that are about to submit an entry have done so: the thread would be in their way
+            asyncio.get_running_loop().call_soon(self._writer.wake)
         written = ticket.future()
-        # Not asyncio.timeout: this is the busiest place of all, and a timer costs a third of it.
-        timer = written.get_loop().call_later(self._timeout, answer, [written])
+        # Not asyncio.timeout: this is the busiest line of all, and a timer costs a third of it.
+        timer = written.get_loop().call_later(self._timeout, notify, [written])
         try:
             await written
         finally:
             timer.cancel()
         if ticket.written.locked():
-            ticket.pending.abandoned = True
+            ticket.pending.cancelled = True
             raise AuditError(
                 f"The audit log was not written within {self._timeout:g} s. Nothing was sent. Look for a slow disk or "
                 "another process that holds it locked."
@@ -94,13 +107,13 @@ class AuditLog:
     def append_soon(self, entry: Entry) -> None:
         """Record an entry with the next commit, which comes within the idle time. Does not wait.
 
-        When it cannot be written, it is tried again with whatever comes next; until it is written every `append`
+        When it cannot be written, it is tried again with the next entry; until it is written every `append`
         fails, and `flush` and `aclose` raise.
         """
         self._writer.submit(PendingEntry(Pending(entry)), urgent=False)
 
     async def flush(self) -> None:
-        """Wait until everything handed in is written. AuditError when something could not be."""
+        """Wait until every entry submitted is written. AuditError when one could not be."""
         await self._on_thread(lambda store: None)
         if self._writer.broken:
             raise self._writer.broken
@@ -108,11 +121,15 @@ class AuditLog:
     async def records(
         self,
         *,
+        org_id: str | None = None,
         agent_id: str | None = None,
         operation: str | None = None,
         verdict: str | None = None,
         status: str | None = None,
         action_type: str | None = None,
+        target: str | None = None,
+        reviewer: str | None = None,
+        approval: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         after_seq: int | None = None,
@@ -125,13 +142,19 @@ class AuditLog:
 
         Args:
             operation: A name, or a pattern with `*`.
+            target: An id that the call named.
+            reviewer, approval: A reviewer's name, an approval's id.
             since, until: Aware; from `since` up to, not including, `until`.
-            limit: How many at most.
-            call: An intent's id: the intent and what answers it.
+            limit: The number of records at most.
+            call: An intent's id: the intent and the records that answer it.
         """
         query = Query(
             id=id,
             call=call,
+            org_id=org_id,
+            target=target,
+            reviewer=reviewer,
+            approval=approval,
             agent_id=agent_id,
             operation=operation,
             verdict=verdict,
@@ -150,8 +173,8 @@ class AuditLog:
                     yield row
 
     async def read(self, job: Callable[[Reader], _T]) -> _T:
-        """Run something over the log as it is now, while others go on appending."""
-        reader = await self._on_thread(lambda store: store.reader())
+        """Run a job over the log as it is now, while others go on appending."""
+        reader = await self._opened_reader()
         if reader is None:
             return await self._on_thread(job, patient=True)
 
@@ -161,10 +184,15 @@ class AuditLog:
 
         return await asyncio.to_thread(run)
 
-    async def verify(self) -> Verification:
-        """Look at the whole chain: every hash, every link, every place, and the database around them."""
-        found, damage = await asyncio.gather(self.read(verify), self.read(lambda log: log.damage()))
-        return found if damage is None or not found.ok else evolve(found, ok=False, problem=damage)
+    async def verify(self, *, since: int = 0) -> Verification:
+        """Verify the whole chain: every hash, link and sequence number, and the database around them.
+
+        Args:
+            since: The number of records to leave out, because a checkpoint vouches for them.
+        """
+        damage = await self.read(lambda log: log.damage())
+        found = await self.read(lambda log: verify(log, since))
+        return evolve(found, ok=False, problem=damage) if found.ok and damage else found
 
     async def suspend(self, agent_id: str, *, org_id: str, by: str, reason: str) -> None:
         """Stop an agent: from its next call on, in every process. Recorded.
@@ -181,20 +209,27 @@ class AuditLog:
         await self._switch(agent_id, org_id, by, None)
 
     async def suspension(self, agent_id: str) -> str | None:
-        """That an agent is suspended, and why, in a sentence; None when it is not."""
-        reason = await self._on_thread(lambda store: store.suspended(agent_id))
+        """Return that an agent is suspended, and why, as a sentence; None when it is not."""
+        if self._writer.opened or self._reader is None:
+            reason = await self._on_thread(lambda store: store.suspended(agent_id))
+        else:
+            reason = (await self.suspensions()).get(agent_id)
         return None if reason is None else suspended_because(agent_id, reason)
 
+    async def suspensions(self) -> Mapping[str, str]:
+        """Return the suspended agents, each with the reason."""
+        return await self.read(lambda log: log.suspensions())
+
     async def rotate(self, *, by: str, org_id: str) -> Segment | None:
-        """Seal what is settled into a file of its own, which still verifies as one log with what follows. Recorded.
+        """Seal settled records into a file of their own, which verifies as one log with those that follow. Recorded.
 
         A segment holds 100,000 records at most; call again while there are as many.
 
         Args:
-            by: Who does it.
+            by: The person or process that does it.
 
         Returns:
-            The segment; None when there was nothing to seal.
+            The segment; None when there is nothing to seal.
         """
         return await self._on_thread(lambda store: store.rotate(by=by, org_id=org_id), patient=True)
 
@@ -204,11 +239,11 @@ class AuditLog:
         return await self._on_thread(lambda store: store.retain(until, by=by, org_id=org_id), patient=True)
 
     def keyed_hash(self, data: bytes) -> str:
-        """HMAC-SHA256 of data with the log's key, as hex."""
+        """Return HMAC-SHA256 of data with the log's key, as hex."""
         return self._writer.store().digest(data)
 
     async def aclose(self) -> None:
-        """Write what is left and close the database.
+        """Write the entries that are left and close the database.
 
         Raises:
             AuditError: a record could not be written.
@@ -227,12 +262,12 @@ class AuditLog:
             reason=reason,
             metadata={"by": by},
         )
-        await self._on_thread(lambda store: store.suspend(agent_id, reason, entry))
+        await self._on_thread(lambda store: store.suspend(entry))
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Callable[[Callable[[Reader], Any]], Awaitable[Any]]]:
-        """Runs jobs over the log as it is now, one after the other, on a thread of their own."""
-        reader = await self._on_thread(lambda store: store.reader())
+        """Give a function that runs jobs over the log as it is now, one after the other, on a thread of their own."""
+        reader = await self._opened_reader()
         if reader is None:
             yield self._on_thread
             return
@@ -240,13 +275,19 @@ class AuditLog:
         try:
             yield lambda job: loop.run_in_executor(thread, job, reader)
         finally:
-            # Behind what still runs there though nobody waits for it any more: a connection that is closed while it is
-            # in use takes the process with it.
+            # Close on the reader's thread, after jobs still running there: closing an sqlite3 connection while another
+            # thread uses it crashes the interpreter.
             thread.submit(reader.close)
             thread.shutdown(wait=False)
 
+    async def _opened_reader(self) -> Reader | None:
+        """Open a connection for reading; None when the writer's is the only one."""
+        if self._writer.opened or self._reader is None:
+            return await self._on_thread(lambda store: store.reader())
+        return await asyncio.to_thread(self._reader)
+
     async def _on_thread(self, job: Callable[[Store], _T], *, patient: bool = False) -> _T:
-        """Run something on the log's thread, after everything handed in so far is written."""
+        """Run a job on the log's thread, after every entry submitted so far is written."""
         future = self._writer.run(job)
         try:
             async with asyncio.timeout(None if patient else max(self._timeout, 30.0)):

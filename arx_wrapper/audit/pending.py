@@ -1,4 +1,4 @@
-"""Entries on their way from a caller to the log's thread, and the news of them on its way back."""
+"""Hand-off between callers and the writer thread: submit an entry, be notified when it is committed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from arx_wrapper.errors import AuditError
 
 
 class PendingEntry:
-    """An entry handed in, and whoever waits for it.
+    """A submitted entry, and its caller.
 
     Attributes:
         written: Locked until the entry is written, or could not be.
-        waiting: What its caller waits for in its event loop, once it does.
+        waiting: The future that its caller awaits, once it does.
     """
 
     __slots__ = ("pending", "urgent", "waiting", "written")
@@ -29,22 +29,23 @@ class PendingEntry:
 
     def future(self) -> asyncio.Future[None]:
         self.waiting = asyncio.get_running_loop().create_future()
-        if not self.written.locked():  # meanwhile; whoever wrote it may not have seen that somebody waits
-            answer([self.waiting])
+        if not self.written.locked():  # meanwhile; the writer thread may not have seen this future
+            notify([self.waiting])
         return self.waiting
 
     def record(self) -> Written:
+        """Return the stored record, or raise the reason why there is none."""
         outcome = self.pending.outcome
         if isinstance(outcome, Written):
             return outcome
         raise outcome or AuditError("The audit log was given up. Nothing was sent.")
 
 
-def tell(written: Sequence[PendingEntry], heard: Callable[[], None]) -> bool:
-    """Tell those who wait that their entries are written, or could not be.
+def notify_all(written: Sequence[PendingEntry], drained: Callable[[], None]) -> bool:
+    """Notify callers that their entries are written, or could not be.
 
     Returns:
-        Whether several do, in an event loop: then `heard` is called there once they have gone on.
+        True when several of them wait in one event loop; then `drained` is called there once they have gone on.
     """
     waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for ticket in written:
@@ -53,20 +54,20 @@ def tell(written: Sequence[PendingEntry], heard: Callable[[], None]) -> bool:
             waiting.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
     several = False
     for loop, futures in waiting.items():
-        with suppress(RuntimeError):  # the loop was closed; nobody waits any more
-            loop.call_soon_threadsafe(_answer_all, futures, loop, heard)
+        with suppress(RuntimeError):  # the loop was closed; its tasks are gone
+            loop.call_soon_threadsafe(_notify_in_loop, futures, loop, drained)
             several = several or len(futures) > 1
     return several
 
 
-def _answer_all(
-    futures: Sequence[asyncio.Future[None]], loop: asyncio.AbstractEventLoop, heard: Callable[[], None]
+def _notify_in_loop(
+    futures: Sequence[asyncio.Future[None]], loop: asyncio.AbstractEventLoop, drained: Callable[[], None]
 ) -> None:
-    answer(futures)
-    loop.call_soon(heard)  # after those who were just woken
+    notify(futures)
+    loop.call_soon(drained)  # after the tasks that were just woken
 
 
-def answer(futures: Sequence[asyncio.Future[None]]) -> None:
+def notify(futures: Sequence[asyncio.Future[None]]) -> None:
     for future in futures:
         if not future.done():
             future.set_result(None)

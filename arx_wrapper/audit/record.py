@@ -1,8 +1,8 @@
-"""One record: what the pipeline hands in, and what is stored, hashed and chained."""
+"""One record: the entry that the pipeline hands in, and the record that is stored, hashed and chained."""
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -19,17 +19,18 @@ ActionType = Literal[
     "policy.loaded",
     "agent.suspended",
     "agent.resumed",
+    "reviewer.enrolled",
+    "reviewer.removed",
     "log.sealed",
     "log.removed",
 ]
 Status = Literal["in_progress", "success", "error", "unknown", "blocked", "escalated"]
 
 GENESIS = "0" * 64
-_BLOCK = 64
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be recorded; the log adds place, time and hashes.
+    """An entry to be recorded; the log adds sequence number, time and hashes.
 
     Attributes:
         intent_id: The intent that an outcome or a refusal answers.
@@ -62,18 +63,19 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         id: Unique.
-        seq: Its place, from 1 without gaps: the order of the log.
-        created_at: When it was written, ISO 8601 in UTC. Clocks jump; the order is `seq`'s.
-        org_id, agent_id: Who asked, for which organisation.
-        action_type: What kind of record it is.
-        connector, operation, method, path, risk: What was asked.
-        policy_verdict, policy, reason: What policy said.
+        seq: Its sequence number, from 1 without gaps: the order of the log.
+        created_at: The time of writing, ISO 8601 in UTC. Clocks jump; the order is `seq`'s.
+        org_id, agent_id: The caller, and its organisation.
+        action_type: The kind of record.
+        connector, operation, method, path, risk: The call.
+        policy_verdict, policy, reason: The verdict, the entry that gave it, and why.
         approval_id: The approval asked for or used.
-        status: How it stands.
+        status: The call's state.
         inputs_hash, outputs_hash: HMAC-SHA256 of the canonical parameters and of the answers, with the log's key.
         duration_ms: From asking to outcome, by a clock that does not jump.
         error: The error's class, with status and code; never its message.
-        metadata: `intent` (the intent that this record answers), `effects`, `ids`, `attempts`, ...
+        metadata: `intent` (the intent that this record answers), `effects`, `ids`, `attempts`, `counted` (the uses that
+            limits count), `writer` (the connection that wrote an intent), ...
         prev_hash: The hash of the record before this one.
         hash: HMAC-SHA256 of everything above, with the log's key.
     """
@@ -112,24 +114,54 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return digest(_ENCODER.encode(members)) == self.hash
 
 
-class Link(msgspec.Struct, frozen=True):
-    """What a record says of itself and of its place in the chain."""
+class Details(msgspec.Struct, frozen=True):
+    """The members of a record's metadata that the log itself reads; they may hold anything."""
+
+    intent: Any = None
+    writer: Any = None
+    counted: Any = None
+    ids: Any = None
+    reviewer: Any = None
+    suspended: Any = None
+    digest: Any = None
+    text: Any = None
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """The members of a stored record that links, filters, limits and suspensions go by."""
 
     id: str
     seq: int
+    created_at: str
+    org_id: str
+    agent_id: str
+    action_type: str
+    operation: str | None
+    policy_verdict: str | None
+    reason: str | None
+    approval_id: str | None
+    status: str
     prev_hash: str
+    metadata: Details
 
 
-link_of = msgspec.json.Decoder(Link).decode
+outline_of = msgspec.json.Decoder(Outline).decode
 _DECODER = msgspec.json.Decoder(AuditRecord)
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-def body_of(entry: Entry, *, seq: int, created_at: str, prev_hash: str) -> bytes:
-    """The record's canonical JSON, without its own hash: what is stored and hashed."""
+def body_of(entry: Entry, *, seq: int, created_at: str, prev_hash: str, **more: object) -> bytes:
+    """Return the record's canonical JSON without its own hash: the text that is stored and hashed.
+
+    Args:
+        more: Members that the log adds to the metadata; None adds nothing.
+    """
     metadata = dict(entry.metadata)
     if entry.intent_id:
         metadata["intent"] = entry.intent_id
+    for name, value in more.items():
+        if value:
+            metadata[name] = value
     return _ENCODER.encode(
         {
             "id": entry.id,
@@ -159,18 +191,9 @@ def body_of(entry: Entry, *, seq: int, created_at: str, prev_hash: str) -> bytes
 
 
 def hasher(key: bytes) -> Callable[[bytes], str]:
-    """HMAC-SHA256 as hex (RFC 2104): without the key, not even a short value can be guessed back.
-
-    Said with `hashlib` rather than `hmac`, which takes twice as long for a record: a million have to be verified.
-    """
-    block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
-    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+    """Return HMAC-SHA256 with a key, as hex: without the key, not even a short value can be guessed back."""
 
     def digest(data: bytes) -> str:
-        within, around = inner.copy(), outer.copy()
-        within.update(data)
-        around.update(within.digest())
-        return around.hexdigest()
+        return hmac.digest(key, data, "sha256").hex()
 
     return digest

@@ -1,10 +1,10 @@
-"""What the log's writer needs of a database: one transaction for a batch, and reading."""
+"""The protocol of a database that holds a log: one transaction for a batch, and reading."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
@@ -13,30 +13,10 @@ from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
-
-class Segment(NamedTuple):
-    """A run of records that are not in the live file any more.
-
-    Attributes:
-        first, last: Their places.
-        last_hash: The last one's hash, which the next record holds.
-        newest: When the last one was written.
-        file: The file's name, beside the log.
-        tree: The Merkle tree over everything up to its end: the roots of its perfect subtrees, as hex.
-        removed: Whether retention has taken it away.
-    """
-
-    first: int
-    last: int
-    last_hash: str
-    newest: str
-    file: str
-    tree: str
-    removed: int
-
-    def grown(self) -> Tree:
-        """The tree over all records up to its end."""
-        return Tree(self.last, [bytes.fromhex(node) for node in self.tree.split()])
+if TYPE_CHECKING:
+    from arx_wrapper.audit.blocks import Block
+    from arx_wrapper.audit.state import ChainState
+    from arx_wrapper.audit.tiles import TileTree
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not a fault
@@ -53,11 +33,14 @@ class Refused(Exception):  # noqa: N818 - a verdict, not a fault
 
 
 class PartialViewError(AuditError):
-    """Whoever reads may see a part of the log only, and cannot verify the chain. Nothing is wrong with either."""
+    """This database role may read only some organisations' records, so it cannot verify the chain.
+
+    The log is not damaged.
+    """
 
 
 class Written(NamedTuple):
-    """A record as it is stored: canonical JSON, and the hash of it with the log's key."""
+    """A stored record: its canonical JSON, and the hash of it with the log's key."""
 
     seq: int
     id: str
@@ -73,37 +56,75 @@ class Pending:
     """An entry on its way into the log.
 
     Attributes:
-        entry: What is to be recorded.
-        usage: What it counts as: operation and number.
+        entry: The entry to be recorded.
+        usage: The uses that it counts as: operation and number.
         limits: The limits that it must keep to.
-        checked: Whether its agent must not be suspended.
-        abandoned: Whether its caller has given up; then it is not written any more.
+        enforce_suspension: True when it is refused while its agent is suspended.
+        cancelled: True once its caller has given up; then it is not written any more.
+        outcome: The record, or why there is none.
     """
 
     entry: Entry
     usage: Sequence[tuple[str, int]] = ()
     limits: Sequence[Limit] = ()
-    checked: bool = False
-    abandoned: bool = False
+    enforce_suspension: bool = False
+    cancelled: bool = False
     outcome: Written | AuditError | Refused | None = field(default=None, init=False)
 
 
 @frozen(kw_only=True)
 class Query:
-    """Which records; times are ISO 8601 in UTC, `operation` may hold `*`, `call` is an intent's id."""
+    """A selection of records.
+
+    Attributes:
+        call: An intent's id: the intent and the records that answer it.
+        operation: A name, or a pattern with `*`.
+        target: An id that the call named.
+        reviewer, approval: A reviewer's name, and an approval's id.
+        since, until: ISO 8601 in UTC.
+    """
 
     id: str | None = None
     call: str | None = None
+    org_id: str | None = None
     agent_id: str | None = None
     operation: str | None = None
     verdict: str | None = None
     status: str | None = None
     action_type: str | None = None
+    target: str | None = None
+    reviewer: str | None = None
+    approval: str | None = None
     since: str | None = None
     until: str | None = None
     after_seq: int | None = None
     limit: int | None = None
     newest_first: bool = False
+
+
+class Segment(NamedTuple):
+    """A run of records that are not in the live file any more.
+
+    Attributes:
+        first, last: Their sequence numbers.
+        last_hash: The last one's hash, which the next record holds.
+        newest: The time of the last one.
+        file: The file's name, beside the log.
+        tree: The Merkle tree over everything up to its end: the roots of its perfect subtrees, as hex.
+        removed: 1 when retention has removed it, else 0.
+    """
+
+    first: int
+    last: int
+    last_hash: str
+    newest: str
+    file: str
+    tree: str
+    removed: int
+
+    def tree_after(self) -> Tree:
+        """Return the tree over all records up to its end."""
+        return Tree(self.last, [bytes.fromhex(node) for node in self.tree.split()])
 
 
 class Reader(Protocol):
@@ -117,20 +138,58 @@ class Reader(Protocol):
 
     def select(self, query: Query) -> Iterator[AuditRecord]: ...
 
-    def rows(self) -> Iterator[tuple[int, str, bytes, str]]:
-        """Every record by seq as it is stored, for verification: seq, id, body and hash."""
+    def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
+        """Yield the stored records after a sequence number, for verification: seq, id, body and hash."""
         ...
 
     def removed(self) -> Sequence[tuple[int, str, str]]:
-        """What retention took away: last place, last hash and tree of each segment that is gone, oldest first."""
+        """Return last sequence number, last hash and tree of each segment that retention removed, oldest first."""
         ...
 
-    def before(self) -> Tree:
-        """The tree over what retention took away, to go on from; empty when everything is there."""
+    def tree(self) -> TileTree:
+        """Return the Merkle tree over all records, read from its tiles.
+
+        Raises:
+            AuditError: the log has none yet; it must be converted.
+        """
+        ...
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        """Return the hashes of a stored tile; None when there is none."""
+        ...
+
+    @property
+    def converted(self) -> bool:
+        """Whether the log has tiles and an index: not one that an earlier version wrote."""
+        ...
+
+    def block_problem(self, block: Block) -> str | None:
+        """Return what is wrong with the index of 256 records; None when nothing is."""
+        ...
+
+    def state_problem(self, state: ChainState, terms: int) -> str | None:
+        """Return what the database says that the chain does not; None when they agree.
+
+        Args:
+            state: The open intents and suspensions that follow from the records.
+            terms: The number of entries that the index must have.
+        """
+        ...
+
+    def key_problem(self) -> str | None:
+        """Return that the key is not the log's; None when it is, or the log has no mark of its key."""
         ...
 
     def damage(self) -> str | None:
-        """What is wrong with the database around its records: indexes, pages. None when nothing is."""
+        """Return what is wrong with the database around its records: tables, triggers, indexes. None for nothing."""
+        ...
+
+    def suspensions(self) -> Mapping[str, str]:
+        """Return the suspended agents, each with the reason."""
+        ...
+
+    def keeps_policy(self, digest: str) -> bool:
+        """Return whether a record holds the text of a policy."""
         ...
 
     def close(self) -> None: ...
@@ -144,21 +203,21 @@ class Store(Reader, Protocol):
         ...
 
     def reader(self) -> Reader | None:
-        """A connection for another thread to read by, while this one writes; None when there can be but one."""
+        """Return a connection that another thread reads by while this one writes; None when there can be but one."""
         ...
 
     def rotate(self, *, by: str, org_id: str) -> Segment | None:
-        """Move what is settled into a sealed segment."""
+        """Move settled records into a sealed segment."""
         ...
 
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
         """Remove segments that hold only records from before a time."""
         ...
 
-    def suspend(self, agent_id: str, reason: str | None, entry: Entry) -> None:
-        """Suspend an agent, or resume it when there is no reason, and record that: both or neither."""
+    def suspend(self, entry: Entry) -> None:
+        """Record that an agent is suspended, or resumed."""
         ...
 
     def suspended(self, agent_id: str) -> str | None:
-        """Why an agent is suspended; None when it is not."""
+        """Return why an agent is suspended; None when it is not."""
         ...

@@ -1,64 +1,226 @@
-"""Whether a log is what was written: every hash, every link, every place."""
+"""Verify a log: every hash, every link, every sequence number, the tiles of its tree, and what follows from it."""
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Sequence
 
-from arx_wrapper.audit.record import GENESIS, AuditRecord, link_of
-from arx_wrapper.audit.store import Reader
+from attrs import define, field, frozen
+
+from arx_wrapper.audit.blocks import block_of, number_of
+from arx_wrapper.audit.merkle import leaf_hash
+from arx_wrapper.audit.record import GENESIS, AuditRecord, Outline, outline_of
+from arx_wrapper.audit.state import ChainState
+from arx_wrapper.audit.store import PartialViewError, Reader
+from arx_wrapper.audit.tiles import WIDTH, TileTree, hashes_in, subtree
+from arx_wrapper.errors import AuditError
 
 _REMOVED = b'"log.removed"'
 
 
 @frozen(kw_only=True)
 class Verification:
-    """What a look at the whole chain found.
+    """The result of verifying a log.
 
     Attributes:
-        ok: Whether it holds.
-        records: How many records were looked at.
-        problem: What is wrong first, and where; None when nothing is.
+        ok: True when it holds.
+        records: The number of records that were verified.
+        problem: The first problem, and where it is; None when there is none.
+        since: The number of records before those, which a checkpoint vouches for.
     """
 
     ok: bool
     records: int
     problem: str | None = None
+    since: int = 0
 
 
-def verify(log: Reader) -> Verification:
-    """Look at the whole chain, in one pass and constant memory.
+def verify(log: Reader, since: int = 0) -> Verification:
+    """Verify the chain and what is derived from it, in one pass and constant memory.
 
-    What retention took away is not there to be looked at: the chain then goes on from its last hash, and some record
-    further on has to say that it was removed.
+    Records that retention removed cannot be verified: the chain then goes on from their last hash, and a later record
+    has to say that they were removed.
+
+    Args:
+        since: The number of records to leave out, because a checkpoint over them was compared with the tree.
     """
-    removed = {last: (last_hash, tree) for last, last_hash, tree in log.removed()}
-    digest, expected = log.digest, max(removed, default=0)
-    head = removed[expected][0] if removed else GENESIS
-    seen, problem = 0, None
-    for seq, record_id, body, record_hash in log.rows():
-        expected += 1
-        if seq != expected:
-            problem = f"record {expected} is missing"
-        elif digest(body) != record_hash:
-            problem = f"record {seq} was changed"
-        else:
-            link = link_of(body)
-            if link.seq != seq or link.id != record_id or link.prev_hash != head:
-                problem = f"record {seq} is out of its place"
-        if problem:
-            return Verification(ok=False, records=seen, problem=problem)
-        head, seen = record_hash, seen + 1
-        if removed and _REMOVED in body:
-            removed = _without(removed, AuditRecord.parse(body, record_hash))
-    if removed:
-        return Verification(
-            ok=False, records=seen, problem=f"up to {max(removed)} records are missing, and no record says why"
-        )
-    return Verification(ok=True, records=seen)
+    if problem := log.key_problem():
+        return Verification(ok=False, records=0, problem=problem)
+    checks = _Checks(log, since)
+    try:
+        problem = checks.begin() or checks.run()
+    except IndexError as error:
+        problem = f"the log's Merkle tree is damaged: {error}"
+    return Verification(ok=problem is None, records=checks.seen, problem=problem, since=since)
+
+
+@define(eq=False)
+class _Checks:
+    """One pass over a log."""
+
+    _log: Reader
+    _since: int
+    seen: int = 0
+    _removed: dict[int, tuple[str, str]] = field(init=False)
+    _start: int = field(init=False)
+    _head: str = GENESIS
+    _state: ChainState = field(factory=ChainState)
+    _block: list[Outline] = field(factory=list)
+    _terms: int = 0
+    _tiles: _Tiles | None = None
+    _broken: str | None = None
+
+    def begin(self) -> str | None:
+        log = self._log
+        self._removed = {last: (last_hash, tree) for last, last_hash, tree in log.removed()}
+        self._start = max(self._removed, default=0)
+        if self._removed:
+            self._head = self._removed[self._start][0]
+        if log.converted:
+            try:
+                self._tiles = _Tiles(log, max(self._start, self._since))
+            except PartialViewError:
+                raise
+            except (AuditError, IndexError) as error:  # the records say more exactly what is missing
+                self._broken = f"the log's Merkle tree is damaged: {error}"
+        if self._since <= self._start:
+            return self._tiles.problem_at(self._start, self._removed) if self._tiles and self._start else None
+        self._removed, self._start = {}, self._since
+        for seq, _, body, record_hash in log.rows(after=self._since - 1):
+            if seq != self._since or log.digest(body) != record_hash:
+                break
+            self._head = record_hash
+            return None
+        return f"record {self._since}, the last of the checkpoint, is missing or was changed"
+
+    def run(self) -> str | None:
+        expected, digest = self._start, self._log.digest
+        for seq, record_id, body, record_hash in self._log.rows(after=self._start):
+            expected += 1
+            if seq != expected:
+                return f"record {expected} is missing"
+            if digest(body) != record_hash:
+                return f"record {seq} was changed"
+            outline = outline_of(body)
+            if outline.seq != seq or outline.id != record_id or outline.prev_hash != self._head:
+                return f"record {seq} is out of its place"
+            self._head, self.seen = record_hash, self.seen + 1
+            if self._removed and _REMOVED in body:
+                self._removed = _without(self._removed, AuditRecord.parse(body, record_hash))
+            if problem := self._derived(seq, body, outline):
+                return problem
+        if self._removed:
+            return f"up to {max(self._removed)} records are missing, and no record says why"
+        return self._ended()
+
+    def _derived(self, seq: int, body: bytes, outline: Outline) -> str | None:
+        """Compare what is stored beside the chain with a record."""
+        self._state.apply(outline)
+        if self._tiles is None:
+            return None
+        self._tiles.add(leaf_hash(body))
+        self._block.append(outline)
+        if seq % WIDTH:
+            return None
+        problem = self._tiles.full(number_of(seq))
+        if problem is None and len(self._block) == WIDTH:  # of others, retention removed a part and the index
+            block = block_of(number_of(seq), self._block)
+            self._terms += len(block.terms)
+            problem = self._log.block_problem(block)
+        self._block = []
+        return problem
+
+    def _ended(self) -> str | None:
+        if self._broken:
+            return self._broken
+        if self._tiles is not None and (problem := self._tiles.ended()):
+            return problem
+        return None if self._since else self._log.state_problem(self._state, self._terms)
+
+
+class _Tiles:
+    """The tiles of a tree, made anew from the records and compared with those that are stored."""
+
+    def __init__(self, log: Reader, start: int) -> None:
+        self._log, self._size = log, start
+        self._tree: TileTree = log.tree()
+        self._rows: list[list[bytes]] = []
+        level = 0
+        while start >> 8 * level:
+            count = start >> 8 * level & 255
+            self._rows.append(hashes_in(self._stored(level, start >> 8 * level + 8))[:count] if count else [])
+            level += 1
+
+    def problem_at(self, size: int, removed: dict[int, tuple[str, str]]) -> str | None:
+        """Return whether the tree over removed records is another than the record of their removal says."""
+        said = removed[size][1].split()
+        if [node.hex() for node in self._tree.frontier(size).nodes] != said:
+            return f"the tree over the {size} records that were removed is not the one they had"
+        return None
+
+    def add(self, leaf: bytes) -> None:
+        if not self._rows:
+            self._rows.append([])
+        self._rows[0].append(leaf)
+        self._size += 1
+
+    def full(self, number: int) -> str | None:
+        """Compare the tiles that the 256th record of a block completes."""
+        level = 0
+        while len(self._rows[level]) == WIDTH:
+            row, self._rows[level] = self._rows[level], []
+            if self._stored(level, number) != b"".join(row):
+                return f"tile {level}/{number} of the log's Merkle tree is not that of its records"
+            known = number << 8 * level + 8 >= self._tree.base
+            root = subtree(row) if known else self._tree.node(8 * level + 8, number)
+            level, number = level + 1, number >> 8
+            if len(self._rows) == level:
+                self._rows.append([])
+            self._rows[level].append(root)
+        return None
+
+    def ended(self) -> str | None:
+        """Compare the tiles of the higher levels that are not full yet."""
+        for level, row in enumerate(self._rows):
+            number = self._size >> 8 * level + 8
+            if level and row and self._stored(level, number) != b"".join(row):
+                return f"tile {level}/{number} of the log's Merkle tree is not that of its records"
+        return None
+
+    def _stored(self, level: int, number: int) -> bytes:
+        if level == 0 and number == self._tree.size // WIDTH:
+            return b"".join(self._tree.tail)
+        found = self._log.tile(level, number)
+        if found is None:
+            raise IndexError(f"tile {level}/{number} is missing")
+        return found
+
+
+def compared(log: Reader, checkpoints: Sequence[tuple[int, bytes]]) -> str | None:
+    """Return how a log's tree differs from checkpoints, each a size and a root; None when it goes on from them all."""
+    wanted: dict[int, bytes] = {}
+    for size, root in checkpoints:
+        if wanted.setdefault(size, root) != root:
+            return f"two checkpoints over {size} records contradict each other: the log was forked"
+    tree = log.tree()
+    for size, root in sorted(wanted.items()):
+        if size > tree.size:
+            return f"it has {tree.size} records, the checkpoint {size}: its end was cut off, or it is an old copy"
+        if size < tree.base:
+            return (
+                f"records up to {tree.base} were removed by an earlier version, so it cannot be held against a "
+                f"checkpoint over {size}. To begin anew, use another store"
+            )
+        try:
+            same = tree.root(size) == root
+        except IndexError as error:
+            raise AuditError(f"The log's Merkle tree is damaged: {error}. Run `arx-pagerduty audit verify`.") from None
+        if not same:
+            return f"its first {size} records are not those of the checkpoint: it was rewritten, or forked"
+    return None
 
 
 def _without(removed: dict[int, tuple[str, str]], record: AuditRecord) -> dict[int, tuple[str, str]]:
-    """What is still to be accounted for, after a record of a removal."""
+    """Return the removed segments that no record accounts for yet, after a record of a removal."""
     said = record.metadata
     if record.action_type == "log.removed" and removed.get(said.get("last", 0)) == (said["last_hash"], said["tree"]):
         return {last: kept for last, kept in removed.items() if last != said["last"]}

@@ -1,36 +1,44 @@
-"""The one thread that writes a log: whatever has come in, in one transaction for everybody."""
+"""The thread that writes a log: all entries submitted meanwhile go into one transaction."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
+from weakref import WeakSet
 
-from arx_wrapper.audit.pending import PendingEntry, tell
+from arx_wrapper.audit.pending import PendingEntry, notify_all
 from arx_wrapper.audit.store import Store
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
-# Seconds that the thread waits for those whom it has just told: the next batch is theirs, too.
+# Seconds that the thread waits for the callers it has just notified: their next entries share one transaction.
 _MOMENT = 0.01
 
 
 class Writer:
     """Takes entries and jobs from any thread, and does them in a thread of its own that lives as long as the log.
 
+    After a fork the child begins anew: its parent's thread, connection and entries are not its own.
+
     Attributes:
-        broken: What is wrong while an outcome that was handed in could not be written; None when nothing is.
+        broken: The error while a submitted outcome could not be written; None when there is none.
     """
 
     def __init__(self, opener: Callable[[], Store], *, idle: float) -> None:
         self._opener, self._idle = opener, idle
-        self._lock, self._bell = threading.Lock(), threading.Lock()
-        self._bell.acquire()
-        self._heard = threading.Event()
+        self._begin()
+        _WRITERS.add(self)
+
+    def _begin(self) -> None:
+        self._lock, self._wakeup = threading.Lock(), threading.Lock()
+        self._wakeup.acquire()
+        self._drained = threading.Event()
         self._queue: list[PendingEntry] = []
-        self._owed: list[PendingEntry] = []
+        self._unwritten: list[PendingEntry] = []
         self._jobs: list[Callable[[Store], None]] = []
         self._unanswered: set[str] = set()
         self._closing = self._asleep = False
@@ -38,12 +46,19 @@ class Writer:
         self._store: Store | None = None
         self.broken: AuditError | None = None
 
+    def after_fork(self) -> None:
+        """Begin anew in the child of a fork."""
+        if self._store is not None:
+            # Kept, never closed: closing it here would end the log that the parent goes on writing.
+            _INHERITED.append(self._store)
+        self._begin()
+
     @property
     def opened(self) -> bool:
         return self._store is not None
 
     def store(self) -> Store:
-        """The database, which is opened where it is not yet. Others may hold it locked, and this then waits."""
+        """Return the database, opening it first. Other processes may hold it locked, and this then waits."""
         if self._store is None:
             with self._lock:
                 if self._store is None:
@@ -51,10 +66,10 @@ class Writer:
         return self._store
 
     def submit(self, ticket: PendingEntry, *, urgent: bool = True) -> bool:
-        """Hand an entry in; one that is urgent is written once the thread is rung for.
+        """Submit an entry; an urgent one is written once the thread is woken.
 
         Returns:
-            Whether nobody else is waiting or has a call under way.
+            True when no other caller waits or has a call in flight.
         """
         self.store()
         entry = ticket.pending.entry
@@ -69,20 +84,20 @@ class Writer:
             self._start()
             asleep = self._asleep
         if asleep and not urgent:
-            self.ring()
+            self.wake()
         return alone
 
     def run(self, job: Callable[[Store], _T]) -> Future[_T]:
-        """Have something done with the database, after everything handed in so far is written."""
+        """Run a job with the database, after every entry submitted so far is written."""
         self.store()
         future: Future[_T] = Future()
 
         def done(store: Store) -> None:
             if not future.set_running_or_notify_cancel():
-                return  # nobody waits any more
+                return  # its caller has gone away
             try:
                 result = job(store)
-            except Exception as error:  # handed to whoever waits for it
+            except Exception as error:  # raised where the job's caller waits
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -90,23 +105,23 @@ class Writer:
         with self._lock:
             self._jobs.append(done)
             self._start()
-        self.ring()
+        self.wake()
         return future
 
     def close(self) -> None:
-        """Write what is left and close the database. Waits."""
+        """Write the entries that are left and close the database. Waits."""
         thread, self._closing = self._thread, True
         if thread is not None:
-            self.ring()
+            self.wake()
             thread.join()
         elif self._store is not None:  # opened, and never written to
             self._store.close()
         self._thread, self._store, self._closing = None, None, False
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the thread."""
-        with suppress(RuntimeError):  # somebody rang before; once is enough
-            self._bell.release()
+        with suppress(RuntimeError):  # woken before; once is enough
+            self._wakeup.release()
 
     def _start(self) -> None:
         if self._thread is None:
@@ -116,43 +131,57 @@ class Writer:
     def _work(self) -> None:
         store, written = self.store(), list[PendingEntry]()
         while True:
-            # Only now, or they would wake up to wait for this thread; and what they come back with goes in one batch.
-            if tell(written, self._heard.set):
-                self._heard.wait(_MOMENT)
-                self._heard.clear()
-            rung = self._bell.acquire(timeout=self._idle)  # outcomes wait for company
+            # Notify callers only after the commit, then wait up to 10 ms for them to submit their next entries, so that
+            # these share one transaction.
+            if notify_all(written, self._drained.set):
+                self._drained.wait(_MOMENT)
+                self._drained.clear()
+            woken = self._wakeup.acquire(timeout=self._idle)  # outcomes wait for others
             with self._lock:
-                self._asleep = not (rung or self._queue)
+                self._asleep = not (woken or self._queue)
             if self._asleep:
-                self._bell.acquire()
+                self._wakeup.acquire()
             with self._lock:
                 self._asleep = False
                 written, self._queue = self._queue, []
                 jobs, self._jobs = self._jobs, []
-            if written or (self._owed and (jobs or self._closing)):
+            if written or (self._unwritten and (jobs or self._closing)):
                 self._write(store, written)
             for job in jobs:
                 job(store)
             if self._closing and not (self._queue or self._jobs):
-                tell(written, self._heard.set)
+                notify_all(written, self._drained.set)
                 store.close()
                 return
 
     def _write(self, store: Store, batch: list[PendingEntry]) -> None:
-        tickets = self._owed + batch
+        tickets = self._unwritten + batch
         try:
             store.write([ticket.pending for ticket in tickets])
         except Exception as error:  # the thread goes on, and the calls fail
             problem = error if isinstance(error, AuditError) else _unwritable(error)
             for ticket in batch:
                 ticket.pending.outcome = problem
-            self._owed = [ticket for ticket in tickets if not ticket.urgent]
-            if self._owed:
+            self._unwritten = [ticket for ticket in tickets if not ticket.urgent]
+            if self._unwritten:
                 self.broken = AuditError(f"{problem} An outcome could not be recorded.", sent=True)
         else:
-            self._owed, self.broken = [], None
+            self._unwritten, self.broken = [], None
+
+
+_WRITERS: WeakSet[Writer] = WeakSet()
+_INHERITED: list[Store] = []
+
+
+def _after_fork() -> None:
+    for writer in list(_WRITERS):
+        writer.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _unwritable(error: Exception) -> AuditError:
-    """An error that no store should raise."""
+    """Return the error for an exception that no store should raise."""
     return AuditError(f"The audit log cannot be written: {type(error).__name__}. Nothing was sent.")

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ ATTACKS = {
     "UPDATE audit SET seq = -seq WHERE seq < 0",
     "one inserted": "INSERT INTO audit (seq, id, hash, body) SELECT 11, 'x', 'h', body FROM audit WHERE seq = 5",
     "the index emptied": "PRAGMA writable_schema = 1; UPDATE sqlite_master SET rootpage = "
-    "(SELECT rootpage FROM sqlite_master WHERE name = 'audit_suspended') WHERE name = 'sqlite_autoindex_audit_1'",
+    "(SELECT rootpage FROM sqlite_master WHERE name = 'audit_segments') WHERE name = 'sqlite_autoindex_audit_1'",
 }
 
 
@@ -293,7 +293,7 @@ def test_the_keyed_hash_is_hmac_sha256(key: bytes, data: bytes) -> None:
 
 
 async def test_what_sqlite_says_of_a_locked_log_is_an_audit_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arx_wrapper.audit.storage.sqlite._PATIENCE", 0.1)
+    monkeypatch.setattr("arx_wrapper.audit.storage.sqlite_files.PATIENCE", 0.1)
     log = opened(path)
     await log.append(entry())
     blocker = sqlite3.connect(path, isolation_level=None)
@@ -371,6 +371,8 @@ async def test_an_intent_that_was_open_when_its_log_was_closed_becomes_unknown(p
     command = [sys.executable, "-c", _CLOSED, f"sqlite:///{path}"]
     subprocess.run(command, check=True, timeout=60)  # noqa: ASYNC221, S603 - our own script
     log = opened(path)
+    assert [record.status for record in await everything(log)] == ["in_progress"], "reading writes nothing"
+    await log.open()
     assert [record.status for record in await everything(log)] == ["in_progress", "unknown"]
     assert await log.rotate(by="ada", org_id="org")
     await log.aclose()
@@ -379,7 +381,7 @@ async def test_an_intent_that_was_open_when_its_log_was_closed_becomes_unknown(p
 class Slow(SqliteStore):
     """A disk that takes its time once the transaction has begun."""
 
-    def _add(self, batch: Sequence[Pending]) -> None:
+    def _add(self, batch: Iterable[Pending]) -> None:
         super()._add(batch)
         time.sleep(0.3)
 

@@ -100,8 +100,10 @@ FORBIDDEN: tuple[LiteralString, ...] = (
     "DELETE FROM arx_audit.open_intents",
     "DELETE FROM arx_audit.usage",
     "INSERT INTO arx_audit.usage (org_id, agent_id, operation, at, seq, n) VALUES ('acme', 'a', 'o', '2000-1-1', 1, 1)",
-    "SELECT * FROM arx_audit.suspended",
-    "SELECT arx_audit.suspend('agent', NULL)",
+    "INSERT INTO arx_audit.usage (org_id, agent_id, operation, seq, n) VALUES ('acme', 'a', 'o', 1, -1)",
+    "INSERT INTO arx_audit.tiles VALUES (0, 0, '')",
+    "SELECT arx_audit.may_suspend()",
+    "SELECT arx_audit.grow(0)",
     "SELECT arx_audit.admit('acme', '*', 'operator')",
     "INSERT INTO arx_audit.access VALUES ('acme', '*')",
     "ALTER TABLE arx_audit.records DISABLE TRIGGER ALL",
@@ -184,12 +186,14 @@ async def test_what_cannot_be_recorded_is_not_switched(server: Server) -> None:
 async def test_orphans_are_settled_by_their_own_organisation(server: Server) -> None:
     await both_write(server)  # each closed with its intents open
     acme = audit.open(server.address("acme"))
+    await acme.open()
     settled = await everything(acme, status="unknown")
     assert {record.org_id for record in settled} == {"acme"}
     assert len(settled) == 3
     inspector = audit.open(server.address("inspector"))
     assert len(await everything(inspector, status="unknown")) == 3, "an auditor settles nothing"
     umbrella = audit.open(server.address("umbrella"))
+    await umbrella.open()
     assert len(await everything(umbrella, status="unknown")) == 3
     for log in (acme, inspector, umbrella):
         await log.aclose()
@@ -197,7 +201,7 @@ async def test_orphans_are_settled_by_their_own_organisation(server: Server) -> 
 
 async def test_a_role_that_was_not_admitted_is_told_what_to_do(server: Server) -> None:
     log = audit.open(server.address("stranger"))
-    with pytest.raises(AuditError, match="audit admit"):
+    with pytest.raises(AuditError, match="audit grant"):
         await log.append(entry())
     await log.aclose()
 
@@ -230,7 +234,7 @@ async def test_an_old_version_is_upgraded_and_its_records_stay(log_in_postgres: 
     await log.aclose()
     with link(log_in_postgres) as owner:
         versions = [version for (version,) in owner.execute("SELECT version FROM versions ORDER BY version")]
-        assert versions == list(migrations.versions()) == [1, 2]
+        assert versions == list(migrations.versions()) == [1, 2, 3]
 
 
 async def test_a_version_from_the_future_is_left_alone(log_in_postgres: str) -> None:
@@ -247,7 +251,7 @@ async def test_a_version_from_the_future_is_left_alone(log_in_postgres: str) -> 
 
 async def test_an_old_version_that_is_not_ones_own_is_for_its_owner_to_upgrade(server: Server) -> None:
     with link(server.url) as owner:
-        owner.execute("DELETE FROM versions WHERE version = 2")
+        owner.execute("DELETE FROM versions WHERE version = 3")
     log = audit.open(server.address("acme"))
     with pytest.raises(AuditError, match="Their owner runs"):
         await log.append(entry(org_id="acme"))
@@ -294,8 +298,8 @@ def test_an_owner_sets_a_log_up_by_commands(
     with psycopg.connect(server.url, autocommit=True) as owner:
         owner.execute("DROP SCHEMA arx_audit CASCADE")
     monkeypatch.setenv("ARX_AUDIT_URL", server.url)
-    assert "version 2, before it was 0" in command("audit", "migrate").out
-    assert "have version 2\n" in command("audit", "migrate").out
+    assert "version 3, before it was 0" in command("audit", "migrate").out
+    assert "have version 3\n" in command("audit", "migrate").out
     assert "connector of acme" in command("audit", "admit", "acme", "--org", "acme").out
     assert "operator of all" in command("audit", "admit", "overseer", "--org", "*", "--as", "operator").out
     monkeypatch.setenv("ARX_AUDIT_URL", server.address("acme"))

@@ -20,7 +20,7 @@ async def test_a_record_is_there_for_others_when_append_returns(url: str) -> Non
     record = (await log.append(entry(metadata={"ids": {"incident_id": "P1"}}))).record()
     assert await everything(other) == [record]
     assert (record.seq, record.prev_hash) == (1, "0" * 64)
-    assert record.metadata == {"ids": {"incident_id": "P1"}}
+    assert record.metadata == {"ids": {"incident_id": "P1"}, "writer": record.metadata["writer"]}
     await log.aclose()
     await other.aclose()
 
@@ -81,7 +81,7 @@ async def test_every_character_can_be_recorded(url: str) -> None:
     odd = '\0 \\u0000 \x7f \ufffd é 🚨 "quoted" back\\slash {curly,"array"} \u2028'
     await log.append(entry(agent_id=odd, operation=odd, reason=odd, metadata={odd: odd}))
     (record,) = await everything(log)
-    assert (record.agent_id, record.operation, record.reason, record.metadata) == (odd, odd, odd, {odd: odd})
+    assert (record.agent_id, record.operation, record.reason, record.metadata[odd]) == (odd, odd, odd, odd)
     await log.suspend(odd, org_id="org", by="ada", reason=odd)
     with pytest.raises(Refused):
         await log.append(entry(agent_id=odd))
@@ -168,6 +168,8 @@ async def test_the_intents_of_a_dead_process_become_unknown_and_those_of_a_livin
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", DYING, url, stdout=asyncio.subprocess.PIPE)
     assert await child.wait() == -9
     log = audit.open(url)
+    assert await everything(log, action_type="connector.completed") == [], "reading writes nothing"
+    await log.open()
     outcomes = await everything(log, action_type="connector.completed")
     assert {(outcome.status, outcome.error) for outcome in outcomes} == {("unknown", "ProcessDied")}
     assert len(outcomes) == 50
@@ -175,6 +177,7 @@ async def test_the_intents_of_a_dead_process_become_unknown_and_those_of_a_livin
     assert (await log.verify()).ok
     await log.aclose()
     again = audit.open(url)
+    await again.open()
     assert len(await everything(again, action_type="connector.completed")) == 50, "once"
     await again.aclose()
     await living.aclose()

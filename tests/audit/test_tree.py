@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymerkle import InmemoryTree
 
-from arx_wrapper.audit.merkle import Tree, inclusion_path, leaf_hash, node_hash, root_of
+from arx_wrapper.audit.merkle import Tree, leaf_hash, node_hash, root_of
+from arx_wrapper.audit.tiles import WIDTH, TileTree, consistent, grown, subtree
 
 # The eight leaves of Certificate Transparency's own tests, and the roots over the first of them.
 LEAVES = [
@@ -42,6 +43,22 @@ def tree_of(leaves: list[bytes]) -> Tree:
     for leaf in leaves:
         tree.add(leaf)
     return tree
+
+
+def tiled(leaves: list[bytes]) -> TileTree:
+    """The same leaves in tiles, as a log stores them."""
+    tiles: dict[tuple[int, int], bytes] = {}
+    hashes = [leaf_hash(leaf) for leaf in leaves]
+    for number in range(len(leaves) // WIDTH):
+        block = hashes[number * WIDTH : (number + 1) * WIDTH]
+        for tile in grown(number, b"".join(block), subtree(block), lambda level, place: tiles.get((level, place))):
+            tiles[tile.level, tile.number] = tile.hashes
+    return TileTree(len(leaves), hashes[len(leaves) // WIDTH * WIDTH :], lambda level, place: tiles.get((level, place)))
+
+
+def inclusion_path(leaves: list[bytes], index: int) -> tuple[Tree, list[bytes]]:
+    tree = tiled(leaves)
+    return tree.frontier(len(leaves)), tree.inclusion(index, len(leaves))
 
 
 def root_by_definition(leaves: list[bytes]) -> bytes:
@@ -93,9 +110,36 @@ def test_every_path_leads_to_the_root_and_no_other(size: int, data: st.DataObjec
 def test_a_tree_goes_on_from_what_was_kept_of_it(size: int, data: st.DataObject) -> None:
     leaves = [number.to_bytes(2) for number in range(size)]
     cut = data.draw(st.integers(0, size - 1))
-    index = data.draw(st.integers(cut, size - 1))
-    tree, path = inclusion_path(leaves[cut:], index, tree_of(leaves[:cut]))
-    assert (tree, path) == inclusion_path(leaves, index)
-    if cut:
-        with pytest.raises(IndexError):
-            inclusion_path(leaves[cut:], cut - 1, tree_of(leaves[:cut]))
+    kept = tiled(leaves).frontier(cut)
+    assert kept == tree_of(leaves[:cut])
+    for leaf in leaves[cut:]:
+        kept.add(leaf)
+    assert kept == tree_of(leaves)
+    with pytest.raises(IndexError):
+        inclusion_path(leaves, size)
+
+
+@pytest.mark.parametrize("size", [256, 257, 511, 512, 65_536, 65_537, 66_000])
+def test_tiles_of_every_level_give_the_same_roots_and_paths(size: int) -> None:
+    leaves = [number.to_bytes(4) for number in range(size)]
+    tree = tiled(leaves)
+    assert tree.root() == tree_of(leaves).root()
+    for index in (0, 255, size // 2, size - 1):
+        assert root_of(leaves[index], index, size, tree.inclusion(index, size)) == tree.root()
+    assert tree.root(size - 1) == tree_of(leaves[:-1]).root()
+
+
+@given(st.integers(1, 700), st.data())
+def test_a_consistency_proof_leads_from_one_root_to_the_other_and_to_no_other(size: int, data: st.DataObject) -> None:
+    leaves = [number.to_bytes(2) for number in range(size)]
+    old = data.draw(st.integers(1, size))
+    tree = tiled(leaves)
+    path, before, after = tree.consistency(old, size), tree.root(old), tree.root()
+    assert consistent(old, before, size, after, path)
+    assert not consistent(old, b"\0" * 32, size, after, path)
+    assert not consistent(old, before, size, after, [*path, b"\0" * 32])
+    if old < size:
+        assert not consistent(old, before, size, b"\0" * 32, path)
+        assert not consistent(old, before, size, after, path[:-1])
+    forked = tiled([b"forked", *leaves[1:]])
+    assert not consistent(old, before, size, forked.root(), forked.consistency(old, size))

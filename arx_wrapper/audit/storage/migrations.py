@@ -28,13 +28,13 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'arx_audit'),
 
 
 def versions() -> dict[int, str]:
-    """Every version's statements, by its number."""
+    """Return every version's statements by its number."""
     found = sorted((files(__package__) / "schema").iterdir(), key=lambda file: file.name)
     return {int(file.name[:4]): file.read_text(encoding="utf-8") for file in found if file.name.endswith(".sql")}
 
 
 def script(after: int = 0) -> Iterator[str]:
-    """What `migrate()` would run, for `psql --single-transaction`; `after` is the version that is there already."""
+    """Yield the statements of `migrate()`, for `psql --single-transaction`; `after` is the version that is there."""
     yield _BOOK.lstrip()
     for version, statements in versions().items():
         if version > after:
@@ -76,8 +76,23 @@ def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = No
     return found
 
 
+def made(link: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    """Return whether there are tables to read.
+
+    Raises:
+        AuditError: they are of another version.
+    """
+    found, _ = _found(link)
+    if found not in (0, max(versions())):
+        raise AuditError(
+            f"The audit log's tables have version {found}, this arx-pagerduty reads {max(versions())}. Nothing was "
+            "changed. Their owner runs `arx-pagerduty audit migrate`, or this host upgrades arx-pagerduty."
+        )
+    return bool(found)
+
+
 def _found(link: psycopg.Connection[tuple[Any, ...]]) -> tuple[int, bool]:
-    """The version that is there, and whether it is this role's to change."""
+    """Return the version that is there, and True when it is this role's to change."""
     exists, ours = link.execute(_STATE).fetchone() or (False, True)
     if not exists:
         return 0, ours

@@ -1,41 +1,43 @@
 """PostgreSQL: many hosts, one chain.
 
-Writers take turns by the row of the chain's head, which they hold until they have committed; a trigger moves it, and
-takes no record that does not follow it. A commit that returned is on the server's disk. When the connection is lost
-before the answer came, the batch is looked for by its ids, once it can be known whether it is there: behind the turn.
+Writers lock the row of the chain's head until they have committed; a trigger moves it, and takes no record that does
+not follow it. A commit that returned is on the server's disk. When the connection is lost before the commit was
+confirmed, the batch is looked for by its ids under the lock, when it can be known whether it is there.
 
-A process id says nothing on another host, so every writer holds an advisory lock for as long as it is connected; a
-writer whose lock is free is gone, and its open intents become `unknown`.
+A process id says nothing on another host, so every writer holds an advisory lock for as long as it is connected. A
+writer whose lock no session of its own role holds is gone, and its open intents become `unknown`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import psycopg
 
-from arx_wrapper.audit.chain import Chain, Window, answer, windows
-from arx_wrapper.audit.key import configured_key
+from arx_wrapper.audit.chain import Chain, close_intent, windows
+from arx_wrapper.audit.key import MARK, configured_key
 from arx_wrapper.audit.record import AuditRecord, Entry, hasher
-from arx_wrapper.audit.storage.migrations import migrate
-from arx_wrapper.audit.storage.postgres_connection import Link, connect, explained
-from arx_wrapper.audit.storage.postgres_reader import PostgresReader
-from arx_wrapper.audit.store import Pending, Written
+from arx_wrapper.audit.state import Window
+from arx_wrapper.audit.storage.migrations import made, migrate
+from arx_wrapper.audit.storage.postgres_connection import POOLED, Link, connect, explained
+from arx_wrapper.audit.storage.postgres_reader import PostgresReader, plain
+from arx_wrapper.audit.storage.sqlite_opening import empty_reader
+from arx_wrapper.audit.store import Pending, Reader, Segment, Written
 from arx_wrapper.errors import AuditError
 
-if TYPE_CHECKING:
-    from arx_wrapper.audit.store import Segment
-
 _NO_SEGMENTS = "Only a log in SQLite has segments. PostgreSQL's is kept whole; its storage is the server's business."
-_MARK = b"arx-pagerduty audit key"
+_NO_KEY = (
+    "An audit log in PostgreSQL needs ARX_AUDIT_KEY, the same on every host: 64 hexadecimal digits, made once with "
+    "`openssl rand -hex 32`. Nothing was sent."
+)
 _MAY_WRITE = "SELECT has_column_privilege('records', 'body', 'INSERT')"
-_LOCK = "pg_advisory_lock_shared('open_intents'::regclass::oid::integer, %s)"
-_TURN = "SELECT seq, hash, reasons FROM take_turn(%s)"
+_LOCK = "SELECT pg_try_advisory_lock_shared('open_intents'::regclass::oid::integer, %s)"
+_TURN = "SELECT seq, hash, reasons, backend FROM take_turn(%s)"
 _USED = """
 SELECT coalesce(sum(n), 0)::bigint
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::float[]) WITH ORDINALITY AS looked(org, agent, op, seconds, i)
@@ -43,22 +45,27 @@ LEFT JOIN usage ON (org_id, agent_id, operation) = (org, agent, op)
     AND at > clock_timestamp() - seconds * interval '1 second'
 GROUP BY i ORDER BY i
 """
+# Counted as they are in the table: a trigger may drop or change what is inserted.
 _INSERT = """
-WITH counted AS (
-    INSERT INTO usage (org_id, agent_id, operation, seq, n)
-    SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::integer[])
-)
-INSERT INTO records (seq, id, hash, body) SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
+WITH given AS (SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[]) AS one(seq, id, hash, body)),
+put AS (INSERT INTO records (seq, id, hash, body) SELECT * FROM given RETURNING seq, id, hash, body)
+SELECT count(*) FROM put JOIN given USING (seq, id, hash, body)
 """
+_TRIES = 8
 _FIND = "SELECT seq, id, body, hash FROM records WHERE id = ANY (%s)"
 _OPEN = "SELECT intent FROM open_intents WHERE intent = ANY (%s)"
-# An open intent whose writer's lock is free. The lock is taken for this transaction only; nobody else waits for it.
+# Open intents whose writer's lock is held by no session of the role that wrote them. Anybody can take any advisory
+# lock, so one that another role holds says nothing.
 _ORPHANS = """
-WITH gone AS MATERIALIZED (
-    SELECT writer FROM (SELECT DISTINCT writer FROM open_intents WHERE writer <> %s) AS others
-    WHERE pg_try_advisory_xact_lock('open_intents'::regclass::oid::integer, writer)
+WITH held AS MATERIALIZED (
+    SELECT objid::bigint AS writer, usesysid AS role FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid = 'open_intents'::regclass::oid
+        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
-SELECT body, hash FROM records JOIN open_intents ON id = open_intents.intent JOIN gone USING (writer) ORDER BY seq
+SELECT body, hash FROM records JOIN open_intents ON id = open_intents.intent
+WHERE writer <> %s AND NOT EXISTS (
+    SELECT FROM held WHERE held.writer = open_intents.writer AND held.role = coalesce(open_intents.role, held.role)
+) ORDER BY seq
 """
 
 
@@ -70,24 +77,21 @@ class PostgresStore(PostgresReader):
     ) -> None:
         secret = key or configured_key()
         if secret is None:
-            raise AuditError(
-                "An audit log in PostgreSQL needs ARX_AUDIT_KEY, the same on every host: 64 hexadecimal digits, made "
-                "once with `openssl rand -hex 32`. Nothing was sent."
-            )
+            raise AuditError(_NO_KEY)
         super().__init__(lambda: self._connected(time.monotonic() + self._within), hasher(secret))
         self._given, self._clock = given, clock
         self._within = timeout * 0.8  # so that it is the store that tells the cause, before the log's patience ends
         self._link: Link | None = None
         self._writer: int | None = None
         self._last: Sequence[Pending] = ()
-        # What may be in the log though its commit was never answered, and intents whose callers were told that they
-        # are not in it.
-        self._doubtful: set[str] = set()
-        self._disowned: dict[str, Entry] = {}
+        # Records that may be in the log though their commit was never confirmed, and intents whose callers were told
+        # that they are not in it.
+        self._unconfirmed: set[str] = set()
+        self._reported_failed: dict[str, Entry] = {}
 
     def write(self, batch: Sequence[Pending]) -> None:
-        wanted = [pending for pending in batch if not pending.abandoned]
-        self._disown(pending for pending in self._last if pending.abandoned)
+        wanted = [pending for pending in batch if not pending.cancelled]
+        self._disown(pending for pending in self._last if pending.cancelled)
         self._last = wanted
         if not wanted:
             return
@@ -102,11 +106,11 @@ class PostgresStore(PostgresReader):
                     self._append(wanted, until)
         except AuditError:
             self._lost()
-            self._disown(pending for pending in wanted if pending.entry.id in self._doubtful)
+            self._disown(pending for pending in wanted if pending.entry.id in self._unconfirmed)
             raise
 
     def reader(self) -> PostgresReader:
-        """A connection for another thread."""
+        """Return a connection for another thread."""
         with explained("read"):
             self._connected(time.monotonic() + self._within)
             link = connect(self._given, timeout=self._within, to_read=True)
@@ -118,74 +122,81 @@ class PostgresStore(PostgresReader):
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
         raise AuditError(_NO_SEGMENTS)
 
-    def suspend(self, agent_id: str, reason: str | None, entry: Entry) -> None:
-        """Suspend an agent, or resume it when there is no reason, and record that."""
+    def suspend(self, entry: Entry) -> None:
+        """Record that an agent is suspended, or goes on."""
         with explained("written"):
             link = self._connected(time.monotonic() + self._within)
             with self._turn(link) as chain:
-                link.execute("SELECT suspend(%s, %s)", (_text(agent_id), reason and _text(reason)))
                 chain.add([Pending(entry)], now=self._clock())
 
     def suspended(self, agent_id: str) -> str | None:
-        """Why an agent is suspended; None when it is not."""
+        """Return why an agent is suspended; None when it is not."""
         with explained("read"):
             link = self._connected(time.monotonic() + self._within)
-            turn = link.execute(_TURN, ([_text(agent_id)],)).fetchone()
-        return turn[2].get(_text(agent_id)) if turn else None
+            turn = link.execute(_TURN, ([plain(agent_id)],)).fetchone()
+        return turn[2].get(plain(agent_id)) if turn else None
 
     def close(self) -> None:
-        self._disown(pending for pending in self._last if pending.abandoned)
-        if self._disowned:
+        self._disown(pending for pending in self._last if pending.cancelled)
+        if self._reported_failed:
             with contextlib.suppress(AuditError):  # then the next writer finds them without an outcome
-                self.write([Pending(_disowned(entry)) for entry in self._disowned.values()])
+                self.write([Pending(_refusal_of(entry)) for entry in self._reported_failed.values()])
         if self._link is not None:
             self._link.close()
             self._link = None
 
     def _append(self, batch: Sequence[Pending], until: float) -> None:
         looked = {window: None for pending in batch for window in windows(pending)}
-        agents = {pending.entry.agent_id for pending in batch if pending.checked}
+        agents = {pending.entry.agent_id for pending in batch if pending.enforce_suspension}
         link, now = self._connected(until), self._clock()
         with self._turn(link, agents, looked) as chain:
-            there = self._found(link, batch) if self._doubtful else {}
+            there = self._found(link, batch) if self._unconfirmed else {}
             chain.add(self._denials(link), now=now)
             chain.add((pending for pending in batch if pending.entry.id not in there), now=now)
-            self._doubtful.update(record.id for record in chain.records)
+            self._unconfirmed.update(record.id for record in chain.records)
         for pending in batch:
             if found := there.get(pending.entry.id):
                 pending.outcome = found
-        self._doubtful.clear()
-        self._disowned.clear()
+        self._unconfirmed.clear()
+        self._reported_failed.clear()
 
     @contextmanager
     def _turn(self, link: Link, agents: Collection[str] = (), looked: Collection[Window] = ()) -> Iterator[Chain]:
-        """A transaction that is alone in writing, and commits what the chain has got by its end."""
+        """Hold the writers' lock in a transaction, and commit the records that the chain has got by its end."""
         with link.transaction():
-            turn = link.execute(_TURN, ([_text(agent) for agent in agents],))
-            seq, head, reasons = turn.fetchone() or (0, "", {})
-            suspended = {agent: reasons[_text(agent)] for agent in agents if _text(agent) in reasons}
+            turn = link.execute(_TURN, ([plain(agent) for agent in agents],))
+            seq, head, reasons, backend = turn.fetchone() or (0, "", {}, 0)
+            if link.backend and backend != link.backend:
+                raise AuditError(POOLED)
+            suspended = {agent: reasons[plain(agent)] for agent in agents if plain(agent) in reasons}
             used = link.execute(_USED, _columns(looked, 4)) if looked else ()
             spent = dict(zip(looked, (n for (n,) in used), strict=True))
-            chain = Chain(seq, head, self.digest, suspended, spent)
+            chain = Chain(seq, head, self.digest, suspended, spent, str(self._writer or ""))
             yield chain
             if chain.records:
                 rows = [(seq, record_id, mark, body.decode()) for seq, record_id, body, mark in chain.records]
-                link.execute(_INSERT, [*_columns(chain.usage, 5), *_columns(rows, 4)])
+                (there,) = link.execute(_INSERT, _columns(rows, 4)).fetchone() or (0,)
+                if there != len(rows):
+                    raise AuditError(
+                        f"The audit log took {len(rows)} records and holds {there} of them as they were written: "
+                        "something in the database drops or changes records. Nothing was sent. Run `arx-pagerduty "
+                        "audit verify`."
+                    )
 
     def _found(self, link: Link, batch: Sequence[Pending]) -> dict[str, Written]:
-        """What of a batch is in the log after all."""
+        """Return the records of a batch that are in the log after all."""
         rows = link.execute(_FIND, ([pending.entry.id for pending in batch],))
         return {row[1]: Written(row[0], row[1], row[2].encode(), row[3]) for row in rows}
 
     def _denials(self, link: Link) -> list[Pending]:
-        """Intents that are in the log though their callers were told that they are not, and so did not go on."""
-        if not self._disowned:
+        """Return refusals of intents that are in the log though their callers were told that they are not."""
+        if not self._reported_failed:
             return []
-        there = link.execute(_OPEN, (list(self._disowned),))
-        return [Pending(_disowned(self._disowned[intent])) for (intent,) in there]
+        there = link.execute(_OPEN, (list(self._reported_failed),))
+        return [Pending(_refusal_of(self._reported_failed[intent])) for (intent,) in there]
 
     def _disown(self, told: Iterable[Pending]) -> None:
-        self._disowned |= {p.entry.id: p.entry for p in told if p.entry.action_type == "connector.called"}
+        self._reported_failed |= {p.entry.id: p.entry for p in told if p.entry.action_type == "connector.called"}
 
     def _connected(self, until: float) -> Link:
         if self._link is None or self._link.closed:
@@ -205,9 +216,9 @@ class PostgresStore(PostgresReader):
         return self._link
 
     def _begin(self, link: Link) -> None:
-        """The tables, the key, this writer's lock, and what dead writers left behind."""
+        """Make the tables, check the key, take this writer's lock, and close the intents of dead writers."""
         migrate(link)
-        mark = self.digest(_MARK)
+        mark = self.digest(MARK)
         if link.execute("SELECT claim_key(%s)", (mark,)).fetchone() != (mark,):
             raise AuditError(
                 "ARX_AUDIT_KEY is not the key of this audit log: it differs from the one that its first writer had. "
@@ -215,18 +226,32 @@ class PostgresStore(PostgresReader):
             )
         if link.execute(_MAY_WRITE).fetchone() != (True,):
             return  # an auditor's role reads
-        if self._writer is None:
-            (self._writer,) = link.execute("SELECT nextval('writers')::integer").fetchone() or (None,)
-        # Shared, so that the session that was lost, and that the server may not know of yet, is not in the way.
-        link.execute(f"SELECT {_LOCK}, set_config('arx_audit.writer', %s, false)", (self._writer, str(self._writer)))
+        self._hold_lock(link)
         link.execute("SELECT forget_usage()")
         with self._turn(link) as chain:
             orphans = [AuditRecord.parse(body.encode(), mark) for body, mark in link.execute(_ORPHANS, (self._writer,))]
-            gone = (Pending(answer(orphan, "connector.completed", "unknown", "ProcessDied")) for orphan in orphans)
+            gone = (
+                Pending(close_intent(orphan, "connector.completed", "unknown", "ProcessDied")) for orphan in orphans
+            )
             chain.add(gone, now=self._clock())
 
+    def _hold_lock(self, link: Link) -> None:
+        """Take this writer's lock, for as long as the session lives.
+
+        It is shared, so that a session that was lost, and that the server may not know of yet, is not in the way. Its
+        number cannot be foreseen, or another role could take it first and keep this one from connecting.
+        """
+        for _ in range(_TRIES):
+            if self._writer is None:
+                self._writer = secrets.randbelow(2**31 - 1) + 1
+            if link.execute(_LOCK, (self._writer,)).fetchone() == (True,):
+                link.execute("SELECT set_config('arx_audit.writer', %s, false)", (str(self._writer),))
+                return
+            self._writer = None
+        raise AuditError("Another session holds the locks of the audit log's writers. Nothing was sent.")
+
     def _lost(self) -> bool:
-        """Whether there was a connection that is of no use any more; it is put away."""
+        """Drop a connection that is of no use any more. Returns whether there was one."""
         link = self._link
         if link is None or not (link.closed or link.info.transaction_status != psycopg.pq.TransactionStatus.IDLE):
             return False
@@ -235,16 +260,42 @@ class PostgresStore(PostgresReader):
         return True
 
 
-def _disowned(intent: Entry) -> Entry:
-    return answer(intent, "connector.refused", "error", "AuditError")
-
-
-def _text(value: str) -> str:
-    """As PostgreSQL's text can hold it; see `said()` in the schema."""
-    return value.replace("\0", "\ufffd")
+def _refusal_of(intent: Entry) -> Entry:
+    return close_intent(intent, "connector.refused", "error", "AuditError")
 
 
 def _columns(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:
-    """Rows as an array for each column."""
+    """Return rows as an array for each column."""
     columns = zip(*rows, strict=True) if rows else [()] * width
-    return [[_text(value) if isinstance(value, str) else value for value in column] for column in columns]
+    return [[plain(value) if isinstance(value, str) else value for value in column] for column in columns]
+
+
+def reader(given: Mapping[str, object], *, key: bytes | None, timeout: float) -> Reader:
+    """Open a log for reading alone. No table is made; a log that is not begun yet reads as an empty one.
+
+    Raises:
+        AuditError: it cannot be read, or its tables are of another version.
+    """
+    with explained("read"):
+        link = connect(given, timeout=timeout * 0.8, to_read=True)
+        try:
+            begun = made(link)
+        except BaseException:
+            link.close()
+            raise
+    if not begun:
+        link.close()
+        return empty_reader()
+    return PostgresReader(lambda: link, _digest(key))
+
+
+def _digest(key: bytes | None) -> Callable[[bytes], str]:
+    """Return HMAC-SHA256 with the log's key, which is looked for when a hash is first needed: reading needs none."""
+
+    def digest(data: bytes) -> str:
+        secret = key or configured_key()
+        if secret is None:
+            raise AuditError(_NO_KEY)
+        return hasher(secret)(data)
+
+    return digest

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that answers in time, and errors that tell the cause and no secret."""
+"""A connection to PostgreSQL with a deadline, and errors that name the cause and no secret."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _T = TypeVar("_T")
 
 Row = tuple[Any, ...]
 
-# A commit that returned is on disk, whatever the server's or the role's defaults; READ COMMITTED, so that whoever had
-# to wait for the turn sees what was written meanwhile; and whoever holds the turn and dies in it loses it in time.
+# A commit that returned is on disk, whatever the server's or the role's defaults; READ COMMITTED, so that a writer that
+# had to wait for the lock sees the records written meanwhile; and a writer that dies while it holds the lock loses it.
 _SETTINGS = """
 SELECT set_config(name, value, false) FROM (VALUES
     ('search_path', 'arx_audit, pg_temp'),
@@ -36,7 +36,7 @@ _CAUSES: Mapping[str, str] = {
     "25006": "the server takes no writes: it is a standby, or read-only",
     "28": "the server refuses the log-in",
     "3D": "there is no such database",
-    "42501": "the role lacks a right, or the organisation is not one of its own (`arx-pagerduty audit admit`)",
+    "42501": "the role lacks a right, or the organisation is not one of its own (`arx-pagerduty audit grant`)",
     "53100": "the server's disk is full",
     "53": "the server is out of memory or connections",
     "55P03": "another session holds the log locked",
@@ -68,9 +68,14 @@ class Link(psycopg.Connection[Row]):
     """A connection that is given up when an answer is not there by its deadline.
 
     The server's own time-outs do not help where the server, or the network before it, is what hangs.
+
+    Attributes:
+        deadline: The time by which the next answer is there, by `time.monotonic()`.
+        backend: The server's process for this session; 0 for one that only reads.
     """
 
     deadline = float("inf")
+    backend = 0
 
     def wait(self, gen: PQGen[_T], interval: float = 0.1, timeout: float | None = None) -> _T:
         if self.deadline == float("inf"):
@@ -84,7 +89,7 @@ class Link(psycopg.Connection[Row]):
 
 
 def parameters(url: str) -> dict[str, Any]:
-    """A connection's parameters. ConfigError when the address is none; it is not shown, for it may hold a password."""
+    """Return a connection's parameters. ConfigError for no address; it is not shown, for it may hold a password."""
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
@@ -112,18 +117,56 @@ def connect(given: Mapping[str, Any], *, timeout: float, to_read: bool = False) 
         within = f"{max(1, int(timeout * 1000))}ms"
         statements, idle = ("0", "10min") if to_read else (within, within)
         link.execute(_SETTINGS, {"within": within, "statements": statements, "idle": idle})
-        encoding, fsync = link.execute(
-            "SELECT current_setting('server_encoding'), current_setting('fsync')"
-        ).fetchone() or ("", "")
+        encoding, fsync, backend = link.execute(
+            "SELECT current_setting('server_encoding'), current_setting('fsync'), pg_backend_pid()"
+        ).fetchone() or ("", "", 0)
         if encoding != "UTF8":
             raise AuditError(f"The audit log's database has encoding {encoding}; it must be UTF8. Nothing was sent.")
         if fsync != "on":
             raise AuditError("The audit log's server runs with fsync off: it could lose records. Nothing was sent.")
+        if not to_read:
+            link.backend = backend
+            _refuse_pooler(link, given, timeout)
         link.deadline = float("inf")
     except BaseException:
         link.close()
         raise
     return link
+
+
+POOLED = (
+    "The audit log's address leads to a connection pooler that gives every transaction another session (PgBouncer's "
+    "`pool_mode = transaction`): locks and settings would be lost between them, and outcomes with them. Nothing was "
+    "sent. Connect to PostgreSQL itself, or to a pool with `pool_mode = session`."
+)
+_PROBES = 3
+
+
+def _refuse_pooler(link: Link, given: Mapping[str, Any], timeout: float) -> None:
+    """Refuse a pooler in transaction mode.
+
+    A pooler tells its clients a process number of its own. Then another connection asks for the session's process: one
+    that gets the same shares it. A pool that hides it here shows itself at the first transaction in another session.
+
+    Raises:
+        AuditError: sessions are shared.
+    """
+    if link.info.backend_pid == link.backend:
+        return
+    others = []
+    try:
+        for _ in range(_PROBES):
+            if link.execute("SELECT pg_backend_pid()").fetchone() != (link.backend,):
+                raise AuditError(POOLED)
+            other = Link.connect(**{"connect_timeout": max(2, int(timeout)), **given, "autocommit": True})
+            others.append(other)
+            other.deadline = link.deadline
+            other.execute("BEGIN")
+            if other.execute("SELECT pg_backend_pid()").fetchone() == (link.backend,):
+                raise AuditError(POOLED)
+    finally:
+        for other in others:
+            other.close()
 
 
 @contextmanager

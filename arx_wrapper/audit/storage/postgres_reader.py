@@ -1,34 +1,43 @@
-"""Reading a log in PostgreSQL: records by what they say, and all of them as they are stored."""
+"""Reading a log in PostgreSQL: records by their members, and all of them as they are stored."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
-from arx_wrapper.audit.merkle import Tree
-from arx_wrapper.audit.record import AuditRecord
+from arx_wrapper.audit.blocks import Block
+from arx_wrapper.audit.key import MARK
+from arx_wrapper.audit.merkle import leaf_hash
+from arx_wrapper.audit.record import AuditRecord, outline_of
+from arx_wrapper.audit.state import LONGEST_LIMIT, ChainState, counted_of
 from arx_wrapper.audit.storage.postgres_connection import Link, explained
+from arx_wrapper.audit.storage.postgres_schema import schema_problem
 from arx_wrapper.audit.store import PartialViewError, Query
+from arx_wrapper.audit.tiles import WIDTH, TileTree
+from arx_wrapper.errors import AuditError
 
 _AT_ONCE = 1_000
-# The triggers and columns that hold the log together, and whether they still say what they said when they were made.
-_LOOSE = """
-SELECT 'the trigger ' || wanted.name || ' is missing or switched off'
-FROM (VALUES ('records_never_change'), ('records_are_read'), ('records_follow_head')) AS wanted(name)
-WHERE NOT EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = 'records'::regclass AND tgname = wanted.name AND tgenabled = 'A'
-)
-"""
 _HEAD = """
 SELECT head.seq, head.hash, (SELECT coalesce(max(seq), 0) FROM records),
        (SELECT hash FROM records WHERE records.seq = head.seq) FROM head
 """
 _STRAYED = """
-SELECT seq FROM records, CAST(replace(body, '\\u0000', '\\ufffd') AS json) AS said
-WHERE json_build_array(created_at, prev_hash, org_id, agent_id, action_type, operation, verdict, status, intent)::text
+SELECT seq FROM records, LATERAL readable(body) AS said
+WHERE json_build_array(created_at, prev_hash, org_id, agent_id, action_type, operation, verdict, status, intent,
+        approval_id, reviewer, counted::text)::text
     <> json_build_array(said ->> 'created_at', said ->> 'prev_hash', said ->> 'org_id', said ->> 'agent_id',
         said ->> 'action_type', said ->> 'operation', said ->> 'policy_verdict', said ->> 'status',
-        said #>> '{metadata,intent}')::text LIMIT 1
+        said #>> '{metadata,intent}', said ->> 'approval_id', said #>> '{metadata,reviewer}',
+        CASE WHEN action_type = 'connector.called' AND counted IS NOT NULL THEN said #>> '{metadata,counted}' END)::text
+LIMIT 1
+"""
+_OPENED = "SELECT intent FROM open_intents"
+_COUNTED = "SELECT seq, operation, n FROM usage WHERE at > clock_timestamp() - interval '23 hours'"
+_SUSPENDED = """
+SELECT DISTINCT ON (agent_id) agent_id, body FROM records
+WHERE action_type IN ('agent.suspended', 'agent.resumed') ORDER BY agent_id, seq DESC
 """
 
 
@@ -45,28 +54,100 @@ class PostgresReader:
         for body, record_hash in self._stream(statement, [*values, query.limit]):
             yield AuditRecord.parse(body.encode(), record_hash)
 
-    def rows(self) -> Iterator[tuple[int, str, bytes, str]]:
-        with explained("read"):
-            if self._reading().execute("SELECT sees_all()").fetchone() != (True,):
-                raise PartialViewError(
-                    "This role sees the records of its own organisations only, so it cannot verify the chain. Nothing "
-                    "was sent. Verify as the tables' owner, or as an auditor of '*' (`arx-pagerduty audit admit`)."
-                )
-        for seq, record_id, body, record_hash in self._stream("SELECT seq, id, body, hash FROM records ORDER BY seq"):
+    def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
+        self._must_see_all()
+        statement: LiteralString = "SELECT seq, id, body, hash FROM records WHERE seq > %s ORDER BY seq"
+        for seq, record_id, body, record_hash in self._stream(statement, [after]):
             yield int(seq), record_id, body.encode(), record_hash
-
-    def before(self) -> Tree:
-        return Tree()
 
     def removed(self) -> Sequence[tuple[int, str, str]]:
         return ()
+
+    def tree(self) -> TileTree:
+        self._must_see_all()
+        with explained("read"):
+            (size,) = self._reading().execute("SELECT seq FROM head").fetchone() or (0,)
+            bodies = self._reading().execute(
+                "SELECT body FROM records WHERE seq > %s AND seq <= %s ORDER BY seq", (size // WIDTH * WIDTH, size)
+            )
+            tail = [leaf_hash(body.encode()) for (body,) in bodies]
+        if len(tail) != size % WIDTH:
+            raise AuditError("The log has gaps among its last records. Run `arx-pagerduty audit verify`.")
+        return TileTree(size, tail, self.tile)
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        with explained("read"):
+            row = (
+                self._reading()
+                .execute("SELECT hashes FROM tiles WHERE level = %s AND number = %s", (level, number))
+                .fetchone()
+            )
+        return bytes(row[0]) if row else None
+
+    @property
+    def converted(self) -> bool:
+        """A log's tables in PostgreSQL are always of this version: others are refused."""
+        return True
+
+    def block_problem(self, block: Block) -> str | None:
+        return None  # its indexes are the server's
+
+    def state_problem(self, state: ChainState, terms: int) -> str | None:
+        with explained("read"):
+            opened = {intent for (intent,) in self._reading().execute(_OPENED)}
+        if opened != state.open.keys():
+            return f"{len(opened ^ state.open.keys())} open intents are not those of the chain"
+        if self.suspensions() != {plain(agent): reason for agent, reason in state.suspended.items()}:
+            return "the suspensions that are in force are not those of the chain"
+        return self._usage_problem()
+
+    def _usage_problem(self) -> str | None:
+        """Return whether the uses that limits count are others than the records'."""
+        with explained("read"):
+            counted = Counter({(seq, operation): n for seq, operation, n in self._reading().execute(_COUNTED)})
+            first = min((seq for seq, _ in counted), default=None)
+            since = (datetime.now(UTC) - LONGEST_LIMIT + timedelta(hours=2)).isoformat()
+            rows = self._reading().execute(
+                "SELECT body FROM records WHERE counted IS NOT NULL AND (seq >= %s OR created_at > %s)", (first, since)
+            )
+            said = Counter(
+                {
+                    (outline.seq, operation): count
+                    for (body,) in rows
+                    for outline in [outline_of(body.encode())]
+                    for (_, _, operation), count in counted_of(outline)
+                }
+            )
+        if counted - said or (said - counted and first is None):
+            return "the uses that limits count are not those of the chain"
+        missing = [seq for seq, _ in said - counted if first is not None and seq >= first]
+        return f"the uses of record {min(missing)} are not counted any more" if missing else None
+
+    def suspensions(self) -> dict[str, str]:
+        with explained("read"):
+            last = [outline_of(body.encode()) for _, body in self._reading().execute(_SUSPENDED)]
+        return {plain(one.agent_id): one.reason or "" for one in last if one.action_type == "agent.suspended"}
+
+    def keeps_policy(self, digest: str) -> bool:
+        with explained("read"):
+            rows = self._reading().execute(
+                "SELECT body FROM records WHERE action_type = 'policy.loaded' AND body LIKE %s ORDER BY seq",
+                (f"%{digest}%",),
+            )
+            said = (outline_of(body.encode()).metadata for (body,) in rows)
+            return any(one.digest == digest and one.text is not None for one in said)
+
+    def key_problem(self) -> str | None:
+        with explained("read"):
+            (mark,) = self._reading().execute("SELECT key_mark FROM head").fetchone() or (None,)
+        return "this is not the log's key" if mark is not None and mark != self.digest(MARK) else None
 
     def damage(self) -> str | None:
         link = self._reading()
         with explained("read"), link.transaction():
             link.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            if loose := link.execute(_LOOSE).fetchone():
-                return f"the database is damaged: {loose[0]}"
+            if problem := schema_problem(link):
+                return f"the database is damaged: {problem}"
             seq, head, last, record_hash = link.execute(_HEAD).fetchone() or (None, None, 0, None)
             if seq != last or (last and head != record_hash):
                 return f"the log's end was moved: its head is record {seq}, the last one is {last}"
@@ -76,6 +157,14 @@ class PostgresReader:
 
     def close(self) -> None:
         self._reading().close()
+
+    def _must_see_all(self) -> None:
+        with explained("read"):
+            if self._reading().execute("SELECT sees_all()").fetchone() != (True,):
+                raise PartialViewError(
+                    "This role sees the records of its own organisations only, so it cannot verify the chain. Nothing "
+                    "was sent. Verify as the tables' owner, or as an auditor of '*' (`arx-pagerduty audit grant`)."
+                )
 
     def _stream(self, statement: LiteralString, values: list[object] | None = None) -> Iterator[tuple[str, ...]]:
         """Rows as they were when it began, a thousand at a time: memory stays flat."""
@@ -88,23 +177,33 @@ class PostgresReader:
 def _conditions(query: Query) -> tuple[LiteralString, list[object]]:
     wanted: list[tuple[LiteralString, object]] = [
         ("id = %s", query.id),
-        ("%s IN (id, intent)", query.call),
+        ("(id = %s OR intent = %s)", query.call),
+        ("org_id = %s", query.org_id),
         ("agent_id = %s", query.agent_id),
         ("operation LIKE %s", _pattern(query.operation)),
         ("verdict = %s", query.verdict),
         ("status = %s", query.status),
         ("action_type = %s", query.action_type),
+        ("approval_id = %s", query.approval),
+        ("reviewer = %s", query.reviewer),
+        ("targets @> ARRAY[%s]::text[]", query.target),
         ("created_at >= %s", query.since),
         ("created_at < %s", query.until),
         ("seq > %s", query.after_seq),
     ]
     given = [(condition, value) for condition, value in wanted if value is not None]
-    return " AND ".join(condition for condition, _ in given) or "true", [value for _, value in given]
+    values = [value for condition, value in given for _ in range(condition.count("%s"))]
+    return " AND ".join(condition for condition, _ in given) or "true", values
 
 
 def _pattern(wildcard: str | None) -> str | None:
-    """Policies' wildcard is `*` alone; SQL's are others."""
+    """Return a policy's wildcard, which is `*` alone, as SQL's LIKE."""
     if wildcard is None:
         return None
     escaped = wildcard.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "%")
+
+
+def plain(value: str) -> str:
+    """Return a text as PostgreSQL's can hold it, without NUL."""
+    return value.replace("\0", "\ufffd")

@@ -1,7 +1,7 @@
 """Growth: settled records move out of the live file into sealed segments, which still verify as one log with it.
 
-A segment is a file beside the log that is never written again. That it was sealed is itself on record, and so is its
-removal: what retention took away is known by its last hash, from which the rest of the chain goes on.
+A segment is a file beside the log that is never written again. Its sealing is itself on record, and so is its removal:
+a removed segment is known by its last hash, from which the rest of the chain goes on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -47,24 +47,17 @@ NO_DELETE = """
 CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit
     BEGIN SELECT raise(ABORT, 'audit records are never removed'); END
 """
-# What is still open stays in the live file: its outcome, or its orphan, is looked up there.
-_SETTLED = """
-SELECT coalesce(
-    (SELECT min(seq) FROM main.audit JOIN audit_open ON main.audit.id = intent),
-    (SELECT max(seq) + 1 FROM main.audit)
-) - 1
-"""
 
 
 def segments(database: sqlite3.Connection) -> list[Segment]:
-    """All segments, oldest first."""
+    """Return all segments, oldest first."""
     found = database.execute(f"SELECT {', '.join(Segment._fields)} FROM audit_segments ORDER BY first")  # noqa: S608 - ours
     return [Segment(*row) for row in found]
 
 
 @contextlib.contextmanager
 def opened(folder: Path, segment: Segment) -> Iterator[sqlite3.Connection]:
-    """A segment's file, to be read."""
+    """Open a segment's file for reading."""
     if not (folder / segment.file).exists():
         raise AuditError(
             f"The log's segment {segment.file} is not there. If retention has just removed it, try again; if not, "
@@ -77,8 +70,15 @@ def opened(folder: Path, segment: Segment) -> Iterator[sqlite3.Connection]:
         database.close()
 
 
-def seal(database: sqlite3.Connection, path: Path) -> Segment | None:
-    """Copy what is settled into a file of its own and sync it; None when there is nothing. Nothing is removed yet."""
+def seal(
+    database: sqlite3.Connection, path: Path, settled: Callable[[], int], tree_at: Callable[[int], Tree]
+) -> Segment | None:
+    """Copy settled records into a file of their own and sync it; None when there are none. Nothing is removed yet.
+
+    Args:
+        settled: Returns the last record before the oldest open intent: open intents are answered in the live file.
+        tree_at: Returns the tree over so many records.
+    """
     draft = path.with_name(f"{path.stem}-{secrets.token_hex(8)}.draft")
     os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:
@@ -86,7 +86,7 @@ def seal(database: sqlite3.Connection, path: Path) -> Segment | None:
         try:
             database.execute("PRAGMA sealed.synchronous = FULL")
             database.execute("BEGIN")  # one state of the log: another process may be sealing it too
-            copied = _copy(database)
+            copied = _copy(database, settled(), tree_at)
             database.execute("COMMIT")
         finally:
             if database.in_transaction:
@@ -103,9 +103,10 @@ def seal(database: sqlite3.Connection, path: Path) -> Segment | None:
         draft.unlink(missing_ok=True)
 
 
-def _copy(database: sqlite3.Connection) -> tuple[int, int, str, str, str] | None:
+def _copy(
+    database: sqlite3.Connection, last: int, tree_at: Callable[[int], Tree]
+) -> tuple[int, int, str, str, str] | None:
     first = database.execute("SELECT min(seq) FROM main.audit").fetchone()[0]
-    last = database.execute(_SETTLED).fetchone()[0]
     if first is None or last < first:
         return None
     last = min(last, first + MOST - 1)
@@ -116,15 +117,12 @@ def _copy(database: sqlite3.Connection) -> tuple[int, int, str, str, str] | None
     copied = database.execute(copy, (last,)).rowcount
     if copied != last - first + 1:
         raise AuditError(f"The audit log has gaps between records {first} and {last}: it was not sealed. Verify it.")
-    before = segments(database)
-    tree = before[-1].grown() if before else Tree()
-    for (body,) in database.execute("SELECT CAST(body AS BLOB) FROM sealed.audit ORDER BY seq"):
-        tree.add(body)
+    tree = tree_at(last)
     return first, last, last_hash, newest, " ".join(node.hex() for node in tree.nodes)
 
 
 def detach(database: sqlite3.Connection, segment: Segment) -> None:
-    """Inside a transaction: the sealed records leave the live file."""
+    """Remove the sealed records from the live file, inside a transaction."""
     database.execute("INSERT INTO audit_segments VALUES (?, ?, ?, ?, ?, ?, ?)", segment)
     database.execute("DROP TRIGGER audit_no_delete")
     database.execute("DELETE FROM audit WHERE seq <= ?", (segment.last,))
@@ -132,13 +130,19 @@ def detach(database: sqlite3.Connection, segment: Segment) -> None:
 
 
 def expired(database: sqlite3.Connection, before: datetime) -> Sequence[Segment]:
-    """The segments whose newest record was written before a time, and that are still there."""
+    """Return the segments whose newest record was written before a time, and that are still there."""
     until = before.isoformat(timespec="microseconds")
     return [segment for segment in segments(database) if not segment.removed and segment.newest < until]
 
 
-def said_of(segment: Segment, action: str, by: str, org_id: str) -> Entry:
-    """The record of a segment's sealing or removal."""
+def segment_entry(
+    segment: Segment, action: str, by: str, org_id: str, suspended: Mapping[str, str] | None = None
+) -> Entry:
+    """Return the record of a segment's sealing or removal.
+
+    Args:
+        suspended: The agents that are suspended when it is sealed: their records leave the live file with it.
+    """
     return Entry(
         action_type="log.sealed" if action == "sealed" else "log.removed",
         status="success",
@@ -151,6 +155,7 @@ def said_of(segment: Segment, action: str, by: str, org_id: str) -> Entry:
             "last_hash": segment.last_hash,
             "file": segment.file,
             "tree": segment.tree,
+            **({} if suspended is None else {"suspended": dict(suspended)}),
         },
     )
 

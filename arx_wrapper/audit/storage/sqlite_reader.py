@@ -1,30 +1,28 @@
-"""Reading a log in SQLite: records by what they say, and all of them as they are stored."""
+"""Reading a log in SQLite: records by their members, and all of them as they are stored."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from arx_wrapper.audit.merkle import Tree
-from arx_wrapper.audit.record import AuditRecord
+from arx_wrapper.audit import blocks
+from arx_wrapper.audit.blocks import Block
+from arx_wrapper.audit.key import MARK
+from arx_wrapper.audit.merkle import leaf_hash
+from arx_wrapper.audit.record import AuditRecord, Outline, outline_of
+from arx_wrapper.audit.state import SWITCHES, ChainState
 from arx_wrapper.audit.storage.segments import opened, segments
-from arx_wrapper.audit.store import Query
+from arx_wrapper.audit.storage.sqlite_files import explained
+from arx_wrapper.audit.storage.sqlite_schema import VERSION, schema_problem, segment_problem
+from arx_wrapper.audit.store import Query, Segment
+from arx_wrapper.audit.tiles import HASH, WIDTH, TileTree, hashes_in
 from arx_wrapper.errors import AuditError
 
-
-@contextmanager
-def explained(done: str) -> Iterator[None]:
-    """SQLite's errors, for people."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise AuditError(
-            f"The audit log cannot be {done}: {error}. Nothing was sent. Look for a full disk, a read-only file or "
-            "another process that holds it locked."
-        ) from None
+Range = tuple[int, int]
+_FIRST: Final = 1
+_LAST: Final = 1 << 62
 
 
 class SqliteReader:
@@ -36,55 +34,219 @@ class SqliteReader:
     def select(self, query: Query) -> Iterator[AuditRecord]:
         where, values = _conditions(query)
         order = "DESC" if query.newest_first else "ASC"
-        statement = f"SELECT body, hash FROM audit WHERE {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - ours
+        statement = f"SELECT body, hash FROM audit WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - ours
         left = -1 if query.limit is None else query.limit
         with explained("read"):
-            for database in self._files(newest_first=query.newest_first):
-                for body, record_hash in database.execute(statement, (*values, left)):
+            for database, (first, last) in self._places(self._ranges(query), newest_first=query.newest_first):
+                for body, record_hash in database.execute(statement, (first, last, *values, left)):
                     yield AuditRecord.parse(body, record_hash)
                     left -= 1
                 if left == 0 and query.limit is not None:
                     return
 
-    def rows(self) -> Iterator[tuple[int, str, bytes, str]]:
+    def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
+        # Read as bytes, so that corrupted UTF-8 is reported as a hash mismatch, not as a decode error.
+        statement = "SELECT seq, id, CAST(body AS BLOB), hash FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
         with explained("read"):
-            for database in self._files():
-                # Read as bytes: what is not UTF-8 any more is for the hash to find.
-                yield from database.execute("SELECT seq, id, CAST(body AS BLOB), hash FROM audit ORDER BY seq")
-
-    def before(self) -> Tree:
-        gone = [segment for segment in segments(self._db) if segment.removed]
-        return gone[-1].grown() if gone else Tree()
+            for database, place in self._places([(after + 1, _LAST)]):
+                yield from database.execute(statement, place)
 
     def removed(self) -> Sequence[tuple[int, str, str]]:
         gone = [segment for segment in segments(self._db) if segment.removed]
         return [(segment.last, segment.last_hash, segment.tree) for segment in gone]
 
-    def damage(self) -> str | None:
-        # The records are verified one by one; what is left is the index by which single ones are found. SQLite's own
-        # integrity_check asks the same, and takes four times as long.
+    def tree(self) -> TileTree:
+        self._needs_tiles()
         with explained("read"):
-            for database in self._files():
+            size = self._last_seq()
+            begin = size // WIDTH * WIDTH
+            tail = [leaf_hash(body) for _, _, body, _ in self.rows(after=begin)]
+            known, base = self.unknown_leaves()
+        missing = size - begin - len(tail)
+        kept = (self.tile(0, begin // WIDTH) or b"") if missing else b""
+        if base > begin:
+            kept = bytes(HASH * missing)
+        if missing < 0 or len(kept) < HASH * missing:
+            raise AuditError("The log has gaps among its last records. Run `arx-pagerduty audit verify`.")
+        return TileTree(size, [*hashes_in(kept)[:missing], *tail], self.tile, known, base)
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        with explained("read"):
+            row = self._db.execute(
+                "SELECT hashes FROM audit_tiles WHERE level = ? AND number = ?", (level, number)
+            ).fetchone()
+        return row[0] if row else None
+
+    def block_problem(self, block: Block) -> str | None:
+        with explained("read"):
+            row = self._db.execute(
+                "SELECT earliest, latest FROM audit_blocks WHERE number = ?", (block.number,)
+            ).fetchone()
+            if row is None:
+                return f"the index of records {block.number * WIDTH + 1} and following is missing"
+            there = sum(
+                self._db.execute(
+                    "SELECT count(*) FROM audit_terms WHERE term = ? AND block = ?", (term, block.number)
+                ).fetchone()[0]
+                for term in block.terms
+            )
+        if row != (block.earliest, block.latest) or there != len(block.terms):
+            return f"the index of records {block.number * WIDTH + 1} and following was changed"
+        return None
+
+    def state_problem(self, state: ChainState, terms: int) -> str | None:
+        with explained("read"):
+            count = self._db.execute("SELECT count(*) FROM audit_terms").fetchone()[0]
+            since = dict(self._db.execute("SELECT writer, since FROM audit_writers").fetchall())
+        if count != terms:
+            return f"the index of records has {count} entries, the records have {terms}"
+        for intent_id, intent in state.open.items():
+            if since.get(intent.writer, _LAST) > intent.seq:
+                return f"the writer of the open intent {intent_id} was removed: its outcome would stay unknown"
+        if self.switched().suspended != state.suspended:
+            return "the suspensions that are in force are not those of the chain"
+        return None
+
+    def key_problem(self) -> str | None:
+        with explained("read"):
+            mark = self._key_mark()
+        return "this is not the log's key" if mark is not None and mark != self.digest(MARK) else None
+
+    def damage(self) -> str | None:
+        # The records are verified one by one; what is left is the index by which single ones are found, and the
+        # tables themselves. SQLite's own integrity_check asks the former too, and takes four times as long.
+        with explained("read"):
+            if self.version() == VERSION and (problem := schema_problem(self._db)):
+                return problem
+            for database, _ in self._places([(_FIRST, _LAST)]):
+                if database is not self._db and (problem := segment_problem(database)):
+                    return problem
                 records, indexed, matched = (database.execute(count).fetchone()[0] for count in _COUNTS)
                 if not records == indexed == matched:
                     return f"the index of ids is damaged: {matched} of {indexed} entries stand for {records} records"
         return None
 
-    def _files(self, *, newest_first: bool = False) -> Iterator[sqlite3.Connection]:
-        """The segments that are there, and the live file."""
-        kept = [segment for segment in segments(self._db) if not segment.removed]
-        if newest_first:
-            yield self._db
-            kept.reverse()
-        for segment in kept:
-            assert self._folder is not None, "a log in memory is never rotated"  # noqa: S101 - rotate() refuses it
-            with opened(self._folder, segment) as database:
-                yield database
-        if not newest_first:
-            yield self._db
+    def version(self) -> int:
+        """Return the format of the log's tables."""
+        found: int = self._db.execute("PRAGMA user_version").fetchone()[0]
+        return found
+
+    @property
+    def converted(self) -> bool:
+        """Whether the log has tiles and an index."""
+        return self.version() == VERSION
+
+    def suspensions(self) -> dict[str, str]:
+        """Return the suspended agents, each with the reason."""
+        return self.switched().suspended
+
+    def switched(self) -> ChainState:
+        """Return the suspensions that the records say, found by the index."""
+        state = ChainState()
+        for outline in self._outlines([blocks.ACTION + action for action in sorted(SWITCHES)]):
+            if outline.action_type in SWITCHES:
+                state.switch(outline)
+        return state
+
+    def keeps_policy(self, digest: str) -> bool:
+        """Return whether a record holds the text of a policy."""
+        return any(
+            outline.metadata.digest == digest and outline.metadata.text is not None
+            for outline in self._outlines([blocks.POLICY + digest])
+        )
 
     def close(self) -> None:
         self._db.close()
+
+    def _outlines(self, terms: Sequence[str]) -> Iterator[Outline]:
+        """Yield the records of the blocks that have one of some terms, and of those not indexed yet, oldest first."""
+        marks = ", ".join("?" * len(terms))
+        found = self._numbers(f"SELECT DISTINCT block FROM audit_terms WHERE term IN ({marks})", terms)  # noqa: S608
+        statement = "SELECT body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        with explained("read"):
+            for database, place in self._places(found):
+                for (body,) in database.execute(statement, place):
+                    yield outline_of(body)
+
+    def _ranges(self, query: Query) -> Sequence[Range]:
+        """Return the runs of records among which a query's are, oldest first."""
+        after = (query.after_seq or 0) + 1
+        if query.id is not None or not self.converted:
+            return [(after, _LAST)]
+        selects, values = _block_conditions(query)
+        if not selects:
+            return [(after, _LAST)]
+        found = self._numbers(" INTERSECT ".join(selects), values)
+        return [(max(first, after), last) for first, last in found if last >= after]
+
+    def _numbers(self, select: str, values: Sequence[object]) -> list[Range]:
+        """Return the runs of records in the blocks that a statement selects, and of those after the last block."""
+        if not self.converted:
+            return [(_FIRST, _LAST)]
+        runs = [(gone + 1, -(-gone // WIDTH) * WIDTH)] if (gone := self._gone()) % WIDTH else list[Range]()
+        for (number,) in self._db.execute(f"SELECT * FROM ({select}) ORDER BY 1", values):  # noqa: S608 - ours
+            first, last = number * WIDTH + 1, (number + 1) * WIDTH
+            if runs and runs[-1][1] + 1 == first:
+                runs[-1] = (runs[-1][0], last)
+            else:
+                runs.append((first, last))
+        newest = self._db.execute("SELECT max(number) FROM audit_blocks").fetchone()[0]
+        rest = -(-gone // WIDTH) * WIDTH + 1 if newest is None else (newest + 1) * WIDTH + 1
+        if runs and runs[-1][1] + 1 == rest:
+            return [*runs[:-1], (runs[-1][0], _LAST)]
+        return [*runs, (rest, _LAST)]
+
+    def _places(
+        self, ranges: Sequence[Range], *, newest_first: bool = False
+    ) -> Iterator[tuple[sqlite3.Connection, Range]]:
+        """Yield each file that has records of some runs, with the run in it; each segment is open while it is used."""
+        kept = [segment for segment in segments(self._db) if not segment.removed]
+        files: list[tuple[Segment | None, int, int]] = [(segment, segment.first, segment.last) for segment in kept]
+        files.append((None, files[-1][2] + 1 if files else _FIRST, _LAST))
+        direction = -1 if newest_first else 1
+        for segment, begin, end in files[::direction]:
+            inside = [(max(first, begin), min(last, end)) for first, last in ranges[::direction]]
+            inside = [(first, last) for first, last in inside if first <= last]
+            if segment is None:
+                yield from ((self._db, run) for run in inside)
+            elif inside:
+                assert self._folder is not None, "a log in memory is never rotated"  # noqa: S101 - rotate() refuses it
+                with opened(self._folder, segment) as database:
+                    yield from ((database, run) for run in inside)
+
+    def _gone(self) -> int:
+        """Return the last record that retention removed; the block it is in has no index any more."""
+        return max((segment.last for segment in segments(self._db) if segment.removed), default=0)
+
+    def _last_seq(self) -> int:
+        last: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()[0]
+        return last
+
+    def _key_mark(self) -> str | None:
+        if not self.converted:
+            return None
+        row = self._db.execute("SELECT value FROM audit_meta WHERE name = 'key_mark'").fetchone()
+        return row[0] if row else None
+
+    def unknown_leaves(self) -> tuple[dict[tuple[int, int], bytes], int]:
+        """Return the subtrees over leaves that were removed before tiles were kept, and the number of such leaves."""
+        row = self._db.execute("SELECT value FROM audit_meta WHERE name = 'base'").fetchone()
+        if row is None:
+            return {}, 0
+        text = row[0].split()
+        base, nodes, known, begin = int(text[0]), iter(text[1:]), dict[tuple[int, int], bytes](), 0
+        for height in range(base.bit_length() - 1, -1, -1):
+            if base >> height & 1:
+                known[height, begin >> height] = bytes.fromhex(next(nodes))
+                begin += 1 << height
+        return known, base
+
+    def _needs_tiles(self) -> None:
+        if not self.converted:
+            raise AuditError(
+                "The log has the format of an earlier version, without its Merkle tree. Convert it, once: "
+                "`arx-pagerduty audit migrate`."
+            )
 
 
 _COUNTS: Final = (
@@ -99,25 +261,57 @@ _COUNTS: Final = (
     CROSS JOIN audit AS record NOT INDEXED ON record.seq = entry.seq WHERE record.id = entry.id
     """,
 )
+_TARGETS: Final = """
+EXISTS (SELECT 1 FROM json_tree(body, '$.metadata.ids') AS one WHERE one.type = 'text' AND one.value = ?)
+"""
 
 
 def _conditions(query: Query) -> tuple[str, list[object]]:
     wanted: list[tuple[str, object]] = [
         ("id = ?", query.id),
         ("? IN (id, json_extract(body, '$.metadata.intent'))", query.call),
+        ("org_id = ?", query.org_id),
         ("agent_id = ?", query.agent_id),
         ("operation GLOB ?", _glob(query.operation)),
         ("verdict = ?", query.verdict),
         ("status = ?", query.status),
         ("action_type = ?", query.action_type),
+        ("json_extract(body, '$.approval_id') = ?", query.approval),
+        ("json_extract(body, '$.metadata.reviewer') = ?", query.reviewer),
+        (_TARGETS, query.target),
         ("created_at >= ?", query.since),
         ("created_at < ?", query.until),
-        ("seq > ?", query.after_seq),
     ]
     given = [(condition, value) for condition, value in wanted if value is not None]
     return " AND ".join(condition for condition, _ in given) or "1", [value for _, value in given]
 
 
+def _block_conditions(query: Query) -> tuple[list[str], list[object]]:
+    """Return selects of the blocks that can have a query's records; those must be in all of them."""
+    exact = "SELECT block FROM audit_terms WHERE term = ?"
+    pattern = _glob(query.operation)
+    wanted: list[tuple[str, object]] = [
+        (exact, _term(blocks.CALL, query.call)),
+        (exact, _term(blocks.ORG, query.org_id)),
+        (exact, _term(blocks.AGENT, query.agent_id)),
+        ("SELECT DISTINCT block FROM audit_terms WHERE term GLOB ?", _term(blocks.OPERATION, pattern)),
+        (exact, _term(blocks.VERDICT, query.verdict)),
+        (exact, _term(blocks.STATUS, query.status)),
+        (exact, _term(blocks.ACTION, query.action_type)),
+        (exact, _term(blocks.APPROVAL, query.approval)),
+        (exact, _term(blocks.REVIEWER, query.reviewer)),
+        (exact, _term(blocks.TARGET, query.target)),
+        ("SELECT number FROM audit_blocks WHERE latest >= ?", query.since),
+        ("SELECT number FROM audit_blocks WHERE earliest < ?", query.until),
+    ]
+    given = [(condition, value) for condition, value in wanted if value is not None]
+    return [condition for condition, _ in given], [value for _, value in given]
+
+
+def _term(kind: str, value: str | None) -> str | None:
+    return None if value is None else kind + value
+
+
 def _glob(pattern: str | None) -> str | None:
-    """Policies' wildcard is `*` alone; SQLite's GLOB has more."""
+    """Return a policy's wildcard, which is `*` alone, as SQLite's GLOB, which has more."""
     return None if pattern is None else pattern.replace("[", "[[]").replace("?", "[?]")

@@ -1,4 +1,4 @@
-"""Where checkpoints are kept: off the log, each under its size, never overwritten."""
+"""Stores of checkpoints: apart from the log, each checkpoint under its size, never overwritten."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import asyncio
 import importlib.util
 import os
 import re
-import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +19,7 @@ class CheckpointStore(Protocol):
     """Keeps checkpoints."""
 
     async def last(self) -> str | None:
-        """The largest checkpoint that is kept; None when there is none, or it cannot be looked up."""
+        """Return the largest checkpoint that is kept; None when there is none, or the store cannot look it up."""
         ...
 
     async def keep(self, size: int, note: str) -> None:
@@ -29,19 +27,19 @@ class CheckpointStore(Protocol):
         ...
 
 
-def place(url: str) -> CheckpointStore:
-    """The place at an address.
+def checkpoint_store(url: str) -> CheckpointStore:
+    """Return the store at an address.
 
     Args:
-        url: A folder, `-` for stdout, `sqlite:///path`, or anything that fsspec knows, `s3://bucket/prefix`.
+        url: A folder, `-` for stdout, or any address of fsspec, `s3://bucket/prefix`.
 
     Raises:
-        ConfigError: fsspec is needed and not installed.
+        ConfigError: fsspec is needed and not installed, or the kind of store is one that earlier versions had.
     """
     if url == "-":
         return Stdout()
     if url.startswith("sqlite:///"):
-        return Database(Path(url.removeprefix("sqlite:///")))
+        raise ConfigError("Checkpoints are not kept in SQLite any more. Use a folder, or any address of fsspec.")
     if "://" not in url or url.startswith("file:///"):
         return Folder(Path(url.removeprefix("file://")))
     if importlib.util.find_spec("fsspec") is None:
@@ -50,7 +48,7 @@ def place(url: str) -> CheckpointStore:
 
 
 class Stdout:
-    """Prints checkpoints, for whatever collects a process's output."""
+    """Prints checkpoints, for a collector of the process's output."""
 
     async def last(self) -> str | None:
         return None
@@ -61,7 +59,7 @@ class Stdout:
 
 
 class Folder:
-    """A folder, with a file a checkpoint."""
+    """A folder, with a file for each checkpoint."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -100,33 +98,6 @@ def _read(file: Path) -> str:
         return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AuditError(f"{file} cannot be read: {error}.") from None
-
-
-class Database:
-    """Another SQLite database."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    async def last(self) -> str | None:
-        return await asyncio.to_thread(self._run, "SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1", ())
-
-    async def keep(self, size: int, note: str) -> None:
-        insert = "INSERT INTO checkpoints VALUES (?, ?) ON CONFLICT DO NOTHING"
-        await asyncio.to_thread(self._run, insert, (size, note))
-        kept = await asyncio.to_thread(self._run, "SELECT note FROM checkpoints WHERE size = ?", (size,))
-        _same(kept or "", note, str(self._path))
-
-    def _run(self, statement: str, values: tuple[object, ...]) -> str | None:
-        try:
-            with closing(sqlite3.connect(self._path, isolation_level=None)) as database:
-                database.execute(
-                    "CREATE TABLE IF NOT EXISTS checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL)"
-                )
-                row = database.execute(statement, values).fetchone()
-        except sqlite3.Error as error:
-            raise AuditError(f"The checkpoint cannot be kept: {error}.") from None
-        return row[0] if row else None
 
 
 class Remote:
@@ -174,6 +145,6 @@ class Remote:
 
 
 def _same(kept: str, note: str, where: str) -> None:
-    """Two checkpoints of one size are the same, or the log forked. Signatures may differ, what is signed may not."""
+    """Refuse another checkpoint of the same size: the log forked. Signatures may differ, the signed text may not."""
     if kept.rpartition("\n\n")[0] != note.rpartition("\n\n")[0]:
         raise AuditError(f"{where} holds another checkpoint of the same size: the log was forked or rewritten.")

@@ -1,4 +1,4 @@
-"""Proof that a record is in the log, for somebody who has nothing but the log's public key."""
+"""Inclusion proofs: that a record is in the log, checked with nothing but the log's public key."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 import msgspec
 
 from arx_wrapper.audit.log import AuditLog
-from arx_wrapper.audit.merkle import inclusion_path, root_of
+from arx_wrapper.audit.merkle import root_of
 from arx_wrapper.audit.record import AuditRecord
 from arx_wrapper.audit.store import Reader
-from arx_wrapper.audit.transparency.checkpoint import Checkpoint, follow, opened
+from arx_wrapper.audit.transparency.checkpoint import Checkpoint, opened
 from arx_wrapper.audit.transparency.signed_note import Verifier
+from arx_wrapper.audit.verification import compared
 from arx_wrapper.errors import AuditError
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A record, its place in a tree, and the checkpoint that was signed over that tree.
+    """A record, its index in a tree, and the checkpoint that was signed over that tree.
 
     Attributes:
         record: The record's canonical JSON, as it is stored.
-        index: Its place, from 0.
-        size: How many records the tree has.
+        index: Its index, from 0.
+        size: The number of records in the tree.
         path: The hashes from the record up to the root (RFC 6962, section 2.1.1), as hex.
         checkpoint: The signed note.
     """
@@ -34,7 +35,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @classmethod
     def parse(cls, text: bytes) -> Proof:
-        """A proof from its JSON. AuditError when it is none."""
+        """Parse a proof. AuditError when it is none."""
         try:
             return msgspec.json.decode(text, type=cls)
         except msgspec.MsgspecError as error:
@@ -44,20 +45,22 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
 
 
-async def prove(log: AuditLog, record_id: str, note: str, verifier: Verifier) -> Proof:
+async def prove(log: AuditLog, record: str | int, note: str, verifier: Verifier) -> Proof:
     """Prove that a record is among those of a checkpoint.
 
     Args:
-        record_id: The record's id.
+        record: The record's id or sequence number.
         note: A checkpoint that was taken after the record was written.
         verifier: The key that signed it.
 
     Raises:
-        AuditError: there is no such record, the checkpoint is older, or the log does not follow from it.
+        AuditError: there is no such record, the checkpoint is older, or the log does not go on from it.
     """
-    found = [record async for record in log.records(id=record_id)]
-    if not found:
-        raise AuditError(f"The log holds no record {record_id!a}.")
+    seq = record if isinstance(record, int) else None
+    which: Any = {"id": record} if seq is None else {"after_seq": seq - 1, "limit": 1}
+    found = [one async for one in log.records(**which)]
+    if not found or seq not in (None, found[0].seq):
+        raise AuditError(f"The log holds no record {record!a}.")
     checkpoint, index = opened(note, verifier), found[0].seq - 1
     if index >= checkpoint.size:
         raise AuditError(f"The record is younger than the checkpoint over {checkpoint.size} records. Take another.")
@@ -65,24 +68,16 @@ async def prove(log: AuditLog, record_id: str, note: str, verifier: Verifier) ->
 
 
 def _prove(log: Reader, index: int, checkpoint: Checkpoint, note: str) -> Proof:
-    _, problem = follow(log, [checkpoint])
-    if problem:
+    if problem := compared(log, [(checkpoint.size, checkpoint.root)]):
         raise AuditError(f"Nothing can be proved of this log: {problem}.")
-    kept: list[bytes] = []
-    start = log.before()
-
-    def leaves() -> Any:
-        for seq, _, body, _ in log.rows():
-            if seq == index + 1:
-                kept.append(body)
-            if seq <= checkpoint.size:
-                yield body
-
-    tree, path = inclusion_path(leaves(), index, start)
+    _, _, body, _ = next(iter(log.rows(after=index)))
+    path = log.tree().inclusion(index, checkpoint.size)
+    if root_of(body, index, checkpoint.size, path) != checkpoint.root:
+        raise AuditError(f"Record {index + 1} was changed: it is not the one that the checkpoint is over.")
     return Proof(
-        record=kept[0].decode(),
+        record=body.decode(),
         index=index,
-        size=tree.size,
+        size=checkpoint.size,
         path=[step.hex() for step in path],
         checkpoint=note,
     )

@@ -27,7 +27,7 @@ class Verifier:
     """Checks the signatures of one key.
 
     Attributes:
-        name: Whose key it is.
+        name: The key's owner.
         key_id: Tells keys of one name apart.
     """
 
@@ -37,7 +37,7 @@ class Verifier:
 
     @classmethod
     def parse(cls, text: str) -> Verifier:
-        """A verifier's key. AuditError when it is none."""
+        """Parse a verifier's key. AuditError when it is none."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         name, _, rest = text.strip().partition("+")
@@ -48,7 +48,7 @@ class Verifier:
         return cls(name, _key_id(name, data), Ed25519PublicKey.from_public_bytes(data[1:]))
 
     def open(self, note: str) -> str:
-        """The text of a note that this key signed.
+        """Return the text of a note that this key signed.
 
         Raises:
             AuditError: it is not a note, or is not signed by this key.
@@ -77,7 +77,7 @@ class Signer:
     """Signs notes.
 
     Attributes:
-        name: Whose key it is; a log's checkpoints have it as their origin.
+        name: The key's owner; a log's checkpoints have it as their origin.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Signer:
 
     @classmethod
     def new(cls, name: str) -> Signer:
-        """A new key. ValueError when the name is not one."""
+        """Make a key. ValueError when the name is not one."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         if not name or any(character.isspace() or character == "+" for character in name):
@@ -94,7 +94,7 @@ class Signer:
 
     @classmethod
     def parse(cls, text: str) -> Signer:
-        """A signer's key. AuditError when it is none; the message does not show it."""
+        """Parse a signer's key. AuditError when it is none; the message does not show it."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         name, _, rest = text.strip().removeprefix(_PRIVATE).partition("+")
@@ -104,16 +104,16 @@ class Signer:
         return cls(name, Ed25519PrivateKey.from_private_bytes(data[1:]))
 
     def secret(self) -> str:
-        """The signer's key as text, to be kept secret."""
+        """Return the signer's key as text, to be kept secret."""
         data = _ED25519 + self._key.private_bytes_raw()
         return f"{_PRIVATE}{self.name}+{self._id().hex()}+{base64.b64encode(data).decode()}"
 
     def verifier(self) -> str:
-        """The verifier's key as text, to be published."""
+        """Return the verifier's key as text, to be published."""
         return f"{self.name}+{self._id().hex()}+{base64.b64encode(self._public()).decode()}"
 
     def sign(self, text: str) -> str:
-        """A note with this text, which ends in a line break."""
+        """Return a signed note with this text, which ends in a line break."""
         signature = base64.b64encode(self._id() + self._key.sign(text.encode())).decode()
         return f"{text}\n{_DASH}{self.name} {signature}\n"
 

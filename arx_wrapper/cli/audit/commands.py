@@ -253,12 +253,12 @@ def verify(
         found = await backends.audit.verify()
         if not places or not found.ok:
             return found
-        from arx_wrapper.audit.transparency.checkpoint import against, opened
+        from arx_wrapper.audit.transparency.checkpoint import opened, verify_against
         from arx_wrapper.audit.transparency.signed_note import Verifier
 
         verifier = Verifier.parse(key)
         checkpoint = opened(await last_checkpoint(places, verifier), verifier)
-        problem = await against(backends.audit, checkpoint)
+        problem = await verify_against(backends.audit, checkpoint)
         return found if problem is None else evolve(found, ok=False, problem=problem)
 
     with extras():

@@ -62,10 +62,10 @@ def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, 
     session: Session = context.obj
 
     async def run(backends: Any) -> str:
-        from arx_wrapper.audit.transparency.checkpoint import take
-        from arx_wrapper.audit.transparency.checkpoint_stores import place
+        from arx_wrapper.audit.transparency.checkpoint import sign_checkpoint
+        from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
 
-        return await take(backends.audit, _signer(signing_key), [place(url) for url in places])
+        return await sign_checkpoint(backends.audit, _signer(signing_key), [checkpoint_store(url) for url in places])
 
     with extras():
         note = session.with_backends(run)
@@ -140,9 +140,9 @@ async def last_checkpoint(urls: list[str], verifier: Verifier) -> str:
         ConfigError: there is none.
     """
     from arx_wrapper.audit.transparency.checkpoint import opened
-    from arx_wrapper.audit.transparency.checkpoint_stores import place
+    from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
 
-    notes = [note for url in urls if (note := await place(url).last()) is not None]
+    notes = [note for url in urls if (note := await checkpoint_store(url).last()) is not None]
     if not notes:
         raise ConfigError(f"There is no checkpoint at {', '.join(urls)}. Take one: `arx-pagerduty audit checkpoint`.")
     return max(notes, key=lambda note: opened(note, verifier).size)

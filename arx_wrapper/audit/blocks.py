@@ -1,0 +1,83 @@
+"""Blocks: 256 records each, with the terms that filters look records up by, and the times between which they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from arx_wrapper.audit.record import Outline
+from arx_wrapper.audit.tiles import WIDTH
+
+ORG: Final = "g:"
+AGENT: Final = "a:"
+ACTION: Final = "t:"
+OPERATION: Final = "p:"
+VERDICT: Final = "v:"
+STATUS: Final = "s:"
+CALL: Final = "c:"
+APPROVAL: Final = "r:"
+REVIEWER: Final = "w:"
+TARGET: Final = "i:"
+POLICY: Final = "d:"
+
+
+class Block(NamedTuple):
+    """The index of 256 records.
+
+    Attributes:
+        number: Its number, from 0; it holds records 256 * number + 1 up to 256 * (number + 1).
+        earliest, latest: The first and last `created_at` in it; clocks jump, so these need not be its ends'.
+        terms: What its records can be looked up by, sorted.
+    """
+
+    number: int
+    earliest: str
+    latest: str
+    terms: Sequence[str]
+
+
+def block_of(number: int, outlines: Sequence[Outline]) -> Block:
+    """Return the index of the records of a block."""
+    times = [outline.created_at for outline in outlines]
+    terms = {term for outline in outlines for term in terms_of(outline)}
+    return Block(number, min(times), max(times), sorted(terms))
+
+
+def number_of(seq: int) -> int:
+    """Return the number of the block that a record is in."""
+    return (seq - 1) // WIDTH
+
+
+def terms_of(outline: Outline) -> Iterable[str]:
+    """Yield what a record can be looked up by."""
+    yield ORG + outline.org_id
+    yield AGENT + outline.agent_id
+    yield ACTION + outline.action_type
+    yield STATUS + outline.status
+    if outline.operation is not None:
+        yield OPERATION + outline.operation
+    if outline.policy_verdict is not None:
+        yield VERDICT + outline.policy_verdict
+    if outline.approval_id is not None:
+        yield APPROVAL + outline.approval_id
+    said = outline.metadata
+    if isinstance(said.intent, str):
+        yield CALL + said.intent
+    elif outline.action_type == "connector.called":
+        yield CALL + outline.id
+    if isinstance(said.reviewer, str):
+        yield REVIEWER + said.reviewer
+    if isinstance(said.text, str) and isinstance(said.digest, str):
+        yield POLICY + said.digest
+    for target in targets_of(said.ids):
+        yield TARGET + target
+
+
+def targets_of(ids: Any) -> Iterable[str]:
+    """Yield the ids in a record's `metadata.ids`: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`."""
+    if not isinstance(ids, Mapping):
+        return
+    for value in ids.values():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str):
+                yield one

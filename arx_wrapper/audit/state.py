@@ -1,0 +1,163 @@
+"""What follows from the chain: open intents, suspensions and the uses that limits count, kept in memory.
+
+It is rebuilt from the records when a log is opened, kept up with every record that is written, by whichever process,
+and never stored beside the chain: there is nothing that could be edited instead of a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from attrs import define, field
+
+from arx_wrapper.audit.record import Outline
+
+LONGEST_LIMIT: Final = timedelta(days=1)
+"""No limit counts uses that are older."""
+_PRUNED: Final = 4_096
+
+Key = tuple[str, str, str]
+
+
+class Window(NamedTuple):
+    """The uses that a limit counts: those of an operation by an agent in so many seconds."""
+
+    org_id: str
+    agent_id: str
+    operation: str
+    seconds: float
+
+
+class OpenIntent(NamedTuple):
+    """An intent that no record answers yet."""
+
+    seq: int
+    writer: str
+
+
+@define(eq=False)
+class ChainState:
+    """What the records up to some sequence number say.
+
+    Attributes:
+        open: The open intents by id.
+        suspended: The suspended agents, each with the reason.
+    """
+
+    open: dict[str, OpenIntent] = field(factory=dict)
+    suspended: dict[str, str] = field(factory=dict)
+
+    def apply(self, outline: Outline) -> None:
+        """Take the next record into account."""
+        said, action = outline.metadata, outline.action_type
+        if action == "connector.called":
+            self.open[outline.id] = OpenIntent(outline.seq, said.writer if isinstance(said.writer, str) else "")
+        elif isinstance(said.intent, str):
+            self.open.pop(said.intent, None)
+        if action in SWITCHES:
+            self.switch(outline)
+
+    def switch(self, outline: Outline) -> None:
+        """Take a record of a suspension, its end, or a seal that carries them over, into account."""
+        if outline.action_type == "agent.suspended":
+            self.suspended[outline.agent_id] = outline.reason or ""
+        elif outline.action_type == "agent.resumed":
+            self.suspended.pop(outline.agent_id, None)
+        elif isinstance(outline.metadata.suspended, dict):
+            self.suspended = {str(agent): str(why) for agent, why in outline.metadata.suspended.items()}
+
+    def oldest_open(self, writer: str) -> int | None:
+        """Return the sequence number of a writer's oldest open intent; None when it has none."""
+        return min((intent.seq for intent in self.open.values() if intent.writer == writer), default=None)
+
+
+SWITCHES: Final = frozenset({"agent.suspended", "agent.resumed", "log.sealed"})
+
+
+def counted_of(outline: Outline) -> Iterator[tuple[Key, int]]:
+    """Yield the uses that a record counts as: organisation, agent and operation, and their number."""
+    counted = outline.metadata.counted
+    if outline.action_type == "connector.called" and isinstance(counted, dict):
+        for operation, count in counted.items():
+            if isinstance(count, int) and count > 0:
+                yield (outline.org_id, outline.agent_id, operation), count
+
+
+@define(eq=False)
+class Usage:
+    """The uses of operations that some limit has asked about.
+
+    Attributes:
+        load: Yields a key's uses since a time from the log: when, and how many, oldest first.
+    """
+
+    load: Callable[[Key, str], Iterable[tuple[str, int]]]
+    _series: dict[Key, _Series] = field(factory=dict)
+
+    def used(self, window: Window, now: datetime) -> int:
+        """Return how much of a limit is used up."""
+        key = window[:3]
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = _Series(self.load(key, stamp(now - LONGEST_LIMIT)))
+        return series.used(window.seconds, now)
+
+    def known(self, window: Window) -> bool:
+        """Return whether a limit's uses are in memory already."""
+        return window[:3] in self._series
+
+    def apply(self, outline: Outline) -> None:
+        """Count the uses of the next record."""
+        if self._series:
+            for key, count in counted_of(outline):
+                if key in self._series:
+                    self._series[key].add(outline.created_at, count)
+
+
+class _Series:
+    """The uses of one operation by one agent, oldest first, and a running sum for each length of window."""
+
+    def __init__(self, uses: Iterable[tuple[str, int]]) -> None:
+        self._uses = list(uses)
+        self._sorted = all(one[0] <= other[0] for one, other in zip(self._uses, self._uses[1:], strict=False))
+        self._windows: dict[float, tuple[str, int, int]] = {}  # the start, the first use after it, and the sum
+
+    def add(self, at: str, count: int) -> None:
+        self._sorted = self._sorted and (not self._uses or self._uses[-1][0] <= at)
+        self._uses.append((at, count))
+        for seconds, (start, first, total) in self._windows.items():
+            self._windows[seconds] = (start, first, total + count)
+
+    def used(self, seconds: float, now: datetime) -> int:
+        start = stamp(now - timedelta(seconds=seconds))
+        if not self._sorted:  # a clock jumped back
+            return sum(count for at, count in self._uses if at > start)
+        before, first, total = self._windows.get(seconds, ("~", 0, 0))  # "~" is after every time
+        if start < before:
+            first, total = 0, sum(count for _, count in self._uses)
+        while first < len(self._uses) and self._uses[first][0] <= start:
+            total -= self._uses[first][1]
+            first += 1
+        self._windows[seconds] = (start, first, total)
+        if len(self._uses) > _PRUNED:
+            self._prune(now)
+        return total
+
+    def _prune(self, now: datetime) -> None:
+        """Forget what is older than any limit looks back."""
+        oldest = stamp(now - LONGEST_LIMIT)
+        gone = min((first for _, first, _ in self._windows.values()), default=0)
+        while gone and self._uses[gone - 1][0] > oldest:
+            gone -= 1
+        if gone > _PRUNED // 2:
+            del self._uses[:gone]
+            self._windows = {
+                seconds: (start, first - gone, total) for seconds, (start, first, total) in self._windows.items()
+            }
+
+
+def stamp(moment: datetime) -> str:
+    """Return a time as records hold it; texts of this form are in the order of time."""
+    return moment.isoformat(timespec="microseconds")

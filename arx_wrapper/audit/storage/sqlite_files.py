@@ -1,0 +1,144 @@
+"""Opening a log's SQLite file: to write, with checks that it is the file of its path, or to read without writing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from arx_wrapper.errors import AuditError
+
+PATIENCE: Final = 4.0
+_SIDES: Final = ("", "-wal", "-shm")
+
+
+@contextlib.contextmanager
+def explained(done: str) -> Iterator[None]:
+    """Turn SQLite's errors into an `AuditError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise AuditError(
+            f"The audit log cannot be {done}: {error}. Nothing was sent. Look for a full disk, a read-only file or "
+            "another process that holds it locked."
+        ) from None
+
+
+def connected(path: str, *, uri: bool = False) -> sqlite3.Connection:
+    """Open a database for use from one thread at a time."""
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+class OpenFile:
+    """The identity of an open log's files: what is written must be what the log's path leads to."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._known = path, _identity(path)
+
+    def check(self) -> None:
+        """Compare the open files with the path.
+
+        Raises:
+            AuditError: the log was removed, renamed or replaced while this process had it open.
+        """
+        try:
+            same = _identity(self._path) == self._known
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise AuditError(
+                f"The audit log {self._path} was removed, renamed or replaced while this process had it open: what it "
+                "writes would be lost. Nothing was sent. Put the file back, with its -wal and -shm, or restart this "
+                "process."
+            )
+
+
+def _identity(path: str) -> tuple[tuple[int, int], ...]:
+    states = [os.stat(path + side) for side in _SIDES]
+    return tuple((state.st_dev, state.st_ino) for state in states)
+
+
+def opened_to_read(path: str) -> sqlite3.Connection:
+    """Open a log for reading one state of it; no record, key or table is written, and none is made.
+
+    On media that cannot be written, or on a full disk, SQLite cannot make the files by which processes agree. Then
+    nobody else can write the log either, and it is read as it is; what a process that died left in the -wal file is
+    read in a copy.
+
+    Raises:
+        AuditError: it cannot be read.
+    """
+    with explained("read"):
+        try:
+            return _begun(connected(path))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _UNWRITABLE:
+                raise
+        if _size(path + "-wal") == 0:
+            return _begun(connected(f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1", uri=True))
+        return _copied(path)
+
+
+_UNWRITABLE: Final = frozenset(
+    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+)
+
+
+def _begun(database: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        database.execute("PRAGMA query_only=ON")
+        database.execute("BEGIN")  # one state of the log, whatever is written or sealed meanwhile
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _copied(path: str) -> sqlite3.Connection:
+    """Read a log and its -wal file in a copy, which is gone when it is closed."""
+    try:
+        folder = tempfile.mkdtemp(prefix="arx-audit-")
+    except OSError as error:
+        raise AuditError(
+            f"The audit log lies on media that cannot be written, with records in {path}-wal, and there is no room "
+            f"for a copy to read: {error.strerror}. Set TMPDIR to a folder with room for it."
+        ) from None
+    try:
+        for side in ("", "-wal"):
+            shutil.copyfile(path + side, os.path.join(folder, "audit.db" + side))
+        database = sqlite3.connect(
+            os.path.join(folder, "audit.db"), isolation_level=None, check_same_thread=False, factory=_Copy
+        )
+        _begun(database)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise AuditError(f"The audit log cannot be copied to be read: {error.strerror}. Set TMPDIR.") from None
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    database.folder = folder
+    return database
+
+
+class _Copy(sqlite3.Connection):
+    """A connection to a copy, which is removed with it."""
+
+    folder = ""
+
+    def close(self) -> None:
+        super().close()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0

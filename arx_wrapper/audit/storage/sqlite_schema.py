@@ -1,0 +1,78 @@
+"""The tables of a log in SQLite, and the check that they are what this code made."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from typing import Final
+
+from arx_wrapper.audit.storage.segments import NO_DELETE, RECORDS
+from arx_wrapper.audit.storage.segments import SCHEMA as SEGMENTS
+
+VERSION: Final = 2
+_SCHEMA: Final = """
+CREATE TRIGGER IF NOT EXISTS audit_one_chain BEFORE INSERT ON audit WHEN NEW.seq <> 1 AND NOT EXISTS
+    (SELECT 1 FROM audit WHERE seq = NEW.seq - 1 AND instr(NEW.body, '"prev_hash":"' || hash || '"'))
+    BEGIN SELECT raise(ABORT, 'audit records follow the last one'); END;
+CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit
+    BEGIN SELECT raise(ABORT, 'audit records are never changed'); END;
+CREATE TABLE IF NOT EXISTS audit_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit_writers (writer TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit_tiles (
+    level INTEGER, number INTEGER, hashes BLOB NOT NULL, PRIMARY KEY (level, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit_blocks (number INTEGER PRIMARY KEY, earliest TEXT NOT NULL, latest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS audit_terms (term TEXT, block INTEGER, PRIMARY KEY (term, block)) WITHOUT ROWID;
+"""
+_OURS: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name LIKE 'audit%' ORDER BY name"
+
+
+def statements() -> Iterator[str]:
+    """Yield what makes the tables of an empty log."""
+    yield RECORDS.format(schema="")
+    yield NO_DELETE
+    yield from (statement for statement in (_SCHEMA + SEGMENTS).split(";\n") if statement.strip())
+
+
+def schema_problem(database: sqlite3.Connection) -> str | None:
+    """Return what differs between a log's tables and those this code made; None when nothing does.
+
+    A trigger that drops records, or a column that says something else than the record, is found here.
+    """
+    return _difference(database.execute(_OURS).fetchall(), _expected())
+
+
+def segment_problem(database: sqlite3.Connection) -> str | None:
+    """Return what is wrong with the tables of a sealed segment."""
+    wanted = [row for row in _expected() if row[2] == "audit" and row[0] != "trigger"]
+    return _difference(database.execute(_OURS).fetchall(), wanted)
+
+
+def _difference(
+    found: list[tuple[str, str, str, str | None]], wanted: list[tuple[str, str, str, str | None]]
+) -> str | None:
+    there = {row[1]: (row[0], row[2], _plain(row[3])) for row in found}
+    ours = {row[1]: (row[0], row[2], _plain(row[3])) for row in wanted}
+    for name in sorted(there.keys() | ours.keys()):
+        if name not in ours:
+            return f"the {there[name][0]} {name} is not the log's own: it may drop or change records"
+        if name not in there:
+            return f"the {ours[name][0]} {name} is missing"
+        if there[name] != ours[name]:
+            return f"the {ours[name][0]} {name} was changed"
+    return None
+
+
+@cache
+def _expected() -> list[tuple[str, str, str, str | None]]:
+    with closing(sqlite3.connect(":memory:")) as model:
+        for statement in statements():
+            model.execute(statement)
+        return model.execute(_OURS).fetchall()
+
+
+def _plain(sql: str | None) -> str:
+    return re.sub(r"\s+", " ", sql or "").strip()

@@ -1,0 +1,79 @@
+"""Writers of a log in SQLite, each with a lock that it holds for as long as it lives.
+
+A process id says nothing in another container, and is used again. The lock is the kernel's: it is free once the
+process that held it is gone, whatever its id, its host name or its PID namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Final
+
+_NAME: Final = re.compile(r"[0-9a-f]{16}")
+
+
+class WriterLock:
+    """The lock of one writer.
+
+    Attributes:
+        writer: Its name, which the intents that it writes hold.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.writer = secrets.token_hex(8)
+        self._file = None if path == ":memory:" else _file(path, self.writer)
+        self._descriptor: int | None = None
+        if self._file is None:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Let go of the lock; the process goes on without it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def remove(self) -> None:
+        """Remove the lock of a writer that leaves nothing open."""
+        if self._file is not None:
+            _unlink(self._file)
+
+
+def gone(path: str, writer: str) -> bool:
+    """Return whether nobody holds a writer's lock any more."""
+    if path == ":memory:" or not _NAME.fullmatch(writer):
+        return True
+    try:
+        descriptor = os.open(_file(path, writer), os.O_RDWR)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def forget(path: str, writer: str) -> None:
+    """Remove the lock of a writer that is gone."""
+    if path != ":memory:" and _NAME.fullmatch(writer):
+        _unlink(_file(path, writer))
+
+
+def _file(path: str, writer: str) -> Path:
+    return Path(f"{path}.writers") / writer
+
+
+def _unlink(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another writer's lock is in it
+        file.parent.rmdir()
