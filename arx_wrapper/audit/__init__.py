@@ -11,15 +11,16 @@ an insertion or a change of order shows. Records can be added, never changed or 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
 
 from arx_wrapper.audit.log import AuditLog, utc_now
 from arx_wrapper.audit.record import AuditRecord, Entry
-from arx_wrapper.audit.store import PartialViewError, Refused
+from arx_wrapper.audit.store import PartialViewError, Refused, Store
 from arx_wrapper.audit.verification import Verification
-from arx_wrapper.errors import ConfigError
+from arx_wrapper.errors import AuditError, ConfigError
 
 __all__ = ["AuditLog", "AuditRecord", "Entry", "PartialViewError", "Refused", "Verification", "open"]
 
@@ -32,6 +33,7 @@ def open(  # noqa: A001 - read as `audit.open`
     idle: float = 0.02,
     clock: Callable[[], datetime] = utc_now,
     allow_memory: bool = False,
+    read_only: bool = False,
 ) -> AuditLog:
     """Open the audit log at an address; the database itself is opened on first use.
 
@@ -43,12 +45,13 @@ def open(  # noqa: A001 - read as `audit.open`
         idle: Seconds that an outcome waits for company before it is written by itself.
         clock: The time, aware.
         allow_memory: True to accept `sqlite:///:memory:`.
+        read_only: True for a log that is looked at: nothing is ever written, and recording raises `AuditError`.
 
     Raises:
         ConfigError: the address is of another kind, or not one at all.
     """
     if url.startswith(("postgresql://", "postgres://")):
-        return _postgres(url, key=key, timeout=timeout, idle=idle, clock=clock)
+        return _postgres(url, key=key, timeout=timeout, idle=idle, clock=clock, read_only=read_only)
     if not url.startswith("sqlite:///"):
         raise ConfigError(
             f"There is no audit log of the kind {url.partition(':')[0]!r}; known are sqlite:///path and postgresql://…."
@@ -60,14 +63,27 @@ def open(  # noqa: A001 - read as `audit.open`
     from arx_wrapper.audit.storage.sqlite_opening import reader
 
     return AuditLog(
-        lambda: SqliteStore(path, key=key, clock=clock),
+        _refuse if read_only and path != ":memory:" else lambda: SqliteStore(path, key=key, clock=clock),
         timeout=timeout,
         idle=idle,
         reader=None if path == ":memory:" else lambda: reader(path, key=key),
+        begun=lambda: not read_only and os.path.exists(path),
     )
 
 
-def _postgres(url: str, *, key: bytes | None, timeout: float, idle: float, clock: Callable[[], datetime]) -> AuditLog:
+def _refuse() -> Store:
+    raise AuditError("The audit log was opened to be read, so nothing is recorded in it. Nothing was sent.")
+
+
+def _postgres(
+    url: str,
+    *,
+    key: bytes | None,
+    timeout: float,
+    idle: float,
+    clock: Callable[[], datetime],
+    read_only: bool,
+) -> AuditLog:
     if find_spec("psycopg") is None:
         raise ConfigError(
             "An audit log in PostgreSQL needs psycopg: pip install 'arx-pagerduty[postgres]'. Nothing was sent."
@@ -77,8 +93,9 @@ def _postgres(url: str, *, key: bytes | None, timeout: float, idle: float, clock
 
     given = parameters(url)
     return AuditLog(
-        lambda: PostgresStore(given, key=key, timeout=timeout, clock=clock),
+        _refuse if read_only else lambda: PostgresStore(given, key=key, timeout=timeout, clock=clock),
         timeout=timeout,
         idle=idle,
         reader=lambda: reader(given, key=key, timeout=timeout),
+        begun=lambda: not read_only,
     )

@@ -80,6 +80,8 @@ def made_key(path: str, *, has_records: Callable[[], bool]) -> bytes:
     Raises:
         AuditError: the log has records, so its key was lost; or the file cannot be used.
     """
+    if path == ":memory:":
+        return secrets.token_bytes(_SHORTEST)
     found = stored_key(path)
     if found is not None:
         return found

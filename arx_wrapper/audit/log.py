@@ -38,7 +38,9 @@ class AuditLog:
     never skipped, and under load it is shared. A caller that is alone blocks for a moment, for about one sync: going to
     sleep and being woken takes as long as the sync itself.
 
-    Reading never writes: until something is recorded, the log is opened by a reader that makes no table and no key.
+    A log that is opened for reading alone is never written, and no table and no key is made. One that is opened for
+    writing is read through its writer, which first gives the intents of processes that died their outcome; where it
+    cannot be written, or was not begun, it is read all the same.
     """
 
     def __init__(
@@ -48,14 +50,17 @@ class AuditLog:
         timeout: float,
         idle: float,
         reader: Callable[[], Reader] | None = None,
+        begun: Callable[[], bool] = lambda: True,
     ) -> None:
         """Make a log.
 
         Args:
             opener: Opens the database for writing.
             reader: Opens it for reading alone; None when only the writer's connection can see it.
+            begun: Returns False for a log that reading must not begin.
         """
-        self._writer, self._timeout, self._reader = Writer(opener, idle=idle), timeout, reader
+        self._writer, self._timeout = Writer(opener, idle=idle), timeout
+        self._reader, self._begun = reader, begun
 
     async def open(self) -> None:
         """Open the database to write, off the event loop: other processes may hold it locked. AuditError."""
@@ -210,10 +215,7 @@ class AuditLog:
 
     async def suspension(self, agent_id: str) -> str | None:
         """Return that an agent is suspended, and why, as a sentence; None when it is not."""
-        if self._writer.opened or self._reader is None:
-            reason = await self._on_thread(lambda store: store.suspended(agent_id))
-        else:
-            reason = (await self.suspensions()).get(agent_id)
+        reason = await self._on_thread(lambda store: store.suspended(agent_id))
         return None if reason is None else suspended_because(agent_id, reason)
 
     async def suspensions(self) -> Mapping[str, str]:
@@ -283,6 +285,15 @@ class AuditLog:
     async def _opened_reader(self) -> Reader | None:
         """Open a connection for reading; None when the writer's is the only one."""
         if self._writer.opened or self._reader is None:
+            return await self._on_thread(lambda store: store.reader())
+        if self._begun():
+            try:
+                await self.open()
+            except AuditError as error:
+                try:
+                    return await asyncio.to_thread(self._reader)
+                except AuditError:
+                    raise error from None
             return await self._on_thread(lambda store: store.reader())
         return await asyncio.to_thread(self._reader)
 

@@ -371,8 +371,6 @@ async def test_an_intent_that_was_open_when_its_log_was_closed_becomes_unknown(p
     command = [sys.executable, "-c", _CLOSED, f"sqlite:///{path}"]
     subprocess.run(command, check=True, timeout=60)  # noqa: ASYNC221, S603 - our own script
     log = opened(path)
-    assert [record.status for record in await everything(log)] == ["in_progress"], "reading writes nothing"
-    await log.open()
     assert [record.status for record in await everything(log)] == ["in_progress", "unknown"]
     assert await log.rotate(by="ada", org_id="org")
     await log.aclose()

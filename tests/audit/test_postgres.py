@@ -74,7 +74,6 @@ async def test_a_writer_that_was_cut_off_and_taken_for_dead_still_records_its_ou
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'arx-pagerduty'")
     starting = audit.open(url)
-    await starting.open()
     assert [record.status for record in await everything(starting, call=intent.id)] == ["in_progress", "unknown"]
     log.append_soon(completed(intent.id))
     await log.flush()

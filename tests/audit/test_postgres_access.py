@@ -186,14 +186,12 @@ async def test_what_cannot_be_recorded_is_not_switched(server: Server) -> None:
 async def test_orphans_are_settled_by_their_own_organisation(server: Server) -> None:
     await both_write(server)  # each closed with its intents open
     acme = audit.open(server.address("acme"))
-    await acme.open()
     settled = await everything(acme, status="unknown")
     assert {record.org_id for record in settled} == {"acme"}
     assert len(settled) == 3
     inspector = audit.open(server.address("inspector"))
     assert len(await everything(inspector, status="unknown")) == 3, "an auditor settles nothing"
     umbrella = audit.open(server.address("umbrella"))
-    await umbrella.open()
     assert len(await everything(umbrella, status="unknown")) == 3
     for log in (acme, inspector, umbrella):
         await log.aclose()

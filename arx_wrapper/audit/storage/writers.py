@@ -6,7 +6,6 @@ process that held it is gone, whatever its id, its host name or its PID namespac
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import re
@@ -30,7 +29,6 @@ class WriterLock:
         self._descriptor: int | None = None
         if self._file is None:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
@@ -43,7 +41,7 @@ class WriterLock:
     def remove(self) -> None:
         """Remove the lock of a writer that leaves nothing open."""
         if self._file is not None:
-            _unlink(self._file)
+            self._file.unlink(missing_ok=True)
 
 
 def gone(path: str, writer: str) -> bool:
@@ -66,14 +64,8 @@ def gone(path: str, writer: str) -> bool:
 def forget(path: str, writer: str) -> None:
     """Remove the lock of a writer that is gone."""
     if path != ":memory:" and _NAME.fullmatch(writer):
-        _unlink(_file(path, writer))
+        _file(path, writer).unlink(missing_ok=True)
 
 
 def _file(path: str, writer: str) -> Path:
-    return Path(f"{path}.writers") / writer
-
-
-def _unlink(file: Path) -> None:
-    file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # another writer's lock is in it
-        file.parent.rmdir()
+    return Path(f"{path}-writer-{writer}")

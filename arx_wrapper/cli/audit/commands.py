@@ -14,6 +14,7 @@ from attrs import evolve
 from arx_wrapper.cli.audit import database, proofs
 from arx_wrapper.cli.audit.export import WRITERS, ExportFormat, target_of
 from arx_wrapper.cli.audit.proofs import last_checkpoint
+from arx_wrapper.cli.audit.reading import with_log
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session, extras
 
@@ -50,17 +51,17 @@ def tail(
     session: Session = context.obj
     filters = {"agent_id": agent, "operation": operation, "verdict": verdict, "status": status}
 
-    async def run(backends: Any) -> None:
-        newest = [record async for record in backends.audit.records(**filters, limit=lines, newest_first=True)]
+    async def run(log: Any) -> None:
+        newest = [record async for record in log.records(**filters, limit=lines, newest_first=True)]
         _show(newest[::-1], output)
         last = newest[0].seq if newest else 0
         while follow:
             await asyncio.sleep(_FOLLOW_EVERY)
-            async for record in backends.audit.records(**filters, after_seq=last):
+            async for record in log.records(**filters, after_seq=last):
                 last = record.seq
                 _show([record], output)
 
-    session.with_backends(run)
+    with_log(session, run)
 
 
 @app.command()
@@ -75,17 +76,17 @@ def show(
     """
     session: Session = context.obj
 
-    async def run(backends: Any) -> list[Any]:
+    async def run(log: Any) -> list[Any]:
         seq = int(record_id) if record_id.isdecimal() and len(record_id) < 19 else None  # an id is longer
         which = {"id": record_id} if seq is None else {"after_seq": seq - 1, "limit": 1}
-        found = [record async for record in backends.audit.records(**which)]
+        found = [record async for record in log.records(**which)]
         if not found or seq not in (None, found[0].seq):
             raise typer.BadParameter(f"the log holds no record {record_id!r}")
         call = found[0].metadata.get("intent") or found[0].id
-        others = [r async for r in backends.audit.records(call=call)] if found[0].operation else []
+        others = [r async for r in log.records(call=call)] if found[0].operation else []
         return found + [record for record in others if record.id != found[0].id]
 
-    record, *others = session.with_backends(run)
+    record, *others = with_log(session, run)
     if output is Output.JSON:
         print_json({**msgspec.to_builtins(record), "same_call": [msgspec.to_builtins(other) for other in others]})
         return
@@ -115,11 +116,11 @@ def stats(
 
     session: Session = context.obj
 
-    async def run(backends: Any) -> list[Any]:
+    async def run(log: Any) -> list[Any]:
         filters = {"agent_id": agent, "operation": operation, "since": _aware(since), "until": _aware(until)}
-        return await tally(backends.audit.records(**filters))
+        return await tally(log.records(**filters))
 
-    rows = [row.plain() for row in session.with_backends(run)]
+    rows = [row.plain() for row in with_log(session, run)]
     if output is Output.JSON:
         print_json(rows)
         return
@@ -249,8 +250,8 @@ def verify(
     if places and not key:
         raise typer.BadParameter("--checkpoint needs --key, the verifier's key")
 
-    async def run(backends: Any) -> Any:
-        found = await backends.audit.verify()
+    async def run(log: Any) -> Any:
+        found = await log.verify()
         if not places or not found.ok:
             return found
         from arx_wrapper.audit.transparency.checkpoint import opened, verify_against
@@ -258,11 +259,11 @@ def verify(
 
         verifier = Verifier.parse(key)
         checkpoint = opened(await last_checkpoint(places, verifier), verifier)
-        problem = await verify_against(backends.audit, checkpoint)
+        problem = await verify_against(log, checkpoint)
         return found if problem is None else evolve(found, ok=False, problem=problem)
 
     with extras():
-        found = session.with_backends(run)
+        found = with_log(session, run)
     if output is Output.JSON:
         print_json({"ok": found.ok, "records": found.records, "problem": found.problem})
     elif found.ok:
@@ -290,8 +291,8 @@ def export(
     """Write records out, oldest first."""
     session: Session = context.obj
 
-    async def run(backends: Any) -> int:
-        records = backends.audit.records(
+    async def run(log: Any) -> int:
+        records = log.records(
             agent_id=agent,
             operation=operation,
             verdict=verdict,
@@ -302,7 +303,7 @@ def export(
         with target_of(file) as target:
             return await WRITERS[form](records, target)
 
-    count = session.with_backends(run)
+    count = with_log(session, run)
     warn(f"{count} records exported")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.audit.reading import with_log
 from arx_wrapper.cli.output import Format, Output, TextFormat, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
@@ -61,14 +62,14 @@ def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, 
     """
     session: Session = context.obj
 
-    async def run(backends: Any) -> str:
+    async def run(log: Any) -> str:
         from arx_wrapper.audit.transparency.checkpoint import sign_checkpoint
         from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
 
-        return await sign_checkpoint(backends.audit, _signer(signing_key), [checkpoint_store(url) for url in places])
+        return await sign_checkpoint(log, _signer(signing_key), [checkpoint_store(url) for url in places])
 
     with extras():
-        note = session.with_backends(run)
+        note = with_log(session, run)
     if output is Output.JSON:
         print_json({"checkpoint": note})
     elif "-" not in places:
@@ -90,15 +91,15 @@ def prove(
     """
     session: Session = context.obj
 
-    async def run(backends: Any) -> Any:
+    async def run(log: Any) -> Any:
         from arx_wrapper.audit.transparency import inclusion_proof as proof
         from arx_wrapper.audit.transparency.signed_note import Verifier
 
         verifier = Verifier.parse(key)
-        return await proof.prove(backends.audit, record_id, await last_checkpoint(places, verifier), verifier)
+        return await proof.prove(log, record_id, await last_checkpoint(places, verifier), verifier)
 
     with extras():
-        proved = session.with_backends(run)
+        proved = with_log(session, run)
     if file is None:
         say(proved.text().rstrip())
     else:
