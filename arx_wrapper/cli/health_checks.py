@@ -133,6 +133,7 @@ class _Examination:
 
     async def _audit(self) -> Finding:
         try:
+            await self._backends.audit.open()  # calls record before they are sent, so it must be writable
             state = await self._backends.audit.verify()
         except PartialViewError:
             return _ok("audit log", "this role sees its own organisations' records; an auditor can verify the chain")
