@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from arx_wrapper.core.connector import BaseConnector, Plan
     from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import EXTENSIONS, OPERATIONS
     from arx_wrapper.pagerduty.pagination import Page
     from arx_wrapper.params import NULL
 
 # Loaded on first use: importing one room of the house does not open all the others.
 _LAZY = {
     "NULL": "params.types",
+    "EXTENSIONS": "pagerduty.operations",
     "OPERATIONS": "pagerduty.operations",
     "BaseConnector": "core.connector",
     "Call": "model",
@@ -46,6 +47,7 @@ _LAZY = {
 
 __all__ = [
     "NULL",
+    "EXTENSIONS",
     "OPERATIONS",
     "BaseConnector",
     "Call",

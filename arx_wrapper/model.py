@@ -218,6 +218,7 @@ class Operation:
         returns: The form of the response; None when it has no body.
         records: The list that `iterate()` reads; by default what a read returns, when that is a list.
         writes: Whether it changes state; by default every method but GET does. A write is never repeated blindly.
+        extension: Whether the operation is outside the reference's table.
         deprecated: Whether the API is taking the endpoint out of service.
         highest_risk: The risk that its parameters can raise the operation itself to.
         probe: Whether every account has such a list, so that reading one record tries the key.
@@ -245,6 +246,7 @@ class Operation:
     returns: One | Many | None = field(default=None, kw_only=True)
     records: Many | None = field(kw_only=True)
     writes: bool = field(kw_only=True)
+    extension: bool = field(default=False, kw_only=True)
     deprecated: bool = field(default=False, kw_only=True)
     highest_risk: Risk = field(kw_only=True)
     probe: bool = field(default=False, kw_only=True)

@@ -28,16 +28,16 @@ def ops(
 
     The verdict is for the operation by itself; parameters can make it stricter (see `policy explain`).
     """
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
 
     session: Session = context.obj
-    rows = [row for row in OPERATIONS.values() if fnmatchcase(row.name, glob)]
+    rows = [row for row in TABLE.values() if fnmatchcase(row.name, glob)]
     if not rows:
         raise typer.BadParameter(f"{glob!r} matches no operation")
 
     async def judge(backends: Any) -> list[Decision]:
         who = {"agent_id": session.config.agent_id, "org_id": session.config.org_id}
-        return [backends.policies.decide(minimal_call(row, OPERATIONS, **who), backends.clock()) for row in rows]
+        return [backends.policies.decide(minimal_call(row, TABLE, **who), backends.clock()) for row in rows]
 
     decisions = session.with_backends(judge)
     table = [
@@ -50,6 +50,7 @@ def ops(
             "policy": decision.policy,
             "function": row.function,
             "description": row.summary,
+            **({"extension": True} if row.extension else {}),
         }
         for row, decision in zip(rows, decisions, strict=True)
     ]
@@ -77,19 +78,19 @@ class CallCommand(TyperCommand):
 
 def operation_names(incomplete: str) -> list[tuple[str, str]]:
     """Completions of an operation's name, with what each does."""
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
 
-    return [(row.name, row.summary) for row in OPERATIONS.values() if row.name.startswith(incomplete)]
+    return [(row.name, row.summary) for row in TABLE.values() if row.name.startswith(incomplete)]
 
 
 def parameter_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Completions of an operation's parameters, as options."""
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
 
     operation, given = context.params.get("operation") or "", context.params.get("params") or ()
     if tuple(given) == (":",):  # bash breaks words at colons, and wants what comes after it
         return [(name.partition(":")[2], text) for name, text in operation_names(f"{operation}:{incomplete}")]
-    row = OPERATIONS.get("".join((operation, *given[:2])) if ":" in given[:1] else operation)
+    row = TABLE.get("".join((operation, *given[:2])) if ":" in given[:1] else operation)
     if row is None:
         return []
     model = _model(row.name)
@@ -165,9 +166,9 @@ def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None
             raise typer.BadParameter("name an operation; `arx-pagerduty ops` lists them")
         say(context.get_help())
         return
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
 
-    row = OPERATIONS.get(operation)
+    row = TABLE.get(operation)
     if row is None:
         raise typer.BadParameter(f"there is no operation {operation!r}; `arx-pagerduty ops` lists them")
     model = _model(operation)
@@ -180,7 +181,7 @@ def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None
 
 def _model(operation: str) -> Any:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
     from arx_wrapper.params.model import param_model
 
-    return param_model(operation, getattr(PagerDutyConnector, OPERATIONS[operation].function))
+    return param_model(operation, getattr(PagerDutyConnector, TABLE[operation].function))

@@ -33,7 +33,7 @@ def check(
     """
     from arx_wrapper import PagerDutyConnector, policy
     from arx_wrapper.core.backends import utc_now
-    from arx_wrapper.pagerduty.operations import OPERATIONS, RISKS
+    from arx_wrapper.pagerduty.operations import RISKS, TABLE
     from arx_wrapper.params.model import param_model
 
     session: Session = context.obj
@@ -42,14 +42,14 @@ def check(
     if not sources:
         raise ConfigError("No policy to check: name a file, or set ARX_POLICY.")
     parameters = {
-        name: param_model(name, getattr(PagerDutyConnector, row.function)).names for name, row in OPERATIONS.items()
+        name: param_model(name, getattr(PagerDutyConnector, row.function)).names for name, row in TABLE.items()
     }
     report: list[dict[str, Any]] = []
     for source in sources:
         loaded = policy.load(source, registry=RISKS, connector="pagerduty")
         findings = [
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
-            for finding in policy.lint(loaded, operations=OPERATIONS, now=utc_now(), parameters=parameters)
+            for finding in policy.lint(loaded, operations=TABLE, now=utc_now(), parameters=parameters)
         ]
         findings += [
             {"policy": None, "source": file, "problem": "is not read: policy files end in .yaml or .yml"}
@@ -171,14 +171,14 @@ def simulate(
     """
     from arx_wrapper import PagerDutyConnector
     from arx_wrapper.core.simulation import simulate as judge_anew
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
 
     session: Session = context.obj
     start = _moment(since)
 
     async def run(backends: Any) -> Any:
         records, proposed = backends.audit.records(since=start), _proposed(session, policy)
-        return await judge_anew(records, proposed, OPERATIONS, PagerDutyConnector.is_alias)
+        return await judge_anew(records, proposed, TABLE, PagerDutyConnector.is_alias)
 
     found = session.with_backends(run)
     if output is Output.JSON:

@@ -124,9 +124,9 @@ async def _watch(connector: PagerDutyConnector, operation: str, params: Params, 
 
 
 def _print(operation: str, body: Mapping[str, Any], options: Options) -> None:
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
 
-    row = OPERATIONS[operation]
+    row = TABLE[operation]
     show(row, body, options.output, options.fields, complete=options.everything)
     records, is_list = records_of(row, body)
     if is_list and not row.path_names and row.envelope:
@@ -155,12 +155,12 @@ def _show(operation: str, results: Sequence[Mapping[str, Any] | ArxError], optio
 def _print_many(operation: str, bodies: Sequence[Mapping[str, Any]], options: Options) -> None:
     """Print the records of several calls as one list."""
     from arx_wrapper.core.columns import value
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
 
     if options.output is Output.JSON and not options.fields:
         print_json(bodies)
         return
-    row = OPERATIONS[operation]
+    row = TABLE[operation]
     records = [record for body in bodies for record in records_of(row, body)[0]]
     if options.fields:
         picked = [{path: value(record, path) for path in options.fields} for record in records]
@@ -176,9 +176,9 @@ def _print_many(operation: str, bodies: Sequence[Mapping[str, Any]], options: Op
 
 def _open(operation: str, body: Mapping[str, Any]) -> None:
     """Open the page of each record in the browser; an address that is not of the web is named instead."""
-    from arx_wrapper.pagerduty.operations import OPERATIONS
+    from arx_wrapper.pagerduty.operations import TABLE
 
-    for record in records_of(OPERATIONS[operation], body)[0]:
+    for record in records_of(TABLE[operation], body)[0]:
         url = str(record.get("html_url") or "")
         if not url.startswith(("https://", "http://")) or not webbrowser.open(url):
             warn(f"{url or 'no address'}: cannot be opened in a browser here.")

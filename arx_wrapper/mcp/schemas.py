@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 Descriptions = Mapping[str, str] | None
 
 _TYPES: Final[Mapping[type, str]] = {str: "string", bool: "boolean", int: "integer", float: "number"}
-_KEPT: Final = ("enum", "minimum", "maximum")
+_BOUNDS: Final = ("minimum", "maximum")
 # `$(?!\n)` is Python's way to say "the end of the text"; every other engine's `$` means that already.
 _PYTHON_END: Final = re.compile(r"\$\(\?!\\n\)$")
 _OPEN_OBJECT: Final = "JSON object, as text."
@@ -26,8 +26,8 @@ _OPEN_OBJECT: Final = "JSON object, as text."
 def portable(schema: Mapping[str, Any], *, descriptions: Descriptions, omitted: Collection[str] = ()) -> Schema:
     """Return a parameter model's schema in the form that tools publish.
 
-    Required parameters keep their patterns, but for ids, which agents copy from other answers. The call itself checks
-    every other bound.
+    Required parameters keep their bounds and patterns, but for ids, which agents copy from other answers. The call
+    itself checks the rest.
 
     Args:
         schema: An object's schema, as `ParamModel.schema()` makes it.
@@ -83,6 +83,8 @@ def _text(name: str, schema: Mapping[str, Any], descriptions: Descriptions) -> s
 def _member(schema: Mapping[str, Any], text: str | None, *, required: bool = False) -> Schema:
     inner = without_null(schema)
     found = _value(inner)
+    if required:
+        found |= {keyword: inner[keyword] for keyword in _BOUNDS if keyword in inner}
     if nullable(schema):
         found["type"] = [found["type"], "null"]
         if "enum" in found:
@@ -104,7 +106,7 @@ def _value(schema: Mapping[str, Any]) -> Schema:
         return _object(schema, {}, ()) if schema.get("properties") else {"type": "string"}
     if kind == "array":
         return {"type": "array", "items": _member(schema.get("items", {"type": "string"}), None)}
-    return {"type": kind} | {keyword: schema[keyword] for keyword in _KEPT if keyword in schema}
+    return {"type": kind} | ({"enum": list(schema["enum"])} if "enum" in schema else {})
 
 
 def output_schema(row: Operation) -> Schema:

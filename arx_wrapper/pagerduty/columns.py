@@ -120,6 +120,7 @@ NOTIFICATION_RULES: Final[Columns] = (
 TEAMS: Final[Columns] = ("id", "name", "description", "default_role")
 TEAM: Final[Columns] = (*TEAMS, "html_url")
 
+PRIORITIES: Final[Columns] = ("id", "name", "description")
 MAINTENANCE_WINDOWS: Final[Columns] = (
     "id",
     "start_time",

@@ -13,7 +13,7 @@ from arx_wrapper.core.backends import Given
 from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty import effects, tool_parameters
 from arx_wrapper.pagerduty.iteration import Iteration
-from arx_wrapper.pagerduty.operations import OPERATIONS
+from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.pagerduty.resources.alerts import Alerts
 from arx_wrapper.pagerduty.resources.analytics import Analytics
 from arx_wrapper.pagerduty.resources.escalation_policies import Escalation
@@ -21,6 +21,7 @@ from arx_wrapper.pagerduty.resources.event_rules import Rules
 from arx_wrapper.pagerduty.resources.incident_timeline import Timeline
 from arx_wrapper.pagerduty.resources.incidents import Incidents
 from arx_wrapper.pagerduty.resources.maintenance_windows import Maintenance
+from arx_wrapper.pagerduty.resources.priorities import Priorities
 from arx_wrapper.pagerduty.resources.schedules import Schedules
 from arx_wrapper.pagerduty.resources.services import Services
 from arx_wrapper.pagerduty.resources.teams import Teams
@@ -61,6 +62,7 @@ class PagerDutyConnector(
     Maintenance,
     Rules,
     Analytics,
+    Priorities,
     Iteration,
 ):
     """PagerDuty, governed: policy, approval and audit before every call.
@@ -76,7 +78,7 @@ class PagerDutyConnector(
     """
 
     connector: ClassVar[str] = "pagerduty"
-    operations: ClassVar[Mapping[str, Operation]] = OPERATIONS
+    operations: ClassVar[Mapping[str, Operation]] = TABLE
     client: ClassVar[str] = "pagerduty_client"
     requester_header: ClassVar[str | None] = "From"
     accept: ClassVar[str] = "application/vnd.pagerduty+json;version=2"

@@ -1,4 +1,4 @@
-"""The table: 45 operations, each with everything that is particular to it. No other registry is keyed by operation.
+"""The table: the reference's 45 operations and two extensions. No other registry is keyed by operation.
 
 A new operation is a row here, a method of the same parameters in `resources/`, and a cassette. A write adds its body
 (`bodies.py`), its effects (`effects.py`), the state that a reviewer is shown (`target_state.py`) and how to find out
@@ -361,5 +361,23 @@ _ROWS = (
     ),
 )  # fmt: skip
 
+# Reads outside the reference's 45: what agents need to fill in parameters of those.
+_EXTENSIONS = (
+    Operation(
+        "priorities:read", "GET", "/priorities", LOW, extension=True,
+        endpoint="priorities.list_priorities", returns=Many("priorities", "Priority"),
+        summary="List the priorities of incidents",
+        columns=columns.PRIORITIES,
+    ),
+    Operation(
+        "users:read_me", "GET", "/users/me", LOW, extension=True,
+        endpoint="users.get_current_user", returns=One("user", "User"),
+        summary="Get the user whose API key is in use",
+        columns=columns.USER,
+    ),
+)  # fmt: skip
+
 OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType({row.name: row for row in _ROWS})
-RISKS: Final[Mapping[str, Risk]] = MappingProxyType({row.name: row.risk for row in _ROWS})
+EXTENSIONS: Final[Mapping[str, Operation]] = MappingProxyType({row.name: row for row in _EXTENSIONS})
+TABLE: Final[Mapping[str, Operation]] = MappingProxyType({**OPERATIONS, **EXTENSIONS})
+RISKS: Final[Mapping[str, Risk]] = MappingProxyType({row.name: row.risk for row in TABLE.values()})

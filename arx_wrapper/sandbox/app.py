@@ -205,7 +205,8 @@ class Sandbox:
     def _requester(self, request: Recorded, endpoint: Endpoint, headers: Headers) -> Resource | None:
         email = headers.get("from")
         if endpoint.requester == "ignored" or (email is None and endpoint.requester == "optional"):
-            return self.account.user_by_email(self.email) if request.scheme == "bearer" else None
+            personal = self.options.personal_key or request.scheme == "bearer"
+            return self.account.user_by_email(self.email) if personal else None
         if not email:
             raise refuse(2016)
         if (user := self.account.user_by_email(email)) is None:

@@ -138,12 +138,14 @@ class Options:
         list_integrations: Whether `GET /services/{id}/integrations` exists; documented is that it does not.
         event_rules: Status of the retired event rules: 200 in service; 404 or 410 gone; 406 rules too new.
         note_status: Status of a created note: 200 as published, or 201.
+        personal_key: Whether the key is the requester's own, as `Token token=` keys of users are; else the account's.
         analytics_lag: Seconds until an incident shows in analytics; the real lag is about a day.
     """
 
     list_integrations: bool = False
     event_rules: int = field(default=200, validator=in_((200, 404, 406, 410)))
     note_status: int = field(default=200, validator=in_((200, 201)))
+    personal_key: bool = False
     analytics_lag: float = field(default=0.0, validator=ge(0.0))
 
     def reset(self) -> None:

@@ -10,12 +10,19 @@ from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp_types import Tool, ToolListChangedNotification
 
-from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
+from arx_wrapper import EXTENSIONS, OPERATIONS, PagerDutyConnector, Risk
 from arx_wrapper.mcp.tools import APPROVAL_STATUS, Tools, tool_name
 from tests.mcp.conftest import POLICIES, Deployment, Mode
 from tests.policy.test_reference import ESCALATED, PERMITTED
 from tests.support import ASK_ABOUT_HIGH, EVERYTHING, denying
 
+# What the reference's globs make of the operations outside its table.
+EXTENDED = {
+    "pd-incident-responder": {"users:read_me"},
+    "pd-oncall-readonly": {"users:read_me"},
+    "pd-full-admin": {"users:read_me"},
+    "pd-no-maintenance": set(),
+}
 EITHER_WAY = pytest.mark.parametrize("transport", ["memory", "http"])
 EITHER_ERA = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
@@ -32,6 +39,7 @@ async def test_exactly_the_tools_that_a_reference_policy_permits(
     deployment.policy.write_text((POLICIES / f"{policy}.yaml").read_text())
     possible = PERMITTED[policy] | ESCALATED.get(policy, set())
     expected = [tool_name(name) for name in OPERATIONS if name in possible]
+    expected += [tool_name(name) for name in EXTENSIONS if name in EXTENDED[policy]]
     async with getattr(deployment, transport)() as client:
         assert await names(client) == expected + [APPROVAL_STATUS] * (policy in ESCALATED)
 
@@ -49,11 +57,11 @@ async def test_the_list_follows_the_policy_and_clients_are_told(
 
     deployment.adopt(EVERYTHING)
     async with getattr(deployment, transport)(mode=mode, client={"message_handler": heard}) as client:
-        assert await names(client) == [tool_name(name) for name in OPERATIONS]
+        assert await names(client) == [tool_name(name) for name in (*OPERATIONS, *EXTENSIONS)]
         async with _listening(client, mode, told):
             deployment.adopt(EVERYTHING, denying("services:*", "users:*"))
             await asyncio.wait_for(told.wait(), 5)
-        left = [name for name in OPERATIONS if not name.startswith(("services:", "users:"))]
+        left = [name for name in (*OPERATIONS, *EXTENSIONS) if not name.startswith(("services:", "users:"))]
         assert await names(client) == [tool_name(name) for name in left]
 
 

@@ -56,6 +56,15 @@ class Users(Resource):
         """
         return await self._one(m.User, "users:read_detail", user_id=user_id, include=include)
 
+    async def get_current_user(self, *, include: DetailInclude | None = None) -> m.User:
+        """Get the user whose API key is in use.
+
+        An extension: the reference has no such operation. PagerDuty refuses it for keys of an account (400).
+
+        Source: `GET /users/me`. Risk: LOW.
+        """
+        return await self._one(m.User, "users:read_me", include=include)
+
     async def list_user_contact_methods(self, user_id: Id) -> Page[m.ContactMethod]:
         """List how a user is reached: phone, e-mail, text message, push.
 

@@ -169,6 +169,7 @@ if TYPE_CHECKING:
     from .event_rule import EventRule as EventRule
     from .event_rule_list import EventRuleList as EventRuleList
     from .event_rule_write import EventRuleWrite as EventRuleWrite
+    from .get_current_user_include_item import GetCurrentUserIncludeItem as GetCurrentUserIncludeItem
     from .get_escalation_policy_include_item import (
         GetEscalationPolicyIncludeItem as GetEscalationPolicyIncludeItem,
     )
@@ -338,6 +339,7 @@ if TYPE_CHECKING:
     from .oncall import Oncall as Oncall
     from .oncall_list import OncallList as OncallList
     from .priority import Priority as Priority
+    from .priority_list import PriorityList as PriorityList
     from .priority_reference import PriorityReference as PriorityReference
     from .priority_reference_type import PriorityReferenceType as PriorityReferenceType
     from .push_contact_method_sound import PushContactMethodSound as PushContactMethodSound
@@ -525,6 +527,7 @@ _HOMES: Final = {
     "EventRule": "event_rule",
     "EventRuleList": "event_rule_list",
     "EventRuleWrite": "event_rule_write",
+    "GetCurrentUserIncludeItem": "get_current_user_include_item",
     "GetEscalationPolicyIncludeItem": "get_escalation_policy_include_item",
     "GetIncidentIncludeItem": "get_incident_include_item",
     "GetServiceIncludeItem": "get_service_include_item",
@@ -646,6 +649,7 @@ _HOMES: Final = {
     "Oncall": "oncall",
     "OncallList": "oncall_list",
     "Priority": "priority",
+    "PriorityList": "priority_list",
     "PriorityReference": "priority_reference",
     "PriorityReferenceType": "priority_reference_type",
     "PushContactMethodSound": "push_contact_method_sound",
