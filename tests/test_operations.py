@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from arx_wrapper import OPERATIONS, PagerDutyConnector, Risk
+from arx_wrapper import EXTENSIONS, OPERATIONS, PagerDutyConnector, Risk
 from arx_wrapper.model import Many
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.params.model import param_model
@@ -40,7 +40,7 @@ def test_every_operation_has_a_method_of_its_own_and_every_method_an_operation()
         if not name.startswith("_") and member.__module__.startswith("arx_wrapper.pagerduty.resources.")
     }
     assert methods == {row.function for row in PagerDutyConnector.operations.values()}
-    assert len(methods) == len(OPERATIONS)
+    assert len(methods) == len(OPERATIONS) + len(EXTENSIONS)
 
 
 def test_every_operation_has_a_case() -> None:
