@@ -87,7 +87,7 @@ async def building(request: httpx.Request) -> httpx.Response:
 
 async def main(folder: str) -> None:
     url = f"sqlite:///{folder}/audit.db"
-    async with aclosing(audit.open(url)) as log, aclosing(approvals.open(url)) as waiting:
+    async with aclosing(audit.open(url)) as log, aclosing(approvals.open(url, proof="name")) as waiting:
         await show(log, waiting)
 
 

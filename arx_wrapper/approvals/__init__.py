@@ -12,18 +12,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from arx_wrapper.approvals.enrolment import Enrolments
 from arx_wrapper.approvals.evidence import Evidence
 from arx_wrapper.approvals.notifications import Announcer, Channel, Webhook
+from arx_wrapper.approvals.passkeys import Passkey
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest
-from arx_wrapper.approvals.reviewers import Reviewers, sign_decision, verify_decision
-from arx_wrapper.approvals.service import Approvals, new_id, utc_now
+from arx_wrapper.approvals.reviewers import Enrolled, Reviewers, sign_decision, verify_decision
+from arx_wrapper.approvals.service import Approvals, Proof, new_id, utc_now
 
 __all__ = [
     "ApprovalRequest",
     "Approvals",
     "Channel",
+    "Enrolled",
+    "Enrolments",
     "Evidence",
+    "Passkey",
     "Review",
     "Reviewers",
     "State",
@@ -43,6 +48,7 @@ def open(  # noqa: A001 - read as `approvals.open`
     ids: Callable[[], str] = new_id,
     ttl: float = 3600.0,
     reviewers: Reviewers | None = None,
+    proof: Proof = "required",
     channels: Sequence[Channel] = (),
     pending_cap: int = 20,
     timeout: float = 10.0,
@@ -55,8 +61,9 @@ def open(  # noqa: A001 - read as `approvals.open`
         clock: The time, aware.
         ids: Makes the requests' ids.
         ttl: Seconds from asking until a request can be neither decided nor used.
-        reviewers: Who may decide; every decision must then carry the reviewer's signature. None: whoever can
-            write to the database, under a plain name.
+        reviewers: Reviewers whose keys are configured; those who were enrolled on record come on top.
+        proof: `required`: a decision counts only with its reviewer's signature. `name`: a plain name is enough, unless
+            reviewers' keys are configured.
         channels: Where new requests are announced, besides the command line.
         pending_cap: How many requests of one agent may wait at a time.
         timeout: Seconds that the store may take before a call fails.
@@ -77,5 +84,6 @@ def open(  # noqa: A001 - read as `approvals.open`
         pending_cap=pending_cap,
         timeout=timeout,
         reviewers=reviewers,
+        proof=proof,
         announcer=Announcer(channels),
     )

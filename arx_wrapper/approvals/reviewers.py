@@ -1,20 +1,21 @@
-"""Reviewers with registered keys: their decisions are signed, and anybody can verify them later, offline.
+"""Reviewers and their proofs: an Ed25519 key from the configuration, or a passkey that was enrolled on record.
 
-Without a registry a reviewer is whoever can write to the database. With one, nobody who merely edits the database can
-approve a call; what they could still do is make a used approval usable again, until its signature is too old. The
-audit log, which is chained, shows such a second use.
+A decision's proof is a signature over the request's digest, the verdict, the note and the time. Anyone who has the
+public key can verify it later, offline.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from attrs import frozen
 
+from arx_wrapper.approvals.passkeys import NotProvenError, Passkey, credential_of, verify_assertion
 from arx_wrapper.approvals.request import ApprovalRequest, Review, checked_reviewer, identity, stamp
 from arx_wrapper.errors import ApprovalDeniedError, ConfigError
 
@@ -22,44 +23,119 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 _DOMAIN = b"arx-wrapper decision v1\n"
+Kind = Literal["ed25519", "passkey"]
+
+
+@frozen(kw_only=True)
+class Enrolled:
+    """A reviewer who was enrolled on record.
+
+    Attributes:
+        name: The reviewer's name.
+        passkeys: Their passkeys, oldest first.
+        user: Their id in PagerDuty, by which on-call rules know them; None when it was not given.
+        since: Time of the enrolment's record.
+        confirmed_by: The reviewer who confirmed it; None for the first one.
+    """
+
+    name: str
+    passkeys: tuple[Passkey, ...]
+    user: str | None = None
+    since: str = ""
+    confirmed_by: str | None = None
 
 
 class Reviewers:
-    """Who may decide, each with an Ed25519 public key.
+    """The people who may decide, each with an Ed25519 public key or passkeys.
 
     Args:
-        keys: Reviewer's name → public key, the 32 bytes as base64.
+        keys: Reviewer's name → Ed25519 public key, the 32 bytes as base64; from the configuration.
+        enrolled: Reviewers who were enrolled on record.
 
     Raises:
         ConfigError: a name or key is malformed, or two names are one person or share a key.
     """
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, str], enrolled: Sequence[Enrolled] = ()) -> None:
+        self.keys = dict(keys)
+        self.enrolled = {each.name: each for each in enrolled}
         self._keys = {name: _public_key(name, key) for name, key in keys.items()}
         people = {identity(name) for name in keys}
         raw = {key.public_bytes_raw() for key in self._keys.values()}
         if not len(people) == len(raw) == len(keys):
             raise ConfigError("Two registered reviewers are the same person or share a key. Nothing was sent.")
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._keys, *self.enrolled]))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._keys or name in self.enrolled
+
+    def __bool__(self) -> bool:
+        return bool(self._keys or self.enrolled)
+
+    def with_enrolled(self, enrolled: Sequence[Enrolled]) -> Reviewers:
+        """Return the same keys with these enrolled reviewers."""
+        return Reviewers(self.keys, enrolled)
+
+    def passkeys(self, name: str) -> tuple[Passkey, ...]:
+        """Return a reviewer's passkeys; none for a reviewer who has no such name or a key instead."""
+        found = self.enrolled.get(name)
+        return found.passkeys if found else ()
+
+    def owner_of(self, credential_id: str) -> str | None:
+        """Return the reviewer whose passkey a credential is; None for nobody's."""
+        for name, found in self.enrolled.items():
+            if any(passkey.credential_id == credential_id for passkey in found.passkeys):
+                return name
+        return None
+
     def verify(self, request: ApprovalRequest, review: Review) -> None:
         """Check that a registered reviewer, who is not the requester, signed exactly this decision.
 
         Raises:
             ApprovalDeniedError: it is not so.
+            ConfigError: a package that the proof needs is not installed.
         """
-        from cryptography.exceptions import InvalidSignature
-
         checked_reviewer(review.reviewer, agent_id=request.agent_id)
-        key = self._keys.get(review.reviewer)
-        if key is None:
+        if review.reviewer not in self:
             raise _rejected(request, review, "is not a registered reviewer")
         if review.signature is None:
             raise _rejected(request, review, "has to sign the decision")
-        statement = _statement(request.id, request.digest, approve=review.approve, note=review.note, at=review.at)
         try:
-            key.verify(base64.b64decode(review.signature, validate=True), statement)
+            self.prove(review.reviewer, decision_statement(request, review), review.signature)
+        except NotProvenError as error:
+            raise _rejected(request, review, f"did not sign this: the signature {error}") from None
+
+    def prove(self, name: str, statement: bytes, proof: str) -> Kind:
+        """Check that a reviewer signed a statement, and return with what.
+
+        Args:
+            name: The reviewer.
+            statement: What should have been signed.
+            proof: An Ed25519 signature as base64, or a passkey's assertion as JSON.
+
+        Raises:
+            NotProvenError: they did not.
+            ConfigError: a package that the proof needs is not installed.
+        """
+        if proof.lstrip().startswith("{"):
+            credential = credential_of(proof)
+            for passkey in self.passkeys(name):
+                if passkey.credential_id == credential:
+                    verify_assertion(proof, statement, passkey)
+                    return "passkey"
+            raise NotProvenError("does not match: it is of no passkey of theirs")
+        from cryptography.exceptions import InvalidSignature
+
+        key = self._keys.get(name)
+        try:
+            if key is None:
+                raise ValueError
+            key.verify(base64.b64decode(proof, validate=True), statement)
         except (InvalidSignature, binascii.Error, ValueError):
-            raise _rejected(request, review, "did not sign this: the signature does not match") from None
+            raise NotProvenError("does not match") from None
+        return "ed25519"
 
 
 def verify_decision(request: ApprovalRequest, review: Review, reviewers: Reviewers) -> None:
@@ -68,7 +144,7 @@ def verify_decision(request: ApprovalRequest, review: Review, reviewers: Reviewe
     Raises:
         ApprovalDeniedError: the request does not match its digest, or the signature does not hold.
     """
-    if request.expected_digest() != request.digest:
+    if not request.unaltered:
         raise ApprovalDeniedError(
             f"Approval request {request.id} does not match its digest: it was altered.", approval_id=request.id
         )
@@ -90,6 +166,11 @@ def sign_decision(
         The signature as base64.
     """
     return base64.b64encode(key.sign(_statement(request_id, digest, approve=approve, note=note, at=at))).decode()
+
+
+def decision_statement(request: ApprovalRequest, review: Review) -> bytes:
+    """Return what a reviewer signs: the request, by its digest, the verdict, the note and the time."""
+    return _statement(request.id, request.digest, approve=review.approve, note=review.note, at=review.at)
 
 
 def _statement(request_id: str, digest: str, *, approve: bool, note: str, at: datetime) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 from attrs import evolve
@@ -21,8 +21,8 @@ from arx_wrapper.approvals.request import (
     checked_reviewer,
     stamp,
 )
-from arx_wrapper.approvals.store import Store
-from arx_wrapper.errors import ApprovalError, ApprovalExpiredError
+from arx_wrapper.approvals.store import Check, Store
+from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalExpiredError
 from arx_wrapper.model import Effect, Risk
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals.reviewers import Reviewers
 
 _T = TypeVar("_T")
+Proof = Literal["required", "name"]
 _NOTE_LIMIT = 2000
 _CLOSES_WITHIN = 5.0
 _TROUBLE = 30.0
@@ -69,13 +70,14 @@ class Approvals:
         pending_cap: int,
         timeout: float,
         reviewers: Reviewers | None = None,
+        proof: Proof = "required",
         announcer: Announcer | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._clock, self._ids, self._sleep = store, clock, ids, sleep
         self._ttl, self._pending_cap, self._timeout = timedelta(seconds=ttl), pending_cap, timeout
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-approvals")
-        self._reviewers, self._announcer = reviewers, announcer
+        self.reviewers, self.proof, self._announcer = reviewers, proof, announcer
         self._closed = False
 
     async def request(
@@ -159,10 +161,19 @@ class Approvals:
             self._announcer.announce(request)
         return request
 
-    async def check(self, request_id: str, review: Review) -> ApprovalRequest:
-        """Return a request as it would be after a decision, and change nothing. Raises as `decide()` does."""
-        now = self._require_sound(review)
-        return await self._on_thread(lambda: self._store.check(request_id, review, now=now, check=self._check))
+    async def check(self, request_id: str, review: Review, *, reviewers: Reviewers | None = None) -> ApprovalRequest:
+        """Return a request as it would be after a decision, and change nothing.
+
+        Args:
+            request_id, review: The request and the decision.
+            reviewers: The reviewers in force, with those that were enrolled; by default the configured ones.
+
+        Raises:
+            ApprovalError: as `decide()` does.
+        """
+        known = reviewers or self.reviewers
+        now = self._require_sound(review, known)
+        return await self._on_thread(lambda: self._store.check(request_id, review, now=now, check=self._counts(known)))
 
     async def decide(
         self,
@@ -205,10 +216,11 @@ class Approvals:
             raise ApprovalError(_UNTIMELY)
         return Review(reviewer=reviewer, approve=approve, note=note, at=signed_at or self._clock(), signature=signature)
 
-    async def take(self, request_id: str, review: Review) -> ApprovalRequest:
-        """Store a decision made with `review()`. Raises as `decide()` does."""
-        now = self._require_sound(review)
-        return await self._on_thread(lambda: self._store.decide(request_id, review, now=now, check=self._check))
+    async def take(self, request_id: str, review: Review, *, reviewers: Reviewers | None = None) -> ApprovalRequest:
+        """Store a decision made with `review()`; arguments as for `check()`. Raises as `decide()` does."""
+        known = reviewers or self.reviewers
+        now = self._require_sound(review, known)
+        return await self._on_thread(lambda: self._store.decide(request_id, review, now=now, check=self._counts(known)))
 
     async def wait(self, request_id: str, *, poll: float = 0.2) -> ApprovalRequest:
         """Wait until a request is decided, withdrawn or expired. Cancelling leaves the request as it is.
@@ -238,7 +250,13 @@ class Approvals:
             await self._sleep(max(0.001, min(poll, left)))
 
     async def consume(
-        self, request_id: str, call: str, *, min_approvals: int = 1, evidence: Evidence | None = None
+        self,
+        request_id: str,
+        call: str,
+        *,
+        min_approvals: int = 1,
+        evidence: Evidence | None = None,
+        reviewers: Reviewers | None = None,
     ) -> ApprovalRequest:
         """Use an approval up: succeeds once, in one process, for the call with this digest.
 
@@ -247,6 +265,7 @@ class Approvals:
             call: `call_digest` of the call that is about to be sent.
             min_approvals: How many approvals policy asks for now, if that is more than when it was asked.
             evidence: What the audit log says of the request; the pipeline always gives it.
+            reviewers: The reviewers in force, with those that were enrolled; by default the configured ones.
 
         Returns:
             The request, consumed.
@@ -256,10 +275,10 @@ class Approvals:
             ApprovalExpiredError: it is too late.
             ApprovalDeniedError: it was denied, used or withdrawn, or it is for another call.
         """
-        now = self._clock()
+        now, check = self._clock(), self._counts(reviewers or self.reviewers)
 
         def counts(request: ApprovalRequest, review: Review) -> None:
-            self._check(request, review)
+            check(request, review)
             if evidence is not None:
                 evidence.require(request)
                 evidence.require_review(request, review)
@@ -321,29 +340,40 @@ class Approvals:
             with suppress(TimeoutError):  # behind a statement that a server does not answer
                 await asyncio.wait_for(asyncio.wrap_future(closed), _CLOSES_WITHIN)
 
-    def _check(self, request: ApprovalRequest, review: Review) -> None:
-        """Whether a decision counts; asked when it is made, and again when it is used."""
-        if self._reviewers is None:
-            checked_reviewer(review.reviewer, agent_id=request.agent_id)
-            return
-        self._reviewers.verify(request, review)
-        # The time of signing is the one time here that nobody who edits the database can move.
-        if self._clock() - review.at > self._ttl + _SKEW:
-            raise ApprovalExpiredError(
-                f"{request.id}: the decision of {review.reviewer} was signed at {stamp(review.at)}, too long ago. "
-                "Nothing was sent. Ask anew.",
-                approval_id=request.id,
-            )
+    def _counts(self, reviewers: Reviewers | None) -> Check:
+        """Return the check of a decision, for when it is made and again for when it is used."""
+        required = self.proof == "required" or bool(self.reviewers)
 
-    def _require_sound(self, review: Review) -> datetime:
+        def check(request: ApprovalRequest, review: Review) -> None:
+            checked_reviewer(review.reviewer, agent_id=request.agent_id)
+            if not reviewers and required:
+                raise ApprovalDeniedError(
+                    f"{request.id}: decisions are proved here (approvals.proof), and no reviewer is enrolled: the "
+                    f"decision of {review.reviewer!a} does not count. Enrol reviewers: `arx-pagerduty reviewers invite "
+                    "NAME`.",
+                    approval_id=request.id,
+                )
+            if reviewers and (required or review.signature is not None):
+                reviewers.verify(request, review)
+            # The time of signing is the one time here that nobody who edits the database can move.
+            if review.signature is not None and self._clock() - review.at > self._ttl + _SKEW:
+                raise ApprovalExpiredError(
+                    f"{request.id}: the decision of {review.reviewer} was signed at {stamp(review.at)}, too long ago. "
+                    "Nothing was sent. Ask anew.",
+                    approval_id=request.id,
+                )
+
+        return check
+
+    def _require_sound(self, review: Review, reviewers: Reviewers | None) -> datetime:
         """Check a decision by itself; returns the time now."""
         if len(review.note) > _NOTE_LIMIT or not _is_text(review.note):
             raise ApprovalError(f"A note is text of {_NOTE_LIMIT} characters at most. Nothing was decided.")
         now = self._clock()
         if review.signature is not None:
-            if self._reviewers is None:
+            if not reviewers:
                 raise ApprovalError(
-                    "No reviewers' keys are registered here, so a signature cannot be verified. Nothing was decided."
+                    "No reviewer is enrolled here, so a signature cannot be verified. Nothing was decided."
                 )
             if abs(now - review.at) > _SKEW:
                 raise ApprovalError(_UNTIMELY)

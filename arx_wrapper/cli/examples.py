@@ -54,6 +54,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "approvals deny": ("approvals deny 5f2c9a7d1e3b4c60 --reviewer alice",),
     "approvals revoke": ("approvals revoke 5f2c9a7d1e3b4c60 --reviewer alice",),
+    "reviewers invite": (
+        "reviewers invite alice",
+        "reviewers invite alice --user PUSER01 --origin https://approvals.example.com",
+    ),
+    "reviewers list": ("reviewers list",),
+    "reviewers confirm": ("reviewers confirm bob --key ~/alice.key",),
+    "reviewers remove": ("reviewers remove bob --key ~/alice.key",),
     "approvals keygen": ("approvals keygen --reviewer alice --file ~/alice.key",),
     "approvals verify": ("approvals verify 5f2c9a7d1e3b4c60", "approvals verify --file request.json"),
     "approvals serve": ("approvals serve", "approvals serve --host 0.0.0.0 --port 8080"),

@@ -12,6 +12,7 @@ import typer
 from arx_wrapper._version import __version__
 from arx_wrapper.cli import agents, calls, demo, doctor, init, mcp, policy, sandbox, vault
 from arx_wrapper.cli.approvals import commands as approvals
+from arx_wrapper.cli.approvals import reviewers
 from arx_wrapper.cli.audit import commands as audit
 from arx_wrapper.cli.encoding import use_utf8, utf8
 from arx_wrapper.cli.endings import next_step, status_of
@@ -48,6 +49,7 @@ app.command()(analytics.analytics)
 app.command()(mcp.mcp)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(reviewers.app, name="reviewers")
 app.add_typer(audit.app, name="audit")
 app.add_typer(agents.app, name="agents")
 app.add_typer(vault.app, name="vault")

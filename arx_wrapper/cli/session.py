@@ -123,4 +123,7 @@ _EXTRAS: Mapping[str, str] = {
     "mcp_types": "mcp",
     "hvac": "hashicorp",
     "slack_sdk": "slack",
+    "jinja2": "console",
+    "webauthn": "console",
+    "apprise": "notify",
 }

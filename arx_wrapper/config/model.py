@@ -53,7 +53,11 @@ class Config:
         approvals_mode: `wait` for a reviewer, or `raise` ApprovalPendingError.
         approvals_ttl: Seconds until a request for approval expires.
         pending_cap: How many requests of one agent may wait at a time.
-        reviewers: Who may decide: name → Ed25519 public key as base64. None: whoever can write to the database.
+        approvals_proof: `required`: an approval counts only with its reviewer's signature. `name`: a name is enough.
+            None: `name` in the sandbox, else `required`; see `proof`.
+        reviewers: Reviewers with keys: name → Ed25519 public key as base64. Others are enrolled on record.
+        console_origin: The origin at which reviewers reach the console, `https://approvals.example.com`; None: this
+            machine only.
         slack: Announces requests in Slack; None: it does not.
         webhook_url: Announces requests to an address of yours, signed with `ARX_WEBHOOK_SECRET`; None: it does not.
         agent_id, org_id: Who calls, on the command line.
@@ -70,6 +74,8 @@ class Config:
     approvals_mode: Literal["wait", "raise"] = "wait"
     approvals_ttl: float = 3600.0
     pending_cap: int = 20
+    approvals_proof: Literal["required", "name"] | None = None
+    console_origin: str | None = None
     reviewers: Mapping[str, str] | None = None
     slack: SlackSettings | None = None
     webhook_url: str | None = None
@@ -80,6 +86,11 @@ class Config:
     sandbox: bool = False
     sandbox_seed: int | None = None
     capture_params: bool = False
+
+    @property
+    def proof(self) -> Literal["required", "name"]:
+        """What a reviewer's decision needs here: `required` is a signature."""
+        return self.approvals_proof or ("name" if self.sandbox else "required")
 
     @classmethod
     def load(
@@ -111,6 +122,8 @@ class Config:
             approvals_mode=settings.get("ARX_APPROVALS_MODE", "approvals.mode", parse.mode, "wait"),
             approvals_ttl=settings.get("ARX_APPROVALS_TTL", "approvals.ttl", parse.seconds, 3600.0),
             pending_cap=settings.get("ARX_APPROVALS_PENDING_CAP", "approvals.pending_cap", parse.count, 20),
+            approvals_proof=settings.get("ARX_APPROVALS_PROOF", "approvals.proof", parse.proof, None),
+            console_origin=settings.get("ARX_CONSOLE_ORIGIN", "console.origin", parse.text, None),
             reviewers=settings.get("ARX_REVIEWERS", "approvals.reviewers", parse.reviewers, None),
             slack=_slack(settings),
             webhook_url=settings.get("ARX_WEBHOOK_URL", "approvals.webhook.url", address, None),

@@ -42,6 +42,8 @@ KEYS = _TABLES | {
     "approvals.mode",
     "approvals.ttl",
     "approvals.pending_cap",
+    "approvals.proof",
+    "console.origin",
     "approvals.slack.channel",
     "approvals.slack.team",
     "approvals.webhook.url",

@@ -36,6 +36,14 @@ def mode(value: object) -> Literal["wait", "raise"]:
     raise ValueError("must be 'wait' or 'raise'")
 
 
+def proof(value: object) -> Literal["required", "name"]:
+    if value == "required":
+        return "required"
+    if value == "name":
+        return "name"
+    raise ValueError("must be 'required' or 'name'")
+
+
 def capture(value: object) -> bool:
     if value in ("params", "none"):
         return value == "params"

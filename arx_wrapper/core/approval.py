@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from arx_wrapper.core.review import evidence_of
+from arx_wrapper.core.review import use_up
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError, PermissionDeniedError
 from arx_wrapper.model import JSON, Call, Decision, Verdict
 
@@ -88,8 +88,7 @@ async def approve(
             )
     again = await judge_again(backends, call)
     _require_no_more_risk(asked, again)
-    evidence = await evidence_of(backends.audit, asked)
-    await backends.approvals.consume(asked.id, digest, min_approvals=again.min_approvals, evidence=evidence)
+    await use_up(backends.approvals, backends.audit, asked, digest, min_approvals=again.min_approvals)
     return before
 
 

@@ -136,6 +136,7 @@ class Backends:
             clock=self.clock,
             allow_memory=config.sandbox,
             reviewers=approvals.Reviewers(config.reviewers) if config.reviewers else None,
+            proof=config.proof,
             channels=channels(config, clock=self.clock),
             pending_cap=config.pending_cap,
         )

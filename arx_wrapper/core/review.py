@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.audit import AuditLog, Entry
+from arx_wrapper.core.enrolment import enrolments_of
 from arx_wrapper.errors import ApprovalError
 
 if TYPE_CHECKING:
@@ -58,12 +59,13 @@ async def review(
         "signature": signature,
     }
     request = await approvals.get(approval_id)
+    reviewers = (await enrolments_of(log, request.org_id, approvals.reviewers)).reviewers
     try:
         said = approvals.review(reviewer, approve, note, signature, at=at)
-        after = await approvals.check(approval_id, said)
+        after = await approvals.check(approval_id, said, reviewers=reviewers)
         given |= {"at": said.at.isoformat(), "state": after.state}
         await log.append(_entry(request, "success" if approve else "blocked", given))
-        return await approvals.take(approval_id, said)
+        return await approvals.take(approval_id, said, reviewers=reviewers)
     except ApprovalError as refused:
         given = {name: value for name, value in given.items() if name not in ("note", "signature", "state")}
         await log.append(_entry(request, "error", given, error=type(refused).__name__))
@@ -97,6 +99,31 @@ async def revoke(
     given = {"reviewer": reviewer, "verdict": "revoked", "note": note, "signed": False, "state": "revoked"}
     await log.append(_entry(request, "blocked", given))
     return await approvals.revoke(approval_id)
+
+
+async def use_up(
+    approvals: Approvals, log: AuditLog, asked: ApprovalRequest, call_digest: str, *, min_approvals: int
+) -> ApprovalRequest:
+    """Use an approval up: every decision is verified here again, by this process's reviewers and by the audit log.
+
+    Args:
+        approvals, log: Where the request is, and where its decisions are recorded.
+        asked: The request.
+        call_digest: The digest of the call that is about to be sent.
+        min_approvals: How many approvals policy asks for now.
+
+    Returns:
+        The request, consumed.
+
+    Raises:
+        ApprovalPendingError, ApprovalDeniedError, ApprovalExpiredError: as `Approvals.consume()` does.
+        AuditError: the log cannot be read.
+    """
+    evidence = await evidence_of(log, asked)
+    enrolments = await enrolments_of(log, asked.org_id, approvals.reviewers)
+    return await approvals.consume(
+        asked.id, call_digest, min_approvals=min_approvals, evidence=evidence, reviewers=enrolments.reviewers
+    )
 
 
 async def evidence_of(log: AuditLog, request: ApprovalRequest) -> Evidence:

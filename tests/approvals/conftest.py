@@ -76,6 +76,6 @@ def edit(url):
 
 @pytest.fixture
 async def store(url, clock):
-    opened = approvals.open(url, clock=clock)
+    opened = approvals.open(url, clock=clock, proof="name")
     yield opened
     await opened.aclose()

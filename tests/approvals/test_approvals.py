@@ -190,7 +190,7 @@ async def test_stricter_terms_replace_a_waiting_request(store, changed):
 
 
 async def test_a_flood_is_capped_per_agent_and_others_are_still_heard(url, clock):
-    store = approvals.open(url, clock=clock, pending_cap=20)
+    store = approvals.open(url, clock=clock, pending_cap=20, proof="name")
     answers = await asyncio.gather(
         *(store.request(**terms(params=b'{"n":%d}' % number)) for number in range(1000)), return_exceptions=True
     )
@@ -218,7 +218,7 @@ async def test_waiting_ends_with_the_decision_of_another_connection(store, url, 
     waiting = asyncio.create_task(store.wait(asked.id, poll=0.01))
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    other = approvals.open(url, clock=clock)
+    other = approvals.open(url, clock=clock, proof="name")
     await other.decide(asked.id, "alice", True)
     await other.aclose()
     async with asyncio.timeout(5):
@@ -226,7 +226,7 @@ async def test_waiting_ends_with_the_decision_of_another_connection(store, url, 
 
 
 async def test_waiting_ends_when_the_request_expires(url):
-    store = approvals.open(url, ttl=0.2)
+    store = approvals.open(url, ttl=0.2, proof="name")
     asked = await store.request(**terms())
     async with asyncio.timeout(5):
         assert (await store.wait(asked.id, poll=60)).state == "expired"

@@ -48,7 +48,7 @@ def no_waiting(monkeypatch):
 
 
 async def opened(url, clock, address, secret=SECRET):
-    return approvals.open(url, clock=clock, channels=[Webhook(f"{address}/hook", secret, clock=clock)])
+    return approvals.open(url, clock=clock, channels=[Webhook(f"{address}/hook", secret, clock=clock)], proof="name")
 
 
 async def test_a_webhook_is_signed_and_says_what_is_asked(url, clock):
@@ -99,7 +99,7 @@ async def test_a_webhook_under_another_secret_is_refused_by_its_receiver_and_app
         asked = await store.request(**terms())
         await store.aclose()
     assert (receiver.taken, receiver.refused) == ([], 3)
-    again = approvals.open(url, clock=clock)
+    again = approvals.open(url, clock=clock, proof="name")
     assert (await again.get(asked.id)).state == "pending"
     await again.aclose()
 
@@ -154,7 +154,7 @@ class Stuck:
 
 async def test_a_stuck_channel_delays_neither_the_request_nor_its_decision(url, clock):
     channel = Stuck()
-    store = approvals.open(url, clock=clock, channels=[channel])
+    store = approvals.open(url, clock=clock, channels=[channel], proof="name")
     async with asyncio.timeout(5):
         asked = await store.request(**terms())
         await store.decide(asked.id, "alice", True)

@@ -56,7 +56,7 @@ async def test_a_lost_connection_does_not_end_a_wait(store, url):
     ],
 )
 async def test_a_password_is_never_shown(address):
-    store = approvals.open(address)
+    store = approvals.open(address, proof="name")
     with pytest.raises(ApprovalError, match="cannot be used") as caught:
         await store.list()
     assert "k4n4ry" not in str(caught.value)
@@ -65,7 +65,7 @@ async def test_a_password_is_never_shown(address):
 
 
 async def test_a_store_that_stays_locked_fails_in_time_and_approves_nothing(url):
-    store = approvals.open(url, timeout=0.6)
+    store = approvals.open(url, timeout=0.6, proof="name")
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
     with psycopg.connect(url) as locker:
@@ -85,7 +85,7 @@ async def test_a_role_needs_no_right_to_make_tables(store, url):
         connection.execute("CREATE ROLE limited LOGIN")
         connection.execute("GRANT USAGE ON SCHEMA public TO limited")
         connection.execute("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO limited")
-        limited = approvals.open(url.replace("arx@", "limited@"))
+        limited = approvals.open(url.replace("arx@", "limited@"), proof="name")
         try:
             asked = await limited.request(**terms())
             await limited.decide(asked.id, "alice", True)

@@ -24,7 +24,7 @@ from arx_wrapper import approvals
 from arx_wrapper.errors import ApprovalDeniedError
 
 async def main(url, request_id, digest):
-    stores = [approvals.open(url, timeout=60) for _ in range(5)]
+    stores = [approvals.open(url, timeout=60, proof="name") for _ in range(5)]
     await asyncio.gather(*(store.get(request_id) for store in stores))
     print("ready", flush=True)
     sys.stdin.readline()
@@ -49,7 +49,7 @@ from arx_wrapper import approvals
 from tests.approvals.conftest import terms
 
 async def main(url):
-    store = approvals.open(url)
+    store = approvals.open(url, proof="name")
     asked = await store.request(**terms())
     print(asked.id, flush=True)
     await store.wait(asked.id)
@@ -69,7 +69,7 @@ def start(script: str, *args: str) -> subprocess.Popen[str]:
 
 
 async def test_a_hundred_uses_in_four_processes_succeed_once(url):
-    store = approvals.open(url)
+    store = approvals.open(url, proof="name")
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
     racers = [start(RACE, url, asked.id, asked.call_digest) for _ in range(4)]
@@ -90,10 +90,10 @@ async def test_a_request_outlives_the_process_that_asked(url):
     request_id = (await asyncio.to_thread(agent.stdout.readline)).strip()
     os.kill(agent.pid, signal.SIGKILL)
     agent.communicate()
-    reviewer = approvals.open(url)
+    reviewer = approvals.open(url, proof="name")
     await reviewer.decide(request_id, "alice", True)
     await reviewer.aclose()
-    resumed = approvals.open(url)
+    resumed = approvals.open(url, proof="name")
     asked = await resumed.get(request_id)
     assert (await resumed.consume(request_id, asked.call_digest)).state == "consumed"
     await resumed.aclose()
@@ -105,7 +105,7 @@ async def test_many_processes_may_make_the_tables_at_once(url):
         "from arx_wrapper import approvals\n"
         "from tests.approvals.conftest import terms\n"
         "async def main(url, agent):\n"
-        "    store = approvals.open(url)\n"
+        "    store = approvals.open(url, proof='name')\n"
         "    await store.request(**terms(agent_id=agent))\n"
         "    await store.aclose()\n"
         "asyncio.run(main(*sys.argv[1:]))\n"
@@ -114,6 +114,6 @@ async def test_many_processes_may_make_the_tables_at_once(url):
     for racer in racers:
         racer.communicate(timeout=60)
     assert [racer.returncode for racer in racers] == [0] * 4
-    store = approvals.open(url)
+    store = approvals.open(url, proof="name")
     assert len(await store.list("pending")) == 4
     await store.aclose()

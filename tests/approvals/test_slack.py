@@ -68,7 +68,7 @@ async def stand_in():
 async def desk(stand_in, url, clock):
     """The whole arrangement: a store that announces in Slack, and the application that takes presses."""
     channel = slack.Slack(token=TOKEN, channel="#fallback", base_url=stand_in.address)
-    store = approvals.open(url, clock=clock, channels=[channel])
+    store = approvals.open(url, clock=clock, channels=[channel], proof="name")
     app = slack.app(store, signing_secret=SECRET, reviewers=USERS, slack=channel, team="T1", clock=clock)
     async with serve(app) as address, httpx.AsyncClient(base_url=address) as client:
         yield Desk(store, client, clock)
@@ -180,7 +180,7 @@ async def test_a_replayed_press_is_refused_even_by_another_process(desk, url, st
     body = press(asked)
     assert await desk.send(body) == 200
     assert await desk.send(body) == 409
-    other = approvals.open(url, clock=desk.clock)
+    other = approvals.open(url, clock=desk.clock, proof="name")
     channel = slack.Slack(token=TOKEN, base_url=stand_in.address)
     app = slack.app(other, signing_secret=SECRET, reviewers=USERS, slack=channel, clock=desk.clock)
     async with serve(app) as address, httpx.AsyncClient(base_url=address) as client:
@@ -293,7 +293,7 @@ def test_the_signature_is_slacks_own():
     [*DECEPTIONS.values(), "<!channel>", "<@U0ALICE>", "<https://evil.example|Deny>", "*bold* `x`", "&lt;!here&gt;"],
 )
 async def test_nothing_that_a_model_wrote_is_markup(url, clock, text):
-    store = approvals.open(url, clock=clock)
+    store = approvals.open(url, clock=clock, proof="name")
     params = json.dumps({"title": text}, ensure_ascii=False).encode()
     asked = await store.request(**terms(params=params, reason=text, target={"name": text}))
     await store.aclose()
@@ -307,7 +307,7 @@ async def test_nothing_that_a_model_wrote_is_markup(url, clock, text):
 
 @pytest.mark.parametrize("character", ["x", "&", "\u202e", "🔥", "é"])
 async def test_a_long_field_fits_and_says_how_much_is_missing(url, clock, character):
-    store = approvals.open(url, clock=clock)
+    store = approvals.open(url, clock=clock, proof="name")
     params = json.dumps({"body": character * 20_000}, ensure_ascii=False).encode()
     asked = await store.request(**terms(params=params))
     await store.aclose()
@@ -326,7 +326,7 @@ async def test_the_token_goes_to_slack_only_and_is_never_shown(clock, monkeypatc
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     channel = slack.Slack(token=TOKEN, channel="#x", base_url=stand_in.address)
     assert "k4n4ry" not in repr(channel)
-    store = approvals.open(url, clock=clock)
+    store = approvals.open(url, clock=clock, proof="name")
     await channel.announce(await store.request(**terms()))
     await store.aclose()
     assert len(stand_in.of("chat.postMessage")) == 1

@@ -36,7 +36,7 @@ async def test_the_event_loop_is_not_blocked_by_a_locked_database(store, url):
 
 
 async def test_a_store_that_stays_locked_fails_in_time_and_approves_nothing(url, clock):
-    store = approvals.open(url, clock=clock, timeout=0.4)
+    store = approvals.open(url, clock=clock, timeout=0.4, proof="name")
     asked = await store.request(**terms())
     await store.decide(asked.id, "alice", True)
     locker = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
@@ -61,7 +61,7 @@ async def test_the_file_is_for_its_owner_only(store, tmp_path):
 async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
     file = tmp_path / "a.db"
     file.touch(0o644)
-    store = approvals.open(f"sqlite:///{file}")
+    store = approvals.open(f"sqlite:///{file}", proof="name")
     await store.list()
     await store.aclose()
     assert file.stat().st_mode & 0o777 == 0o600
@@ -69,14 +69,14 @@ async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
 
 async def test_a_directory_that_cannot_be_used_is_an_approval_error(tmp_path):
     (tmp_path / "file").touch()
-    store = approvals.open(f"sqlite:///{tmp_path}/file/a.db")
+    store = approvals.open(f"sqlite:///{tmp_path}/file/a.db", proof="name")
     with pytest.raises(ApprovalError, match="cannot be used"):
         await store.request(**terms())
     await store.aclose()
 
 
 async def test_memory_will_do_for_the_sandbox():
-    store = approvals.open("sqlite:///:memory:", allow_memory=True)
+    store = approvals.open("sqlite:///:memory:", allow_memory=True, proof="name")
     asked = await store.request(**terms())
     assert (await store.decide(asked.id, "alice", True)).state == "approved"
     await store.aclose()

@@ -50,6 +50,7 @@ def environ(tmp_path: Path, account: tuple[str, Sandbox]) -> Mapping[str, str]:
         "PAGERDUTY_BASE_URL": url,
         "ARX_POLICY": str(policy),
         "ARX_AGENT_ID": "agent-7",
+        "ARX_APPROVALS_PROOF": "name",
         "PYTHONWARNINGS": "error",
         "WORKER_EVERY": "0.2",
     }

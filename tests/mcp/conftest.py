@@ -161,6 +161,7 @@ def deployment(tmp_path: Path, account: tuple[str, Sandbox], monkeypatch: pytest
         "PAGERDUTY_BASE_URL": url,
         "ARX_POLICY": str(tmp_path / "policy.yaml"),
         "ARX_AGENT_ID": "agent-7",
+        "ARX_APPROVALS_PROOF": "name",
         "ARX_ORG_ID": "org-7",
         "ARX_MCP_TOKEN": TOKEN,
         "PYTHONWARNINGS": "error",

@@ -159,27 +159,45 @@ def verify(
     file: Annotated[
         Path | None, typer.Option(help="A request that `approvals show ID --output json` printed, instead; - is stdin.")
     ] = None,
+    reviewers: Annotated[
+        Path | None,
+        typer.Option(
+            help="The public keys, as `reviewers list --output json` printed them; default those in force here."
+        ),
+    ] = None,
     output: Format = Output.TABLE,
 ) -> None:
     """Verify the signatures of a request's decisions.
 
-    Trusts nothing else in the database. With --file no database is needed. Exit status 4 when the request was
-    altered, when a signature does not hold, or when there is no decision.
+    Trusts nothing else in the database. With --file and --reviewers no database is needed. Exit status 4 when the
+    request was altered, when a signature does not hold, or when there is no decision.
     """
-    from arx_wrapper.cli.approvals.verify import exported, verified
+    from arx_wrapper.cli.approvals.verify import exported, listed, verified
 
     session: Session = context.obj
     if (approval_id is None) == (file is None):
         raise typer.BadParameter("name a request, or a --file")
-    if not session.config.reviewers:
-        raise ConfigError("There are no reviewers' keys to verify with: list them in approvals.reviewers.")
 
     async def run(backends: Any) -> Any:
-        return await backends.approvals.get(approval_id)
+        from arx_wrapper.core.enrolment import enrolments_of
+
+        known = listed(reviewers) if reviewers else None
+        if known is None:
+            configured = backends.approvals.reviewers
+            known = (await enrolments_of(backends.audit, session.config.org_id, configured)).reviewers
+        _require_keys(known)
+        return (exported(file) if file else await backends.approvals.get(approval_id)), known
 
     with extras():
-        request = exported(file) if file else session.with_backends(run)
-        findings = verified(session.config.reviewers, request)
+        if file and (reviewers or session.config.reviewers):
+            from arx_wrapper.approvals import Reviewers
+
+            known = listed(reviewers) if reviewers else Reviewers(session.config.reviewers or {})
+            _require_keys(known)
+            request = exported(file)
+        else:
+            request, known = session.with_backends(run)
+        findings = verified(known, request)
     sound = bool(findings) and all(finding["problem"] is None for finding in findings)
     if output is Output.JSON:
         print_json({"id": request.id, "ok": sound, "decisions": findings})
@@ -190,6 +208,14 @@ def verify(
     else:
         say(f"{request.id}: nobody has decided yet")
     raise typer.Exit(0 if sound else 4)
+
+
+def _require_keys(known: Any) -> None:
+    if not known:
+        raise ConfigError(
+            "There are no reviewers' keys to verify with: enrol reviewers, list keys in approvals.reviewers, or "
+            "name --reviewers FILE."
+        )
 
 
 @app.command()

@@ -58,11 +58,11 @@ def _required(session: Session) -> SlackSettings:
             "Nobody's press would count: list reviewers in approvals.slack.users (Slack user id → name), or "
             "ARX_SLACK_USERS=U012AB3CD=alice."
         )
-    if config.reviewers:
+    if config.reviewers or config.proof == "required":
         raise ConfigError(
-            "Reviewers have keys here (approvals.reviewers), so each decision needs its reviewer's own signature, "
-            "which a press in Slack does not carry. They decide with `arx-pagerduty approvals approve`; Slack tells "
-            "them of new requests all the same."
+            "Each decision needs its reviewer's own signature here (approvals.proof, approvals.reviewers), which a "
+            "press in Slack does not carry. Reviewers decide on the page (`arx-pagerduty console`), or with "
+            "`arx-pagerduty approvals approve` and a key; Slack tells them of new requests all the same."
         )
     return config.slack
 

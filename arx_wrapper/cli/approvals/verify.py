@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +11,36 @@ import msgspec
 from arx_wrapper.errors import ApprovalError, ConfigError
 
 if TYPE_CHECKING:
-    from arx_wrapper.approvals import ApprovalRequest, Review
+    from arx_wrapper.approvals import ApprovalRequest, Review, Reviewers
 
 
-def verified(reviewers: Mapping[str, str], request: ApprovalRequest) -> list[dict[str, Any]]:
-    """Each decision of a request, with what is wrong with it; None when it holds."""
-    from arx_wrapper.approvals import Reviewers
-
-    known = Reviewers(reviewers)
+def verified(reviewers: Reviewers, request: ApprovalRequest) -> list[dict[str, Any]]:
+    """Return each decision of a request, with what is wrong with it; None when it holds."""
     return [
         {
             "reviewer": review.reviewer,
             "verdict": review.verdict,
             "at": review.at.isoformat(),
-            "problem": _problem(known, request, review),
+            "problem": _problem(reviewers, request, review),
         }
         for review in request.decisions
     ]
+
+
+def listed(file: Path) -> Reviewers:
+    """Return the reviewers that `reviewers list --output json` printed.
+
+    Raises:
+        ConfigError: it cannot be read, or is something else.
+    """
+    from arx_wrapper.cli.approvals.reviewers import read
+
+    try:
+        return read(msgspec.json.decode(file.read_bytes(), type=list[dict[str, Any]]))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from None
+    except msgspec.MsgspecError:
+        raise ConfigError(f"{file} is no list as `arx-pagerduty reviewers list --output json` prints it.") from None
 
 
 def exported(file: Path) -> ApprovalRequest:

@@ -1,0 +1,232 @@
+"""Enrolment of reviewers, as the audit log tells it: invited, registered, confirmed by another reviewer, removed.
+
+Nothing else is kept: whoever reads an organisation's records from the first to the last knows its reviewers. The first
+reviewer needs nobody's confirmation, unless reviewers' keys are configured; every later one does, and so does every
+removal. A record that does not hold is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+import msgspec
+from attrs import evolve, frozen
+
+from arx_wrapper.approvals.passkeys import NotProvenError, Passkey
+from arx_wrapper.approvals.request import identity
+from arx_wrapper.approvals.reviewers import Enrolled, Reviewers
+
+INVITATION_SECONDS: Final = 600
+_ENROLS = b"arx-wrapper reviewer enrolled v1\n"
+_REMOVES = b"arx-wrapper reviewer removed v1\n"
+_REGISTERS = b"arx-wrapper passkey registration v1\n"
+
+
+class Record(Protocol):
+    """A record of the audit log, as far as enrolments are concerned."""
+
+    @property
+    def action_type(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def created_at(self) -> str: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+@frozen(kw_only=True)
+class Invitation:
+    """An invitation that can still be taken up.
+
+    Attributes:
+        id: SHA-256 of the link's token, as hex.
+        reviewer: The name that it is for.
+        user: Their id in PagerDuty, when it was given.
+        expires_at: Aware; past it the link is dead.
+    """
+
+    id: str
+    reviewer: str
+    user: str | None
+    expires_at: datetime
+
+
+@frozen(kw_only=True)
+class Candidate:
+    """A registered passkey that waits for a reviewer's confirmation.
+
+    Attributes:
+        reviewer, user: The name that was invited, and their id in PagerDuty.
+        passkey: The passkey that was registered.
+        invitation: The invitation's id.
+        since: When it was registered.
+    """
+
+    reviewer: str
+    user: str | None
+    passkey: Passkey
+    invitation: str
+    since: str
+
+
+class Enrolments:
+    """An organisation's reviewers and those who are about to become reviewers.
+
+    Args:
+        org_id: The organisation.
+        configured: The reviewers whose keys are configured.
+    """
+
+    def __init__(self, org_id: str, configured: Reviewers | None) -> None:
+        self.org_id = org_id
+        self._configured = configured or Reviewers({})
+        self._members: dict[str, Enrolled] = {}
+        self._invitations: dict[str, Invitation] = {}
+        self._taken: set[str] = set()
+        self._credentials: set[str] = set()
+        self._begun = False
+        self.candidates: dict[str, Candidate] = {}
+        self.reviewers = self._configured
+
+    def add(self, record: Record) -> None:
+        """Take the next record into account; a record that does not hold changes nothing."""
+        said = record.metadata
+        if record.status == "error":
+            return
+        try:
+            if record.action_type == "reviewer.removed":
+                self._remove(said)
+            elif said["step"] == "invited":
+                self._invite(record)
+            elif said["step"] == "registered":
+                self._register(record)
+            elif said["step"] == "confirmed":
+                self._confirm(said)
+        except (KeyError, TypeError, ValueError, NotProvenError):
+            return
+
+    def invitation(self, token: str, now: datetime) -> Invitation | None:
+        """Return the invitation of a link that can still be taken up; None for every other."""
+        found = self._invitations.get(invitation_id(token))
+        return found if found and found.id not in self._taken and now < found.expires_at else None
+
+    @property
+    def first(self) -> bool:
+        """Whether the next one to register is the first reviewer, whom nobody has to confirm."""
+        return not self._begun and not self._configured
+
+    def _invite(self, record: Record) -> None:
+        said = record.metadata
+        self._invitations[str(said["invitation"])] = Invitation(
+            id=str(said["invitation"]),
+            reviewer=str(said["reviewer"]),
+            user=said.get("user"),
+            expires_at=datetime.fromisoformat(record.created_at) + timedelta(seconds=INVITATION_SECONDS),
+        )
+
+    def _register(self, record: Record) -> None:
+        said = record.metadata
+        invitation = self._invitations[str(said["invitation"])]
+        passkey = Passkey(**{name: str(said[name]) for name in ("credential_id", "public_key", "rp_id", "origin")})
+        late = datetime.fromisoformat(record.created_at) >= invitation.expires_at
+        if late or invitation.id in self._taken or passkey.credential_id in self._credentials:
+            return
+        self._taken.add(invitation.id)
+        self._credentials.add(passkey.credential_id)
+        candidate = Candidate(
+            reviewer=invitation.reviewer,
+            user=invitation.user,
+            passkey=passkey,
+            invitation=invitation.id,
+            since=record.created_at,
+        )
+        if self._other_spelling(candidate.reviewer):
+            return
+        if self.first:
+            self._admit(candidate, None)
+        else:
+            self.candidates[candidate.invitation] = candidate
+
+    def _confirm(self, said: Mapping[str, Any]) -> None:
+        candidate, by = self.candidates[str(said["invitation"])], str(said["by"])
+        if identity(by) == identity(candidate.reviewer):
+            raise NotProvenError("nobody confirms themselves")
+        statement = enrolment_statement(self.org_id, candidate, by=by, at=str(said["at"]))
+        self.reviewers.prove(by, statement, str(said["proof"]))
+        self._admit(candidate, by)
+
+    def _remove(self, said: Mapping[str, Any]) -> None:
+        name, by = str(said["reviewer"]), str(said["by"])
+        if identity(by) == identity(name):
+            raise NotProvenError("nobody removes themselves")
+        statement = removal_statement(self.org_id, self._members[name], by=by, at=str(said["at"]))
+        self.reviewers.prove(by, statement, str(said["proof"]))
+        del self._members[name]
+        self.reviewers = self._configured.with_enrolled(list(self._members.values()))
+
+    def _admit(self, candidate: Candidate, by: str | None) -> None:
+        self._begun = True
+        self.candidates.pop(candidate.invitation, None)
+        known = self._members.get(candidate.reviewer)
+        self._members[candidate.reviewer] = (
+            evolve(known, passkeys=(*known.passkeys, candidate.passkey), user=known.user or candidate.user)
+            if known
+            else Enrolled(
+                name=candidate.reviewer,
+                passkeys=(candidate.passkey,),
+                user=candidate.user,
+                since=candidate.since,
+                confirmed_by=by,
+            )
+        )
+        self.reviewers = self._configured.with_enrolled(list(self._members.values()))
+
+    def _other_spelling(self, name: str) -> bool:
+        """Whether somebody is known by another spelling of a name, or by a key of the same name."""
+        return any(
+            identity(known) == identity(name) and (known != name or known in self._configured)
+            for known in self.reviewers
+        )
+
+
+def invitation_id(token: str) -> str:
+    """Return the id under which a link's token is recorded."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def registration_challenge(token: str) -> bytes:
+    """Return the challenge that a link's passkey is registered with."""
+    return hashlib.sha256(_REGISTERS + token.encode()).digest()
+
+
+def enrolment_statement(org_id: str, candidate: Candidate, *, by: str, at: str) -> bytes:
+    """Return what a reviewer signs who confirms another one."""
+    said = {
+        "at": at,
+        "by": by,
+        "credential_id": candidate.passkey.credential_id,
+        "invitation": candidate.invitation,
+        "org": org_id,
+        "origin": candidate.passkey.origin,
+        "public_key": candidate.passkey.public_key,
+        "reviewer": candidate.reviewer,
+        "rp_id": candidate.passkey.rp_id,
+        "user": candidate.user,
+    }
+    return _ENROLS + msgspec.json.encode(said, order="sorted")
+
+
+def removal_statement(org_id: str, reviewer: Enrolled, *, by: str, at: str) -> bytes:
+    """Return what a reviewer signs who removes another one."""
+    said = {
+        "at": at,
+        "by": by,
+        "credentials": [passkey.credential_id for passkey in reviewer.passkeys],
+        "org": org_id,
+        "reviewer": reviewer.name,
+    }
+    return _REMOVES + msgspec.json.encode(said, order="sorted")

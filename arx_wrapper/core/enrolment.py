@@ -1,0 +1,228 @@
+"""Enrol and remove reviewers on record, and read from the record who they are."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from heapq import merge
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from arx_wrapper.audit import AuditLog, Entry
+from arx_wrapper.errors import ApprovalError
+
+if TYPE_CHECKING:
+    from arx_wrapper.approvals import Enrolments, Passkey, Reviewers
+    from arx_wrapper.approvals.enrolment import Candidate
+    from arx_wrapper.audit import AuditRecord
+    from arx_wrapper.audit.record import ActionType, Status
+    from arx_wrapper.audit.store import Reader
+
+_ACTIONS: tuple[ActionType, ...] = ("reviewer.enrolled", "reviewer.removed")
+
+
+class _Read:
+    """Enrolments as far as a log has been read."""
+
+    def __init__(self, enrolments: Enrolments) -> None:
+        self.enrolments, self.seq = enrolments, 0
+
+
+_KNOWN: WeakKeyDictionary[AuditLog, dict[tuple[str, tuple[tuple[str, str], ...]], _Read]] = WeakKeyDictionary()
+
+
+async def enrolments_of(log: AuditLog, org_id: str, configured: Reviewers | None) -> Enrolments:
+    """Read who an organisation's reviewers are: those whose keys are configured, and those who were enrolled.
+
+    Records that the log's key did not write are passed over. What was read before is not read again.
+
+    Args:
+        log: The audit log.
+        org_id: The organisation.
+        configured: The reviewers whose keys are configured in this process.
+
+    Raises:
+        AuditError: the log cannot be read.
+    """
+    from arx_wrapper.approvals import Enrolments
+    from arx_wrapper.audit.store import Query
+
+    key = (org_id, tuple(sorted(configured.keys.items())) if configured else ())
+    known = _KNOWN.setdefault(log, {}).setdefault(key, _Read(Enrolments(org_id, configured)))
+
+    def read(reader: Reader) -> list[AuditRecord]:
+        found = (reader.select(Query(action_type=action, after_seq=known.seq)) for action in _ACTIONS)
+        return [record for record in merge(*found, key=lambda record: record.seq) if record.holds(reader.digest)]
+
+    for record in await log.read(read):
+        if record.seq > known.seq:
+            known.seq = record.seq
+            if record.org_id == org_id:
+                known.enrolments.add(record)
+    return known.enrolments
+
+
+async def invite(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: str, user: str | None = None) -> str:
+    """Record an invitation and return the token of its link, which works once, for ten minutes.
+
+    Args:
+        log, enrolments: Where it is recorded, and who the reviewers are.
+        reviewer: The name of the one who is invited.
+        by: Who invites.
+        user: Their id in PagerDuty, by which on-call rules know them.
+
+    Raises:
+        ApprovalError: it is not a plain name, or another spelling of a reviewer's.
+        AuditError: it cannot be recorded.
+    """
+    from arx_wrapper.approvals.enrolment import INVITATION_SECONDS, invitation_id
+    from arx_wrapper.approvals.request import identity, plain_name
+
+    plain_name(reviewer)
+    for known in enrolments.reviewers:
+        if identity(known) == identity(reviewer) and known != reviewer:
+            raise ApprovalError(f"{reviewer!r} is another spelling of the reviewer {known!r}. Nothing was changed.")
+    token = secrets.token_urlsafe(32)
+    said = {"step": "invited", "reviewer": reviewer, "user": user, "by": by, "seconds": INVITATION_SECONDS}
+    await log.append(_entry(enrolments, "in_progress", {**said, "invitation": invitation_id(token)}))
+    return token
+
+
+async def register(
+    log: AuditLog, enrolments: Enrolments, token: str, passkey: Passkey, *, now: datetime
+) -> tuple[str, bool]:
+    """Record the passkey that a link's holder registered.
+
+    Args:
+        log, enrolments: Where it is recorded, and who the reviewers are.
+        token: The link's token.
+        passkey: The passkey.
+        now: The time, aware.
+
+    Returns:
+        The reviewer's name, and whether they are a reviewer now; otherwise another reviewer has to confirm it.
+
+    Raises:
+        ApprovalError: the link is dead, was used, or the passkey is known already.
+        AuditError: it cannot be recorded.
+    """
+    invitation = enrolments.invitation(token, now)
+    if invitation is None:
+        raise ApprovalError("This link is unknown, was used, or is older than ten minutes. Ask for another one.")
+    if enrolments.reviewers.owner_of(passkey.credential_id):
+        raise ApprovalError("This passkey is a reviewer's already. Nothing was changed.")
+    said = {
+        "step": "registered",
+        "reviewer": invitation.reviewer,
+        "user": invitation.user,
+        "invitation": invitation.id,
+        "kind": "passkey",
+        "credential_id": passkey.credential_id,
+        "public_key": passkey.public_key,
+        "rp_id": passkey.rp_id,
+        "origin": passkey.origin,
+        "first": enrolments.first,
+    }
+    await log.append(_entry(enrolments, "success" if enrolments.first else "escalated", said))
+    after = await enrolments_of(log, enrolments.org_id, _configured(enrolments))
+    return invitation.reviewer, after.reviewers.owner_of(passkey.credential_id) == invitation.reviewer
+
+
+async def confirm(log: AuditLog, enrolments: Enrolments, candidate: Candidate, *, by: str, at: str, proof: str) -> None:
+    """Record that a reviewer confirms a registered one.
+
+    Args:
+        log, enrolments, candidate: Where it is recorded, who the reviewers are, and who is confirmed.
+        by: The reviewer who confirms: not the candidate.
+        at: The time that was signed, ISO 8601.
+        proof: Their signature over `enrolment_statement`, or their passkey's assertion.
+
+    Raises:
+        ApprovalError: the proof does not hold, or they confirm themselves. Recorded; nothing was changed.
+        AuditError: it cannot be recorded.
+    """
+    from arx_wrapper.approvals.enrolment import enrolment_statement
+
+    statement = enrolment_statement(enrolments.org_id, candidate, by=by, at=at)
+    said = {"step": "confirmed", "reviewer": candidate.reviewer, "invitation": candidate.invitation, "by": by, "at": at}
+    await _proved(log, enrolments, "reviewer.enrolled", candidate.reviewer, said, statement, proof)
+
+
+async def remove(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: str, at: str, proof: str) -> None:
+    """Record that a reviewer removes another one: from now on no decision of theirs counts.
+
+    Args:
+        log, enrolments: Where it is recorded, and who the reviewers are.
+        reviewer: Who is removed.
+        by: The reviewer who removes them: not themselves.
+        at: The time that was signed, ISO 8601.
+        proof: Their signature over `removal_statement`, or their passkey's assertion.
+
+    Raises:
+        ApprovalError: there is no such enrolled reviewer, the proof does not hold, or they remove themselves. Recorded;
+            nothing was changed.
+        AuditError: it cannot be recorded.
+    """
+    from arx_wrapper.approvals.enrolment import removal_statement
+
+    found = enrolments.reviewers.enrolled.get(reviewer)
+    if found is None:
+        raise ApprovalError(
+            f"No reviewer {reviewer!a} was enrolled. Nothing was changed. Configured keys are taken out of arx.toml."
+        )
+    statement = removal_statement(enrolments.org_id, found, by=by, at=at)
+    said = {"reviewer": reviewer, "by": by, "at": at}
+    await _proved(log, enrolments, "reviewer.removed", reviewer, said, statement, proof)
+
+
+async def refused(log: AuditLog, org_id: str, reviewer: str, problem: str, **said: Any) -> None:
+    """Record an attempt to enrol, confirm or sign in that was refused."""
+    entry = Entry(
+        action_type="reviewer.enrolled",
+        status="error",
+        org_id=org_id,
+        agent_id="*",
+        connector="*",
+        reason=problem,
+        error="ApprovalError",
+        metadata={"step": "refused", "reviewer": reviewer[:128], **said},
+    )
+    await log.append(entry)
+
+
+async def _proved(
+    log: AuditLog,
+    enrolments: Enrolments,
+    action: ActionType,
+    reviewer: str,
+    said: dict[str, Any],
+    statement: bytes,
+    proof: str,
+) -> None:
+    from arx_wrapper.approvals.passkeys import NotProvenError
+    from arx_wrapper.approvals.request import identity
+
+    by = str(said["by"])
+    try:
+        if identity(by) == identity(reviewer):
+            raise NotProvenError("is their own: another reviewer has to do this")
+        enrolments.reviewers.prove(by, statement, proof)
+    except NotProvenError as error:
+        problem = f"The proof of {by!a} {error}. Nothing was changed."
+        await refused(log, enrolments.org_id, reviewer, problem, by=by)
+        raise ApprovalError(problem) from None
+    await log.append(_entry(enrolments, "success", {**said, "proof": proof}, action))
+
+
+def _configured(enrolments: Enrolments) -> Reviewers | None:
+    from arx_wrapper.approvals import Reviewers
+
+    return Reviewers(enrolments.reviewers.keys) if enrolments.reviewers.keys else None
+
+
+def _entry(
+    enrolments: Enrolments, status: Status, said: dict[str, Any], action: ActionType = "reviewer.enrolled"
+) -> Entry:
+    return Entry(
+        action_type=action, status=status, org_id=enrolments.org_id, agent_id="*", connector="*", metadata=said
+    )
