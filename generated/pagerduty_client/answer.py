@@ -5,7 +5,8 @@
 An answer keeps the JSON object as it came, and converts a member when it is first asked for; a page of a hundred
 incidents costs next to nothing until somebody looks at one. Missing and null are both None. A time becomes an aware
 `datetime`, an object becomes its model; what does not fit what is declared (text that is no time, a number for an
-object) is handed through as it came. Nothing raises and nothing is lost: `to_dict()` is what came.
+object) is handed through as it came, and so is an `id` that is missing, though it is declared as text. Nothing raises
+and nothing is lost: `to_dict()` is what came.
 """
 
 from __future__ import annotations

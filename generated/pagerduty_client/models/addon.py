@@ -18,7 +18,7 @@ class Addon(Answer):
     """Addon, as PagerDuty answers it."""
 
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     name: str | None = _plain()
     self: str | None = _plain()
     src: str | None = _plain()

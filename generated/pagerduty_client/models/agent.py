@@ -56,7 +56,7 @@ class Agent(Answer):
     escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")
     html_url: str | None = _plain()
     http_cal_url: str | None = _plain(secret=True)
-    id: str | None = _plain()
+    id: str = _plain()
     incident_urgency_rule: IncidentUrgencyRule | None = _one("IncidentUrgencyRule")
     integrations: list[Integration] | None = _many("Integration")
     invitation_sent: bool | None = _plain()

@@ -32,7 +32,7 @@ class Alert(Answer):
     created_at: datetime | None = _time()
     first_trigger_log_entry: LogEntry | None = _one("LogEntry")
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     incident: Incident | None = _one("Incident")
     integration: Integration | None = _one("Integration")
     self: str | None = _plain()

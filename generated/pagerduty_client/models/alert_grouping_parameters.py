@@ -21,7 +21,7 @@ class AlertGroupingParameters(Answer):
 
     config: AlertGroupingConfig | None = _one("AlertGroupingConfig")
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     self: str | None = _plain()
     summary: str | None = _plain()
     type: AlertGroupingParametersType | str | None = _plain()

@@ -14,7 +14,7 @@ from ..answer import plain as _plain
 class ChannelChangesetApplicationFieldsItem(Answer):
     """Channel changeset application fields item, as PagerDuty answers it."""
 
-    id: str | None = _plain()
+    id: str = _plain()
     name: str | None = _plain()
     namespace: str | None = _plain()
     old_value: str | None = _plain()

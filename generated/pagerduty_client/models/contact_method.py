@@ -29,7 +29,7 @@ class ContactMethod(Answer):
     device_type: ContactMethodDeviceType | str | None = _plain()
     enabled: bool | None = _plain()
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     label: str | None = _plain()
     self: str | None = _plain()
     send_short_email: bool | None = _plain()

@@ -25,7 +25,7 @@ class EscalationPolicy(Answer):
     description: str | None = _plain()
     escalation_rules: list[EscalationRule] | None = _many("EscalationRule")
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     name: str | None = _plain()
     num_loops: int | None = _plain()
     on_call_handoff_notifications: EscalationPolicyOnCallHandoffNotifications | str | None = _plain()

@@ -24,5 +24,5 @@ class EscalationRule(Answer):
     escalation_rule_assignment_strategy: EscalationRuleAssignmentStrategy | None = _one(
         "EscalationRuleAssignmentStrategy"
     )
-    id: str | None = _plain()
+    id: str = _plain()
     targets: list[EscalationTarget] | None = _many("EscalationTarget")

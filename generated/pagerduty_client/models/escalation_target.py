@@ -18,7 +18,7 @@ class EscalationTarget(Answer):
     """Escalation target, as PagerDuty answers it."""
 
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     self: str | None = _plain()
     summary: str | None = _plain()
     type: EscalationTargetType | str | None = _plain()

@@ -18,4 +18,4 @@ class EventRule(Answer):
     advanced_condition: list[Any] | None = _plain()
     catch_all: bool | None = _plain()
     condition: list[Any] | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()

@@ -52,7 +52,7 @@ class Incident(Answer):
     escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")
     first_trigger_log_entry: LogEntry | None = _one("LogEntry")
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     incident_key: str | None = _plain()
     incident_number: int | None = _plain()
     incident_type: IncidentIncidentType | None = _one("IncidentIncidentType")

@@ -24,6 +24,6 @@ class IncidentNote(Answer):
     channel: IncidentNoteChannel | None = _one("IncidentNoteChannel")
     content: str | None = _plain()
     created_at: datetime | None = _time()
-    id: str | None = _plain()
+    id: str = _plain()
     updated_at: datetime | None = _time()
     user: User | None = _one("User")

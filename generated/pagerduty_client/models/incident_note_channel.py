@@ -13,7 +13,7 @@ class IncidentNoteChannel(Answer):
     """Incident note channel, as PagerDuty answers it."""
 
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     self: str | None = _plain()
     summary: str | None = _plain()
     type: str | None = _plain()

@@ -35,7 +35,7 @@ class Integration(Answer):
     email_parsers: list[EmailParser] | None = _many("EmailParser")
     email_parsing_fallback: IntegrationEmailParsingFallback | str | None = _plain()
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     integration_email: str | None = _plain(secret=True)
     integration_key: str | None = _plain(secret=True)
     name: str | None = _plain()

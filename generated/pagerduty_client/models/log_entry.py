@@ -40,7 +40,7 @@ class LogEntry(Answer):
     created_at: datetime | None = _time()
     event_details: LogEntryEventDetails | None = _one("LogEntryEventDetails")
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     incident: Incident | None = _one("Incident")
     note: str | None = _plain()
     self: str | None = _plain()

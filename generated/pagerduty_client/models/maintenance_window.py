@@ -28,7 +28,7 @@ class MaintenanceWindow(Answer):
     description: str | None = _plain()
     end_time: datetime | None = _time()
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     self: str | None = _plain()
     sequence_number: int | None = _plain()
     services: list[Service] | None = _many("Service")

@@ -23,7 +23,7 @@ class Notification(Answer):
 
     address: str | None = _plain()
     conference_address: str | None = _plain("conferenceAddress", secret=True)
-    id: str | None = _plain()
+    id: str = _plain()
     started_at: datetime | None = _time()
     status: str | None = _plain()
     type: NotificationType | str | None = _plain()

@@ -22,7 +22,7 @@ class NotificationRule(Answer):
 
     contact_method: ContactMethod | None = _one("ContactMethod")
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     self: str | None = _plain()
     start_delay_in_minutes: int | None = _plain()
     summary: str | None = _plain()

@@ -14,7 +14,7 @@ class Priority(Answer):
 
     description: str | None = _plain()
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     name: str | None = _plain()
     self: str | None = _plain()
     summary: str | None = _plain()

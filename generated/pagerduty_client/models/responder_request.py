@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ResponderRequest(Answer):
     """Responder request, as PagerDuty answers it."""
 
-    id: str | None = _plain()
+    id: str = _plain()
     incident: Incident | None = _one("Incident")
     message: str | None = _plain()
     requested_at: str | None = _plain()

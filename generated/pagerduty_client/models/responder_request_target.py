@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ResponderRequestTarget(Answer):
     """Responder request target, as PagerDuty answers it."""
 
-    id: str | None = _plain()
+    id: str = _plain()
     incident_responders: list[IncidentsResponders] | None = _many("IncidentsResponders")
     summary: str | None = _plain()
     type: str | None = _plain()

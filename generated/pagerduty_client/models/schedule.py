@@ -29,7 +29,7 @@ class Schedule(Answer):
     escalation_policies: list[EscalationPolicy] | None = _many("EscalationPolicy")
     final_schedule: SubSchedule | None = _one("SubSchedule")
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     name: str | None = _plain()
     next_oncall_for_user: ScheduleNextOncallForUser | None = _one("ScheduleNextOncallForUser")
     overrides_subschedule: SubSchedule | None = _one("SubSchedule")

@@ -23,7 +23,7 @@ class ScheduleLayer(Answer):
     """Schedule layer, as PagerDuty answers it."""
 
     end: datetime | None = _time()
-    id: str | None = _plain()
+    id: str = _plain()
     name: str | None = _plain()
     rendered_coverage_percentage: float | None = _plain()
     rendered_schedule_entries: list[ScheduleLayerEntry] | None = _many("ScheduleLayerEntry")

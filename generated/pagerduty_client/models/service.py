@@ -47,7 +47,7 @@ class Service(Answer):
     description: str | None = _plain()
     escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     incident_urgency_rule: IncidentUrgencyRule | None = _one("IncidentUrgencyRule")
     integrations: list[Integration] | None = _many("Integration")
     last_incident_timestamp: datetime | None = _time()

@@ -21,7 +21,7 @@ class Team(Answer):
     default_role: TeamDefaultRole | str | None = _plain()
     description: str | None = _plain()
     html_url: str | None = _plain()
-    id: str | None = _plain()
+    id: str = _plain()
     name: str | None = _plain()
     self: str | None = _plain()
     summary: str | None = _plain()

@@ -30,7 +30,7 @@ class User(Answer):
     email: str | None = _plain()
     html_url: str | None = _plain()
     http_cal_url: str | None = _plain(secret=True)
-    id: str | None = _plain()
+    id: str = _plain()
     invitation_sent: bool | None = _plain()
     job_title: str | None = _plain()
     name: str | None = _plain()
