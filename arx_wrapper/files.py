@@ -61,6 +61,44 @@ def create_private(path: Path, content: bytes, *, replace: bool = False) -> None
         raise
 
 
+def writable_by_others(path: Path) -> str | None:
+    """Say who else can change what a path names: the file, its links' targets, or a folder on the way to it.
+
+    Returns:
+        One clause for a message, `/etc/arx is writable by its group`; None when only its owner, this user or root can.
+    """
+    trusted = {0, os.geteuid()}
+    whole = Path(os.path.abspath(path))
+    for place in dict.fromkeys([*whole.parents[::-1], whole, *whole.resolve().parents[::-1], whole.resolve()]):
+        try:
+            state = place.stat()
+        except OSError:
+            continue
+        if state.st_uid not in trusted:
+            return f"{place} belongs to user {state.st_uid}"
+        if stat.S_ISDIR(state.st_mode) and state.st_mode & stat.S_ISVTX and place != whole:
+            continue  # as /tmp: others add to it, but replace nothing of this user's
+        if state.st_mode & stat.S_IWOTH:
+            return f"{place} is writable by everybody"
+        if state.st_mode & stat.S_IWGRP and not _own_group(state.st_gid):
+            return f"{place} is writable by its group"
+    return None
+
+
+def _own_group(group_id: int) -> bool:
+    """Return True for root's group, and for the group that many systems make for each user alone."""
+    import grp
+    import pwd
+
+    if group_id == 0:
+        return True
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(group_id)
+    except KeyError:
+        return False
+    return user.pw_gid == group_id and set(group.gr_mem) <= {user.pw_name} and group.gr_name == user.pw_name
+
+
 def read_private(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
     """Read a file of this user's that nobody else may read, and its state.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def test_the_defaults_deny_everything_and_log_to_the_users_state_folder(tmp_path
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     (tmp_path / "arx.toml").write_text('policy = "file.yaml"\norg_id = "acme"\n[audit]\nurl = "sqlite:///a.db"\n')
     config = load(tmp_path, ARX_POLICY="env.yaml")
-    assert (config.policy, config.org_id, config.audit_url) == ("env.yaml", "acme", "sqlite:///a.db")
+    assert (config.policy, config.org_id, config.audit_url) == ("env.yaml", "acme", f"sqlite:///{tmp_path}/a.db")
 
 
 def test_the_users_file_is_read_when_the_folder_has_none(tmp_path: Path) -> None:
@@ -197,3 +198,122 @@ def test_a_user_without_a_home_needs_to_say_where_the_log_is(tmp_path: Path) -> 
     url, error = ran.stdout.splitlines()
     assert url == "sqlite:///given.db"
     assert error == "The user 54321 has no home folder. Set HOME or XDG_STATE_HOME. Nothing was sent."
+
+
+def test_addresses_that_the_file_gives_are_beside_the_file_and_the_environments_are_as_given(tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "arx"
+    folder.mkdir(parents=True)
+    (folder / "arx.toml").write_text(
+        '[audit]\nurl = "sqlite:///var/audit.db"\n[approvals]\nurl = "sqlite:////srv/approvals.db"\n'
+    )
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    config = load(tmp_path, **environ)
+    assert config.audit_url == f"sqlite:///{folder}/var/audit.db"
+    assert config.approvals_url == "sqlite:////srv/approvals.db"
+    assert load(tmp_path, ARX_AUDIT_URL="sqlite:///x.db", **environ).audit_url == "sqlite:///x.db"
+    (folder / "arx.toml").write_text('[audit]\nurl = "postgresql://host/arx"\n')
+    assert load(tmp_path, **environ).audit_url == "postgresql://host/arx"
+
+
+def test_a_file_that_is_named_is_read_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "arx.toml").write_text('org_id = "of the folder"\n')
+    named = tmp_path / "elsewhere.toml"
+    named.write_text('org_id = "named"\npolicy = "p.yaml"\n')
+    assert load(tmp_path, ARX_CONFIG=str(named)).org_id == "named"
+    config = Config.load({}, tmp_path, file=named)
+    assert (config.org_id, config.policy, config.file) == ("named", str(tmp_path / "p.yaml"), named)
+    with pytest.raises(ConfigError, match=r"no configuration file .*gone\.toml"):
+        load(tmp_path, ARX_CONFIG=str(tmp_path / "gone.toml"))
+
+
+def test_the_working_directory_decides_nothing_where_it_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "arx.toml").write_text('org_id = "planted"\npolicy = "planted.yaml"\n')
+    monkeypatch.chdir(tmp_path)
+    environ = {"HOME": str(tmp_path / "home")}
+    assert Config.load(environ).org_id == "planted"
+    config = Config.load(environ, working_folder=False)
+    assert (config.org_id, config.policy, config.file) == ("default", None, None)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ARX_CONFIG", "arx.toml"),
+        ("ARX_POLICY", "policy.yaml"),
+        ("ARX_AUDIT_URL", "sqlite:///audit.db"),
+        ("ARX_APPROVALS_URL", "sqlite:///approvals.db"),
+        ("SSL_CERT_FILE", "ca.pem"),
+    ],
+)
+def test_a_relative_path_is_refused_where_the_working_directory_does_not_count(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{variable} is a relative path"):
+        Config.load({"HOME": str(tmp_path), variable: value}, working_folder=False)
+    whole = value.replace("sqlite:///", f"sqlite:///{tmp_path}/") if ":" in value else str(tmp_path / value)
+    Path(tmp_path / value.removeprefix("sqlite:///")).touch()
+    Config.load({"HOME": str(tmp_path), variable: whole}, working_folder=False)
+
+
+def test_a_proxy_is_set_by_the_file_or_the_environment_and_never_by_the_environments_own_variables(
+    tmp_path: Path,
+) -> None:
+    assert load(tmp_path, HTTPS_PROXY="http://proxy.example:1", ALL_PROXY="http://proxy.example:1").proxy is None
+    (tmp_path / "arx.toml").write_text(
+        '[pagerduty]\nproxy = "http://proxy.example:3128"\nno_proxy = ["vault.internal", ".corp.example"]\n'
+    )
+    proxy = load(tmp_path).proxy
+    assert proxy is not None
+    assert (proxy.address, proxy.authorization()) == ("http://proxy.example:3128", None)
+    assert proxy.serves("api.pagerduty.com")
+    for direct in (
+        "vault.internal",
+        "VAULT.internal",
+        "corp.example",
+        "a.corp.example",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    ):
+        assert not proxy.serves(direct), direct
+    for near in ("notvault.internal.example", "evilcorp.example", "corp.example.evil"):
+        assert proxy.serves(near), near
+    other = load(
+        tmp_path, PAGERDUTY_PROXY="https://user:s3cr%2Ft@other.example", PAGERDUTY_NO_PROXY="a.example,b.example"
+    )
+    assert other.proxy is not None
+    assert other.proxy.address == "https://other.example:443"
+    assert other.proxy.authorization() == "Basic " + base64.b64encode(b"user:s3cr/t").decode()
+    assert not other.proxy.serves("b.example")
+    assert "s3cr" not in repr(other)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["proxy.example:3128", "socks5://proxy.example", "http://", "http://proxy.example/path", "http://h:0", "x"],
+)
+def test_what_is_no_proxy_is_named_and_not_shown(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ConfigError, match=r"PAGERDUTY_PROXY: must be an http:// or https://") as refused:
+        load(tmp_path, PAGERDUTY_PROXY=address)
+    assert "proxy.example" not in str(refused.value)
+
+
+def test_a_file_holds_no_password_of_a_proxy(tmp_path: Path) -> None:
+    (tmp_path / "arx.toml").write_text('[pagerduty]\nproxy = "http://user:s3cr3t@proxy.example:3128"\n')
+    with pytest.raises(ConfigError, match="set PAGERDUTY_PROXY instead") as refused:
+        load(tmp_path)
+    assert "s3cr3t" not in str(refused.value)
+    assert load(tmp_path, PAGERDUTY_PROXY="http://user:s3cr3t@proxy.example:3128").proxy is not None
+
+
+def test_a_configuration_shows_no_password(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        ARX_AUDIT_URL="postgresql://arx:s3cr3t@host/arx",
+        PAGERDUTY_BASE_URL="https://user:s3cr3t@api.pagerduty.com",
+        PAGERDUTY_PROXY="http://user:s3cr3t@proxy.example",
+        ARX_WEBHOOK_URL="https://hooks.example/s3cr3t",
+    )
+    assert "s3cr3t" not in repr(config)

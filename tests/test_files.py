@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from arx_wrapper.files import create_private, read_private
+from arx_wrapper.files import create_private, read_private, writable_by_others
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +73,41 @@ def test_what_others_may_read_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     with pytest.raises(PermissionError, match="not a file"):
         read_private(tmp_path / "pipe", 10)
+
+
+@pytest.mark.parametrize(("mode", "who"), [(0o666, "everybody"), (0o660, "its group")])
+def test_a_file_that_others_can_change_is_named(tmp_path: Path, mode: int, who: str) -> None:
+    file = tmp_path / "folder" / "arx.toml"
+    file.parent.mkdir(mode=0o755)
+    file.touch()
+    file.parent.chmod(0o755)
+    file.chmod(0o644)
+    assert writable_by_others(file) is None
+    if os.geteuid() == 0:
+        os.chown(file, -1, 12345)  # not the group that root, or a user alone, has
+    elif mode == 0o660:
+        pytest.skip("only root gives files to other groups")
+    file.chmod(mode)
+    assert writable_by_others(file) == f"{file} is writable by {who}"
+    file.chmod(0o644)
+    file.parent.chmod(0o777)
+    assert writable_by_others(file) == f"{file.parent} is writable by everybody"
+    file.parent.chmod(0o1777)
+    assert writable_by_others(file) is None, "a sticky folder's files stay their owners'"
+    assert writable_by_others(file.parent) is not None, "but others add policies to it"
+
+
+def test_a_link_is_as_safe_as_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "target").touch(mode=0o644)
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link").symlink_to(tmp_path / "open" / "target")
+    assert writable_by_others(tmp_path / "link") == f"{tmp_path}/open is writable by everybody"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_of_another_user_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "arx.toml"
+    file.touch(mode=0o644)
+    os.chown(file, 12345, -1)
+    assert writable_by_others(file) == f"{file} belongs to user 12345"

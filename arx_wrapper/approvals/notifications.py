@@ -19,10 +19,11 @@ import msgspec
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
 from arx_wrapper.errors import ApprovalError, ConfigError
-from arx_wrapper.urls import address
+from arx_wrapper.http_client import client as http_client
+from arx_wrapper.urls import Proxy, address
 
 if TYPE_CHECKING:
-    import httpx
+    from arx_wrapper.http_client import AsyncClient
 
 log = logging.getLogger("arx_wrapper.approvals")
 
@@ -108,19 +109,27 @@ class Webhook:
         url: Where to post: https, or loopback.
         secret: Shared with the receiver, at least 32 characters.
         clock: The time, aware.
-        client: The HTTP client to use; by default one that ignores proxy settings and follows no redirect.
+        client: The client of httpx or httpx2 to use; by default one that follows no redirect.
+        proxy: The proxy for hosts beyond this machine.
 
     Raises:
         ConfigError: the address is not https, or the secret is short.
     """
 
     def __init__(
-        self, url: str, secret: str, *, clock: Callable[[], datetime], client: httpx.AsyncClient | None = None
+        self,
+        url: str,
+        secret: str,
+        *,
+        clock: Callable[[], datetime],
+        client: AsyncClient | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         require_private("The webhook", url)
         if len(secret) < 32:
             raise ConfigError("The webhook's secret needs 32 characters at least. Nothing was sent.")
         self._url, self._secret, self._clock, self._client = url, secret.encode(), clock, client
+        self._proxy = proxy
 
     async def announce(self, request: ApprovalRequest) -> None:
         """Post a request. ApprovalError when the receiver does not answer with a 2xx."""
@@ -140,11 +149,9 @@ class Webhook:
         if self._client is not None:
             await self._client.aclose()
 
-    def _http(self) -> httpx.AsyncClient:
+    def _http(self) -> AsyncClient:
         if self._client is None:
-            import httpx
-
-            self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=10.0)
+            self._client = http_client(self._url, timeout=10.0, proxy=self._proxy)
         return self._client
 
 

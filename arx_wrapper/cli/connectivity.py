@@ -9,6 +9,9 @@ from time import monotonic
 
 from attrs import frozen
 
+from arx_wrapper.http_client import client, library
+from arx_wrapper.urls import Proxy
+
 _WITHIN = 10.0
 
 
@@ -38,26 +41,23 @@ class Unreachable(Exception):  # noqa: N818 - it is caught where it is raised, a
         self.cause, self.remedy = cause, remedy
 
 
-async def reach(url: str, clock: Callable[[], datetime]) -> Reached:
+async def reach(url: str, clock: Callable[[], datetime], proxy: Proxy | None = None) -> Reached:
     """Ask a server for its front page, whatever it answers.
 
     Args:
         url: The server's origin.
         clock: This machine's time, aware.
+        proxy: The proxy for hosts beyond this machine.
 
     Raises:
         Unreachable: with its cause and remedy.
+        ConfigError: `SSL_CERT_FILE` names no usable certificates.
     """
-    import httpx
-
-    from arx_wrapper.http_client import tls  # what is trusted here is what calls trust
-
-    client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=_WITHIN, verify=tls())
-    began = monotonic()
+    http, began = client(url, timeout=_WITHIN, proxy=proxy), monotonic()  # trusts what calls trust
     try:
-        async with client, client.stream("GET", url) as answer:
+        async with http, http.stream("GET", url) as answer:
             seconds, now, told = monotonic() - began, clock(), answer.headers.get("date")
-    except httpx.HTTPError as error:
+    except library().HTTPError as error:
         raise _explained(error) from None
     return Reached(seconds=seconds, skew=_skew(told, now))
 
@@ -71,9 +71,7 @@ def _skew(told: str | None, now: datetime) -> timedelta | None:
 
 
 def _explained(error: Exception) -> Unreachable:
-    import httpx
-
-    told = str(error)
+    httpx, told = library(), str(error)
     if "CERTIFICATE_VERIFY_FAILED" in told:
         return Unreachable(
             "its certificate is not trusted here",
@@ -84,10 +82,12 @@ def _explained(error: Exception) -> Unreachable:
         return Unreachable(f"no answer within {_WITHIN:g} s", "Look at the firewall: outgoing port 443 has to be open.")
     if "Name or service not known" in told or "getaddrinfo" in told or "No address" in told or "resolution" in told:
         return Unreachable("there is no such host", "Look at PAGERDUTY_BASE_URL's spelling, and at this machine's DNS.")
+    if isinstance(error, httpx.ProxyError):
+        return Unreachable("the proxy refuses", "Look at PAGERDUTY_PROXY: its address, its user and its password.")
     if isinstance(error, httpx.ConnectError):
         return Unreachable(
             "the connection is refused",
-            "Look at PAGERDUTY_BASE_URL, and at the firewall: outgoing port 443 has to be open. Proxy variables are "
-            "not used.",
+            "Look at PAGERDUTY_BASE_URL, and at the firewall: outgoing port 443 has to be open. If the way out is a "
+            "proxy, set PAGERDUTY_PROXY; HTTPS_PROXY and its like are not used.",
         )
     return Unreachable(type(error).__name__, "Look at what stands between here and the server.")

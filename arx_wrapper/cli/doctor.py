@@ -9,6 +9,7 @@ import typer
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.urls import without_password
 
 
 def doctor(context: typer.Context, output: Format = Output.TABLE) -> None:
@@ -43,5 +44,7 @@ def _findings(session: Session) -> list[Any]:
     except ConfigError as error:
         remedy = "Correct the file or variable that is named; the README lists all settings."
         return [Finding(check="configuration", state="wrong", found=str(error), remedy=remedy)]
-    found = f"agent {config.agent_id} of {config.org_id}, " + ("sandbox" if config.sandbox else config.base_url)
+    found = f"agent {config.agent_id} of {config.org_id}, " + (
+        "sandbox" if config.sandbox else without_password(config.base_url)
+    )
     return [Finding(check="configuration", state="ok", found=found), *session.with_connector(examine)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -20,6 +23,8 @@ from arx_wrapper.errors import (
     PermissionDeniedError,
     TransportError,
 )
+from arx_wrapper.files import writable_by_others
+from arx_wrapper.http_client import CERTIFICATES, tls
 from arx_wrapper.model import Operation, Verdict
 
 if TYPE_CHECKING:
@@ -73,6 +78,7 @@ class _Examination:
         self._skew: timedelta | None = None
 
     async def run(self) -> list[Finding]:
+        await self._check("files", self._files, "Correct SSL_CERT_FILE, or unset it.")
         await self._check("policy", self._policy, "Correct that place; `arx-pagerduty policy check` looks again.")
         await self._check("audit log", self._audit, _LOG_REMEDY)
         await self._check("approvals", self._approvals, "Correct approvals in arx.toml, or the variable that is named.")
@@ -101,6 +107,25 @@ class _Examination:
             except ArxError as error:
                 finding = Finding(check=name, state="wrong", found=str(error), remedy=remedy)
         self._findings[name] = finding
+
+    async def _files(self) -> Finding:
+        """Name the files that decide what is permitted and where the key goes, and that others can change."""
+        config = self._config
+        named = [config.file, Path(config.policy) if config.policy else None]
+        if os.environ.get(CERTIFICATES):
+            tls()  # refuses what holds no certificates
+            named.append(Path(os.environ[CERTIFICATES]))
+        files = [file for file in named if file is not None]
+        files += [inner for file in files if file.is_dir() for inner in sorted(file.glob("*.yaml"))]
+        found = dict.fromkeys(filter(None, (writable_by_others(file) for file in files)))
+        if found:
+            return Finding(
+                check="files",
+                state="warning",
+                found=f"others can change the configuration: {'; '.join(found)}",
+                remedy="Take the permission away (chmod go-w), or keep the files where only this user can write.",
+            )
+        return _ok("files", ", ".join(map(str, files)) or "no configuration file is read")
 
     async def _policy(self) -> Finding:
         if self._config.policy is None:
@@ -171,11 +196,13 @@ class _Examination:
         url = self._config.base_url
         _ = self._backends.transport  # refuses an address that the key must not be sent to
         try:
-            found = await reach(url, self._backends.clock)
+            found = await reach(url, self._backends.clock, self._config.proxy)
         except Unreachable as problem:
             return _wrong("server", f"{url} cannot be reached: {problem.cause}", problem.remedy)
         self._skew = found.skew
-        return _ok("server", f"{url} answers in {found.seconds * 1000:.0f} ms")
+        proxy = self._config.proxy
+        through = f" through {proxy.address}" if proxy and proxy.serves(urlsplit(url).hostname or "") else ""
+        return _ok("server", f"{url} answers{through} in {found.seconds * 1000:.0f} ms")
 
     async def _clock(self) -> Finding:
         if self._skew is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,11 +69,14 @@ def options(
     context: typer.Context,
     agent: Annotated[str | None, typer.Option(help="Who calls; default ARX_AGENT_ID, else cli:<user>.")] = None,
     org: Annotated[str | None, typer.Option(help="For which organisation; default ARX_ORG_ID.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The configuration file; default ARX_CONFIG, else arx.toml.")
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    context.obj = Session(agent, org)
+    context.obj = Session(agent, org, config)
 
 
 def main() -> None:

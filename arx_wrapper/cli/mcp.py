@@ -37,10 +37,12 @@ def mcp(
 ) -> None:
     """Serve the operations as tools for a language model.
 
-    Offers those that policy could permit this agent, by the Model Context Protocol.
-    Over HTTP, callers show the token that ARX_MCP_TOKEN holds. TLS is for a proxy in front.
+    Offers those that policy could permit this agent, by the Model Context Protocol. Over HTTP, callers show the token
+    that ARX_MCP_TOKEN holds. TLS is for a proxy in front. Configuration is read from --config, ARX_CONFIG or the user's
+    configuration folder, never from the working directory.
     """
     session: Session = context.obj
+    session.ignore_working_folder()
 
     async def run(connector: Any) -> None:
         with extras():

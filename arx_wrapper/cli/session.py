@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 from attrs import evolve
 
+from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.progress import progress
 from arx_wrapper.config import Config
 from arx_wrapper.errors import ConfigError
@@ -25,14 +28,22 @@ class Session:
         org: What `--org` named; None when it was not given.
     """
 
-    def __init__(self, agent: str | None, org: str | None) -> None:
-        self._agent, self.org = agent, org
+    def __init__(self, agent: str | None, org: str | None, file: Path | None = None) -> None:
+        self._agent, self.org, self._file = agent, org, file
         self._config: Config | None = None
+        self._working_folder = True
+
+    def ignore_working_folder(self) -> None:
+        """Let the working directory decide nothing: an agent may write to the folder that a server is started in."""
+        self._working_folder = False
+        ignored = Path("arx.toml")
+        if self._file is None and not os.environ.get("ARX_CONFIG") and ignored.exists():
+            warn("arx.toml in the working directory is not read here. To have it read, name it: --config arx.toml")
 
     @property
     def config(self) -> Config:
         if self._config is None:
-            config = Config.load()
+            config = Config.load(file=self._file, working_folder=self._working_folder)
             agent = config.agent_id if self._agent is None else self._agent
             org = config.org_id if self.org is None else self.org
             for name, sources in ((agent, "--agent (ARX_AGENT_ID, agent_id)"), (org, "--org (ARX_ORG_ID, org_id)")):

@@ -1,8 +1,9 @@
 """Configuration: constructor argument, then environment, then `arx.toml`, then the default.
 
 `arx.toml` is read from the working directory, or else from the user's configuration folder
-(`$XDG_CONFIG_HOME/arx/arx.toml`). A secret is never read from a file: channels take theirs from the environment, keys
-come from a vault.
+(`$XDG_CONFIG_HOME/arx/arx.toml`); `ARX_CONFIG` names another. The MCP server and the console, which are started in
+folders that an agent may write to, do not look in the working directory. A secret is never read from a file: channels
+take theirs from the environment, keys come from a vault.
 """
 
 from __future__ import annotations
@@ -12,22 +13,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from arx_wrapper.config import values as parse
 from arx_wrapper.config.sources import Settings, read_toml, user_folder
+from arx_wrapper.credentials import Variables
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.urls import address
+from arx_wrapper.http_client import CERTIFICATES
+from arx_wrapper.urls import Proxy, address, without_password
 
 __all__ = ["MEMORY", "Config", "SlackSettings"]
 
+PROXY = "PAGERDUTY_PROXY"
 MEMORY = "sqlite:///:memory:"
 """An audit log that is gone with its connector: for the sandbox only."""
 
 
+def _shown(url: str) -> str:
+    return repr(without_password(url))
+
+
 @frozen(kw_only=True)
 class SlackSettings:
-    """Where Slack is asked, without its secrets: `SLACK_BOT_TOKEN`, and `SLACK_SIGNING_SECRET` for the buttons.
+    """Slack's settings, without its secrets: `SLACK_BOT_TOKEN`, and `SLACK_SIGNING_SECRET` for the buttons.
 
     Attributes:
         channel: Where requests go whose policy entry names no `hitl_channel`.
@@ -63,14 +71,16 @@ class Config:
         agent_id, org_id: Who calls, on the command line.
         vault_url: `env:`, `file:///path`, `hashicorp://mount/path`.
         base_url: PagerDuty's address; EU accounts: `https://api.eu.pagerduty.com`.
+        proxy: The proxy for everything beyond this machine; None for none.
+        file: The `arx.toml` that was read; None when there was none.
         sandbox: Whether every call goes to the embedded sandbox.
         sandbox_seed: Decides the sandbox's ids and history.
         capture_params: Whether the audit log also keeps redacted parameters.
     """
 
     policy: str | None = None
-    audit_url: str
-    approvals_url: str
+    audit_url: str = field(repr=_shown)
+    approvals_url: str = field(repr=_shown)
     approvals_mode: Literal["wait", "raise"] = "wait"
     approvals_ttl: float = 3600.0
     pending_cap: int = 20
@@ -78,11 +88,13 @@ class Config:
     console_origin: str | None = None
     reviewers: Mapping[str, str] | None = None
     slack: SlackSettings | None = None
-    webhook_url: str | None = None
+    webhook_url: str | None = field(default=None, repr=False)  # its path may be its secret
     agent_id: str
     org_id: str = "default"
     vault_url: str = "env:"
-    base_url: str = "https://api.pagerduty.com"
+    base_url: str = field(default="https://api.pagerduty.com", repr=_shown)
+    proxy: Proxy | None = None
+    file: Path | None = None
     sandbox: bool = False
     sandbox_seed: int | None = None
     capture_params: bool = False
@@ -95,30 +107,40 @@ class Config:
     @classmethod
     def load(
         cls,
-        environ: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | Variables | None = None,
         folder: Path | None = None,
         *,
+        file: Path | None = None,
+        working_folder: bool = True,
         audit_default: str | None = None,
     ) -> Config:
-        """The configuration in force here.
+        """Return the configuration in force here.
 
         Args:
             environ: The environment; by default the process's own.
-            folder: Where to look for `arx.toml` first; by default the working directory.
+            folder: The folder to look for `arx.toml` in first; by default the working directory.
+            file: The file to read instead of any `arx.toml`.
+            working_folder: The working directory counts. False: neither is `arx.toml` read from it, nor may a variable
+                name a file by a relative path.
             audit_default: The audit log's address when none is configured.
 
         Raises:
             ConfigError: naming the file or variable, what is wrong with it and what is accepted.
         """
-        environ = os.environ if environ is None else environ
-        settings = Settings(environ, *read_toml(environ, folder or _working_folder()))
+        environ = Variables(environ)  # its values are in no traceback
+        if not working_folder:
+            _require_absolute(environ)
+        elif folder is None:
+            folder = _working_folder()
+        found, table = read_toml(environ, folder, file)
+        settings = Settings(environ, found, table)
         sandbox = settings.get("ARX_SANDBOX", "sandbox", parse.boolean, False)
-        audit_url = settings.get("ARX_AUDIT_URL", "audit.url", parse.text, None) or audit_default
+        audit_url = settings.database("ARX_AUDIT_URL", "audit.url") or audit_default
         audit_url = audit_url or _default_log(environ, sandbox=sandbox)
         return cls(
             policy=settings.path("ARX_POLICY", "policy"),
             audit_url=audit_url,
-            approvals_url=settings.get("ARX_APPROVALS_URL", "approvals.url", parse.text, audit_url),
+            approvals_url=settings.database("ARX_APPROVALS_URL", "approvals.url") or audit_url,
             approvals_mode=settings.get("ARX_APPROVALS_MODE", "approvals.mode", parse.mode, "wait"),
             approvals_ttl=settings.get("ARX_APPROVALS_TTL", "approvals.ttl", parse.seconds, 3600.0),
             pending_cap=settings.get("ARX_APPROVALS_PENDING_CAP", "approvals.pending_cap", parse.count, 20),
@@ -132,6 +154,8 @@ class Config:
             vault_url=settings.get("ARX_VAULT_URL", "vault.url", parse.text, "env:"),
             base_url=environ.get("PAGERDUTY_BASE_URL")
             or settings.get("", "pagerduty.base_url", parse.pagerduty, "https://api.pagerduty.com"),
+            proxy=_proxy(settings),
+            file=found,
             sandbox=sandbox,
             capture_params=settings.get("ARX_AUDIT_CAPTURE", "audit.capture", parse.capture, False),
         )
@@ -161,10 +185,30 @@ def _working_folder() -> Path:
         ) from None
 
 
-def _default_log(environ: Mapping[str, str], *, sandbox: bool) -> str:
+def _proxy(settings: Settings) -> Proxy | None:
+    bypass = settings.get("PAGERDUTY_NO_PROXY", "pagerduty.no_proxy", parse.hosts, ())
+    proxy = settings.get(PROXY, "pagerduty.proxy", lambda url: Proxy.parse(url, bypass), None)
+    if proxy is not None and proxy.user is not None and settings.from_file(PROXY, "pagerduty.proxy"):
+        raise settings.secret_in_file("pagerduty.proxy", PROXY)
+    return proxy
+
+
+def _require_absolute(environ: Variables) -> None:
+    """Refuse variables whose meaning the working directory would decide."""
+    for name in ("ARX_CONFIG", "ARX_POLICY", "ARX_AUDIT_URL", "ARX_APPROVALS_URL", CERTIFICATES):
+        value = environ.get(name) or "/"
+        path = value.removeprefix("sqlite:///")
+        if path != ":memory:" and "://" not in path and not path.startswith("/"):
+            raise ConfigError(
+                f"{name} is a relative path, {value!a}: the working directory, which an agent may write to, would "
+                "decide what it means. Give the whole path. Nothing was sent."
+            )
+
+
+def _default_log(environ: Variables, *, sandbox: bool) -> str:
     name = "sandbox.db" if sandbox else "audit.db"
     return f"sqlite:///{user_folder(environ, 'XDG_STATE_HOME', '.local/state') / 'arx' / name}"
 
 
-def _user(environ: Mapping[str, str]) -> str:
+def _user(environ: Variables) -> str:
     return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())

@@ -1,4 +1,4 @@
-"""How a setting is looked up: in the environment, then in `arx.toml`; what is wrong is named with its place."""
+"""Look settings up in the environment, then in `arx.toml`; name what is wrong with its place."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from arx_wrapper.config import values as parse
+from arx_wrapper.credentials import Variables
 from arx_wrapper.errors import ConfigError
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 
 
-def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
-    """A folder of the user's by the XDG base directory specification: `XDG_CONFIG_HOME`, else below `HOME`.
+CONFIG = "ARX_CONFIG"
+
+
+def user_folder(environ: Mapping[str, str] | Variables, variable: str, below_home: str) -> Path:
+    """Return a folder of the user's by the XDG base directory specification: `XDG_CONFIG_HOME`, else below `HOME`.
 
     Raises:
         ConfigError: the user has no home, as in a container under an arbitrary user id.
     """
+    environ = Variables(environ)  # its values are in no traceback
     if folder := environ.get(variable):
         return Path(folder)
     try:
@@ -33,6 +38,7 @@ def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> P
 
 
 # The file's keys; those that hold a table of the user's own names are taken as they are.
+_SQLITE = "sqlite:///"
 _TABLES = frozenset({"approvals.reviewers", "approvals.slack.users"})
 KEYS = _TABLES | {
     "policy",
@@ -51,6 +57,8 @@ KEYS = _TABLES | {
     "org_id",
     "vault.url",
     "pagerduty.base_url",
+    "pagerduty.proxy",
+    "pagerduty.no_proxy",
     "sandbox",
 }
 _SECRETS = {
@@ -67,11 +75,11 @@ _SECRETS = {
 class Settings:
     """Looks a setting up in the environment, then in the file."""
 
-    def __init__(self, environ: Mapping[str, str], file: Path | None, table: Mapping[str, Any]) -> None:
+    def __init__(self, environ: Variables, file: Path | None, table: Mapping[str, Any]) -> None:
         self._environ, self._file, self._table = environ, file, table
 
     def get(self, variable: str, key: str, read: Callable[[object], _T], default: _D) -> _T | _D:
-        """A setting, read from the variable, else from the file's key. ConfigError when it is not what it should be."""
+        """Return a setting, from the variable, else from the file's key. ConfigError when it is malformed."""
         if value := self._environ.get(variable):
             source: object = variable
         elif key in self._table:
@@ -81,29 +89,62 @@ class Settings:
         try:
             return read(value)
         except ValueError as error:
-            raise ConfigError(f"{source}: {error}. Nothing was sent.") from None
+            problem = str(error)
+        raise ConfigError(f"{source}: {problem}. Nothing was sent.")
 
     def path(self, variable: str, key: str) -> str | None:
-        """A path; one that the file gives is relative to the file."""
+        """Return a path; one that the file gives is relative to the file."""
         found = self.get(variable, key, parse.text, None)
         if found is None or self._environ.get(variable) or self._file is None:
             return found
         return str(self._file.parent / found)
 
+    def database(self, variable: str, key: str) -> str | None:
+        """Return a database's address; the path of a SQLite address that the file gives is relative to the file."""
+        found = self.get(variable, key, parse.text, None)
+        if found is None or self._environ.get(variable) or self._file is None:
+            return found
+        path = found.removeprefix(_SQLITE)
+        if path == found or path.startswith(("/", ":memory:")):
+            return found
+        return f"{_SQLITE}{self._file.parent / path}"
+
+    def from_file(self, variable: str, key: str) -> bool:
+        """Return True when the file gives the setting, and not the variable."""
+        return key in self._table and not self._environ.get(variable)
+
+    def secret_in_file(self, key: str, variable: str) -> ConfigError:
+        """Return the error to raise when the file holds a secret."""
+        return _secret(self._file, key, variable)
+
     def missing(self, variable: str, key: str, because: str) -> ConfigError:
-        """What to raise when a setting is needed on account of another."""
+        """Return the error to raise when a setting is needed on account of another."""
         return ConfigError(
             f"{self._file or 'environment'}: {key} ({variable}) is missing: {because}. Nothing was sent."
         )
 
     def has(self, prefix: str) -> bool:
-        """Whether the file says anything below a key."""
+        """Return True when the file says anything below a key."""
         return any(key.startswith(prefix) for key in self._table)
 
 
-def read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, Mapping[str, Any]]:
-    """The file in force, and its keys made flat. ConfigError when it cannot be read or has a key that is unknown."""
-    for file in _places(environ, folder):
+def read_toml(
+    environ: Variables, folder: Path | None, file: Path | None = None
+) -> tuple[Path | None, Mapping[str, Any]]:
+    """Return the file in force, and its keys made flat.
+
+    Args:
+        environ: The environment; `ARX_CONFIG` names the file where `file` does not.
+        folder: The folder to look in before the user's; None for the user's alone.
+        file: The file to read, and no other.
+
+    Raises:
+        ConfigError: it cannot be read, has a key that is unknown, or is named and not there.
+    """
+    named = file or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
+    if named is not None and not named.is_file():
+        raise ConfigError(f"There is no configuration file {str(named)!a}. Nothing was sent.")
+    for file in [named.absolute()] if named is not None else _places(environ, folder):
         if not file.is_file():
             continue
         import tomllib  # only when there is a file to read
@@ -118,9 +159,10 @@ def read_toml(environ: Mapping[str, str], folder: Path) -> tuple[Path | None, Ma
     return None, {}
 
 
-def _places(environ: Mapping[str, str], folder: Path) -> Iterator[Path]:
-    yield folder / "arx.toml"
-    with suppress(ConfigError):  # who has no home has no file there
+def _places(environ: Variables, folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        yield folder / "arx.toml"
+    with suppress(ConfigError):  # a user without a home has no file there
         yield user_folder(environ, "XDG_CONFIG_HOME", ".config") / "arx" / "arx.toml"
 
 
@@ -132,13 +174,17 @@ def _require_known(file: Path, key: str) -> None:
             f"{file}: [{key}] is no section with settings; give it some or take it out. Nothing was sent."
         )
     if variable := _SECRETS.get(key):
-        raise ConfigError(
-            f"{file}: {key!r} is a secret, which no file here may hold. Take it out, consider it known, and set "
-            f"{variable} instead. Nothing was sent."
-        )
+        raise _secret(file, key, variable)
     nearest = difflib.get_close_matches(key, KEYS, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(KEYS))}."
     raise ConfigError(f"{file}: {key!r} is not a setting; {hint} Nothing was sent.")
+
+
+def _secret(file: Path | None, key: str, variable: str) -> ConfigError:
+    return ConfigError(
+        f"{file}: {key!r} is a secret, which no file here may hold. Take it out, consider it known, and set "
+        f"{variable} instead. Nothing was sent."
+    )
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -74,6 +74,14 @@ def pagerduty(value: object) -> str:
     raise ValueError("must be on pagerduty.com; PAGERDUTY_BASE_URL takes any other, this machine's included")
 
 
+def hosts(value: object) -> tuple[str, ...]:
+    """Read a list of hosts; in a variable `host,host`."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip(".") for name in names):
+        raise ValueError("must be a list of host names")
+    return tuple(names)
+
+
 def names(value: object) -> Mapping[str, str]:
     """A table of text; in a variable `name=text,name=text`."""
     if isinstance(value, str):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from arx_wrapper.http_client import AsyncTransport
     from arx_wrapper.policy import Policies, PolicySource
     from arx_wrapper.transport import Transport
+    from arx_wrapper.urls import Proxy
     from arx_wrapper.vault import Vault
 
 
@@ -119,7 +120,7 @@ class Backends:
             return given
         from arx_wrapper import vault
 
-        return vault.open(given or self.config.vault_url)
+        return vault.open(given or self.config.vault_url, proxy=self.config.proxy)
 
     @cached_property
     def approvals(self) -> Approvals:
@@ -151,6 +152,8 @@ class Backends:
             accept=self._accept,
             key_prefix=self._key_prefix,
             transport=self.given.transport,
+            proxy=self.config.proxy,
+            sleep=self.sleep,
         )
 
     async def aclose(self) -> None:
@@ -187,19 +190,21 @@ def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list
     """
     found: list[Channel] = []
     if config.slack:
-        found.append(slack_channel(config.slack))
+        found.append(slack_channel(config.slack, config.proxy))
     if config.webhook_url:
         from arx_wrapper.approvals import Webhook
 
-        found.append(Webhook(config.webhook_url, secret("ARX_WEBHOOK_SECRET", "the webhook"), clock=clock))
+        shared = secret("ARX_WEBHOOK_SECRET", "the webhook")
+        found.append(Webhook(config.webhook_url, shared, clock=clock, proxy=config.proxy))
     return found
 
 
-def slack_channel(settings: SlackSettings) -> Slack:
-    """Slack as configured. ConfigError as `channels()`."""
+def slack_channel(settings: SlackSettings, proxy: Proxy | None = None) -> Slack:
+    """Make the Slack channel as configured. ConfigError as `channels()`."""
     from arx_wrapper.approvals.slack import Slack
 
-    return Slack(token=secret("SLACK_BOT_TOKEN", "Slack"), channel=settings.channel, base_url=settings.base_url)
+    token = secret("SLACK_BOT_TOKEN", "Slack")
+    return Slack(token=token, channel=settings.channel, base_url=settings.base_url, proxy=proxy)
 
 
 def secret(variable: str, whose: str) -> str:

@@ -27,14 +27,15 @@ class _Reply(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
+        if self._left < 0:
+            self._end("its answer has no end")
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # the tunnel begins; on_headers_complete took the status
             return
         except httptools.HttpParserError:
             self._end("its answer is not HTTP")
-        if self._left < 0:
-            self._end("its answer has no end")
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

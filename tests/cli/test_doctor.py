@@ -39,7 +39,7 @@ def test_nothing_is_wrong_with_a_sound_set_up(sound: Command) -> None:
     done = sound("doctor", "-o", "json")
     assert (done.status, done.json["ok"]) == (0, True), done.out
     assert [check["check"] for check in done.json["checks"]] == [
-        *("configuration", "policy", "audit log", "approvals", "vault", "server", "clock", "key", "requester")
+        *("configuration", "files", "policy", "audit log", "approvals", "vault", "server", "clock", "key", "requester")
     ]
     assert {check["state"] for check in done.json["checks"]} == {"ok"}
     assert "Nothing is wrong." in sound("doctor", "-o", "table").out
@@ -228,3 +228,36 @@ def test_it_changes_nothing_and_its_reads_are_on_record(sound: Command, server: 
     assert {request.method for request in server[1].requests[seen:]} == {"GET"}
     records = [json.loads(line) for line in sound("audit", "export").out.splitlines()]
     assert {record["operation"] for record in records if record["operation"]} >= {"users:read", "services:read"}
+
+
+def test_configuration_that_others_can_change_is_named(
+    sound: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = here / "policy.yaml"
+    policy.write_bytes(Path(os.environ["ARX_POLICY"]).read_bytes())
+    policy.chmod(0o666)
+    monkeypatch.setenv("ARX_POLICY", str(policy))
+    (found,) = [check for check in sound("doctor", "-o", "json").json["checks"] if check["check"] == "files"]
+    assert (found["state"], f"{policy} is writable by everybody" in found["found"]) == ("warning", True)
+    assert "chmod go-w" in found["remedy"]
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("hi", "holds no certificate")])
+def test_a_file_of_certificates_that_cannot_be_used_is_named(
+    sound: Command, here: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: str
+) -> None:
+    file = here / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    done = sound("doctor", "-o", "json")
+    (found,) = [check for check in done.json["checks"] if check["check"] == "files"]
+    assert (done.status, found["state"], said in found["found"]) == (1, "wrong", True)
+    assert "SSL_CERT_FILE" in found["remedy"]
+
+
+def test_a_password_in_the_base_url_is_not_shown(sound: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAGERDUTY_BASE_URL", f"https://user:{CANARY}@api.pagerduty.com")
+    done = sound("doctor")
+    assert (done.status, "holds a user or password" in done.out) == (1, True)
+    assert CANARY not in done.out + done.err

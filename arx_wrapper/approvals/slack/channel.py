@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
@@ -10,6 +11,8 @@ from arx_wrapper.approvals.notifications import require_private
 from arx_wrapper.approvals.request import ApprovalRequest
 from arx_wrapper.approvals.slack.card import card, plain, summary
 from arx_wrapper.errors import ApprovalError, ConfigError
+from arx_wrapper.http_client import tls
+from arx_wrapper.urls import Proxy
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -23,11 +26,13 @@ class Slack:
         token: The bot's token.
         channel: Where requests go whose policy names no `hitl_channel`.
         base_url: Slack's address.
+        proxy: The proxy for hosts beyond this machine.
     """
 
     token: str = field(repr=False)
     channel: str | None = None
     base_url: str = "https://slack.com/api/"
+    proxy: Proxy | None = None
     _client: AsyncWebClient = field(init=False, repr=False, eq=False)
 
     @_client.default
@@ -39,8 +44,13 @@ class Slack:
             from slack_sdk.web.async_client import AsyncWebClient
         except ImportError:
             raise ConfigError("Slack needs slack-sdk: pip install 'arx-pagerduty[slack]'. Nothing was sent.") from None
-        client = AsyncWebClient(token=self.token, base_url=self.base_url, timeout=10, trust_env_in_session=False)
-        client.proxy = None  # which the client had filled from the environment: the token goes to Slack, straight
+        client = AsyncWebClient(
+            token=self.token, base_url=self.base_url, timeout=10, trust_env_in_session=False, ssl=tls()
+        )
+        # Which the client had filled from the environment: the token takes the configured way alone.
+        client.proxy = None
+        if self.proxy is not None and self.proxy.serves(urlsplit(self.base_url).hostname or ""):
+            client.proxy = self.proxy.with_password().reveal()
         return client
 
     async def announce(self, request: ApprovalRequest) -> None:

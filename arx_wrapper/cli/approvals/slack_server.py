@@ -84,7 +84,7 @@ def _app(backends: Backends, settings: SlackSettings) -> Any:
         backends.approvals,
         signing_secret=secret("SLACK_SIGNING_SECRET", "the check of Slack's signature"),
         reviewers=settings.users,
-        slack=slack_channel(settings),
+        slack=slack_channel(settings, backends.config.proxy),
         team=settings.team,
         decide=decide,
     )
