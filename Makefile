@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL ?= -n auto --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow test-all lint format types imports drift generate cassettes judge docs bench wheel check clean
+.PHONY: help demo test test-slow test-all lint format types imports drift generate update-spec cassettes judge docs bench wheel check clean
 
 help:  ## what this file can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ drift: $(VENV)/ready  ## generated/ is what spec/ says
 
 generate: $(VENV)/ready  ## regenerate the client from spec/pagerduty.json
 	$(BIN)/python -m codegen generate
+
+update-spec: $(VENV)/ready  ## PagerDuty's newest document -> spec/, generated/ and a report: make update-spec UPSTREAM=file ARGS=--dry-run
+	$(BIN)/python -m codegen update $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
 
 cassettes: $(VENV)/ready  ## record one cassette an operation: the sandbox, or a live account when PAGERDUTY_API_KEY is set
 	$(BIN)/python -m tests.record

@@ -1,26 +1,23 @@
-"""`python -m codegen trim|generate|check|examples`: see each command's help."""
+"""`python -m codegen update|trim|generate|check|examples`: see each command's help."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from codegen import check, examples, generate, trim
+from codegen import check, examples, generate, report, trim, update
 from codegen.errors import CodegenError
+
+_UPSTREAM = "PagerDuty's openapiv3.json, as JSON or YAML"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when done, 1 when something is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m codegen", description="Build the generated PagerDuty client.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    trimming = commands.add_parser("trim", help="published document -> spec/pagerduty.json, spec/upstream.lock")
-    trimming.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help="PagerDuty's openapiv3.json")
-    sampling = commands.add_parser("examples", help="published examples -> tests/client/{examples,requests}.json")
-    sampling.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help="PagerDuty's openapiv3.json")
-    commands.add_parser("generate", help="spec/pagerduty.json -> generated/pagerduty_client")
-    commands.add_parser("check", help="exit 1 unless generated/ is complete and what spec/ says")
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
     try:
+        if given.command == "update":
+            return _update(given)
         if given.command == "trim":
             return _say(f"{trim.write(given.upstream)} endpoints in {trim.TRIMMED.name}")
         if given.command == "examples":
@@ -29,10 +26,36 @@ def main(arguments: list[str] | None = None) -> int:
             return _say(f"{generate.write()} modules in {generate.GENERATED.name}")
         lines = check.drift()
     except CodegenError as error:
-        return _say(f"codegen: {error}", failed=True)
+        return _say("\n".join(f"codegen: {fault}" for fault in error.faults), failed=True)
     if lines:
         return _say("\n".join([*lines, "generated/ drifted; run `python -m codegen generate`"]), failed=True)
     return _say("generated/ is what spec/ says")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m codegen", description="Build the generated PagerDuty client.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    updating = commands.add_parser("update", help="newest published document -> spec/, generated/ and a report")
+    updating.add_argument("--upstream", metavar="FILE-OR-URL", help=f"{_UPSTREAM}; else the newest commit's")
+    updating.add_argument("--dry-run", action="store_true", help="print the report and change nothing")
+    updating.add_argument("--prune", action="store_true", help="take out of the overlay what PagerDuty has fixed")
+    updating.add_argument("--report", type=Path, metavar="FOLDER", help="where report.md and report.json go")
+    trimming = commands.add_parser("trim", help="published document -> spec/pagerduty.json, spec/upstream.lock")
+    trimming.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help=_UPSTREAM)
+    sampling = commands.add_parser("examples", help="published examples -> tests/client/{examples,requests}.json")
+    sampling.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help=_UPSTREAM)
+    commands.add_parser("generate", help="spec/pagerduty.json -> generated/pagerduty_client")
+    commands.add_parser("check", help="exit 1 unless generated/ is complete and what spec/ says")
+    return parser
+
+
+def _update(given: argparse.Namespace) -> int:
+    made = update.Update(source=given.upstream, prune=given.prune).run(install=not given.dry_run)
+    folder = given.report or (None if given.dry_run or made.faults else update.REPORTS)
+    if folder is not None:
+        update.save(made, folder)
+    print(report.markdown(made), end="")  # noqa: T201 - a command's output
+    return 1 if made.faults else 0
 
 
 def _say(text: str, *, failed: bool = False) -> int:

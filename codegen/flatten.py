@@ -8,7 +8,7 @@ from typing import Final
 from codegen.dialect import known
 from codegen.document import JSON, body, operations, referenced, success
 from codegen.errors import CodegenError
-from codegen.select import PROSE
+from codegen.select import DEFAULT, PROSE
 
 # Further values that an answer may hold.
 ELSE: Final = "x-else"
@@ -23,10 +23,17 @@ _ANNOTATIONS: Final = frozenset(
         "uniqueItems",
         "description",
         PROSE,
+        DEFAULT,
         "x-class",
         "x-request",
     }
 )
+
+
+_INHERITED: Final = (
+    "type", "properties", "required", "oneOf", "anyOf", "items", "enum", "format", "pattern", "minimum", "maximum",
+    "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "additionalProperties", ELSE,
+)  # fmt: skip
 
 
 def flatten(document: JSON) -> JSON:
@@ -94,9 +101,7 @@ def _expanded(schemas: JSON, done: JSON, above: tuple[str, ...], part: JSON) -> 
 
 def _merged(parent: JSON, child: JSON) -> JSON:
     # What a parent says about itself (its description, its class, that it is read-only) is not the child's.
-    inherited: JSON = {
-        key: parent[key] for key in ("type", "properties", "required", "oneOf", "anyOf") if key in parent
-    }
+    inherited: JSON = {key: parent[key] for key in _INHERITED if key in parent}
     merged: JSON = {**inherited, **child}
     if "properties" in parent or "properties" in child:
         inherited_members = parent.get("properties", {})

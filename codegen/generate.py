@@ -15,11 +15,10 @@ from typing import Final
 from codegen import signature
 from codegen.document import read
 from codegen.errors import CodegenError
-from codegen.trim import TRIMMED
+from codegen.tree import PACKAGE, TREE
 
 HERE: Final = Path(__file__).parent
-PACKAGE: Final = "pagerduty_client"
-GENERATED: Final = HERE.parent / "generated" / PACKAGE
+GENERATED: Final = TREE.generated
 # The templates rely on the generator's internals, the committed text on how ruff formats.
 PINNED: Final = {"openapi-python-client": "0.29.1", "ruff": "0.17.6"}
 HEADER: Final = (
@@ -97,8 +96,8 @@ def typed(package: Path, folder: Path) -> None:
 def write() -> int:
     """Replace the committed package by a new one that is complete and well-typed. Returns the number of modules."""
     with tempfile.TemporaryDirectory(dir=GENERATED.parent, prefix=".new-") as folder:
-        package = render(TRIMMED, Path(folder))
-        covers(TRIMMED, package)
+        package = render(TREE.trimmed, Path(folder))
+        covers(TREE.trimmed, package)
         typed(package, Path(folder))
         replace(GENERATED, package)
     return sum(1 for _ in GENERATED.rglob("*.py"))

@@ -8,7 +8,7 @@ from typing import Any
 from codegen.document import JSON, operations, walk
 from codegen.errors import CodegenError
 from codegen.parameters import STYLE
-from codegen.select import PROSE, SCOPE
+from codegen.select import ASIDE, SCOPE
 
 _TAG = re.compile(r"[a-z_]+")
 
@@ -68,7 +68,7 @@ def _without_prose(node: Any) -> Any:
     if isinstance(node, list):
         return [_without_prose(each) for each in node]
     if isinstance(node, dict):
-        return {key: _without_prose(value) for key, value in node.items() if key != PROSE}
+        return {key: _without_prose(value) for key, value in node.items() if key not in ASIDE}
     return node
 
 

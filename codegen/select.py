@@ -55,11 +55,15 @@ ENDPOINTS: Final = (
 )
 
 # What would leak into code: titles rename classes, defaults are sent without being asked for.
-_DROPPED: Final = frozenset({"summary", "title", "example", "examples", "externalDocs", "default", "discriminator"})
+_DROPPED: Final = frozenset({"summary", "title", "example", "examples", "externalDocs", "discriminator"})
 _KEPT: Final = ("parameters", "requestBody", "responses", "deprecated")
 _SHARED: Final = ("schemas", "parameters", "responses", "requestBodies", "headers")
 # The published description stays for the step that looks for secrets; the last step takes it away.
 PROSE: Final = "x-prose"
+# What only the comparison of two published documents reads.
+DEFAULT: Final = "x-default"
+STATUSES: Final = "x-statuses"
+ASIDE: Final = (PROSE, DEFAULT, STATUSES)
 SCOPE: Final = "x-scopes"
 
 
@@ -112,6 +116,8 @@ def _operation(item: JSON, method: str) -> JSON:
         for code, answer in answers.items()
         if str(code).startswith("2")
     }
+    kept[STATUSES] = sorted(map(str, answers))
+    kept[PROSE] = " ".join(str(operation[key]) for key in ("summary", "description") if operation.get(key))
     if scopes := operation.get("x-pd-requires-scope"):
         kept[SCOPE] = sorted(scopes.split()) if isinstance(scopes, str) else sorted(map(str, scopes))
     return kept
@@ -148,6 +154,8 @@ def plain(node: Any) -> Any:
             kept[key] = value
         elif key == "description":
             kept[PROSE] = value
+        elif key == "default":
+            kept[DEFAULT] = value
         elif not (key in _DROPPED or str(key).startswith("x-")):
             kept[key] = plain(value)
     return kept

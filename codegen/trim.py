@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
 from typing import Final
 
 from codegen import (
@@ -18,16 +16,17 @@ from codegen import (
     reading,
     secrets,
     select,
+    surface,
     upstream,
     writing,
 )
 from codegen.document import JSON, text
+from codegen.tree import TREE, Tree
 
-SPEC: Final = Path(__file__).parent.parent / "spec"
-TRIMMED: Final = SPEC / "pagerduty.json"
-OVERLAY: Final = SPEC / "overlay.yaml"
-MEMBERS: Final = SPEC / "members.yaml"
-LOCK: Final = SPEC / "upstream.lock"
+TRIMMED: Final = TREE.trimmed
+OVERLAY: Final = TREE.overlay
+MEMBERS: Final = TREE.members
+LOCK: Final = TREE.lock
 
 
 def trim(
@@ -53,36 +52,33 @@ def trim(
     return hoist.prune(names.settle(document))
 
 
-def load_overlay() -> JSON:
+def load_overlay(tree: Tree = TREE) -> JSON:
     """The overlay as committed, which remembers its lines and comments."""
-    return correction.load(OVERLAY.read_text(encoding="utf-8"), "spec/overlay.yaml")
+    return correction.load(tree.overlay.read_text(encoding="utf-8"), "spec/overlay.yaml")
 
 
-def load_lock() -> JSON:
+def load_lock(tree: Tree = TREE) -> JSON:
     """The lock as committed."""
-    loaded: JSON = json.loads(LOCK.read_text(encoding="utf-8"))
+    loaded: JSON = json.loads(tree.lock.read_text(encoding="utf-8"))
     return loaded
 
 
-def write(source: str) -> int:
+def write(source: str, tree: Tree = TREE) -> int:
     """Trim a published document into `spec/`, and lock what it was. Returns the number of endpoints."""
     raw = upstream.load(source)
-    document = trim(upstream.parse(raw, source), load_overlay(), members=secrets.load(MEMBERS))
-    lock = upstream.locked(load_lock(), source, raw)
-    TRIMMED.write_text(text(document), encoding="utf-8")
-    OVERLAY.write_text(upstream.extending(OVERLAY.read_text(encoding="utf-8"), lock), encoding="utf-8")
-    LOCK.write_text(json.dumps(lock | ours(), indent=2) + "\n", encoding="utf-8")
+    published = upstream.parse(raw, source)
+    document = trim(published, load_overlay(tree), members=secrets.load(tree.members))
+    lock = upstream.locked(load_lock(tree), source, raw)
+    tree.trimmed.write_text(text(document), encoding="utf-8")
+    tree.surface.write_text(surface.text(surface.published(published)), encoding="utf-8")
+    overlay_text = upstream.extending(tree.overlay.read_text(encoding="utf-8"), lock)
+    tree.overlay.write_text(overlay_text, encoding="utf-8")
+    tree.lock.write_text(json.dumps(lock | tree.digests(), indent=2) + "\n", encoding="utf-8")
     return sum(len(item) for item in document["paths"].values())
 
 
-def stale() -> list[str]:
+def stale(tree: Tree = TREE) -> list[str]:
     """What was changed since the last trimming; the published document is not here to trim again."""
-    lock = load_lock()
-    changed = [name for name, digest in ours().items() if lock.get(name) != digest]
+    lock = load_lock(tree)
+    changed = [name for name, digest in tree.digests().items() if lock.get(name) != digest]
     return [f"changed since `python -m codegen trim`: spec/{name}" for name in changed]
-
-
-def ours(folder: Path | None = None) -> dict[str, str]:
-    """The digests of the files that are ours: of those in another folder, where one is given."""
-    files = [folder / file.name if folder else file for file in (OVERLAY, MEMBERS, TRIMMED)]
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

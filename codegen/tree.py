@@ -1,0 +1,65 @@
+"""Where the files of a checkout are: what the build step reads and replaces."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+PACKAGE: Final = "pagerduty_client"
+
+
+@frozen
+class Tree:
+    """A checkout.
+
+    Attributes:
+        root: Its folder.
+    """
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.root / "spec"
+
+    @property
+    def overlay(self) -> Path:
+        """Every correction of the published document."""
+        return self.spec / "overlay.yaml"
+
+    @property
+    def members(self) -> Path:
+        """What the members of answers are that look like a secret."""
+        return self.spec / "members.yaml"
+
+    @property
+    def trimmed(self) -> Path:
+        """The generator's only input."""
+        return self.spec / "pagerduty.json"
+
+    @property
+    def surface(self) -> Path:
+        """What the published document said when it was trimmed."""
+        return self.spec / "surface.json"
+
+    @property
+    def lock(self) -> Path:
+        """Which document was trimmed."""
+        return self.spec / "upstream.lock"
+
+    @property
+    def generated(self) -> Path:
+        """The generated package."""
+        return self.root / "generated" / PACKAGE
+
+    def digests(self, folder: Path | None = None) -> dict[str, str]:
+        """The digests of the files that the lock holds: of those in another folder, where one is given."""
+        files = [self.overlay, self.members, self.trimmed, self.surface]
+        found = [folder / file.name if folder else file for file in files]
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in found}
+
+
+TREE: Final = Tree(Path(__file__).parent.parent)

@@ -1,0 +1,229 @@
+"""From PagerDuty's newest document to a reviewed client: made and tested aside, then put in place at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import define, evolve, field
+
+from codegen import compare, correction, generate, impact, overlay, report, secrets, select, surface, trim, upstream
+from codegen.document import JSON, text
+from codegen.errors import CodegenError, Fault
+from codegen.report import Report
+from codegen.tree import PACKAGE, TREE, Tree
+
+REPORTS: Final = TREE.root / "build" / "update"
+_TESTED: Final = ("tests/__init__.py", "tests/client")
+
+
+@define(kw_only=True)
+class Update:
+    """One update: what is known of it so far.
+
+    Attributes:
+        source: A file or an address; the newest commit where it is None.
+        prune: Take out of the overlay what PagerDuty has fixed.
+        tree: The checkout that is updated.
+        endpoints: The endpoints that the client is made of.
+        thorough: Check the client's types and run its tests.
+        newest: Finds the newest document's address.
+        connector: Says what operations and sandbox routes the connector has.
+    """
+
+    source: str | None = None
+    prune: bool = False
+    tree: Tree = TREE
+    endpoints: tuple[str, ...] = select.ENDPOINTS
+    thorough: bool = True
+    newest: Callable[[JSON], str] = upstream.newest
+    connector: Callable[[], JSON] = impact.connector
+    _steps: list[tuple[str, str]] = field(factory=list, init=False)
+    _pruned: list[str] = field(factory=list, init=False)
+
+    def run(self, install: bool = True) -> Report:
+        """Make the client of a published document, and put it in place when every step has passed.
+
+        Raises:
+            CodegenError: the document cannot be read at all.
+        """
+        before = trim.load_lock(self.tree)
+        source = self.source or self._did("find the newest commit", lambda: self.newest(before))
+        raw = self._did("read the document", lambda: upstream.load(source))
+        published = upstream.parse(raw, source)
+        lock = upstream.locked(before, source, raw)
+        made = Report(source=source, before=before, after=lock)
+        with tempfile.TemporaryDirectory(dir=self.tree.root, prefix=".update-") as name:
+            folder = Path(name)
+            try:
+                made = evolve(made, published=self._published(published))
+                made = self._make(folder, published, lock, made)
+                if install:
+                    self._did("put in place", lambda: install_all(self.tree, folder / "spec", folder / PACKAGE))
+            except CodegenError as error:
+                made = evolve(made, faults=error.faults)
+        touched = impact.of((*made.published, *made.client), self.connector())
+        return evolve(made, pruned=tuple(self._pruned), steps=tuple(self._steps), impact=touched)
+
+    def _published(self, published: JSON) -> tuple[compare.Change, ...]:
+        new = self._did("read its surface", lambda: surface.published(published, self.endpoints))
+        old = json.loads(self.tree.surface.read_text(encoding="utf-8"))
+        return tuple(compare.compare(old, new))
+
+    def _make(self, folder: Path, published: JSON, lock: JSON, made: Report) -> Report:
+        overlay_text = self._overlay(published)
+        corrections = correction.load(overlay_text, "spec/overlay.yaml")
+        members = secrets.load(self.tree.members)
+        trimmed = self._did("trim", lambda: self._trimmed(published, corrections, members))
+        old = json.loads(self.tree.trimmed.read_text(encoding="utf-8"))
+        made = evolve(made, client=tuple(compare.compare(surface.of(old), surface.of(trimmed))))
+        spec = folder / "spec"
+        self._write_spec(spec, trimmed, published, upstream.extending(overlay_text, lock), lock)
+        document = spec / self.tree.trimmed.name
+        package = self._did("generate", lambda: generate.render(document, folder))
+        self._did("check that nothing is lost", lambda: generate.covers(document, package))
+        if self.thorough:
+            self._did("check its types", lambda: generate.typed(package, folder))
+            self._did("run the client's tests", lambda: _tested(self.tree.root, folder))
+        return made
+
+    def _overlay(self, published: JSON) -> str:
+        """The overlay's text, without what PagerDuty has fixed where that is asked for."""
+        overlay_text = self.tree.overlay.read_text(encoding="utf-8")
+        if self.prune:
+            for _ in range(10):  # an entry may only turn out to be unnecessary once another is gone
+                loaded = correction.load(overlay_text, "spec/overlay.yaml")
+                found = overlay.examine(select.select(published, self.endpoints), loaded, published=published)
+                overlay_text, said = correction.prune(overlay_text, found.stale)
+                self._pruned += said
+                if not said:
+                    break
+            self._steps.append(("prune the overlay", f"{len(self._pruned)} taken out"))
+        return overlay_text
+
+    def _trimmed(self, published: JSON, corrections: JSON, members: JSON) -> JSON:
+        """The trimmed document. Where the overlay does not apply, what else is wrong is told as well."""
+        try:
+            return trim.trim(published, corrections, self.endpoints, members)
+        except CodegenError as error:
+            try:
+                found = overlay.examine(select.select(published, self.endpoints), corrections, published=published)
+            except CodegenError:
+                raise error from None
+            if not found.stale:
+                raise
+            try:
+                trim.trim(published, corrected(corrections, found.stale), self.endpoints, members)
+            except CodegenError as more:
+                later = [f for f in more.faults if f not in error.faults and not f.place.startswith("overlay action")]
+                raise CodegenError.of([*error.faults, *map(_later, later)]) from None
+            raise error from None
+
+    def _write_spec(self, folder: Path, trimmed: JSON, published: JSON, overlay_text: str, lock: JSON) -> None:
+        """Write all of `spec/` into a folder."""
+        folder.mkdir()
+        found = surface.published(published, self.endpoints)
+        shutil.copyfile(self.tree.members, folder / self.tree.members.name)
+        (folder / self.tree.trimmed.name).write_text(text(trimmed), encoding="utf-8")
+        (folder / self.tree.surface.name).write_text(surface.text(found), encoding="utf-8")
+        (folder / self.tree.overlay.name).write_text(overlay_text, encoding="utf-8")
+        full = json.dumps(lock | self.tree.digests(folder), indent=2) + "\n"
+        (folder / self.tree.lock.name).write_text(full, encoding="utf-8")
+
+    def _did(self, step: str, do: Callable[[], Any]) -> Any:
+        try:
+            result = do()
+        except CodegenError as error:
+            self._steps.append((step, f"{len(error.faults)} faults"))
+            raise
+        self._steps.append((step, "passed"))
+        return result
+
+
+def corrected(corrections: JSON, stale: list[overlay.Stale]) -> JSON:
+    """An overlay without what does not apply, and with the nearest names, to see what else is wrong."""
+    actions = []
+    for index, action in enumerate(corrections["actions"]):
+        own = [each for each in stale if each.index == index]
+        changed = correction.corrected(action, own, fixed_only=False) if own else action
+        if changed is not None and (not own or changed != action):
+            actions.append(changed)
+    return {"overlay": "1.0.0", "actions": actions}
+
+
+def _later(fault: Fault) -> Fault:
+    return evolve(fault, cause=f"(once the overlay is corrected) {fault.cause}")
+
+
+def install_all(tree: Tree, spec: Path, package: Path) -> None:
+    """Put new files in the place of `spec/` and of the package; on any failure all of the old ones are back.
+
+    Raises:
+        CodegenError: a file cannot be replaced.
+    """
+    kept = {file: file.read_bytes() for file in (tree.spec / each.name for each in spec.iterdir()) if file.exists()}
+    try:
+        for file in sorted(spec.iterdir()):
+            os.replace(file, tree.spec / file.name)
+        generate.replace(tree.generated, package)
+    except OSError as error:
+        for file, content in kept.items():
+            file.write_bytes(content)
+        raise CodegenError(
+            str(error.filename),
+            f"cannot be replaced: {error.strerror}",
+            "free it, and run the update again; nothing changed",
+        ) from error
+
+
+def _tested(root: Path, folder: Path) -> None:
+    """Run the client's tests against the new package, in a copy.
+
+    Raises:
+        CodegenError: with the failures.
+    """
+    for name in _TESTED:
+        source, target = root / name, folder / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)
+    (folder / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    command = [
+        sys.executable,
+        "-X",
+        "utf8",
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--tb=line",
+        "tests/client",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(  # noqa: S603 - our own
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace"
+    )
+    if done.returncode:
+        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        said = "\n".join(failed or done.stdout.splitlines()[-20:])
+        raise CodegenError(
+            "the client's tests", f"fail:\n{said}\n", "correct spec/overlay.yaml, the templates or the tests"
+        )
+
+
+def save(made: Report, folder: Path) -> None:
+    """Write a report as Markdown and JSON into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(report.markdown(made), encoding="utf-8")
+    plain = json.dumps(report.as_json(made), indent=1, ensure_ascii=False) + "\n"
+    (folder / "report.json").write_text(plain, encoding="utf-8")
