@@ -1,5 +1,6 @@
 # Two commands set everything up on a fresh machine with Python 3.11+ and make: `make demo` and `make test`.
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 # Files stay together on one worker: a module's server is started once.
@@ -54,8 +55,12 @@ judge: $(VENV)/ready  ## Prism (npm) holds every request against an OpenAPI docu
 docs: $(VENV)/ready  ## the documentation, into build/docs
 	$(BIN)/python -m mkdocs build --quiet
 
-bench: $(VENV)/ready  ## this client beside others; prints ratios, and missed goals as missed
-	$(BIN)/python -m tests.bench
+bench: $(VENV)/ready  ## this client beside others; prints ratios, and missed goals as missed; redraws the README's chart
+	@if command -v $(PYTHON312) >/dev/null; then \
+	    test -x build/pagerduty-mcp/bin/python || { $(PYTHON312) -m venv build/pagerduty-mcp && \
+	    build/pagerduty-mcp/bin/python -m pip install --quiet pagerduty-mcp==1.1.0; }; \
+	else echo "$(PYTHON312) is not here: PagerDuty's MCP server is not measured (make bench PYTHON312=...)"; fi
+	$(BIN)/python -m tests.bench $(if $(ONLY),$(ONLY),--chart docs/bench.svg)
 
 wheel: $(VENV)/ready  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

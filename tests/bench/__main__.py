@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 
 from tests.bench import audit, calls, imports, policy, storm, syncs
+from tests.bench.chart import draw
 from tests.bench.figures import Figure
 
 ROUNDS = {
@@ -22,7 +23,7 @@ ROUNDS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("only", nargs="*", choices=[[], *ROUNDS, "storm"], help="which measurements; default all")
-    parser.add_argument("--plot", type=Path, help="draw the figures that have a goal into this file (matplotlib)")
+    parser.add_argument("--chart", type=Path, help="draw the cost of one GET, a bar for each client, into this file")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     print(f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}")
@@ -33,10 +34,8 @@ def main() -> None:
         for figure in measure():
             figures.append(figure)
             print(figure.line(), flush=True)
-    if options.plot:
-        from tests.bench.plot import draw
-
-        draw(figures, options.plot)
+    if options.chart:
+        options.chart.write_text(draw(figures), "utf-8")
     if options.json:
         options.json.write_text(json.dumps([figure.plain() for figure in figures], indent=1) + "\n")
 

@@ -27,6 +27,7 @@ def page(offset: int, limit: int, total: int) -> bytes:
             "status": "triggered",
             "urgency": "high",
             "created_at": "2025-06-01T12:00:00Z",
+            "updated_at": "2025-06-01T12:00:00Z",
             "service": reference,
             "assignments": [{"at": "2025-06-01T12:00:00Z", "assignee": reference}] * 4,
             "acknowledgements": [{"at": "2025-06-01T12:00:00Z", "acknowledger": reference}] * 4,
@@ -51,6 +52,7 @@ INCIDENT = answer(json.dumps({"incident": json.loads(page(0, 1, 1))["incidents"]
 NOTE = answer(
     b'{"note":{"id":"N1","content":"n","created_at":"2025-06-01T12:00:00Z","user":{"id":"U1","type":"user_reference"}}}'
 )
+ME = answer(b'{"user":{"id":"U1","type":"user","name":"Ada","email":"ada@example.com","role":"user","teams":[]}}')
 
 
 class Connection(asyncio.Protocol):
@@ -82,7 +84,7 @@ class Connection(asyncio.Protocol):
             offset, limit = int(query.get("offset", 0)), int(query.get("limit", 25))
             self.transport.write(answer(PAGES.setdefault((offset, limit), page(offset, limit, self.total))))
         else:
-            self.transport.write(NOTE if target.endswith("/notes") else INCIDENT)
+            self.transport.write({"notes": NOTE, "me": ME}.get(target.rpartition("/")[2], INCIDENT))
 
 
 PAGES: dict[tuple[int, int], bytes] = {}
