@@ -18,6 +18,7 @@ NOT_THE_KEY: Final = (
     "This is not the log's key: the log was begun with another one. Give this process the same ARX_AUDIT_KEY, or the "
     "same key file beside the log, as the process that began it."
 )
+ANOTHER_KEY: Final = "this is not the log's key"
 _SHORTEST: Final = 32
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from arx_wrapper.audit.log import utc_now
+from arx_wrapper.audit.log import AuditLog, utc_now
+from arx_wrapper.cli.audit.reading import with_log
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session, require_name
 from arx_wrapper.cli.times import moment
@@ -31,14 +32,14 @@ def list_(
     except ValueError as error:
         raise typer.BadParameter(f"--since: {error}") from None
 
-    async def run(backends: Any) -> list[dict[str, Any]]:
+    async def run(log: AuditLog) -> list[dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for action in ("agent.suspended", "agent.resumed"):  # whenever that was
-            async for record in backends.audit.records(action_type=action):
-                agent = found.setdefault(record.agent_id, _unseen(record.agent_id))
-                if action == "agent.suspended" and await backends.audit.suspension(record.agent_id):
-                    agent["suspended"] = record.reason
-        async for record in backends.audit.records(since=start):
+            async for record in log.records(action_type=action):
+                found.setdefault(record.agent_id, _unseen(record.agent_id))
+        for name, reason in (await log.suspensions()).items():
+            found.setdefault(name, _unseen(name))["suspended"] = reason
+        async for record in log.records(since=start):
             if record.action_type in _CALLS:
                 agent = found.setdefault(record.agent_id, _unseen(record.agent_id))
                 agent["calls"] += record.action_type == "connector.called"
@@ -46,7 +47,7 @@ def list_(
                 agent["last"] = record.created_at
         return [found[name] for name in sorted(found)]
 
-    agents = session.with_backends(run)
+    agents = with_log(session, run)
     if output is Output.JSON:
         print_json(agents)
     elif agents:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from arx_wrapper.audit import PartialViewError
+from arx_wrapper.audit.key import ANOTHER_KEY, NOT_THE_KEY
 from arx_wrapper.cli.connectivity import Unreachable, reach
 from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.errors import (
@@ -158,10 +159,11 @@ class _Examination:
 
     async def _audit(self) -> Finding:
         try:
-            await self._backends.audit.open()  # calls record before they are sent, so it must be writable
             state = await self._backends.audit.verify()
         except PartialViewError:
             return _ok("audit log", "this role sees its own organisations' records; an auditor can verify the chain")
+        if state.problem == ANOTHER_KEY:
+            return _wrong("audit log", state.problem, NOT_THE_KEY)
         if not state.ok:
             return _wrong(
                 "audit log",
@@ -169,6 +171,7 @@ class _Examination:
                 "Somebody wrote to it from outside. Keep a copy as evidence, find out who, and begin a new one with "
                 "ARX_AUDIT_URL.",
             )
+        await self._backends.audit.open()  # calls are recorded before they are sent, so it must be writable
         return _ok("audit log", f"{state.records} records, the chain holds")
 
     async def _approvals(self) -> Finding:

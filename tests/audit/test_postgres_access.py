@@ -313,3 +313,57 @@ def test_an_owner_sets_a_log_up_by_commands(
     assert command("audit", "tail").status == 5
     monkeypatch.setenv("ARX_AUDIT_URL", "sqlite:///audit.db")
     assert command("audit", "migrate").status == 2
+
+
+async def test_a_role_cannot_answer_the_open_intents_of_another_organisation(server: Server) -> None:
+    umbrella = audit.open(server.address("umbrella"))
+    theirs = await umbrella.append(entry(org_id="umbrella"))
+    acme = audit.open(server.address("acme"))
+    await acme.append(entry(org_id="acme", action_type="connector.completed", status="success", intent_id=theirs.id))
+    with psycopg.connect(server.url) as owner:
+        assert owner.execute("SELECT intent FROM arx_audit.open_intents").fetchall() == [(theirs.id,)]
+    with psycopg.connect(server.address("acme")) as behind:
+        assert behind.execute("SELECT * FROM arx_audit.open_intents").fetchall() == [], "nor see them"
+    for log in (acme, umbrella):
+        await log.aclose()
+
+
+@pytest.mark.parametrize("count", [-5, 0])
+async def test_a_record_cannot_count_less_than_one_use(server: Server, count: int) -> None:
+    acme = audit.open(server.address("acme"))
+    with pytest.raises(AuditError, match="record was refused"):
+        await acme.append(entry(org_id="acme", metadata={"counted": {"incidents:create": count}}))
+    await acme.aclose()
+
+
+async def test_uses_are_counted_from_the_records_whatever_a_role_adds_beside_them(server: Server) -> None:
+    acme = audit.open(server.address("acme"))
+    await acme.append(entry(org_id="acme"), usage=[("incidents:create", 2), ("incidents:create", 1)])
+    with psycopg.connect(server.url) as owner:
+        counted = owner.execute("SELECT operation, n FROM arx_audit.usage").fetchall()
+    assert counted == [("incidents:create", 3)]
+    await acme.aclose()
+
+
+async def test_locks_that_another_role_takes_keep_no_writer_out_and_none_alive(server: Server) -> None:
+    lock = "SELECT pg_advisory_lock('arx_audit.open_intents'::regclass::oid::integer, n) FROM generate_series(1, 500) n"
+    with psycopg.connect(server.address("umbrella"), autocommit=True) as hostile:
+        hostile.execute(lock)
+        acme = audit.open(server.address("acme"), timeout=3)
+        intent = await acme.append(entry(org_id="acme"))
+        writer = intent.record().metadata["writer"]
+        take = "SELECT pg_advisory_lock_shared('arx_audit.open_intents'::regclass::oid::integer, %s)"
+        hostile.execute(take, (int(writer),))
+        await acme.aclose()  # with its intent open: from now on only the other role holds its lock
+        again = audit.open(server.address("acme"), timeout=3)
+        await again.open()
+        assert [record.status for record in await everything(again, call=intent.id)] == ["in_progress", "unknown"]
+        await again.aclose()
+
+
+async def test_only_an_operators_role_records_that_an_agent_goes_on(server: Server) -> None:
+    acme = audit.open(server.address("acme"))
+    for action in ("agent.suspended", "agent.resumed"):
+        with pytest.raises(AuditError, match="lacks a right"):
+            await acme.append(entry(org_id="acme", action_type=action, operation=None))
+    await acme.aclose()

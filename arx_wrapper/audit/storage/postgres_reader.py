@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
 from arx_wrapper.audit.blocks import Block
-from arx_wrapper.audit.key import MARK
+from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, outline_of
 from arx_wrapper.audit.state import LONGEST_LIMIT, ChainState, counted_of
@@ -140,7 +140,7 @@ class PostgresReader:
     def key_problem(self) -> str | None:
         with explained("read"):
             (mark,) = self._reading().execute("SELECT key_mark FROM head").fetchone() or (None,)
-        return "this is not the log's key" if mark is not None and mark != self.digest(MARK) else None
+        return ANOTHER_KEY if mark is not None and mark != self.digest(MARK) else None
 
     def damage(self) -> str | None:
         link = self._reading()

@@ -74,16 +74,27 @@ def opened_to_read(path: str) -> sqlite3.Connection:
         AuditError: it cannot be read.
     """
     with explained("read"):
-        try:
-            return _begun(connected(path))
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _UNWRITABLE:
-                raise
+        if not _cramped(path):
+            try:
+                return _begun(connected(path))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _UNWRITABLE:
+                    raise
         if _size(path + "-wal") == 0:
             return _begun(connected(f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1", uri=True))
         return _copied(path)
 
 
+def _cramped(path: str) -> bool:
+    """Return whether SQLite could not make the file by which processes agree, or only a part of it."""
+    if os.path.exists(path + "-shm"):
+        return False
+    folder = os.path.dirname(path) or "."
+    room = os.statvfs(folder)
+    return bool(room.f_flag & os.ST_RDONLY) or room.f_bavail * room.f_frsize < _ROOM or not os.access(folder, os.W_OK)
+
+
+_ROOM: Final = 1 << 20
 _UNWRITABLE: Final = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 )

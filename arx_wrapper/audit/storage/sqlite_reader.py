@@ -9,7 +9,7 @@ from typing import Final
 
 from arx_wrapper.audit import blocks
 from arx_wrapper.audit.blocks import Block
-from arx_wrapper.audit.key import MARK
+from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, Outline, outline_of
 from arx_wrapper.audit.state import SWITCHES, ChainState
@@ -110,7 +110,7 @@ class SqliteReader:
     def key_problem(self) -> str | None:
         with explained("read"):
             mark = self._key_mark()
-        return "this is not the log's key" if mark is not None and mark != self.digest(MARK) else None
+        return ANOTHER_KEY if mark is not None and mark != self.digest(MARK) else None
 
     def damage(self) -> str | None:
         # The records are verified one by one; what is left is the index by which single ones are found, and the
