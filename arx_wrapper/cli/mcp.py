@@ -12,6 +12,7 @@ from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session, extras
 
 if TYPE_CHECKING:
+    from arx_wrapper.mcp.identity import Issuer
     from arx_wrapper.mcp.server import ToolServer
 
 
@@ -26,6 +27,18 @@ def mcp(
     allow_origin: Annotated[
         list[str] | None, typer.Option(help="With --http: an Origin header to answer, e.g. https://chat.example.com.")
     ] = None,
+    issuer: Annotated[
+        str | None,
+        typer.Option(help="With --http: accept access tokens of this authorization server."),
+    ] = None,
+    audience: Annotated[
+        str | None, typer.Option(help="With --issuer: this server's address, as tokens have it: https://…/mcp.")
+    ] = None,
+    agent_claim: Annotated[str, typer.Option(help="With --issuer: the claim that names the agent.")] = "sub",
+    org_claim: Annotated[
+        str | None, typer.Option(help="With --issuer: the claim that names the organisation; without it, --org.")
+    ] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="With --issuer: a scope that tokens need.")] = None,
     wait: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds a call waits for a reviewer, unless it says itself.")
     ] = 0.0,
@@ -38,40 +51,55 @@ def mcp(
     """Serve the operations as tools for a language model.
 
     Offers those that policy could permit this agent, by the Model Context Protocol. Over HTTP, callers show the token
-    that ARX_MCP_TOKEN holds. TLS is for a proxy in front. Configuration is read from --config, ARX_CONFIG or the user's
-    configuration folder, never from the working directory.
+    that ARX_MCP_TOKEN holds, or tokens of --issuer, which name the agent. TLS is for a proxy in front. Configuration is
+    read from --config, ARX_CONFIG or the user's configuration folder, never from the working directory.
     """
     session: Session = context.obj
     session.ignore_working_folder()
+    options: dict[str, Any] = {"cap": max_bytes, "wait": wait, "output_schemas": output_schemas}
+    if (issuer is None) is not (audience is None) or (issuer and not http):
+        raise typer.BadParameter("--issuer and --audience go together, with --http")
 
     async def run(connector: Any) -> None:
         with extras():
+            from arx_wrapper.mcp.agents import Agents
             from arx_wrapper.mcp.server import ToolServer
             from arx_wrapper.mcp.tools import Tools
 
-        tools = Tools(connector, cap=max_bytes, wait=wait, output_schemas=output_schemas)
+        if issuer and audience:
+            from arx_wrapper.mcp.identity import Issuer
+
+            found = Issuer(
+                url=issuer,
+                audience=audience,
+                agent_claim=agent_claim,
+                org_claim=org_claim,
+                org_id=connector.org_id,
+                scopes=tuple(scope) if scope else (),
+            )
+            server = ToolServer(Agents(connector, **options))
+            await _serve_http(server, host, port, allow_host or [], allow_origin or [], found)
+            return
+        tools = Tools(connector, **options)
         if reason := tools.why_none():  # a policy that does not load is told of here, not to the first client
             warn(f"No tool is offered to {connector.agent_id}: {reason}")
-        server = ToolServer(tools)
         if http:
-            await _serve_http(server, host, port, allow_host or [], allow_origin or [])
+            await _serve_http(ToolServer(tools), host, port, allow_host or [], allow_origin or [], None)
         else:
             from arx_wrapper.mcp.stdio import serve
 
-            await serve(server)
+            await serve(ToolServer(tools))
 
     session.with_connector(run, approvals_mode="raise")
 
 
-async def _serve_http(server: ToolServer, host: str, port: int, hosts: list[str], origins: list[str]) -> None:
+async def _serve_http(
+    server: ToolServer, host: str, port: int, hosts: list[str], origins: list[str], issuer: Issuer | None
+) -> None:
     from arx_wrapper.mcp.http import TOKEN, HttpServer, listening, quiet_server
 
     with listening(host, port) as opened:
         token = os.environ.get(TOKEN, "").strip()
-        application = HttpServer.on(opened, server, token=token, hosts=hosts, origins=origins)
-        await until_stopped(
-            quiet_server(application),
-            opened,
-            lambda: warn(f"Serving {application.address}"),
-            stopping=application.close,
-        )
+        application = HttpServer.on(opened, server, token=token, issuer=issuer, hosts=hosts, origins=origins)
+        http = quiet_server(application)
+        await until_stopped(http, opened, lambda: warn(f"Serving {application.address}"), stopping=application.close)

@@ -7,12 +7,13 @@ the pipeline of `arx_wrapper.core.pipeline`, which is the only way to the networ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from functools import partial
 from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from arx_wrapper.config import Config
 from arx_wrapper.core.backends import Backends, Given
@@ -108,10 +109,8 @@ class BaseConnector:
             ValueError: `agent_id` or `org_id` is not printable text.
             ConfigError: another argument is of the wrong kind, or the configuration cannot be read.
         """
-        for name in (agent_id, org_id):
-            if not isinstance(name, str) or not name or not name.isprintable():
-                raise ValueError("agent_id and org_id must be printable text: policies and records go by them")
-        self.agent_id, self.org_id = agent_id, org_id
+        self.agent_id, self.org_id = _identity(agent_id, org_id)
+        self._owns_backends = True
         given = Given(
             policies=policies,
             audit=audit,
@@ -152,8 +151,25 @@ class BaseConnector:
 
     async def aclose(self) -> None:
         """Let the calls in flight end, write out the audit log and close every connection that was opened here."""
+        if not self._owns_backends:
+            return
         await self._in_flight.wait_idle(_DRAIN)
         await self.backends.aclose()
+
+    def for_agent(self, agent_id: str, org_id: str) -> Self:
+        """Return a connector for another agent that shares this one's backends, which this one closes.
+
+        Args:
+            agent_id, org_id: Who calls, for which organisation.
+
+        Raises:
+            ValueError: one of them is not printable text.
+        """
+        other = copy(self)
+        other.agent_id, other.org_id = _identity(agent_id, org_id)
+        other._env = evolve(self._env, caller=Caller(agent_id=agent_id, org_id=org_id))
+        other._owns_backends = False
+        return other
 
     async def execute(
         self,
@@ -275,3 +291,11 @@ class BaseConnector:
     def _completed(self, given: Given) -> Given:
         """Return what the connector works with, given what was given: a connector may put a sandbox in its place."""
         return given
+
+
+def _identity(agent_id: object, org_id: object) -> tuple[str, str]:
+    """Return who calls, checked: policies, limits and records go by these names."""
+    names = [name for name in (agent_id, org_id) if isinstance(name, str) and name and name.isprintable()]
+    if len(names) != 2:
+        raise ValueError("agent_id and org_id must be printable text: policies and records go by them")
+    return names[0], names[1]

@@ -1,4 +1,7 @@
-"""The MCP server over streamable HTTP: a bearer token for every caller, and only the hosts it is meant for."""
+"""The MCP server over streamable HTTP: a bearer token for every caller, and only the hosts it is meant for.
+
+The token is one shared secret for one agent, or an access token of an authorization server that names the agent.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.mcp.identity import Issuer, TokenVerifier
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.surrogates import mend
 
@@ -31,7 +35,9 @@ class HttpServer:
 
     Args:
         server: The server to expose.
-        token: The secret that callers send as `Authorization: Bearer`; compared in constant time.
+        token: The secret that callers send as `Authorization: Bearer`; compared in constant time. Not used with an
+            issuer.
+        issuer: The authorization server whose access tokens are accepted, in place of the one secret.
         hosts: The `Host` headers that are answered, with their ports. Others are refused: a page in somebody's
             browser can have its own name resolve to this machine.
         origins: The `Origin` headers that are answered; clients other than browsers send none.
@@ -45,12 +51,13 @@ class HttpServer:
         self,
         server: ToolServer,
         *,
-        token: str,
+        token: str = "",
+        issuer: Issuer | None = None,
         hosts: Sequence[str],
         origins: Sequence[str] = (),
         address: str = PATH,
     ) -> None:
-        if len(token) < _SHORTEST:
+        if issuer is None and len(token) < _SHORTEST:
             raise ConfigError(
                 f"{TOKEN} is {'too short' if token else 'not set'}, which callers over HTTP have to show: at least "
                 f"{_SHORTEST} characters. Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
@@ -58,11 +65,24 @@ class HttpServer:
         security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=list(origins))
         self.address = address
         self._server, self._token, self._closing = server, token.encode(), asyncio.Event()
-        self._inner: ASGIApp = server.streamable_http_app(streamable_http_path=PATH, transport_security=security)
+        self._verifies_tokens = issuer is not None
+        self._inner: ASGIApp = server.streamable_http_app(
+            streamable_http_path=PATH,
+            transport_security=security,
+            auth=issuer.settings() if issuer else None,
+            token_verifier=TokenVerifier(issuer) if issuer else None,
+        )
 
     @classmethod
     def on(
-        cls, opened: socket.socket, server: ToolServer, *, token: str, hosts: Sequence[str], origins: Sequence[str]
+        cls,
+        opened: socket.socket,
+        server: ToolServer,
+        *,
+        token: str = "",
+        issuer: Issuer | None = None,
+        hosts: Sequence[str],
+        origins: Sequence[str],
     ) -> Self:
         """Make the application for a listening socket: its own names are answered, besides `hosts` and `origins`.
 
@@ -78,6 +98,7 @@ class HttpServer:
         return cls(
             server,
             token=token,
+            issuer=issuer,
             hosts=[*names, *hosts],
             origins=[*(f"http://{name}" for name in names), *origins],
             address=f"http://{(names or [_netloc(opened)])[0]}{PATH}",
@@ -86,7 +107,7 @@ class HttpServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._inner(scope, receive, send)
-        elif not self._is_shown(scope):
+        elif not self._may_pass(scope):
             headers = {"WWW-Authenticate": 'Bearer realm="arx-pagerduty"'}
             refusal = PlainTextResponse("A bearer token is needed.\n", status_code=401, headers=headers)
             await refusal(scope, receive, send)
@@ -100,8 +121,11 @@ class HttpServer:
         self._closing.set()
         self._server.stop_subscriptions()
 
-    def _is_shown(self, scope: Scope) -> bool:
+    def _may_pass(self, scope: Scope) -> bool:
+        """Return whether the request shows the one secret, or at most one access token for the SDK to verify."""
         shown = [value for name, value in scope["headers"] if name == b"authorization"]
+        if self._verifies_tokens:
+            return len(shown) <= 1
         scheme, _, token = shown[0].partition(b" ") if len(shown) == 1 else (b"", b"", b"")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
 

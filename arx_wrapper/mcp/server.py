@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 
 from arx_wrapper._version import __version__
+from arx_wrapper.mcp.agents import OneAgent, ToolSource
 from arx_wrapper.mcp.surrogates import broken, is_marked
 from arx_wrapper.mcp.tools import Tools
 
@@ -31,17 +33,18 @@ _INSTRUCTIONS: Final = (
 
 
 class ToolServer(Server[Any]):
-    """An MCP server of one connector's tools, for one agent.
+    """An MCP server of one connector's tools, for one agent or for those that access tokens name.
 
     Serves clients of the handshake protocol, which are sent `tools/list_changed` as they are, and those of 2026-07-28,
     which subscribe to it.
     """
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools, self._bus = tools, InMemorySubscriptionBus()
+    def __init__(self, tools: Tools | ToolSource) -> None:
+        self._source = OneAgent(tools) if isinstance(tools, Tools) else tools
+        self._bus = InMemorySubscriptionBus()
         self._subscriptions = ListenHandler(self._bus)
         super().__init__(
-            f"arx-{tools.connector}",
+            f"arx-{self._source.connector}",
             version=__version__,
             instructions=_INSTRUCTIONS,
             lifespan=self._watching,
@@ -66,13 +69,13 @@ class ToolServer(Server[Any]):
         self._subscriptions.close()
 
     async def _list_tools(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=self._tools.offered(), ttl_ms=_TTL, cache_scope="private")
+        return types.ListToolsResult(tools=self._source.current().offered(), ttl_ms=_TTL, cache_scope="private")
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         arguments = params.arguments or {}
         if is_marked(context.meta):
             arguments = broken(arguments)
-        return await self._tools.call(params.name, arguments, context.session.report_progress)
+        return await self._source.current().call(params.name, arguments, context.session.report_progress)
 
     async def _tell_of_changes(self, context: Context, _: types.NotificationParams) -> None:
         """Tell a client of changed lists for as long as it is connected."""
@@ -97,10 +100,13 @@ class ToolServer(Server[Any]):
 
     async def _watch(self) -> None:
         """Compare policy's verdicts every half second: entries also expire, which changes no file."""
-        known = self._tools.verdicts()
+        known: Mapping[Tools, object] = {}
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            verdicts = self._tools.verdicts()
-            if verdicts != known:
-                known = verdicts
+            began = time.monotonic()
+            now = {tools: tools.verdicts() for tools in self._source.known()}
+            changed = any(now[tools] != known[tools] for tools in now.keys() & known.keys())
+            known = now
+            if changed:
                 await self._bus.publish(ToolsListChanged())
+            # However many agents there are, this takes a twentieth of the time at most.
+            await asyncio.sleep(max(_LOOK_EVERY, 20 * (time.monotonic() - began)))

@@ -1,0 +1,199 @@
+"""Identity over HTTP: access tokens of an OAuth 2.1 authorization server, verified with its published keys.
+
+The server is a resource server only: it issues nothing and keeps no secret. A token names the agent and, where it says
+so, the organisation; nothing that a client sends besides it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx2
+import jwt
+import msgspec
+from attrs import frozen
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.settings import AuthSettings
+
+from arx_wrapper.errors import ConfigError
+from arx_wrapper.urls import https_or_loopback, split
+
+AGENT, ORG = "arx_agent_id", "arx_org_id"
+
+# Signatures by keys that the issuer publishes; never a shared secret (HS256), never none.
+_ALGORITHMS: Final = ("ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+_LEEWAY: Final = 30.0
+_FRESH, _RETRY_AFTER = 600.0, 30.0
+_LARGEST: Final = 1_000_000
+_LONGEST_NAME: Final = 200
+_log = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class Issuer:
+    """An authorization server, and how its tokens name an agent.
+
+    Attributes:
+        url: The issuer, as tokens have it in `iss`.
+        audience: This server's address, as clients and tokens (`aud`) have it.
+        agent_claim: The claim that names the agent.
+        org_claim: The claim that names the organisation; None where all agents are of `org_id`.
+        org_id: The organisation, where no claim names it.
+        scopes: The scopes that a token needs.
+        jwks_url: Where the issuer's keys are; None to read its metadata.
+
+    Raises:
+        ConfigError: an address is neither https nor on this machine's loopback interface.
+    """
+
+    url: str
+    audience: str
+    agent_claim: str = "sub"
+    org_claim: str | None = None
+    org_id: str = "default"
+    scopes: tuple[str, ...] = ()
+    jwks_url: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in (("issuer", self.url), ("audience", self.audience), ("JWKS address", self.jwks_url)):
+            if value is not None and not https_or_loopback(value):
+                raise ConfigError(f"The {name} must be an https:// address, or http:// on this machine.")
+
+    def settings(self) -> AuthSettings:
+        """Return the SDK's settings of a resource server."""
+        return AuthSettings.model_validate(
+            {
+                "issuer_url": self.url,
+                "resource_server_url": self.audience,
+                "required_scopes": list(self.scopes) or None,
+                "validate_token_resource": True,
+            }
+        )
+
+
+class Keys:
+    """An issuer's public keys, read when a token first names one, and again when a token names one that is new.
+
+    Args:
+        issuer: The issuer.
+    """
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+        self._keys: Mapping[str, jwt.PyJWK] = {}
+        self._read_at = self._tried_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def get(self, kid: str) -> jwt.PyJWK | None:
+        """Return the key of an id; None when the issuer publishes none of that id, or cannot be asked."""
+        now = time.monotonic()
+        if kid in self._keys and now - self._read_at < _FRESH:
+            return self._keys[kid]
+        async with self._lock:
+            now = time.monotonic()
+            stale = now - self._read_at >= _FRESH
+            if (stale or kid not in self._keys) and now - self._tried_at >= _RETRY_AFTER:
+                self._tried_at = now
+                try:
+                    self._keys, self._read_at = await self._read(), now
+                except (httpx2.HTTPError, ValueError, ConfigError, jwt.PyJWTError) as error:
+                    _log.warning("The keys of %s cannot be read: %s", self._issuer.url, type(error).__name__)
+        return self._keys.get(kid)
+
+    async def _read(self) -> Mapping[str, jwt.PyJWK]:
+        async with httpx2.AsyncClient(trust_env=False, timeout=10.0) as client:
+            address = self._issuer.jwks_url or await self._discovered(client)
+            found = jwt.PyJWKSet.from_dict(await _json(client, address))
+        return {key.key_id: key for key in found.keys if key.key_id and key.public_key_use in (None, "sig")}
+
+    async def _discovered(self, client: httpx2.AsyncClient) -> str:
+        """Return where the issuer's metadata says that its keys are (OpenID Connect discovery, or RFC 8414)."""
+        base = self._issuer.url.rstrip("/")
+        parts = split(base)
+        origin, path = (f"{parts.scheme}://{parts.netloc}", parts.path) if parts else (base, "")
+        places = (f"{base}/.well-known/openid-configuration", f"{origin}/.well-known/oauth-authorization-server{path}")
+        for place in places:
+            try:
+                found = await _json(client, place)
+            except (httpx2.HTTPError, ValueError):
+                continue
+            address = found.get("jwks_uri")
+            if found.get("issuer") == self._issuer.url and https_or_loopback(address):
+                return str(address)
+        raise ConfigError(f"{self._issuer.url} publishes no metadata of its own with the address of its keys.")
+
+
+class TokenVerifier:
+    """Verifies access tokens (RFC 9068 JWTs) for the SDK's middleware.
+
+    Args:
+        issuer: Whose tokens are accepted, and for which audience.
+        keys: The issuer's keys.
+    """
+
+    def __init__(self, issuer: Issuer, keys: Keys | None = None) -> None:
+        self._issuer, self._keys = issuer, keys or Keys(issuer)
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """Return what a token says; None for one that is not valid here. Why is logged, without the token."""
+        try:
+            return await self._verified(token)
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            _log.info("A bearer token was refused: %s", type(error).__name__)
+            return None
+
+    async def _verified(self, token: str) -> AccessToken | None:
+        header = jwt.get_unverified_header(token)
+        kid, algorithm = header.get("kid"), header.get("alg")
+        if not isinstance(kid, str) or algorithm not in _ALGORITHMS or header.get("crit"):
+            raise jwt.InvalidTokenError
+        key = await self._keys.get(kid)
+        if key is None:
+            raise jwt.InvalidKeyError
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[str(algorithm)],
+            issuer=self._issuer.url,
+            audience=self._issuer.audience,
+            leeway=_LEEWAY,
+            options={"require": ["exp", "iss", "aud"]},
+        )
+        agent = _name(claims.get(self._issuer.agent_claim))
+        org = _name(claims.get(self._issuer.org_claim)) if self._issuer.org_claim else self._issuer.org_id
+        subject = claims.get("sub")
+        return AccessToken(
+            token=token,
+            client_id=str(claims.get("client_id") or claims.get("azp") or agent),
+            scopes=str(claims.get("scope") or "").split(),
+            expires_at=int(claims["exp"] + _LEEWAY),
+            resource=self._issuer.audience,
+            subject=subject if isinstance(subject, str) else None,
+            claims={"iss": self._issuer.url, AGENT: agent, ORG: org},
+        )
+
+
+def _name(value: object) -> str:
+    """Return a claim that can name an agent or organisation in policies and records."""
+    if not isinstance(value, str) or not value or len(value) > _LONGEST_NAME or not value.isprintable():
+        raise ValueError("a claim names nobody")
+    return value
+
+
+async def _json(client: httpx2.AsyncClient, address: str) -> dict[str, Any]:
+    body = bytearray()
+    async with client.stream("GET", address, headers={"Accept": "application/json"}) as answer:
+        if answer.status_code != 200:
+            raise ValueError(f"{answer.status_code} from {address}")
+        async for part in answer.aiter_bytes():
+            body += part
+            if len(body) > _LARGEST:
+                raise ValueError(f"{address} answers with more than {_LARGEST:,} bytes")
+    found = msgspec.json.decode(bytes(body))
+    if not isinstance(found, dict):
+        raise ValueError(f"{address} answers with no object")
+    return found
