@@ -36,6 +36,7 @@ class Writer:
     def _begin(self) -> None:
         self._lock, self._wakeup = threading.Lock(), threading.Lock()
         self._wakeup.acquire()
+        self.between = threading.Lock()  # held while the database is used: no fork happens meanwhile
         self._drained = threading.Event()
         self._queue: list[PendingEntry] = []
         self._unwritten: list[PendingEntry] = []
@@ -62,7 +63,8 @@ class Writer:
         if self._store is None:
             with self._lock:
                 if self._store is None:
-                    self._store = self._opener()
+                    with self.between:
+                        self._store = self._opener()
         return self._store
 
     def submit(self, ticket: PendingEntry, *, urgent: bool = True) -> bool:
@@ -145,13 +147,15 @@ class Writer:
                 self._asleep = False
                 written, self._queue = self._queue, []
                 jobs, self._jobs = self._jobs, []
-            if written or (self._unwritten and (jobs or self._closing)):
-                self._write(store, written)
-            for job in jobs:
-                job(store)
+            with self.between:
+                if written or (self._unwritten and (jobs or self._closing)):
+                    self._write(store, written)
+                for job in jobs:
+                    job(store)
             if self._closing and not (self._queue or self._jobs):
                 notify_all(written, self._drained.set)
-                store.close()
+                with self.between:
+                    store.close()
                 return
 
     def _write(self, store: Store, batch: list[PendingEntry]) -> None:
@@ -173,13 +177,29 @@ _WRITERS: WeakSet[Writer] = WeakSet()
 _INHERITED: list[Store] = []
 
 
+_HELD: list[Writer] = []
+
+
+def _before_fork() -> None:
+    # A child that begins in the middle of a transaction finds SQLite's locks taken in its own memory, for ever.
+    for writer in list(_WRITERS):
+        writer.between.acquire()
+        _HELD.append(writer)
+
+
+def _after_fork_in_parent() -> None:
+    while _HELD:
+        _HELD.pop().between.release()
+
+
 def _after_fork() -> None:
+    _HELD.clear()
     for writer in list(_WRITERS):
         writer.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 
 
 def _unwritable(error: Exception) -> AuditError:

@@ -150,8 +150,15 @@ class BaseConnector:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let the calls in flight end, write out the audit log and close every connection that was opened here."""
+        """Let the calls in flight end, write out the audit log and close every connection that was opened here.
+
+        From then on the connector refuses calls, and so does every connector that `for_agent()` made of it. In a
+        process that was forked after its first call there is nothing to close: what it opened is the parent's.
+        """
         if not self._owns_backends:
+            return
+        self._in_flight.close()
+        if self._in_flight.inherited:
             return
         await self._in_flight.wait_idle(_DRAIN)
         await self.backends.aclose()
@@ -240,7 +247,8 @@ class BaseConnector:
         Raises:
             ApprovalError: this agent made no such request, or the store cannot be used.
         """
-        request = await self.backends.approvals.get(approval_id)
+        with self._in_flight:
+            request = await self.backends.approvals.get(approval_id)
         if (request.agent_id, request.org_id) != (self.agent_id, self.org_id):
             raise ApprovalError(f"There is no request {approval_id!a} of yours.", approval_id=approval_id)
         return request
@@ -256,7 +264,8 @@ class BaseConnector:
         Raises:
             CredentialError: the vault has no credentials.
         """
-        return (await self.backends.vault.read(self.org_id)).requester_email
+        with self._in_flight:
+            return (await self.backends.vault.read(self.org_id)).requester_email
 
     @property
     def captures_params(self) -> bool:
