@@ -132,8 +132,10 @@ class _Comparison:
             return
         yield from _facts(side, place, before, after)
         yield from self._members(side, place, before.get("members"), after.get("members"))
-        if "items" in before and "items" in after:
-            yield from self.schema(side, f"{place}[]", before["items"], after["items"])
+        for key, mark in (("items", "[]"), ("values", "{}")):
+            both = key in before and key in after
+            if both or (before.get("type") == after.get("type") and (key in before or key in after)):
+                yield from self.schema(side, f"{place}{mark}", before.get(key, {}), after.get(key, {}))
         yield from self._variants(side, place, before.get("variants", {}), after.get("variants", {}))
 
     def _members(self, side: str, place: str, old: JSON | None, new: JSON | None) -> Iterator[Found]:
@@ -156,6 +158,7 @@ class _Comparison:
             yield _added(side, now[name]), f"{place}.{name}", "member"
         for name in sorted(was.keys() & now.keys()):
             yield from self._required(side, f"{place}.{name}", was[name], now[name])
+            yield from _flags(side, f"{place}.{name}", was[name], now[name])
             yield from self.schema(side, f"{place}.{name}", was[name], now[name])
 
     def _required(self, side: str, place: str, old: JSON, new: JSON) -> Iterator[Found]:
@@ -176,6 +179,13 @@ class _Comparison:
         name = schema["ref"]
         beside = {key: value for key, value in schema.items() if key not in ("ref", "required")}
         return {**schemas.get(name, {}), **beside}, name
+
+
+def _flags(side: str, place: str, old: JSON, new: JSON) -> Iterator[Found]:
+    """Whether a member is only read or only written, where it stays visible on this side."""
+    key, name = ("writeOnly", "write-only") if side == _REQUEST else ("readOnly", "read-only")
+    if bool(old.get(key)) != bool(new.get(key)):
+        yield f"{side}-became-{'' if new.get(key) else 'not-'}{name}", place, "member"
 
 
 def _facts(side: str, place: str, old: JSON, new: JSON) -> Iterator[Found]:

@@ -88,6 +88,19 @@ def inline(document: JSON, described: JSON) -> JSON:
     return described
 
 
+def parameter(document: JSON, described: JSON, place: str) -> JSON:
+    """A parameter, inline.
+
+    Raises:
+        CodegenError: it has no name or no place.
+    """
+    found = inline(document, described)
+    if not isinstance(found.get("name"), str) or not isinstance(found.get("in"), str):
+        pointer = described.get("$ref", found)
+        raise CodegenError(place, f"has a parameter that is none: {pointer}", "correct it in spec/overlay.yaml")
+    return found
+
+
 def json_media(content: JSON) -> JSON | None:
     """The media type object that holds JSON, whatever parameters or suffix its name has."""
     for kind, media in content.items():
@@ -102,7 +115,11 @@ def schema_of(schema: Any, place: str) -> JSON:
     """A schema in the one dialect, and all below it."""
     if schema is True:
         return {}
+    if not isinstance(schema, dict):
+        raise CodegenError(place, f"is {schema!r}, not a schema", "correct it in spec/overlay.yaml")
     changed = dict(schema)
+    if isinstance(changed.get("required"), bool):  # draft 3's way, which says nothing here
+        del changed["required"]
     for key in _MAPS:
         if key in changed:
             changed[key] = {name: schema_of(each, f"{place}.{name}") for name, each in changed[key].items()}
@@ -155,6 +172,8 @@ def _null_values(schema: JSON, place: str) -> JSON:
 
 
 def _implied_type(schema: JSON, place: str) -> JSON:
+    if schema.get("type") == "array" and "items" not in schema:
+        return {**schema, "items": {}}
     if "type" in schema or "$ref" in schema:
         return schema
     if "items" in schema:

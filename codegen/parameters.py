@@ -6,7 +6,8 @@ import keyword
 import re
 from typing import Final
 
-from codegen.dialect import inline, json_media, schema_of, value_schema
+from codegen import dialect
+from codegen.dialect import json_media, schema_of, value_schema
 from codegen.document import JSON, operations
 from codegen.errors import CodegenError
 
@@ -37,7 +38,7 @@ def normalise(document: JSON) -> JSON:
     renames = {item.get("x-path", path): _renames(path, item) for path, item in document["paths"].items()}
     for path, method, operation in operations(result):
         place = f"{method.upper()} {path}"
-        parameters = [inline(document, parameter) for parameter in operation.get("parameters", [])]
+        parameters = [dialect.parameter(document, each, place) for each in operation.get("parameters", [])]
         wanted = [p for p in parameters if not (p["in"] == "header" and p["name"].lower() in _OURS)]
         schemas = document["components"]["schemas"]
         corrected = [_corrected(p, renames[path], schemas, place) for p in wanted]

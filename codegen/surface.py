@@ -39,7 +39,7 @@ def published(document: JSON, endpoints: tuple[str, ...] = select.ENDPOINTS) -> 
     for path, method, operation in operations(unified):
         place = f"{method.upper()} {path}"
         operation["parameters"] = [
-            _valued(dialect.inline(unified, each), schemas, place) for each in operation.get("parameters", [])
+            _valued(dialect.parameter(unified, each, place), schemas, place) for each in operation.get("parameters", [])
         ]
     return of(flatten.flatten(hoist.prune(hoist.hoist(unified))))
 
@@ -103,6 +103,8 @@ def _schema(schema: JSON) -> JSON:
         }
     if isinstance(schema.get("items"), dict):
         found["items"] = _schema(schema["items"])
+    if isinstance(schema.get("additionalProperties"), dict):
+        found["values"] = _schema(schema["additionalProperties"])
     variants = [*schema.get("oneOf", []), *schema.get("anyOf", [])]
     if null := [each for each in variants if each.get("type") == "null"]:
         variants = [each for each in variants if each not in null]
