@@ -65,7 +65,15 @@ Outcome = Literal["not_sent", "unknown"]
 
 
 class ArxError(Exception):
-    """Anything that went wrong in this package. Catch this to catch them all."""
+    """Anything that went wrong in this package. Catch this to catch them all.
+
+    `str()` of it holds no control characters: a message may quote a file, a parameter or a server, and is printed on
+    terminals.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if text.isprintable() else "".join(map(_plain, text))
 
 
 class ConfigError(ArxError):
@@ -263,6 +271,10 @@ class TransportError(PagerDutyError):
         )
         where = f"{self.operation}: " if self.operation else ""
         return f"{where}{self.message}. {fate}"
+
+
+def _plain(character: str) -> str:
+    return character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
 
 
 def _shown(text: object, limit: int = 80) -> str:

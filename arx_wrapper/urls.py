@@ -49,7 +49,9 @@ def address(value: object) -> str:
         ValueError: it is no such address.
     """
     if not isinstance(value, str) or not https_or_loopback(value):
-        raise ValueError("must be an https:// address without a password" if value else "must be text")
+        problem = "must be an https:// address without a password" if value else "must be text"
+        del value  # nor does a traceback show it
+        raise ValueError(problem)
     return value
 
 

@@ -90,6 +90,7 @@ class Settings:
             return read(value)
         except ValueError as error:
             problem = str(error)
+        del value  # it may be a secret, which a traceback would show
         raise ConfigError(f"{source}: {problem}. Nothing was sent.")
 
     def path(self, variable: str, key: str) -> str | None:

@@ -128,17 +128,15 @@ def read(
     writes: bool,
     deprecated: bool,
     secret: Secret,
-) -> Response:
-    """Tell a success from an error.
+) -> Response | PagerDutyError:
+    """Return the success, or the error that a response is: in the class for its status.
+
+    The error is returned and not raised, so that no traceback holds what the server sent: it may repeat the key.
 
     Args:
         status, headers, content: The response; headers by lower-case name.
         operation, method, writes, deprecated: The call that it answers.
         secret: The key that was sent: masked in whatever the server repeats of it.
-
-    Raises:
-        PagerDutyError: in the class for its status.
-        TransportError: a redirect, or a 1xx.
     """
     request_id = _short(headers["x-request-id"], secret) if "x-request-id" in headers else None
     if 200 <= status < 300:
@@ -146,17 +144,17 @@ def read(
             status=status, content=content, request_id=request_id, operation=operation, method=method, writes=writes
         )
     if 300 <= status < 400:
-        raise TransportError(
+        return TransportError(
             f"answered with a redirect ({status}), which is never followed; look at the base URL",
             outcome="not_sent",
             operation=operation,
             status=status,
         )
     if status < 200:
-        raise TransportError(
+        return TransportError(
             f"answered with {status}, which answers nothing", outcome="unknown", operation=operation, status=status
         )
-    raise _error(status, headers, _envelope(content, secret), operation, deprecated, request_id)
+    return _error(status, headers, _envelope(content, secret), operation, deprecated, request_id)
 
 
 def _error(

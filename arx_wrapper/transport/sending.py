@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from attrs import define, field
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 2
 _RETRIED: Final = frozenset({500, 502, 503, 504})
 _UNCOUNTED_PAUSE: Final = 1.0
+LIMITS: Final = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 
@@ -100,7 +101,7 @@ class Sending:
         await rate_limiter.acquire(self.agent_id)
         began = clock()
         waited = round((began - asked) * 1000, 3)
-        index, sent, headers = len(self.attempts), False, dict[str, str]()
+        index, sent, limits = len(self.attempts), False, dict[str, str]()
         status: int | None = None
         failure: str | None = None
         self.attempts.append(Attempt(sent=False, waited_ms=waited))
@@ -113,16 +114,10 @@ class Sending:
             self.attempts[index] = Attempt(sent=True, waited_ms=waited)
 
         try:
-            response = await self._exchange(on_send)
-            status, headers = response.status, dict(response.headers)
-            return read(
-                *response,
-                operation=self.operation,
-                method=self.request.method,
-                writes=self.writes,
-                deprecated=self.deprecated,
-                secret=self.credentials.api_key,
-            )
+            status, limits, result = await self._exchange(on_send)
+            if isinstance(result, PagerDutyError):
+                raise result
+            return result
         except ArxError as error:
             failure = type(error).__name__
             sent = sent and not (isinstance(error, TransportError) and error.outcome == "not_sent" and status is None)
@@ -136,14 +131,19 @@ class Sending:
         finally:
             took = round((clock() - began) * 1000, 3)
             self.attempts[index] = Attempt(sent=sent, status=status, error=failure, duration_ms=took, waited_ms=waited)
-            rate_limiter.release(headers, answered=status is not None and status < 400)
+            rate_limiter.release(limits, answered=status is not None and status < 400)
 
-    async def _exchange(self, on_send: Callable[[], None]) -> HttpResponse:
-        """Send the request; errors of the backend become `TransportError`, without the backend's frames."""
+    async def _exchange(self, on_send: Callable[[], None]) -> tuple[int, dict[str, str], Response | PagerDutyError]:
+        """Send the request; return the status, what the response says of the rate limit, and its result.
+
+        Errors of the backend become `TransportError`, without the backend's frames.
+        """
         transport = self.transport
         outcome: Literal["not_sent", "unknown"] = "unknown"
         try:
-            return await transport.exchange(self.request, self.credentials, on_send)
+            status, headers, content = await transport.exchange(self.request, self.credentials, on_send)
+            limits = {name: headers[name] for name in LIMITS if headers.get(name, "").replace(".", "", 1).isdigit()}
+            return status, limits, self._read(status, headers, content)
         except ConnectFailed as error:
             problem, outcome = f"no connection to {transport.origin} ({error})", "not_sent"
         except ResponseLost as error:
@@ -151,6 +151,18 @@ class Sending:
         except ResponseTooLarge:
             problem = f"the answer is larger than {transport.max_body:,} bytes"
         raise TransportError(problem, outcome=outcome, operation=self.operation)
+
+    def _read(self, status: int, headers: Mapping[str, str], content: bytes) -> Response | PagerDutyError:
+        return read(
+            status,
+            headers,
+            content,
+            operation=self.operation,
+            method=self.request.method,
+            writes=self.writes,
+            deprecated=self.deprecated,
+            secret=self.credentials.api_key,
+        )
 
     def _require_time(self, rate_limiter: RateLimiter) -> None:
         """Raise at once when the key is paused, after a 429, for longer than this call may take."""
