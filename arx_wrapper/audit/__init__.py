@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from importlib.util import find_spec
 
@@ -22,7 +23,7 @@ from arx_wrapper.audit.store import PartialViewError, Refused, Store
 from arx_wrapper.audit.verification import Verification
 from arx_wrapper.errors import AuditError, ConfigError
 
-__all__ = ["AuditLog", "AuditRecord", "Entry", "PartialViewError", "Refused", "Verification", "open"]
+__all__ = ["AuditLog", "AuditRecord", "Entry", "PartialViewError", "Refused", "Verification", "convert", "open"]
 
 
 def open(  # noqa: A001 - read as `audit.open`
@@ -69,6 +70,31 @@ def open(  # noqa: A001 - read as `audit.open`
         reader=None if path == ":memory:" else lambda: reader(path, key=key),
         begun=lambda: not read_only and os.path.exists(path),
     )
+
+
+def convert(url: str, *, progress: Callable[[int, int], None], key: bytes | None = None) -> tuple[int, int]:
+    """Bring a log in SQLite that an earlier version wrote to this version's format.
+
+    Args:
+        progress: Called now and then with the number of records that are done, and of all.
+
+    Returns:
+        The format before, and after.
+
+    Raises:
+        AuditError: the key is not the log's, or records are missing; then nothing is changed.
+        ConfigError: there is no log in SQLite at the address.
+    """
+    path = url.removeprefix("sqlite:///")
+    if not url.startswith("sqlite:///") or not os.path.exists(path):
+        raise ConfigError(f"There is no log in SQLite at {url}. Nothing was changed.")
+    from arx_wrapper.audit.storage.sqlite import SqliteStore
+    from arx_wrapper.audit.storage.sqlite_opening import reader
+
+    with closing(reader(path, key=key)) as found:
+        before = found.version()
+    with closing(SqliteStore(path, key=key, clock=utc_now, progress=progress)) as store:
+        return before, store.version()
 
 
 def _refuse() -> Store:

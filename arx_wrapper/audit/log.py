@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
-from itertools import islice
+from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 from attrs import evolve
 
 from arx_wrapper.audit.chain import suspended_because
@@ -22,7 +23,7 @@ from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
 
 _T = TypeVar("_T")
-_CHUNK = 500
+_CHUNK = 1_000
 # Seconds that a caller that is alone blocks: a sync takes less, as a rule.
 _MOMENT = 0.002
 
@@ -85,6 +86,8 @@ class AuditLog:
             AuditError: it could not be written in time. The call that it is about must not go on.
             Refused: a limit is used up, or the agent is suspended; nothing was written.
         """
+        if entry.action_type == "policy.loaded":
+            entry = await self._without_known_text(entry)
         asks = entry.action_type == "connector.called"
         ticket = PendingEntry(Pending(entry, usage, limits, enforce_suspension=asks))
         if self._writer.submit(ticket):
@@ -143,7 +146,10 @@ class AuditLog:
         id: str | None = None,  # noqa: A002 - the record's member
         call: str | None = None,
     ) -> AsyncIterator[AuditRecord]:
-        """Read records, by `seq`, as the log is now.
+        """Read the records of the log as it is now, by `seq`.
+
+        They are read in pages, between which nothing is held open: a caller that stops halfway, as a pager does, costs
+        the log nothing.
 
         Args:
             operation: A name, or a pattern with `*`.
@@ -172,10 +178,20 @@ class AuditLog:
             newest_first=newest_first,
         )
         async with self._reading() as run:
-            rows: Iterator[AuditRecord] = await run(lambda source: source.select(query))
-            while chunk := await run(lambda _: list(islice(rows, _CHUNK))):
-                for row in chunk:
+            size = await run(lambda source: source.size())
+            query = evolve(query, before_seq=size + 1)
+            while True:
+                page = evolve(query, limit=_CHUNK if query.limit is None else min(_CHUNK, query.limit))
+                rows = await run(partial(_page, page))
+                for row in rows:
                     yield row
+                if len(rows) < (page.limit or 0):
+                    return
+                left = None if query.limit is None else query.limit - len(rows)
+                edge = {"before_seq": rows[-1].seq} if newest_first else {"after_seq": rows[-1].seq}
+                if left == 0:
+                    return
+                query = evolve(query, limit=left, **edge)
 
     async def read(self, job: Callable[[Reader], _T]) -> _T:
         """Run a job over the log as it is now, while others go on appending."""
@@ -236,9 +252,13 @@ class AuditLog:
         return await self._on_thread(lambda store: store.rotate(by=by, org_id=org_id), patient=True)
 
     async def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
-        """Remove sealed segments that hold only records from before a time. Recorded."""
+        """Remove the sealed segments that hold only records from before a time. Recorded."""
         until = before.astimezone(UTC)
         return await self._on_thread(lambda store: store.retain(until, by=by, org_id=org_id), patient=True)
+
+    async def expired(self, before: datetime) -> Sequence[Segment]:
+        """Return the sealed segments that hold only records from before a time."""
+        return await self.read(lambda log: log.expired(before.astimezone(UTC)))
 
     def keyed_hash(self, data: bytes) -> str:
         """Return HMAC-SHA256 of data with the log's key, as hex."""
@@ -282,6 +302,16 @@ class AuditLog:
             thread.submit(reader.close)
             thread.shutdown(wait=False)
 
+    async def _without_known_text(self, entry: Entry) -> Entry:
+        """Return the entry of a policy without its text, when an earlier record holds the same one."""
+        digest = entry.metadata.get("digest")
+        if not isinstance(digest, str) or not entry.metadata.get("text"):
+            return entry
+        if not await self._on_thread(lambda store: store.keeps_policy(digest)):
+            return entry
+        metadata = {name: value for name, value in entry.metadata.items() if name != "text"}
+        return msgspec.structs.replace(entry, metadata=metadata)
+
     async def _opened_reader(self) -> Reader | None:
         """Open a connection for reading; None when the writer's is the only one."""
         if self._writer.opened or self._reader is None:
@@ -305,6 +335,14 @@ class AuditLog:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise AuditError("The audit log did not answer.") from None
+
+
+def _page(query: Query, source: Reader) -> list[AuditRecord]:
+    source.hold()
+    try:
+        return list(source.select(query))
+    finally:
+        source.release()
 
 
 def _utc(moment: datetime | None) -> str | None:

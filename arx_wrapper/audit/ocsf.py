@@ -1,4 +1,4 @@
-"""A record as an event of the Open Cybersecurity Schema Framework: class 6003, API Activity, version 1.5.0."""
+"""Records as events of the Open Cybersecurity Schema Framework: class 6003, API Activity, version 1.5.0."""
 
 from __future__ import annotations
 
@@ -33,14 +33,18 @@ _SEVERITIES: Final[Mapping[str | None, tuple[int, str]]] = {
 
 
 def event_of(record: AuditRecord) -> dict[str, Any]:
-    """The event for a record. What the schema has no place for is under `unmapped`, by our names."""
+    """Return the event for a record.
+
+    The actor of a review is the reviewer, of all other records the agent. The verdict, of policy or of the reviewer, is
+    the actor's authorization. Members that the schema has no place for are under `unmapped`, by our names.
+    """
     activity, activity_name = _ACTIVITIES.get(record.method, _OTHER)
     status, status_name = _STATUSES.get(record.status, (99, "Other"))
     severity, severity_name = _SEVERITIES.get(record.risk, (1, "Informational"))
     event: dict[str, Any] = {
         "activity_id": activity,
         "activity_name": activity_name if activity != 99 else record.action_type,
-        "actor": {"user": {"uid": record.agent_id, "type_id": 3, "type": "System", "org": {"uid": record.org_id}}},
+        "actor": _actor(record),
         "api": {"operation": record.operation or record.action_type, "service": {"name": record.connector}},
         "category_name": "Application Activity",
         "category_uid": _CATEGORY,
@@ -66,8 +70,10 @@ def event_of(record: AuditRecord) -> dict[str, Any]:
         "type_name": f"API Activity: {activity_name}",
         "type_uid": _CLASS * 100 + activity,
         "unmapped": {
+            "agent_id": record.agent_id,
             "hash": record.hash,
             "inputs_hash": record.inputs_hash,
+            "metadata": record.metadata,
             "outputs_hash": record.outputs_hash,
             "policy": record.policy,
             "policy_verdict": record.policy_verdict,
@@ -85,6 +91,20 @@ def event_of(record: AuditRecord) -> dict[str, Any]:
     if not event["resources"]:
         del event["resources"]
     return event
+
+
+def _actor(record: AuditRecord) -> dict[str, Any]:
+    said = record.metadata
+    reviewer, verdict = said.get("reviewer"), said.get("verdict") or record.policy_verdict
+    user = {"uid": record.agent_id, "type_id": 3, "type": "System", "org": {"uid": record.org_id}}
+    if isinstance(reviewer, str):
+        user = {"uid": reviewer, "name": reviewer, "type_id": 1, "type": "User", "org": {"uid": record.org_id}}
+    actor: dict[str, Any] = {"user": user}
+    if verdict:
+        policy = {"name": record.policy, "desc": record.reason}
+        authorization = {"decision": str(verdict), "policy": {name: value for name, value in policy.items() if value}}
+        actor["authorizations"] = [{name: value for name, value in authorization.items() if value}]
+    return actor
 
 
 def _named(ids: Mapping[str, Any]) -> list[tuple[str, str]]:

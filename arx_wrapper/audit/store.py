@@ -98,6 +98,7 @@ class Query:
     since: str | None = None
     until: str | None = None
     after_seq: int | None = None
+    before_seq: int | None = None
     limit: int | None = None
     newest_first: bool = False
 
@@ -136,6 +137,18 @@ class Reader(Protocol):
 
     digest: Callable[[bytes], str]
 
+    def hold(self) -> None:
+        """Go on seeing the log as it is now, until `release()`."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the log's state: a reader that waits must not keep the database from clearing up."""
+        ...
+
+    def size(self) -> int:
+        """Return the last record's sequence number."""
+        ...
+
     def select(self, query: Query) -> Iterator[AuditRecord]: ...
 
     def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
@@ -144,6 +157,10 @@ class Reader(Protocol):
 
     def removed(self) -> Sequence[tuple[int, str, str]]:
         """Return last sequence number, last hash and tree of each segment that retention removed, oldest first."""
+        ...
+
+    def expired(self, before: datetime) -> Sequence[Segment]:
+        """Return the sealed segments that hold only records from before a time."""
         ...
 
     def tree(self) -> TileTree:

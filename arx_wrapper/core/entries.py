@@ -7,7 +7,7 @@ put into it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -70,7 +70,7 @@ def policy_loaded(connector: str, caller: Caller, event: PolicyLoaded) -> Entry:
         policy=event.source,
         status="error" if event.error else "success",
         error="PolicyError" if event.error else None,
-        metadata={"digest": event.digest, "entries": event.entries},
+        metadata={"digest": event.digest, "entries": event.entries, **({"text": event.text} if event.text else {})},
     )
 
 
@@ -188,16 +188,42 @@ def error_label(error: BaseException | None) -> str | None:
 
 
 def named_ids(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ids that parameters name: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`."""
+    """Return the ids that parameters name, at any depth: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`.
+
+    Those further down are under their path: `incidents.assignee_ids`, `rules.targets`, `filters.service_ids`.
+    """
     ids: dict[str, Any] = {}
+    inner: dict[str, dict[str, None]] = {}
     for name, value in params.items():
-        if re.search(r"(^|_)ids?$", name):
+        if _NAMES_IDS.search(name):
             ids[name] = value
-        elif isinstance(value, list):
-            inner = [item["id"] for item in value if isinstance(item, Mapping) and "id" in item]
-            if inner:
-                ids[name] = inner
-    return ids
+        else:
+            for path, found in _ids_in(name, value):
+                inner.setdefault(path, {})[found] = None
+    return ids | {path: list(found) for path, found in inner.items()}
+
+
+# An `external_id` is a routing key, which is a secret.
+_NAMES_IDS: Final = re.compile(r"(^|_)(?<!external_)ids?$")
+
+
+def _ids_in(path: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield the ids in a list or an object, each with its path; an object's own id is under the object's path."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _ids_in(path, item)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name == "id" and isinstance(inner, str):
+                yield path, inner
+            elif _NAMES_IDS.search(name):
+                yield from ((f"{path}.{name}", one) for one in _each(inner) if isinstance(one, str))
+            else:
+                yield from _ids_in(f"{path}.{name}", inner)
+
+
+def _each(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def state_of(seen: Mapping[str, Any], members: Container[str]) -> dict[str, Any]:

@@ -38,12 +38,14 @@ class PolicyLoaded:
         digest: SHA-256 of what was read, as hex.
         entries: How many entries are in force.
         error: Why it did not load; the policy before it stays in force.
+        text: The text that the digest is over, for the audit log to keep once.
     """
 
     source: str
     digest: str
     entries: int
     error: str | None = None
+    text: str = field(default="", repr=False)
 
 
 class Policies:
@@ -118,15 +120,17 @@ class Policies:
             self._note("")
             return
         documents = _documents(self._source)
-        loaded, digest = _policy(documents, self._registry, self._connector), _digest(documents)
+        loaded, text = _policy(documents, self._registry, self._connector), _plain(documents)
         self.current = loaded
-        self._note(digest)
+        self._note(text)
 
-    def _note(self, digest: str, error: str | None = None) -> None:
+    def _note(self, text: str, error: str | None = None) -> None:
         if self._source is None:
             return
         source = str(self._source) if isinstance(self._source, str | PathLike) else "given"
-        self._events.append(PolicyLoaded(source=source, digest=digest, entries=len(self.current.entries), error=error))
+        digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
+        entries = len(self.current.entries)
+        self._events.append(PolicyLoaded(source=source, digest=digest, entries=entries, error=error, text=text))
 
 
 def load(source: PolicySource | None, *, registry: Mapping[str, Risk], connector: str) -> PolicySet:
@@ -226,11 +230,12 @@ def _seen(source: PolicySource | None) -> _Seen:
     return _Seen(files, written / 1e9)
 
 
-def _digest(documents: Documents) -> str:
-    digest = hashlib.sha256()
+def _plain(documents: Documents) -> str:
+    """Return what was read, in a form in which the same policy is the same text."""
+    parts = []
     for file, document in documents:
         try:
-            digest.update(f"{file}\n".encode() + msgspec.json.encode(document.plain(), order="sorted"))
+            parts.append(f"{file}\n{msgspec.json.encode(document.plain(), order='sorted').decode()}")
         except UnicodeEncodeError:
             raise PolicyError("holds text that is not Unicode", file=file) from None
-    return digest.hexdigest()
+    return "".join(parts)

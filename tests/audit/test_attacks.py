@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from arx_wrapper import AuditError, audit
@@ -203,15 +205,18 @@ async def test_a_record_is_proved_without_the_log_and_without_its_key(log: Audit
     assert key not in proof.text()
     with pytest.raises(AuditError, match="younger"):
         await prove(log, (await fill(log, 1))[0].id, note, VERIFIER)
-    with pytest.raises(AuditError, match="no record"):
-        await prove(log, "nothing", note, VERIFIER)
+    for missing in ("nothing", 4_000):
+        with pytest.raises(AuditError, match="no record"):
+            await prove(log, missing, note, VERIFIER)
+    by_number = await prove(log, records[16].seq, note, VERIFIER)
+    assert by_number == await prove(log, records[16].id, note, VERIFIER)
 
 
 async def test_a_proof_that_was_tampered_with_proves_nothing(log: AuditLog) -> None:
     records = await fill(log, 9)
     note = await sign_checkpoint(log, SIGNER, [])
     proof = await prove(log, records[4].id, note, VERIFIER)
-    plain = json.loads(proof.text())
+    plain = msgspec.to_builtins(proof)
     other = Signer.new(SIGNER.name)
     for change in (
         {"record": proof.record.replace('"agent_id":"agent"', '"agent_id":"other"')},
@@ -226,6 +231,21 @@ async def test_a_proof_that_was_tampered_with_proves_nothing(log: AuditLog) -> N
     ):
         with pytest.raises(AuditError):
             verify_proof(Proof.parse(json.dumps({**plain, **change}).encode()), VERIFIER)
+
+
+async def test_a_proof_is_written_as_c2sp_has_it_and_earlier_ones_are_read_too(log: AuditLog) -> None:
+    records = await fill(log, 9)
+    proof = await prove(log, records[4].id, await sign_checkpoint(log, SIGNER, []), VERIFIER)
+    text = proof.text()
+    head, _, note = text.partition("\n\n")
+    magic, extra, index, *path = head.split("\n")
+    assert (magic, index, note) == ("c2sp.org/tlog-proof@v1", "index 4", proof.checkpoint)
+    assert base64.b64decode(extra.removeprefix("extra ")).decode() == proof.record
+    assert [base64.b64decode(step).hex() for step in path] == proof.path
+    assert Proof.parse(text.encode()) == proof == Proof.parse(json.dumps(msgspec.to_builtins(proof)).encode())
+    for broken in (text[20:], text.replace("index 4", "index 04"), text.replace("extra ", "more "), head, "", "\n\n"):
+        with pytest.raises(AuditError):
+            verify_proof(Proof.parse(broken.encode()), VERIFIER)
 
 
 async def test_proofs_hold_after_retention(path: Path, tmp_path: Path) -> None:
@@ -270,7 +290,9 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     capsys.readouterr()
     assert run(["audit", "verify-proof", str(proof), "--key", verifier, "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["record"]["id"] == record
-    proof.write_text(proof.read_text().replace("refused", "changed"))
+    extra = base64.b64decode(proof.read_text().split("\n")[1].removeprefix("extra "))
+    changed = base64.b64encode(extra.replace(b"refused", b"changed")).decode()
+    proof.write_text(proof.read_text().replace(base64.b64encode(extra).decode(), changed))
     assert run(["audit", "verify-proof", str(proof), "--key", verifier]) == 5
     assert run(["audit", "verify", "--checkpoint", str(tmp_path / "empty"), "--key", verifier]) in (2, 5)
     secret = key.read_text().split("+", 4)[4].strip()

@@ -298,8 +298,8 @@ def test_an_owner_sets_a_log_up_by_commands(
     monkeypatch.setenv("ARX_AUDIT_URL", server.url)
     assert "version 3, before it was 0" in command("audit", "migrate").out
     assert "have version 3\n" in command("audit", "migrate").out
-    assert "connector of acme" in command("audit", "admit", "acme", "--org", "acme").out
-    assert "operator of all" in command("audit", "admit", "overseer", "--org", "*", "--as", "operator").out
+    assert "connector of acme" in command("audit", "grant", "acme", "--org", "acme").out
+    assert "operator of all" in command("audit", "grant", "overseer", "--org", "*", "--as", "operator").out
     monkeypatch.setenv("ARX_AUDIT_URL", server.address("acme"))
     assert command("audit", "tail").status == 0
     refused = command("agents", "suspend", "agent-7")
@@ -308,7 +308,7 @@ def test_an_owner_sets_a_log_up_by_commands(
     assert command("agents", "suspend", "agent-7").status == 0
     assert command("audit", "verify").status == 0
     monkeypatch.setenv("ARX_AUDIT_URL", server.url)
-    assert command("audit", "dismiss", "acme").status == 0
+    assert command("audit", "revoke", "acme").status == 0
     monkeypatch.setenv("ARX_AUDIT_URL", server.address("acme"))
     assert command("audit", "tail").status == 5
     monkeypatch.setenv("ARX_AUDIT_URL", "sqlite:///audit.db")

@@ -12,7 +12,7 @@ import pytest
 
 from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog, AuditRecord
-from arx_wrapper.audit.storage.segments import Segment
+from arx_wrapper.audit.store import Segment
 from arx_wrapper.cli.main import run
 from tests.audit.test_log import entry
 from tests.support import sqlite_at
@@ -191,6 +191,10 @@ def test_the_commands(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     asyncio.run(fill())
     assert run(["audit", "rotate", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["last"] == 6
-    assert run(["audit", "retain", "--before", "2100-01-01"]) == 0
+    assert run(["audit", "retain", "--before", "2100-01-01"]) == 2, "nobody is there to be asked"
+    assert "records 1 to 6" in capsys.readouterr().err
+    assert len(list(path.parent.glob("*.sealed.db"))) == 1
+    assert run(["audit", "retain", "--before", "2100-01-01", "--yes"]) == 0
     assert "removed" in capsys.readouterr().out
+    assert run(["audit", "retain", "--before", "2100-01-01"]) == 0, "there is nothing to ask about"
     assert run(["audit", "verify"]) == 0

@@ -14,7 +14,7 @@ from arx_wrapper.audit.record import AuditRecord, outline_of
 from arx_wrapper.audit.state import LONGEST_LIMIT, ChainState, counted_of
 from arx_wrapper.audit.storage.postgres_connection import Link, explained
 from arx_wrapper.audit.storage.postgres_schema import schema_problem
-from arx_wrapper.audit.store import PartialViewError, Query
+from arx_wrapper.audit.store import PartialViewError, Query, Segment
 from arx_wrapper.audit.tiles import WIDTH, TileTree
 from arx_wrapper.errors import AuditError
 
@@ -47,6 +47,17 @@ class PostgresReader:
     def __init__(self, link: Callable[[], Link], digest: Callable[[bytes], str]) -> None:
         self._reading, self.digest = link, digest
 
+    def hold(self) -> None:
+        """Every statement is one that sees the log as it is."""
+
+    def release(self) -> None:
+        """No transaction outlives a statement."""
+
+    def size(self) -> int:
+        with explained("read"):
+            (last,) = self._reading().execute("SELECT seq FROM head").fetchone() or (0,)
+        return int(last)
+
     def select(self, query: Query) -> Iterator[AuditRecord]:
         where, values = _conditions(query)
         order: LiteralString = "DESC" if query.newest_first else "ASC"
@@ -62,6 +73,9 @@ class PostgresReader:
 
     def removed(self) -> Sequence[tuple[int, str, str]]:
         return ()
+
+    def expired(self, before: datetime) -> Sequence[Segment]:
+        return ()  # it has no segments
 
     def tree(self) -> TileTree:
         self._must_see_all()
@@ -190,6 +204,7 @@ def _conditions(query: Query) -> tuple[LiteralString, list[object]]:
         ("created_at >= %s", query.since),
         ("created_at < %s", query.until),
         ("seq > %s", query.after_seq),
+        ("seq < %s", query.before_seq),
     ]
     given = [(condition, value) for condition, value in wanted if value is not None]
     values = [value for condition, value in given for _ in range(condition.count("%s"))]

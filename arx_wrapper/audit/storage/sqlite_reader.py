@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, Outline, outline_of
 from arx_wrapper.audit.state import SWITCHES, ChainState
-from arx_wrapper.audit.storage.segments import opened, segments
+from arx_wrapper.audit.storage.segments import expired, opened, segments
 from arx_wrapper.audit.storage.sqlite_files import explained
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, schema_problem, segment_problem
 from arx_wrapper.audit.store import Query, Segment
@@ -30,6 +31,20 @@ class SqliteReader:
 
     def __init__(self, database: sqlite3.Connection, digest: Callable[[bytes], str], folder: Path | None) -> None:
         self._db, self.digest, self._folder = database, digest, folder
+
+    def hold(self) -> None:
+        if not self._db.in_transaction:
+            with explained("read"):
+                self._db.execute("BEGIN")
+
+    def release(self) -> None:
+        if self._db.in_transaction:
+            with explained("read"):
+                self._db.execute("COMMIT")
+
+    def size(self) -> int:
+        with explained("read"):
+            return self._last_seq()
 
     def select(self, query: Query) -> Iterator[AuditRecord]:
         where, values = _conditions(query)
@@ -54,6 +69,9 @@ class SqliteReader:
     def removed(self) -> Sequence[tuple[int, str, str]]:
         gone = [segment for segment in segments(self._db) if segment.removed]
         return [(segment.last, segment.last_hash, segment.tree) for segment in gone]
+
+    def expired(self, before: datetime) -> Sequence[Segment]:
+        return expired(self._db, before)
 
     def tree(self) -> TileTree:
         self._needs_tiles()
@@ -170,14 +188,12 @@ class SqliteReader:
 
     def _ranges(self, query: Query) -> Sequence[Range]:
         """Return the runs of records among which a query's are, oldest first."""
-        after = (query.after_seq or 0) + 1
-        if query.id is not None or not self.converted:
-            return [(after, _LAST)]
+        after, until = (query.after_seq or 0) + 1, (query.before_seq or _LAST) - 1
         selects, values = _block_conditions(query)
-        if not selects:
-            return [(after, _LAST)]
+        if query.id is not None or not self.converted or not selects:
+            return [(after, until)]
         found = self._numbers(" INTERSECT ".join(selects), values)
-        return [(max(first, after), last) for first, last in found if last >= after]
+        return [(max(first, after), min(last, until)) for first, last in found if last >= after and first <= until]
 
     def _numbers(self, select: str, values: Sequence[object]) -> list[Range]:
         """Return the runs of records in the blocks that a statement selects, and of those after the last block."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+from typing import Any, Final
 
 import msgspec
 
@@ -35,14 +36,38 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @classmethod
     def parse(cls, text: bytes) -> Proof:
-        """Parse a proof. AuditError when it is none."""
+        """Parse a proof: C2SP's `tlog-proof@v1`, or the JSON of earlier versions. AuditError when it is none."""
         try:
-            return msgspec.json.decode(text, type=cls)
-        except msgspec.MsgspecError as error:
+            return msgspec.json.decode(text, type=cls) if text.lstrip().startswith(b"{") else _parsed(text.decode())
+        except (msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:
             raise AuditError(f"This is not a proof: {error}.") from None
 
     def text(self) -> str:
-        return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
+        """Return the proof as C2SP's `tlog-proof@v1`, with the record as its extra data."""
+        extra = base64.b64encode(self.record.encode()).decode()
+        path = "".join(base64.b64encode(bytes.fromhex(step)).decode() + "\n" for step in self.path)
+        return f"{_MAGIC}\nextra {extra}\nindex {self.index}\n{path}\n{self.checkpoint}"
+
+
+_MAGIC: Final = "c2sp.org/tlog-proof@v1"
+
+
+def _parsed(text: str) -> Proof:
+    """Parse `tlog-proof@v1`. ValueError, or AuditError for its checkpoint, when it is none."""
+    head, separator, checkpoint = text.partition("\n\n")
+    magic, extra, index, *path = [*head.split("\n"), "", "", ""] if head.count("\n") < 2 else head.split("\n")
+    if magic != _MAGIC or not separator or not extra.startswith("extra ") or not index.startswith("index "):
+        raise ValueError("it does not begin with c2sp.org/tlog-proof@v1, the record and its index")
+    number = index.removeprefix("index ")
+    if not number.isdecimal() or str(int(number)) != number:
+        raise ValueError("its index is no number")
+    return Proof(
+        record=base64.b64decode(extra.removeprefix("extra "), validate=True).decode(),
+        index=int(number),
+        size=Checkpoint.parse(checkpoint.partition("\n\n")[0] + "\n").size,
+        path=[base64.b64decode(step, validate=True).hex() for step in path],
+        checkpoint=checkpoint,
+    )
 
 
 async def prove(log: AuditLog, record: str | int, note: str, verifier: Verifier) -> Proof:

@@ -1,4 +1,4 @@
-"""`audit migrate|admit|dismiss`: what a PostgreSQL log's owner does, once."""
+"""`audit migrate|grant|revoke`: commands of a PostgreSQL log's owner."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arx_wrapper.cli.output import say
+from arx_wrapper.cli.output import say, warn
 from arx_wrapper.cli.session import Session, extras
 
 if TYPE_CHECKING:
@@ -20,62 +20,72 @@ _WITHIN = 30.0
 
 
 class Duty(StrEnum):
-    """What a role does with the log."""
+    """The rights of a role: to read, to add records as well, or to suspend agents too."""
 
     AUDITOR = "auditor"
     CONNECTOR = "connector"
     OPERATOR = "operator"
 
 
-def migrate(
-    context: typer.Context,
-    show: Annotated[bool, typer.Option("--print", help="Print the SQL of a new log instead, for psql -1.")] = False,
-) -> None:
-    """Make or upgrade the log's tables in PostgreSQL.
+Org = Annotated[str, typer.Option("--org", help="Whose records; '*' stands for all organisations.")]
+As = Annotated[
+    Duty, typer.Option("--as", help="connector reads and adds; operator also suspends agents; auditor only reads.")
+]
 
-    Connects as their owner. Needed only where connectors log in as roles that may not make tables themselves,
-    which is how it should be.
-    """
+
+def migrate(session: Session, *, show: bool) -> None:
+    """Make or upgrade the tables, or print their SQL."""
     from arx_wrapper.audit.storage import migrations
 
     if show:
         for part in migrations.script():
             say(part)
         return
-    with _owner(context) as link:
+    with _owner(session) as link:
         found = migrations.migrate(link)
     newest = max(migrations.versions())
     say(f"the tables have version {newest}" + (f", before it was {found}" if found < newest else ""))
 
 
-def admit(
-    context: typer.Context,
-    role: Role,
-    org: Annotated[str, typer.Option("--org", help="Whose records; '*' stands for all organisations.")],
-    duty: Annotated[
-        Duty,
-        typer.Option("--as", help="connector reads and adds; operator also suspends agents; auditor only reads."),
-    ] = Duty.CONNECTOR,
-) -> None:
-    """Admit a role to the records of an organisation. No role is given the right to change or remove any."""
-    with _owner(context) as link:
+def grant(context: typer.Context, role: Role, org: Org, duty: As = Duty.CONNECTOR) -> None:
+    """Give a role access to an organisation's records.
+
+    No role is given the right to change or remove any.
+
+    Example: arx-pagerduty audit grant arx_acme --org acme
+    """
+    with _owner(context.obj) as link:
         link.execute("SELECT arx_audit.admit(%s, %s, %s)", (role, org, duty.value))
     say(f"{role} is {duty.value} of {'all organisations' if org == '*' else org}")
 
 
-def dismiss(context: typer.Context, role: Role) -> None:
-    """Revoke a role's access to the audit log."""
-    with _owner(context) as link:
+def revoke(context: typer.Context, role: Role) -> None:
+    """Revoke a role's access to the audit log.
+
+    Example: arx-pagerduty audit revoke arx_acme
+    """
+    with _owner(context.obj) as link:
         link.execute("SELECT arx_audit.dismiss(%s)", (role,))
-    say(f"{role} has no right to the log any more")
+    say(f"{role} has no access to the log any more")
+
+
+def admit(context: typer.Context, role: Role, org: Org, duty: As = Duty.CONNECTOR) -> None:
+    """Give a role access to an organisation's records: the former name of `audit grant`."""
+    warn("`audit admit` is called `audit grant` now; the old name goes with the next release.")
+    grant(context, role, org, duty)
+
+
+def dismiss(context: typer.Context, role: Role) -> None:
+    """Revoke a role's access: the former name of `audit revoke`."""
+    warn("`audit dismiss` is called `audit revoke` now; the old name goes with the next release.")
+    revoke(context, role)
 
 
 @contextmanager
-def _owner(context: typer.Context) -> Iterator[Link]:
-    session: Session = context.obj
+def _owner(session: Session) -> Iterator[Link]:
     url = session.config.audit_url
     if not url.startswith(("postgresql://", "postgres://")):
-        raise typer.BadParameter("ARX_AUDIT_URL names no log in PostgreSQL; others need no set-up")
+        raise typer.BadParameter("ARX_AUDIT_URL names no log in PostgreSQL; others have no roles")
     with extras():
         from arx_wrapper.audit.storage.postgres_connection import connect, explained, parameters
     with explained("set up"), connect(parameters(url), timeout=_WITHIN) as link:

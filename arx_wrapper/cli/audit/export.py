@@ -1,4 +1,4 @@
-"""What an export of the audit log looks like: one record after the other, never all at once."""
+"""Formats of an export of the audit log, written one record after the other, never all at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from arx_wrapper.errors import ConfigError
 
 
 class ExportFormat(StrEnum):
-    """What an export looks like."""
+    """Formats of an export."""
 
     JSONL = "jsonl"
     CSV = "csv"

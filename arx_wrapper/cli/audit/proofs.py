@@ -1,4 +1,4 @@
-"""`audit keygen|checkpoint|prove|verify-proof`: what an outsider can check."""
+"""`audit keygen|checkpoint|prove|verify-proof`: evidence that outsiders can check."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.audit.reading import with_log
+from arx_wrapper.cli.audit.reading import seq_of, with_log
 from arx_wrapper.cli.output import Format, Output, TextFormat, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.files import create_private
 
 if TYPE_CHECKING:
+    from arx_wrapper.audit import AuditLog
     from arx_wrapper.audit.transparency.signed_note import Verifier
 
 SigningKey = Annotated[Path, typer.Option("--signing-key", envvar="ARX_AUDIT_SIGNING_KEY", help="The signer's file.")]
 Places = Annotated[
     list[str],
-    typer.Option("--place", envvar="ARX_AUDIT_CHECKPOINTS", help="A folder, -, sqlite:///path or s3://…."),
+    typer.Option("--place", envvar="ARX_AUDIT_CHECKPOINTS", help="A folder, - or s3://…."),
 ]
 Key = Annotated[str, typer.Option("--key", envvar="ARX_AUDIT_VERIFIER_KEY", help="The verifier's key.")]
 
@@ -62,7 +63,7 @@ def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, 
     """
     session: Session = context.obj
 
-    async def run(log: Any) -> str:
+    async def run(log: AuditLog) -> str:
         from arx_wrapper.audit.transparency.checkpoint import sign_checkpoint
         from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
 
@@ -78,25 +79,27 @@ def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, 
 
 def prove(
     context: typer.Context,
-    record_id: Annotated[str, typer.Argument(metavar="ID", help="A record's id.")],
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="A record's id, or its seq.")],
     places: Places,
     key: Key,
     file: Annotated[Path | None, typer.Option("--file", help="Where to; default stdout.")] = None,
 ) -> None:
     """Write a proof that a record is in the log.
 
-    It starts from the last checkpoint, and can be checked without the log.
+    It starts from the last checkpoint, and can be checked without the log (C2SP tlog-proof; the record is its extra
+    data).
 
-    Example: arx-pagerduty audit prove 0197a1b2c3d47f00a1b2c3d4e5f60718 --place checkpoints --key NAME+1234abcd+BASE64
+    Example: arx-pagerduty audit prove 275 --place checkpoints --key NAME+1234abcd+BASE64
     """
     session: Session = context.obj
 
-    async def run(log: Any) -> Any:
+    async def run(log: AuditLog) -> Any:
         from arx_wrapper.audit.transparency import inclusion_proof as proof
         from arx_wrapper.audit.transparency.signed_note import Verifier
 
         verifier = Verifier.parse(key)
-        return await proof.prove(log, record_id, await last_checkpoint(places, verifier), verifier)
+        which = seq_of(record_id) or record_id
+        return await proof.prove(log, which, await last_checkpoint(places, verifier), verifier)
 
     with extras():
         proved = with_log(session, run)
@@ -113,7 +116,7 @@ def verify_proof(
 ) -> None:
     """Check a proof offline, with the verifier's key alone. Exit status 5 when it proves nothing.
 
-    Example: arx-pagerduty audit verify-proof proof.json --key NAME+1234abcd+BASE64
+    Example: arx-pagerduty audit verify-proof record.tlog-proof --key NAME+1234abcd+BASE64
     """
     import msgspec
 
@@ -134,10 +137,10 @@ def verify_proof(
 
 
 async def last_checkpoint(urls: list[str], verifier: Verifier) -> str:
-    """The largest checkpoint of several places, of those that the key has signed.
+    """Return the largest checkpoint of several stores, of those that the key has signed.
 
     Raises:
-        AuditError: what a place holds last is not signed by this key.
+        AuditError: a store's last checkpoint is not signed by this key.
         ConfigError: there is none.
     """
     from arx_wrapper.audit.transparency.checkpoint import opened
