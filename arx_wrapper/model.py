@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from string import Formatter
 from typing import Any, Final, Literal, NamedTuple
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 
 class Risk(enum.IntEnum):
@@ -202,6 +202,15 @@ NOT_RECOVERABLE: Final = Recovery(find=None)
 """For writes whose effect cannot be told from one that was there before: a lost response leaves the outcome unknown."""
 
 
+# As factories rather than methods: type checkers that know attrs by its dataclass transform see the defaults.
+_FUNCTION: Any = Factory(lambda row: row.endpoint.rpartition(".")[2], takes_self=True)
+_WRITES: Any = Factory(lambda row: row.method != "GET", takes_self=True)
+_RECORDS: Any = Factory(
+    lambda row: row.returns if isinstance(row.returns, Many) and row.method == "GET" else None, takes_self=True
+)
+_HIGHEST_RISK: Any = Factory(lambda row: row.risk, takes_self=True)
+
+
 @frozen
 class Operation:
     """One row of a connector's table: everything that is particular to the operation.
@@ -242,13 +251,13 @@ class Operation:
     risk: Risk
     endpoint: str = field(kw_only=True)
     summary: str = field(kw_only=True)
-    function: str = field(kw_only=True)
+    function: str = field(default=_FUNCTION, kw_only=True)
     returns: One | Many | None = field(default=None, kw_only=True)
-    records: Many | None = field(kw_only=True)
-    writes: bool = field(kw_only=True)
+    records: Many | None = field(default=_RECORDS, kw_only=True)
+    writes: bool = field(default=_WRITES, kw_only=True)
     extension: bool = field(default=False, kw_only=True)
     deprecated: bool = field(default=False, kw_only=True)
-    highest_risk: Risk = field(kw_only=True)
+    highest_risk: Risk = field(default=_HIGHEST_RISK, kw_only=True)
     probe: bool = field(default=False, kw_only=True)
     body: Body | None = field(default=None, repr=False, kw_only=True)
     effects: EffectRule | None = field(default=None, repr=False, kw_only=True)
@@ -262,22 +271,6 @@ class Operation:
     certain_effects: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     columns: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     sentence: Sentence | None = field(default=None, repr=False, kw_only=True)
-
-    @function.default
-    def _function(self) -> str:
-        return self.endpoint.rpartition(".")[2]
-
-    @writes.default
-    def _writes(self) -> bool:
-        return self.method != "GET"
-
-    @records.default
-    def _records(self) -> Many | None:
-        return self.returns if isinstance(self.returns, Many) and self.method == "GET" else None
-
-    @highest_risk.default
-    def _highest_risk(self) -> Risk:
-        return self.risk
 
     @property
     def family(self) -> str:

@@ -108,6 +108,7 @@ async def show(log: audit.AuditLog, waiting: approvals.Approvals) -> None:
             print("visitor: ", denied)
     async with Doors("watchman", "acme", **options) as doors:
         print("watchman:", await doors.list_doors())
+        approval_id = ""
         try:
             await doors.unlock_door("D1", minutes=5)
         except ApprovalPendingError as pending:
