@@ -53,7 +53,7 @@ judge: $(VENV)/ready  ## Prism (npm) holds every request against an OpenAPI docu
 	$(BIN)/python -m tests.judge $(or $(OPENAPI),spec/pagerduty.json)
 
 docs: $(VENV)/ready  ## the documentation, into build/docs
-	$(BIN)/python -m mkdocs build --quiet
+	$(BIN)/python -m tests.docs.site
 
 bench: $(VENV)/ready  ## this client beside others; prints ratios, and missed goals as missed; redraws the README's chart
 	@if command -v $(PYTHON312) >/dev/null; then \

@@ -1,4 +1,4 @@
-"""The README is held to the code."""
+"""The README, and the tables that it refers to, are held to the code."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from pathlib import Path
 
 from arx_wrapper.config.sources import KEYS
 from arx_wrapper.pagerduty.operations import OPERATIONS
+from tests.docs.reference import pages
 
 README = Path(__file__).parent.parent / "README.md"
-_BLOCK = re.compile(r"(<!-- operations:.*?-->\n)(.*?)(<!-- /operations -->)", re.DOTALL)
+SETTINGS = README.parent / "docs" / "settings.md"
 
 
-def operations_table() -> str:
-    rows = [
-        f"| `{row.name}` | {row.method} | `{row.path}` | {row.risk.name} | {row.summary} |"
-        for row in OPERATIONS.values()
-    ]
-    return "\n".join(["| operation | method | path | risk | description |", "|---|---|---|---|---|", *rows, ""])
+def test_the_documentation_lists_every_operation_with_its_risk() -> None:
+    page = pages()["reference/operations.md"]
+    for row in OPERATIONS.values():
+        anchor = row.name.replace(":", "-").replace("_", "-")
+        request = f"`{row.method} {row.path}`"
+        assert f"| [`{row.name}`](#{anchor}) | {row.risk.name} | {request} | `{row.function}()` |" in page
+        assert f"### `{row.name}`" in page
 
 
-def test_the_readme_lists_every_operation_with_its_risk() -> None:
-    block = _BLOCK.search(README.read_text("utf-8"))
-    assert block is not None
-    assert block[2] == operations_table(), "write operations_table() between the markers"
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", README.read_text("utf-8"))
+    assert len(targets) > 15
+    assert [target for target in targets if not (README.parent / target).exists()] == []
 
 
 def test_the_readme_names_only_make_targets_that_exist() -> None:
@@ -33,8 +35,8 @@ def test_the_readme_names_only_make_targets_that_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_readme_names_every_setting_and_every_variable() -> None:
-    readme = README.read_text("utf-8")
+def test_the_settings_page_names_every_setting_and_every_variable() -> None:
+    readme = SETTINGS.read_text("utf-8")
     sources = [
         (README.parent / "arx_wrapper" / name).read_text("utf-8")
         for name in (
@@ -54,9 +56,9 @@ def test_the_readme_names_every_setting_and_every_variable() -> None:
     assert {key for key in KEYS if f"`{key}`" not in readme} == set()
 
 
-def test_the_readme_says_what_every_package_and_extra_is_for() -> None:
+def test_the_settings_page_says_what_every_package_and_extra_is_for() -> None:
     project = tomllib.loads((README.parent / "pyproject.toml").read_text("utf-8"))["project"]
-    install = README.read_text("utf-8").partition("## Install")[2].partition("\n## ")[0]
+    install = SETTINGS.read_text("utf-8").partition("## Packages")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| ([^|]+) \|", install, re.MULTILINE)
     said = {name for cell in cells for name in re.findall(r"[\w-]+", cell)} - {"package", "extra", "---"}
     packages = {re.split("[<>=]", package)[0] for package in project["dependencies"]}

@@ -107,7 +107,8 @@ class PagerDutyConnector(
         otherwise the audit log lives in memory and is gone with the connector. The account is `sandbox_account`.
 
         Args:
-            agent_id, org_id: Who calls, for which organisation.
+            agent_id: Who calls, for which organisation.
+            org_id: Its organisation.
             seed: Decides the account's ids and history.
             config: Where everything left out comes from.
             options: Everything else the connector takes.

@@ -15,7 +15,7 @@ import pytest
 from arx_wrapper.cli.output import Output
 from arx_wrapper.cli.tables import show, text
 from arx_wrapper.core.columns import name, path_of, project, records_of, value
-from arx_wrapper.pagerduty.operations import OPERATIONS
+from arx_wrapper.pagerduty.operations import TABLE
 from tests.cli.golden import READS, WIDTHS, file, responses, table
 
 # What a person reads each of these for, as the sandbox's account has it.
@@ -38,6 +38,8 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "users:read_detail": ("PS7DTZT", "ada.nkemelu@example.com", "Work, Mobile", "Platform"),
     "users:read_contact": ("ada.nkemelu@example.com", "Work", "email_contact_method"),
     "users:read_notification": ("high", "0", "5", "Mobile", "sms_contact_method"),
+    "users:read_me": ("PS7DTZT", "ada.nkemelu@example.com", "owner"),
+    "priorities:read": ("P1", "P5"),
     "teams:read": ("P41PJSO", "Databases and pipelines"),
     "teams:read_detail": ("P41PJSO", "Data", "manager"),
     "maintenance:read": ("2026-06-15T02:00:00Z", "2026-06-15T04:00:00Z", "Orders Database", "new disks"),
@@ -57,7 +59,7 @@ def bodies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[
 
 
 def test_every_response_has_columns_and_no_two_have_one_name() -> None:
-    for row in OPERATIONS.values():
+    for row in TABLE.values():
         assert bool(row.columns) == (row.returns is not None), row.name
         names = [name(column) for column in row.columns]
         assert len(names) == len(set(names)), row.name
@@ -67,18 +69,18 @@ def test_every_response_has_columns_and_no_two_have_one_name() -> None:
 def test_the_values_that_a_person_asks_for_are_in_the_table(
     operation: str, bodies: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show(OPERATIONS[operation], bodies[operation], Output.TABLE)
+    show(TABLE[operation], bodies[operation], Output.TABLE)
     shown = capsys.readouterr().out
     assert ASKED[operation]
     for wanted in ASKED[operation]:
         assert wanted in shown, wanted
 
 
-@pytest.mark.parametrize("row", [row for row in OPERATIONS.values() if row.returns], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in TABLE.values() if row.returns], ids=lambda row: row.name)
 def test_a_column_begins_with_a_member_of_its_record(row: Any, bodies: dict[str, dict[str, Any]]) -> None:
     model = (row.records or row.returns).model
     known = {field.name for field in attrs.fields(getattr(pagerduty_client.models, model))}
-    for other in map(OPERATIONS.__getitem__, READS):  # responses hold more than the specification says
+    for other in map(TABLE.__getitem__, READS):  # responses hold more than the specification says
         returns = other.records or other.returns
         if returns and returns.model == model:
             known |= {member for record in records_of(other, bodies[other.name])[0] for member in record}
@@ -98,7 +100,7 @@ def test_a_table_at_this_width_is_as_it_was(operation: str, width: int, bodies: 
 def test_a_table_fits_shows_every_record_and_breaks_no_word(
     operation: str, width: int, bodies: dict[str, dict[str, Any]]
 ) -> None:
-    row = OPERATIONS[operation]
+    row = TABLE[operation]
     shown = table(operation, bodies[operation], width).partition("Not shown at this width")[0]
     assert max(len(line) for line in shown.splitlines()) <= width
     records, _ = records_of(row, bodies[operation])
@@ -115,7 +117,7 @@ def test_a_table_fits_shows_every_record_and_breaks_no_word(
 
 
 def test_an_incident_of_a_list_fits_350_bytes_of_json(bodies: dict[str, dict[str, Any]]) -> None:
-    row = OPERATIONS["incidents:read"]
+    row = TABLE["incidents:read"]
     records, is_list = records_of(row, bodies["incidents:read"])
     assert is_list
     for record in records:
@@ -124,7 +126,7 @@ def test_an_incident_of_a_list_fits_350_bytes_of_json(bodies: dict[str, dict[str
 
 
 def test_no_column_shows_a_key() -> None:
-    shown = {path_of(column) for row in OPERATIONS.values() for column in row.columns}
+    shown = {path_of(column) for row in TABLE.values() for column in row.columns}
     assert not shown & {"integration_key", "external_id"}
 
 
