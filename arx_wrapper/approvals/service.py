@@ -298,19 +298,30 @@ class Approvals:
         org_id: str | None = None,
         agent_id: str | None = None,
         limit: int = 100,
+        offset: int = 0,
     ) -> tuple[ApprovalRequest, ...]:
         """Requests, newest first.
 
         Args:
             state: Only those in this state.
             org_id, agent_id: Only those asked for by these.
-            limit: How many at most.
+            limit, offset: How many at most, after how many.
         """
         if state is not None and state not in STATES:
             raise ApprovalError(f"There is no state {state!a}; there are {', '.join(STATES)}.")
         return await self._on_thread(
-            lambda: self._store.list(self._clock(), state=state, org_id=org_id, agent_id=agent_id, limit=limit)
+            lambda: self._store.list(
+                self._clock(), state=state, org_id=org_id, agent_id=agent_id, limit=limit, offset=offset
+            )
         )
+
+    async def count(self, state: State, *, org_id: str) -> int:
+        """Count an organisation's requests in a state."""
+        return await self._on_thread(lambda: self._store.count(self._clock(), state=state, org_id=org_id))
+
+    async def states(self, org_id: str) -> tuple[tuple[Any, ...], ...]:
+        """Return id, state and number of decisions of an organisation's newest requests."""
+        return await self._on_thread(lambda: self._store.states(org_id, self._clock()))
 
     async def mark_stale(self, request_id: str) -> ApprovalRequest:
         """Withdraw a request: the objects that it is about have changed. ApprovalError when it is over already."""

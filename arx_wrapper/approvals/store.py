@@ -72,6 +72,10 @@ _PENDING = "SELECT count(*) FROM approval_requests_v2 WHERE state = 'pending' AN
 _REVIEWS = """
 SELECT reviewer, approve, note, at, signature FROM approval_reviews_v2 WHERE request_id = ? ORDER BY seq
 """
+_STATES = f"""
+SELECT id, {_STATE}, (SELECT count(*) FROM approval_reviews_v2 WHERE request_id = approval_requests_v2.id)
+FROM approval_requests_v2 WHERE org_id = ? ORDER BY created_at DESC LIMIT 500
+"""  # noqa: S608 - ours
 _EXPIRE = "UPDATE approval_requests_v2 SET state = 'expired' WHERE state = 'pending' AND expires_at <= ?"
 
 Check = Callable[[ApprovalRequest, Review], None]
@@ -172,14 +176,25 @@ class Store:
         org_id: str | None = None,
         agent_id: str | None = None,
         limit: int,
+        offset: int = 0,
     ) -> tuple[ApprovalRequest, ...]:
-        """Requests, newest first."""
-        wanted = {f"{_STATE} = ?": (stamp(now), state), "org_id = ?": (org_id,), "agent_id = ?": (agent_id,)}
-        given = {condition: args for condition, args in wanted.items() if args[-1] is not None}
-        where = " AND ".join(given) or "1 = 1"
-        args = [argument for group in given.values() for argument in group]
+        """Return requests, newest first."""
+        where, args = _where(now, state=state, org_id=org_id, agent_id=agent_id)
+        order = "ORDER BY created_at DESC, id LIMIT ? OFFSET ?"
         with self._database.read() as run:
-            return self._select(run, stamp(now), f"{where} ORDER BY created_at DESC, id LIMIT ?", (*args, limit))
+            return self._select(run, stamp(now), f"{where} {order}", (*args, limit, offset))
+
+    def count(self, now: datetime, *, state: State, org_id: str) -> int:
+        """Count the requests of an organisation in a state."""
+        where, args = _where(now, state=state, org_id=org_id)
+        with self._database.read() as run:
+            [(number,)] = run(f"SELECT count(*) FROM approval_requests_v2 WHERE {where}", args)  # noqa: S608 - ours
+        return int(number)
+
+    def states(self, org_id: str, now: datetime) -> tuple[tuple[Any, ...], ...]:
+        """Return id, state and number of decisions of the newest requests: what changes when any of them does."""
+        with self._database.read() as run:
+            return tuple(run(_STATES, (stamp(now), org_id)))
 
     def first_time(self, message_id: str, *, now: datetime, forget_at: datetime) -> bool:
         """Whether a message from outside is new, in any process; from now on it is not."""
@@ -216,6 +231,18 @@ class Store:
 
     def _set(self, run: Transaction, request_id: str, state: State) -> None:
         run("UPDATE approval_requests_v2 SET state = ? WHERE id = ?", (state, request_id))
+
+
+def _where(
+    now: datetime, *, state: State | None = None, org_id: str | None = None, agent_id: str | None = None
+) -> tuple[str, list[object]]:
+    wanted: dict[str, tuple[object, ...]] = {
+        f"{_STATE} = ?": (stamp(now), state),
+        "org_id = ?": (org_id,),
+        "agent_id = ?": (agent_id,),
+    }
+    given = {condition: args for condition, args in wanted.items() if args[-1] is not None}
+    return " AND ".join(given) or "1 = 1", [argument for group in given.values() for argument in group]
 
 
 def _body(request: ApprovalRequest) -> str:

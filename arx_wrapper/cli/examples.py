@@ -56,8 +56,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "approvals revoke": ("approvals revoke 5f2c9a7d1e3b4c60 --reviewer alice",),
     "reviewers invite": (
         "reviewers invite alice",
-        "reviewers invite alice --user PUSER01 --origin https://approvals.example.com",
+        "reviewers invite alice --user PUSER01",
     ),
+    "console": ("console", "console --origin https://approvals.example.com"),
     "reviewers list": ("reviewers list",),
     "reviewers confirm": ("reviewers confirm bob --key ~/alice.key",),
     "reviewers remove": ("reviewers remove bob --key ~/alice.key",),

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from arx_wrapper._version import __version__
-from arx_wrapper.cli import agents, calls, demo, doctor, init, mcp, policy, sandbox, vault
+from arx_wrapper.cli import agents, calls, console, demo, doctor, init, mcp, policy, sandbox, vault
 from arx_wrapper.cli.approvals import commands as approvals
 from arx_wrapper.cli.approvals import reviewers
 from arx_wrapper.cli.audit import commands as audit
@@ -48,6 +48,7 @@ app.add_typer(inventory.teams, name="teams")
 app.add_typer(windows.app, name="windows")
 app.command()(analytics.analytics)
 app.command()(mcp.mcp)
+app.command()(console.console)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(reviewers.app, name="reviewers")

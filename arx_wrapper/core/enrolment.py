@@ -190,6 +190,19 @@ async def refused(log: AuditLog, org_id: str, reviewer: str, problem: str, **sai
     await log.append(entry)
 
 
+async def signed_in(log: AuditLog, org_id: str, reviewer: str) -> None:
+    """Record that a reviewer signed in."""
+    entry = Entry(
+        action_type="reviewer.enrolled",
+        status="success",
+        org_id=org_id,
+        agent_id="*",
+        connector="*",
+        metadata={"step": "signed in", "reviewer": reviewer},
+    )
+    await log.append(entry)
+
+
 async def _proved(
     log: AuditLog,
     enrolments: Enrolments,

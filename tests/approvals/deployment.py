@@ -53,7 +53,7 @@ class Deployment:
         )
 
     async def enrolments(self) -> Enrolments:
-        return await enrolment.enrolments_of(self.pd.audit, "org-acme", self.pd._backends.approvals.reviewers)
+        return await enrolment.enrolments_of(self.pd.audit, "org-acme", self.pd.backends.approvals.reviewers)
 
     async def reviewers(self) -> Reviewers:
         return (await self.enrolments()).reviewers
@@ -96,19 +96,19 @@ class Deployment:
         """Have the agent call, and return the request that waits."""
         with pytest.raises(ApprovalPendingError) as pending:
             await (pd or self.pd).execute(*call)
-        return await self.pd._backends.approvals.get(str(pending.value.approval_id))
+        return await self.pd.backends.approvals.get(str(pending.value.approval_id))
 
     def proof(self, asked: ApprovalRequest, name: str, *, approve: bool = True, note: str = "", **how: Any) -> Any:
         """A decision with its proof, as `review()` takes it."""
         at = datetime.now(UTC).replace(microsecond=0)
-        said = self.pd._backends.approvals.review(name, approve, note, "-", at=at)
+        said = self.pd.backends.approvals.review(name, approve, note, "-", at=at)
         challenge = challenge_of(decision_statement(how.pop("about", asked), said))
         signature = how.pop("passkey", self.passkeys.get(name) or Authenticator()).sign(challenge, **how)
         return {"reviewer": name, "approve": approve, "note": note, "signature": signature, "at": at}
 
     async def decide(self, asked: ApprovalRequest, name: str, **how: Any) -> ApprovalRequest:
         """Decide a request as a reviewer with a passkey does."""
-        backends = self.pd._backends
+        backends = self.pd.backends
         return await review(backends.approvals, backends.audit, asked.id, **self.proof(asked, name, **how))
 
     async def use(self, asked: ApprovalRequest, call: tuple[str, dict[str, Any]] = DELETE) -> dict[str, Any]:

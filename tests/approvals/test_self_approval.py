@@ -93,7 +93,7 @@ async def test_2_a_fresh_key(deployment: Deployment) -> None:
     await require_attempt_on_record(deployment, asked)
     key, at = Ed25519PrivateKey.generate(), datetime.now(UTC)
     signature = sign_decision(key, request_id=asked.id, digest=asked.digest, approve=True, at=at)
-    backends = deployment.pd._backends
+    backends = deployment.pd.backends
     with pytest.raises(ApprovalDeniedError, match="does not match"):
         await review(
             backends.approvals, backends.audit, asked.id, reviewer="alice", approve=True, signature=signature, at=at
@@ -181,7 +181,7 @@ async def test_9_an_inserted_decision(deployment: Deployment) -> None:
 async def test_9_a_decision_with_a_true_proof_that_is_not_in_the_log(deployment: Deployment) -> None:
     asked = await deployment.ask()
     given = deployment.proof(asked, "alice")
-    backends = deployment.pd._backends
+    backends = deployment.pd.backends
     said = backends.approvals.review(given["reviewer"], True, given["note"], given["signature"], at=given["at"])
     await backends.approvals.take(asked.id, said, reviewers=await deployment.reviewers())
     await deployment.require_refused(asked, "not in the audit log")
@@ -191,7 +191,7 @@ async def test_10_a_replayed_proof(deployment: Deployment) -> None:
     first, other = await deployment.ask(), WINDOW
     second = await deployment.ask(other)
     given = deployment.proof(first, "alice")
-    backends = deployment.pd._backends
+    backends = deployment.pd.backends
     await review(backends.approvals, backends.audit, first.id, **given)
     await deployment.use(first)
     deployment.account.requests.clear()
@@ -299,7 +299,7 @@ async def test_16_a_confirmation_written_past_the_checks_does_not_count(deployme
 async def test_16_an_enrolment_that_is_not_in_the_chain_does_not_count(deployment: Deployment) -> None:
     asked = await deployment.ask()
     stranger = Authenticator()
-    backends, known = deployment.pd._backends, await deployment.reviewers()
+    backends, known = deployment.pd.backends, await deployment.reviewers()
     passkey = approvals.Passkey(credential_id="x", public_key="x", rp_id="localhost", origin="http://localhost:8788")
     forged = known.with_enrolled([approvals.Enrolled(name="mallory", passkeys=(passkey,))])
     assert "mallory" in forged
@@ -398,7 +398,7 @@ async def test_no_one_approves_before_anybody_is_enrolled(tmp_path: Path) -> Non
     deployment = Deployment(tmp_path)
     async with deployment.pd:
         asked = await deployment.ask()
-        backends = deployment.pd._backends
+        backends = deployment.pd.backends
         with pytest.raises(ApprovalDeniedError, match="no reviewer is enrolled"):
             await review(backends.approvals, backends.audit, asked.id, reviewer="alice", approve=True)
         await require_attempt_on_record(deployment, asked)

@@ -106,9 +106,10 @@ def confirm(context: typer.Context, name: Name, key: Key = None, output: Format 
 
 @app.command()
 def remove(context: typer.Context, name: Name, key: Key = None, output: Format = Output.TABLE) -> None:
-    """Remove a reviewer, with your own key: no decision of theirs that is not used yet counts any more.
+    """Remove a reviewer, with your own key.
 
-    Reviewers with a passkey do this on the page. Nobody removes themselves.
+    No decision of theirs that is not used yet counts any more. Reviewers with a passkey do this on the page. Nobody
+    removes themselves.
     """
     from arx_wrapper.approvals.enrolment import removal_statement
     from arx_wrapper.core.enrolment import remove as record

@@ -1,0 +1,97 @@
+"""`console`: the reviewers' pages."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from typing import Annotated, Any
+
+import typer
+
+from arx_wrapper.cli.approvals.slack_server import listening, quiet_server, until_stopped
+from arx_wrapper.cli.output import Format, Output, print_json, say
+from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.errors import ConfigError
+
+DEFAULT_PORT = 8788
+
+
+def console(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = DEFAULT_PORT,
+    origin: Annotated[
+        str | None, typer.Option(help="The origin at which browsers reach it; needed unless on this machine only.")
+    ] = None,
+    checkpoints: Annotated[str | None, typer.Option(help="The log's checkpoints, to show their age.")] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Serve the pages on which reviewers decide.
+
+    Reviewers sign in with a passkey and sign each decision with it; `reviewers invite` makes the first of them. TLS is
+    for a proxy in front. Reads no arx.toml in the working directory.
+    """
+    session: Session = context.obj
+    session.ignore_working_folder()
+    wanted = origin or session.config.console_origin
+    if wanted is None and not _loopback(host):
+        raise ConfigError(
+            f"--host {host} is reached from elsewhere, and passkeys are bound to an origin: name it with --origin "
+            "(console.origin), for example https://approvals.example.com. Nothing is served."
+        )
+
+    async def run(backends: Any) -> None:
+        with listening(host, port) as opened:
+            found = wanted or f"http://localhost:{opened.getsockname()[1]}"
+            application = make_app(backends, session.config.org_id, found, checkpoints)
+            await backends.audit.open()
+            await serve(application, opened, lambda: _ready(found, output))
+
+    with extras():
+        session.with_backends(run)
+
+
+def make_app(backends: Any, org_id: str, origin: str, checkpoints: str | None = None) -> Any:
+    """Return the console's application for PagerDuty's operations."""
+    from arx_wrapper.console.app import app
+    from arx_wrapper.pagerduty.connector import PagerDutyConnector
+    from arx_wrapper.pagerduty.operations import TABLE
+
+    return app(
+        backends,
+        org_id=org_id,
+        origin=origin,
+        operations=TABLE,
+        is_alias=PagerDutyConnector.is_alias,
+        clock=backends.clock,
+        checkpoints=checkpoints,
+    )
+
+
+async def serve(application: Any, opened: Any, ready: Any) -> None:
+    """Serve until SIGINT or SIGTERM; live connections end at once."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        application, ws="none", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
+    )
+    closing: set[asyncio.Task[None]] = set()
+
+    def stopping() -> None:
+        closing.add(asyncio.ensure_future(application.state.console.watcher.close()))
+
+    await until_stopped(quiet_server(config), opened, ready, stopping)
+
+
+def _ready(origin: str, output: Output) -> None:
+    if output is Output.JSON:
+        print_json({"url": origin})
+    else:
+        say(f"The console is at {origin}. Stop it with Ctrl-C.")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,180 @@
+"""The handlers that change something: decide, withdraw, stop and start agents, verify the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from arx_wrapper.approvals.passkeys import challenge_of
+from arx_wrapper.approvals.reviewers import decision_statement
+from arx_wrapper.console.pages import _asked, proposed_policy
+from arx_wrapper.console.state import Console, Problem, signed_in_post
+from arx_wrapper.core.review import review, revoke
+from arx_wrapper.errors import ApprovalError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+_LONGEST = 512 * 1024
+
+
+async def given(request: Request) -> Mapping[str, Any]:
+    """Return what a form or a script sent. Problem 400 or 413 when it is neither, or too long."""
+    from urllib.parse import parse_qsl
+
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST:
+            raise Problem(413, "Too much", "This is more than any page of the console sends. Nothing was changed.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    try:
+        if kind == "application/json":
+            return msgspec.json.decode(bytes(body), type=dict[str, Any])
+        if kind == "application/x-www-form-urlencoded":
+            return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=50))
+    except (msgspec.MsgspecError, ValueError):
+        pass
+    raise Problem(400, "Not understood", "This is nothing that a page of the console sends. Nothing was changed.")
+
+
+async def decision_options(console: Console, request: Request) -> Response:
+    """Return what a passkey has to sign for a decision."""
+    said = await given(request)
+    session = await signed_in_post(console, request, said)
+    asked = await _asked(console, request.path_params["id"])
+    approve, note = _verdict(said), str(said.get("note") or "")
+    at = console.clock().replace(microsecond=0)
+    statement = decision_statement(
+        asked, console.backends.approvals.review(session.reviewer, approve, note, "-", at=at)
+    )
+    return await options(console, session.reviewer, statement, {"at": at.isoformat()})
+
+
+async def options(console: Console, reviewer: str, statement: bytes, echo: Mapping[str, str]) -> Response:
+    """Return the options of an assertion over a statement, by one of a reviewer's passkeys."""
+    from starlette.responses import Response
+    from webauthn import generate_authentication_options, options_to_json
+    from webauthn.helpers import base64url_to_bytes
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor, UserVerificationRequirement
+
+    passkeys = (await console.enrolments()).reviewers.passkeys(reviewer)
+    made = generate_authentication_options(
+        rp_id=console.rp_id,
+        challenge=challenge_of(statement),
+        allow_credentials=[
+            PublicKeyCredentialDescriptor(id=base64url_to_bytes(each.credential_id)) for each in passkeys
+        ],
+        user_verification=UserVerificationRequirement.REQUIRED,
+    )
+    body = {"publicKey": msgspec.json.decode(options_to_json(made)), "echo": dict(echo)}
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+def proof_of(said: Mapping[str, Any]) -> str:
+    """Return the assertion that a script sent. Problem 400 when there is none: without scripts there is no passkey."""
+    found = said.get("credential")
+    if not isinstance(found, Mapping):
+        raise Problem(
+            400,
+            "A passkey has to sign this",
+            "Your browser sent no passkey's signature, which needs JavaScript. Nothing was decided.",
+        )
+    return msgspec.json.encode(found).decode()
+
+
+def go(path: str, said: Mapping[str, Any], request: Request) -> Response:
+    """Send the browser on: a script by name, a form by redirect."""
+    from starlette.responses import JSONResponse, RedirectResponse
+
+    if request.headers.get("content-type", "").startswith("application/json"):
+        return JSONResponse({"go": path})
+    return RedirectResponse(path, status_code=303)
+
+
+async def decide(console: Console, request: Request) -> Response:
+    """Take a decision that a passkey signed."""
+    said = await given(request)
+    session = await signed_in_post(console, request, said)
+    asked = await _asked(console, request.path_params["id"])
+    proof = proof_of(said)
+    try:
+        at = datetime.fromisoformat(str(said.get("at")))
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    except ValueError:
+        raise Problem(400, "Not understood", "The decision states no time of signing. Nothing was decided.") from None
+    try:
+        await review(
+            console.backends.approvals,
+            console.backends.audit,
+            asked.id,
+            reviewer=session.reviewer,
+            approve=_verdict(said),
+            note=str(said.get("note") or ""),
+            signature=proof,
+            at=at,
+        )
+    except ApprovalError as error:
+        raise Problem(409, "Nothing was decided", str(error)) from None
+    return go(f"/requests/{asked.id}", said, request)
+
+
+async def withdraw(console: Console, request: Request) -> Response:
+    """Withdraw a request or an approval that is not used yet."""
+    said = await given(request)
+    session = await signed_in_post(console, request, said)
+    asked = await _asked(console, request.path_params["id"])
+    try:
+        await revoke(
+            console.backends.approvals,
+            console.backends.audit,
+            asked.id,
+            reviewer=session.reviewer,
+            note=str(said.get("note") or "")[:2000],
+        )
+    except ApprovalError as error:
+        raise Problem(409, "Nothing was changed", str(error)) from None
+    return go(f"/requests/{asked.id}", said, request)
+
+
+async def switch_agent(console: Console, request: Request) -> Response:
+    """Suspend an agent, or let it go on."""
+    said = await given(request)
+    session = await signed_in_post(console, request, said)
+    agent, reason = str(said.get("agent") or ""), str(said.get("reason") or "").strip()
+    if not agent or not agent.isprintable() or len(agent) > 200:
+        raise Problem(400, "Which agent?", "No agent was named. Nothing was changed.")
+    audit = console.backends.audit
+    if said.get("do") == "resume":
+        await audit.resume(agent, org_id=console.org_id, by=session.reviewer)
+    else:
+        await audit.suspend(
+            agent, org_id=console.org_id, by=session.reviewer, reason=reason or "suspended by a reviewer"
+        )
+    return go("/agents", said, request)
+
+
+async def verify_log(console: Console, request: Request) -> Response:
+    """Verify the log now."""
+    said = await given(request)
+    await signed_in_post(console, request, said)
+    await console.verify()
+    return go("/log", said, request)
+
+
+async def simulate(console: Console, request: Request) -> Response:
+    """Try a proposed policy on the calls on record."""
+    said = await given(request)
+    await signed_in_post(console, request, said)
+    return await proposed_policy(console, request, str(said.get("policy") or "")[:200_000])
+
+
+def _verdict(said: Mapping[str, Any]) -> bool:
+    verdict = said.get("verdict")
+    if verdict not in ("approve", "deny"):
+        raise Problem(400, "Approve or deny?", "The form says neither. Nothing was decided.")
+    return bool(verdict == "approve")

@@ -1,0 +1,65 @@
+"""Render a template into a page, with the headers that every page has."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from arx_wrapper.console import state, views
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from starlette.responses import Response
+
+    from arx_wrapper.console.sessions import Session
+    from arx_wrapper.console.state import Console
+
+
+def page(
+    console: Console, template: str, session: Session | None, *, title: str, status: int = 200, **context: Any
+) -> Response:
+    """Return a page. `session` is that of the browser; None for pages that anybody sees."""
+    from starlette.responses import HTMLResponse
+
+    now = console.clock()
+    text = (
+        environment()
+        .get_template(template)
+        .render(
+            title=title,
+            style=state.asset("console.css"),
+            script=f"/static/{state.script_version()}.js",
+            session=session,
+            org=console.org_id,
+            now=now,
+            left=lambda moment: views.left(moment, now),
+            ago=lambda moment: views.ago(_moment(moment), now),
+            **context,
+        )
+    )
+    return HTMLResponse(text, status_code=status)
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates' environment: everything is escaped, and an unknown name is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("arx_wrapper.console", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        visible=views.visible, clock=views.clock, short=views.short, pretty=views.pretty, risk=lambda risk: risk.name
+    )
+    made.globals.update(query=views.query)
+    return made
+
+
+def _moment(value: Any) -> Any:
+    from datetime import datetime
+
+    return datetime.fromisoformat(value) if isinstance(value, str) else value

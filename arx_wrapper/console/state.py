@@ -1,0 +1,180 @@
+"""What every handler of the console works with."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
+
+from attrs import define, field
+
+from arx_wrapper.approvals.passkeys import rp_id_of
+from arx_wrapper.audit.verification import Verification
+from arx_wrapper.console.events import Watcher
+from arx_wrapper.console.sessions import Challenges, RateLimit, Session, Sessions, same
+from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.errors import AuditError
+from arx_wrapper.model import Operation
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from arx_wrapper.approvals import Enrolments
+    from arx_wrapper.core.backends import Backends
+
+
+@define(kw_only=True)
+class Console:
+    """One console: its backends, its origin, and the browsers that are signed in.
+
+    Attributes:
+        backends: Approvals, audit log and policies.
+        org_id: The organisation whose requests are shown.
+        origin: The origin at which browsers reach it; passkeys hold there only.
+        operations: The connector's table.
+        is_alias: Tells which parameter values are second names; for judging recorded calls by another policy.
+        clock: The time, aware.
+        checkpoints: The store of the log's checkpoints; None when the console is not told.
+    """
+
+    backends: Backends
+    org_id: str
+    origin: str
+    operations: Mapping[str, Operation]
+    is_alias: Callable[[str, Any], bool]
+    clock: Callable[[], datetime]
+    checkpoints: str | None = None
+    rp_id: str = field(init=False)
+    sessions: Sessions = field(init=False)
+    challenges: Challenges = field(init=False)
+    sign_ins: RateLimit = field(init=False)
+    requests: RateLimit = field(init=False)
+    watcher: Watcher = field(init=False)
+    verified: Verification | None = field(init=False, default=None)
+    verified_at: datetime | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self.rp_id = rp_id_of(self.origin)
+        self.sessions, self.challenges = Sessions(self.clock), Challenges(self.clock)
+        self.sign_ins, self.requests = RateLimit(20, self.clock), RateLimit(600, self.clock)
+        self.watcher = Watcher(self.backends.approvals, self.org_id)
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach it by https."""
+        return urlsplit(self.origin).scheme == "https"
+
+    @property
+    def cookie(self) -> str:
+        """Name of the session's cookie; the prefix makes browsers refuse one that is not bound to this host."""
+        return "__Host-arx" if self.secure else "arx"
+
+    async def enrolments(self) -> Enrolments:
+        """Read who the reviewers are now."""
+        return await enrolments_of(self.backends.audit, self.org_id, self.backends.approvals.reviewers)
+
+    async def verify(self) -> None:
+        """Verify the log; the page shows the result until the next time."""
+        try:
+            found = await self.backends.audit.verify()
+        except AuditError as error:
+            found = Verification(ok=False, records=0, problem=str(error))
+        self.verified, self.verified_at = found, self.clock()
+
+    async def checkpoint_age(self) -> dict[str, Any] | None:
+        """Return the last checkpoint's size, and when its last record was written; None when there is none."""
+        if self.checkpoints is None:
+            return None
+        from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
+
+        note = await checkpoint_store(self.checkpoints).last()
+        if note is None:
+            return {"size": 0, "at": None}
+        size = int(note.split("\n")[1])
+        records = self.backends.audit.records(after_seq=size - 1, limit=1)
+        return {"size": size, "at": next(iter([record.created_at async for record in records]), None)}
+
+    async def session(self, request: Request) -> Session | None:
+        """Return the browser's session, if its reviewer still is one."""
+        session = self.sessions.find(request.cookies.get(self.cookie))
+        if session and session.reviewer not in (await self.enrolments()).reviewers:
+            self.sessions.end_all_of(session.reviewer)
+            return None
+        return session
+
+
+class Problem(Exception):  # noqa: N818 - a page, not a fault
+    """What a page says instead of what was asked for; nothing was changed.
+
+    Attributes:
+        status: The HTTP status.
+        title, text: What happened, and what to do.
+    """
+
+    def __init__(self, status: int, title: str, text: str) -> None:
+        super().__init__(title)
+        self.status, self.title, self.text = status, title, text
+
+
+class SignInNeeded(Exception):  # noqa: N818
+    """The browser has no session."""
+
+
+async def signed_in(console: Console, request: Request) -> Session:
+    """Return the browser's session. SignInNeeded when there is none."""
+    session = await console.session(request)
+    if session is None:
+        raise SignInNeeded
+    return session
+
+
+async def signed_in_post(console: Console, request: Request, given: Mapping[str, Any]) -> Session:
+    """Return the session of a browser that may change something.
+
+    Raises:
+        SignInNeeded: it has none.
+        Problem: the request was made by another site, or by a page of an earlier session.
+    """
+    require_own_origin(console, request)
+    session = await signed_in(console, request)
+    token = request.headers.get("x-csrf-token") or given.get("csrf")
+    if not same(token if isinstance(token, str) else None, session.csrf):
+        _forged()
+    return session
+
+
+def require_own_origin(console: Console, request: Request) -> None:
+    """Refuse a request that a page of another site made. Problem 403."""
+    if request.headers.get("origin") != console.origin:
+        _forged()
+
+
+def _forged() -> NoReturn:
+    raise Problem(
+        403,
+        "Not from this page",
+        "This request did not come from a page of the console. Reload the page and try again.",
+    )
+
+
+@cache
+def asset(name: str) -> str:
+    """Return a stylesheet or script of the package."""
+    return (files("arx_wrapper.console") / "static" / name).read_text("utf-8")
+
+
+@cache
+def style_hash() -> str:
+    """Return the source expression that permits the one inline stylesheet and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(asset('console.css').encode()).digest()).decode()}'"
+
+
+@cache
+def script_version() -> str:
+    """Return a name for the script's content, so that browsers may keep it."""
+    return hashlib.sha256(asset("console.js").encode()).hexdigest()[:16]

@@ -1,0 +1,147 @@
+"""Turn requests, records and policies into what the templates show. Nothing here is trusted to be harmless text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from arx_wrapper.approvals.render import escape
+from arx_wrapper.approvals.request import ApprovalRequest, identity
+
+_CELL: Final = 200
+# Parameters, and where in the state of a call's target the present value stands.
+_NOW: Final[Mapping[str, tuple[str, ...]]] = {
+    "assignee_ids": ("assignees",),
+    "escalation_policy_id": ("escalation_policy",),
+    "rules": ("rules",),
+    "service_id": ("service",),
+    "service_ids": ("services",),
+    "policy_id": ("escalation_policy",),
+    "source_incident_ids": ("sources",),
+    "incidents": ("incidents",),
+    "incident_id": ("incident",),
+    "name": ("service", "escalation_policy"),
+}
+_BECOMES: Final[Mapping[str, tuple[str, ...]]] = {"assignee_ids": ("to_users",), "escalation_policy_id": ("to_policy",)}
+
+
+def visible(value: object) -> str:
+    """Return text on one line, with every character that is not plainly visible shown as an escape."""
+    return escape(str(value))
+
+
+def left(until: datetime, now: datetime) -> str:
+    """Return the time that is left, for people."""
+    seconds = int((until - now).total_seconds())
+    if seconds <= 0:
+        return "expired"
+    return f"{span(seconds)} left"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago something was, for people."""
+    seconds = int((now - moment).total_seconds())
+    return "just now" if seconds < 5 else f"{span(seconds)} ago"
+
+
+def span(seconds: int) -> str:
+    """Return a length of time in its largest unit."""
+    for unit, size in (("day", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            number = seconds // size
+            return f"{number} {unit}{'s' if unit == 'day' and number != 1 else ''}"
+    return f"{seconds} s"
+
+
+def clock(moment: datetime | str) -> str:
+    """Return a moment as `2026-01-31 23:59 UTC`."""
+    found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def changes(request: ApprovalRequest) -> list[tuple[str, str, str]]:
+    """Return the rows of the table of what changes: member, now, after."""
+    params: Mapping[str, Any] = msgspec.json.decode(request.params)
+    target = request.target or {}
+    deletes = request.operation.endswith(":delete")
+    rows, shown = [], {"of", "to_users", "to_policy", "listed"}
+    for name, value in params.items():
+        if name == "requester_email":
+            continue
+        if name == "fields" and isinstance(value, Mapping):
+            rows += [(str(member), "", short(given)) for member, given in value.items()]
+            continue
+        keys = _NOW.get(name, (name,))
+        found = next((key for key in keys if key in target), None)
+        if found:
+            shown.add(found)
+        after = next((target[key] for key in _BECOMES.get(name, ()) if key in target), value)
+        now = short(target[found]) if found else ""
+        subject = name.endswith("_id") and name not in _BECOMES
+        rows.append((name, now, "removed" if deletes else "" if subject and now else short(after)))
+    for name, value in target.items():
+        if name not in shown:
+            rows.append((name, short(value), "removed" if deletes and name != "open_incidents" else ""))
+    return rows
+
+
+def short(value: object) -> str:
+    """Return a value of JSON for a table's cell: names instead of objects, cut where it is long."""
+    text = visible(", ".join(_said(value)) or "none")
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+
+
+def _said(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        name = value.get("name") or value.get("title") or value.get("summary")
+        inner = value.get("service") if isinstance(value.get("service"), Mapping) else None
+        if name is None and inner:
+            yield from _said(inner)
+        elif name is not None:
+            yield str(name)
+        else:
+            yield ", ".join(f"{key} {' '.join(_said(item)) or 'none'}" for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _said(item)
+    elif value is None:
+        yield "none"
+    elif value is True or value is False:
+        yield "yes" if value else "no"
+    else:
+        yield str(value)
+
+
+def pretty(text: str) -> str:
+    """Return canonical JSON with a member a line, and escapes for whatever is not plainly visible."""
+    lines = msgspec.json.format(text.encode(), indent=2).decode().split("\n")
+    return "\n".join(line[: len(line) - len(line.lstrip())] + visible(line.strip()) for line in lines)
+
+
+def why_not(request: ApprovalRequest, reviewer: str) -> str | None:
+    """Return why a reviewer cannot decide a request, for people; None when they can."""
+    if request.state != "pending":
+        by = ", ".join(f"{visible(review.reviewer)}" for review in request.decisions)
+        return {
+            "approved": f"Approved by {by}. It can be withdrawn until it is used.",
+            "denied": f"Denied by {by}.",
+            "expired": "Nobody decided in time. The agent has to ask again.",
+            "consumed": f"Approved by {by}, and used.",
+            "stale": "What it was asked for has changed since. The agent has to ask again.",
+            "revoked": "It was withdrawn.",
+        }[request.state]
+    if identity(reviewer) == identity(request.agent_id):
+        return "You asked for this yourself: somebody else has to decide."
+    if any(identity(review.reviewer) == identity(reviewer) for review in request.decisions):
+        return "You have decided; another reviewer has to agree as well."
+    return None
+
+
+def query(given: Mapping[str, str], **changed: object) -> str:
+    """Return a query string of filters that are set, with some changed."""
+    merged = {**given, **{name: str(value) for name, value in changed.items() if value is not None}}
+    return urlencode({name: value for name, value in merged.items() if value})
