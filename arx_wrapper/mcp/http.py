@@ -107,7 +107,10 @@ class HttpServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._inner(scope, receive, send)
-        elif not self._may_pass(scope):
+            return
+        # Whitespace around a value is no part of it (RFC 9110, 5.5); the HTTP parser leaves it there.
+        scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
+        if not self._may_pass(scope):
             headers = {"WWW-Authenticate": 'Bearer realm="arx-pagerduty"'}
             refusal = PlainTextResponse("A bearer token is needed.\n", status_code=401, headers=headers)
             await refusal(scope, receive, send)

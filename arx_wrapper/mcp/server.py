@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import mcp_types as types
@@ -17,6 +18,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 from arx_wrapper._version import __version__
 from arx_wrapper.mcp.agents import OneAgent, ToolSource
 from arx_wrapper.mcp.surrogates import broken, is_marked
+from arx_wrapper.mcp.tasks import EXTENSION, TaskParams, Tasks, require_tasks, takes_tasks
 from arx_wrapper.mcp.tools import Tools
 
 Context = ServerRequestContext[Any, Any]
@@ -41,7 +43,7 @@ class ToolServer(Server[Any]):
 
     def __init__(self, tools: Tools | ToolSource) -> None:
         self._source = OneAgent(tools) if isinstance(tools, Tools) else tools
-        self._bus = InMemorySubscriptionBus()
+        self._bus, self._tasks = InMemorySubscriptionBus(), Tasks()
         self._subscriptions = ListenHandler(self._bus)
         super().__init__(
             f"arx-{self._source.connector}",
@@ -52,6 +54,10 @@ class ToolServer(Server[Any]):
             on_call_tool=self._call_tool,
             on_subscriptions_listen=self._subscriptions,
         )
+        self.extensions[EXTENSION] = {}
+        self.add_request_handler("tasks/get", TaskParams, self._get_task)
+        self.add_request_handler("tasks/update", TaskParams, self._update_task)
+        self.add_request_handler("tasks/cancel", TaskParams, self._cancel_task)
         self.add_notification_handler("notifications/initialized", types.NotificationParams, self._tell_of_changes)
 
     def create_initialization_options(
@@ -71,11 +77,26 @@ class ToolServer(Server[Any]):
     async def _list_tools(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return types.ListToolsResult(tools=self._source.current().offered(), ttl_ms=_TTL, cache_scope="private")
 
-    async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
         arguments = params.arguments or {}
         if is_marked(context.meta):
             arguments = broken(arguments)
-        return await self._source.current().call(params.name, arguments, context.session.report_progress)
+        tools, defer = self._source.current(), None
+        if takes_tasks(context):
+            defer = partial(self._tasks.create, tools, params.name, arguments)
+        return await tools.start(params.name, arguments, context.session.report_progress, defer=defer)
+
+    async def _get_task(self, context: Context, params: TaskParams) -> dict[str, Any]:
+        require_tasks(context, "tasks/get", params.task_id)
+        return await self._tasks.get(self._source.current(), params.task_id)
+
+    async def _update_task(self, context: Context, params: TaskParams) -> dict[str, Any]:
+        require_tasks(context, "tasks/update", params.task_id)
+        return await self._tasks.update(self._source.current(), params.task_id)
+
+    async def _cancel_task(self, context: Context, params: TaskParams) -> dict[str, Any]:
+        require_tasks(context, "tasks/cancel", params.task_id)
+        return await self._tasks.cancel(self._source.current(), params.task_id)
 
     async def _tell_of_changes(self, context: Context, _: types.NotificationParams) -> None:
         """Tell a client of changed lists for as long as it is connected."""
@@ -95,6 +116,7 @@ class ToolServer(Server[Any]):
             yield
         finally:
             watch.cancel()
+            await self._tasks.aclose()
             with suppress(asyncio.CancelledError):
                 await watch
 

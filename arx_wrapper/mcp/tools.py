@@ -34,6 +34,9 @@ from arx_wrapper.model import Verdict
 Progress = Callable[[float, float, str], Awaitable[None]]
 """Tells the client how long has been waited, of how long at most, and for what."""
 
+Defer = Callable[[ApprovalRequest], Mapping[str, Any]]
+"""Makes a result of a call that waits for a reviewer."""
+
 _POLL, _TELL_EVERY = 0.5, 5.0
 _MAX_FIELDS: Final = 50
 _APPROVAL_SCHEMA: Final[Mapping[str, Any]] = {
@@ -41,6 +44,10 @@ _APPROVAL_SCHEMA: Final[Mapping[str, Any]] = {
 }
 
 _log = logging.getLogger(__name__)
+
+
+async def _silent(*_: object) -> None:
+    """Report no progress."""
 
 
 @frozen(kw_only=True)
@@ -123,7 +130,23 @@ class Tools:
         given = dict.fromkeys(self._connector.model_of(name).required, "X")
         return self._connector.explain(name, given).reason
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], progress: Progress) -> CallToolResult:
+    async def decided(self, approval_id: str) -> None:
+        """Wait until one of this agent's requests for approval is not pending any more.
+
+        Raises:
+            ApprovalError: as `BaseConnector.approval()`.
+        """
+        await self._decided(approval_id, float("inf"), _silent)
+
+    async def call(self, tool: str, arguments: Mapping[str, Any], progress: Progress = _silent) -> CallToolResult:
+        """Run a tool, as `start()` does; a call that waits for a reviewer is answered as pending."""
+        result = await self.start(tool, arguments, progress)
+        assert isinstance(result, CallToolResult)  # noqa: S101 - without `defer` there is no other result
+        return result
+
+    async def start(
+        self, tool: str, arguments: Mapping[str, Any], progress: Progress, *, defer: Defer | None = None
+    ) -> CallToolResult | Mapping[str, Any]:
         """Run a tool. Every error becomes an answer; only being cancelled does not.
 
         Args:
@@ -131,12 +154,13 @@ class Tools:
             arguments: Its operation's parameters, with `approval_id` and `wait_seconds` for an approval, and `detail`
                 and `fields` for more of the answer.
             progress: Called while a reviewer is waited for.
+            defer: Makes the result of a call that is still waiting then; by default it is answered as pending.
         """
         operation = self._operations.get(tool, tool)
         try:
             if tool == APPROVAL_STATUS:
                 return await self._status(arguments, progress)
-            return await self._run(operation, arguments, progress)
+            return await self._run(operation, arguments, progress, defer)
         except ArxError as error:
             return self._results.failure(operation, error)
         except Exception as error:  # the last resort: a defect here must not end the server, nor show its innards
@@ -144,7 +168,9 @@ class Tools:
             _log.debug("%s", "".join(traceback.format_tb(error.__traceback__)))
             return self._results.defect(operation, error)
 
-    async def _run(self, operation: str, arguments: Mapping[str, Any], progress: Progress) -> CallToolResult:
+    async def _run(
+        self, operation: str, arguments: Mapping[str, Any], progress: Progress, defer: Defer | None
+    ) -> CallToolResult | Mapping[str, Any]:
         if operation not in self._connector.operations:
             await self._connector.execute(operation, dict(arguments))  # refuses, on record
         try:
@@ -159,6 +185,8 @@ class Tools:
             if waiting.approval_id is None:
                 raise
             request = await self._decided(waiting.approval_id, call.wait, progress)
+            if request.state == "pending" and defer and call.approval_id is None:
+                return defer(request)
             if request.state == "pending":
                 return self._results.pending(operation, request)
             answer = await read(self._connector, row, call.params, limit=call.limit, approval_id=request.id)

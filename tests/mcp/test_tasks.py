@@ -1,0 +1,175 @@
+"""A call that waits for a reviewer is a task, for clients that declare MCP's Tasks extension, and for no others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError
+from mcp.client.extension import ClientExtension
+from mcp_types import Request, RequestParams, Result
+from pydantic import ConfigDict
+
+from arx_wrapper.mcp import tasks
+from tests.mcp.conftest import Deployment, structured
+
+SERVICE = {"service_id": "PABC123"}
+EXTENSION = "io.modelcontextprotocol/tasks"
+
+
+class Declared(ClientExtension):
+    """Declares the extension and leaves its results as they are."""
+
+    identifier = EXTENSION
+
+
+class AnyParams(RequestParams):
+    model_config = ConfigDict(extra="allow")
+
+
+class ToolRequest(Request[AnyParams, str]):
+    name_param = "name"
+
+
+class TaskRequest(Request[AnyParams, str]):
+    name_param = "taskId"
+
+
+class AnyResult(Result):
+    model_config = ConfigDict(extra="allow")
+
+
+async def ask(client: Client, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Send a request of any method and return its result as it came."""
+    kind = ToolRequest if method == "tools/call" else TaskRequest
+    found = await client.session.send_request(kind(method=method, params=AnyParams.model_validate(params)), AnyResult)
+    return found.model_dump(by_alias=True)
+
+
+async def call(client: Client, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return await ask(client, "tools/call", {"name": tool, "arguments": arguments})
+
+
+async def finished(client: Client, task_id: str) -> dict[str, Any]:
+    for _ in range(100):
+        found = await ask(client, "tasks/get", {"taskId": task_id})
+        if found["status"] != "working":
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError("the task goes on for ever")
+
+
+def approval_of(task: Mapping[str, Any]) -> str:
+    return str(task["statusMessage"]).rpartition(" ")[2].rstrip(".")
+
+
+DECLARING = {"extensions": [Declared()]}
+
+
+@pytest.mark.parametrize("transport", ["memory", "http"])
+async def test_a_waiting_call_is_a_task_that_completes_when_a_reviewer_approves(
+    deployment: Deployment, transport: str
+) -> None:
+    async with getattr(deployment, transport)(client=DECLARING) as client:
+        assert client.server_capabilities.extensions == {EXTENSION: {}}
+        task = await call(client, "services_delete", SERVICE)
+        assert (task["resultType"], task["status"]) == ("task", "working")
+        assert not {"result", "error", "content", "ttl"} & task.keys()
+        assert task["ttlMs"] > 3_600_000
+        waiting = await ask(client, "tasks/get", {"taskId": task["taskId"]})
+        assert (waiting["resultType"], waiting["status"]) == ("complete", "working")
+        await deployment.decide(approval_of(task))
+        done = await finished(client, task["taskId"])
+        assert done["status"] == "completed"
+        answer = json.loads(done["result"]["content"][0]["text"])
+        assert (answer["operation"], answer["done"]) == ("services:delete", True)
+        read = await client.call_tool("services_read_detail", SERVICE)
+        assert structured(read)["error"]["class"] == "NotFoundError"
+
+
+async def test_a_denied_call_completes_as_a_failed_tool_call(deployment: Deployment) -> None:
+    async with deployment.memory(client=DECLARING) as client:
+        task = await call(client, "services_delete", SERVICE)
+        await deployment.decide(approval_of(task), "deny")
+        done = await finished(client, task["taskId"])
+        assert (done["status"], done["result"]["isError"]) == ("completed", True)
+        assert json.loads(done["result"]["content"][0]["text"])["error"]["class"] == "ApprovalDeniedError"
+
+
+async def test_a_cancelled_task_sends_nothing_even_if_it_is_approved_later(deployment: Deployment) -> None:
+    async with deployment.memory(client=DECLARING) as client:
+        task = await call(client, "services_delete", SERVICE)
+        assert (await ask(client, "tasks/cancel", {"taskId": task["taskId"]}))["resultType"] == "complete"
+        await deployment.decide(approval_of(task))
+        await asyncio.sleep(1)
+        assert (await ask(client, "tasks/get", {"taskId": task["taskId"]}))["status"] == "cancelled"
+        assert not (await client.call_tool("services_read_detail", SERVICE)).is_error
+        assert (await ask(client, "tasks/cancel", {"taskId": task["taskId"]}))["resultType"] == "complete"
+
+
+async def test_calls_that_do_not_wait_are_no_tasks(deployment: Deployment) -> None:
+    async with deployment.memory(client=DECLARING) as client:
+        assert (await call(client, "teams_read", {}))["resultType"] == "complete"
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_other_clients_get_an_approval_to_poll_and_no_task_methods(deployment: Deployment, mode: str) -> None:
+    async with deployment.memory(mode=mode) as client:  # type: ignore[arg-type]
+        assert structured(await client.call_tool("services_delete", SERVICE))["approval"]["state"] == "pending"
+        for method in ("tasks/get", "tasks/cancel", "tasks/update"):
+            with pytest.raises(MCPError) as refused:
+                await ask(client, method, {"taskId": "x"})
+            assert refused.value.error.code == (-32601 if mode == "legacy" else -32021)
+
+
+async def test_a_task_is_its_agents_own_and_unknown_ones_are_refused(deployment: Deployment) -> None:
+    async with deployment.memory(client=DECLARING) as client:
+        task = await call(client, "services_delete", SERVICE)
+        for method in ("tasks/get", "tasks/cancel", "tasks/update"):
+            with pytest.raises(MCPError) as refused:
+                await ask(client, method, {"taskId": f"{task['taskId']}x"})
+            assert refused.value.error.code == -32602
+    store, tools = tasks.Tasks(), object()
+    now, hour = tasks.datetime.now(tasks.UTC), tasks.timedelta(hours=1)
+    store._tasks[task["taskId"]] = tasks.Task(id=task["taskId"], tools=object(), created=now, ttl=hour, message="")
+    with pytest.raises(MCPError):
+        await store.get(tools, task["taskId"])
+
+
+async def test_a_repeated_call_with_its_approval_is_answered_and_is_no_second_task(deployment: Deployment) -> None:
+    async with deployment.memory(client=DECLARING) as client:
+        task = await call(client, "services_delete", SERVICE)
+        asked = {**SERVICE, "approval_id": approval_of(task)}
+        again = await call(client, "services_delete", asked)
+        assert again["resultType"] == "complete"
+
+
+async def test_tasks_end_with_the_server_and_the_approval_still_stands(deployment: Deployment) -> None:
+    async with deployment.memory(client=DECLARING) as client:
+        task = await call(client, "services_delete", SERVICE)
+    await deployment.decide(approval_of(task))
+    async with deployment.memory() as client:
+        assert not (await client.call_tool("services_read_detail", SERVICE)).is_error
+        asked = {**SERVICE, "approval_id": approval_of(task)}
+        assert structured(await client.call_tool("services_delete", asked))["done"] is True
+
+
+async def test_a_task_is_forgotten_after_its_time(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with deployment.memory(client=DECLARING) as client:
+        task = await call(client, "services_delete", SERVICE)
+        later = tasks.datetime.now(tasks.UTC) + tasks.timedelta(days=1)
+        monkeypatch.setattr(tasks, "datetime", clock_at(later))
+        with pytest.raises(MCPError):
+            await ask(client, "tasks/get", {"taskId": task["taskId"]})
+
+
+def clock_at(now: Any) -> Any:
+    class Clock:
+        @staticmethod
+        def now(_: object) -> Any:
+            return now
+
+    return Clock
