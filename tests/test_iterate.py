@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import itertools
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import orjson
 import pytest
 
 from arx_wrapper import (
+    ApprovalDeniedError,
     ApprovalPendingError,
     InvalidParamsError,
     PagerDutyConnector,
     PagerDutyError,
     PaginationLimitError,
+    PermissionDeniedError,
 )
+from arx_wrapper.pagerduty.operations import RISKS
+from arx_wrapper.policy import Policies
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING, decide, trail
 
@@ -293,3 +302,147 @@ async def test_a_list_past_the_ceiling_that_nobody_counted_ends_with_an_error_no
     async with server.connector() as pd:
         with pytest.raises(PaginationLimitError):
             await ids(pd, "users:read")
+
+
+async def test_a_server_that_always_says_more_is_not_asked_for_ever() -> None:
+    class Endless(Server):
+        def __call__(self, request: httpx.Request) -> httpx.Response:
+            self.asked.append(int(request.url.params["offset"]))
+            body = {"users": self.records[:1], "limit": 1, "offset": self.asked[-1], "more": True, "total": None}
+            return httpx.Response(200, json=body)
+
+    server = Endless(1)
+    async with server.connector() as pd:
+        with pytest.raises(PaginationLimitError, match="still says that there is more"):
+            await ids(pd, "users:read")
+        assert (await trail(pd))[-1].metadata["records"] == 1
+    assert len(server.asked) <= 1_010
+
+
+async def test_since_alone_reaches_to_now_and_until_alone_goes_back_a_month() -> None:
+    spans: list[tuple[str | None, str | None]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        spans.append((request.url.params.get("since"), request.url.params.get("until")))
+        key = "log_entries" if "log_entries" in request.url.path else "incidents"
+        return httpx.Response(200, json={key: [], "limit": 100, "offset": 0, "more": False, "total": 0})
+
+    now = datetime.now(UTC)
+    async with PagerDutyConnector.sandbox(
+        policies=[EVERYTHING],
+        transport=httpx.MockTransport(answer),
+        base_url="http://127.0.0.1",
+        vault=FixedVault(api_key="k"),
+    ) as pd:
+        started = (now - timedelta(days=90)).isoformat()
+        assert await ids(pd, "incidents:read", {"since": started}) == []
+        assert await ids(pd, "incidents:read", {"until": started}) == []
+        assert await ids(pd, "incidents:read_log", {"incident_id": "P1", "since": started}) == []
+        assert await ids(pd, "incidents:read", {}) == []
+        assert await ids(pd, "incidents:read", {"since": started, "date_range": "all"}) == []
+    first, second, third, neither, everything = spans
+    assert first[0] == third[0] == started
+    for _, until in (first, third):
+        assert abs(datetime.fromisoformat(str(until)) - now) < timedelta(minutes=1)
+    assert second == ((now - timedelta(days=121)).isoformat(), started)
+    assert neither == (None, None), "PagerDuty's own default is the last month"
+    assert everything == (started, None), "with date_range=all PagerDuty looks at neither"
+
+
+@pytest.mark.parametrize("oldest_first", [True, False])
+async def test_a_span_of_two_years_is_read_in_spans_that_pagerduty_takes(oldest_first: bool) -> None:
+    async with connector() as pd:
+        account = pd.sandbox_account
+        assert account is not None
+        account.advance(timedelta(days=700))
+        account.add_incidents(5)
+        known = {incident["id"] for incident in account.account.incidents()}
+        asked = {"since": "2025-01-01T00:00:00Z", "until": account.clock.now().isoformat()}
+        account.requests.clear()
+        found = await ids(pd, "incidents:read", asked | ({"sort_by": "created_at:asc"} if oldest_first else {}))
+        bounds = [
+            tuple(datetime.fromisoformat(parse_qs(request.query)[name][0]) for name in ("since", "until"))
+            for request in account.requests
+        ]
+    assert len(found) == len(set(found))
+    assert set(found) == known
+    assert all(timedelta(0) < until - since <= timedelta(days=180) for since, until in bounds)
+    assert bounds == sorted(bounds, reverse=not oldest_first)
+
+
+async def test_an_iteration_ends_when_its_agent_is_suspended() -> None:
+    async with connector() as pd:
+        assert pd.sandbox_account is not None
+        pd.sandbox_account.add_incidents(3_000)
+        found: list[str] = []
+
+        async def read() -> None:
+            async for incident in pd.iterate("incidents:read", OPEN):
+                found.append(str(incident.id))
+                if len(found) == 150:
+                    await pd.audit.suspend(pd.agent_id, org_id=pd.org_id, by="ada", reason="enough")
+
+        with pytest.raises(PermissionDeniedError, match="suspended: enough"):
+            await read()
+        requests = len(pd.sandbox_account.requests)
+        outcome = (await trail(pd))[-1]
+    assert requests <= 12, "the pages that were on their way, and no more"
+    assert len(found) < 1_500
+    assert (outcome.action_type, outcome.status, outcome.error) == (
+        "connector.completed",
+        "error",
+        "PermissionDeniedError",
+    )
+    assert outcome.metadata["records"] == len(found)
+
+
+async def test_an_iteration_ends_when_policy_is_tightened(tmp_path: Path) -> None:
+    file, ticks = tmp_path / "policy.yaml", itertools.count()
+    file.write_text(json.dumps([EVERYTHING]))
+    policies = Policies(
+        file,
+        registry=RISKS,
+        connector="pagerduty",
+        clock=lambda: float(next(ticks)),
+        wall=lambda: time.time() + 60,
+    )
+    async with PagerDutyConnector.sandbox(policies=policies) as pd:
+        assert pd.sandbox_account is not None
+        pd.sandbox_account.add_incidents(3_000)
+        found: list[str] = []
+
+        async def read() -> None:
+            async for incident in pd.iterate("incidents:read", OPEN):
+                found.append(str(incident.id))
+                if len(found) == 150:
+                    file.write_text(json.dumps([{**EVERYTHING, "deny": ["incidents:read"]}]))
+
+        with pytest.raises(PermissionDeniedError):
+            await read()
+        assert len(pd.sandbox_account.requests) <= 12
+
+
+async def test_an_approval_is_for_one_page_or_for_so_many_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARX_APPROVALS_MODE", "raise")
+    async with PagerDutyConnector.sandbox(policies=[{**EVERYTHING, "approval": "hitl", "hitl_channel": "#a"}]) as pd:
+
+        async def asked(reading: Any) -> str:
+            with pytest.raises(ApprovalPendingError) as pending:
+                await reading
+            approval_id = str(pending.value.approval_id)
+            await decide(pd, approval_id)
+            return approval_id
+
+        page = await asked(pd.execute("users:read", {"limit": 2}))
+        with pytest.raises(ApprovalDeniedError, match="another call"):
+            await ids(pd, "users:read", {"limit": 2}, approval_id=page)
+        assert len((await pd.execute("users:read", {"limit": 2}, approval_id=page))["users"]) == 2
+        three = await asked(ids(pd, "users:read", {"limit": 2}, max_items=3))
+        request = await pd.approval(three)
+        assert json.loads(request.params) == {"limit": 2, "iterate": {"max_items": 3}}, "reviewers see it"
+        for most in (4, None):
+            with pytest.raises(ApprovalDeniedError, match="another call"):
+                await ids(pd, "users:read", {"limit": 2}, max_items=most, approval_id=three)
+        with pytest.raises(ApprovalDeniedError, match="another call"):
+            await pd.execute("users:read", {"limit": 2}, approval_id=three)
+        assert len(await ids(pd, "users:read", {"limit": 2}, max_items=3, approval_id=three)) == 3

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from arx_wrapper.core.review import use_up
-from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError, PermissionDeniedError
-from arx_wrapper.model import JSON, Call, Decision, Verdict
+from arx_wrapper.errors import ApprovalDeniedError, ApprovalPendingError
+from arx_wrapper.model import JSON, Call, Decision
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
-    from arx_wrapper.core.backends import Backends
     from arx_wrapper.core.dispatch import Dispatch
     from arx_wrapper.core.environment import Environment
 
@@ -74,9 +71,10 @@ async def approve(
         raise ApprovalDeniedError(
             f"{call.operation.name}: {asked.id} was asked for another call. Nothing was sent.", approval_id=asked.id
         )
+    dispatch.bind(asked)
     if backends.config.approvals_mode == "wait":
         await backends.approvals.wait(asked.id)
-    await judge_again(backends, call)  # before anything more is read with the account's key
+    await env.judge_again(call)  # before anything more is read with the account's key
     asked, before = await backends.approvals.get(asked.id), asked.target
     if asked.state == "approved" and asked.target is not None:
         before = await dispatch.target_state()
@@ -86,24 +84,10 @@ async def approve(
                 f"{call.operation.name}: what {asked.id} was given for has changed since. Nothing was sent. Ask anew.",
                 approval_id=asked.id,
             )
-    again = await judge_again(backends, call)
+    again = await env.judge_again(call)
     _require_no_more_risk(asked, again)
     await use_up(backends.approvals, backends.audit, asked, digest, min_approvals=again.min_approvals)
     return before
-
-
-async def judge_again(backends: Backends, call: Call) -> Decision:
-    """Judge a call anew: long after its intent, policy may say something else and the agent may be suspended.
-
-    Raises:
-        PermissionDeniedError: policy denies the call by now, or its agent is suspended.
-    """
-    again = backends.policies.decide(call, backends.clock())
-    if suspension := await backends.audit.suspension(call.agent_id):
-        again = evolve(again, verdict=Verdict.DENY, reason=suspension)
-    if again.verdict is Verdict.DENY:
-        raise PermissionDeniedError(again)
-    return again
 
 
 def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:
@@ -124,9 +108,8 @@ def _sentence(call: Call, target: JSON | None) -> str:
 async def _terms(env: Environment, decision: Decision, dispatch: Dispatch) -> dict[str, Any]:
     """Return what an approval is bound to; reads the credentials, because it holds for one account."""
     call, credentials = dispatch.call, await dispatch.credentials()
-    requester = call.params.get("requester_email") or credentials.requester_email
     return {
-        "requester": str(requester) if requester and call.operation.writes else None,
+        "requester": dispatch.requester(credentials),
         "effects": call.effects,
         "org_id": call.org_id,
         "agent_id": call.agent_id,

@@ -16,6 +16,7 @@ from attrs import frozen
 from arx_wrapper.config import Config, SlackSettings
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Risk
+from arx_wrapper.urls import without_password
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import Approvals, Channel
@@ -155,6 +156,11 @@ class Backends:
             proxy=self.config.proxy,
             sleep=self.sleep,
         )
+
+    @property
+    def destination(self) -> str:
+        """The API's address, as it may be shown."""
+        return without_password(self.given.base_url or self.config.base_url)
 
     async def aclose(self) -> None:
         """Close what was opened here: the audit log last, so that it holds whatever the others still report."""

@@ -9,17 +9,25 @@ from attrs import evolve, frozen
 
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.recovery import not_done, recover
-from arx_wrapper.errors import AuthenticationError, CredentialError, PagerDutyError, ServerError, TransportError
+from arx_wrapper.errors import (
+    ApprovalDeniedError,
+    AuthenticationError,
+    CredentialError,
+    PagerDutyError,
+    ServerError,
+    TransportError,
+)
 from arx_wrapper.model import JSON, NOT_RECOVERABLE, Call, Params, Request
 
 if TYPE_CHECKING:
+    from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.credentials import Credentials
     from arx_wrapper.transport import Attempt, Response
 
 
 @frozen(kw_only=True)
 class Report:
-    """What was sent for a call, and what came back.
+    """Everything that was sent for a call, and everything that came back.
 
     Attributes:
         attempts: Every attempt of the call itself, retries included.
@@ -28,6 +36,8 @@ class Report:
         digest: SHA-256 over all responses in their order.
         after: The object that a write answered with.
         records: How many records an iteration handed out; None for a call that is none.
+        account: Fingerprint of the credentials that were used last; None when none were read.
+        requester: The user that a write was sent for; None for reads.
         recovery: What was found out of a write whose response was lost: its effect (`found`), or that it has none
             (`absent`); None when nothing was lost, or nothing is known.
     """
@@ -38,11 +48,13 @@ class Report:
     digest: bytes = b""
     after: JSON | None = None
     records: int | None = None
+    account: str | None = None
+    requester: str | None = None
     recovery: Literal["found", "absent"] | None = None
 
     @property
     def sent(self) -> bool:
-        """Whether anything may have reached the API."""
+        """True when anything may have reached the API."""
         return any(attempt.sent for attempt in self.attempts)
 
 
@@ -61,6 +73,7 @@ class Dispatch:
         self.records: int | None = None
         self._env, self._request, self._timeout = env, request, timeout
         self._credentials: Credentials | None = None
+        self._approval: ApprovalRequest | None = None
         self._attempts: list[Attempt] = []
         self._responses = self._lookups = 0
         self._digest = hashlib.sha256()
@@ -76,8 +89,20 @@ class Dispatch:
             digest=self._digest.digest(),
             after=self._after,
             records=self.records,
+            account=self._credentials.fingerprint if self._credentials else None,
+            requester=self.requester(self._credentials) if self._credentials else None,
             recovery=self._recovery,
         )
+
+    def bind(self, approval: ApprovalRequest) -> None:
+        """Send from now on only with the account, and for the requester, that an approval names."""
+        self._approval = approval
+
+    def requester(self, credentials: Credentials) -> str | None:
+        """Return the user that the call is sent for; None for a read, or when neither call nor vault names one."""
+        if not self.call.operation.writes:
+            return None
+        return self.call.params.get("requester_email") or credentials.requester_email
 
     async def credentials(self, *, fresh: bool = False) -> Credentials:
         """Return the credentials, read now at the earliest: after policy and the intent record.
@@ -125,7 +150,13 @@ class Dispatch:
         return body
 
     async def fetch(self, params: Params) -> Response:
-        """Send the call with other parameters, to read a further page; the response is parsed when it is wanted."""
+        """Send the call with other parameters, to read a further page; the response is parsed when it is wanted.
+
+        Raises:
+            PermissionDeniedError: policy denies the call by now, or its agent was suspended.
+        """
+        if self._attempts:
+            await self._env.judge_again(self.call)
         return await self._fetch(self._env.api.build(self.call.operation, params), self._attempts)
 
     async def lookup(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
@@ -168,7 +199,11 @@ class Dispatch:
         return found
 
     async def _fetch(self, request: Request, attempts: list[Attempt]) -> Response:
-        """Send one request. A rejected key is read again from the vault, once: it may have been rotated."""
+        """Send one request. A rejected key is read again from the vault, once: it may have been rotated.
+
+        Raises:
+            ApprovalDeniedError: the key that is there by now is another account's than the approval's.
+        """
         credentials = await self.credentials()
         try:
             return await self._send(request, credentials, attempts)
@@ -179,13 +214,14 @@ class Dispatch:
                 raise refused from None  # the vault's error would say that nothing was sent
             if renewed == credentials:
                 raise
+            self._require_approved(renewed)
         return await self._send(request, renewed, attempts)
 
     async def _send(self, request: Request, credentials: Credentials, attempts: list[Attempt]) -> Response:
         operation, backends = self.call.operation, self._env.backends
         writes = operation.writes and request.method != "GET"
         if writes and backends.requester_header:
-            header = (backends.requester_header, self._requester(credentials))
+            header = (backends.requester_header, self._require_requester(credentials))
             request = evolve(request, headers=(*request.headers, header))
         response = await backends.transport.send(
             request,
@@ -202,12 +238,25 @@ class Dispatch:
         self._digest.update(response.content)
         return response
 
-    def _requester(self, credentials: Credentials) -> str:
-        requester = self.call.params.get("requester_email") or credentials.requester_email
+    def _require_approved(self, renewed: Credentials) -> None:
+        approval = self._approval
+        if approval is None or (approval.account, approval.requester) == (
+            renewed.fingerprint,
+            self.requester(renewed),
+        ):
+            return
+        raise ApprovalDeniedError(
+            f"{self.call.operation.name}: the API rejected the key (401), and the vault's new one belongs to another "
+            f"account or requester than {approval.id} was given for. The call was not made. Ask anew.",
+            approval_id=approval.id,
+        )
+
+    def _require_requester(self, credentials: Credentials) -> str:
+        requester = self.requester(credentials)
         if not requester:
             raise CredentialError(
                 f"{self.call.operation.name}: writes need the e-mail address of a user as requester. "
                 "Nothing was sent. Store `requester_email` in the vault (PAGERDUTY_REQUESTER_EMAIL), or pass "
                 "`requester_email=` with the call."
             )
-        return str(requester)
+        return requester

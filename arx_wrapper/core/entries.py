@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, field, frozen
 
 from arx_wrapper.audit import Entry
 from arx_wrapper.audit.record import ActionType, Status
@@ -25,7 +25,7 @@ from arx_wrapper.errors import (
     TransportError,
     _shown,
 )
-from arx_wrapper.model import JSON, Call, Decision, Verdict
+from arx_wrapper.model import JSON, Call, Decision, Params, Verdict
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
@@ -34,17 +34,25 @@ if TYPE_CHECKING:
 
 # The API does not process a request that it answers so.
 _UNPROCESSED: Final = frozenset({401, 429})
+# Ids that one record names at most: a bulk call has 250 entries, each with its own assignees.
+_MOST_IDS: Final = 1_000
+# Levels of an object that are looked at: no object of an API has as many.
+_DEEPEST: Final = 20
+# An `external_id` is a routing key, which is a secret.
+_NAMES_IDS: Final = re.compile(r"(^|_)(?<!external_)ids?$")
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 @frozen(kw_only=True)
 class Subject:
-    """What every record of a call says of it.
+    """The part of a record that is the same in every record of a call.
 
     Attributes:
         connector, caller: Which connector is called, and who calls.
         operation: The operation's name, as it was asked for.
+        origin: The process that calls, the API's address, and the trace that the call belongs to.
+        iteration: How far an iteration goes; None for a call of one page.
         call: The call, once it is resolved.
         inputs_hash: Keyed hash of its canonical parameters.
         decision: What policy said, once it was asked.
@@ -54,6 +62,8 @@ class Subject:
     connector: str
     caller: Caller
     operation: object
+    origin: JSON = field(factory=dict)
+    iteration: JSON | None = None
     call: Call | None = None
     inputs_hash: str | None = None
     decision: Decision | None = None
@@ -82,12 +92,13 @@ def intent(subject: Subject, call: Call, decision: Decision, captured: JSON | No
         captured: Its parameters, redacted, where the log keeps them.
     """
     status: Status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
-    return _entry(subject, "connector.called", status, _asked(call, decision, captured), id=call.id)
+    return _entry(subject, "connector.called", status, _asked(subject, call, decision, captured), id=call.id)
 
 
 def approval_requested(subject: Subject, request: ApprovalRequest) -> Entry:
     """Return the entry of a request for approval."""
-    metadata = {"digest": request.digest, "expires_at": request.expires_at.isoformat()}
+    metadata: dict[str, Any] = {"digest": request.digest, "expires_at": request.expires_at.isoformat()}
+    metadata |= _sent_as(request.account, request.requester)
     return _entry(subject, "approval.requested", "escalated", metadata)
 
 
@@ -110,7 +121,7 @@ def refusal(
     """
     if isinstance(error, PermissionDeniedError):
         subject = evolve(subject, decision=error.decision)
-    metadata = _asked(subject.call, subject.decision, captured) if subject.call and not intent_id else {}
+    metadata = {} if intent_id else _asked(subject, subject.call, subject.decision, captured)
     return _entry(
         subject,
         "connector.refused",
@@ -146,6 +157,7 @@ def outcome(
         captures: Whether they are kept as values, not as hashes.
     """
     metadata: dict[str, Any] = {"answers": report.responses, "attempts": [asdict(each) for each in report.attempts]}
+    metadata |= _sent_as(report.account, report.requester)
     if report.records is not None:
         metadata["records"] = report.records
     if report.recovery:
@@ -162,6 +174,28 @@ def outcome(
         metadata,
         intent_id=subject.call.id if subject.call else None,
         outputs_hash=digest(report.digest) if error is None else None,
+        duration_ms=duration_ms,
+        error=error_label(error),
+    )
+
+
+def bare_outcome(
+    subject: Subject, report: Report, error: BaseException | None, duration_ms: float, defect: Exception
+) -> Entry:
+    """Return the entry of an outcome that could not be described: how the call ended is on record nevertheless.
+
+    Args:
+        subject, report, error, duration_ms: As in `outcome()`.
+        defect: Why it could not be described.
+    """
+    writes = subject.call is not None and subject.call.operation.writes
+    attempts = [asdict(each) for each in report.attempts]
+    return _entry(
+        subject,
+        "connector.completed",
+        "success" if error is None else failure_status(error, report, writes=writes),
+        {"answers": report.responses, "attempts": attempts, "undescribed": type(defect).__name__},
+        intent_id=subject.call.id if subject.call else None,
         duration_ms=duration_ms,
         error=error_label(error),
     )
@@ -187,24 +221,26 @@ def error_label(error: BaseException | None) -> str | None:
     return name
 
 
-def named_ids(params: Mapping[str, Any]) -> dict[str, Any]:
+def named_ids(params: Params, most: int = _MOST_IDS) -> dict[str, Any]:
     """Return the ids that parameters name, at any depth: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`.
 
-    Those further down are under their path: `incidents.assignee_ids`, `rules.targets`, `filters.service_ids`.
+    Those further down are under their path: `incidents.assignee_ids`, `rules.targets`, `filters.service_ids`, each
+    once. Ids past `most` are counted under `omitted`.
     """
     ids: dict[str, Any] = {}
     inner: dict[str, dict[str, None]] = {}
-    for name, value in params.items():
-        if _NAMES_IDS.search(name):
-            ids[name] = value
-        else:
-            for path, found in _ids_in(name, value):
-                inner.setdefault(path, {})[found] = None
-    return ids | {path: list(found) for path, found in inner.items()}
-
-
-# An `external_id` is a routing key, which is a secret.
-_NAMES_IDS: Final = re.compile(r"(^|_)(?<!external_)ids?$")
+    omitted = 0
+    for path, found in _ids_in("", params):
+        if most == 0:
+            omitted += 1
+        elif path in params and isinstance(params[path], str):
+            ids[path] = found
+            most -= 1
+        elif found not in inner.setdefault(path, {}):
+            inner[path][found] = None
+            most -= 1
+    ids |= {path: list(found) for path, found in inner.items()}
+    return ids | ({"omitted": omitted} if omitted else {})
 
 
 def _ids_in(path: str, value: object) -> Iterator[tuple[str, str]]:
@@ -214,26 +250,27 @@ def _ids_in(path: str, value: object) -> Iterator[tuple[str, str]]:
             yield from _ids_in(path, item)
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            if name == "id" and isinstance(inner, str):
+            below = f"{path}.{name}" if path else name
+            if name == "id" and path and isinstance(inner, str):
                 yield path, inner
             elif _NAMES_IDS.search(name):
-                yield from ((f"{path}.{name}", one) for one in _each(inner) if isinstance(one, str))
+                yield from ((below, one) for one in _each(inner) if isinstance(one, str))
             else:
-                yield from _ids_in(f"{path}.{name}", inner)
+                yield from _ids_in(below, inner)
 
 
 def _each(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def state_of(seen: Mapping[str, Any], members: Container[str]) -> dict[str, Any]:
-    """Return what of an object may be kept: the members on the list, however deep they stand, and nothing else."""
+def state_of(seen: Mapping[str, Any], members: Container[str], depth: int = _DEEPEST) -> dict[str, Any]:
+    """Return what of an object may be kept: the members on the list, up to `depth` levels deep, and nothing else."""
     kept: dict[str, Any] = {}
-    for name, value in seen.items():
+    for name, value in seen.items() if depth else ():
         if isinstance(value, Mapping):
-            inner: Any = state_of(value, members)
+            inner: Any = state_of(value, members, depth - 1)
         elif isinstance(value, list):
-            inner = [state_of(item, members) for item in value if isinstance(item, Mapping)]
+            inner = [state_of(item, members, depth - 1) for item in value if isinstance(item, Mapping)]
         else:
             inner = value if name in members else None
         if inner:
@@ -241,13 +278,20 @@ def state_of(seen: Mapping[str, Any], members: Container[str]) -> dict[str, Any]
     return kept
 
 
-def _asked(call: Call, decision: Decision | None, captured: JSON | None) -> dict[str, Any]:
+def _asked(subject: Subject, call: Call | None, decision: Decision | None, captured: JSON | None) -> dict[str, Any]:
+    if call is None:
+        return dict(subject.origin)
     metadata: dict[str, Any] = {
+        **subject.origin,
         "effects": [[effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects],
         "ids": named_ids(call.params),
     }
     if decision and decision.observed:
         metadata["observed"] = list(decision.observed)
+    if requester := call.params.get("requester_email"):
+        metadata["requester"] = requester
+    if subject.iteration is not None:
+        metadata["iterate"] = dict(subject.iteration)
     if captured is not None:
         metadata["params"] = captured
     return metadata
@@ -265,6 +309,11 @@ def _changed(
         kept = {"hash": digest(_canonical(state))} if digest else state
         changed[name] = {**kept, **({"id": seen["id"]} if isinstance(seen.get("id"), str) else {})}
     return changed
+
+
+def _sent_as(account: str | None, requester: str | None) -> dict[str, str]:
+    """Return the account that a call uses, by its fingerprint, and the user that it is sent for."""
+    return {name: value for name, value in (("account", account), ("requester", requester)) if value is not None}
 
 
 def _refused_status(error: BaseException) -> Status:

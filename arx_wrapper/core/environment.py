@@ -1,17 +1,32 @@
-"""What a governed call runs in."""
+"""The surroundings of a governed call."""
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from arx_wrapper.core.backends import Backends
 from arx_wrapper.core.resolution import Api, Caller
+from arx_wrapper.errors import PermissionDeniedError
+from arx_wrapper.model import Call, Decision, Verdict
 
 
 @frozen(kw_only=True)
 class Environment:
-    """Who calls, which API is called, and the backends that judge, record, approve and send."""
+    """The API that is called, its caller, and the backends that judge, record, approve and send."""
 
     api: Api
     caller: Caller
     backends: Backends
+
+    async def judge_again(self, call: Call) -> Decision:
+        """Judge a call anew: long after its intent, policy may say something else and the agent may be suspended.
+
+        Raises:
+            PermissionDeniedError: policy denies the call by now, or its agent is suspended.
+        """
+        again = self.backends.policies.decide(call, self.backends.clock())
+        if suspension := await self.backends.audit.suspension(call.agent_id):
+            again = evolve(again, verdict=Verdict.DENY, reason=suspension)
+        if again.verdict is Verdict.DENY:
+            raise PermissionDeniedError(again)
+        return again

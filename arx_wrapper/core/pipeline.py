@@ -27,6 +27,7 @@ from arx_wrapper.core import entries
 from arx_wrapper.core.approval import approve, ask
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.environment import Environment
+from arx_wrapper.core.provenance import process_facts
 from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
 from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError
@@ -92,7 +93,13 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
     """
     backends, caller, log = env.backends, env.caller, env.backends.audit
     started, observed = time.monotonic(), observe(env.api.operations, asked.operation, caller.agent_id, caller.org_id)
-    subject = entries.Subject(connector=env.api.connector, caller=caller, operation=asked.operation)
+    subject = entries.Subject(
+        connector=env.api.connector,
+        caller=caller,
+        operation=asked.operation,
+        origin=_origin(env, observed),
+        iteration=asked.iteration,
+    )
     captured: JSON | None = None
     intent_id: str | None = None
 
@@ -150,16 +157,19 @@ def conclude(env: Environment, cleared: Cleared, error: BaseException | None) ->
     if error is not None and not report.attempts and not isinstance(error, PagerDutyError):
         entry = entries.refusal(cleared.subject, error, duration, intent_id=intent_id)
     else:
-        entry = entries.outcome(
-            cleared.subject,
-            report,
-            error,
-            duration,
-            before=cleared.before,
-            digest=log.keyed_hash,
-            recorded=env.api.recorded_fields,
-            captures=env.backends.config.capture_params,
-        )
+        try:
+            entry = entries.outcome(
+                cleared.subject,
+                report,
+                error,
+                duration,
+                before=cleared.before,
+                digest=log.keyed_hash,
+                recorded=env.api.recorded_fields,
+                captures=env.backends.config.capture_params,
+            )
+        except Exception as defect:  # whatever it was: that the call was made has to be on record
+            entry = entries.bare_outcome(cleared.subject, report, error, duration, defect)
     _observe(cleared.observed, entry, attempts=len(report.attempts))
     log.append_soon(entry)
 
@@ -206,6 +216,14 @@ def captured_params(env: Environment, call: Call) -> JSON | None:
     if not env.backends.config.capture_params:
         return None
     return env.api.parameters(call.operation).redacted(call.params)
+
+
+def _origin(env: Environment, observed: Observed | None) -> JSON:
+    """Return the process that calls, the address that is called, and the trace that the call belongs to."""
+    origin: dict[str, Any] = {**process_facts(), "destination": env.backends.destination}
+    if observed and (trace := observed.trace_id):
+        origin["trace"] = trace
+    return origin
 
 
 def _elapsed(started: float) -> float:

@@ -56,6 +56,7 @@ class Asked:
         operation, params: The operation's name and its parameters, unchecked.
         approval_id: An approval to use up.
         timeout: Seconds that the call may take in the transport.
+        iteration: How far an iteration over every page goes; None for a call of one page. An approval is bound to it.
         check: Refuses operations that do not suit the caller.
     """
 
@@ -63,6 +64,7 @@ class Asked:
     params: Mapping[str, Any] | None = None
     approval_id: str | None = None
     timeout: float | None = None
+    iteration: Mapping[str, Any] | None = None
     check: Callable[[Operation], object] | None = None
 
 
@@ -75,6 +77,9 @@ def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
     row = row_of(api.operations, asked.operation)
     canonical = api.parameters(row).canonical(asked.params or {})
     frozen_params: Mapping[str, Any] = msgspec.json.decode(canonical)
+    request = api.build(row, msgspec.json.decode(canonical))
+    if asked.iteration is not None:
+        canonical = msgspec.json.encode({**frozen_params, "iterate": asked.iteration}, order="sorted")
     call = Call(
         id=new_id(),
         operation=row,
@@ -84,7 +89,7 @@ def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
         params=MappingProxyType(frozen_params),
         effects=expand(row, frozen_params, api.operations, api.is_alias),
     )
-    return call, api.build(row, msgspec.json.decode(canonical))
+    return call, request
 
 
 def check(asked: Asked, row: Operation) -> None:

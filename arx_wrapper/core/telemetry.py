@@ -48,6 +48,12 @@ class Observed:
     def __init__(self, telemetry: Telemetry, span: Span, operation: str) -> None:
         self._telemetry, self._span, self._operation = telemetry, span, operation
 
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the call's span belongs to, as hex; None where nothing is traced."""
+        context = self._span.get_span_context()
+        return f"{context.trace_id:032x}" if context.is_valid else None
+
     def end(self, entry: Entry, attempts: int = 0) -> None:
         """End the span of a call with what its last audit entry says."""
         attributes: dict[str, str | int | None] = {

@@ -116,7 +116,8 @@ class Iteration(Resource):
 
         Pages are read up to eight at a time and handed out in order, each record once. Past 10,000 records, incidents
         and log entries are read in spans of time; their order then holds within a span, newest span first unless
-        `sort_by` starts with `created_at:asc`.
+        `sort_by` starts with `created_at:asc`. A `since` without `until` reaches to now; an `until` without `since`
+        goes back a month for incidents, and to the beginning for log entries. Between pages policy is asked again.
 
         Args:
             operation: One of the operations that list, `incidents:read`.
@@ -129,6 +130,7 @@ class Iteration(Resource):
 
         Raises:
             InvalidParamsError: the operation does not list.
+            PermissionDeniedError: policy denies it, by now, or the agent was suspended.
             PaginationLimitError: the list reaches past 10,000 records and cannot be narrowed by time.
         """
         from arx_wrapper.core import pipeline  # only now: it brings asyncio and the audit log's threads
@@ -138,7 +140,13 @@ class Iteration(Resource):
             if max_items is not None and (type(max_items) is not int or max_items < 0):
                 raise InvalidParamsError(row.name, "max_items", f"is {max_items!a}", "a whole number from 0, or None")
 
-        asked = Asked(operation=operation, params=params, approval_id=approval_id, check=lists)
+        asked = Asked(
+            operation=operation,
+            params=params,
+            approval_id=approval_id,
+            iteration={"max_items": max_items},
+            check=lists,
+        )
         with self._in_flight:
             async with aclosing(pipeline.stream(self._env, asked, lambda sent: self._read(sent, max_items))) as models:
                 async for model in models:
@@ -174,7 +182,8 @@ class Iteration(Resource):
             return reading.by_offset(start=start, size=size)
         since, until = _span(row.paging, asked, self.backends.clock())
         oldest_first = _first(asked.get("sort_by")) == "created_at:asc"
-        return reading.by_time(since, until, oldest_first=oldest_first, size=size)
+        bounded = asked.get("date_range") != "all" and ("since" in asked or "until" in asked)
+        return reading.by_time(since, until, oldest_first=oldest_first, size=size, whole=not bounded)
 
 
 def _listed(row: Operation) -> tuple[str, type[Model]]:

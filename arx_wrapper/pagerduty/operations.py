@@ -22,7 +22,7 @@ _ROWS = (
         "incidents:read", "GET", "/incidents", LOW,
         endpoint="incidents.list_incidents", returns=Many("incidents", "Incident"),
         summary="List and query incidents with filters",
-        paging=ByTime(default_span=timedelta(days=30)), probe=True,
+        paging=ByTime(default_span=timedelta(days=31)), probe=True,
         columns=columns.INCIDENTS,
     ),
     Operation(

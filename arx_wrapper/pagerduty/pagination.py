@@ -26,6 +26,10 @@ CEILING = 10_000
 PAGE_SIZE = 100
 IN_FLIGHT = 8
 SWEEPS = 3
+# Requests that a list may take: some, and as many for each record. A server that always says that there is more, and
+# brings nothing new, would be asked for ever.
+REQUESTS = 1_000
+REQUESTS_A_RECORD = 4
 # PagerDuty refuses a wider span of incidents; it opened its doors in 2009.
 WIDEST = timedelta(days=180)
 OLDEST = datetime(2009, 1, 1, tzinfo=UTC)
@@ -85,6 +89,7 @@ class ListReader:
     changed: bool = False
     _seen: set[object] = field(factory=set, init=False)
     _given: int = field(default=0, init=False)
+    _requests: int = field(default=0, init=False)
 
     async def once(self) -> AsyncGenerator[Any, None]:
         """A list that PagerDuty hands out whole."""
@@ -103,15 +108,29 @@ class ListReader:
             yield record
 
     async def by_time(
-        self, since: datetime, until: datetime, *, oldest_first: bool, size: int | None = None
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        oldest_first: bool,
+        size: int | None = None,
+        whole: bool = False,
     ) -> AsyncGenerator[Any, None]:
-        """A list that can be narrowed by time: read as it is if it fits, else in spans of time.
+        """Read a list that can be narrowed by time, in spans of time where it does not fit in one.
+
+        Both bounds are sent with every span: with one of them PagerDuty reads a month, and says nothing. No span is
+        wider than six months, which PagerDuty refuses.
 
         Args:
             since, until: Its span.
-            oldest_first: In which order to go through the spans.
+            oldest_first: Go through the spans from the oldest to the newest, not the other way.
+            size: Records a page.
+            whole: Try the call's own parameters first, which name no bounds.
+
+        Raises:
+            PaginationLimitError: more than 10,000 records are within one second.
         """
-        spans, whole = deque([(since, until)]), True
+        spans = deque([(since, until)])
         while spans and not self._done:
             begin, end = spans.popleft()
             halves = _halves(begin, end, oldest_first)
@@ -125,6 +144,8 @@ class ListReader:
                         yield record
                     continue
                 except PaginationLimitError:  # also when it grew past the ceiling meanwhile
+                    if self._too_many:
+                        raise
                     if len(halves) == 1:
                         raise PaginationLimitError(
                             f"{self.operation}: more than {CEILING:,} records within one second, at "
@@ -188,6 +209,12 @@ class ListReader:
             await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
 
     async def _page(self, offset: int, size: int | None, more: Mapping[str, Any] | None = None) -> Unread:
+        self._requests += 1
+        if self._too_many:
+            raise PaginationLimitError(
+                f"{self.operation}: {self._requests:,} requests brought {self._given:,} records, and the server still "
+                "says that there is more. Reading was stopped: the list does not end, or changes too fast to be read."
+            )
         limit = min(size or PAGE_SIZE, max(CEILING - offset, 1))
         if self.most is not None:
             limit = min(limit, max(self.most, 1))
@@ -209,6 +236,10 @@ class ListReader:
                 self._given += 1
                 fresh.append(record)
         return fresh
+
+    @property
+    def _too_many(self) -> bool:
+        return self._requests > REQUESTS + REQUESTS_A_RECORD * self._given
 
     @property
     def _done(self) -> bool:
