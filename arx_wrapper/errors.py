@@ -119,7 +119,7 @@ class UnknownOperationError(ArxError):
 
     def __init__(self, operation: str, nearest: str | None = None) -> None:
         hint = f" Did you mean {nearest!r}?" if nearest else " `arx-pagerduty ops` lists them."
-        super().__init__(f"There is no operation {_shown(operation)}; nothing was sent.{hint}")
+        super().__init__(f"There is no operation {shown(operation)}; nothing was sent.{hint}")
         self.operation, self.nearest = operation, nearest
 
 
@@ -277,7 +277,7 @@ def _plain(character: str) -> str:
     return character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
 
 
-def _shown(text: object, limit: int = 80) -> str:
+def shown(text: object, limit: int = 80) -> str:
     """A caller's value made safe and short enough for a message."""
-    shown = ascii(text)
-    return shown if len(shown) <= limit else f"{shown[:limit]}…"
+    escaped = ascii(text)
+    return escaped if len(escaped) <= limit else f"{escaped[:limit]}…"

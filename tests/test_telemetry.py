@@ -14,7 +14,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from arx_wrapper import AuditError, NotFoundError, PagerDutyConnector, PermissionDeniedError, UnknownOperationError
+from arx_wrapper import (
+    AuditError,
+    NotFoundError,
+    PagerDutyConnector,
+    PermissionDeniedError,
+    PolicyError,
+    UnknownOperationError,
+)
 from tests.support import CANARY, EVERYTHING, trail
 
 SPANS, READER = InMemorySpanExporter(), InMemoryMetricReader()
@@ -56,6 +63,7 @@ async def test_each_call_is_one_span_of_its_caller_that_says_how_it_ended() -> N
     acknowledged, _, deleted, looked, unknown = SPANS.get_finished_spans()
     assert acknowledged.parent
     assert acknowledged.parent.span_id == parent.get_span_context().span_id
+    assert records[0].metadata["trace"] == f"{parent.get_span_context().trace_id:032x}"
     assert acknowledged.name == "arx incidents:acknowledge"
     assert acknowledged.attributes["arx.status"] == "success"
     assert acknowledged.attributes["arx.intent_id"] == records[0].id
@@ -103,3 +111,12 @@ async def test_a_call_that_the_log_did_not_take_is_a_span_too(tmp_path: Any) -> 
             await pd.list_users()
     (span,) = SPANS.get_finished_spans()
     assert span.attributes["error.type"] == "AuditError"
+
+
+async def test_a_call_whose_policy_does_not_load_is_a_span_too(tmp_path: Any) -> None:
+    (tmp_path / "policy.yaml").write_text("- {name: p, operations: 7}\n")
+    async with PagerDutyConnector.sandbox(policies=tmp_path / "policy.yaml") as pd:
+        with pytest.raises(PolicyError):
+            await pd.list_users()
+    (span,) = SPANS.get_finished_spans()
+    assert span.attributes["error.type"] == "PolicyError"

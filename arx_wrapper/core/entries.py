@@ -23,7 +23,6 @@ from arx_wrapper.errors import (
     PermissionDeniedError,
     ServerError,
     TransportError,
-    _shown,
 )
 from arx_wrapper.model import JSON, Call, Decision, Params, Verdict
 
@@ -50,7 +49,7 @@ class Subject:
 
     Attributes:
         connector, caller: Which connector is called, and who calls.
-        operation: The operation's name, as it was asked for.
+        operation: The operation's name; what was asked for, shortened and escaped, where there is no such operation.
         origin: The process that calls, the API's address, and the trace that the call belongs to.
         iteration: How far an iteration goes; None for a call of one page.
         call: The call, once it is resolved.
@@ -61,7 +60,7 @@ class Subject:
 
     connector: str
     caller: Caller
-    operation: object
+    operation: str
     origin: JSON = field(factory=dict)
     iteration: JSON | None = None
     call: Call | None = None
@@ -330,7 +329,7 @@ def _entry(subject: Subject, action_type: ActionType, status: Status, metadata: 
         org_id=subject.caller.org_id,
         agent_id=subject.caller.agent_id,
         connector=subject.connector,
-        operation=call.operation.name if call else _shown(subject.operation),
+        operation=subject.operation,
         method=call.operation.method if call else None,
         path=call.operation.path if call else None,
         risk=(decision.risk if decision else call.risk).name.lower() if call else None,

@@ -30,7 +30,7 @@ from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.provenance import process_facts
 from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
-from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError
+from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError, shown
 from arx_wrapper.model import JSON, Call, Decision, Verdict
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
     subject = entries.Subject(
         connector=env.api.connector,
         caller=caller,
-        operation=asked.operation,
+        operation=_name(env, asked),
         origin=_origin(env, observed),
         iteration=asked.iteration,
     )
@@ -216,6 +216,12 @@ def captured_params(env: Environment, call: Call) -> JSON | None:
     if not env.backends.config.capture_params:
         return None
     return env.api.parameters(call.operation).redacted(call.params)
+
+
+def _name(env: Environment, asked: Asked) -> str:
+    """Return the operation's name for the record, also where what was asked for is none."""
+    given: object = asked.operation
+    return given if isinstance(given, str) and given in env.api.operations else shown(given)
 
 
 def _origin(env: Environment, observed: Observed | None) -> JSON:

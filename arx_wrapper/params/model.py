@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from arx_wrapper.errors import InvalidParamsError, _shown
+from arx_wrapper.errors import InvalidParamsError, shown
 from arx_wrapper.params import NULL, AcceptsAlternative, Null
 
 # What one call may carry: more would block the event loop and fill the log before policy has even said no.
@@ -129,7 +129,7 @@ class ParamModel:
     def _unknown(self, name: object) -> InvalidParamsError:
         nearest = difflib.get_close_matches(str(name)[:_COMPARED], self.names, n=1)
         accepted = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(self.names)}"
-        return InvalidParamsError(self.operation, _shown(name), "is not a parameter", accepted)
+        return InvalidParamsError(self.operation, shown(name), "is not a parameter", accepted)
 
     def _one_form(self, name: str, value: Any, *, zoned: bool) -> Any:
         if isinstance(value, datetime):
