@@ -345,6 +345,56 @@ class Limit:
 
 
 @frozen(kw_only=True)
+class OnCall:
+    """The users who are on call for an escalation policy.
+
+    Attributes:
+        escalation_policy: Its id.
+        levels: The levels whose users may decide, the first to be asked first; empty for all of them.
+        escalate_after: Seconds without a decision after which the next level's users may decide too; None when those of
+            all levels may from the beginning.
+    """
+
+    escalation_policy: str
+    levels: tuple[int, ...] = ()
+    escalate_after: int | None = None
+
+
+@frozen(kw_only=True)
+class ReviewerRule:
+    """Whose approvals a policy entry counts: those of any of these.
+
+    Attributes:
+        policy: The entry's name.
+        people: Names of reviewers.
+        groups: Names of groups of reviewers.
+        on_call: Reviewers who are on call when they decide, and still when the approval is used.
+        min_approvals: How many different ones of them must agree.
+    """
+
+    policy: str
+    people: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    on_call: tuple[OnCall, ...] = ()
+    min_approvals: int = 1
+
+
+@frozen(kw_only=True)
+class Visibility:
+    """What one policy entry hides and shows of an answer: globs over its members, `contact_methods.address`.
+
+    Attributes:
+        policy: The entry's name.
+        hide: What it hides.
+        show: Exceptions to what it hides, and to what is hidden by default.
+    """
+
+    policy: str
+    hide: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class Decision:
     """What policy says of one call.
 
@@ -357,6 +407,8 @@ class Decision:
         source: `file:line` of the entry, when it came from a file.
         channel: Where to ask reviewers (`hitl_channel`).
         min_approvals: How many different reviewers must agree.
+        reviewers: Whose approvals count, by entry: each rule has to be met. Empty: those of any reviewer.
+        visibility: What the answer shows, by effect: what one of them hides is hidden.
         limits: Limits to be counted when the intent is written.
         observed: What entries in observe mode would have said: `name: VERDICT`.
     """
@@ -369,6 +421,8 @@ class Decision:
     source: str | None = None
     channel: str | None = None
     min_approvals: int = 1
+    reviewers: tuple[ReviewerRule, ...] = ()
+    visibility: tuple[tuple[Visibility, ...], ...] = ((),)
     limits: tuple[Limit, ...] = ()
     observed: tuple[str, ...] = ()
 

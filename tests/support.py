@@ -21,6 +21,7 @@ EVERYTHING: dict[str, Any] = {
     "operations": ["*"],
     "risk_max": "high",
     "approval": "none",
+    "show": ["*"],
 }
 ASK_ABOUT_HIGH: dict[str, Any] = {
     **EVERYTHING,

@@ -49,7 +49,13 @@ def check(
         loaded = policy.load(source, registry=RISKS, connector="pagerduty")
         findings = [
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
-            for finding in policy.lint(loaded, operations=TABLE, now=utc_now(), parameters=parameters)
+            for finding in policy.lint(
+                loaded,
+                operations=TABLE,
+                now=utc_now(),
+                parameters=parameters,
+                members=_members() if any(entry.hide or entry.show for entry in loaded.entries) else (),
+            )
         ]
         findings += [
             {"policy": None, "source": file, "problem": "is not read: policy files end in .yaml or .yml"}
@@ -78,6 +84,8 @@ def explain(
 
     Exit status 3 when it is denied.
     """
+    from arx_wrapper import PagerDutyConnector
+
     session: Session = context.obj
 
     async def run(connector: Any) -> tuple[Any, list[Any]]:
@@ -90,6 +98,12 @@ def explain(
         return backends.policies.decide(frozen, backends.clock()), backends.policies.trace(frozen, backends.clock())
 
     decision, trace = session.with_connector(run)
+    rules = [rule for effect in decision.visibility for rule in effect]
+    visibility = {
+        "hide": sorted({glob for rule in rules for glob in rule.hide}),
+        "show": sorted({glob for rule in rules for glob in rule.show}),
+        "hidden_by_default": list(PagerDutyConnector.hidden),
+    }
     rows = [
         {
             "entry": item.entry.name,
@@ -111,6 +125,7 @@ def explain(
                 "source": decision.source,
                 "reason": decision.reason,
                 "entries": rows,
+                **visibility,
             }
         )
     else:
@@ -119,6 +134,10 @@ def explain(
             ("entry", "effect", "risk", "matched", "why"),
             ([row["entry"], row["effect"], row["risk"], "yes" if row["matched"] else "no", row["why"]] for row in rows),
         )
+        for said, globs in (("hides", visibility["hide"]), ("shows", visibility["show"])):
+            if globs:
+                say(f"{said}: {', '.join(globs)}")
+        say(f"hidden unless shown: {', '.join(visibility['hidden_by_default'])}")
     raise typer.Exit(3 if decision.verdict is Verdict.DENY else 0)
 
 
@@ -201,6 +220,23 @@ def simulate(
         say(f"{found.suspended} left out: their agent was suspended")
     if found.unknown:
         say(f"{found.unknown} left out: their operation is not known any more")
+
+
+def _members() -> set[str]:
+    """Return the names of all members of answers that are known."""
+    import pkgutil
+    from importlib import import_module
+
+    from attrs import fields
+    from pagerduty_client import models
+    from pagerduty_client.answer import Answer
+
+    from arx_wrapper import PagerDutyConnector
+
+    for module in pkgutil.iter_modules(models.__path__):
+        import_module(f"{models.__name__}.{module.name}")
+    names = {glob.rpartition(".")[2] for glob in PagerDutyConnector.hidden}
+    return names.union(*({member.name for member in fields(model)} for model in Answer.__subclasses__()))
 
 
 def _proposed(session: Session, path: Path | None) -> Any:

@@ -33,6 +33,7 @@ async def ask(env: Environment, decision: Decision, dispatch: Dispatch) -> Appro
         channel=decision.channel,
         target=target,
         min_approvals=decision.min_approvals,
+        reviewers=decision.reviewers,
     )
 
 

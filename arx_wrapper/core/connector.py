@@ -65,6 +65,7 @@ class BaseConnector:
         tool_descriptions: Descriptions of parameters for agents; `{services:read}` stands for that tool's name.
         tool_omissions: Parameters that agents are not offered: `name`, or `operation.name` for one operation.
         recorded_fields: The members of its objects whose values records may hold, of what a write changed.
+        hidden: Globs over members of its answers that are hidden unless policy shows them.
         agent_id, org_id: Who calls, for which organisation.
         backends: The policies, audit log, vault, approvals and transport in use; each is opened when it is first used.
     """
@@ -78,6 +79,7 @@ class BaseConnector:
     tool_descriptions: ClassVar[Mapping[str, str]] = MappingProxyType({})
     tool_omissions: ClassVar[frozenset[str]] = frozenset()
     recorded_fields: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
+    hidden: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -138,6 +140,7 @@ class BaseConnector:
                 request=partial(request_of, self.client),
                 is_alias=self.is_alias,
                 recorded_fields=self.recorded_fields,
+                hidden=self.hidden,
             ),
             caller=Caller(agent_id=agent_id, org_id=org_id),
             backends=self.backends,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.recovery import not_done, recover
+from arx_wrapper.core.visibility import Filter
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     AuthenticationError,
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from arx_wrapper.credentials import Credentials
     from arx_wrapper.transport import Attempt, Response
 
+T = TypeVar("T")
+
 
 @frozen(kw_only=True)
 class Report:
@@ -38,6 +43,7 @@ class Report:
         records: How many records an iteration handed out; None for a call that is none.
         account: Fingerprint of the credentials that were used last; None when none were read.
         requester: The user that a write was sent for; None for reads.
+        hidden: How many values were hidden from the caller, by the glob that hides them.
         recovery: What was found out of a write whose response was lost: its effect (`found`), or that it has none
             (`absent`); None when nothing was lost, or nothing is known.
     """
@@ -50,6 +56,7 @@ class Report:
     records: int | None = None
     account: str | None = None
     requester: str | None = None
+    hidden: Mapping[str, int] = field(factory=dict)
     recovery: Literal["found", "absent"] | None = None
 
     @property
@@ -66,7 +73,15 @@ class Dispatch:
         records: How many records an iteration has handed out; None for a call that is none.
     """
 
-    def __init__(self, env: Environment, call: Call, request: Request, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        call: Call,
+        request: Request,
+        timeout: float | None = None,
+        *,
+        visible: Filter,
+    ) -> None:
         import hashlib  # only now: OpenSSL takes a while
 
         self.call = call
@@ -78,6 +93,8 @@ class Dispatch:
         self._responses = self._lookups = 0
         self._digest = hashlib.sha256()
         self._after: JSON | None = None
+        self._visible, self._hidden = visible, Counter[str]()
+        self._known = frozenset(value.casefold() for value in call.params.values() if isinstance(value, str))
         self._recovery: Literal["found", "absent"] | None = None
 
     def report(self) -> Report:
@@ -91,6 +108,7 @@ class Dispatch:
             records=self.records,
             account=self._credentials.fingerprint if self._credentials else None,
             requester=self.requester(self._credentials) if self._credentials else None,
+            hidden=dict(self._hidden),
             recovery=self._recovery,
         )
 
@@ -181,9 +199,28 @@ class Dispatch:
             self._lookups += len(attempts)
 
     async def target_state(self) -> JSON | None:
-        """Read the state of what the call changes; None when the operation states none."""
+        """Read the state of what the call changes, without what policy hides; None when the operation states none."""
         read = self.call.operation.target_state
-        return await read(self.lookup, self.call.params) if read else None
+        return await read(self._preview, self.call.params) if read else None
+
+    def show(self, body: T) -> T:
+        """Hide from a response body what policy hides from the caller, in place, and return it."""
+        row = self.call.operation
+        if isinstance(body, dict):
+            envelopes = [name for name in (row.envelope, row.records and row.records.envelope) if name]
+            self._hidden += self._visible.apply(body, envelopes=envelopes, known=self._known)
+        return body
+
+    def show_record(self, record: T) -> T:
+        """Hide from one record of a list what policy hides from the caller, in place, and return it."""
+        records = self.call.operation.records
+        self._hidden += self._visible.apply(record, (records.envelope,) if records else (), known=self._known)
+        return record
+
+    async def _preview(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
+        body = await self.lookup(endpoint, *path, **query)
+        self._visible.apply(body, envelopes=body.keys())
+        return body
 
     async def _read(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
         """Send the request of another endpoint as the call itself."""

@@ -161,6 +161,8 @@ def outcome(
         metadata["records"] = report.records
     if report.recovery:
         metadata["settled"] = "found" if report.recovery == "found" else "not found"
+    if report.hidden:
+        metadata["hidden"] = dict(report.hidden)
     if report.lookups:
         metadata["looks"] = report.lookups
     writes = subject.call is not None and subject.call.operation.writes

@@ -6,7 +6,7 @@
 3. Let policy decide.
 4. Record the intent, durably. What cannot be recorded is not sent.
 5. Where policy asks for it, wait for reviewers and use their approval up.
-6. Send the request.
+6. Send the request. Whatever comes back, policy hides members of it before anybody is handed it.
 7. Record the outcome.
 
 `clear()` is steps 0 to 5, before anything is sent: whatever fails there is recorded as refused. `run()` and `stream()`
@@ -30,6 +30,7 @@ from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.provenance import process_facts
 from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
+from arx_wrapper.core.visibility import Filter
 from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError, shown
 from arx_wrapper.model import JSON, Call, Decision, Verdict
 
@@ -59,7 +60,7 @@ async def run(env: Environment, asked: Asked, send: Callable[[Dispatch], Awaitab
     """Run one call through all steps and return what `send` returns."""
     cleared = await clear(env, asked)  # 0-5
     try:
-        result = await send(cleared.dispatch)  # 6
+        result = cleared.dispatch.show(await send(cleared.dispatch))  # 6
     except BaseException as error:
         conclude(env, cleared, error)  # 7
         raise
@@ -68,14 +69,17 @@ async def run(env: Environment, asked: Asked, send: Callable[[Dispatch], Awaitab
 
 
 async def stream(
-    env: Environment, asked: Asked, read: Callable[[Dispatch], AsyncGenerator[T, None]]
+    env: Environment, asked: Asked, read: Callable[[Dispatch], AsyncGenerator[Any, None]], made: Callable[[Any], T]
 ) -> AsyncGenerator[T, None]:
-    """Run one call through all steps and yield what `read` yields, under one permission and one intent."""
+    """Run one call through all steps and yield what is `made` of each record that `read` yields.
+
+    All of it happens under one permission and one intent.
+    """
     cleared = await clear(env, asked)  # 0-5
     try:
         async with aclosing(read(cleared.dispatch)) as records:
             async for record in records:  # 6
-                yield record
+                yield made(cleared.dispatch.show_record(record))
     except GeneratorExit:  # the caller has read enough
         conclude(env, cleared, None)  # 7
         raise
@@ -131,7 +135,8 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
         log.append_soon(entry)  # cancelled before anything was sent
         raise
 
-    dispatch, before = Dispatch(env, call, request, asked.timeout), None
+    visible = Filter.of(env.api.hidden, decision.visibility)
+    dispatch, before = Dispatch(env, call, request, asked.timeout, visible=visible), None
     if decision.verdict is Verdict.ESCALATE:  # 5 a person agrees, to exactly this
         try:
             if asked.approval_id is None:

@@ -29,6 +29,7 @@ class Api:
         request: Returns the request of any endpoint: the endpoint's module and its arguments.
         is_alias: Tells whether a parameter's value names an object by another name than its id.
         recorded_fields: The members of the API's objects whose values records may hold.
+        hidden: Globs over members of answers that are hidden unless policy shows them.
     """
 
     connector: str
@@ -38,6 +39,7 @@ class Api:
     request: Callable[..., Request]
     is_alias: Callable[[str, Any], bool]
     recorded_fields: frozenset[str]
+    hidden: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -89,6 +89,23 @@ class PagerDutyConnector(
         {"id", "incident", "type", "status", "urgency", "created_at", "updated_at", "start_time", "end_time"}
     )
 
+    # Keys by which events are sent, and how people are reached.
+    hidden: ClassVar[tuple[str, ...]] = (
+        "integration_key",
+        "routing_key",
+        "service_key",
+        "integration_email",
+        "external_id",
+        "http_cal_url",
+        "web_cal_url",
+        "email",
+        "contact_methods.address",
+        "contact_method.address",
+        "notification.address",
+        "channel.from",
+        "channel.to",
+    )
+
     sandbox_account: Sandbox | None = None
 
     @classmethod

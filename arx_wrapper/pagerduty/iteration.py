@@ -140,6 +140,13 @@ class Iteration(Resource):
             if max_items is not None and (type(max_items) is not int or max_items < 0):
                 raise InvalidParamsError(row.name, "max_items", f"is {max_items!a}", "a whole number from 0, or None")
 
+        def made(record: Any) -> Any:
+            _, model = _listed(self.operations[operation])
+            return typed(model, record, operation)
+
+        def read(dispatch: Dispatch) -> AsyncGenerator[Any, None]:
+            return self._read(dispatch, max_items)
+
         asked = Asked(
             operation=operation,
             params=params,
@@ -148,20 +155,19 @@ class Iteration(Resource):
             check=lists,
         )
         with self._in_flight:
-            async with aclosing(pipeline.stream(self._env, asked, lambda sent: self._read(sent, max_items))) as models:
+            async with aclosing(pipeline.stream(self._env, asked, read, made)) as models:
                 async for model in models:
                     yield model
 
     async def _read(self, dispatch: Dispatch, most: int | None) -> AsyncGenerator[Any, None]:
-        """Yield the records of a list as models."""
-        _, model = _listed(dispatch.call.operation)
+        """Yield the records of a list."""
         dispatch.records = 0
         if most == 0:
             return
         async with aclosing(self._records(dispatch, most)) as records:
             async for record in records:
                 dispatch.records += 1
-                yield typed(model, record, dispatch.call.operation.name)
+                yield record
 
     def _records(self, dispatch: Dispatch, most: int | None) -> AsyncGenerator[Any, None]:
         row, asked = dispatch.call.operation, dispatch.call.params

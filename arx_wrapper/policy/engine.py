@@ -5,10 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from attrs import evolve, frozen
 
-from arx_wrapper.model import Call, Decision, Effect, Limit, Params, Risk, Verdict
+from arx_wrapper.model import (
+    Call,
+    Decision,
+    Effect,
+    Limit,
+    Params,
+    ReviewerRule,
+    Risk,
+    Verdict,
+    Visibility,
+)
 from arx_wrapper.policy.condition import ConditionError
 from arx_wrapper.policy.entry import PolicyEntry, glob
 
@@ -50,6 +61,8 @@ class PolicySet:
         self.entries = tuple(entries)
         self._connector = connector
         self._own = tuple(entry for entry in self.entries if glob(entry.connector).fullmatch(connector))
+        self._visible = [entry for entry in self._own if entry.enforce and entry.visibility]
+        self._hiding = [entry for entry in self._visible if not entry.operations]
         self._candidates: dict[tuple[str, Risk], _Candidates] = {}
         self._globs: dict[str, re.Pattern[str]] = {}
 
@@ -80,6 +93,8 @@ class PolicySet:
             strictest,
             risk=call.risk,
             min_approvals=max(decision.min_approvals for decision in decisions),
+            reviewers=tuple(dict.fromkeys(rule for decision in decisions for rule in decision.reviewers)),
+            visibility=tuple(dict.fromkeys(group for decision in decisions for group in decision.visibility)),
             limits=tuple(dict.fromkeys(limit for decision in decisions for limit in decision.limits)),
             observed=tuple(dict.fromkeys(note for decision in decisions for note in decision.observed)),
         )
@@ -137,14 +152,45 @@ class PolicySet:
         if not matching:
             unmet = [entry for entry in found.permits if entry.when and self.applies(entry, call, now)]
             return self._default(effect, params, observed, unmet)
+        for entry in matching:
+            if not _may_name(entry, call.params.get("requester_email")):
+                reason = (
+                    f"policy {entry} names the `requesters` that a write may have, and this call's is none of them."
+                )
+                return _decision(Verdict.DENY, effect, entry, reason, observed=observed)
         limits = tuple(limit for entry in matching for limit in entry.limits if limit.operation == effect.operation)
+        visibility = self._visibility(matching, call, effect, params, now)
         asking = [entry for entry in matching if entry.approval.get(effect.risk) == "hitl"]
         if not asking:
             reason = f"policy {matching[0]} permits it."
-            return _decision(Verdict.PERMIT, effect, matching[0], reason, limits=limits, observed=observed)
+            return _decision(
+                Verdict.PERMIT, effect, matching[0], reason, limits=limits, observed=observed, visibility=visibility
+            )
         entry = max(asking, key=lambda asked: asked.min_approvals)
         reason = f"policy {entry} asks a reviewer for {effect.operation} at {effect.risk.name}."
-        return _decision(Verdict.ESCALATE, effect, entry, reason, limits=limits, observed=observed)
+        return _decision(
+            Verdict.ESCALATE,
+            effect,
+            entry,
+            reason,
+            limits=limits,
+            observed=observed,
+            visibility=visibility,
+            reviewers=tuple(asked.reviewers for asked in asking if asked.reviewers),
+        )
+
+    def _visibility(
+        self, matching: list[PolicyEntry], call: Call, effect: Effect, params: Params | None, now: datetime
+    ) -> tuple[Visibility, ...]:
+        """Return what the matching entries hide and show, and what others hide of every answer."""
+        if not self._visible:
+            return ()
+        found = [entry for entry in matching if entry.hide or entry.show]
+        for entry in self._hiding:
+            matched, why = self._matches(entry, call, effect, params, now)
+            if matched or why:
+                found.append(entry)
+        return tuple(visibility for entry in found if (visibility := entry.visibility))
 
     def _possible(self, call: Call, effect: Effect, now: datetime) -> frozenset[Verdict]:
         """What may be said of one effect other than no; a write's may turn out to be of a higher risk."""
@@ -197,7 +243,7 @@ class PolicySet:
                 if _any(entry.operations, effect.operation) and effect.risk <= entry.risk_max
             ]
             found = self._candidates[key] = _Candidates(
-                conditional=any(entry.when is not None for entry in (*denies, *permits)),
+                conditional=any(entry.when is not None for entry in (*denies, *permits, *self._hiding)),
                 denies=tuple(entry for entry in denies if entry.enforce),
                 permits=tuple(entry for entry in permits if entry.enforce),
                 observed=tuple(entry for entry in self._own if not entry.enforce and entry in (*denies, *permits)),
@@ -271,6 +317,8 @@ def _decision(
     *,
     limits: tuple[Limit, ...] = (),
     observed: tuple[str, ...] = (),
+    visibility: tuple[Visibility, ...] = (),
+    reviewers: tuple[ReviewerRule, ...] = (),
 ) -> Decision:
     return Decision(
         verdict=verdict,
@@ -281,9 +329,18 @@ def _decision(
         source=entry.source if entry else None,
         channel=entry.hitl_channel if entry else None,
         min_approvals=entry.min_approvals if entry and verdict is Verdict.ESCALATE else 1,
+        reviewers=reviewers,
+        visibility=(visibility,),
         limits=limits,
         observed=observed,
     )
+
+
+def _may_name(entry: PolicyEntry, requester: Any) -> bool:
+    """Tell whether an entry lets a call be made for its requester; addresses are the same whatever their case."""
+    if requester is None or not entry.requesters:
+        return True
+    return any(glob(pattern.lower()).fullmatch(str(requester).lower()) for pattern in entry.requesters)
 
 
 def _subject(params: Params | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from attrs import field, frozen
 
 from arx_wrapper.errors import ConfigError, PolicyError
-from arx_wrapper.model import Limit, Risk
+from arx_wrapper.model import Limit, OnCall, ReviewerRule, Risk, Visibility
 from arx_wrapper.policy.condition import Condition
 from arx_wrapper.policy.yaml_document import Located
 
@@ -19,6 +19,12 @@ Approval = Literal["none", "auto", "hitl"]
 APPROVALS: Final = ("none", "auto", "hitl")
 RISKS: Final[Mapping[str, Risk]] = {risk.name.lower(): risk for risk in Risk}
 SECONDS: Final[Mapping[str, int]] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_GROUP: Final = "group:"
+_ON_CALL: Final[Mapping[str, object]] = dict.fromkeys(("on_call", "levels", "escalate_after"))
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_REVIEWER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@:/+-]{0,127}")
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smh])")
+_MEMBERS = re.compile(r"[A-Za-z0-9_*]+(?:\.[A-Za-z0-9_*]+)*")
 _LIMIT = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)")
 
 
@@ -40,6 +46,11 @@ class PolicyEntry:
         when: A condition in CEL; None is always.
         limits: How often an agent may do what it permits.
         min_approvals: How many different reviewers must agree.
+        reviewers: Whose approvals count; None for those of any reviewer.
+        requesters: Globs of the addresses that a write may name as its requester; empty for any. The vault's own always
+            may.
+        hide: Globs over members of answers that it hides; without operations, of every answer.
+        show: Exceptions to `hide`, and to what is hidden by default.
         enforce: False: evaluated and recorded, never enforced.
         source: `file:line`.
     """
@@ -58,8 +69,19 @@ class PolicyEntry:
     when: Condition | None = None
     limits: tuple[Limit, ...] = ()
     min_approvals: int = 1
+    reviewers: ReviewerRule | None = None
+    requesters: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
     enforce: bool = True
     source: str | None = None
+
+    @property
+    def visibility(self) -> Visibility | None:
+        """What it hides and shows; None for neither."""
+        if not self.hide and not self.show:
+            return None
+        return Visibility(policy=self.name, hide=self.hide, show=self.show)
 
     def __str__(self) -> str:
         return f"{self.name!r} ({self.source})" if self.source else repr(self.name)
@@ -93,12 +115,21 @@ class EntryReader:
         for key in ("name", "connector"):
             if key not in values:
                 raise self._error(found, key, f"{key!r} is missing")
-        if "operations" not in values and "deny" not in values:
-            raise self._error(found, "operations", "neither 'operations' nor 'deny': it would do nothing")
+        if not values.keys() & {"operations", "deny", "hide"}:
+            raise self._error(found, "operations", "neither 'operations' nor 'deny' nor 'hide': it would do nothing")
         if "operations" in values and "risk_max" not in values:
             raise self._error(found, "risk_max", "'risk_max' is missing: low, medium or high")
         if "limits" in values:
             values["limits"] = tuple(self._named(limit, values["name"]) for limit in values["limits"])
+        if "reviewers" in values:
+            people, groups, on_call = values["reviewers"]
+            values["reviewers"] = ReviewerRule(
+                policy=values["name"],
+                people=people,
+                groups=groups,
+                on_call=on_call,
+                min_approvals=values.get("min_approvals", 1),
+            )
         source = f"{self._file}:{found.line}" if self._file and found.line else None
         return PolicyEntry(**values, source=source)
 
@@ -176,6 +207,59 @@ class EntryReader:
                     limits.append(limit)
         return tuple(limits)
 
+    def members(self, key: str, found: Located) -> tuple[str, ...]:
+        patterns = self.globs(key, found)
+        for pattern, item in zip(patterns, found.value, strict=True):
+            if not _MEMBERS.fullmatch(pattern):
+                raise self._error(
+                    item, key, f"{pattern!a} is not a member: write its name, or its path, contact_methods.address"
+                )
+        return patterns
+
+    def reviewers(self, key: str, found: Located) -> tuple[tuple[str, ...], tuple[str, ...], tuple[OnCall, ...]]:
+        """Read reviewers: names of people, `group:NAME`, and on-call rules, one alone or a list of them."""
+        items = [found] if isinstance(found.value, dict | str) else self._list(key, found)
+        on_call = tuple(self._on_call(key, item) for item in items if isinstance(item.value, dict))
+        names = [self._reviewer(key, item) for item in items if not isinstance(item.value, dict)]
+        if len(set(names)) < len(names) or len(set(on_call)) < len(on_call):
+            raise self._error(found, key, "names somebody twice")
+        people = tuple(name for name in names if not name.startswith(_GROUP))
+        return people, tuple(name.removeprefix(_GROUP) for name in names if name.startswith(_GROUP)), on_call
+
+    def _reviewer(self, key: str, found: Located) -> str:
+        name = self.text(key, found)
+        if not _REVIEWER.fullmatch(name.removeprefix(_GROUP)):
+            raise self._error(
+                found, key, f"{name!a} is neither a reviewer's name, nor {_GROUP}NAME, nor an on-call rule"
+            )
+        return name
+
+    def _on_call(self, key: str, found: Located) -> OnCall:
+        for name, item in found.value.items():
+            if name not in _ON_CALL:
+                raise self._error(item, key, f"{name!a} is not a key of an on-call rule{_nearest(str(name), _ON_CALL)}")
+        policy = found.value.get("on_call")
+        if policy is None or not isinstance(policy.value, str) or not _ID.fullmatch(policy.value):
+            raise self._error(policy or found, key, "on_call: must be the id of an escalation policy")
+        levels = self._levels(key, found.value["levels"]) if "levels" in found.value else ()
+        after = found.value.get("escalate_after")
+        if after is not None and len(levels) == 1:
+            raise self._error(after, key, "escalate_after: there is one level, and nobody to escalate to")
+        seconds = self._duration(key, after) if after is not None else None
+        return OnCall(escalation_policy=policy.value, levels=levels, escalate_after=seconds)
+
+    def _levels(self, key: str, found: Located) -> tuple[int, ...]:
+        levels = [item.value for item in self._list(key, found)]
+        if not all(type(level) is int and 1 <= level <= 100 for level in levels) or len(set(levels)) < len(levels):
+            raise self._error(found, key, "levels: must be different whole numbers from 1, as [1, 2]")
+        return tuple(levels)
+
+    def _duration(self, key: str, found: Located) -> int:
+        match = _DURATION.fullmatch(found.value) if isinstance(found.value, str) else None
+        if not match:
+            raise self._error(found, key, f"escalate_after: {found.value!a} is not a time: write 90s, 5m or 1h")
+        return int(match[1]) * {"s": 1, "m": 60, "h": 3_600}[match[2]]
+
     def number(self, key: str, found: Located) -> int:
         if isinstance(found.value, bool) or not isinstance(found.value, int) or not 1 <= found.value <= 10:
             raise self._error(found, key, "must be a whole number from 1 to 10")
@@ -231,5 +315,9 @@ KEYS: Final[Mapping[str, Callable[[EntryReader, str, Located], Any]]] = {
     "when": EntryReader.when,
     "limits": EntryReader.limits,
     "min_approvals": EntryReader.number,
+    "reviewers": EntryReader.reviewers,
+    "requesters": EntryReader.globs,
+    "hide": EntryReader.members,
+    "show": EntryReader.members,
     "enforce": EntryReader.boolean,
 }

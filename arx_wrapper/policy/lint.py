@@ -27,6 +27,7 @@ def lint(
     operations: Mapping[str, Operation],
     now: datetime,
     parameters: Mapping[str, Collection[str]] | None = None,
+    members: Collection[str] = (),
 ) -> list[Finding]:
     """Look for entries that can never match, and for power that nobody has to approve.
 
@@ -35,6 +36,7 @@ def lint(
         operations: The connector's table.
         now: Aware, for `expires`.
         parameters: The names of each operation's parameters; those that conditions name are not checked without.
+        members: The names of all members of answers; those that `hide` and `show` name are not checked without.
     """
     registry = {name: row.risk for name, row in operations.items()}
     high = {name for name, row in operations.items() if row.highest_risk is Risk.HIGH}
@@ -44,6 +46,7 @@ def lint(
         for problem in (
             *_problems(entry, policy, registry, high, now),
             *_misnamed(entry, parameters),
+            *_misnamed_members(entry, members),
             *_incomplete(entry, policy, operations),
         )
     ]
@@ -70,9 +73,22 @@ def _problems(
         yield "it asks reviewers but names no hitl_channel: they have to look by themselves"
     if entry.min_approvals > 1 and "hitl" not in entry.approval.values():
         yield f"it wants {entry.min_approvals} approvals but asks no reviewer: write approval: hitl"
+    yield from _reviewers(entry)
+    if entry.requesters and not entry.operations:
+        yield "it names requesters and permits nothing, so that it limits nobody"
     idle = {limit.operation for limit in entry.limits}.difference(permitted)
     if idle:
         yield f"it limits what it does not permit, which counts nothing: {', '.join(sorted(idle))}"
+
+
+def _reviewers(entry: PolicyEntry) -> Iterator[str]:
+    rule = entry.reviewers
+    if rule is None:
+        return
+    if "hitl" not in entry.approval.values():
+        yield "it names reviewers but asks none: write approval: hitl"
+    if not rule.groups and not rule.on_call and len(rule.people) < rule.min_approvals:
+        yield f"it wants {rule.min_approvals} approvals of {len(rule.people)} reviewers: nothing can be approved"
 
 
 def _incomplete(entry: PolicyEntry, policy: PolicySet, operations: Mapping[str, Operation]) -> Iterator[str]:
@@ -103,6 +119,17 @@ def _misnamed(entry: PolicyEntry, parameters: Mapping[str, Collection[str]] | No
         nearest = difflib.get_close_matches(name, every - {name}, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest and name not in every else ""
         yield f"its condition is about the parameter {name!r}, which none of its operations has{hint}"
+
+
+def _misnamed_members(entry: PolicyEntry, members: Collection[str]) -> Iterator[str]:
+    """Find globs over members of answers that match none."""
+    for key, globs in (("hide", entry.hide), ("show", entry.show)) if members else ():
+        for pattern in globs:
+            name = pattern.rpartition(".")[2]
+            if not any(glob(name).fullmatch(member) for member in members):
+                nearest = difflib.get_close_matches(name, members, n=1)
+                hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+                yield f"{key}: {pattern!r} is a member of no answer that is known{hint}"
 
 
 def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:

@@ -7,11 +7,36 @@ from typing import Any, Final
 
 from arx_wrapper.policy.entry import APPROVALS, KEYS, RISKS, SECONDS, EntryReader
 
+_MEMBER: Final = r"^[A-Za-z0-9_*]+(\.[A-Za-z0-9_*]+)*$"
 _TEXT: Final = {"type": "string", "minLength": 1}
 _LIST: Final = {"type": "array", "items": _TEXT, "minItems": 1}
 _RISK: Final = {"enum": list(RISKS)}
 _APPROVAL: Final = {"enum": list(APPROVALS)}
 _LIMIT: Final = {"type": "string", "pattern": f"^[1-9][0-9]{{0,8}}/({'|'.join(SECONDS)})$"}
+_MEMBERS: Final = {"type": "array", "items": {"type": "string", "pattern": _MEMBER}, "minItems": 1}
+_ON_CALL: Final = {
+    "type": "object",
+    "properties": {
+        "on_call": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
+        "levels": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "maximum": 100},
+            "minItems": 1,
+            "uniqueItems": True,
+        },
+        "escalate_after": {"type": "string", "pattern": "^[1-9][0-9]{0,5}[smh]$"},
+    },
+    "required": ["on_call"],
+    "additionalProperties": False,
+}
+_REVIEWER: Final = {"type": "string", "pattern": "^(group:)?[A-Za-z0-9][A-Za-z0-9 ._@:/+-]{0,127}$"}
+_REVIEWERS: Final = {
+    "anyOf": [
+        _REVIEWER,
+        _ON_CALL,
+        {"type": "array", "items": {"anyOf": [_REVIEWER, _ON_CALL]}, "minItems": 1, "uniqueItems": True},
+    ]
+}
 _KINDS: Final[Mapping[Callable[..., object], dict[str, Any]]] = {
     EntryReader.text: _TEXT,
     EntryReader.globs: _LIST,
@@ -27,6 +52,8 @@ _KINDS: Final[Mapping[Callable[..., object], dict[str, Any]]] = {
     EntryReader.when: _TEXT,
     EntryReader.limits: {"type": "object", "additionalProperties": _LIMIT, "minProperties": 1},
     EntryReader.number: {"type": "integer", "minimum": 1, "maximum": 10},
+    EntryReader.members: _MEMBERS,
+    EntryReader.reviewers: _REVIEWERS,
     EntryReader.boolean: {"type": "boolean"},
 }
 
@@ -45,6 +72,13 @@ MEANINGS: Final[Mapping[str, str]] = {
     "when": "A CEL expression that has to hold for it to match.",
     "limits": "Operation to `N/second`, `N/minute`, `N/hour` or `N/day`, for each agent; above it the call is denied.",
     "min_approvals": "How many different people have to agree.",
+    "reviewers": "Whose approvals count: names, `group:NAME`, or `{on_call: ESCALATION_POLICY_ID, levels: [1, 2], "
+    "escalate_after: 5m}`; those of any reviewer when left out.",
+    "requesters": "Globs over the addresses that `requester_email` may name; any when left out. The vault's own always "
+    "may.",
+    "hide": "Globs over members of answers that are hidden, `contact_methods.address`. Without `operations`, of every "
+    "answer.",
+    "show": "Exceptions to `hide`, and to the keys and addresses that are hidden by default.",
     "enforce": "`false` observes: evaluated and recorded, never enforced.",
 }
 
@@ -58,7 +92,7 @@ def schema() -> dict[str, Any]:
         "items": {
             "type": "object",
             "required": ["name", "connector"],
-            "anyOf": [{"required": ["operations", "risk_max"]}, {"required": ["deny"]}],
+            "anyOf": [{"required": ["operations", "risk_max"]}, {"required": ["deny"]}, {"required": ["hide"]}],
             "properties": {key: {**_KINDS[kind], "description": MEANINGS[key]} for key, kind in KEYS.items()},
             "additionalProperties": False,
         },

@@ -44,6 +44,37 @@ BROKEN = {
     "no time": (entry("deny: ['rules:*']", "expires: soon"), "a time like"),
     "bad limit": (entry("deny: ['rules:*']", "limits: {'rules:create': '10 per hour'}"), "write 10/hour"),
     "limit on nothing": (entry("deny: ['rules:*']", "limits: {'rules:make': 10/hour}"), "matches no operation"),
+    "hide as text": (entry("hide: email"), "must be a list"),
+    "hide nothing": (entry("hide: []"), "must be a list"),
+    "no member": (entry("hide: ['user email']"), "is not a member"),
+    "no path": (entry("hide: ['user..email']"), "is not a member"),
+    "a path that ends early": (entry("hide: ['user.']"), "is not a member"),
+    "show of nothing": (entry("show: [email]"), "would do nothing"),
+    "show as a number": (entry("deny: ['rules:*']", "show: [1]"), "must be text"),
+    "no reviewers": (entry("deny: ['rules:*']", "reviewers: []"), "must be a list"),
+    "no reviewer's name": (entry("deny: ['rules:*']", "reviewers: ['<alice>']"), "neither a reviewer's name"),
+    "no group's name": (entry("deny: ['rules:*']", "reviewers: ['group:']"), "neither a reviewer's name"),
+    "a reviewer twice": (entry("deny: ['rules:*']", "reviewers: [alice, bob, alice]"), "somebody twice"),
+    "reviewers as a number": (entry("deny: ['rules:*']", "reviewers: 3"), "must be a list"),
+    "on-call key": (entry("deny: ['rules:*']", "reviewers: {on_call: P1, level: [1]}"), "did you mean 'levels'"),
+    "on-call of nothing": (entry("deny: ['rules:*']", "reviewers: {levels: [1]}"), "id of an escalation policy"),
+    "on-call of no id": (entry("deny: ['rules:*']", "reviewers: {on_call: 'P1/x'}"), "id of an escalation policy"),
+    "on-call levels": (entry("deny: ['rules:*']", "reviewers: {on_call: P1, levels: [0]}"), "whole numbers from 1"),
+    "on-call level twice": (entry("deny: ['rules:*']", "reviewers: {on_call: P1, levels: [1, 1]}"), "different"),
+    "on-call level as text": (entry("deny: ['rules:*']", "reviewers: {on_call: P1, levels: ['1']}"), "whole numbers"),
+    "on-call level as a flag": (
+        entry("deny: ['rules:*']", "reviewers: {on_call: P1, levels: [true]}"),
+        "whole numbers",
+    ),
+    "escalate after some time": (
+        entry("deny: ['rules:*']", "reviewers: {on_call: P1, escalate_after: soon}"),
+        "write 90s, 5m or 1h",
+    ),
+    "escalate to nobody": (
+        entry("deny: ['rules:*']", "reviewers: {on_call: P1, levels: [2], escalate_after: 5m}"),
+        "nobody to escalate to",
+    ),
+    "requesters as text": (entry("deny: ['rules:*']", "requesters: '*@example.com'"), "must be a list"),
     "not cel": (entry("deny: ['rules:*']", "when: 'params.urgency =='"), "not CEL"),
     "alias": ("- &a\n  name: a\n- *a\n", "anchor or an alias"),
     "anchor on a key": ("- {&a name: a}\n", "anchor or a tag"),
@@ -165,3 +196,23 @@ def test_the_schema_takes_the_reference_policies_and_refuses_a_misspelt_key() ->
     for file in (files("arx_wrapper") / "policies").iterdir():
         validator.validate(yaml.safe_load(file.read_text("utf-8")))
     assert list(validator.iter_errors([{"name": "a", "connector": "pagerduty", "denny": ["x"]}]))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hide: [email, '*.email', contact_methods.address, '*']",
+        "reviewers: alice",
+        "reviewers: [alice, 'group:sre', {on_call: P1}]",
+        "reviewers: {on_call: P1, levels: [1, 2], escalate_after: 5m}",
+        "requesters: ['*@example.com']",
+    ],
+)
+def test_the_schema_takes_what_the_reader_takes(line: str) -> None:
+    import yaml
+    from jsonschema import Draft202012Validator
+
+    text = entry("deny: ['rules:*']", line)
+    document = yaml.safe_load(text)
+    Draft202012Validator(schema()).validate(document)
+    load(document, registry=RISKS, connector="pagerduty")

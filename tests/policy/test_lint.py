@@ -82,9 +82,19 @@ FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
         [entry(**RULES, limits={"services:delete": "1/hour"})],
         ["does not permit, which counts nothing: services:delete"],
     ),
+    "reviewers of nothing": ([entry(**RULES, reviewers=["alice"])], ["names reviewers but asks none"]),
+    "more approvals than reviewers": (
+        [entry(**ASKED, min_approvals=2, reviewers=["alice"])],
+        ["wants 2 approvals of 1 reviewers"],
+    ),
+    "approvals of a group": ([entry(**ASKED, min_approvals=2, reviewers=["group:sre"])], []),
+    "requesters of nothing": ([entry(**NO_RULES, requesters=["*@example.com"])], ["limits nobody"]),
+    "hidden members": ([entry(**RULES, hide=["*.email", "teams.summary"], show=["*_url"])], []),
+    "hidden misspelt": ([entry(**RULES, hide=["user.emial"])], ["did you mean 'email'?"]),
     "no channel": ([entry(**{**ASKED, "hitl_channel": None})], [NO_CHANNEL]),
 }
 PARAMETERS = {name: PagerDutyConnector("agent", "org").model_of(name).names for name in OPERATIONS}
+MEMBERS = ("email", "summary", "html_url")
 
 
 def given(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -94,7 +104,13 @@ def given(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("case", FOUND)
 def test_each_thing_to_look_at_is_found_and_nothing_else(case: str) -> None:
     entries, problems = FOUND[case]
-    found = lint(policy(*given(entries)), operations=OPERATIONS, now=NOW, parameters=PARAMETERS)
+    found = lint(
+        policy(*given(entries)),
+        operations=OPERATIONS,
+        now=NOW,
+        parameters=PARAMETERS,
+        members=["email", "summary", "html_url"],
+    )
     assert len(found) == len(problems)
     for finding, problem in zip(found, problems, strict=True):
         assert problem in finding.problem

@@ -1,0 +1,229 @@
+"""Hide members of answers: what policy says, applied to a response body before anybody is handed it.
+
+A glob names a member by its name or the end of its path, lists left out: `email`, `contact_methods.address`. `*` stands
+for any text within one name; `*.email` is the same as `email`, and `*` alone is everything. A text that is hidden reads
+`[hidden]`, and every other value is null. An object that holds something shown stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from arx_wrapper.model import Visibility
+
+HIDDEN: Final = "[hidden]"
+# What a list says of itself; never hidden, because it is not about anybody.
+_OF_THE_LIST: Final = frozenset({"limit", "offset", "more", "total"})
+_EVERYTHING: Final = "*"
+_Path = tuple[str, ...]
+
+
+@frozen
+class _Glob:
+    """One glob over members.
+
+    Attributes:
+        text: As the policy wrote it.
+        name: The member's own name; None when it holds a wildcard.
+    """
+
+    text: str
+    _parts: tuple[str | re.Pattern[str], ...] = field(eq=False, repr=False)
+
+    @classmethod
+    def of(cls, text: str) -> _Glob:
+        parts = text.split(".")
+        while len(parts) > 1 and parts[0] == "*":  # any member above it, or none
+            del parts[0]
+        return cls(text, tuple(_part(part) for part in parts))
+
+    @property
+    def name(self) -> str | None:
+        last = self._parts[-1]
+        return last if isinstance(last, str) else None
+
+    def matches(self, path: _Path) -> bool:
+        """Return whether the path ends as the glob says."""
+        if len(self._parts) > len(path):
+            return False
+        ends = zip(self._parts, path[-len(self._parts) :], strict=True)
+        return all(part == name if isinstance(part, str) else part.fullmatch(name) is not None for part, name in ends)
+
+
+@frozen
+class _Rule:
+    """What one entry hides, and its exceptions.
+
+    Attributes:
+        hide: Globs over what is hidden.
+        show: Globs over what is not.
+        begins: `*` where everything is hidden that is not shown; None otherwise.
+    """
+
+    hide: tuple[_Glob, ...]
+    show: tuple[_Glob, ...]
+    begins: str | None
+
+
+# For each effect, the globs that hide a place: by default first, then by rule. None where one does not.
+_State = tuple[tuple[str | None, ...], ...]
+
+
+@frozen
+class Filter:
+    """Hides members of the answers to one call.
+
+    A member is hidden when any of the call's effects hides it. An effect hides what one of its entries hides and does
+    not show itself, and what is hidden by default and none of its entries shows. What is hidden is so in all its parts.
+    """
+
+    _default: tuple[_Glob, ...]
+    _effects: tuple[tuple[_Rule, ...], ...]
+    _names: frozenset[str] = field(init=False)
+    _any_name: bool = field(init=False)
+
+    @_names.default
+    def _named(self) -> frozenset[str]:
+        return frozenset(glob.name for glob in self._hiding() if glob.name is not None)
+
+    @_any_name.default
+    def _unnamed(self) -> bool:
+        begins = any(rule.begins for rules in self._effects for rule in rules)
+        return begins or any(glob.name is None for glob in self._hiding())
+
+    @classmethod
+    def of(cls, default: tuple[str, ...], visibility: tuple[tuple[Visibility, ...], ...]) -> Filter:
+        """Return the filter of a decision.
+
+        Args:
+            default: What the connector hides unless policy shows it.
+            visibility: What policy hides and shows, by effect.
+        """
+        return _filter(default, visibility)
+
+    def apply(
+        self, body: Any, above: _Path = (), *, envelopes: Collection[str] = (), known: Collection[str] = ()
+    ) -> Counter[str]:
+        """Hide members of a response body, in place.
+
+        Args:
+            body: The body, or a part of it.
+            above: The members that lead to the part, `("users",)`.
+            envelopes: The members of the body that hold what was asked for; they are not hidden as a whole.
+            known: Texts that the caller named itself, in lower case. Where what is hidden by default repeats one, it is
+                shown.
+
+        Returns:
+            How many values each glob hid.
+        """
+        hidden: Counter[str] = Counter()
+        if isinstance(body, dict | list) and (self._any_name or _holds(body, self._names)):
+            walk = _Walk(self, hidden, known)
+            begin: _State = tuple((None, *(rule.begins for rule in rules)) for rules in self._effects)
+            if above or not isinstance(body, dict):
+                walk.members(body, above, begin)
+            else:
+                for name in body.keys() - _OF_THE_LIST:
+                    if name in envelopes:
+                        walk.within(body[name], (name,), begin)
+                    else:
+                        walk.keep(body, name, (name,), self.at((name,), begin))
+        return hidden
+
+    def at(self, path: _Path, above: _State) -> _State:
+        """Return what hides a member, given what hides the value that it is a member of."""
+        state = []
+        for rules, (by_default, *by_rule) in zip(self._effects, above, strict=True):
+            shown = [any(glob.matches(path) for glob in rule.show) for rule in rules]
+            default = None if any(shown) else _first(self._default, path) or by_default
+            ruled = [
+                None if exempt else _first(rule.hide, path) or inherited
+                for rule, exempt, inherited in zip(rules, shown, by_rule, strict=True)
+            ]
+            state.append((default, *ruled))
+        return tuple(state)
+
+    def _hiding(self) -> list[_Glob]:
+        return [*self._default, *(glob for rules in self._effects for rule in rules for glob in rule.hide)]
+
+
+class _Walk:
+    """One pass over a body, which hides as it goes."""
+
+    def __init__(self, wanted: Filter, hidden: Counter[str], known: Collection[str]) -> None:
+        self._filter, self._hidden, self._known = wanted, hidden, known
+
+    def within(self, value: Any, path: _Path, state: _State) -> None:
+        """Hide members of an object, or of each object in a list, and leave these themselves."""
+        for index, item in enumerate(value) if isinstance(value, list) else [(0, value)]:
+            if isinstance(item, dict):
+                self.members(item, path, state)
+            elif isinstance(value, list):
+                self.keep(value, index, path, state)
+
+    def members(self, value: Any, path: _Path, state: _State) -> bool:
+        """Hide what is below a place; return whether anything there is still shown."""
+        shown = False
+        if isinstance(value, list):
+            for index in range(len(value)):
+                shown |= self.keep(value, index, path, state)
+            return shown
+        for name in value:
+            inner = (*path, name)
+            shown |= self.keep(value, name, inner, self._filter.at(inner, state))
+        return shown
+
+    def keep(self, holder: Any, key: Any, path: _Path, state: _State) -> bool:
+        """Hide one value, or parts of it; return whether any of it is shown."""
+        value = holder[key]
+        ruled = next((glob for _, *globs in state for glob in globs if glob is not None), None)
+        by = ruled or next((glob for glob, *_ in state if glob is not None), None)
+        if isinstance(value, dict | list) and value:
+            if self.members(value, path, state) or by is None:
+                return True
+        elif by is None or (ruled is None and isinstance(value, str) and value.casefold() in self._known):
+            return True
+        elif value is not None and value != HIDDEN:
+            self._hidden[by] += 1
+        holder[key] = HIDDEN if isinstance(value, str) else None
+        return False
+
+
+def _first(globs: tuple[_Glob, ...], path: _Path) -> str | None:
+    return next((glob.text for glob in globs if glob.matches(path)), None)
+
+
+def _part(text: str) -> str | re.Pattern[str]:
+    return text if "*" not in text else re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
+
+
+@lru_cache(maxsize=256)
+def _filter(default: tuple[str, ...], visibility: tuple[tuple[Visibility, ...], ...]) -> Filter:
+    def globs(texts: tuple[str, ...]) -> tuple[_Glob, ...]:
+        return tuple(_Glob.of(text) for text in texts)
+
+    def rule(one: Visibility) -> _Rule:
+        hide = tuple(text for text in one.hide if text != _EVERYTHING)
+        return _Rule(globs(hide), globs(one.show), _EVERYTHING if _EVERYTHING in one.hide else None)
+
+    return Filter(globs(default), tuple(tuple(rule(one) for one in rules) for rules in visibility))
+
+
+def _holds(value: Any, names: frozenset[str]) -> bool:
+    """Return whether a value holds a member of one of these names. Quick: most answers hold none."""
+    unlike = names.isdisjoint
+    if type(value) is dict:
+        if not unlike(value):
+            return True
+        value = value.values()
+    for item in value:
+        kind = type(item)
+        if (kind is dict or (kind is list and item)) and _holds(item, names):
+            return True
+    return False
