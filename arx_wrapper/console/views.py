@@ -73,20 +73,21 @@ def changes(request: ApprovalRequest) -> list[tuple[str, str, str]]:
         if name == "requester_email":
             continue
         if name == "fields" and isinstance(value, Mapping):
-            rows += [(str(member), "", short(given)) for member, given in value.items()]
+            rows += [(_label(member), "", short(given)) for member, given in value.items()]
             continue
-        keys = _NOW.get(name, (name,))
-        found = next((key for key in keys if key in target), None)
+        found = next((key for key in _NOW.get(name, (name,)) if key in target), None)
         if found:
             shown.add(found)
         after = next((target[key] for key in _BECOMES.get(name, ()) if key in target), value)
         now = short(target[found]) if found else ""
         subject = name.endswith("_id") and name not in _BECOMES
-        rows.append((name, now, "removed" if deletes else "" if subject and now else short(after)))
-    for name, value in target.items():
-        if name not in shown:
-            rows.append((name, short(value), "removed" if deletes and name != "open_incidents" else ""))
+        rows.append((_label(name), now, "deleted" if deletes and subject else "" if subject and now else short(after)))
+    rows += [(_label(name), short(value), "") for name, value in target.items() if name not in shown]
     return rows
+
+
+def _label(name: str) -> str:
+    return name.removesuffix("_id").removesuffix("_ids").replace("_", " ")
 
 
 def short(value: object) -> str:

@@ -44,7 +44,7 @@ async def test_a_request_shows_what_changes_why_and_what_the_agent_did(pages: Pa
         "services:read_detail",
         asked.digest,
         "&#34;service_id&#34;: &#34;PABC123&#34;",
-        "removed",
+        "deleted",
         "Approve</button>",
         "Deny</button>",
         pages.deployment.account.email,
