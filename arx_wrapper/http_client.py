@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx2
 
     AsyncTransport: TypeAlias = httpx.AsyncBaseTransport | httpx2.AsyncBaseTransport
+    AsgiTransport: TypeAlias = httpx.ASGITransport
     AsyncClient: TypeAlias = httpx.AsyncClient | httpx2.AsyncClient
     Response: TypeAlias = httpx.Response | httpx2.Response
 

@@ -10,9 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
 import jwt
 import msgspec
 from attrs import frozen
@@ -20,7 +19,12 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.http_client import client as http_client
+from arx_wrapper.http_client import library
 from arx_wrapper.urls import https_or_loopback, split
+
+if TYPE_CHECKING:
+    from arx_wrapper.http_client import AsyncClient
 
 AGENT, ORG = "arx_agent_id", "arx_org_id"
 
@@ -100,17 +104,17 @@ class Keys:
                 self._tried_at = now
                 try:
                     self._keys, self._read_at = await self._read(), now
-                except (httpx2.HTTPError, ValueError, ConfigError, jwt.PyJWTError) as error:
+                except (library().HTTPError, ValueError, ConfigError, jwt.PyJWTError) as error:
                     _log.warning("The keys of %s cannot be read: %s", self._issuer.url, type(error).__name__)
         return self._keys.get(kid)
 
     async def _read(self) -> Mapping[str, jwt.PyJWK]:
-        async with httpx2.AsyncClient(trust_env=False, timeout=10.0) as client:
+        async with http_client(self._issuer.url, timeout=10.0) as client:
             address = self._issuer.jwks_url or await self._discovered(client)
             found = jwt.PyJWKSet.from_dict(await _json(client, address))
         return {key.key_id: key for key in found.keys if key.key_id and key.public_key_use in (None, "sig")}
 
-    async def _discovered(self, client: httpx2.AsyncClient) -> str:
+    async def _discovered(self, client: AsyncClient) -> str:
         """Return where the issuer's metadata says that its keys are (OpenID Connect discovery, or RFC 8414)."""
         base = self._issuer.url.rstrip("/")
         parts = split(base)
@@ -119,7 +123,7 @@ class Keys:
         for place in places:
             try:
                 found = await _json(client, place)
-            except (httpx2.HTTPError, ValueError):
+            except (library().HTTPError, ValueError):
                 continue
             address = found.get("jwks_uri")
             if found.get("issuer") == self._issuer.url and https_or_loopback(address):
@@ -184,7 +188,7 @@ def _name(value: object) -> str:
     return value
 
 
-async def _json(client: httpx2.AsyncClient, address: str) -> dict[str, Any]:
+async def _json(client: AsyncClient, address: str) -> dict[str, Any]:
     body = bytearray()
     async with client.stream("GET", address, headers={"Accept": "application/json"}) as answer:
         if answer.status_code != 200:

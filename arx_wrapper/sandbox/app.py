@@ -6,15 +6,15 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-import httpx
 import orjson
 from attrs import define
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
+from arx_wrapper.http_client import library
 from arx_wrapper.sandbox import seed as seeding
 from arx_wrapper.sandbox.account import Account, Resource
 from arx_wrapper.sandbox.asgi import Answer, Headers, decoded, drop, failure, read, send_answer
@@ -27,6 +27,9 @@ from arx_wrapper.sandbox.lifecycle import settle
 from arx_wrapper.sandbox.limits import Limiter, RateLimit
 from arx_wrapper.sandbox.render import encode
 from arx_wrapper.sandbox.routes import ENDPOINTS
+
+if TYPE_CHECKING:
+    from arx_wrapper.http_client import AsgiTransport
 
 __all__ = ["Recorded", "Sandbox"]
 
@@ -119,9 +122,10 @@ class Sandbox:
         """Adds open incidents to the first service, spread over the last 25 days: for tests of size."""
         seeding.add_incidents(self.account, count)
 
-    def transport(self) -> httpx.ASGITransport:
-        """A transport for httpx that calls the sandbox in this process."""
-        return httpx.ASGITransport(self.app)
+    def transport(self) -> AsgiTransport:
+        """Return a transport for httpx that calls the sandbox in this process."""
+        transport: AsgiTransport = library().ASGITransport(self.app)
+        return transport
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
 import orjson
 from attrs import define, field
 from starlette.types import Message, Receive, Scope, Send
 
+from arx_wrapper.http_client import library
 from arx_wrapper.sandbox.faults import Fault
 
 __all__ = ["Answer", "Headers", "decoded", "drop", "failure", "read", "send_answer"]
@@ -75,7 +75,7 @@ async def drop(scope: Scope, receive: Receive, send: Send, answer: Answer | None
     """Breaks the connection off, after half of the answer when there is one."""
     abort = scope.get("state", {}).get("abort")
     if abort is None:  # in-process: there is no connection, so the client gets its error straight away
-        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        raise library().RemoteProtocolError("Server disconnected without sending a response.")
     if answer is not None:
         await send_answer(send, answer, part=True)
     abort()

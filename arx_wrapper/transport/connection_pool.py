@@ -18,13 +18,12 @@ from arx_wrapper.transport.backend import (
     HttpResponse,
 )
 from arx_wrapper.transport.connection import Connection
+from arx_wrapper.transport.dialing import dial
 from arx_wrapper.transport.tunnel import open_tunnel
 from arx_wrapper.urls import Proxy
 
 CONNECTIONS: Final = 128
 KEEP_ALIVE: Final = 30.0
-# Servers answer on several addresses; the next one is tried after this many seconds (RFC 8305).
-_NEXT_ADDRESS: Final = 0.25
 
 Route = tuple[str, Proxy | None]
 
@@ -106,15 +105,7 @@ class ConnectionPool:
             async with asyncio.timeout(self._connect_timeout):
                 if proxy is not None:
                     return await open_tunnel(proxy, host, port, context, lambda: Connection(self._loop))
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop),
-                    host,
-                    port,
-                    ssl=context,
-                    server_hostname=host if context else None,
-                    happy_eyeballs_delay=_NEXT_ADDRESS,
-                )
-                return connection
+                return (await dial(lambda: Connection(self._loop), host, port, context))[1]
         except (ConnectFailed, ConfigError):
             raise
         except Exception as error:  # nothing was written: whatever it is, nothing was sent

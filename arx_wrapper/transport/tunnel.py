@@ -12,6 +12,7 @@ import httptools
 from arx_wrapper.http_client import tls
 from arx_wrapper.transport.backend import ConnectFailed
 from arx_wrapper.transport.connection import Connection
+from arx_wrapper.transport.dialing import dial
 from arx_wrapper.urls import Proxy, bracketed
 
 _MAX_HEAD: Final = 16 * 1024
@@ -66,12 +67,8 @@ async def open_tunnel(
         OSError: the proxy cannot be reached, or the host's certificate is not trusted.
     """
     loop = asyncio.get_running_loop()
-    transport, reply = await loop.create_connection(
-        lambda: _Reply(loop),
-        proxy.host,
-        proxy.port,
-        ssl=tls() if proxy.scheme == "https" else None,
-        server_hostname=proxy.host if proxy.scheme == "https" else None,
+    transport, reply = await dial(
+        lambda: _Reply(loop), proxy.host, proxy.port, tls() if proxy.scheme == "https" else None
     )
     try:
         _ask(transport, proxy, f"{bracketed(host)}:{port}")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +30,12 @@ from arx_wrapper import (
     TransportError,
     ValidationError,
 )
+from arx_wrapper.config import Config
 from arx_wrapper.credentials import Credentials
 from arx_wrapper.model import Request
 from arx_wrapper.transport import Attempt, Transport
-from tests.support import CANARY
+from arx_wrapper.vault.fixed import FixedVault
+from tests.support import CANARY, EVERYTHING, trail
 
 KEY = Credentials(api_key=CANARY, requester_email="bot@example.com")
 READ = Request(method="GET", path="/users", query=(("query", "a b&c"), ("team_ids[]", "P1")), operation_id="list_users")
@@ -81,10 +87,10 @@ async def serving(
     *script: bytes | Handler, tls: ssl.SSLContext | None = None, **options: Any
 ) -> AsyncIterator[tuple[Server, Transport]]:
     server = Server(*script)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls, backlog=512)
     port = listening.sockets[0].getsockname()[1]
-    manners = {"accept": PagerDutyConnector.accept, "key_prefix": PagerDutyConnector.key_prefix}
-    wire = Transport(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **manners, **options)
+    manners = {"accept": PagerDutyConnector.accept, "key_prefix": PagerDutyConnector.key_prefix, "sleep": no_sleep}
+    wire = Transport(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **{**manners, **options})
     try:
         yield server, wire
     finally:
@@ -104,6 +110,9 @@ def answer(status: int, body: bytes = b"", *headers: str) -> bytes:
 
 def error(message: str, code: int = 2000) -> bytes:
     return b'{"error":{"message":"%s","code":%d,"errors":["first","second"]}}' % (message.encode(), code)
+
+
+async def no_sleep(seconds: float) -> None: ...
 
 
 async def abort(writer: asyncio.StreamWriter) -> None:
@@ -187,6 +196,8 @@ async def test_a_status_has_its_class(status: int, kind: type[PagerDutyError]) -
         (b'{"error":{"message":"m","errors":"just text"}}', "m", None),
         (b'{"error":{"message":"m","errors":{"name":["is taken"]}}}', "m", None),
         (b'{"error":{"message":"m","code":"x"}}', "m", None),
+        (b'{"error":{"message":"m","code":"2100"}}', "m", 2100),
+        (b'{"error":{"message":"m","code":true}}', "m", None),
         (b'{"message":"m","code":2100}', "m", 2100),
         (b"[1,2]", "", None),
         (b'"x"', "x", None),
@@ -492,3 +503,173 @@ async def test_a_gzip_body_that_is_cut_off_is_not_taken_for_a_shorter_one(kept: 
     async with serving(framed(gzipped(b'{"users":1}')[:kept])) as (_, wire):
         with pytest.raises(TransportError):
             await send(wire, WRITE)
+
+
+def nested(levels: int) -> bytes:
+    return b'{"a":' + b"[" * levels + b"]" * levels + b"}"
+
+
+@pytest.mark.parametrize("levels", [260, 990, 5_000])
+async def test_a_body_that_is_nested_too_deep_is_refused_before_anything_walks_it(levels: int) -> None:
+    async with serving(answer(200, nested(levels))) as (_, wire):
+        came = await send(wire, WRITE)
+        with pytest.raises(TransportError) as caught:
+            came.json()
+    assert caught.value.outcome == "unknown"
+
+
+async def test_a_body_of_usual_depth_is_read() -> None:
+    async with serving(answer(200, nested(200))) as (_, wire):
+        assert "a" in (await send(wire)).json()
+
+
+@pytest.mark.parametrize("levels", [300, 990, 5_000])
+async def test_an_error_that_is_nested_deeply_is_an_error_of_its_class(levels: int) -> None:
+    deep = nested(levels)
+    for body in (deep, b'{"error":%s}' % deep, b'{"error":{"message":%s,"errors":[%s,{"x":%s}]}}' % (deep, deep, deep)):
+        async with serving(answer(400, body)) as (_, wire):
+            with pytest.raises(ValidationError):
+                await send(wire)
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "status"),
+    [("incidents:read_detail", {}, "error"), ("incidents:acknowledge", {}, "unknown")],
+    ids=["read", "write"],
+)
+async def test_a_nested_response_leaves_an_outcome_on_record(
+    operation: str, params: dict[str, Any], status: str, tmp_path: Path
+) -> None:
+    body = b'{"incident":{"id":"P1","x":%s}}' % nested(1_000)
+    async with serving(answer(200, body)) as (_, wire):
+        config = Config.load({"HOME": str(tmp_path)}, tmp_path)
+        vault = FixedVault(api_key=CANARY, requester_email="a@example.com")
+        pd = PagerDutyConnector("a", "o", policies=[EVERYTHING], config=config, vault=vault, base_url=wire.origin)
+        async with pd:
+            with pytest.raises(TransportError):
+                await pd.execute(operation, {"incident_id": "P1", **params})
+            last = (await trail(pd))[-1]
+    assert (last.action_type, last.status) == ("connector.completed", status)
+
+
+async def test_members_that_decompress_to_nothing_are_counted_too() -> None:
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n")
+        member = gzip.compress(b"") * 10
+        while True:
+            writer.write(b"%x\r\n%s\r\n" % (len(member), member))
+            await writer.drain()
+
+    async with serving(endless, max_body=100_000) as (_, wire):
+        with pytest.raises(TransportError, match="larger than"):
+            await send(wire, WRITE)
+
+
+async def test_trailers_without_end_are_not_read_for_ever() -> None:
+    async def trailing(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
+        while True:
+            writer.write(b"X-Trailer: " + b"x" * 60_000 + b"\r\n")
+            await writer.drain()
+
+    async with serving(trailing, max_body=1000) as (_, wire):
+        with pytest.raises(TransportError, match="larger than"):
+            await send(wire, WRITE)
+
+
+async def test_more_than_one_response_to_a_request_is_no_response() -> None:
+    async with serving(OK + OK) as (server, wire):
+        with pytest.raises(TransportError) as caught:
+            await send(wire, WRITE)
+    assert (caught.value.outcome, server.requests) == ("unknown", 1)
+
+
+@pytest.mark.parametrize("status", [200, 201])
+async def test_a_success_without_the_body_that_it_has_to_have_is_an_error(status: int) -> None:
+    async with serving(answer(status, b"")) as (_, wire):
+        for request, outcome in ((READ, "unknown"), (WRITE, "unknown")):
+            with pytest.raises(TransportError, match="is empty") as caught:
+                (await send(wire, request)).json()
+            assert caught.value.outcome == outcome
+        gone = Request(method="DELETE", path="/services/P1", operation_id="delete_service")
+        assert (await send(wire, gone)).json() == {}
+
+
+@pytest.mark.parametrize("header", ["Retry-After: 86400", "ratelimit-reset: 3600", "Retry-After: 31536000"])
+async def test_a_wait_that_no_call_can_sit_out_is_raised_at_once_and_does_not_pause_the_key(header: str) -> None:
+    async with serving(answer(429, b"", header), OK, OK) as (server, wire):
+        began = time.monotonic()
+        with pytest.raises(RateLimitError) as caught:
+            await send(wire, WRITE)
+        assert time.monotonic() - began < 10
+        assert caught.value.retry_after == float(header.rpartition(" ")[2])
+        assert (await wire.rate_limiter(KEY)).paused_for() <= 1, "the server may recover before that"
+        assert (await send(wire, WRITE)).json() == {"users": 1}
+        await send(wire)
+        assert server.requests == 3
+
+
+async def test_a_wait_may_be_given_as_a_date() -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
+    async with serving(answer(429, b"", f"Retry-After: {at}")) as (_, wire):
+        with pytest.raises(RateLimitError) as caught:
+            await send(wire)
+    assert 7100 < (caught.value.retry_after or 0) <= 7200
+
+
+async def test_retries_wait_longer_each_time_and_are_spread() -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async with serving(answer(503), attempts=8, sleep=sleep, uniform=lambda low, high: high) as (server, wire):
+        with pytest.raises(ServerError):
+            await send(wire)
+    assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert server.requests == 8
+
+
+async def test_a_call_that_is_cancelled_before_there_is_a_connection_was_not_sent() -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # never answers the TLS handshake
+        writer.close()
+
+    listening = await asyncio.start_server(mute, "127.0.0.1", 0)
+    wire = Transport(base_url=f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+    attempts: list[Attempt] = []
+    call = asyncio.create_task(send(wire, WRITE, attempts=attempts))
+    await asyncio.sleep(0.1)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert [(attempt.sent, attempt.error) for attempt in attempts] == [(False, "CancelledError")]
+    await wire.aclose()
+    listening.close()
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "xn--.example", "127.0.0.1:9"])
+async def test_whatever_keeps_a_connection_from_coming_about_nothing_was_sent(host: str) -> None:
+    wire = Transport(base_url=f"https://{host}", attempts=1)
+    attempts: list[Attempt] = []
+    with pytest.raises(TransportError) as caught:
+        await send(wire, WRITE, attempts=attempts, timeout=5)
+    assert (caught.value.outcome, [attempt.sent for attempt in attempts]) == ("not_sent", [False])
+    await wire.aclose()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(method="GET", path="/users\r\nX: y", operation_id="x"),
+        Request(method="GET", path="/users HTTP/1.1", operation_id="x"),
+        Request(method="GET", path="/users", headers=(("From", "a\r\nX: y"),), operation_id="x"),
+        Request(method="GET", path="/users", headers=(("From", "a\nX: y"),), operation_id="x"),
+        Request(method="GET", path="/usérs", operation_id="x"),
+    ],
+)
+async def test_a_request_that_would_read_as_another_is_not_sent(request_: Request) -> None:
+    async with serving(OK, attempts=1) as (server, wire):
+        with pytest.raises(TransportError) as caught:
+            await send(wire, request_)
+    assert (caught.value.outcome, server.requests) == ("not_sent", 0)

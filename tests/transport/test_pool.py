@@ -1,0 +1,135 @@
+"""The connections of an event loop: so many and no more, kept for a while, closed when their users are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from arx_wrapper.credentials import Secret
+from arx_wrapper.transport.backend import HttpRequest, HttpResponse
+from arx_wrapper.transport.connection_pool import CONNECTIONS, ConnectionPool
+from arx_wrapper.transport.dialing import first_connected
+from tests.transport.test_transport import OK, serving
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+def get(pool: ConnectionPool, origin: str) -> asyncio.Task[HttpResponse]:
+    request = HttpRequest(
+        method="GET", origin=origin, target="/x", headers=(("Host", "x"),), authorization=Secret("Bearer x")
+    )
+    return asyncio.create_task(pool.send(request, None, 1000, lambda: None))
+
+
+async def test_no_more_connections_are_opened_than_the_limit() -> None:
+    release = asyncio.Event()
+
+    async def wait(writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.write(OK)
+
+    async with serving(wait) as (server, transport):
+        pool = ConnectionPool()
+        calls = [get(pool, transport.origin) for _ in range(CONNECTIONS + 20)]
+        await until(lambda: server.requests == CONNECTIONS)
+        await asyncio.sleep(0.05)
+        assert (server.requests, server.open) == (CONNECTIONS, CONNECTIONS)
+        release.set()
+        assert {(await call).status for call in calls} == {200}
+        assert server.connections == CONNECTIONS
+        await pool.aclose()
+        await until(lambda: server.open == 0)
+
+
+async def test_an_idle_connection_is_closed_after_a_while() -> None:
+    async with serving(OK) as (server, transport):
+        pool = ConnectionPool(keep_alive=0.05)
+        await get(pool, transport.origin)
+        await get(pool, transport.origin)
+        assert (server.connections, server.open) == (1, 1)
+        await until(lambda: server.open == 0)
+        await get(pool, transport.origin)
+        assert server.connections == 2
+        await pool.aclose()
+
+
+async def test_a_given_up_request_frees_its_place_and_ends_its_connection() -> None:
+    opened = closed = 0
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened, closed
+        opened += 1
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionError:
+            pass
+        closed += 1
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0, backlog=512)
+    pool = ConnectionPool()
+    for round_ in (1, 2):
+        calls = [get(pool, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") for _ in range(CONNECTIONS)]
+        await until(lambda: opened == CONNECTIONS * round_)  # noqa: B023 - awaited within the round
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await until(lambda: closed == CONNECTIONS * round_)  # noqa: B023
+    await pool.aclose()
+    server.close()
+
+
+def addresses(*ports: int) -> list[tuple[int, tuple[object, ...]]]:
+    return [(socket.AF_INET, ("127.0.0.1", port)) for port in ports]
+
+
+async def test_the_first_address_that_answers_is_used_and_the_others_sockets_are_closed() -> None:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with socket.socket() as full:  # accepts nobody: its queue is full
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        silent = full.getsockname()[1]
+        fillers = [socket.create_connection(("127.0.0.1", silent))]
+        before = len(os.listdir("/proc/self/fd"))
+        for order in ((1, port), (silent, silent, 1, port)):
+            with await first_connected(addresses(*order), delay=0.01) as connected:
+                assert connected.getpeername()[1] == port
+        assert len(os.listdir("/proc/self/fd")) <= before + 2  # the server's ends may not be closed yet
+        for filler in fillers:
+            filler.close()
+    server.close()
+
+
+async def test_when_no_address_answers_the_last_problem_is_raised() -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await first_connected(addresses(1, 1))
+    with pytest.raises(OSError, match="no address"):
+        await first_connected([])
+
+
+async def test_giving_up_while_connecting_leaves_no_socket_open() -> None:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, backlog=512)
+    port = server.sockets[0].getsockname()[1]
+    tasks = [asyncio.create_task(first_connected(addresses(port, port))) for _ in range(64)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        await asyncio.sleep(0)
+        task.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    for connected in done:
+        if isinstance(connected, socket.socket):
+            connected.close()
+    assert any(isinstance(failure, asyncio.CancelledError) for failure in done)
+    gc.collect()  # a socket that was left open warns, and a warning is an error
+    server.close()
