@@ -39,38 +39,31 @@ class Block(NamedTuple):
 def block_of(number: int, outlines: Sequence[Outline]) -> Block:
     """Return the index of the records of a block."""
     times = [outline.created_at for outline in outlines]
-    terms = {term for outline in outlines for term in terms_of(outline)}
+    terms = {ORG + name for name in {outline.org_id for outline in outlines}}
+    terms |= {AGENT + name for name in {outline.agent_id for outline in outlines}}
+    terms |= {ACTION + name for name in {outline.action_type for outline in outlines}}
+    terms |= {STATUS + name for name in {outline.status for outline in outlines}}
+    terms |= {OPERATION + name for name in {outline.operation for outline in outlines} if name is not None}
+    terms |= {VERDICT + name for name in {outline.policy_verdict for outline in outlines} if name is not None}
+    terms |= {APPROVAL + name for name in {outline.approval_id for outline in outlines} if name is not None}
+    for outline in outlines:
+        said = outline.metadata
+        if isinstance(said.intent, str):
+            terms.add(CALL + said.intent)
+        elif outline.action_type == "connector.called":
+            terms.add(CALL + outline.id)
+        if said.ids is not None:
+            terms.update(TARGET + target for target in targets_of(said.ids))
+        if isinstance(said.reviewer, str):
+            terms.add(REVIEWER + said.reviewer)
+        if isinstance(said.text, str) and isinstance(said.digest, str):
+            terms.add(POLICY + said.digest)
     return Block(number, min(times), max(times), sorted(terms))
 
 
 def number_of(seq: int) -> int:
     """Return the number of the block that a record is in."""
     return (seq - 1) // WIDTH
-
-
-def terms_of(outline: Outline) -> Iterable[str]:
-    """Yield what a record can be looked up by."""
-    yield ORG + outline.org_id
-    yield AGENT + outline.agent_id
-    yield ACTION + outline.action_type
-    yield STATUS + outline.status
-    if outline.operation is not None:
-        yield OPERATION + outline.operation
-    if outline.policy_verdict is not None:
-        yield VERDICT + outline.policy_verdict
-    if outline.approval_id is not None:
-        yield APPROVAL + outline.approval_id
-    said = outline.metadata
-    if isinstance(said.intent, str):
-        yield CALL + said.intent
-    elif outline.action_type == "connector.called":
-        yield CALL + outline.id
-    if isinstance(said.reviewer, str):
-        yield REVIEWER + said.reviewer
-    if isinstance(said.text, str) and isinstance(said.digest, str):
-        yield POLICY + said.digest
-    for target in targets_of(said.ids):
-        yield TARGET + target
 
 
 def targets_of(ids: Any) -> Iterable[str]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import define, field
 
-from arx_wrapper.audit.record import ActionType, AuditRecord, Entry, Status, body_of
+from arx_wrapper.audit.record import ActionType, AuditRecord, Details, Entry, Outline, Status, body_of, outline_from
 from arx_wrapper.audit.state import Window
 from arx_wrapper.audit.store import Pending, Refused, Written
 
@@ -23,7 +23,7 @@ class Chain:
         suspended: The suspended agents, each with the reason.
         used: The part of each window that is used up.
         writer: The name of the connection that writes; intents hold it.
-        records: The records to be added.
+        records, outlines: The records to be added.
     """
 
     seq: int
@@ -33,6 +33,7 @@ class Chain:
     used: Mapping[Window, int]
     writer: str = ""
     records: list[Written] = field(factory=list, init=False)
+    outlines: list[Outline] = field(factory=list, init=False)
     _counted: Counter[tuple[str, str, str]] = field(factory=Counter, init=False)
 
     def add(self, batch: Iterable[Pending], *, now: datetime) -> None:
@@ -40,15 +41,27 @@ class Chain:
         created_at = now.isoformat(timespec="microseconds")
         for pending in batch:
             entry = pending.entry
-            uses = Counter[str]()
-            for operation, count in pending.usage:
-                uses[operation] += count
+            uses = _uses(pending) if pending.usage else _NOTHING
             if pending.enforce_suspension and (refusal := self._refusal(pending, uses)):
                 pending.outcome = refusal
                 continue
             self.seq += 1
-            more = {"counted": dict(uses), "writer": self.writer} if entry.action_type == "connector.called" else {}
-            body = body_of(entry, seq=self.seq, created_at=created_at, prev_hash=self.head, **more)
+            said = entry.metadata
+            details = Details(
+                intent=entry.intent_id or said.get("intent"),
+                writer=self.writer if entry.action_type == "connector.called" else None,
+                counted=uses or None,
+                **{name: said[name] for name in _READ if name in said},
+            )
+            body = body_of(
+                entry,
+                seq=self.seq,
+                created_at=created_at,
+                prev_hash=self.head,
+                counted=details.counted,
+                writer=details.writer,
+            )
+            self.outlines.append(outline_from(entry, details, self.seq, created_at, self.head))
             self.head = self.digest(body)
             pending.outcome = Written(self.seq, entry.id, body, self.head)
             self.records.append(pending.outcome)
@@ -64,6 +77,18 @@ class Chain:
             if used + uses.get(limit.operation, 0) > limit.count:
                 return Refused(f"The limit of {limit.text} for {limit.operation} is used up.", limit)
         return None
+
+
+_NOTHING: Mapping[str, int] = {}
+_READ = ("ids", "reviewer", "suspended", "digest", "text")
+
+
+def _uses(pending: Pending) -> Mapping[str, int]:
+    """Return the uses that an entry counts as, by operation."""
+    uses: dict[str, int] = {}
+    for operation, count in pending.usage:
+        uses[operation] = uses.get(operation, 0) + count
+    return uses
 
 
 def windows(pending: Pending) -> Sequence[Window]:

@@ -145,6 +145,25 @@ class Outline(msgspec.Struct, frozen=True):
     metadata: Details
 
 
+def outline_from(entry: Entry, details: Details, seq: int, created_at: str, prev_hash: str) -> Outline:
+    """Return the outline of a record that is being written."""
+    return Outline(
+        entry.id,
+        seq,
+        created_at,
+        entry.org_id,
+        entry.agent_id,
+        entry.action_type,
+        entry.operation,
+        entry.policy_verdict,
+        entry.reason,
+        entry.approval_id,
+        entry.status,
+        prev_hash,
+        details,
+    )
+
+
 outline_of = msgspec.json.Decoder(Outline).decode
 _DECODER = msgspec.json.Decoder(AuditRecord)
 _ENCODER = msgspec.json.Encoder(order="sorted")

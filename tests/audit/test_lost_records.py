@@ -114,7 +114,7 @@ def test_what_was_written_is_read_back_before_it_is_committed(path: Path, timing
     then = "SELECT raise(IGNORE)" if timing == "BEFORE" else "DELETE FROM audit WHERE seq = NEW.seq"
     if timing == "AFTER":
         store._db.execute("DROP TRIGGER audit_no_delete")
-        store._seen = (store._seen[0], store._db.execute("PRAGMA schema_version").fetchone()[0])
+        store._schema = store._db.execute("PRAGMA schema_version").fetchone()[0]
     # A temporary trigger is in no table that the check of the schema looks at.
     store._db.execute(f"CREATE TEMP TRIGGER quiet {timing} INSERT ON main.audit BEGIN {then}; END")
     with pytest.raises(AuditError, match="took 1 records and holds 0"):

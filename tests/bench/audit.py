@@ -120,7 +120,7 @@ def _single(path: Path) -> float:
     began = time.perf_counter()
     for _ in range(ONE // 2):
         intent = _entry()
-        store.write([Pending(intent, checked=True)])
+        store.write([Pending(intent, enforce_suspension=True)])
         store.write([Pending(_outcome(intent))])
     took = time.perf_counter() - began
     store.close()

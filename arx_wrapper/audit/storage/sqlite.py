@@ -10,26 +10,24 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-from arx_wrapper.audit import blocks
-from arx_wrapper.audit.chain import Chain, close_intent, windows
+from arx_wrapper.audit.chain import close_intent
 from arx_wrapper.audit.key import MARK, NOT_THE_KEY, configured_key, made_key
-from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, hasher, outline_of
-from arx_wrapper.audit.state import SWITCHES, ChainState, Key, Usage, counted_of
+from arx_wrapper.audit.record import AuditRecord, Entry, hasher
 from arx_wrapper.audit.storage.segments import detach, expired, seal, segment_entry, segments
-from arx_wrapper.audit.storage.sqlite_files import PATIENCE, OpenFile, connected, explained, opened_to_read
-from arx_wrapper.audit.storage.sqlite_growth import Progress, convert, grow
+from arx_wrapper.audit.storage.sqlite_chain import SqliteChain
+from arx_wrapper.audit.storage.sqlite_files import PATIENCE, OpenFile, connected, explained, opened_to_read, unusable
+from arx_wrapper.audit.storage.sqlite_growth import Progress, convert
 from arx_wrapper.audit.storage.sqlite_opening import has_records
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
-from arx_wrapper.audit.storage.sqlite_schema import VERSION, schema_problem, statements
+from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
 from arx_wrapper.audit.storage.writers import WriterLock, forget, gone
 from arx_wrapper.audit.store import Pending, Segment, Written
-from arx_wrapper.audit.tiles import HASH, WIDTH, hashes_in
+from arx_wrapper.audit.tiles import HASH, WIDTH
 from arx_wrapper.errors import AuditError
 from arx_wrapper.files import private_file
 
@@ -41,7 +39,7 @@ _TOO_LARGE: Final = (
 )
 
 
-class SqliteStore(SqliteReader):
+class SqliteStore(SqliteChain):
     """One log in one SQLite file."""
 
     def __init__(
@@ -49,17 +47,15 @@ class SqliteStore(SqliteReader):
     ) -> None:
         self._path, self._clock, self._progress = path, clock, progress
         self._last: Sequence[Pending] = ()
-        self._seq, self._head, self._seen = 0, GENESIS, (-1, -1)
-        self._tail: list[bytes] = []
-        self._state, self._usage = ChainState(), Usage(self._uses)
-        self._added: list[Written] = []
         self._file: OpenFile | None = None
         try:
             secret = key or configured_key() or made_key(path, has_records=lambda: has_records(path))
             if path != ":memory:":
                 private_file(Path(path))
-            super().__init__(connected(path), hasher(secret), None if path == ":memory:" else Path(path).parent)
-            self._lock = WriterLock(path)
+            lock = WriterLock(path)
+            folder = None if path == ":memory:" else Path(path).parent
+            super().__init__(connected(path), hasher(secret), folder, lock.writer, clock)
+            self._lock = lock
             try:
                 self._begin()
             except BaseException:
@@ -74,16 +70,15 @@ class SqliteStore(SqliteReader):
             ) from None
 
     def write(self, batch: Sequence[Pending]) -> None:
-        with explained("written"):
-            for window in {window for pending in batch for window in windows(pending)}:
-                if not self._usage.known(window):  # may read many records, so not while others wait for the lock
-                    self._usage.used(window, self._clock())
-            with self._transaction():
-                self._add([*self._reported_failed(), *batch])
-        self._last = batch
+        try:
+            self._count_before(batch)
+            self._transact(lambda: self._add([*self._reported_failed(), *batch] if self._last else batch))
+        except sqlite3.Error as error:
+            raise unusable("written", error) from None
+        self._last = batch if any(pending.enforce_suspension for pending in batch) else ()
 
     def reader(self) -> SqliteReader | None:
-        """A connection for another thread; None for a log in memory, which has but this one."""
+        """Return a connection for another thread; None for a log in memory, which has but this one."""
         if self._path == ":memory:":
             return None
         return SqliteReader(opened_to_read(self._path), self.digest, Path(self._path).parent)
@@ -106,20 +101,24 @@ class SqliteStore(SqliteReader):
 
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
         """Remove the segments whose records are all older; their hashes stay in the tree, and the removal on record."""
-        with explained("written"), self._transaction():
-            removed = expired(self._db, before)
-            kept = list(self.tree().tail) if removed else []
-            self._add([Pending(segment_entry(segment, "removed", by, org_id)) for segment in removed])
-            for segment in removed:
-                self._db.execute("UPDATE audit_segments SET removed = 1 WHERE first = ?", (segment.first,))
-            if removed:
-                first_kept = -(-removed[-1].last // WIDTH)
-                self._db.execute("DELETE FROM audit_blocks WHERE number < ?", (first_kept,))
-                self._db.execute("DELETE FROM audit_terms WHERE block < ?", (first_kept,))
-                self._keep_hashes(removed[-1].last, kept)
+        with explained("written"):
+            removed = self._transact(lambda: self._remove(before, by, org_id))
         for segment in segments(self._db):
             if segment.removed:  # now, or before a crash
                 (Path(self._path).parent / segment.file).unlink(missing_ok=True)
+        return removed
+
+    def _remove(self, before: datetime, by: str, org_id: str) -> Sequence[Segment]:
+        removed = expired(self._db, before)
+        if not removed:
+            return removed
+        kept, first_kept = list(self.tree().tail), -(-removed[-1].last // WIDTH)
+        self._add([Pending(segment_entry(segment, "removed", by, org_id)) for segment in removed])
+        for segment in removed:
+            self._db.execute("UPDATE audit_segments SET removed = 1 WHERE first = ?", (segment.first,))
+        self._db.execute("DELETE FROM audit_blocks WHERE number < ?", (first_kept,))
+        self._db.execute("DELETE FROM audit_terms WHERE block < ?", (first_kept,))
+        self._keep_hashes(removed[-1].last, kept)
         return removed
 
     def _keep_hashes(self, last: int, tail: Sequence[bytes]) -> None:
@@ -140,8 +139,8 @@ class SqliteStore(SqliteReader):
 
     def suspend(self, entry: Entry) -> None:
         """Record that an agent is suspended, or goes on."""
-        with explained("written"), self._transaction():
-            self._add([Pending(entry)])
+        with explained("written"):
+            self._transact(lambda: self._add([Pending(entry)]))
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error, AuditError):  # a log that is full or gone is closed all the same
@@ -157,17 +156,21 @@ class SqliteStore(SqliteReader):
     def _begin(self) -> None:
         self._into_wal()
         self._db.execute("PRAGMA synchronous=FULL")
-        with self._locked():
-            carried = self._make_tables()
-            if self._path != ":memory:":
-                self._file = OpenFile(self._path)
-            self._catch_up()
-            self._settle_orphans()
-            self._add(
+        self._transact(self._prepare, catch_up=False)
+
+    def _prepare(self) -> None:
+        carried = self._make_tables()
+        if self._path != ":memory:":
+            self._file = OpenFile(self._path)
+        self._catch_up()
+        self._settle_orphans()
+        self._add(
+            [
                 Pending(_carried_over(agent, reason))
                 for agent, reason in carried.items()
                 if agent not in self._state.suspended
-            )
+            ]
+        )
 
     def _make_tables(self) -> Mapping[str, str]:
         """Make or convert the tables, or check that they are of this version and this key.
@@ -197,12 +200,15 @@ class SqliteStore(SqliteReader):
 
     def _detached(self, segment: Segment, by: str, org_id: str) -> bool:
         """Return whether the records of a segment left the live file; not when another process was first."""
-        with self._transaction():
+
+        def leave() -> bool:
             if self._db.execute("SELECT min(seq) FROM audit").fetchone()[0] != segment.first:
                 return False
             self._add([Pending(segment_entry(segment, "sealed", by, org_id, self._state.suspended))])
             detach(self._db, segment)
             return True
+
+        return self._transact(leave)
 
     def _settled(self) -> int:
         self._catch_up()
@@ -216,161 +222,6 @@ class SqliteStore(SqliteReader):
             if pending.cancelled and isinstance(pending.outcome, Written) and pending.enforce_suspension
         ]
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Hold the writers' lock, with the state of the chain as it is now; commit at the end."""
-        if self._file:
-            self._file.check()
-        with self._locked():
-            self._catch_up()
-            yield
-        if self._file:
-            self._file.check()
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        self._added = []
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._added = []
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        for record in self._added:
-            self._apply(record.seq, record.hash, record.body)
-        self._added = []
-
-    def _catch_up(self) -> None:
-        """Take what other processes have added since into account, inside a transaction.
-
-        Raises:
-            AuditError: the records that this process knows are not there any more, or the tables were changed.
-        """
-        seen = (
-            self._db.execute("PRAGMA data_version").fetchone()[0],
-            self._db.execute("PRAGMA schema_version").fetchone()[0],
-        )
-        if seen == self._seen:
-            return
-        if seen[1] != self._seen[1] and (problem := schema_problem(self._db)):
-            raise AuditError(f"The audit log was tampered with: {problem}. Nothing was sent.")
-        if self._seq == 0:
-            self._load()
-        head = self._db.execute("SELECT hash FROM audit WHERE seq = ?", (self._seq,)).fetchone()
-        later = list(self.rows(after=self._seq))
-        if self._seq and not later and head != (self._head,):
-            raise AuditError(
-                "The audit log is not the one that this process has written: its last records are gone or changed. "
-                "Nothing was sent. Keep a copy as evidence, and run `arx-pagerduty audit verify`."
-            )
-        for seq, _, body, record_hash in later:
-            if seq != self._seq + 1:
-                raise AuditError(f"The audit log has no record {self._seq + 1}. Nothing was sent. Verify it.")
-            self._apply(seq, record_hash, body)
-        self._seen = seen
-
-    def _load(self) -> None:
-        """Build the state from the records: from the oldest that may be open on, and from those of suspensions."""
-        newest = self._last_seq()
-        oldest = self._db.execute("SELECT min(since) FROM audit_writers").fetchone()[0]
-        start = min(newest if oldest is None else oldest, newest // WIDTH * WIDTH + 1, newest)
-        self._state.suspended = self.suspensions()
-        begin, bodies = newest // WIDTH * WIDTH, list[bytes]()
-        for seq, _, body, record_hash in self.rows(after=start - 1):
-            outline = outline_of(body)
-            if outline.action_type not in SWITCHES:  # those are in it already
-                self._state.apply(outline)
-            self._seq, self._head = seq, record_hash
-            if seq > begin:
-                bodies.append(body)
-        self._tail = [b""] * (newest - begin - len(bodies)) + bodies  # retention may have removed the first of them
-
-    def _apply(self, seq: int, record_hash: str, body: bytes) -> None:
-        outline = outline_of(body)
-        if outline.prev_hash != self._head:
-            raise AuditError(
-                f"Record {seq} of the audit log does not follow the one before it. Nothing was sent. Verify it."
-            )
-        self._state.apply(outline)
-        self._usage.apply(outline)
-        self._seq, self._head = seq, record_hash
-        self._tail.append(body)
-        if len(self._tail) == WIDTH:
-            self._tail = []
-
-    def _add(self, batch: Iterable[Pending]) -> None:
-        now = self._clock()
-        kept = [pending for pending in batch if not pending.cancelled]
-        if not kept:
-            return
-        used = {window: self._usage.used(window, now) for pending in kept for window in windows(pending)}
-        before = self._added[-1] if self._added else None
-        chain = Chain(
-            before.seq if before else self._seq,
-            before.hash if before else self._head,
-            digest=self.digest,
-            suspended=self._state.suspended,
-            used=used,
-            writer=self._lock.writer,
-        )
-        chain.add(kept, now=now)
-        rows = [(record.seq, record.id, record.hash, record.body.decode()) for record in chain.records]
-        self._run("INSERT INTO audit (seq, id, hash, body) VALUES {}", rows)
-        if rows:
-            place = (rows[0][0], rows[-1][0])
-            there = self._db.execute(
-                "SELECT seq, id, hash, body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq", place
-            ).fetchall()
-            if there != rows:
-                raise AuditError(
-                    f"The audit log took {len(rows)} records and holds {len(there)} of them as they were written: "
-                    "something in the database drops or changes records. Nothing was sent. Run `arx-pagerduty audit "
-                    "verify`."
-                )
-            self._grow(chain.records)
-        self._added += chain.records
-
-    def _grow(self, records: Sequence[Written]) -> None:
-        """Store the tiles and the index of the blocks that some records complete."""
-        bodies = [*self._tail, *(record.body for record in self._added), *(record.body for record in records)]
-        done = (len(self._tail) + len(self._added)) // WIDTH
-        if len(bodies) // WIDTH == done:
-            return
-        first, gone = self._seq // WIDTH, self._gone()
-        for number in range(done, len(bodies) // WIDTH):
-            begin = (first + number) * WIDTH
-            removed = hashes_in(self.tile(0, first + number) or b"")[: max(gone - begin, 0)]
-            block = bodies[number * WIDTH + len(removed) : (number + 1) * WIDTH]
-            grow(self._db, first + number, block, removed)
-        since = self._state.oldest_open(self._lock.writer) or self._seq + 1
-        self._db.execute("UPDATE audit_writers SET since = ? WHERE writer = ?", (since, self._lock.writer))
-
-    def _run(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """Run a statement for many rows at once: each gives the interpreter to a busy event loop, and waits for it."""
-        done = 0
-        while done < len(rows):
-            count = min(_ROWS, 1 << (len(rows) - done).bit_length() - 1)  # of few sizes, which stay prepared
-            some = rows[done : done + count]
-            text = _for_rows(statement, count, len(some[0]))
-            self._db.execute(text, [value for row in some for value in row])
-            done += count
-
-    def _uses(self, key: Key, since: str) -> Iterator[tuple[str, int]]:
-        """Yield the uses of an operation by an agent that are in the log, oldest first."""
-        org, agent, _ = key
-        exact = "SELECT block FROM audit_terms WHERE term = ?"
-        select = f"{exact} INTERSECT {exact} INTERSECT SELECT number FROM audit_blocks WHERE latest > ?"  # noqa: S608
-        values = (blocks.ORG + org, blocks.AGENT + agent, since)
-        statement = "SELECT body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
-        for database, (first, last) in self._places(self._numbers(select, values)):
-            for (body,) in database.execute(statement, (first, min(last, self._seq))):
-                outline = outline_of(body)
-                if outline.created_at > since:
-                    yield from ((outline.created_at, count) for whose, count in counted_of(outline) if whose == key)
-
     def _settle_orphans(self) -> None:
         """Give the intents of processes that died their outcome: unknown. Intents of living ones are in progress."""
         known = {row[0] for row in self._db.execute("SELECT writer FROM audit_writers")}
@@ -378,7 +229,7 @@ class SqliteStore(SqliteReader):
         dead = [writer for writer in writers if gone(self._path, writer)]
         orphans = sorted((i.seq, intent_id) for intent_id, i in self._state.open.items() if i.writer in dead)
         found = [AuditRecord.parse(*self._stored(seq)) for seq, _ in orphans]
-        self._add(Pending(close_intent(one, "connector.completed", "unknown", "ProcessDied")) for one in found)
+        self._add([Pending(close_intent(one, "connector.completed", "unknown", "ProcessDied")) for one in found])
         for writer in dead:
             self._db.execute("DELETE FROM audit_writers WHERE writer = ?", (writer,))
             forget(self._path, writer)
@@ -402,11 +253,6 @@ class SqliteStore(SqliteReader):
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                     raise
                 time.sleep(0.01)
-
-
-@cache
-def _for_rows(statement: str, count: int, width: int) -> str:
-    return statement.format(", ".join([f"({', '.join('?' * width)})"] * count))
 
 
 def _carried_over(agent_id: str, reason: str) -> Entry:

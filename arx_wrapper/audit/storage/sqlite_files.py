@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -23,10 +24,15 @@ def explained(done: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise AuditError(
-            f"The audit log cannot be {done}: {error}. Nothing was sent. Look for a full disk, a read-only file or "
-            "another process that holds it locked."
-        ) from None
+        raise unusable(done, error) from None
+
+
+def unusable(done: str, error: sqlite3.Error) -> AuditError:
+    """Return an error of SQLite for people."""
+    return AuditError(
+        f"The audit log cannot be {done}: {error}. Nothing was sent. Look for a full disk, a read-only file or another "
+        "process that holds it locked."
+    )
 
 
 def connected(path: str, *, uri: bool = False) -> sqlite3.Connection:
@@ -35,10 +41,15 @@ def connected(path: str, *, uri: bool = False) -> sqlite3.Connection:
 
 
 class OpenFile:
-    """The identity of an open log's files: what is written must be what the log's path leads to."""
+    """The identity of an open log's files: what is written must be what the log's path leads to.
+
+    A file that is removed, renamed or replaced changes the time of its folder, so one look at that is enough as a rule.
+    A time so recent that another change could have the same one is not relied on.
+    """
 
     def __init__(self, path: str) -> None:
-        self._path, self._known = path, _identity(path)
+        self._path, self._folder = path, os.path.dirname(path) or "."
+        self._known, self._at = _identity(path), (0, 0, 0)
 
     def check(self) -> None:
         """Compare the open files with the path.
@@ -47,6 +58,10 @@ class OpenFile:
             AuditError: the log was removed, renamed or replaced while this process had it open.
         """
         try:
+            state = os.stat(self._folder)
+            folder = (state.st_dev, state.st_ino, state.st_mtime_ns)
+            if folder == self._at:
+                return
             same = _identity(self._path) == self._known
         except FileNotFoundError:
             same = False
@@ -56,6 +71,10 @@ class OpenFile:
                 "writes would be lost. Nothing was sent. Put the file back, with its -wal and -shm, or restart this "
                 "process."
             )
+        self._at = folder if time.time_ns() - folder[2] > _SETTLED else (0, 0, 0)
+
+
+_SETTLED: Final = 100_000_000  # nanoseconds, more than any clock tick of a file system that keeps times at all
 
 
 def _identity(path: str) -> tuple[tuple[int, int], ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from arx_wrapper.audit.blocks import block_of
 from arx_wrapper.audit.key import MARK, NOT_THE_KEY
 from arx_wrapper.audit.merkle import leaf_hash
-from arx_wrapper.audit.record import outline_of
+from arx_wrapper.audit.record import Outline, outline_of
 from arx_wrapper.audit.storage.segments import segments
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
 from arx_wrapper.audit.tiles import WIDTH, TileTree, grown, subtree
@@ -22,17 +22,24 @@ Progress = Callable[[int, int], None]
 _OLD_TABLES: Final = ("audit_open", "audit_usage", "audit_suspended", "audit_writers")
 
 
-def grow(database: sqlite3.Connection, number: int, bodies: Sequence[bytes], removed: Sequence[bytes] = ()) -> None:
+def grow(
+    database: sqlite3.Connection,
+    number: int,
+    bodies: Sequence[bytes],
+    outlines: Sequence[Outline],
+    removed: Sequence[bytes] = (),
+) -> None:
     """Store the tiles and the index of a block that is full, inside a transaction.
 
     Args:
+        bodies, outlines: Its records.
         removed: The leaf hashes of its first records, when retention removed them; then it gets no index.
     """
     leaves = [*removed, *(leaf_hash(body) for body in bodies)]
     _store_tiles(database, number, b"".join(leaves), subtree(leaves))
     if removed:
         return
-    block = block_of(number, [outline_of(body) for body in bodies])
+    block = block_of(number, outlines)
     database.execute("INSERT INTO audit_blocks VALUES (?, ?, ?)", block[:3])
     database.executemany("INSERT INTO audit_terms VALUES (?, ?)", [(term, number) for term in block.terms])
 
@@ -76,7 +83,7 @@ def _index(reader: SqliteReader, database: sqlite3.Connection, base: int, progre
             tree = TileTree((number + 1) * WIDTH, [], {(0, number): b"".join(leaves)}.get, known, unknown)  # type: ignore[arg-type]
             _store_tiles(database, number, b"".join(leaves), tree.node(8, number))
         else:
-            grow(database, number, bodies)
+            grow(database, number, bodies, [outline_of(body) for body in bodies])
         if progress:
             progress((number + 1) * WIDTH, total)
 
