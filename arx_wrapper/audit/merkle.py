@@ -62,15 +62,15 @@ def root_of(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes 
     """Return the root that a path leads to (RFC 9162, section 2.1.3.2); None when its length is wrong."""
     if not 0 <= index < size:
         return None
-    place, last, node = index, size - 1, leaf_hash(leaf)
+    fn, last, node = index, size - 1, leaf_hash(leaf)
     for sibling in path:
         if last == 0:
             return None
-        if place & 1 or place == last:
+        if fn & 1 or fn == last:
             node = node_hash(sibling, node)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
+            while not fn & 1 and fn:
+                fn, last = fn >> 1, last >> 1
         else:
             node = node_hash(node, sibling)
-        place, last = place >> 1, last >> 1
+        fn, last = fn >> 1, last >> 1
     return node if last == 0 else None

@@ -1,4 +1,4 @@
-"""What follows from the chain: open intents, suspensions and the uses that limits count, kept in memory.
+"""State derived from the chain: open intents, suspensions and the uses that limits count, kept in memory.
 
 It is rebuilt from the records when a log is opened, kept up with every record that is written, by whichever process,
 and never stored beside the chain: there is nothing that could be edited instead of a record.
@@ -39,7 +39,7 @@ class OpenIntent(NamedTuple):
 
 @define(eq=False)
 class ChainState:
-    """What the records up to some sequence number say.
+    """The state after the records up to some sequence number.
 
     Attributes:
         open: The open intents by id.

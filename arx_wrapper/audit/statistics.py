@@ -1,4 +1,4 @@
-"""The log in figures: who called what, how it was judged and how it ended."""
+"""Count the log's calls by agent and operation: verdicts, outcomes, durations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Row:
     """The calls of one operation by one agent.
 
     Attributes:
-        calls: How many were asked for.
-        verdicts: How policy judged them.
-        statuses: How they ended; `in_progress` are those without an outcome yet.
+        calls: The number of calls.
+        verdicts: The number of each of policy's verdicts.
+        statuses: The number of each outcome; `in_progress` are those without one yet.
         durations: From asking to outcome, in milliseconds, of those that succeeded.
     """
 

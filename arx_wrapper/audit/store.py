@@ -177,7 +177,7 @@ class Reader(Protocol):
 
     @property
     def converted(self) -> bool:
-        """Whether the log has tiles and an index: not one that an earlier version wrote."""
+        """True for a log that has tiles and an index; False for one that an earlier version wrote."""
         ...
 
     def block_problem(self, block: Block) -> str | None:

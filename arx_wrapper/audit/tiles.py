@@ -182,20 +182,20 @@ def consistent(old: int, old_root: bytes, size: int, root: bytes, path: Sequence
         steps.insert(0, old_root)
     if not steps:
         return False
-    place, last = old - 1, size - 1
-    while place & 1:
-        place, last = place >> 1, last >> 1
+    fn, last = old - 1, size - 1
+    while fn & 1:
+        fn, last = fn >> 1, last >> 1
     left = right = steps[0]
     for step in steps[1:]:
         if last == 0:
             return False
-        if place & 1 or place == last:
+        if fn & 1 or fn == last:
             left, right = node_hash(step, left), node_hash(step, right)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
+            while not fn & 1 and fn:
+                fn, last = fn >> 1, last >> 1
         else:
             right = node_hash(right, step)
-        place, last = place >> 1, last >> 1
+        fn, last = fn >> 1, last >> 1
     return left == old_root and right == root and last == 0
 
 

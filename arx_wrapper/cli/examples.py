@@ -69,8 +69,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "audit verify": ("audit verify",),
     "audit export": ("audit export --since 2025-01-01 --format csv --file audit.csv",),
     "audit migrate": ("audit migrate", "audit migrate --print > audit.sql"),
-    "audit admit": ("audit admit arx_acme --org acme", "audit admit arx_auditors --org '*' --as auditor"),
-    "audit dismiss": ("audit dismiss arx_acme",),
     "agents suspend": ("agents suspend agent-7 --reason 'paged everybody'",),
     "agents resume": ("agents resume agent-7",),
     "vault set": ("vault set --email bot@yourorg.com", "vault set < key.txt"),

@@ -53,7 +53,7 @@ async def log(path: Path) -> AsyncIterator[AuditLog]:
 
 
 async def found(path: Path, note: str) -> str | None:
-    """What a look at the log finds: by itself, then against a checkpoint."""
+    """Verify the log by itself, then against a checkpoint; the problem that is found."""
     log = at(path)
     try:
         verified = await log.verify()

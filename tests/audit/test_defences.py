@@ -160,7 +160,7 @@ async def test_a_writer_in_another_pid_namespace_is_no_dead_one_until_it_is(path
 
 
 async def test_a_process_that_got_a_dead_writers_id_is_not_taken_for_it(path: Path) -> None:
-    """What a writer is known by is its lock: a file that is there and that nobody holds belongs to a dead one."""
+    """A writer is known by its lock: one that no process holds belongs to a dead writer."""
     url = f"sqlite:///{path}"
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", WRITER, url, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""What is particular to a log in PostgreSQL: a server that goes away, hangs or says no, and whoever else holds it."""
+"""A log in PostgreSQL: a server that goes away, hangs or says no, and other sessions that hold it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what with a log in PostgreSQL, and how its tables come to be."""
+"""Roles and their rights to a log in PostgreSQL, and the migrations of its tables."""
 
 from __future__ import annotations
 

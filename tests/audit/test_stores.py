@@ -1,4 +1,4 @@
-"""What a log does, in whichever database it is."""
+"""The behaviour of a log in every kind of database."""
 
 from __future__ import annotations
 

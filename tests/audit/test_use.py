@@ -1,4 +1,4 @@
-"""What people do with the log: look a call up, count, hand it to other systems."""
+"""Uses of the log: look a call up, count, hand it to other systems."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class SqliteReader:
 
     @property
     def converted(self) -> bool:
-        """Whether the log has tiles and an index."""
+        """Return True for a log that has tiles and an index."""
         return self.version() == VERSION
 
     def suspensions(self) -> dict[str, str]:

@@ -45,7 +45,7 @@ class WriterLock:
 
 
 def gone(path: str, writer: str) -> bool:
-    """Return whether nobody holds a writer's lock any more."""
+    """Return True when no process holds a writer's lock any more."""
     if path == ":memory:" or not _NAME.fullmatch(writer):
         return True
     try:

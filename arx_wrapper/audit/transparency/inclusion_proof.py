@@ -125,7 +125,7 @@ def verify_proof(proof: Proof, verifier: Verifier) -> AuditRecord:
     except (ValueError, msgspec.MsgspecError):
         raise AuditError("The proof is damaged.") from None
     if proof.size != checkpoint.size or record.seq != proof.index + 1:
-        raise AuditError("The proof is about another place or another checkpoint than it says.")
+        raise AuditError("The proof is about another record or another checkpoint than it says.")
     if root_of(body, proof.index, proof.size, path) != checkpoint.root:
         raise AuditError("The proof does not lead to the checkpoint: the record is not in that log as it is here.")
     return record

@@ -56,8 +56,8 @@ def keygen(
 def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, output: Format = Output.TABLE) -> None:
     """Verify the log and store a signed checkpoint of it.
 
-    Store it outside the reach of whoever can write to the log.
-    Refused when the log does not follow from the last checkpoint of a place. Exit status 5.
+    Keep it out of reach of those who can write to the log.
+    Refused when the log does not go on from the last checkpoint of a store. Exit status 5.
 
     Example: arx-pagerduty audit checkpoint --signing-key signer.key --place s3://bucket/checkpoints
     """
