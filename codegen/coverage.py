@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import sys
 import typing
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from codegen.document import JSON, operations, referenced, success
 from codegen.parameters import STYLE, python_name
 from codegen.probes import Probes
 from codegen.select import SCOPE
+from codegen.words import SAID, described
 
 
 def missing(document: JSON) -> list[str]:
@@ -44,6 +44,10 @@ def _differing(document: JSON) -> Iterator[str]:
     for path, method, operation in operations(document):
         yield from _asked(path, method, operation, probes)
     for name, schema in document["components"]["schemas"].items():
+        told = inspect.getdoc(getattr(models, name)) or ""
+        for member, said in schema.get(SAID, {}).items():
+            if f"{member}: {said}" not in told:
+                yield f"{name} does not say of {member}: {said}"
         if schema.get("additionalProperties") is False:
             yield from _written(name, schema, getattr(models, name), probes)
         elif "properties" in schema:
@@ -245,7 +249,7 @@ def _refusals() -> tuple[type[Exception], ...]:
 
 def main(spec: str) -> int:
     """Print what is missing; 1 if anything is."""
-    lacking = missing(json.loads(Path(spec).read_text(encoding="utf-8")))
+    lacking = missing(described(Path(spec)))
     for line in lacking:
         print(line)  # noqa: T201 - a command's output
     return 1 if lacking else 0

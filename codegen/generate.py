@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from codegen import signature
-from codegen.document import read
+from codegen import signature, words
+from codegen.document import text
 from codegen.errors import CodegenError
 from codegen.tree import PACKAGE, TREE
 
@@ -47,7 +47,10 @@ def render(spec: Path, folder: Path) -> Path:
     settings = {"literal_enums": True, "post_hooks": [], "package_name_override": PACKAGE}
     config.write_text(json.dumps(settings), encoding="utf-8")
     shutil.copytree(HERE / "templates", templates)
-    (templates / "document.jinja").write_text(signature.jinja(read(spec)), encoding="utf-8")
+    document = words.described(spec)
+    spec = folder / "described.json"
+    spec.write_text(text(document), encoding="utf-8")
+    (templates / "document.jinja").write_text(signature.jinja(document), encoding="utf-8")
     # fmt: off
     run("-m", "openapi_python_client", "generate", "--path", str(spec), "--meta", "none", "--fail-on-warning",
         "--custom-template-path", str(templates), "--config", str(config), "--output-path", str(package),
@@ -61,10 +64,10 @@ def render(spec: Path, folder: Path) -> Path:
     _ruff(*_FORMAT, str(package), folder=folder)
     _ruff(*_LINT, "--select=F,E9", str(package), folder=folder)
     for module in sorted(package.rglob("*.py")):
-        text = HEADER + module.read_text(encoding="utf-8")
-        module.write_text(text, encoding="utf-8")
+        code = HEADER + module.read_text(encoding="utf-8")
+        module.write_text(code, encoding="utf-8")
         try:
-            compile(text, str(module), "exec")
+            compile(code, str(module), "exec")
         except SyntaxError as error:
             raise CodegenError(
                 f"{module.relative_to(package)}:{error.lineno}", f"is no Python: {error.msg}", _TEMPLATE

@@ -8,7 +8,7 @@ from codegen.document import JSON, operations, reference, referenced, success
 from codegen.errors import CodegenError
 from codegen.flatten import ELSE
 from codegen.names import camel
-from codegen.select import PROSE
+from codegen.select import DEPRECATED, PROSE
 
 # Formats that the client acts upon: it converts times, and keeps secrets out of a repr.
 _FORMATS: Final = frozenset({"date-time", "password"})
@@ -100,7 +100,7 @@ class _Reader:
             return {"type": "array", "items": self.read(items, f"{place}Item") if items else {}, **_prose(schema)}
         if schema.get("type") == "object":
             return _prose(schema)  # free-form: handed through as it came
-        kept: JSON = {key: schema[key] for key in ("type", "enum", "description", "deprecated") if key in schema}
+        kept: JSON = {key: schema[key] for key in ("type", "enum", "description") if key in schema}
         if "enum" in kept:
             kept["enum"] = [value for value in [*kept["enum"], *schema.get(ELSE, [])] if value is not None]
         if schema.get("format") in _FORMATS:
@@ -128,6 +128,8 @@ class _Reader:
             target["description"] = schema["description"]
         members = target["properties"]
         for member, value in schema.get("properties", {}).items():
+            if value.get("deprecated") and member not in target.get(DEPRECATED, []):
+                target[DEPRECATED] = sorted([*target.get(DEPRECATED, []), member])
             read = self.read(value, f"{name}{camel(member)}")
             members[member] = _both(members[member], read) if member in members else read
         if variants := [*schema.get("oneOf", []), *schema.get("anyOf", [])]:

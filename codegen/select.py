@@ -65,6 +65,8 @@ DEFAULT: Final = "x-default"
 STATUSES: Final = "x-statuses"
 ASIDE: Final = (PROSE, DEFAULT, STATUSES)
 SCOPE: Final = "x-scopes"
+# The deprecated members of a schema: beside a reference and a union there is no place to say so.
+DEPRECATED: Final = "x-deprecated"
 
 
 def select(published: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:

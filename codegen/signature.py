@@ -7,6 +7,7 @@ import json
 from codegen.document import JSON, operations
 from codegen.parameters import STYLE, python_name
 from codegen.select import SCOPE
+from codegen.words import SAID
 
 _BOUNDED = {
     "string": ("Text", "minLength", "maxLength", "pattern"),
@@ -27,6 +28,7 @@ def facts(operation: JSON) -> JSON:
     return {
         "scopes": operation.get(SCOPE, []),
         "deprecated": bool(operation.get("deprecated")),
+        "words": {python_name(name): text for name, text in operation.get(SAID, {}).items()},
         "parameters": {f"{p['in']}:{p['name']}": _parameter(p) for p in operation["parameters"]},
     }
 

@@ -14,7 +14,7 @@ from codegen import dialect, flatten, hoist, select
 from codegen.document import JSON, operations, referenced
 from codegen.errors import CodegenError
 from codegen.parameters import STYLE
-from codegen.select import DEFAULT, PROSE, SCOPE, STATUSES
+from codegen.select import DEFAULT, DEPRECATED, PROSE, SCOPE, STATUSES
 
 _FACTS: Final = (
     "type", "format", "enum", "nullable", "readOnly", "writeOnly", "deprecated", "minimum", "maximum", "minLength",
@@ -97,8 +97,11 @@ def _schema(schema: JSON) -> JSON:
         return found | {"ref": own}
     if "properties" in schema:
         required = schema.get("required", [])
+        deprecated = schema.get(DEPRECATED, [])
         found["members"] = {
-            str(name): _schema(each) | ({"required": True} if name in required else {})
+            str(name): _schema(each)
+            | ({"required": True} if name in required else {})
+            | ({"deprecated": True} if name in deprecated else {})
             for name, each in schema["properties"].items()
         }
     if isinstance(schema.get("items"), dict):

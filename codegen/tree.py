@@ -36,6 +36,11 @@ class Tree:
         return self.spec / "members.yaml"
 
     @property
+    def words(self) -> Path:
+        """What the generated docstrings say of members and parameters."""
+        return self.spec / "words.yaml"
+
+    @property
     def trimmed(self) -> Path:
         """The generator's only input."""
         return self.spec / "pagerduty.json"

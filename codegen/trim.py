@@ -30,7 +30,10 @@ LOCK: Final = TREE.lock
 
 
 def trim(
-    published: JSON, corrections: JSON, endpoints: tuple[str, ...] = select.ENDPOINTS, members: JSON | None = None
+    published: JSON,
+    corrections: JSON,
+    endpoints: tuple[str, ...] = select.ENDPOINTS,
+    members: JSON | None = None,
 ) -> JSON:
     """The generator's only input: the chosen endpoints, corrected, with strict requests and open answers.
 

@@ -14,7 +14,19 @@ from typing import Any, Final
 
 from attrs import define, evolve, field
 
-from codegen import compare, correction, generate, impact, overlay, report, secrets, select, surface, trim, upstream
+from codegen import (
+    compare,
+    correction,
+    generate,
+    impact,
+    overlay,
+    report,
+    secrets,
+    select,
+    surface,
+    trim,
+    upstream,
+)
 from codegen.document import JSON, text
 from codegen.errors import CodegenError, Fault
 from codegen.report import Report
@@ -86,6 +98,9 @@ class Update:
         made = evolve(made, client=tuple(compare.compare(surface.of(old), surface.of(trimmed))))
         spec = folder / "spec"
         self._write_spec(spec, trimmed, published, upstream.extending(overlay_text, lock), lock)
+        if trimmed == old:
+            self._steps.append(("generate", "not needed: the trimmed document is the same"))
+            return made
         document = spec / self.tree.trimmed.name
         package = self._did("generate", lambda: generate.render(document, folder))
         self._did("check that nothing is lost", lambda: generate.covers(document, package))
@@ -130,7 +145,8 @@ class Update:
         """Write all of `spec/` into a folder."""
         folder.mkdir()
         found = surface.published(published, self.endpoints)
-        shutil.copyfile(self.tree.members, folder / self.tree.members.name)
+        for file in (self.tree.members, self.tree.words):
+            shutil.copyfile(file, folder / file.name)
         (folder / self.tree.trimmed.name).write_text(text(trimmed), encoding="utf-8")
         (folder / self.tree.surface.name).write_text(surface.text(found), encoding="utf-8")
         (folder / self.tree.overlay.name).write_text(overlay_text, encoding="utf-8")
@@ -163,7 +179,7 @@ def _later(fault: Fault) -> Fault:
 
 
 def install_all(tree: Tree, spec: Path, package: Path) -> None:
-    """Put new files in the place of `spec/` and of the package; on any failure all of the old ones are back.
+    """Put new files in the place of `spec/` and, if one was made, of the package; on failure the old ones are back.
 
     Raises:
         CodegenError: a file cannot be replaced.
@@ -172,7 +188,8 @@ def install_all(tree: Tree, spec: Path, package: Path) -> None:
     try:
         for file in sorted(spec.iterdir()):
             os.replace(file, tree.spec / file.name)
-        generate.replace(tree.generated, package)
+        if package.exists():
+            generate.replace(tree.generated, package)
     except OSError as error:
         for file, content in kept.items():
             file.write_bytes(content)

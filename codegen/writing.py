@@ -8,10 +8,10 @@ from codegen.document import JSON, body, operations, reference, referenced
 from codegen.errors import CodegenError
 from codegen.names import camel
 from codegen.parameters import check_pattern
+from codegen.select import DEPRECATED
 
 _SCALAR: Final = (
     "type", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "description",
-    "deprecated",
 )  # fmt: skip
 
 
@@ -119,6 +119,8 @@ class _Writer:
             if member in required or not value.get("readOnly")
         }
         closed: JSON = {"type": "object", "additionalProperties": False, "properties": members}
+        if deprecated := sorted(member for member in members if schema["properties"][member].get("deprecated")):
+            closed[DEPRECATED] = deprecated
         if required:
             closed["required"] = sorted(required)
         if schema.get("x-partial"):

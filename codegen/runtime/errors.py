@@ -25,19 +25,37 @@ class InvalidRequestError(ValueError):
 
 
 class UnexpectedStatusError(Exception):
-    """PagerDuty answered with a status that is not a success. A write may have been refused or half done.
+    """PagerDuty answered with a status that is not a success. After a 5xx a write may have been done all the same.
+
+    What the response says is escaped and cut, and the request's credentials are taken out of it.
 
     Attributes:
         status: The HTTP status.
         operation_id: The endpoint's name.
+        code: PagerDuty's own code (2001 for invalid input), None where the response has none.
+        message: PagerDuty's message, None where the response has none.
+        errors: What is wrong in detail, one text for each.
+        retry_after: Seconds after which to try again, None where the response does not say.
     """
 
-    def __init__(self, status: int, operation_id: str) -> None:
-        super().__init__(f"{operation_id}: PagerDuty answered {status}")
-        self.status, self.operation_id = status, operation_id
+    def __init__(
+        self,
+        status: int,
+        operation_id: str,
+        code: int | None = None,
+        message: str | None = None,
+        errors: tuple[str, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        told = f" ({code})" if code is not None else ""
+        told += f": {'; '.join([message, *errors])}" if message else ""
+        super().__init__(f"{operation_id}: PagerDuty answered {status}{told}")
+        self.status, self.operation_id, self.code, self.message = status, operation_id, code, message
+        self.errors, self.retry_after = errors, retry_after
 
-    def __reduce__(self) -> tuple[type[UnexpectedStatusError], tuple[int, str]]:
-        return type(self), (self.status, self.operation_id)
+    def __reduce__(self) -> tuple[type[UnexpectedStatusError], tuple[object, ...]]:
+        given = (self.status, self.operation_id, self.code, self.message, self.errors, self.retry_after)
+        return type(self), given
 
 
 class UnexpectedAnswerError(ValueError):

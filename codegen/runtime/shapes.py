@@ -94,7 +94,7 @@ class Enum(Shape):
 
     @property
     def accepted(self) -> str:
-        return f"one of {', '.join(map(str, self.values))}" if len(self.values) > 1 else str(self.values[0])
+        return f"{'one of ' if len(self.values) > 1 else ''}{', '.join(map(str, self.values))}"
 
     def read(self, value: object, path: str) -> str | int:
         for allowed in self.values:
@@ -141,7 +141,9 @@ class Number(Shape):
 class Boolean(Shape):
     """True or false; the texts are neither."""
 
-    accepted = "true or false"
+    @property
+    def accepted(self) -> str:
+        return "true or false"
 
     def read(self, value: object, path: str) -> bool:
         if not isinstance(value, bool):
@@ -153,7 +155,9 @@ class Boolean(Shape):
 class Time(Shape):
     """A time with its zone, as ISO 8601 text or a datetime. Text stays as it is."""
 
-    accepted = "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or a datetime with a zone"
+    @property
+    def accepted(self) -> str:
+        return "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or a datetime with a zone"
 
     def read(self, value: object, path: str) -> str | datetime:
         if isinstance(value, datetime):
@@ -223,7 +227,9 @@ class Array(Shape):
 class Free(Shape):
     """Any JSON: what PagerDuty's document leaves open."""
 
-    accepted = "JSON: objects, lists, text, finite numbers, true, false and null"
+    @property
+    def accepted(self) -> str:
+        return "JSON: objects, lists, text, finite numbers, true, false and null"
 
     def read(self, value: object, path: str) -> Any:
         if isinstance(value, list | tuple):

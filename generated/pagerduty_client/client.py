@@ -9,11 +9,13 @@ from typing import Any, Final, Self
 
 import httpx
 
-from .errors import UnexpectedAnswerError, UnexpectedStatusError
+from .errors import UnexpectedAnswerError, UnexpectedStatusError, shown
 from .types import UNSET, Request
 
 ACCEPT: Final = "application/vnd.pagerduty+json;version=2"
 DEFAULT_BASE_URL: Final = "https://api.pagerduty.com"
+_LARGEST: Final = 100_000  # bytes of an error that are read
+_MOST: Final = 10  # details of an error that are kept
 
 
 class Client:
@@ -62,7 +64,7 @@ class Client:
         """
         response = await self.send(request)
         if not 200 <= response.status_code < 300:
-            raise UnexpectedStatusError(response.status_code, request.operation_id)
+            raise _unexpected(response, request.operation_id)
         if not response.content:
             return None
         try:
@@ -83,3 +85,45 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _unexpected(response: httpx.Response, operation_id: str) -> UnexpectedStatusError:
+    """Build the error of a response: `error` may be an object, a list or a text, and there may be no JSON at all."""
+    try:
+        said = response.json() if len(response.content) <= _LARGEST else None
+    except ValueError:
+        said = None
+    error = said.get("error") if isinstance(said, dict) else None
+    error = error[0] if isinstance(error, list) and error else error
+    if isinstance(error, str):
+        error = {"message": error}
+    if not isinstance(error, dict):
+        error = {}
+    secret = response.request.headers.get("authorization", "")
+    details = error.get("errors")
+    listed = details if isinstance(details, list) else [details] if details else []
+    code = error.get("code")
+    return UnexpectedStatusError(
+        response.status_code,
+        operation_id,
+        code if isinstance(code, int) else None,
+        _told(error["message"], secret) if isinstance(error.get("message"), str) else None,
+        tuple(_told(each, secret) for each in listed[:_MOST]),
+        _seconds(response.headers.get("retry-after") or response.headers.get("ratelimit-reset")),
+    )
+
+
+def _told(value: object, secret: str) -> str:
+    """A server's text for a message: without the request's credentials, escaped and cut."""
+    text = value if isinstance(value, str) else repr(value)
+    for part in secret.replace("token=", " ").split():
+        if len(part) > 7:
+            text = text.replace(part, "[masked]")
+    return shown(text)[1:-1]
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return max(0.0, float(value)) if value is not None else None
+    except ValueError:
+        return None

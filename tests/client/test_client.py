@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import subprocess
 import sys
 
@@ -118,3 +120,52 @@ def test_every_name_that_the_package_offers_can_be_imported() -> None:
         assert getattr(models, name) is not None
     with pytest.raises(AttributeError, match="Incidnt"):
         models.Incidnt  # noqa: B018 - the access is the claim
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message", "errors"),
+    [
+        ({"error": {"code": 2001, "message": "Invalid", "errors": ["a", "b"]}}, 2001, "Invalid", ("a", "b")),
+        ({"error": {"code": 2001, "message": "Invalid", "errors": "a"}}, 2001, "Invalid", ("a",)),
+        ({"error": {"message": "Invalid", "errors": {"x": 1}}}, None, "Invalid", ("{'x': 1}",)),
+        ({"error": "Invalid"}, None, "Invalid", ()),
+        ({"error": [{"message": "Invalid"}]}, None, "Invalid", ()),
+        ({"error": {"code": "2001", "message": 5}}, None, None, ()),
+        ({"error": None}, None, None, ()),
+        (["x"], None, None, ()),
+    ],
+)
+async def test_an_error_carries_pagerdutys_code_and_message(
+    body: object, code: int | None, message: str | None, errors: tuple[str, ...]
+) -> None:
+    content = json.dumps(body).encode()
+    async with Server(status=400, content=content).running() as server, Client(server.url) as client:
+        with pytest.raises(UnexpectedStatusError) as raised:
+            await get_incident.call("PX", client=client)
+    error = raised.value
+    assert (error.code, error.message, error.errors) == (code, message, errors)
+    assert (message or "answered 400") in str(error)
+    twin = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (str(twin), twin.code, twin.message, twin.errors) == (str(error), code, message, errors)
+
+
+async def test_an_error_repeats_neither_the_key_nor_control_characters_nor_without_end() -> None:
+    said = {"error": {"message": "\x1b[31mno canary-key-0001 " + "x" * 5_000, "errors": ["canary-key-0001"] * 50}}
+    for scheme in ("Token token=canary-key-0001", "Bearer canary-key-0001"):
+        http = httpx.AsyncClient(headers={"Authorization": scheme})
+        content = json.dumps(said).encode()
+        async with Server(status=403, content=content).running() as server, Client(server.url, http=http) as client:
+            with pytest.raises(UnexpectedStatusError) as raised:
+                await get_incident.call("PX", client=client)
+        told = f"{raised.value} {raised.value.message} {raised.value.errors} {raised.value!r}"
+        assert "canary" not in told
+        assert "[masked]" in told
+        assert str(raised.value).isprintable()
+        assert len(str(raised.value)) < 1_500
+
+
+def test_constants_need_not_be_given() -> None:
+    assert models.ServiceReference(id="PS").to_dict() == {"id": "PS", "type": "service_reference"}
+    incident = models.IncidentCreate(title="db", service=models.ServiceReference(id="PS"))
+    assert incident.to_dict()["type"] == "incident"
+    assert models.ServiceUpdate(name="db").to_dict() == {"name": "db"}

@@ -11,7 +11,7 @@ from codegen.document import text, walk
 from codegen.errors import CodegenError
 from tests.codegen import mini
 
-OURS = {"x-partial", "x-scopes"}  # extensions that the build step adds for the templates
+OURS = {"x-partial", "x-scopes", "x-deprecated"}  # extensions that the build step adds for the templates
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,7 @@ def tree(tmp_path: Path, package: Path) -> Tree:
     dumped = yaml.safe_dump({**mini.overlay(), "extends": "urn:sha256:0"}, sort_keys=False)
     tree.overlay.write_text(correction.dump(correction.load(dumped, "overlay")), encoding="utf-8")
     tree.members.write_text(MEMBERS, encoding="utf-8")
+    tree.words.write_text("parameters: {}\nmembers: {}\n", encoding="utf-8")
     tree.trimmed.write_text(text(mini.trimmed()), encoding="utf-8")
     tree.surface.write_text(surface.text(surface.published(mini.published(), mini.ENDPOINTS)), encoding="utf-8")
     lock = {"url": None, "repository": "o/r", "path": "p.json", "commit": None, "sha256": "0", **tree.digests()}
@@ -264,4 +265,6 @@ def test_the_command_exits_with_1_and_the_report_when_it_cannot_be_built(
     file = tmp_path / "published.json"
     file.write_text(json.dumps(mini.published()), encoding="utf-8")
     assert __main__.main(["update", "--upstream", str(file), "--dry-run"]) == 1
-    assert "has none of the endpoints; give the address of openapiv3.json" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "has none of the endpoints" in told
+    assert "Remedy: give the address of openapiv3.json" in told

@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Alert(Answer):
-    """An alert: what an incident was raised by."""
+    """An alert: what an incident was raised by.
+
+    Attributes:
+        alert_key: The deduplication key.
+        created_at: When it was made, with its zone.
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        self: Where the API answers it.
+        status: What state it is in.
+        summary: A short text about it, often its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     alert_key: str | None = _plain()
     body: AlertBody | None = _one("AlertBody")

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AlertBody(Answer):
-    """Alert body, as PagerDuty answers it."""
+    """Alert body, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     contexts: list[Context] | None = _many("Context")
     details: Any = _plain()

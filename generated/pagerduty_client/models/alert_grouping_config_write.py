@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AlertGroupingConfigWrite(Body):
-    """Alert grouping config write, as a request says it."""
+    """Alert grouping config write, as a request says it.
+
+    Attributes:
+        aggregate: Whether all of the fields have to agree, or any.
+        fields: The members of an alert that have to agree.
+        time_window: Seconds between alerts of a group, 300 to 86400; 0 is what PagerDuty recommends.
+        timeout: Minutes within which alerts are grouped; 0 is until the incident is resolved.
+    """
 
     aggregate: AlertGroupingConfigWriteAggregate | None | Unset = _field(
         default=UNSET, validator=Null(Enum(("all", "any")))

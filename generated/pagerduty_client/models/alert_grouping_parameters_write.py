@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AlertGroupingParametersWrite(Body):
-    """Alert grouping parameters write, as a request says it."""
+    """Alert grouping parameters write, as a request says it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     config: AlertGroupingConfigWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("AlertGroupingConfigWrite"))

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AlertList(Answer):
-    """Alert list, as PagerDuty answers it."""
+    """Alert list, as PagerDuty answers it.
+
+    Attributes:
+        limit: Records a page.
+        more: Whether there are further records.
+        offset: Records that were skipped.
+        total: How many records there are; null unless it was asked for.
+    """
 
     alerts: list[Alert] | None = _many("Alert")
     limit: int | None = _plain()

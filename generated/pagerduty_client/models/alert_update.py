@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AlertUpdate(Body):
-    """What changes of an alert."""
+    """What changes of an alert.
+
+    Attributes:
+        status: What state it is in.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     incident: AlertUpdateIncidentReference | Unset = _field(
         default=UNSET, validator=Nested("AlertUpdateIncidentReference")

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AlertUpdateIncidentReference(Body):
-    """Alert update incident reference, as a request says it."""
+    """Alert update incident reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
     type: AlertUpdateIncidentReferenceType | Unset = _field(

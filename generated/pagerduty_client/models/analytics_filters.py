@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AnalyticsFilters(Answer):
-    """Analytics filters, as PagerDuty answers it."""
+    """Analytics filters, as PagerDuty answers it.
+
+    Attributes:
+        created_at_end: The end of the time span, ISO 8601 with an offset.
+        created_at_start: The start of the time span, ISO 8601 with an offset; at most a year before its end.
+        min_ackowledgements: Only incidents that were acknowledged at least as often. The name is PagerDuty's.
+        urgency: How loudly it notifies.
+    """
 
     created_at_end: str | None = _plain()
     created_at_start: str | None = _plain()

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AnalyticsFiltersWrite(Body):
-    """Analytics filters write, as a request says it."""
+    """Analytics filters write, as a request says it.
+
+    Attributes:
+        created_at_end: The end of the time span, ISO 8601 with an offset.
+        created_at_start: The start of the time span, ISO 8601 with an offset; at most a year before its end.
+        min_ackowledgements: Only incidents that were acknowledged at least as often. The name is PagerDuty's.
+        urgency: How loudly it notifies.
+    """
 
     created_at_end: str | Unset = _field(default=UNSET, validator=TEXT)
     created_at_start: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AnalyticsMetrics(Answer):
-    """Analytics metrics, as PagerDuty answers it."""
+    """Analytics metrics, as PagerDuty answers it.
+
+    Attributes:
+        aggregate_unit: Day, week or month to count by; null counts all of it together.
+        order_by: The member that records are sorted by.
+        time_zone: A time zone by its name.
+    """
 
     aggregate_unit: AnalyticsMetricsAggregateUnit | str | None = _plain()
     data: list[AnalyticsIncidentMetrics] | None = _many("AnalyticsIncidentMetrics")

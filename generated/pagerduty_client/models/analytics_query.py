@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AnalyticsQuery(Body):
-    """Which incidents to aggregate and how."""
+    """Which incidents to aggregate and how.
+
+    Attributes:
+        aggregate_unit: Day, week or month to count by; null counts all of it together.
+        order_by: The member that records are sorted by.
+        time_zone: A time zone by its name.
+    """
 
     aggregate_unit: AnalyticsQueryAggregateUnit | None | Unset = _field(
         default=UNSET, validator=Null(Enum(("day", "month", "week")))

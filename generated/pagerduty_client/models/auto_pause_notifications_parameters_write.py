@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AutoPauseNotificationsParametersWrite(Body):
-    """Auto pause notifications parameters write, as a request says it."""
+    """Auto pause notifications parameters write, as a request says it.
+
+    Attributes:
+        timeout: Seconds that a notification waits for the alert to resolve; 0 is what PagerDuty recommends.
+    """
 
     enabled: bool | Unset = _field(default=UNSET, validator=BOOLEAN)
     recommended_timeout: AutoPauseNotificationsParametersWriteRecommendedTimeout | Unset = _field(

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Channel(Answer):
-    """What an entry of the timeline came through."""
+    """What an entry of the timeline came through.
+
+    Attributes:
+        html_url: Where people see it; null where they cannot.
+        incident_key: The deduplication key; a second open incident of one key on a service is refused.
+        summary: A short text about it, often its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     body: str | None = _plain()
     body_content_type: str | None = _plain()

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ContactMethod(Answer):
-    """How a user is reached."""
+    """How a user is reached.
+
+    Attributes:
+        created_at: When it was made, with its zone.
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        self: Where the API answers it.
+        summary: A short text about it, often its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     address: str | None = _plain()
     blacklisted: bool | None = _plain()

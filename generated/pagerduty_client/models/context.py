@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Context(Answer):
-    """Context, as PagerDuty answers it."""
+    """Context, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     href: str | None = _plain()
     src: str | None = _plain()

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class CreateEscalationPolicyBody(Body):
-    """Create escalation policy body, as a request says it."""
+    """Create escalation policy body, as a request says it.
+
+    Attributes:
+        escalation_policy: Who is notified, and in which order.
+    """
 
     escalation_policy: EscalationPolicyCreate = _field(validator=Nested("EscalationPolicyCreate"))

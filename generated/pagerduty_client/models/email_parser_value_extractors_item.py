@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EmailParserValueExtractorsItem(Answer):
-    """Email parser value extractors item, as PagerDuty answers it."""
+    """Email parser value extractors item, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     ends_before: str | None = _plain()
     ends_with: str | None = _plain()

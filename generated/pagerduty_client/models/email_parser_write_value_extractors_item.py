@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EmailParserWriteValueExtractorsItem(Body):
-    """Email parser write value extractors item, as a request says it."""
+    """Email parser write value extractors item, as a request says it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     part: EmailParserWriteValueExtractorsItemPart = _field(
         validator=Enum(("body", "from_addresses", "subject"))

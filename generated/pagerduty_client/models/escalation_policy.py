@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EscalationPolicy(Answer):
-    """An escalation policy: who is notified, in which order."""
+    """An escalation policy: who is notified, in which order.
+
+    Attributes:
+        escalation_rules: The levels, in their order.
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        num_loops: How often the policy begins again when nobody acknowledges.
+        self: Where the API answers it.
+        services: The services that it is about.
+        summary: A short text about it, often its name.
+        teams: The teams that it belongs to.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     description: str | None = _plain()
     escalation_rules: list[EscalationRule] | None = _many("EscalationRule")

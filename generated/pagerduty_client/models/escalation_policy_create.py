@@ -31,11 +31,21 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationPolicyCreate(Body):
-    """What creates an escalation policy."""
+    """What creates an escalation policy.
+
+    Attributes:
+        escalation_rules: The levels, in their order.
+        num_loops: How often the policy begins again when nobody acknowledges.
+        services: The services that it is about.
+        teams: The teams that it belongs to.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     escalation_rules: Sequence[EscalationRuleWrite] = _field(validator=Array(Nested("EscalationRuleWrite")))
     name: str = _field(validator=TEXT)
-    type: EscalationPolicyCreateType = _field(validator=Enum(("escalation_policy",)))
+    type: EscalationPolicyCreateType = _field(
+        default="escalation_policy", validator=Enum(("escalation_policy",))
+    )
     description: str | None | Unset = _field(default=UNSET, validator=Null(TEXT))
     num_loops: int | Unset = _field(default=UNSET, validator=Integer(0))
     on_call_handoff_notifications: EscalationPolicyCreateOnCallHandoffNotifications | Unset = _field(

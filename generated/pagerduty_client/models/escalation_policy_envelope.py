@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EscalationPolicyEnvelope(Answer):
-    """Escalation policy envelope, as PagerDuty answers it."""
+    """Escalation policy envelope, as PagerDuty answers it.
+
+    Attributes:
+        escalation_policy: Who is notified, and in which order.
+    """
 
     escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")

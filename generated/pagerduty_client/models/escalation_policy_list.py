@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EscalationPolicyList(Answer):
-    """Escalation policy list, as PagerDuty answers it."""
+    """Escalation policy list, as PagerDuty answers it.
+
+    Attributes:
+        limit: Records a page.
+        more: Whether there are further records.
+        offset: Records that were skipped.
+        total: How many records there are; null unless it was asked for.
+    """
 
     escalation_policies: list[EscalationPolicy] | None = _many("EscalationPolicy")
     limit: int | None = _plain()

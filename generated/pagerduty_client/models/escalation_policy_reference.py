@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationPolicyReference(Body):
-    """Escalation policy reference, as a request says it."""
+    """Escalation policy reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
-    type: EscalationPolicyReferenceType = _field(validator=Enum(("escalation_policy_reference",)))
+    type: EscalationPolicyReferenceType = _field(
+        default="escalation_policy_reference", validator=Enum(("escalation_policy_reference",))
+    )

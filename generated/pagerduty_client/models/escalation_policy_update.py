@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationPolicyUpdate(Body):
-    """What changes of an escalation policy."""
+    """What changes of an escalation policy.
+
+    Attributes:
+        escalation_rules: The levels, in their order.
+        num_loops: How often the policy begins again when nobody acknowledges.
+        services: The services that it is about.
+        teams: The teams that it belongs to.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     _partial: ClassVar[bool] = True
 

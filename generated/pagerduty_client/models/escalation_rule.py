@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EscalationRule(Answer):
-    """One level of an escalation policy."""
+    """One level of an escalation policy.
+
+    Attributes:
+        escalation_delay_in_minutes: Minutes until the next rule's turn.
+        id: The identifier that PagerDuty gave it.
+        targets: Whom the rule notifies, 1 to 10.
+    """
 
     escalation_delay_in_minutes: int | None = _plain()
     escalation_rule_assignment_strategy: EscalationRuleAssignmentStrategy | None = _one(

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EscalationRuleAssignmentStrategy(Answer):
-    """How a rule chooses among its targets."""
+    """How a rule chooses among its targets.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     type: EscalationRuleAssignmentStrategyType | str | None = _plain()

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationRuleAssignmentStrategyWrite(Body):
-    """How a rule chooses among its targets."""
+    """How a rule chooses among its targets.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     type: EscalationRuleAssignmentStrategyWriteType = _field(
         validator=Enum(("assign_to_everyone", "round_robin"))

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationRuleWrite(Body):
-    """One level of an escalation policy."""
+    """One level of an escalation policy.
+
+    Attributes:
+        escalation_delay_in_minutes: Minutes until the next rule's turn.
+        id: The identifier that PagerDuty gave it.
+        targets: Whom the rule notifies, 1 to 10.
+    """
 
     escalation_delay_in_minutes: int = _field(validator=INTEGER)
     targets: Sequence[EscalationTargetReference] = _field(

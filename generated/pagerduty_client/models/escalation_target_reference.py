@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationTargetReference(Body):
-    """Escalation target reference, as a request says it."""
+    """Escalation target reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
     type: EscalationTargetReferenceType = _field(

@@ -12,7 +12,14 @@ from ..answer import plain as _plain
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EventRule(Answer):
-    """A global event rule of the retired v1 API."""
+    """A global event rule of the retired v1 API.
+
+    Attributes:
+        actions: What is done, as a list of lists.
+        advanced_condition: Further conditions as lists of lists.
+        condition: A condition as lists of lists.
+        id: The identifier that PagerDuty gave it.
+    """
 
     actions: list[Any] | None = _plain()
     advanced_condition: list[Any] | None = _plain()

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EventRuleList(Answer):
-    """Event rule list, as PagerDuty answers it."""
+    """Event rule list, as PagerDuty answers it.
+
+    Attributes:
+        limit: Records a page.
+        more: Whether there are further records.
+        offset: Records that were skipped.
+        total: How many records there are; null unless it was asked for.
+    """
 
     external_id: str | None = _plain(secret=True)
     format_version: str | None = _plain()

@@ -18,7 +18,13 @@ from ..types import UNSET, Unset
 
 @frozen(kw_only=True)
 class EventRuleWrite(Body):
-    """A global event rule of the retired v1 API."""
+    """A global event rule of the retired v1 API.
+
+    Attributes:
+        actions: What is done, as a list of lists.
+        advanced_condition: Further conditions as lists of lists.
+        condition: A condition as lists of lists.
+    """
 
     actions: Sequence[Any] | Unset = _field(default=UNSET, validator=Array(FREE))
     advanced_condition: Sequence[Any] | Unset = _field(default=UNSET, validator=Array(FREE))

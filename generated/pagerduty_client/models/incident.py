@@ -39,7 +39,29 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Incident(Answer):
-    """An incident: what somebody is notified of, until it is resolved."""
+    """An incident: what somebody is notified of, until it is resolved.
+
+    Attributes:
+        assignments: Who has it now; empty when it is resolved.
+        body: What happened, in detail.
+        conference_bridge: Where responders meet.
+        created_at: When it was made, with its zone.
+        escalation_policy: Who is notified, and in which order.
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        incident_key: The deduplication key; a second open incident of one key on a service is refused.
+        incident_number: Its number, which people see.
+        is_mergeable: Whether others can be merged into it.
+        priority: The priority; null where it has none.
+        resolved_at: When it was resolved; null while it is open.
+        self: Where the API answers it.
+        status: What state it is in.
+        summary: A short text about it, often its name.
+        teams: The teams that it belongs to.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        updated_at: When it was last changed, with its zone.
+        urgency: How loudly it notifies.
+    """
 
     acknowledgements: list[Acknowledgement] | None = _many("Acknowledgement")
     alert_counts: AlertCount | None = _one("AlertCount")

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentAction(Answer):
-    """Incident action, as PagerDuty answers it."""
+    """Incident action, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     at: datetime | None = _time()
     to: IncidentActionTo | str | None = _plain()

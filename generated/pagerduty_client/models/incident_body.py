@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentBody(Answer):
-    """Incident body, as PagerDuty answers it."""
+    """Incident body, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     details: str | None = _plain()
     type: IncidentBodyType | str | None = _plain()

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentBodyWrite(Body):
-    """Incident body write, as a request says it."""
+    """Incident body write, as a request says it.
 
-    type: IncidentBodyWriteType = _field(validator=Enum(("incident_body",)))
+    Attributes:
+        details: What happened, as text.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
+
+    type: IncidentBodyWriteType = _field(default="incident_body", validator=Enum(("incident_body",)))
     details: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -32,7 +32,20 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentChange(Body):
-    """What changes of one incident of many."""
+    """What changes of one incident of many.
+
+    Attributes:
+        assignments: Who has it now; empty when it is resolved.
+        conference_bridge: Where responders meet.
+        escalation_level: The level of the escalation policy, from 1.
+        escalation_policy: Who is notified, and in which order.
+        id: The identifier that PagerDuty gave it.
+        priority: The priority; null where it has none.
+        resolution: A note that is kept when the incident is resolved.
+        status: What state it is in.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        urgency: How loudly it notifies.
+    """
 
     id: str = _field(validator=TEXT)
     type: IncidentChangeType = _field(validator=Enum(("incident", "incident_reference")))

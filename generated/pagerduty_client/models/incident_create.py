@@ -31,11 +31,21 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentCreate(Body):
-    """What creates an incident."""
+    """What creates an incident.
+
+    Attributes:
+        assignments: Who has it now; empty when it is resolved.
+        conference_bridge: Where responders meet.
+        escalation_policy: Who is notified, and in which order.
+        incident_key: The deduplication key; a second open incident of one key on a service is refused.
+        priority: The priority; null where it has none.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        urgency: How loudly it notifies.
+    """
 
     service: ServiceReference = _field(validator=Nested("ServiceReference"))
     title: str = _field(validator=TEXT)
-    type: IncidentCreateType = _field(validator=Enum(("incident",)))
+    type: IncidentCreateType = _field(default="incident", validator=Enum(("incident",)))
     assignments: Sequence[AssignmentWrite] | Unset = _field(
         default=UNSET, validator=Array(Nested("AssignmentWrite"))
     )

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentList(Answer):
-    """Incident list, as PagerDuty answers it."""
+    """Incident list, as PagerDuty answers it.
+
+    Attributes:
+        limit: Records a page.
+        more: Whether there are further records.
+        offset: Records that were skipped.
+        total: How many records there are; null unless it was asked for.
+    """
 
     incidents: list[Incident] | None = _many("Incident")
     limit: int | None = _plain()

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentNote(Answer):
-    """A note on an incident."""
+    """A note on an incident.
+
+    Attributes:
+        created_at: When it was made, with its zone.
+        id: The identifier that PagerDuty gave it.
+        updated_at: When it was last changed, with its zone.
+    """
 
     channel: IncidentNoteChannel | None = _one("IncidentNoteChannel")
     content: str | None = _plain()

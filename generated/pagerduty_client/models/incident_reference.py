@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentReference(Body):
-    """Incident reference, as a request says it."""
+    """Incident reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
-    type: IncidentReferenceType = _field(validator=Enum(("incident_reference",)))
+    type: IncidentReferenceType = _field(
+        default="incident_reference", validator=Enum(("incident_reference",))
+    )

@@ -33,7 +33,19 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentUpdate(Body):
-    """What changes of an incident."""
+    """What changes of an incident.
+
+    Attributes:
+        assignments: Who has it now; empty when it is resolved.
+        conference_bridge: Where responders meet.
+        escalation_level: The level of the escalation policy, from 1.
+        escalation_policy: Who is notified, and in which order.
+        priority: The priority; null where it has none.
+        resolution: A note that is kept when the incident is resolved.
+        status: What state it is in.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        urgency: How loudly it notifies.
+    """
 
     type: IncidentUpdateType = _field(validator=Enum(("incident", "incident_reference")))
     assignments: Sequence[AssignmentWrite] | Unset = _field(

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentUrgencyRule(Answer):
-    """Incident urgency rule, as PagerDuty answers it."""
+    """Incident urgency rule, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        urgency: How loudly it notifies.
+    """
 
     during_support_hours: IncidentUrgencyType | None = _one("IncidentUrgencyType")
     outside_support_hours: IncidentUrgencyType | None = _one("IncidentUrgencyType")

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentUrgencyRuleWrite(Body):
-    """Incident urgency rule write, as a request says it."""
+    """Incident urgency rule write, as a request says it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        urgency: How loudly it notifies.
+    """
 
     during_support_hours: IncidentUrgencyTypeWrite | None | Unset = _field(
         default=UNSET, validator=Null(Nested("IncidentUrgencyTypeWrite"))

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentUrgencyType(Answer):
-    """Incident urgency type, as PagerDuty answers it."""
+    """Incident urgency type, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        urgency: How loudly it notifies.
+    """
 
     type: IncidentUrgencyTypeType | str | None = _plain()
     urgency: IncidentUrgencyTypeUrgency | str | None = _plain()

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentUrgencyTypeWrite(Body):
-    """Incident urgency type write, as a request says it."""
+    """Incident urgency type write, as a request says it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        urgency: How loudly it notifies.
+    """
 
     type: IncidentUrgencyTypeWriteType | Unset = _field(
         default=UNSET, validator=Enum(("constant", "use_support_hours"))

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentsResponders(Answer):
-    """Incidents responders, as PagerDuty answers it."""
+    """Incidents responders, as PagerDuty answers it.
+
+    Attributes:
+        updated_at: When it was last changed, with its zone.
+    """
 
     escalation_policy_requests: list[str] | None = _plain()
     incident: Incident | None = _one("Incident")

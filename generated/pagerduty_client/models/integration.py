@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Integration(Answer):
-    """An integration through which events raise incidents on a service."""
+    """An integration through which events raise incidents on a service.
+
+    Attributes:
+        created_at: When it was made, with its zone.
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        integration_email: Whoever writes to it raises an incident.
+        integration_key: Whoever holds it can raise incidents.
+        self: Where the API answers it.
+        summary: A short text about it, often its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     created_at: datetime | None = _time()
     email_filter_mode: IntegrationEmailFilterMode | str | None = _plain()

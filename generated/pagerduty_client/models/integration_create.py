@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IntegrationCreate(Body):
-    """What creates an integration."""
+    """What creates an integration.
+
+    Attributes:
+        integration_email: Whoever writes to it raises an incident.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     type: IntegrationCreateType = _field(
         validator=Enum(

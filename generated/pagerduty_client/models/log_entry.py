@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class LogEntry(Answer):
-    """An entry of an incident's timeline."""
+    """An entry of an incident's timeline.
+
+    Attributes:
+        acknowledgement_timeout: Seconds until an acknowledged incident triggers again; null or 0 is never.
+        created_at: When it was made, with its zone.
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        self: Where the API answers it.
+        summary: A short text about it, often its name.
+        teams: The teams that it belongs to.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     acknowledgement_timeout: int | None = _plain()
     agent: Agent | None = _one("Agent")

@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class MaintenanceWindow(Answer):
-    """A time in which services raise no incidents."""
+    """A time in which services raise no incidents.
+
+    Attributes:
+        end_time: When it ends, with its zone.
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        self: Where the API answers it.
+        services: The services that it is about.
+        start_time: When it begins, with its zone.
+        summary: A short text about it, often its name.
+        teams: The teams that it belongs to.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     created_by: User | None = _one("User")
     description: str | None = _plain()

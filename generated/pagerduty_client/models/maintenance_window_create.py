@@ -26,10 +26,19 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class MaintenanceWindowCreate(Body):
-    """What creates a maintenance window."""
+    """What creates a maintenance window.
+
+    Attributes:
+        end_time: When it ends, with its zone.
+        services: The services that it is about.
+        start_time: When it begins, with its zone.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     end_time: datetime | str = _field(validator=TIME)
     services: Sequence[ServiceReference] = _field(validator=Array(Nested("ServiceReference")))
     start_time: datetime | str = _field(validator=TIME)
-    type: MaintenanceWindowCreateType = _field(validator=Enum(("maintenance_window",)))
+    type: MaintenanceWindowCreateType = _field(
+        default="maintenance_window", validator=Enum(("maintenance_window",))
+    )
     description: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class MaintenanceWindowList(Answer):
-    """Maintenance window list, as PagerDuty answers it."""
+    """Maintenance window list, as PagerDuty answers it.
+
+    Attributes:
+        limit: Records a page.
+        more: Whether there are further records.
+        offset: Records that were skipped.
+        total: How many records there are; null unless it was asked for.
+    """
 
     limit: int | None = _plain()
     maintenance_windows: list[MaintenanceWindow] | None = _many("MaintenanceWindow")

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class MatchPredicate(Answer):
-    """Match predicate, as PagerDuty answers it."""
+    """Match predicate, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     children: list[MatchPredicate] | None = _many("MatchPredicate")
     matcher: str | None = _plain()

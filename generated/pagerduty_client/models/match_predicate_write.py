@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class MatchPredicateWrite(Body):
-    """Match predicate write, as a request says it."""
+    """Match predicate write, as a request says it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     type: MatchPredicateWriteType = _field(
         validator=Enum(("all", "any", "contains", "exactly", "not", "regex"))

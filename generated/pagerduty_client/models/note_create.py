@@ -13,6 +13,10 @@ from ..shapes import (
 
 @frozen(kw_only=True)
 class NoteCreate(Body):
-    """What a note says."""
+    """What a note says.
+
+    Attributes:
+        content: The note, 1 to 2,000 characters.
+    """
 
     content: str = _field(validator=TEXT)

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Notification(Answer):
-    """Notification, as PagerDuty answers it."""
+    """Notification, as PagerDuty answers it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        status: What state it is in.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     address: str | None = _plain()
     conference_address: str | None = _plain("conferenceAddress", secret=True)

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class NotificationRule(Answer):
-    """When and how a user is notified."""
+    """When and how a user is notified.
+
+    Attributes:
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        self: Where the API answers it.
+        start_delay_in_minutes: Minutes after which the user is notified this way.
+        summary: A short text about it, often its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        urgency: How loudly it notifies.
+    """
 
     contact_method: ContactMethod | None = _one("ContactMethod")
     html_url: str | None = _plain()

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Oncall(Answer):
-    """Somebody's time on call; permanent without start and end."""
+    """Somebody's time on call; permanent without start and end.
+
+    Attributes:
+        end: When it ends; null where it never does.
+        escalation_level: The level of the escalation policy, from 1.
+        escalation_policy: Who is notified, and in which order.
+        start: When it begins; null where it always was.
+    """
 
     end: datetime | None = _time()
     escalation_level: int | None = _plain()

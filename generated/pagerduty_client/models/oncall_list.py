@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class OncallList(Answer):
-    """Oncall list, as PagerDuty answers it."""
+    """Oncall list, as PagerDuty answers it.
+
+    Attributes:
+        limit: Records a page.
+        more: Whether there are further records.
+        offset: Records that were skipped.
+        total: How many records there are; null unless it was asked for.
+    """
 
     limit: int | None = _plain()
     more: bool | None = _plain()

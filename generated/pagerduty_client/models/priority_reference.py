@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class PriorityReference(Body):
-    """Priority reference, as a request says it."""
+    """Priority reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
-    type: PriorityReferenceType = _field(validator=Enum(("priority_reference",)))
+    type: PriorityReferenceType = _field(
+        default="priority_reference", validator=Enum(("priority_reference",))
+    )

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class PushContactMethodSound(Answer):
-    """Push contact method sound, as PagerDuty answers it."""
+    """Push contact method sound, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     file: str | None = _plain()
     type: PushContactMethodSoundType | str | None = _plain()

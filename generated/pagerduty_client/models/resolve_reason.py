@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ResolveReason(Answer):
-    """Resolve reason, as PagerDuty answers it."""
+    """Resolve reason, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     incident: Incident | None = _one("Incident")
     type: ResolveReasonType | str | None = _plain()

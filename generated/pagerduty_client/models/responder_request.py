@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ResponderRequest(Answer):
-    """Responder request, as PagerDuty answers it."""
+    """Responder request, as PagerDuty answers it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+    """
 
     id: str = _plain()
     incident: Incident | None = _one("Incident")

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ResponderRequestTarget(Answer):
-    """Responder request target, as PagerDuty answers it."""
+    """Responder request target, as PagerDuty answers it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        summary: A short text about it, often its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _plain()
     incident_responders: list[IncidentsResponders] | None = _many("IncidentsResponders")

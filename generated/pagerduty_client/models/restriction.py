@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Restriction(Answer):
-    """Restriction, as PagerDuty answers it."""
+    """Restriction, as PagerDuty answers it.
+
+    Attributes:
+        duration_seconds: Seconds that the restriction lasts.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     duration_seconds: int | None = _plain()
     start_day_of_week: int | None = _plain()

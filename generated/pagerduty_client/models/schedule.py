@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Schedule(Answer):
-    """A schedule: who is on call when."""
+    """A schedule: who is on call when.
+
+    Attributes:
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        self: Where the API answers it.
+        summary: A short text about it, often its name.
+        teams: The teams that it belongs to.
+        time_zone: A time zone by its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        users: The users that it is about.
+    """
 
     description: str | None = _plain()
     escalation_policies: list[EscalationPolicy] | None = _many("EscalationPolicy")

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduleLayer(Answer):
-    """Schedule layer, as PagerDuty answers it."""
+    """Schedule layer, as PagerDuty answers it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        restrictions: When the layer's users are on call within a turn.
+        rotation_turn_length_seconds: Seconds of one user's turn.
+        users: The users that it is about.
+    """
 
     end: datetime | None = _time()
     id: str = _plain()

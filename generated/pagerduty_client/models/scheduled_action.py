@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduledAction(Answer):
-    """Scheduled action, as PagerDuty answers it."""
+    """Scheduled action, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     at: ScheduledActionAt | None = _one("ScheduledActionAt")
     to_urgency: ScheduledActionToUrgency | str | None = _plain()

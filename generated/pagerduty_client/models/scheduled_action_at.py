@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduledActionAt(Answer):
-    """Scheduled action at, as PagerDuty answers it."""
+    """Scheduled action at, as PagerDuty answers it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     name: ScheduledActionAtName | str | None = _plain()
     type: ScheduledActionAtType | str | None = _plain()

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ScheduledActionWrite(Body):
-    """Scheduled action write, as a request says it."""
+    """Scheduled action write, as a request says it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     at: ScheduledActionWriteAt = _field(validator=Nested("ScheduledActionWriteAt"))
-    to_urgency: ScheduledActionWriteToUrgency = _field(validator=Enum(("high",)))
-    type: ScheduledActionWriteType = _field(validator=Enum(("urgency_change",)))
+    to_urgency: ScheduledActionWriteToUrgency = _field(default="high", validator=Enum(("high",)))
+    type: ScheduledActionWriteType = _field(default="urgency_change", validator=Enum(("urgency_change",)))

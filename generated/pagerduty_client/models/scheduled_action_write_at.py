@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ScheduledActionWriteAt(Body):
-    """Scheduled action write at, as a request says it."""
+    """Scheduled action write at, as a request says it.
+
+    Attributes:
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     name: ScheduledActionWriteAtName = _field(validator=Enum(("support_hours_end", "support_hours_start")))
-    type: ScheduledActionWriteAtType = _field(validator=Enum(("named_time",)))
+    type: ScheduledActionWriteAtType = _field(default="named_time", validator=Enum(("named_time",)))

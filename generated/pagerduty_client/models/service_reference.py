@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ServiceReference(Body):
-    """Service reference, as a request says it."""
+    """Service reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
-    type: ServiceReferenceType = _field(validator=Enum(("service_reference",)))
+    type: ServiceReferenceType = _field(default="service_reference", validator=Enum(("service_reference",)))

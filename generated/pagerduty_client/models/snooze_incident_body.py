@@ -13,6 +13,10 @@ from ..shapes import (
 
 @frozen(kw_only=True)
 class SnoozeIncidentBody(Body):
-    """Snooze incident body, as a request says it."""
+    """Snooze incident body, as a request says it.
+
+    Attributes:
+        duration: Seconds until the incident triggers again, 1 to 604,800.
+    """
 
     duration: int = _field(validator=Integer(1, 604800))

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class SupportHours(Answer):
-    """Support hours, as PagerDuty answers it."""
+    """Support hours, as PagerDuty answers it.
+
+    Attributes:
+        days_of_week: Days, 1 (Monday) to 7 (Sunday).
+        end_time: When it ends, with its zone.
+        start_time: When it begins, with its zone.
+        time_zone: A time zone by its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     days_of_week: list[int] | None = _plain()
     end_time: str | None = _plain()

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class SupportHoursWrite(Body):
-    """Support hours write, as a request says it."""
+    """Support hours write, as a request says it.
+
+    Attributes:
+        days_of_week: Days, 1 (Monday) to 7 (Sunday).
+        end_time: When it ends, with its zone.
+        start_time: When it begins, with its zone.
+        time_zone: A time zone by its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     days_of_week: Sequence[int] | Unset = _field(default=UNSET, validator=Array(Integer(1, 7)))
     end_time: str | Unset = _field(default=UNSET, validator=TEXT)

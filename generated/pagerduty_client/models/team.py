@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Team(Answer):
-    """A team, or a reference to one."""
+    """A team, or a reference to one.
+
+    Attributes:
+        html_url: Where people see it; null where they cannot.
+        id: The identifier that PagerDuty gave it.
+        self: Where the API answers it.
+        summary: A short text about it, often its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     default_role: TeamDefaultRole | str | None = _plain()
     description: str | None = _plain()

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class TeamReference(Body):
-    """Team reference, as a request says it."""
+    """Team reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
-    type: TeamReferenceType = _field(validator=Enum(("team_reference",)))
+    type: TeamReferenceType = _field(default="team_reference", validator=Enum(("team_reference",)))

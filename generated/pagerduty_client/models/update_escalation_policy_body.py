@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class UpdateEscalationPolicyBody(Body):
-    """Update escalation policy body, as a request says it."""
+    """Update escalation policy body, as a request says it.
+
+    Attributes:
+        escalation_policy: Who is notified, and in which order.
+    """
 
     escalation_policy: EscalationPolicyUpdate = _field(validator=Nested("EscalationPolicyUpdate"))

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class User(Answer):
-    """A user, or a reference to one."""
+    """A user, or a reference to one.
+
+    Attributes:
+        html_url: Where people see it; null where they cannot.
+        http_cal_url: The address of the user's private calendar.
+        id: The identifier that PagerDuty gave it.
+        self: Where the API answers it.
+        summary: A short text about it, often its name.
+        teams: The teams that it belongs to.
+        time_zone: A time zone by its name.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+        web_cal_url: The address of the user's private calendar.
+    """
 
     avatar_url: str | None = _plain()
     color: str | None = _plain()

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class UserList(Answer):
-    """User list, as PagerDuty answers it."""
+    """User list, as PagerDuty answers it.
+
+    Attributes:
+        limit: Records a page.
+        more: Whether there are further records.
+        offset: Records that were skipped.
+        total: How many records there are; null unless it was asked for.
+        users: The users that it is about.
+    """
 
     limit: int | None = _plain()
     more: bool | None = _plain()

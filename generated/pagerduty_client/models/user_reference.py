@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class UserReference(Body):
-    """User reference, as a request says it."""
+    """User reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
-    type: UserReferenceType = _field(validator=Enum(("user_reference",)))
+    type: UserReferenceType = _field(default="user_reference", validator=Enum(("user_reference",)))

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class VendorReference(Body):
-    """Vendor reference, as a request says it."""
+    """Vendor reference, as a request says it.
+
+    Attributes:
+        id: The identifier that PagerDuty gave it.
+        type: What kind of thing it is; a reference's ends in `_reference`.
+    """
 
     id: str = _field(validator=TEXT)
-    type: VendorReferenceType = _field(validator=Enum(("vendor_reference",)))
+    type: VendorReferenceType = _field(default="vendor_reference", validator=Enum(("vendor_reference",)))

@@ -29,6 +29,10 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -58,7 +62,14 @@ async def call(
     from_: str | Unset = UNSET,
     client: Client,
 ) -> models.AlertEnvelope:
-    """Send the request through a client.
+    """Resolve or trigger an alert, or move it.
+
+    Args:
+        body: What is sent.
+        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+
+    Returns:
+        models.AlertEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

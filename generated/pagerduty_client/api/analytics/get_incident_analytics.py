@@ -26,6 +26,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -51,7 +54,13 @@ async def call(
     body: models.AnalyticsQuery,
     client: Client,
 ) -> models.AnalyticsMetrics:
-    """Send the request through a client.
+    """Get figures over all incidents.
+
+    Args:
+        body: What is sent.
+
+    Returns:
+        models.AnalyticsMetrics
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

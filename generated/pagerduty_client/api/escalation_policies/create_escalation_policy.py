@@ -27,6 +27,10 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -54,7 +58,14 @@ async def call(
     from_: str | Unset = UNSET,
     client: Client,
 ) -> models.EscalationPolicyEnvelope:
-    """Send the request through a client.
+    """Create an escalation policy.
+
+    Args:
+        body: What is sent.
+        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+
+    Returns:
+        models.EscalationPolicyEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

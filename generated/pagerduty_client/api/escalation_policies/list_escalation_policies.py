@@ -36,6 +36,16 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        sort_by: Fields to sort by, each with `:asc` or `:desc`.
+        team_ids: Only those of these teams, by id.
+        total: Whether to count all records, which is slow.
+        user_ids: Only those of these users, by id.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -77,7 +87,20 @@ async def call(
     sort_by: models.ListEscalationPoliciesSortBy | Unset = UNSET,
     client: Client,
 ) -> models.EscalationPolicyList:
-    """Send the request through a client.
+    """List escalation policies.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        sort_by: Fields to sort by, each with `:asc` or `:desc`.
+        team_ids: Only those of these teams, by id.
+        total: Whether to count all records, which is slow.
+        user_ids: Only those of these users, by id.
+
+    Returns:
+        models.EscalationPolicyList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

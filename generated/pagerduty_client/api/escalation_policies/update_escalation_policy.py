@@ -27,6 +27,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -53,7 +56,13 @@ async def call(
     body: models.UpdateEscalationPolicyBody,
     client: Client,
 ) -> models.EscalationPolicyEnvelope:
-    """Send the request through a client.
+    """Change an escalation policy.
+
+    Args:
+        body: What is sent.
+
+    Returns:
+        models.EscalationPolicyEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

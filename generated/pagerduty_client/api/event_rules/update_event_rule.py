@@ -27,6 +27,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -53,7 +56,13 @@ async def call(
     body: models.EventRuleWrite,
     client: Client,
 ) -> models.EventRule:
-    """Send the request through a client.
+    """Change a global event rule.
+
+    Args:
+        body: What is sent.
+
+    Returns:
+        models.EventRule
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

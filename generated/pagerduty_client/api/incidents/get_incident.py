@@ -43,6 +43,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -71,7 +74,13 @@ async def call(
     include: Sequence[models.GetIncidentIncludeItem] | Unset = UNSET,
     client: Client,
 ) -> models.IncidentEnvelope:
-    """Send the request through a client.
+    """Get one incident, by its id or its number.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+
+    Returns:
+        models.IncidentEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -41,6 +41,15 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        alert_key: Only the alerts of this deduplication key.
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        sort_by: Fields to sort by, each with `:asc` or `:desc`.
+        statuses: Only those of these statuses.
+        total: Whether to count all records, which is slow.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -83,7 +92,19 @@ async def call(
     include: Sequence[models.ListIncidentAlertsIncludeItem] | Unset = UNSET,
     client: Client,
 ) -> models.AlertList:
-    """Send the request through a client.
+    """List the alerts of an incident.
+
+    Args:
+        alert_key: Only the alerts of this deduplication key.
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        sort_by: Fields to sort by, each with `:asc` or `:desc`.
+        statuses: Only those of these statuses.
+        total: Whether to count all records, which is slow.
+
+    Returns:
+        models.AlertList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -37,6 +37,16 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+        is_overview: Whether to list only the important entries.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        since: The start of the time span, ISO 8601 with an offset.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+        until: The end of the time span, ISO 8601 with an offset.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -79,7 +89,20 @@ async def call(
     include: Sequence[models.ListIncidentLogEntriesIncludeItem] | Unset = UNSET,
     client: Client,
 ) -> models.LogEntryList:
-    """Send the request through a client.
+    """List an incident's timeline.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+        is_overview: Whether to list only the important entries.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        since: The start of the time span, ISO 8601 with an offset.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+        until: The end of the time span, ISO 8601 with an offset.
+
+    Returns:
+        models.LogEntryList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -49,7 +49,10 @@ async def call(
     *,
     client: Client,
 ) -> models.IncidentNoteList:
-    """Send the request through a client.
+    """List the notes on an incident.
+
+    Returns:
+        models.IncidentNoteList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -59,6 +59,23 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        date_range: `all` looks at all times; since and until are ignored then.
+        incident_key: Only the incidents of this deduplication key.
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        service_ids: Only those of these services, by id.
+        since: The start of the time span, ISO 8601 with an offset.
+        sort_by: Fields to sort by, each with `:asc` or `:desc`.
+        statuses: Only those of these statuses.
+        team_ids: Only those of these teams, by id.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+        until: The end of the time span, ISO 8601 with an offset.
+        urgencies: Only those of these urgencies.
+        user_ids: Only those of these users, by id.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -114,7 +131,27 @@ async def call(
     until: datetime | str | Unset = UNSET,
     client: Client,
 ) -> models.IncidentList:
-    """Send the request through a client.
+    """List incidents.
+
+    Args:
+        date_range: `all` looks at all times; since and until are ignored then.
+        incident_key: Only the incidents of this deduplication key.
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        service_ids: Only those of these services, by id.
+        since: The start of the time span, ISO 8601 with an offset.
+        sort_by: Fields to sort by, each with `:asc` or `:desc`.
+        statuses: Only those of these statuses.
+        team_ids: Only those of these teams, by id.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+        until: The end of the time span, ISO 8601 with an offset.
+        urgencies: Only those of these urgencies.
+        user_ids: Only those of these users, by id.
+
+    Returns:
+        models.IncidentList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

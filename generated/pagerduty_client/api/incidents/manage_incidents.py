@@ -30,6 +30,13 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        total: Whether to count all records, which is slow.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -65,7 +72,17 @@ async def call(
     from_: str | Unset = UNSET,
     client: Client,
 ) -> models.IncidentList:
-    """Send the request through a client.
+    """Change up to 250 incidents at once.
+
+    Args:
+        body: What is sent.
+        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        total: Whether to count all records, which is slow.
+
+    Returns:
+        models.IncidentList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

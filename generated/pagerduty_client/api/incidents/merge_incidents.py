@@ -28,6 +28,10 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -56,7 +60,14 @@ async def call(
     from_: str | Unset = UNSET,
     client: Client,
 ) -> models.IncidentEnvelope:
-    """Send the request through a client.
+    """Merge other incidents into this one.
+
+    Args:
+        body: What is sent.
+        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+
+    Returns:
+        models.IncidentEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -36,6 +36,16 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        filter: Only those of this kind.
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        service_ids: Only those of these services, by id.
+        team_ids: Only those of these teams, by id.
+        total: Whether to count all records, which is slow.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -77,7 +87,20 @@ async def call(
     filter: models.ListMaintenanceWindowsFilter | Unset = UNSET,
     client: Client,
 ) -> models.MaintenanceWindowList:
-    """Send the request through a client.
+    """List maintenance windows.
+
+    Args:
+        filter: Only those of this kind.
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        service_ids: Only those of these services, by id.
+        team_ids: Only those of these teams, by id.
+        total: Whether to count all records, which is slow.
+
+    Returns:
+        models.MaintenanceWindowList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -28,6 +28,11 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        total: Whether to count all records, which is slow.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -59,7 +64,15 @@ async def call(
     total: bool | Unset = UNSET,
     client: Client,
 ) -> models.PriorityList:
-    """Send the request through a client.
+    """List priorities.
+
+    Args:
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        total: Whether to count all records, which is slow.
+
+    Returns:
+        models.PriorityList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -32,6 +32,13 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include_next_oncall_for_user: Also say when this user (`user:ID`) is on call next.
+        overflow: Whether entries may reach beyond the time span.
+        since: The start of the time span, ISO 8601 with an offset.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        until: The end of the time span, ISO 8601 with an offset.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -70,7 +77,17 @@ async def call(
     include_next_oncall_for_user: str | Unset = UNSET,
     client: Client,
 ) -> models.ScheduleEnvelope:
-    """Send the request through a client.
+    """Get one schedule.
+
+    Args:
+        include_next_oncall_for_user: Also say when this user (`user:ID`) is on call next.
+        overflow: Whether entries may reach beyond the time span.
+        since: The start of the time span, ISO 8601 with an offset.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        until: The end of the time span, ISO 8601 with an offset.
+
+    Returns:
+        models.ScheduleEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -39,6 +39,19 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        earliest: Whether to list only the first on-call of each policy, level and user.
+        escalation_policy_ids: Only those of these escalation policies, by id.
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        schedule_ids: Only those of these schedules, by id.
+        since: The start of the time span, ISO 8601 with an offset.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+        until: The end of the time span, ISO 8601 with an offset.
+        user_ids: Only those of these users, by id.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -86,7 +99,23 @@ async def call(
     earliest: bool | Unset = UNSET,
     client: Client,
 ) -> models.OncallList:
-    """Send the request through a client.
+    """List who is on call.
+
+    Args:
+        earliest: Whether to list only the first on-call of each policy, level and user.
+        escalation_policy_ids: Only those of these escalation policies, by id.
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        schedule_ids: Only those of these schedules, by id.
+        since: The start of the time span, ISO 8601 with an offset.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+        until: The end of the time span, ISO 8601 with an offset.
+        user_ids: Only those of these users, by id.
+
+    Returns:
+        models.OncallList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -38,6 +38,18 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+        include_next_oncall_for_user: Also say when this user (`user:ID`) is on call next.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        since: The start of the time span, ISO 8601 with an offset.
+        team_ids: Only those of these teams, by id.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+        until: The end of the time span, ISO 8601 with an offset.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -85,7 +97,22 @@ async def call(
     team_ids: Sequence[str] | Unset = UNSET,
     client: Client,
 ) -> models.ScheduleList:
-    """Send the request through a client.
+    """List on-call schedules.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+        include_next_oncall_for_user: Also say when this user (`user:ID`) is on call next.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        since: The start of the time span, ISO 8601 with an offset.
+        team_ids: Only those of these teams, by id.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+        until: The end of the time span, ISO 8601 with an offset.
+
+    Returns:
+        models.ScheduleList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -27,6 +27,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -53,7 +56,13 @@ async def call(
     body: models.CreateServiceIntegrationBody,
     client: Client,
 ) -> models.IntegrationEnvelope:
-    """Send the request through a client.
+    """Create an integration on a service.
+
+    Args:
+        body: What is sent.
+
+    Returns:
+        models.IntegrationEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

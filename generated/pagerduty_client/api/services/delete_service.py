@@ -44,7 +44,10 @@ async def call(
     *,
     client: Client,
 ) -> None:
-    """Send the request through a client.
+    """Delete a service.
+
+    Returns:
+        Nothing: success has no body.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

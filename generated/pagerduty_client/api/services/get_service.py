@@ -31,6 +31,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -59,7 +62,13 @@ async def call(
     include: Sequence[models.GetServiceIncludeItem] | Unset = UNSET,
     client: Client,
 ) -> models.ServiceEnvelope:
-    """Send the request through a client.
+    """Get one service.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+
+    Returns:
+        models.ServiceEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -49,7 +49,10 @@ async def call(
     *,
     client: Client,
 ) -> models.IntegrationList:
-    """Send the request through a client.
+    """List the integrations of a service.
+
+    Returns:
+        models.IntegrationList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

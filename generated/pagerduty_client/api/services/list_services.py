@@ -39,6 +39,17 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        name: Only the one with exactly this name.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        sort_by: Fields to sort by, each with `:asc` or `:desc`.
+        team_ids: Only those of these teams, by id.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -82,7 +93,21 @@ async def call(
     name: str | Unset = UNSET,
     client: Client,
 ) -> models.ServiceList:
-    """Send the request through a client.
+    """List services.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        name: Only the one with exactly this name.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        sort_by: Fields to sort by, each with `:asc` or `:desc`.
+        team_ids: Only those of these teams, by id.
+        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        total: Whether to count all records, which is slow.
+
+    Returns:
+        models.ServiceList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -27,6 +27,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        body: What is sent.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -53,7 +56,13 @@ async def call(
     body: models.UpdateServiceBody,
     client: Client,
 ) -> models.ServiceEnvelope:
-    """Send the request through a client.
+    """Change a service.
+
+    Args:
+        body: What is sent.
+
+    Returns:
+        models.ServiceEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -29,6 +29,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -57,7 +60,13 @@ async def call(
     include: Sequence[models.GetTeamIncludeItem] | Unset = UNSET,
     client: Client,
 ) -> models.TeamEnvelope:
-    """Send the request through a client.
+    """Get one team.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+
+    Returns:
+        models.TeamEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -29,6 +29,12 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        total: Whether to count all records, which is slow.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -62,7 +68,16 @@ async def call(
     query: str | Unset = UNSET,
     client: Client,
 ) -> models.TeamList:
-    """Send the request through a client.
+    """List teams.
+
+    Args:
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        total: Whether to count all records, which is slow.
+
+    Returns:
+        models.TeamList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

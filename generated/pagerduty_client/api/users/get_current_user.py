@@ -28,6 +28,9 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -55,7 +58,13 @@ async def call(
     include: Sequence[models.GetCurrentUserIncludeItem] | Unset = UNSET,
     client: Client,
 ) -> models.UserEnvelope:
-    """Send the request through a client.
+    """Get the user whose key it is.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+
+    Returns:
+        models.UserEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

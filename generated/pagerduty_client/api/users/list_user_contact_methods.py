@@ -49,7 +49,10 @@ async def call(
     *,
     client: Client,
 ) -> models.ContactMethodList:
-    """Send the request through a client.
+    """List how a user is reached.
+
+    Returns:
+        models.ContactMethodList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -31,6 +31,10 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+        urgency: Only those of this urgency.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -61,7 +65,14 @@ async def call(
     urgency: models.ListUserNotificationRulesUrgency | Unset = UNSET,
     client: Client,
 ) -> models.NotificationRuleList:
-    """Send the request through a client.
+    """List when and how a user is notified.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+        urgency: Only those of this urgency.
+
+    Returns:
+        models.NotificationRuleList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -33,6 +33,14 @@ def request(
 ) -> Request:
     """Build and check the request. Nothing is sent.
 
+    Args:
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        team_ids: Only those of these teams, by id.
+        total: Whether to count all records, which is slow.
+
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
     """
@@ -70,7 +78,18 @@ async def call(
     include: Sequence[models.ListUsersIncludeItem] | Unset = UNSET,
     client: Client,
 ) -> models.UserList:
-    """Send the request through a client.
+    """List users.
+
+    Args:
+        include: What to answer in full instead of as a reference.
+        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        offset: Records to skip; with the limit at most 10,000.
+        query: Text to look for in the name.
+        team_ids: Only those of these teams, by id.
+        total: Whether to count all records, which is slow.
+
+    Returns:
+        models.UserList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.

@@ -1,0 +1,97 @@
+"""Our own words about members and parameters, which the generated docstrings carry: meaning, unit, zone, shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from codegen.document import JSON, nearest, operations, read
+from codegen.errors import CodegenError, Fault
+from codegen.select import DEPRECATED
+
+_FILE: Final = "spec/words.yaml"
+_EVERYWHERE: Final = "any class"
+_DEPRECATED: Final = "Deprecated by PagerDuty."
+SAID: Final = "x-words"
+
+
+def load(file: Path) -> JSON:
+    """Read the words.
+
+    Raises:
+        CodegenError: they are no map of parameters and of classes.
+    """
+    try:
+        loaded: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise CodegenError(_FILE, f"is not YAML: {' '.join(str(error).split())}", "correct it there") from None
+    maps = isinstance(loaded, dict) and all(isinstance(loaded.get(key), dict) for key in ("parameters", "members"))
+    if not maps or not all(isinstance(own, dict) for own in loaded["members"].values()):
+        raise CodegenError(
+            _FILE, "holds no parameters and members", "write `parameters: {name: text}` and `members: …`"
+        )
+    words: JSON = loaded
+    return words
+
+
+def described(spec: Path) -> JSON:
+    """Read a trimmed document, with the words of the file beside it about what it holds.
+
+    Raises:
+        CodegenError: as `load` and `say` do.
+    """
+    beside = spec.with_name("words.yaml")
+    return say(read(spec), load(beside) if beside.exists() else {"parameters": {}, "members": {}})
+
+
+def say(document: JSON, words: JSON) -> JSON:
+    """Return a copy of the trimmed document whose schemas and operations carry the words about what they hold.
+
+    Raises:
+        CodegenError: naming every entry that is about nothing.
+    """
+    schemas: JSON = document["components"]["schemas"]
+    if faults := [*_unknown(document, words)]:
+        raise CodegenError.of(faults)
+    said = {name: _with(schema, _members(schema, name, words["members"])) for name, schema in schemas.items()}
+    paths: JSON = {path: dict(item) for path, item in document["paths"].items()}
+    for path, method, operation in operations(document):
+        found = {p["name"]: _told(words["parameters"].get(p["name"]), p) for p in operation["parameters"]}
+        paths[path][method] = _with(operation, {name: text for name, text in found.items() if text})
+    return {**document, "paths": paths, "components": {"schemas": said}}
+
+
+def _members(schema: JSON, name: str, members: JSON) -> dict[str, str]:
+    own, every = members.get(name, {}), members.get(_EVERYWHERE, {})
+    deprecated = schema.get(DEPRECATED, [])
+    found = {m: _told(own.get(m, every.get(m)), {"deprecated": m in deprecated}) for m in schema.get("properties", {})}
+    return {member: text for member, text in found.items() if text}
+
+
+def _told(text: str | None, described: JSON) -> str:
+    return " ".join(each for each in (text, _DEPRECATED if described.get("deprecated") else None) if each)
+
+
+def _with(node: JSON, said: dict[str, str]) -> JSON:
+    return {**node, SAID: said} if said else node
+
+
+def _unknown(document: JSON, words: JSON) -> Iterator[Fault]:
+    schemas = document["components"]["schemas"]
+    every = {member for schema in schemas.values() for member in schema.get("properties", {})}
+    parameters = {p["name"] for _, _, operation in operations(document) for p in operation["parameters"]}
+    known = [("parameters", words["parameters"], parameters)]
+    for name, own in words["members"].items():
+        members = every if name == _EVERYWHERE else set(schemas.get(name, {}).get("properties", {}))
+        known.append((name, own, members))
+    for name, own, names in known:
+        for each in own:
+            if each not in names:
+                yield Fault(
+                    place=f"{_FILE} ({name}: {each})",
+                    cause=f"is about nothing{nearest(each, sorted(names))}",
+                    remedy="correct or remove it: it was renamed or removed",
+                )
