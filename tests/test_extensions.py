@@ -10,7 +10,7 @@ from tests.support import EVERYTHING, denying, trail
 
 def test_the_reference_has_45_operations_and_the_extensions_are_others() -> None:
     assert len(OPERATIONS) == 45
-    assert set(EXTENSIONS) == {"priorities:read", "users:read_me"}
+    assert {"priorities:read", "users:read_me"} <= set(EXTENSIONS)
     assert not OPERATIONS.keys() & EXTENSIONS.keys()
     assert all(row.extension and not row.writes for row in EXTENSIONS.values())
     assert not any(row.extension for row in OPERATIONS.values())
