@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
+from attrs import evolve
 
 from arx_wrapper import (
     OPERATIONS,
@@ -29,6 +30,7 @@ from arx_wrapper import (
     Verdict,
     approvals,
 )
+from arx_wrapper.model import JSON, Lookup, Params
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, decide, denying, trail
 
@@ -210,8 +212,6 @@ async def test_a_cancelled_call_leaves_a_true_record() -> None:
 
 
 def raising(**options: Any) -> PagerDutyConnector:
-    from attrs import evolve
-
     config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
     return PagerDutyConnector.sandbox(config=config, **{"policies": [ASK_ABOUT_HIGH], **options})
 
@@ -404,8 +404,6 @@ async def test_a_key_that_is_refused_and_cannot_be_read_again_does_not_pass_for_
 
 
 async def test_an_approved_call_counts_once_against_its_limit() -> None:
-    from attrs import evolve
-
     config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
     policy = {**ASK_ABOUT_HIGH, "limits": {"maintenance:create": "1/hour"}}
     async with PagerDutyConnector.sandbox(config=config, policies=[policy]) as pd:
@@ -562,3 +560,20 @@ async def test_an_approval_is_stale_once_an_assignee_or_an_escalation_rule_has_c
             await pd.execute(*change)
             with pytest.raises(ApprovalDeniedError, match="changed"):
                 await pd.execute(*call, approval_id=approval_id)
+
+
+async def test_a_lookup_only_reads() -> None:
+    async def changing(lookup: Lookup, params: Params) -> JSON:
+        return await lookup("services.delete_service", params["service_id"])
+
+    class Changing(PagerDutyConnector):  # type: ignore[misc]  # final to users
+        operations: ClassVar[Any] = {
+            **OPERATIONS,
+            "services:delete": evolve(OPERATIONS["services:delete"], target_state=changing),
+        }
+
+    async with Changing.sandbox(policies=[ASK_ABOUT_HIGH]) as pd:
+        with pytest.raises(ValueError, match="does not only read"):
+            await pd.execute("services:delete", {"service_id": "PABC123"})
+        assert requests(pd) == 0
+        assert (await trail(pd))[-1].action_type == "connector.refused"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from arx_wrapper import ArxError
+from arx_wrapper.core.recovery import PAUSES
 from tests.resilience import faults as f
 from tests.resilience.harness import connected, last_record, shown
 from tests.resilience.server import Asked, Fault, Reply, Server
@@ -66,13 +67,24 @@ async def run(
     server = Server(fault_plan=f.once(fault, writes=True))
     before(server)
     error = None
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
     async with connected(server, folder) as pd:
+        pd.backends.sleep = pause
         try:
             await pd.execute(operation, params)
         except ArxError as failure:
             error = failure
         record = await last_record(pd)
     assert sum(asked.writes for asked in server.seen) == 1
+    assert tuple(pauses) == PAUSES[: len(pauses)], "by the last lookup the effect would have to be there"
+    lookups = record.metadata.get("looks", 0)
+    assert len(pauses) == 0 or lookups >= len(pauses)
+    if record.metadata.get("settled") == "not found":
+        assert tuple(pauses) == PAUSES
     return shown(error), record.status, record.metadata.get("settled")
 
 
