@@ -63,7 +63,7 @@ async def test_each_call_is_one_span_of_its_caller_that_says_how_it_ended() -> N
     acknowledged, _, deleted, looked, unknown = SPANS.get_finished_spans()
     assert acknowledged.parent
     assert acknowledged.parent.span_id == parent.get_span_context().span_id
-    assert records[0].metadata["trace"] == f"{parent.get_span_context().trace_id:032x}"
+    assert records[0].metadata["trace_id"] == f"{parent.get_span_context().trace_id:032x}"
     assert acknowledged.name == "arx incidents:acknowledge"
     assert acknowledged.attributes["arx.status"] == "success"
     assert acknowledged.attributes["arx.intent_id"] == records[0].id

@@ -50,7 +50,8 @@ class Subject:
     Attributes:
         connector, caller: Which connector is called, and who calls.
         operation: The operation's name; what was asked for, shortened and escaped, where there is no such operation.
-        origin: The process that calls, the API's address, and the trace that the call belongs to.
+        origin: The process that calls, and the API's address.
+        correlation: The trace and session that the call belongs to.
         iteration: How far an iteration goes; None for a call of one page.
         call: The call, once it is resolved.
         inputs_hash: Keyed hash of its canonical parameters.
@@ -62,6 +63,7 @@ class Subject:
     caller: Caller
     operation: str
     origin: JSON = field(factory=dict)
+    correlation: Mapping[str, str] = field(factory=dict)
     iteration: JSON | None = None
     call: Call | None = None
     inputs_hash: str | None = None
@@ -340,6 +342,6 @@ def _entry(subject: Subject, action_type: ActionType, status: Status, metadata: 
         reason=decision.reason if decision else None,
         approval_id=subject.approval_id,
         inputs_hash=subject.inputs_hash,
-        metadata=metadata,
+        metadata={**metadata, **subject.correlation},
         **more,
     )

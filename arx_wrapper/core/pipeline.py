@@ -15,6 +15,7 @@ add steps 6 and 7, and differ in what step 6 hands out: one result, or records w
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -25,6 +26,7 @@ from attrs import evolve, frozen
 from arx_wrapper.audit import Entry, Refused
 from arx_wrapper.core import entries
 from arx_wrapper.core.approval import approve, ask
+from arx_wrapper.core.correlation import correlation
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.provenance import process_facts
@@ -35,6 +37,7 @@ from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionD
 from arx_wrapper.model import JSON, Call, Decision, Verdict
 
 T = TypeVar("T")
+_log = logging.getLogger("arx_wrapper.pipeline")
 
 
 @frozen(kw_only=True)
@@ -101,7 +104,8 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
         connector=env.api.connector,
         caller=caller,
         operation=_name(env, asked),
-        origin=_origin(env, observed),
+        origin=_origin(env),
+        correlation=_correlation(observed),
         iteration=asked.iteration,
     )
     captured: JSON | None = None
@@ -119,6 +123,8 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
         await backends.vault.locate(caller.org_id)  # 2 there are credentials; no secret is read yet
         decision = backends.policies.decide(call, backends.clock())  # 3 what policy says
         subject = evolve(subject, decision=decision)
+        policy = decision.policy or "default"
+        _log.debug("%s: %s at %s by %s", asked.operation, decision.verdict.name, decision.risk.name, policy)
         if decision.verdict is Verdict.DENY:
             raise PermissionDeniedError(decision)
         intent_id = call.id  # a caller who goes away while it is written does not keep it off the record
@@ -143,6 +149,7 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
                 waiting = await ask(env, decision, dispatch)
                 subject = evolve(subject, approval_id=waiting.id)
                 await log.append(entries.approval_requested(subject, waiting))
+                _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
             else:
                 waiting = await backends.approvals.get(asked.approval_id)
                 subject = evolve(subject, approval_id=waiting.id)
@@ -176,6 +183,7 @@ def conclude(env: Environment, cleared: Cleared, error: BaseException | None) ->
         except Exception as defect:  # whatever it was: that the call was made has to be on record
             entry = entries.bare_outcome(cleared.subject, report, error, duration, defect)
     _observe(cleared.observed, entry, attempts=len(report.attempts))
+    _log.debug("%s: %s after %.0f ms", entry.operation, entry.status, duration)
     log.append_soon(entry)
 
 
@@ -229,12 +237,15 @@ def _name(env: Environment, asked: Asked) -> str:
     return given if isinstance(given, str) and given in env.api.operations else shown(given)
 
 
-def _origin(env: Environment, observed: Observed | None) -> JSON:
-    """Return the process that calls, the address that is called, and the trace that the call belongs to."""
-    origin: dict[str, Any] = {**process_facts(), "destination": env.backends.destination}
-    if observed and (trace := observed.trace_id):
-        origin["trace"] = trace
-    return origin
+def _origin(env: Environment) -> JSON:
+    """Return the process that calls, and the address that is called."""
+    return {**process_facts(), "destination": env.backends.destination}
+
+
+def _correlation(observed: Observed | None) -> dict[str, str]:
+    """Return the trace and session that a call belongs to, as far as they are known."""
+    trace = observed.trace_id if observed else None
+    return {**({"trace_id": trace} if trace else {}), **correlation()}
 
 
 def _elapsed(started: float) -> float:

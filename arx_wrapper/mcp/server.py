@@ -16,6 +16,7 @@ from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 
 from arx_wrapper._version import __version__
+from arx_wrapper.core.correlation import correlate
 from arx_wrapper.mcp.agents import OneAgent, ToolSource
 from arx_wrapper.mcp.surrogates import broken, is_marked
 from arx_wrapper.mcp.tasks import EXTENSION, TaskParams, Tasks, require_tasks, takes_tasks
@@ -25,6 +26,7 @@ Context = ServerRequestContext[Any, Any]
 
 _LOOK_EVERY: Final = 0.5
 _TTL: Final = 60_000
+_SESSIONS: Final = ("session", "sessionId", "gen_ai.conversation.id", "mcp.session.id")
 _INSTRUCTIONS: Final = (
     "Governed operations. Every call is judged by policy and put on record. A call that needs a reviewer answers "
     "done: false with an approval_id: nothing was sent. Poll approval_status, then repeat the same call with that "
@@ -32,6 +34,17 @@ _INSTRUCTIONS: Final = (
     'members; detail: "full" returns all, fields: ["service.summary"] returns those named. Lists read up to limit (at '
     "most 1000) and say how many records remain; go on at page.next_offset. Times are ISO 8601 with offset."
 )
+
+
+def correlation_of(context: Context) -> dict[str, str | None]:
+    """Return the trace context and session that a client's `_meta` names, or else the transport's session."""
+    meta: Mapping[str, Any] = context.meta or {}
+    session = next((meta[key] for key in _SESSIONS if isinstance(meta.get(key), str)), None)
+    headers = getattr(context.request, "headers", None)
+    if session is None and headers is not None:
+        session = headers.get("mcp-session-id")
+    traceparent = meta.get("traceparent")
+    return {"traceparent": traceparent if isinstance(traceparent, str) else None, "session": session}
 
 
 class ToolServer(Server[Any]):
@@ -84,7 +97,8 @@ class ToolServer(Server[Any]):
         tools, defer = self._source.current(), None
         if takes_tasks(context):
             defer = partial(self._tasks.create, tools, params.name, arguments)
-        return await tools.start(params.name, arguments, context.session.report_progress, defer=defer)
+        with correlate(**correlation_of(context)):
+            return await tools.start(params.name, arguments, context.session.report_progress, defer=defer)
 
     async def _get_task(self, context: Context, params: TaskParams) -> dict[str, Any]:
         require_tasks(context, "tasks/get", params.task_id)

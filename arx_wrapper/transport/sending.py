@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -23,6 +24,7 @@ _UNCOUNTED_PAUSE: Final = 1.0
 LIMITS: Final = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
+_log = logging.getLogger("arx_wrapper.transport")
 
 
 class Exchanger(Protocol):
@@ -81,7 +83,9 @@ class Sending:
                 # A rate limit is not waited out here but by the rate limiter, for all callers at once.
                 limited = isinstance(error, RateLimitError)
             if not limited:  # full jitter: many callers whose requests failed together do not return together
-                await self.transport.sleep(self.transport.uniform(0, pause))
+                seconds = self.transport.uniform(0, pause)
+                _log.debug("%s: trying again in %.2f s", self.operation, seconds)
+                await self.transport.sleep(seconds)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _again(self, error: PagerDutyError) -> bool:
@@ -123,6 +127,7 @@ class Sending:
             sent = sent and not (isinstance(error, TransportError) and error.outcome == "not_sent" and status is None)
             if isinstance(error, RateLimitError):
                 self.limited += 1
+                _log.debug("%s: rate limited, all callers of the key wait", self.operation)
                 rate_limiter.block(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
             raise
         except BaseException as error:  # cancelled
@@ -131,6 +136,8 @@ class Sending:
         finally:
             took = round((clock() - began) * 1000, 3)
             self.attempts[index] = Attempt(sent=sent, status=status, error=failure, duration_ms=took, waited_ms=waited)
+            outcome = status if failure is None else f"{failure}, status {status}"
+            _log.debug("%s: attempt %d: %s, %.0f ms, waited %.0f ms", self.operation, self.tried, outcome, took, waited)
             rate_limiter.release(limits, answered=status is not None and status < 400)
 
     async def _exchange(self, on_send: Callable[[], None]) -> tuple[int, dict[str, str], Response | PagerDutyError]:
