@@ -66,6 +66,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "approvals verify": ("approvals verify 5f2c9a7d1e3b4c60", "approvals verify --file request.json"),
     "approvals serve": ("approvals serve", "approvals serve --host 0.0.0.0 --port 8080"),
     "audit tail": ("audit tail -n 50", "audit tail --follow --verdict DENY"),
+    "audit report": ("audit report --since 90d", "audit report --file report.json"),
     "audit verify": ("audit verify",),
     "audit export": ("audit export --since 2025-01-01 --format csv --file audit.csv",),
     "audit migrate": ("audit migrate", "audit migrate --print > audit.sql"),

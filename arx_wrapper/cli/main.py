@@ -19,6 +19,7 @@ from arx_wrapper.cli.encoding import use_utf8, utf8
 from arx_wrapper.cli.endings import next_step, status_of
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.output import warn
+from arx_wrapper.cli.report import command as report
 from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.verbs import analytics, incidents, inventory, oncall, windows
 from arx_wrapper.errors import ArxError
@@ -52,6 +53,7 @@ app.command()(console.console)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(reviewers.app, name="reviewers")
+audit.app.command()(report.report)
 app.add_typer(audit.app, name="audit")
 app.add_typer(agents.app, name="agents")
 app.add_typer(vault.app, name="vault")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from attrs import asdict
 from arx_wrapper.cli.arguments import parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session
+from arx_wrapper.cli.times import moment
 from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.errors import ConfigError, InvalidParamsError, PolicyError, UnknownOperationError
 from arx_wrapper.model import Verdict
@@ -274,15 +274,10 @@ def _judged(connector: Any, case: Any, loaded: Any) -> Any:
 
 
 def _moment(text: str) -> datetime:
-    """A time, or one so long ago."""
-    if found := re.fullmatch(r"([1-9][0-9]{0,4})([dhm])", text):
-        units = {"d": "days", "h": "hours", "m": "minutes"}
-        return datetime.now(UTC) - timedelta(**{units[found[2]]: int(found[1])})
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither like 30d, 12h or 90m, nor a date") from None
-    return moment.replace(tzinfo=moment.tzinfo or UTC)
+        return moment(text, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(f"--since: {error}") from None
 
 
 @app.command()

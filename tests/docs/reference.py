@@ -185,9 +185,15 @@ def _kind(value: Mapping[str, Any]) -> str:
 
 _PYTHON = """# Python API
 
-::: arx_wrapper.PagerDutyConnector
+::: arx_wrapper.pagerduty.connector.PagerDutyConnector
     options:
-      members: [sandbox, execute, iterate, explain, plan, possible_verdicts, aclose]
+      members: [sandbox]
+
+::: arx_wrapper.core.connector.BaseConnector
+    options:
+      members: [execute, explain, plan, possible_verdicts, approval, audit, requester_email, aclose]
+
+::: arx_wrapper.pagerduty.iteration.Iteration.iterate
 
 The typed methods, one for each operation, are listed under [Operations](operations.md).
 

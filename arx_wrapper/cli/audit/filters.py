@@ -7,12 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.times import moment
+
+
+def _parsed(text: str | datetime) -> datetime:
+    try:
+        return text if isinstance(text, datetime) else moment(text, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 Agent = Annotated[str | None, typer.Option("--agent", help="Only this agent's.")]
 Operation = Annotated[str | None, typer.Option("--operation", help="Only these, e.g. 'incidents:*'.")]
 Verdict = Annotated[str | None, typer.Option("--verdict", help="PERMIT, ESCALATE or DENY.")]
 Status = Annotated[str | None, typer.Option("--status", help="success, error, unknown, blocked, ...")]
-Since = Annotated[datetime | None, typer.Option("--since", help="From this time on (UTC).")]
-Until = Annotated[datetime | None, typer.Option("--until", help="Up to this time (UTC).")]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", parser=_parsed, metavar="TIME", help="From when: 30d, 2h ago, a date (UTC)."),
+]
+Until = Annotated[
+    datetime | None, typer.Option("--until", parser=_parsed, metavar="TIME", help="Up to when: 1h ago, a date (UTC).")
+]
 Target = Annotated[str | None, typer.Option("--target", help="Only of calls that name this id.")]
 Reviewer = Annotated[str | None, typer.Option("--reviewer", help="Only this reviewer's decisions.")]
 Approval = Annotated[str | None, typer.Option("--approval", help="Only of this request for approval.")]
