@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from codegen import signature, words
+from codegen import readme, signature, words
 from codegen.document import text
 from codegen.errors import CodegenError
 from codegen.tree import PACKAGE, TREE
@@ -60,6 +60,7 @@ def render(spec: Path, folder: Path) -> Path:
         if module.name != "__init__.py":
             shutil.copyfile(module, package / module.name)
     (package / "py.typed").touch()
+    (package / "README.md").write_text(readme.render(document), encoding="utf-8")
     _ruff(*_LINT, "--fix", "--select=F401,I", str(package), folder=folder)
     _ruff(*_FORMAT, str(package), folder=folder)
     _ruff(*_LINT, "--select=F,E9", str(package), folder=folder)
