@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from arx_wrapper import NULL, OPERATIONS, Decision, InvalidParamsError, PagerDutyConnector, Risk, Verdict
+from arx_wrapper import NULL, Decision, InvalidParamsError, PagerDutyConnector, Risk, Verdict
+from arx_wrapper.pagerduty.operations import TABLE
 
 # Every way to do an act, through every operation that can do it.
 ACTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -71,12 +72,22 @@ ACTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "users:read_contact": [
         ("users:read_contact", {"user_id": "P1"}),
+        ("users:read_me", {"include": ["contact_methods"]}),
         ("users:read_detail", {"user_id": "P1", "include": ["contact_methods"]}),
         ("users:read", {"include": ["contact_methods"]}),
         ("users:read_notification", {"user_id": "P1", "include": ["contact_methods"]}),
     ],
+    "users:read_me": [
+        ("users:read_me", {}),
+        ("users:read_detail", {"user_id": "me"}),
+    ],
+    "users:read_detail": [
+        ("users:read_detail", {"user_id": "P1"}),
+        ("users:read_me", {}),
+    ],
     "users:read_notification": [
         ("users:read_notification", {"user_id": "P1"}),
+        ("users:read_me", {"include": ["notification_rules"]}),
         ("users:read_detail", {"user_id": "P1", "include": ["notification_rules"]}),
         ("users:read", {"include": ["notification_rules"]}),
     ],
@@ -142,7 +153,7 @@ def test_an_act_that_needs_a_reviewer_needs_one_by_every_name(act: str, operatio
 
 @pytest.mark.parametrize(("act", "operation", "params"), WAYS)
 def test_nothing_permits_an_act_by_its_other_names_alone(act: str, operation: str, params: dict[str, Any]) -> None:
-    others = [{**EVERYTHING, "operations": [name for name in OPERATIONS if name != act]}]
+    others = [{**EVERYTHING, "operations": [name for name in TABLE if name != act]}]
     assert explain(others, operation, params).verdict is Verdict.DENY
 
 
@@ -204,10 +215,11 @@ READS_OF_OTHERS = {
     "services:read_detail",
     "users:read",
     "users:read_detail",
+    "users:read_me",
     "users:read_notification",
 }
 
 
 def test_every_write_is_classified_and_no_other_read_is() -> None:
-    for row in OPERATIONS.values():
+    for row in TABLE.values():
         assert (row.effects is not None) == row.writes or row.name in READS_OF_OTHERS, row

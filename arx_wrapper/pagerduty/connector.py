@@ -135,8 +135,8 @@ class PagerDutyConnector(
 
     @staticmethod
     def is_alias(name: str, value: Any) -> bool:
-        """Tell whether a parameter names an incident by its number."""
-        return effects.is_incident_number(name, value)
+        """Tell whether a parameter names an object by another name than its id."""
+        return effects.is_alias(name, value)
 
     def _completed(self, given: Given) -> Given:
         """Put an account inside this process in PagerDuty's place, where the configuration says so."""

@@ -38,10 +38,18 @@ _BOTH_URGENCIES = Unknown("rules for either urgency are returned")
 _EDITS = ("title", "urgency", "priority_id", "conference_bridge")
 # Parameters that name incidents, which have a number besides their id.
 _INCIDENT_IDS = frozenset({"incident_id", "source_incident_ids", "parent_incident_id", "incidents"})
+# PagerDuty's name for the user whose API key is in use.
+_ME: Final = "me"
+_ONESELF = Unknown("PagerDuty knows whose key is in use")
 
 
-def is_incident_number(name: str, value: Any) -> bool:
-    """Tell whether a parameter names an incident by its number: PagerDuty takes both, a condition compares ids."""
+def is_alias(name: str, value: Any) -> bool:
+    """Tell whether a parameter names an object by another name than its id, which a condition cannot compare.
+
+    PagerDuty takes an incident's number for its id, and `me` for that of the user whose key is in use.
+    """
+    if name == "user_id":
+        return bool(value == _ME)
     if name not in _INCIDENT_IDS:
         return False
     named = value if isinstance(value, list) else [value]
@@ -123,12 +131,14 @@ def read_service(params: Params) -> Iterator[EffectSpec]:
 
 
 def read_user(params: Params) -> Iterator[EffectSpec]:
-    include = params.get("include", ())
-    if "contact_methods" in include:
-        yield EffectSpec("users:read_contact", _same(params, "user_id"))
-    if "notification_rules" in include:
-        rules = {"user_id": params["user_id"], "urgency": _BOTH_URGENCIES} if "user_id" in params else None
-        yield EffectSpec("users:read_notification", rules)
+    yield from _included(params, params.get("user_id"))
+    if params.get("user_id") == _ME:  # two names for one request
+        yield EffectSpec("users:read_me", {name: value for name, value in params.items() if name != "user_id"})
+
+
+def read_oneself(params: Params) -> Iterator[EffectSpec]:
+    yield from _included(params, _ONESELF)
+    yield EffectSpec("users:read_detail", {**params, "user_id": _ONESELF})
 
 
 def read_notification_rules(params: Params) -> Iterator[EffectSpec]:
@@ -156,6 +166,16 @@ def _incident(params: Params, incident_id: Any = None) -> dict[str, Any]:
 
 def _requester(params: Params) -> dict[str, Any]:
     return {"requester_email": params["requester_email"]} if "requester_email" in params else {}
+
+
+def _included(params: Params, user_id: Any) -> Iterator[EffectSpec]:
+    """Yield what reading a user reads besides. Without `user_id`, more than one user is read."""
+    include = params.get("include", ())
+    if "contact_methods" in include:
+        yield EffectSpec("users:read_contact", None if user_id is None else {"user_id": user_id})
+    if "notification_rules" in include:  # of either urgency; a call of that operation asks for one
+        rules = None if user_id is None else {"user_id": user_id, "urgency": _BOTH_URGENCIES}
+        yield EffectSpec("users:read_notification", rules)
 
 
 def _same(params: Params, name: str) -> Params | None:

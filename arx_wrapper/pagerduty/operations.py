@@ -373,6 +373,7 @@ _EXTENSIONS = (
         "users:read_me", "GET", "/users/me", LOW, extension=True,
         endpoint="users.get_current_user", returns=One("user", "User"),
         summary="Get the user whose API key is in use",
+        effects=effects.read_oneself, needs=("users:read_detail",),
         columns=columns.USER,
     ),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from arx_wrapper import NULL, OPERATIONS, InvalidParamsError, PagerDutyConnector, Risk
 from arx_wrapper.model import Request
+from arx_wrapper.pagerduty.operations import TABLE
 from tests.test_effects import ACTS, EVERYTHING, SILENCES
 
 SILENCE = "any silencing"
@@ -39,7 +40,7 @@ def policies(act: str) -> dict[str, list[dict[str, Any]]]:
         "denied": [EVERYTHING, {"name": "no", "connector": "pagerduty", "deny": [act]}],
         "asked": [EVERYTHING, {**ASK, "operations": [act]}],
         "permitted": [EVERYTHING],
-        "not named": [{**EVERYTHING, "operations": [name for name in OPERATIONS if name != act]}],
+        "not named": [{**EVERYTHING, "operations": [name for name in TABLE if name != act]}],
     }
 
 
@@ -56,7 +57,7 @@ def test_the_table_of_every_act_by_every_name_has_equal_verdicts() -> None:
     for act, ways in WAYS.items():
         for operation, params in ways:
             found = verdicts(act, operation, params)
-            said = {name: value for name, value in params.items() if name not in OPERATIONS[operation].path_names}
+            said = {name: value for name, value in params.items() if name not in TABLE[operation].path_names}
             write(f"{act:22} {operation:27} {' '.join(f'{verdict:9}' for verdict in found)} {said}\n")
             assert found == ("DENY", "ESCALATE", "PERMIT", "DENY"), (act, operation, params)
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from arx_wrapper import OPERATIONS, Decision, PagerDutyConnector, Verdict
+from arx_wrapper import Decision, PagerDutyConnector, Verdict
 from arx_wrapper.model import Unknown
+from arx_wrapper.pagerduty.operations import TABLE
 from tests.policy.support import entry
 
 ALL: dict[str, Any] = {"operations": ["*"], "risk_max": "high"}
@@ -25,7 +26,7 @@ def judged(policies: list[dict[str, Any]], operation: str, params: dict[str, Any
 
 def but_only(operation: str, condition: str) -> list[dict[str, Any]]:
     """Permit everything, and one operation on a condition only."""
-    others = [name for name in OPERATIONS if name != operation]
+    others = [name for name in TABLE if name != operation]
     allowed = entry("allowed", operations=[operation], risk_max="high", when=condition)
     return [entry("others", operations=others, risk_max="high"), allowed]
 
@@ -135,6 +136,12 @@ SIBLINGS = [
         f'params.user_id == "{MINE}"',
     ),
     Sibling(
+        "users:read_me",
+        "users:read_detail",
+        {"user_id": "me", "include": ["teams"]},
+        "!has(params.include)",
+    ),
+    Sibling(
         "users:read_contact",
         "users:read_notification",
         {"user_id": THEIRS, "include": ["contact_methods"]},
@@ -204,8 +211,15 @@ UNTOLD = [
         '!has(params.urgency) || params.urgency == "high"',
     ),
 ]
-# PagerDuty takes an incident's number for its id.
+UNTOLD += [
+    Sibling("users:read_detail", "users:read_me", {}, f'params.user_id == "{MINE}"'),
+    Sibling("users:read_contact", "users:read_me", {"include": ["contact_methods"]}, "has(params.user_id)"),
+    Sibling("users:read_notification", "users:read_me", {"include": ["notification_rules"]}, "has(params.user_id)"),
+]
+# PagerDuty takes an incident's number for its id, and `me` for that of a user.
 NUMBERED = [
+    Sibling("users:read_detail", "users:read_detail", {"user_id": "me"}, f'params.user_id != "{THEIRS}"'),
+    Sibling("users:read_contact", "users:read_contact", {"user_id": "me"}, f'params.user_id != "{THEIRS}"'),
     Sibling(
         "incidents:read_detail", "incidents:read_detail", {"incident_id": "1234"}, f'params.incident_id != "{THEIRS}"'
     ),
@@ -279,7 +293,7 @@ MEETING = [
     sibling
     for sibling in SIBLINGS
     if (sibling.called, sibling.condition) != ("incidents:merge", RESOLUTION)
-    and sibling.condition != "!has(params.status)"
+    and sibling.condition not in ("!has(params.status)", "!has(params.include)")
 ]
 
 
