@@ -7,11 +7,13 @@ Any matching `deny` wins; the strictest approval of the entries that match holds
 """
 
 from arx_wrapper.policy.cases import Case, cases
-from arx_wrapper.policy.engine import EntryTrace, PolicySet
+from arx_wrapper.policy.engine import PolicySet
 from arx_wrapper.policy.entry import PolicyEntry
 from arx_wrapper.policy.lint import Finding, lint
+from arx_wrapper.policy.prediction import possible_verdicts
 from arx_wrapper.policy.reload import Policies, PolicyLoaded, PolicySource, load, unread_files
 from arx_wrapper.policy.schema import schema
+from arx_wrapper.policy.tracing import EntryTrace, trace
 
 __all__ = [
     "Case",
@@ -25,6 +27,8 @@ __all__ = [
     "cases",
     "lint",
     "load",
+    "possible_verdicts",
     "schema",
+    "trace",
     "unread_files",
 ]

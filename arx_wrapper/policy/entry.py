@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -90,6 +90,11 @@ class PolicyEntry:
 def glob(pattern: str) -> re.Pattern[str]:
     """A glob as an expression for `fullmatch`; the whole name, case and all."""
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+
+
+def matches_any(patterns: Sequence[str], name: str) -> bool:
+    """Return whether one of the globs matches the whole name."""
+    return any(pattern == name or glob(pattern).fullmatch(name) for pattern in patterns)
 
 
 class EntryReader:

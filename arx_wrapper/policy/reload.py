@@ -16,8 +16,10 @@ from attrs import field, frozen
 
 from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import Call, Decision, Risk, Verdict
-from arx_wrapper.policy.engine import EntryTrace, PolicySet
+from arx_wrapper.policy.engine import PolicySet
 from arx_wrapper.policy.entry import EntryReader
+from arx_wrapper.policy.prediction import possible_verdicts
+from arx_wrapper.policy.tracing import EntryTrace, trace
 from arx_wrapper.policy.yaml_document import Located, located, read
 
 # Seconds. A change is in force after both at most: a file that was written just now may be half of itself, and half of
@@ -83,14 +85,14 @@ class Policies:
         return self.current.decide(call, now)
 
     def possible_verdicts(self, call: Call, now: datetime) -> frozenset[Verdict]:
-        """What the policy in force may say of calls like this one; see `PolicySet.possible_verdicts()`."""
+        """What the policy in force may say of calls like this one; see `policy.possible_verdicts()`."""
         self._follow()
-        return self.current.possible_verdicts(call, now)
+        return possible_verdicts(self.current, call, now)
 
     def trace(self, call: Call, now: datetime) -> list[EntryTrace]:
         """Why: every entry, and whether it matched."""
         self._follow()
-        return self.current.trace(call, now)
+        return trace(self.current, call, now)
 
     def drain_events(self) -> list[PolicyLoaded]:
         """What was loaded, or failed to, since the last time."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arx_wrapper import OPERATIONS, Effect, Risk, Verdict
-from arx_wrapper.policy import lint
+from arx_wrapper.policy import lint, trace
 from tests.policy.support import NOW, bare, entry, policy
 
 ALL = {"operations": ["*"], "risk_max": "high"}
@@ -94,7 +94,7 @@ def test_why_is_told_of_every_entry() -> None:
     traced = policy(
         entry("a", **ALL), entry("b", operations=["teams:*"], risk_max="low"), entry("c", **ALL, agents=["x"])
     )
-    told = {trace.entry.name: (trace.matched, trace.why) for trace in traced.trace(bare("users:read"), NOW)}
+    told = {found.entry.name: (found.matched, found.why) for found in trace(traced, bare("users:read"), NOW)}
     assert told["a"][0] is True
     assert "no glob" in told["b"][1]
     assert "not about the agent" in told["c"][1]
