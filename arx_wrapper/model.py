@@ -39,6 +39,8 @@ Lookup = Callable[..., Awaitable[JSON]]
 """Read one response: `await lookup("incidents.get_incident", incident_id, include=[...])`."""
 TargetState = Callable[[Lookup, Params], Awaitable[JSON | None]]
 """Read the state of what a call changes, as a reviewer sees it and as the approval is bound to it."""
+OnCallReader = Callable[[Lookup, str], Awaitable[Mapping[int, frozenset[str]]]]
+"""Read who is on call for an escalation policy now, by level: ids and addresses of users, in lower case."""
 Sentence = Callable[[Params, JSON | None], str]
 """Say in one sentence what a call does, from its parameters and the state of what it changes (None when not read)."""
 

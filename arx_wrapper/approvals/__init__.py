@@ -9,7 +9,7 @@ await approvals.consume(asked.id, asked.call_digest)            # exactly once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from arx_wrapper.approvals.enrolment import Enrolments
@@ -49,6 +49,7 @@ def open(  # noqa: A001 - read as `approvals.open`
     ttl: float = 3600.0,
     reviewers: Reviewers | None = None,
     proof: Proof = "required",
+    groups: Mapping[str, Sequence[str]] | None = None,
     channels: Sequence[Channel] = (),
     pending_cap: int = 20,
     timeout: float = 10.0,
@@ -64,6 +65,7 @@ def open(  # noqa: A001 - read as `approvals.open`
         reviewers: Reviewers whose keys are configured; those who were enrolled on record come on top.
         proof: `required`: a decision counts only with its reviewer's signature. `name`: a plain name is enough, unless
             reviewers' keys are configured.
+        groups: Groups of reviewers that policies may name: group → reviewers' names.
         channels: Where new requests are announced, besides the command line.
         pending_cap: How many requests of one agent may wait at a time.
         timeout: Seconds that the store may take before a call fails.
@@ -85,5 +87,6 @@ def open(  # noqa: A001 - read as `approvals.open`
         timeout=timeout,
         reviewers=reviewers,
         proof=proof,
+        groups=groups,
         announcer=Announcer(channels),
     )

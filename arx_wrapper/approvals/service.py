@@ -71,12 +71,14 @@ class Approvals:
         timeout: float,
         reviewers: Reviewers | None = None,
         proof: Proof = "required",
+        groups: Mapping[str, Sequence[str]] | None = None,
         announcer: Announcer | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store, self._clock, self._ids, self._sleep = store, clock, ids, sleep
         self._ttl, self._pending_cap, self._timeout = timedelta(seconds=ttl), pending_cap, timeout
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-approvals")
+        self.groups = dict(groups or {})
         self.reviewers, self.proof, self._announcer = reviewers, proof, announcer
         self._closed = False
 

@@ -11,6 +11,7 @@ import typer
 from arx_wrapper.cli.approvals.slack_server import listening, quiet_server, until_stopped
 from arx_wrapper.cli.output import Format, Output, print_json, say
 from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.core.reviewers import AskOnCall
 from arx_wrapper.errors import ConfigError
 
 DEFAULT_PORT = 8788
@@ -43,15 +44,18 @@ def console(
     async def run(backends: Any) -> None:
         with listening(host, port) as opened:
             found = wanted or f"http://localhost:{opened.getsockname()[1]}"
-            application = make_app(backends, session.config.org_id, found, checkpoints)
             await backends.audit.open()
-            await serve(application, opened, lambda: _ready(found, output))
+            async with session.connector_over(backends) as connector:
+                application = make_app(backends, session.config.org_id, found, checkpoints, connector.who_is_on_call)
+                await serve(application, opened, lambda: _ready(found, output))
 
     with extras():
         session.with_backends(run)
 
 
-def make_app(backends: Any, org_id: str, origin: str, checkpoints: str | None = None) -> Any:
+def make_app(
+    backends: Any, org_id: str, origin: str, checkpoints: str | None = None, ask_on_call: AskOnCall | None = None
+) -> Any:
     """Return the console's application for PagerDuty's operations."""
     from arx_wrapper.console.app import app
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
@@ -65,6 +69,7 @@ def make_app(backends: Any, org_id: str, origin: str, checkpoints: str | None = 
         is_alias=PagerDutyConnector.is_alias,
         clock=backends.clock,
         checkpoints=checkpoints,
+        ask_on_call=ask_on_call,
     )
 
 

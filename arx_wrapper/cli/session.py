@@ -93,6 +93,18 @@ class Session:
 
         return asyncio.run(run())
 
+    def connector_over(self, backends: Any) -> Any:
+        """Return a connector over the log and the approvals of these backends, for what reviewers have to look up.
+
+        It opens nothing before it is asked.
+        """
+        from arx_wrapper.pagerduty.connector import PagerDutyConnector
+
+        config = self.config
+        return PagerDutyConnector(
+            config.agent_id, config.org_id, audit=backends.audit, approvals=backends.approvals, config=config
+        )
+
 
 def now_of(connector: Any) -> datetime:
     """Return the present, aware: of the embedded sandbox's account where there is one."""

@@ -64,6 +64,7 @@ class Config:
         approvals_proof: `required`: an approval counts only with its reviewer's signature. `name`: a name is enough.
             None: `name` in the sandbox, else `required`; see `proof`.
         reviewers: Reviewers with keys: name → Ed25519 public key as base64. Others are enrolled on record.
+        reviewer_groups: Groups of reviewers that policies may name as `group:NAME`.
         console_origin: The origin at which reviewers reach the console, `https://approvals.example.com`; None: this
             machine only.
         slack: Announces requests in Slack; None: it does not.
@@ -85,6 +86,7 @@ class Config:
     approvals_ttl: float = 3600.0
     pending_cap: int = 20
     approvals_proof: Literal["required", "name"] | None = None
+    reviewer_groups: Mapping[str, tuple[str, ...]] = {}
     console_origin: str | None = None
     reviewers: Mapping[str, str] | None = None
     slack: SlackSettings | None = None
@@ -145,6 +147,7 @@ class Config:
             approvals_ttl=settings.get("ARX_APPROVALS_TTL", "approvals.ttl", parse.seconds, 3600.0),
             pending_cap=settings.get("ARX_APPROVALS_PENDING_CAP", "approvals.pending_cap", parse.count, 20),
             approvals_proof=settings.get("ARX_APPROVALS_PROOF", "approvals.proof", parse.proof, None),
+            reviewer_groups=settings.get("ARX_REVIEWER_GROUPS", "approvals.groups", parse.groups, {}),
             console_origin=settings.get("ARX_CONSOLE_ORIGIN", "console.origin", parse.text, None),
             reviewers=settings.get("ARX_REVIEWERS", "approvals.reviewers", parse.reviewers, None),
             slack=_slack(settings),

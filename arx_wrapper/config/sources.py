@@ -39,7 +39,7 @@ def user_folder(environ: Mapping[str, str] | Variables, variable: str, below_hom
 
 # The file's keys; those that hold a table of the user's own names are taken as they are.
 _SQLITE = "sqlite:///"
-_TABLES = frozenset({"approvals.reviewers", "approvals.slack.users"})
+_TABLES = frozenset({"approvals.reviewers", "approvals.groups", "approvals.slack.users"})
 KEYS = _TABLES | {
     "policy",
     "audit.url",

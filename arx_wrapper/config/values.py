@@ -97,6 +97,19 @@ def names(value: object) -> Mapping[str, str]:
     return dict(value)
 
 
+def groups(value: object) -> Mapping[str, tuple[str, ...]]:
+    """A table of lists of names; in a variable `group=name+name,group=name`."""
+    if isinstance(value, str):
+        value = {group: text.split("+") for group, text in names(value).items()}
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError("must be a table of lists of names, and not an empty one")
+    for group, members in value.items():
+        sound = isinstance(members, list) and members and all(isinstance(name, str) and name for name in members)
+        if not group or not sound:
+            raise ValueError(f"{group!a} must be a list of names, and not an empty one")
+    return {group: tuple(members) for group, members in value.items()}
+
+
 def reviewers(value: object) -> Mapping[str, str]:
     reviewers = names(value)
     for name, key in reviewers.items():

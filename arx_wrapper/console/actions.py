@@ -117,6 +117,7 @@ async def decide(console: Console, request: Request) -> Response:
             note=str(said.get("note") or ""),
             signature=proof,
             at=at,
+            ask_on_call=console.ask_on_call,
         )
     except ApprovalError as error:
         raise Problem(409, "Nothing was decided", str(error)) from None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from arx_wrapper.console import actions, pages, people, state
 from arx_wrapper.console.rendering import page
 from arx_wrapper.console.state import Console, Problem, SignInNeeded, signed_in
+from arx_wrapper.core.reviewers import AskOnCall
 from arx_wrapper.errors import ArxError, ConfigError
 from arx_wrapper.model import Operation
 
@@ -70,6 +71,7 @@ def app(
     is_alias: Callable[[str, Any], bool],
     clock: Callable[[], datetime],
     checkpoints: str | None = None,
+    ask_on_call: AskOnCall | None = None,
 ) -> Starlette:
     """Return the console's application.
 
@@ -81,6 +83,7 @@ def app(
         is_alias: Tells which parameter values are second names.
         clock: The time, aware.
         checkpoints: The store of the log's checkpoints, whose age is shown.
+        ask_on_call: Asks who is on call, for policies that name reviewers so.
 
     Raises:
         ConfigError: browsers offer no passkeys at this origin, or the extra `console` is not installed.
@@ -102,6 +105,7 @@ def app(
         is_alias=is_alias,
         clock=clock,
         checkpoints=checkpoints,
+        ask_on_call=ask_on_call,
     )
     routes = [Route(path, _handler(console, handler), methods=["GET"]) for path, handler in _READ.items()]
     routes += [Route(path, _handler(console, handler), methods=["POST"]) for path, handler in _CHANGE.items()]

@@ -18,6 +18,7 @@ from arx_wrapper.audit.verification import Verification
 from arx_wrapper.console.events import Watcher
 from arx_wrapper.console.sessions import Challenges, RateLimit, Session, Sessions, same
 from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.core.reviewers import AskOnCall
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Operation
 
@@ -40,6 +41,7 @@ class Console:
         is_alias: Tells which parameter values are second names; for judging recorded calls by another policy.
         clock: The time, aware.
         checkpoints: The store of the log's checkpoints; None when the console is not told.
+        ask_on_call: Asks who is on call; None where nobody can be asked.
     """
 
     backends: Backends
@@ -49,6 +51,7 @@ class Console:
     is_alias: Callable[[str, Any], bool]
     clock: Callable[[], datetime]
     checkpoints: str | None = None
+    ask_on_call: AskOnCall | None = None
     rp_id: str = field(init=False)
     sessions: Sessions = field(init=False)
     challenges: Challenges = field(init=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.core.review import use_up
@@ -87,7 +88,16 @@ async def approve(
             )
     again = await env.judge_again(call)
     _require_no_more_risk(asked, again)
-    await use_up(backends.approvals, backends.audit, asked, digest, min_approvals=again.min_approvals)
+    read = env.api.on_call
+    await use_up(
+        backends.approvals,
+        backends.audit,
+        asked,
+        digest,
+        min_approvals=again.min_approvals,
+        rules=again.reviewers,
+        ask_on_call=partial(read, dispatch.lookup) if read else None,
+    )
     return before
 
 

@@ -139,6 +139,7 @@ class Backends:
             allow_memory=config.sandbox,
             reviewers=approvals.Reviewers(config.reviewers) if config.reviewers else None,
             proof=config.proof,
+            groups=config.reviewer_groups,
             channels=channels(config, clock=self.clock),
             pending_cap=config.pending_cap,
         )

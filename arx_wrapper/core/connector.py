@@ -22,8 +22,9 @@ from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.inflight import InFlightCalls
 from arx_wrapper.core.resolution import Api, Asked, Caller, build_request, request_of, resolve, row_of
+from arx_wrapper.core.visibility import Filter
 from arx_wrapper.errors import ApprovalError
-from arx_wrapper.model import Call, Decision, Operation, Params, Request, Verdict
+from arx_wrapper.model import Call, Decision, OnCallReader, Operation, Params, Request, Verdict
 from arx_wrapper.params.model import ParamModel, param_model
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class BaseConnector:
         tool_omissions: Parameters that agents are not offered: `name`, or `operation.name` for one operation.
         recorded_fields: The members of its objects whose values records may hold, of what a write changed.
         hidden: Globs over members of its answers that are hidden unless policy shows them.
+        on_call: The operation that reads who is on call, and its reader; None where the API knows of no such thing.
         agent_id, org_id: Who calls, for which organisation.
         backends: The policies, audit log, vault, approvals and transport in use; each is opened when it is first used.
     """
@@ -80,6 +82,7 @@ class BaseConnector:
     tool_omissions: ClassVar[frozenset[str]] = frozenset()
     recorded_fields: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
     hidden: ClassVar[tuple[str, ...]] = ()
+    on_call: ClassVar[tuple[str, OnCallReader] | None] = None
 
     def __init__(
         self,
@@ -141,6 +144,7 @@ class BaseConnector:
                 is_alias=self.is_alias,
                 recorded_fields=self.recorded_fields,
                 hidden=self.hidden,
+                on_call=self.on_call[1] if self.on_call else None,
             ),
             caller=Caller(agent_id=agent_id, org_id=org_id),
             backends=self.backends,
@@ -243,6 +247,23 @@ class BaseConnector:
         row = row_of(self.operations, operation)
         bare = minimal_call(row, self.operations, agent_id=self.agent_id, org_id=self.org_id)
         return self.backends.policies.possible_verdicts(bare, self.backends.clock())
+
+    async def who_is_on_call(self, escalation_policy: str) -> Mapping[int, frozenset[str]]:
+        """Read who is on call for an escalation policy now, by level: ids and addresses, in lower case.
+
+        For reviewers whom a policy names by on-call. It is a read of the approval itself, as that of a target's state
+        is, so policy is not asked; the decision's record holds what was read.
+
+        Raises:
+            ApprovalError: the API knows of nobody who is on call.
+            CredentialError, PagerDutyError: it cannot be read.
+        """
+        if self.on_call is None:
+            raise ApprovalError(f"{self.connector} does not tell who is on call. Nothing was decided.")
+        operation, read = self.on_call
+        call, request = resolve(self._env.api, self._env.caller, Asked(operation=operation))
+        dispatch = Dispatch(self._env, call, request, visible=Filter.of((), ()))
+        return await read(dispatch.lookup, escalation_policy)
 
     async def approval(self, approval_id: str) -> ApprovalRequest:
         """Return a request for approval that this agent made, as it stands.

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from arx_wrapper.core.effects import expand
 from arx_wrapper.errors import InvalidParamsError, UnknownOperationError
-from arx_wrapper.model import Call, Operation, Params, Request, new_id
+from arx_wrapper.model import Call, OnCallReader, Operation, Params, Request, new_id
 from arx_wrapper.params.model import ParamModel
 
 
@@ -30,6 +30,7 @@ class Api:
         is_alias: Tells whether a parameter's value names an object by another name than its id.
         recorded_fields: The members of the API's objects whose values records may hold.
         hidden: Globs over members of answers that are hidden unless policy shows them.
+        on_call: Reads who is on call; None for an API that knows of no such thing.
     """
 
     connector: str
@@ -40,6 +41,7 @@ class Api:
     is_alias: Callable[[str, Any], bool]
     recorded_fields: frozenset[str]
     hidden: tuple[str, ...] = ()
+    on_call: OnCallReader | None = None
 
 
 @frozen(kw_only=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.audit import AuditLog, Entry
 from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.core.reviewers import AskOnCall, Judge, require_all, require_one, rules_of
 from arx_wrapper.errors import ApprovalError
+from arx_wrapper.model import ReviewerRule
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest, Approvals, Evidence
@@ -31,6 +33,7 @@ async def review(
     note: str = "",
     signature: str | None = None,
     at: datetime | None = None,
+    ask_on_call: AskOnCall | None = None,
 ) -> ApprovalRequest:
     """Decide a request for approval and record who decided what.
 
@@ -42,6 +45,7 @@ async def review(
         approval_id: The request.
         reviewer, approve, note: The decision.
         signature, at: The reviewer's signature and its time, where reviewers have registered keys.
+        ask_on_call: Asks who is on call, for policies that name reviewers so.
 
     Returns:
         The request as it stands now; with `min_approvals` it may still be pending.
@@ -60,13 +64,18 @@ async def review(
     }
     request = await approvals.get(approval_id)
     reviewers = (await enrolments_of(log, request.org_id, approvals.reviewers)).reviewers
+    judge = Judge(asked=request, reviewers=reviewers, groups=approvals.groups, ask_on_call=ask_on_call)
     try:
         said = approvals.review(reviewer, approve, note, signature, at=at)
         after = await approvals.check(approval_id, said, reviewers=reviewers)
+        if approve:
+            await require_one(judge, rules_of(request), said)
+        given |= {"on_call": judge.looked_up} if judge.looked_up else {}
         given |= {"at": said.at.isoformat(), "state": after.state}
         await log.append(_entry(request, "success" if approve else "blocked", given))
         return await approvals.take(approval_id, said, reviewers=reviewers)
     except ApprovalError as refused:
+        given |= {"on_call": judge.looked_up} if judge.looked_up else {}
         given = {name: value for name, value in given.items() if name not in ("note", "signature", "state")}
         await log.append(_entry(request, "error", given, error=type(refused).__name__))
         raise
@@ -102,7 +111,14 @@ async def revoke(
 
 
 async def use_up(
-    approvals: Approvals, log: AuditLog, asked: ApprovalRequest, call_digest: str, *, min_approvals: int
+    approvals: Approvals,
+    log: AuditLog,
+    asked: ApprovalRequest,
+    call_digest: str,
+    *,
+    min_approvals: int,
+    rules: Sequence[ReviewerRule] = (),
+    ask_on_call: AskOnCall | None = None,
 ) -> ApprovalRequest:
     """Use an approval up: every decision is verified here again, by this process's reviewers and by the audit log.
 
@@ -111,6 +127,8 @@ async def use_up(
         asked: The request.
         call_digest: The digest of the call that is about to be sent.
         min_approvals: How many approvals policy asks for now.
+        rules: Whose approvals policy counts now.
+        ask_on_call: Asks who is on call; whoever decided has to be on call still.
 
     Returns:
         The request, consumed.
@@ -120,10 +138,26 @@ async def use_up(
         AuditError: the log cannot be read.
     """
     evidence = await evidence_of(log, asked)
-    enrolments = await enrolments_of(log, asked.org_id, approvals.reviewers)
+    reviewers = (await enrolments_of(log, asked.org_id, approvals.reviewers)).reviewers
+    if rules and asked.state == "approved":
+        judge = Judge(asked=asked, reviewers=reviewers, groups=approvals.groups, ask_on_call=ask_on_call)
+        await _require_rules(log, judge, rules)
     return await approvals.consume(
-        asked.id, call_digest, min_approvals=min_approvals, evidence=evidence, reviewers=enrolments.reviewers
+        asked.id, call_digest, min_approvals=min_approvals, evidence=evidence, reviewers=reviewers
     )
+
+
+async def _require_rules(log: AuditLog, judge: Judge, rules: Sequence[ReviewerRule]) -> None:
+    """Apply the rules when an approval is used, and record what was found."""
+    said: dict[str, Any] = {"step": "used", "verdict": "counted"}
+    try:
+        said["found"] = await require_all(judge, rules)
+    except ApprovalError as refused:
+        said |= {"verdict": "not counted", "on_call": judge.looked_up}
+        await log.append(_entry(judge.asked, "error", said, error=type(refused).__name__))
+        raise
+    if judge.looked_up:
+        await log.append(_entry(judge.asked, "success", {**said, "on_call": judge.looked_up}))
 
 
 async def evidence_of(log: AuditLog, request: ApprovalRequest) -> Evidence:

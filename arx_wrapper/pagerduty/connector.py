@@ -11,7 +11,7 @@ from attrs import evolve
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.backends import Given
 from arx_wrapper.model import Operation
-from arx_wrapper.pagerduty import effects, tool_parameters
+from arx_wrapper.pagerduty import effects, oncall, tool_parameters
 from arx_wrapper.pagerduty.iteration import Iteration
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.pagerduty.resources.alerts import Alerts
@@ -90,6 +90,7 @@ class PagerDutyConnector(
     )
 
     # Keys by which events are sent, and how people are reached.
+    on_call = ("schedules:read_oncall", oncall.on_call)
     hidden: ClassVar[tuple[str, ...]] = (
         "integration_key",
         "routing_key",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from attrs import evolve
 
@@ -37,6 +38,7 @@ class Deployment:
         self.url = f"sqlite:///{self.file}"
         config = evolve(Config.load({}, folder), audit_url=self.url, approvals_url=self.url, approvals_mode="raise")
         self.config = evolve(config, org_id="org-acme", **settings)
+        self._answers: list[Any] = []
         self.pd = self.connector(agent, policies=policies)
         self.passkeys: dict[str, Authenticator] = {}
 
@@ -47,10 +49,14 @@ class Deployment:
             "org-acme",
             policies=policies or [ASK_ABOUT_HIGH],
             vault=FixedVault(api_key=self.account.token, requester_email=self.account.email),
-            transport=self.account.transport(),
+            transport=_Intercepted(self.account.transport(), self._answers),
             base_url=self.account.base_url,
             config=evolve(self.config, **settings),
         )
+
+    def intercept(self, answer: Any) -> None:
+        """Let a function answer requests before the account does; None leaves one to the account."""
+        self._answers.append(answer)
 
     async def enrolments(self) -> Enrolments:
         return await enrolment.enrolments_of(self.pd.audit, "org-acme", self.pd.backends.approvals.reviewers)
@@ -100,7 +106,7 @@ class Deployment:
 
     def proof(self, asked: ApprovalRequest, name: str, *, approve: bool = True, note: str = "", **how: Any) -> Any:
         """A decision with its proof, as `review()` takes it."""
-        at = datetime.now(UTC).replace(microsecond=0)
+        at = datetime.now(UTC).replace(microsecond=0) + how.pop("after", timedelta())
         said = self.pd.backends.approvals.review(name, approve, note, "-", at=at)
         challenge = challenge_of(decision_statement(how.pop("about", asked), said))
         signature = how.pop("passkey", self.passkeys.get(name) or Authenticator()).sign(challenge, **how)
@@ -109,7 +115,10 @@ class Deployment:
     async def decide(self, asked: ApprovalRequest, name: str, **how: Any) -> ApprovalRequest:
         """Decide a request as a reviewer with a passkey does."""
         backends = self.pd.backends
-        return await review(backends.approvals, backends.audit, asked.id, **self.proof(asked, name, **how))
+        ask = self.pd.who_is_on_call
+        return await review(
+            backends.approvals, backends.audit, asked.id, ask_on_call=ask, **self.proof(asked, name, **how)
+        )
 
     async def use(self, asked: ApprovalRequest, call: tuple[str, dict[str, Any]] = DELETE) -> dict[str, Any]:
         return await self.pd.execute(*call, approval_id=asked.id)
@@ -144,3 +153,16 @@ class Deployment:
             forged.id,
         )
         return forged
+
+
+class _Intercepted(httpx.AsyncBaseTransport):
+    """The account's transport, with a few answers of the test's own."""
+
+    def __init__(self, account: httpx.AsyncBaseTransport, answers: list[Any]) -> None:
+        self._account, self._answers = account, answers
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for answer in self._answers:
+            if (found := answer(request)) is not None:
+                return found
+        return await self._account.handle_async_request(request)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -446,3 +447,96 @@ async def test_a_link_works_once_and_for_ten_minutes(deployment: Deployment) -> 
     with pytest.raises(ApprovalError, match="was used"):
         await registered(token)
     assert token not in str([r.metadata for r in await trail(deployment.pd)]), "the log does not hold the link"
+
+
+ON_CALL = {"on_call": "PESC123", "levels": [1, 2], "escalate_after": "5m"}
+
+
+class Shifts:
+    """Who is on call, in a PagerDuty account that the test changes."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment, self.users, self.asked = deployment, {1: "ADA1"}, 0
+
+    def answer(self, request: httpx.Request) -> httpx.Response | None:
+        if request.url.path != "/oncalls":
+            return None
+        assert request.url.params["escalation_policy_ids[]"] == "PESC123"
+        self.asked += 1
+        entries = [
+            {"escalation_level": level, "user": {"id": user, "email": f"{user}@example.com"}}
+            for level, user in self.users.items()
+        ]
+        return httpx.Response(200, json={"oncalls": entries, "more": False, "limit": 100, "offset": 0})
+
+
+@pytest.fixture
+async def shifts(tmp_path: Path) -> AsyncIterator[Shifts]:
+    """Alice is the PagerDuty user ADA1, Bob is BO1; policy asks who is on call."""
+    asks = {**ASK_ABOUT_HIGH, "reviewers": ON_CALL}
+    deployment = Deployment(tmp_path, policies=[asks])
+    shifts = Shifts(deployment)
+    deployment.intercept(shifts.answer)
+    async with deployment.pd:
+        await deployment.enrol("alice", user="ADA1")
+        await deployment.enrol("bob", by="alice", user="BO1")
+        yield shifts
+
+
+async def test_24_who_is_on_call_decides_and_both_look_ups_are_on_record(shifts: Shifts) -> None:
+    deployment = shifts.deployment
+    asked = await deployment.ask()
+    with pytest.raises(ApprovalDeniedError, match="not on call at level 1 of PESC123"):
+        await deployment.decide(asked, "bob")
+    await require_attempt_on_record(deployment, asked)
+    assert (await deployment.decide(asked, "alice")).state == "approved"
+    await deployment.use(asked)
+    records = [r for r in await trail(deployment.pd) if r.action_type == "approval.reviewed"]
+    looked_up = [record.metadata.get("on_call") for record in records]
+    assert looked_up == [{"PESC123": {"1": ["ada1", "ada1@example.com"]}}] * 3
+    assert shifts.asked == 3
+
+
+async def test_24_a_reviewer_whose_shift_ended_a_second_ago(shifts: Shifts) -> None:
+    deployment = shifts.deployment
+    asked = await deployment.ask()
+    await deployment.decide(asked, "alice")
+    shifts.users = {1: "BO1"}
+    await deployment.require_refused(asked, "0 of the 1 approvals .* alice is not on call")
+    reviewed = [r for r in await trail(deployment.pd) if r.action_type == "approval.reviewed"]
+    assert (reviewed[-1].status, reviewed[-1].metadata["verdict"]) == ("error", "not counted")
+
+
+async def test_24_the_next_level_decides_once_the_first_has_not(shifts: Shifts) -> None:
+    from datetime import timedelta
+
+    deployment = shifts.deployment
+    shifts.users = {1: "ADA1", 2: "BO1"}
+    asked = await deployment.ask()
+    with pytest.raises(ApprovalDeniedError, match="not on call at level 1"):
+        await deployment.decide(asked, "bob")
+    store = deployment.pd.backends.approvals
+    store._clock = lambda: datetime.now(UTC) + timedelta(minutes=5, seconds=2)
+    assert (await deployment.decide(asked, "bob", after=timedelta(minutes=5, seconds=2))).state == "approved"
+
+
+async def test_24_where_nobody_can_be_asked_nothing_is_decided(shifts: Shifts) -> None:
+    deployment = shifts.deployment
+    asked = await deployment.ask()
+    backends = deployment.pd.backends
+    with pytest.raises(ApprovalError, match="nobody can be asked here"):
+        await review(backends.approvals, backends.audit, asked.id, **deployment.proof(asked, "alice"))
+
+
+@pytest.mark.parametrize(("rule", "who"), [(["bob"], "bob"), (["group:sre"], "bob")])
+async def test_24_people_and_groups_that_a_policy_names(tmp_path: Path, rule: list[str], who: str) -> None:
+    asks = {**ASK_ABOUT_HIGH, "reviewers": rule}
+    deployment = Deployment(tmp_path, policies=[asks], reviewer_groups={"sre": ("bob",)})
+    async with deployment.pd:
+        await deployment.enrol("alice")
+        await deployment.enrol("bob", by="alice")
+        asked = await deployment.ask()
+        with pytest.raises(ApprovalDeniedError, match="none of its reviewers"):
+            await deployment.decide(asked, "alice")
+        await deployment.decide(asked, who)
+        await deployment.use(asked)

@@ -262,15 +262,17 @@ def _decide(session: Session, approval_id: str, decision: Decision, output: Outp
             reviewer, signed = _signed(session.config.reviewers, shown, decision)
         if reviewer is None:
             raise typer.BadParameter("say who decides: --reviewer NAME")
-        return await review(
-            backends.approvals,
-            backends.audit,
-            approval_id,
-            reviewer=reviewer,
-            approve=decision.approve,
-            note=decision.note,
-            **signed,
-        )
+        async with session.connector_over(backends) as connector:
+            return await review(
+                backends.approvals,
+                backends.audit,
+                approval_id,
+                reviewer=reviewer,
+                approve=decision.approve,
+                note=decision.note,
+                ask_on_call=connector.who_is_on_call,
+                **signed,
+            )
 
     request = session.with_backends(run)
     if output is Output.JSON:
