@@ -11,7 +11,7 @@ from typing import Any, get_overloads
 
 import pytest
 
-from arx_wrapper import OPERATIONS, ConfigError, InvalidParamsError, PagerDutyConnector, UnknownOperationError, Verdict
+from arx_wrapper import ConfigError, InvalidParamsError, PagerDutyConnector, UnknownOperationError, Verdict
 from arx_wrapper.core.backends import Backends
 from arx_wrapper.pagerduty.iteration import Iteration
 from arx_wrapper.vault.fixed import FixedVault
@@ -101,7 +101,7 @@ def test_iterate_is_typed_as_the_table_says() -> None:
     for overload in get_overloads(Iteration.iterate):
         named = re.findall(r"'([a-z_:]+)'", overload.__annotations__["operation"])
         typed |= dict.fromkeys(named, overload.__annotations__["return"])
-    lists = {name: row.records for name, row in OPERATIONS.items() if row.records}
+    lists = {name: row.records for name, row in PagerDutyConnector.operations.items() if row.records}
     assert typed == {name: f"AsyncGenerator[m.{records.model}, None]" for name, records in lists.items()}
 
 

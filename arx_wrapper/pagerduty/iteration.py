@@ -103,6 +103,10 @@ class Iteration(Resource):
         self, operation: Literal["analytics:read", "analytics:services"], params: Given = None, **bounds: Unpack[Bounds]
     ) -> AsyncGenerator[m.AnalyticsIncidentMetrics, None]: ...
     @overload
+    def iterate(
+        self, operation: Literal["priorities:read"], params: Given = None, **bounds: Unpack[Bounds]
+    ) -> AsyncGenerator[m.Priority, None]: ...
+    @overload
     def iterate(self, operation: str, params: Given = None, **bounds: Unpack[Bounds]) -> AsyncGenerator[Any, None]: ...
     async def iterate(
         self,

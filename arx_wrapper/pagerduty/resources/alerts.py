@@ -32,18 +32,7 @@ class Alerts(Resource):
         Also needs `incidents:read_alerts`, which is the same act.
         Source: `GET /incidents/{incident_id}/alerts`. Risk: LOW.
         """
-        return await self._page(
-            m.Alert,
-            "alerts:read",
-            incident_id=incident_id,
-            statuses=statuses,
-            alert_key=alert_key,
-            sort_by=sort_by,
-            include=include,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.Alert, "alerts:read", locals())
 
     async def update_alert(
         self,
@@ -59,12 +48,4 @@ class Alerts(Resource):
         Resolving also needs `incidents:resolve`, because an incident resolves with its last alert; moving also needs
         `incidents:merge`. Source: `PUT /incidents/{incident_id}/alerts/{alert_id}`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.Alert,
-            "alerts:update",
-            incident_id=incident_id,
-            alert_id=alert_id,
-            status=status,
-            parent_incident_id=parent_incident_id,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Alert, "alerts:update", locals())

@@ -36,18 +36,7 @@ class Analytics(Resource):
 
         Source: `POST /analytics/metrics/incidents/all`. Risk: LOW.
         """
-        return await self._one(
-            m.AnalyticsMetrics,
-            "analytics:read",
-            since=since,
-            until=until,
-            urgency=urgency,
-            service_ids=service_ids,
-            team_ids=team_ids,
-            aggregate_unit=aggregate_unit,
-            time_zone=time_zone,
-            filters=filters,
-        )
+        return await self._one(m.AnalyticsMetrics, "analytics:read", locals())
 
     async def get_service_analytics(
         self,
@@ -65,15 +54,4 @@ class Analytics(Resource):
 
         Source: `POST /analytics/metrics/incidents/services`. Risk: LOW.
         """
-        return await self._one(
-            m.AnalyticsMetrics,
-            "analytics:services",
-            since=since,
-            until=until,
-            urgency=urgency,
-            service_ids=service_ids,
-            team_ids=team_ids,
-            aggregate_unit=aggregate_unit,
-            time_zone=time_zone,
-            filters=filters,
-        )
+        return await self._one(m.AnalyticsMetrics, "analytics:services", locals())

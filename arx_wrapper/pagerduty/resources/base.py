@@ -13,19 +13,26 @@ _M = TypeVar("_M", bound=Model)
 
 
 class Resource(BaseConnector):
-    """Runs an operation and gives its answer the generated type."""
+    """Run an operation and give its response the generated type.
 
-    async def _one(self, model: type[_M], operation: str, **params: object) -> _M:
-        body = await self.execute(operation, params)
+    A method's parameters are its operation's parameters, so a method hands over `locals()` as it stands: nothing is
+    listed twice, and nothing can be forgotten.
+    """
+
+    async def _one(self, model: type[_M], operation: str, given: Mapping[str, object]) -> _M:
+        """Return the one object of a response."""
+        body = await self.execute(operation, _parameters(given))
         key = self.operations[operation].envelope
         return typed(model, member(body, key, operation, Mapping) if key else body, operation)
 
-    async def _many(self, model: type[_M], operation: str, **params: object) -> list[_M]:
-        body = await self.execute(operation, params)
+    async def _many(self, model: type[_M], operation: str, given: Mapping[str, object]) -> list[_M]:
+        """Return the list of a response that has no pages."""
+        body = await self.execute(operation, _parameters(given))
         return [typed(model, item, operation) for item in self._items(body, operation)]
 
-    async def _page(self, model: type[_M], operation: str, **params: object) -> Page[_M]:
-        body = await self.execute(operation, params)
+    async def _page(self, model: type[_M], operation: str, given: Mapping[str, object]) -> Page[_M]:
+        """Return one page of a list."""
+        body = await self.execute(operation, _parameters(given))
         return Page(
             items=[typed(model, item, operation) for item in self._items(body, operation)],
             limit=body.get("limit"),
@@ -34,11 +41,16 @@ class Resource(BaseConnector):
             total=body.get("total"),
         )
 
-    async def _gone(self, operation: str, **params: object) -> None:
-        await self.execute(operation, params)
+    async def _gone(self, operation: str, given: Mapping[str, object]) -> None:
+        """Run an operation whose response has no body."""
+        await self.execute(operation, _parameters(given))
 
     def _items(self, body: Mapping[str, Any], operation: str) -> Sequence[Any]:
         key = self.operations[operation].envelope
         assert key is not None, f"{operation} lists nothing"  # noqa: S101 - the table's own invariant
         items: Sequence[Any] = member(body, key, operation, list)
         return items
+
+
+def _parameters(given: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in given.items() if name != "self"}

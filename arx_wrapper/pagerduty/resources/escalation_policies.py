@@ -77,25 +77,14 @@ class Escalation(Resource):
 
         Source: `GET /escalation_policies`. Risk: LOW.
         """
-        return await self._page(
-            m.EscalationPolicy,
-            "escalation:read",
-            query=query,
-            user_ids=user_ids,
-            team_ids=team_ids,
-            include=include,
-            sort_by=sort_by,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.EscalationPolicy, "escalation:read", locals())
 
     async def get_escalation_policy(self, policy_id: Id, *, include: Include | None = None) -> m.EscalationPolicy:
         """Get one escalation policy.
 
         Source: `GET /escalation_policies/{policy_id}`. Risk: LOW.
         """
-        return await self._one(m.EscalationPolicy, "escalation:read_detail", policy_id=policy_id, include=include)
+        return await self._one(m.EscalationPolicy, "escalation:read_detail", locals())
 
     async def create_escalation_policy(
         self,
@@ -117,17 +106,7 @@ class Escalation(Resource):
 
         Source: `POST /escalation_policies`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.EscalationPolicy,
-            "escalation:create",
-            name=name,
-            rules=rules,
-            description=description,
-            num_loops=num_loops,
-            team_ids=team_ids,
-            fields=fields,
-            requester_email=requester_email,
-        )
+        return await self._one(m.EscalationPolicy, "escalation:create", locals())
 
     async def update_escalation_policy(
         self,
@@ -145,22 +124,11 @@ class Escalation(Resource):
 
         Source: `PUT /escalation_policies/{policy_id}`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.EscalationPolicy,
-            "escalation:update",
-            policy_id=policy_id,
-            name=name,
-            rules=rules,
-            description=description,
-            num_loops=num_loops,
-            team_ids=team_ids,
-            fields=fields,
-            requester_email=requester_email,
-        )
+        return await self._one(m.EscalationPolicy, "escalation:update", locals())
 
     async def delete_escalation_policy(self, policy_id: Id, *, requester_email: Email | None = None) -> None:
         """Delete an escalation policy that no service uses.
 
         Source: `DELETE /escalation_policies/{policy_id}`. Risk: HIGH.
         """
-        await self._gone("escalation:delete", policy_id=policy_id, requester_email=requester_email)
+        await self._gone("escalation:delete", locals())

@@ -22,7 +22,7 @@ class Rules(Resource):
 
         Source: `GET /event_rules`. Risk: LOW.
         """
-        return await self._page(m.EventRule, "rules:read", limit=limit, offset=offset, total=total)
+        return await self._page(m.EventRule, "rules:read", locals())
 
     async def create_event_rule(self, rule: Fields, *, requester_email: Email | None = None) -> m.EventRule:
         """Create a global event rule. One that may keep events from paging is judged at HIGH.
@@ -33,7 +33,7 @@ class Rules(Resource):
 
         Source: `POST /event_rules`. Risk: MEDIUM.
         """
-        return await self._one(m.EventRule, "rules:create", rule=rule, requester_email=requester_email)
+        return await self._one(m.EventRule, "rules:create", locals())
 
     async def update_event_rule(
         self, rule_id: Id, rule: Fields, *, requester_email: Email | None = None
@@ -44,4 +44,4 @@ class Rules(Resource):
 
         Source: `PUT /event_rules/{rule_id}`. Risk: MEDIUM.
         """
-        return await self._one(m.EventRule, "rules:update", rule_id=rule_id, rule=rule, requester_email=requester_email)
+        return await self._one(m.EventRule, "rules:update", locals())

@@ -37,18 +37,7 @@ class Timeline(Resource):
         Also needs `alerts:read`, which is the same act.
         Source: `GET /incidents/{incident_id}/alerts`. Risk: LOW.
         """
-        return await self._page(
-            m.Alert,
-            "incidents:read_alerts",
-            incident_id=incident_id,
-            statuses=statuses,
-            alert_key=alert_key,
-            sort_by=sort_by,
-            include=include,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.Alert, "incidents:read_alerts", locals())
 
     async def list_incident_log_entries(
         self,
@@ -70,26 +59,14 @@ class Timeline(Resource):
 
         Source: `GET /incidents/{incident_id}/log_entries`. Risk: LOW.
         """
-        return await self._page(
-            m.LogEntry,
-            "incidents:read_log",
-            incident_id=incident_id,
-            since=since,
-            until=until,
-            is_overview=is_overview,
-            time_zone=time_zone,
-            include=include,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.LogEntry, "incidents:read_log", locals())
 
     async def list_incident_notes(self, incident_id: Id) -> Page[m.IncidentNote]:
         """List all notes on an incident.
 
         Source: `GET /incidents/{incident_id}/notes`. Risk: LOW.
         """
-        return await self._page(m.IncidentNote, "incidents:read_notes", incident_id=incident_id)
+        return await self._page(m.IncidentNote, "incidents:read_notes", locals())
 
     async def add_incident_note(
         self, incident_id: Id, content: Note, *, requester_email: Email | None = None
@@ -98,10 +75,4 @@ class Timeline(Resource):
 
         Source: `POST /incidents/{incident_id}/notes`. Risk: LOW.
         """
-        return await self._one(
-            m.IncidentNote,
-            "incidents:add_note",
-            incident_id=incident_id,
-            content=content,
-            requester_email=requester_email,
-        )
+        return await self._one(m.IncidentNote, "incidents:add_note", locals())

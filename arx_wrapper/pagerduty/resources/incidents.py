@@ -119,32 +119,14 @@ class Incidents(Resource):
 
         Source: `GET /incidents`. Risk: LOW.
         """
-        return await self._page(
-            m.Incident,
-            "incidents:read",
-            statuses=statuses,
-            urgencies=urgencies,
-            service_ids=service_ids,
-            team_ids=team_ids,
-            user_ids=user_ids,
-            incident_key=incident_key,
-            date_range=date_range,
-            since=since,
-            until=until,
-            time_zone=time_zone,
-            sort_by=sort_by,
-            include=include,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.Incident, "incidents:read", locals())
 
     async def get_incident(self, incident_id: Id, *, include: DetailInclude | None = None) -> m.Incident:
         """Get one incident, by its id or its number.
 
         Source: `GET /incidents/{incident_id}`. Risk: LOW.
         """
-        return await self._one(m.Incident, "incidents:read_detail", incident_id=incident_id, include=include)
+        return await self._one(m.Incident, "incidents:read_detail", locals())
 
     async def create_incident(
         self,
@@ -168,20 +150,7 @@ class Incidents(Resource):
 
         Source: `POST /incidents`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.Incident,
-            "incidents:create",
-            title=title,
-            service_id=service_id,
-            urgency=urgency,
-            body=body,
-            incident_key=incident_key,
-            priority_id=priority_id,
-            escalation_policy_id=escalation_policy_id,
-            assignee_ids=assignee_ids,
-            conference_bridge=conference_bridge,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Incident, "incidents:create", locals())
 
     async def update_incident(
         self,
@@ -209,21 +178,7 @@ class Incidents(Resource):
 
         Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.Incident,
-            "incidents:update",
-            incident_id=incident_id,
-            status=status,
-            title=title,
-            urgency=urgency,
-            resolution=resolution,
-            priority_id=priority_id,
-            escalation_level=escalation_level,
-            escalation_policy_id=escalation_policy_id,
-            assignee_ids=assignee_ids,
-            conference_bridge=conference_bridge,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Incident, "incidents:update", locals())
 
     async def manage_incidents(self, incidents: Changes, *, requester_email: Email | None = None) -> list[m.Incident]:
         """Change up to 250 incidents at once: all of them or none.
@@ -235,7 +190,7 @@ class Incidents(Resource):
 
         Source: `PUT /incidents`. Risk: MEDIUM.
         """
-        return await self._many(m.Incident, "incidents:manage", incidents=incidents, requester_email=requester_email)
+        return await self._many(m.Incident, "incidents:manage", locals())
 
     async def snooze_incident(
         self, incident_id: Id, duration: SnoozeSeconds, *, requester_email: Email | None = None
@@ -244,13 +199,7 @@ class Incidents(Resource):
 
         Also needs `incidents:acknowledge`. Source: `POST /incidents/{incident_id}/snooze`. Risk: LOW.
         """
-        return await self._one(
-            m.Incident,
-            "incidents:snooze",
-            incident_id=incident_id,
-            duration=duration,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Incident, "incidents:snooze", locals())
 
     async def merge_incidents(
         self, incident_id: Id, source_incident_ids: SourceIds, *, requester_email: Email | None = None
@@ -259,13 +208,7 @@ class Incidents(Resource):
 
         Also needs `incidents:resolve`. Source: `PUT /incidents/{incident_id}/merge`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.Incident,
-            "incidents:merge",
-            incident_id=incident_id,
-            source_incident_ids=source_incident_ids,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Incident, "incidents:merge", locals())
 
     async def reassign_incident(
         self, incident_id: Id, assignee_ids: Ids, *, requester_email: Email | None = None
@@ -274,13 +217,7 @@ class Incidents(Resource):
 
         Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.Incident,
-            "incidents:reassign",
-            incident_id=incident_id,
-            assignee_ids=assignee_ids,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Incident, "incidents:reassign", locals())
 
     async def resolve_incident(
         self, incident_id: Id, *, resolution: Text | None = None, requester_email: Email | None = None
@@ -289,19 +226,11 @@ class Incidents(Resource):
 
         Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.Incident,
-            "incidents:resolve",
-            incident_id=incident_id,
-            resolution=resolution,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Incident, "incidents:resolve", locals())
 
     async def acknowledge_incident(self, incident_id: Id, *, requester_email: Email | None = None) -> m.Incident:
         """Acknowledge an incident: it stops escalating.
 
         Source: `PUT /incidents/{incident_id}`. Risk: LOW.
         """
-        return await self._one(
-            m.Incident, "incidents:acknowledge", incident_id=incident_id, requester_email=requester_email
-        )
+        return await self._one(m.Incident, "incidents:acknowledge", locals())

@@ -34,18 +34,7 @@ class Maintenance(Resource):
 
         Source: `GET /maintenance_windows`. Risk: LOW.
         """
-        return await self._page(
-            m.MaintenanceWindow,
-            "maintenance:read",
-            query=query,
-            team_ids=team_ids,
-            service_ids=service_ids,
-            filter=filter,
-            include=include,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.MaintenanceWindow, "maintenance:read", locals())
 
     async def create_maintenance_window(
         self,
@@ -62,19 +51,11 @@ class Maintenance(Resource):
 
         Source: `POST /maintenance_windows`. Risk: HIGH.
         """
-        return await self._one(
-            m.MaintenanceWindow,
-            "maintenance:create",
-            start_time=start_time,
-            end_time=end_time,
-            service_ids=service_ids,
-            description=description,
-            requester_email=requester_email,
-        )
+        return await self._one(m.MaintenanceWindow, "maintenance:create", locals())
 
     async def delete_maintenance_window(self, window_id: Id, *, requester_email: Email | None = None) -> None:
         """Delete a future maintenance window or end an ongoing one; alerting comes back.
 
         Source: `DELETE /maintenance_windows/{window_id}`. Risk: MEDIUM.
         """
-        await self._gone("maintenance:delete", window_id=window_id, requester_email=requester_email)
+        await self._gone("maintenance:delete", locals())

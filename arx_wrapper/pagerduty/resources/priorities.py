@@ -21,4 +21,4 @@ class Priorities(Resource):
 
         Source: `GET /priorities`. Risk: LOW.
         """
-        return await self._page(m.Priority, "priorities:read", limit=limit, offset=offset, total=total)
+        return await self._page(m.Priority, "priorities:read", locals())

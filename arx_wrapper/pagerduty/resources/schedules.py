@@ -36,19 +36,7 @@ class Schedules(Resource):
 
         Source: `GET /schedules`. Risk: LOW.
         """
-        return await self._page(
-            m.Schedule,
-            "schedules:read",
-            query=query,
-            team_ids=team_ids,
-            include=include,
-            time_zone=time_zone,
-            since=since,
-            until=until,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.Schedule, "schedules:read", locals())
 
     async def get_schedule(
         self,
@@ -66,15 +54,7 @@ class Schedules(Resource):
 
         Source: `GET /schedules/{schedule_id}`. Risk: LOW.
         """
-        return await self._one(
-            m.Schedule,
-            "schedules:read_detail",
-            schedule_id=schedule_id,
-            time_zone=time_zone,
-            since=since,
-            until=until,
-            overflow=overflow,
-        )
+        return await self._one(m.Schedule, "schedules:read_detail", locals())
 
     async def get_oncall_users(
         self,
@@ -100,18 +80,4 @@ class Schedules(Resource):
 
         Source: `GET /oncalls`. Risk: LOW.
         """
-        return await self._page(
-            m.Oncall,
-            "schedules:read_oncall",
-            user_ids=user_ids,
-            escalation_policy_ids=escalation_policy_ids,
-            schedule_ids=schedule_ids,
-            since=since,
-            until=until,
-            earliest=earliest,
-            include=include,
-            time_zone=time_zone,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.Oncall, "schedules:read_oncall", locals())

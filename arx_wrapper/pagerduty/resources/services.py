@@ -54,26 +54,14 @@ class Services(Resource):
 
         Source: `GET /services`. Risk: LOW.
         """
-        return await self._page(
-            m.Service,
-            "services:read",
-            query=query,
-            name=name,
-            team_ids=team_ids,
-            time_zone=time_zone,
-            sort_by=sort_by,
-            include=include,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.Service, "services:read", locals())
 
     async def get_service(self, service_id: Id, *, include: Include | None = None) -> m.Service:
         """Get one service.
 
         Source: `GET /services/{service_id}`. Risk: LOW.
         """
-        return await self._one(m.Service, "services:read_detail", service_id=service_id, include=include)
+        return await self._one(m.Service, "services:read_detail", locals())
 
     async def create_service(
         self,
@@ -91,15 +79,7 @@ class Services(Resource):
 
         Source: `POST /services`. Risk: HIGH.
         """
-        return await self._one(
-            m.Service,
-            "services:create",
-            name=name,
-            escalation_policy_id=escalation_policy_id,
-            description=description,
-            fields=fields,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Service, "services:create", locals())
 
     async def update_service(
         self,
@@ -118,24 +98,14 @@ class Services(Resource):
 
         Source: `PUT /services/{service_id}`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.Service,
-            "services:update",
-            service_id=service_id,
-            name=name,
-            description=description,
-            status=status,
-            escalation_policy_id=escalation_policy_id,
-            fields=fields,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Service, "services:update", locals())
 
     async def delete_service(self, service_id: Id, *, requester_email: Email | None = None) -> None:
         """Delete a service and its integrations, permanently.
 
         Source: `DELETE /services/{service_id}`. Risk: HIGH.
         """
-        await self._gone("services:delete", service_id=service_id, requester_email=requester_email)
+        await self._gone("services:delete", locals())
 
     async def list_service_integrations(self, service_id: Id) -> Page[m.Integration]:
         """List the integrations of a service.
@@ -145,7 +115,7 @@ class Services(Resource):
 
         Source: `GET /services/{service_id}/integrations`. Risk: LOW.
         """
-        return await self._page(m.Integration, "services:read_integrations", service_id=service_id)
+        return await self._page(m.Integration, "services:read_integrations", locals())
 
     async def create_service_integration(
         self,
@@ -161,13 +131,4 @@ class Services(Resource):
 
         Source: `POST /services/{service_id}/integrations`. Risk: MEDIUM.
         """
-        return await self._one(
-            m.Integration,
-            "services:create_integration",
-            service_id=service_id,
-            type=type,
-            name=name,
-            vendor_id=vendor_id,
-            fields=fields,
-            requester_email=requester_email,
-        )
+        return await self._one(m.Integration, "services:create_integration", locals())

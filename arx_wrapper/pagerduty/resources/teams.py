@@ -30,11 +30,11 @@ class Teams(Resource):
 
         Source: `GET /teams`. Risk: LOW.
         """
-        return await self._page(m.Team, "teams:read", query=query, limit=limit, offset=offset, total=total)
+        return await self._page(m.Team, "teams:read", locals())
 
     async def get_team(self, team_id: Id, *, include: Include | None = None) -> m.Team:
         """Get one team.
 
         Source: `GET /teams/{team_id}`. Risk: LOW.
         """
-        return await self._one(m.Team, "teams:read_detail", team_id=team_id, include=include)
+        return await self._one(m.Team, "teams:read_detail", locals())

@@ -38,23 +38,14 @@ class Users(Resource):
 
         Source: `GET /users`. Risk: LOW.
         """
-        return await self._page(
-            m.User,
-            "users:read",
-            query=query,
-            team_ids=team_ids,
-            include=include,
-            limit=limit,
-            offset=offset,
-            total=total,
-        )
+        return await self._page(m.User, "users:read", locals())
 
     async def get_user(self, user_id: Id, *, include: DetailInclude | None = None) -> m.User:
         """Get one user.
 
         Source: `GET /users/{user_id}`. Risk: LOW.
         """
-        return await self._one(m.User, "users:read_detail", user_id=user_id, include=include)
+        return await self._one(m.User, "users:read_detail", locals())
 
     async def get_current_user(self, *, include: DetailInclude | None = None) -> m.User:
         """Get the user whose API key is in use.
@@ -63,14 +54,14 @@ class Users(Resource):
 
         Source: `GET /users/me`. Risk: LOW.
         """
-        return await self._one(m.User, "users:read_me", include=include)
+        return await self._one(m.User, "users:read_me", locals())
 
     async def list_user_contact_methods(self, user_id: Id) -> Page[m.ContactMethod]:
         """List how a user is reached: phone, e-mail, text message, push.
 
         Source: `GET /users/{user_id}/contact_methods`. Risk: LOW.
         """
-        return await self._page(m.ContactMethod, "users:read_contact", user_id=user_id)
+        return await self._page(m.ContactMethod, "users:read_contact", locals())
 
     async def list_user_notification_rules(
         self,
@@ -86,10 +77,4 @@ class Users(Resource):
 
         Source: `GET /users/{user_id}/notification_rules`. Risk: LOW.
         """
-        return await self._page(
-            m.NotificationRule,
-            "users:read_notification",
-            user_id=user_id,
-            urgency=urgency,
-            include=include,
-        )
+        return await self._page(m.NotificationRule, "users:read_notification", locals())
