@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong with this set-up, and what to do about it."""
+"""`doctor`: find out what is wrong with this set-up, and what to do about it."""
 
 from __future__ import annotations
 
@@ -42,9 +42,8 @@ def _findings(session: Session) -> list[Any]:
     try:
         config = session.config
     except ConfigError as error:
-        remedy = "Correct the file or variable that is named; the README lists all settings."
+        remedy = "Correct the file or variable that is named; docs/settings.md lists all settings."
         return [Finding(check="configuration", state="wrong", found=str(error), remedy=remedy)]
-    found = f"agent {config.agent_id} of {config.org_id}, " + (
-        "sandbox" if config.sandbox else without_password(config.base_url)
-    )
+    server = "sandbox" if config.sandbox else without_password(config.base_url)
+    found = f"agent {config.agent_id} of {config.org_id}, {server}, settings from {config.file or 'the environment'}"
     return [Finding(check="configuration", state="ok", found=found), *session.with_connector(examine)]

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from arx_wrapper.audit import PartialViewError
-from arx_wrapper.audit.key import ANOTHER_KEY, NOT_THE_KEY
+from arx_wrapper.audit.key import ANOTHER_KEY, NOT_THE_KEY, key_file
 from arx_wrapper.cli.connectivity import Unreachable, reach
+from arx_wrapper.core.backends import channels
 from arx_wrapper.core.effects import minimal_call
+from arx_wrapper.core.enrolment import enrolments_of
 from arx_wrapper.errors import (
     ArxError,
     AuditError,
@@ -27,8 +29,10 @@ from arx_wrapper.errors import (
 from arx_wrapper.files import writable_by_others
 from arx_wrapper.http_client import CERTIFICATES, tls
 from arx_wrapper.model import Operation, Verdict
+from arx_wrapper.urls import without_password
 
 if TYPE_CHECKING:
+    from arx_wrapper.approvals import Reviewers
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
 State = Literal["ok", "warning", "wrong", "skipped"]
@@ -77,6 +81,7 @@ class _Examination:
         self._requester: str | None = None
         self._permitted: tuple[str, ...] = ()
         self._skew: timedelta | None = None
+        self._escalated = 0
 
     async def run(self) -> list[Finding]:
         await self._check("files", self._files, "Correct SSL_CERT_FILE, or unset it.")
@@ -120,11 +125,10 @@ class _Examination:
         files += [inner for file in files if file.is_dir() for inner in sorted(file.glob("*.yaml"))]
         found = dict.fromkeys(filter(None, (writable_by_others(file) for file in files)))
         if found:
-            return Finding(
-                check="files",
-                state="warning",
-                found=f"others can change the configuration: {'; '.join(found)}",
-                remedy="Take the permission away (chmod go-w), or keep the files where only this user can write.",
+            return _warning(
+                "files",
+                f"others can change the configuration: {'; '.join(found)}",
+                "Take the permission away (chmod go-w), or keep the files where only this user can write.",
             )
         return _ok("files", ", ".join(map(str, files)) or "no configuration file is read")
 
@@ -138,7 +142,7 @@ class _Examination:
         config = self._config
         verdicts = {row.name: self._verdict(row) for row in self._connector.operations.values()}
         self._permitted = tuple(name for name, verdict in verdicts.items() if verdict is Verdict.PERMIT)
-        escalated = sum(verdict is Verdict.ESCALATE for verdict in verdicts.values())
+        escalated = self._escalated = sum(verdict is Verdict.ESCALATE for verdict in verdicts.values())
         if not self._permitted and not escalated:
             return _wrong(
                 "policy",
@@ -172,20 +176,42 @@ class _Examination:
                 "ARX_AUDIT_URL.",
             )
         await self._backends.audit.open()  # calls are recorded before they are sent, so it must be writable
-        return _ok("audit log", f"{state.records} records, the chain holds")
+        url = self._config.audit_url
+        return _ok("audit log", f"{_place(url)}: {state.records} records, the chain holds{_key_of(url)}")
 
     async def _approvals(self) -> Finding:
-        waiting = await self._backends.approvals.list("pending", agent_id=self._config.agent_id)
-        count, cap = len(waiting), self._config.pending_cap
-        if count >= cap:
-            return Finding(
-                check="approvals",
-                state="warning",
-                found=f"{count} requests of this agent wait, and no more are taken",
-                remedy="Decide them: `arx-pagerduty approvals list --state pending`.",
+        config = self._config
+        waiting = await self._backends.approvals.list("pending")
+        own = sum(request.agent_id == config.agent_id for request in waiting)
+        place = _place(config.approvals_url)
+        if own >= config.pending_cap:
+            return _warning(
+                "approvals",
+                f"{place}: {own} requests of this agent wait, and no more are taken",
+                "Decide them: `arx-pagerduty approvals list --state pending`.",
             )
-        who = f"{len(self._config.reviewers)} reviewers with keys" if self._config.reviewers else "reviewers by name"
-        return _ok("approvals", f"{count} of at most {cap} requests wait; {who}")
+        reviewers = list((await enrolments_of(self._backends.audit, config.org_id, self._configured())).reviewers)
+        if self._escalated and config.proof == "required" and not reviewers:
+            return _warning(
+                "approvals",
+                f"{place}: policy asks reviewers for {self._escalated} operations, and none is enrolled",
+                "Enrol one: `arx-pagerduty reviewers invite NAME`. Until then such calls expire.",
+            )
+        if self._escalated and not channels(config):
+            return _warning(
+                "approvals",
+                f"{place}: {len(waiting)} requests wait; policy asks reviewers for {self._escalated} operations, and "
+                "nothing notifies them",
+                "Set up a channel (approvals.slack, approvals.webhook), or have reviewers keep the console or "
+                "`arx-pagerduty approvals watch` open.",
+            )
+        who = f"reviewers: {', '.join(reviewers)}" if reviewers else "reviewers by name"
+        return _ok("approvals", f"{place}: {len(waiting)} requests wait, {own} of this agent; {who}")
+
+    def _configured(self) -> Reviewers | None:
+        from arx_wrapper.approvals import Reviewers
+
+        return Reviewers(self._config.reviewers) if self._config.reviewers else None
 
     async def _vault(self) -> Finding:
         where = await self._backends.vault.locate(self._config.org_id)
@@ -297,3 +323,26 @@ def _ok(check: str, found: str) -> Finding:
 
 def _wrong(check: str, found: str, remedy: str) -> Finding:
     return Finding(check=check, state="wrong", found=found, remedy=remedy)
+
+
+def _warning(check: str, found: str, remedy: str) -> Finding:
+    return Finding(check=check, state="warning", found=found, remedy=remedy)
+
+
+def _place(url: str) -> str:
+    """Return where a database is: the whole path of a file, or its address without a password."""
+    path = _sqlite_path(url)
+    return str(Path(path).absolute()) if path else without_password(url)
+
+
+def _sqlite_path(url: str) -> str | None:
+    """Return the path of a log in SQLite; None for another database, or one in memory."""
+    path = url.removeprefix("sqlite:///")
+    return None if path == url or path.startswith(":memory:") else path
+
+
+def _key_of(url: str) -> str:
+    """Say where the key of a log is kept, if it is beside the log."""
+    path = _sqlite_path(url)
+    key = key_file(str(Path(path).absolute())) if path else None
+    return f"; its key: {key}" if key and key.exists() else ""

@@ -16,7 +16,7 @@ import pytest
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.faults import Fault
 from arx_wrapper.sandbox.server import run_in_thread
-from tests.cli.conftest import POLICIES, Command
+from tests.cli.conftest import POLICIES, Command, Done
 from tests.support import CANARY, sqlite_at
 
 VAULT_KEY = base64.b64encode(bytes(32)).decode()
@@ -261,3 +261,46 @@ def test_a_password_in_the_base_url_is_not_shown(sound: Command, monkeypatch: py
     done = sound("doctor")
     assert (done.status, "holds a user or password" in done.out) == (1, True)
     assert CANARY not in done.out + done.err
+
+
+def by_name(done: Done) -> dict[str, dict[str, str]]:
+    return {check["check"]: check for check in done.json["checks"]}
+
+
+def test_every_path_in_use_is_printed(sound: Command, here: Path) -> None:
+    (here / "arx.toml").write_text('[audit]\nurl = "sqlite:///log/audit.db"\n')
+    checks = by_name(sound("doctor", "-o", "json"))
+    assert f"settings from {here / 'arx.toml'}" in checks["configuration"]["found"]
+    assert str(POLICIES / "pd-incident-responder.yaml") in checks["files"]["found"]
+    assert f"{here / 'log' / 'audit.db'}: " in checks["audit log"]["found"]
+    assert f"its key: {here / 'log' / 'audit.db.key'}" in checks["audit log"]["found"]
+    assert f"{here / 'log' / 'audit.db'}: 0 requests wait" in checks["approvals"]["found"]
+
+
+@pytest.fixture
+def asking(sound: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """A policy that asks reviewers, of whom a name is proof enough."""
+    monkeypatch.setenv("ARX_POLICY", str(POLICIES / "pd-full-admin.yaml"))
+    monkeypatch.setenv("ARX_APPROVALS_PROOF", "name")
+    monkeypatch.setenv("ARX_APPROVALS_MODE", "raise")
+    return sound
+
+
+def test_reviewers_whom_nothing_notifies_are_a_warning(asking: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asking("--agent", "agent-8", "call", "services:delete", "service_id=PABC123").status == 4
+    found = by_name(asking("doctor", "-o", "json"))["approvals"]
+    assert found["state"] == "warning"
+    assert "1 requests wait; policy asks reviewers for 4 operations, and nothing notifies them" in found["found"]
+    monkeypatch.setenv("ARX_WEBHOOK_URL", "https://hooks.example.com/arx")
+    monkeypatch.setenv("ARX_WEBHOOK_SECRET", "a secret of at least 32 characters")
+    told = by_name(asking("doctor", "-o", "json"))["approvals"]
+    assert (told["state"], "1 requests wait, 0 of this agent" in told["found"]) == ("ok", True)
+
+
+def test_a_policy_that_asks_reviewers_where_none_is_enrolled_is_a_warning(
+    asking: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARX_APPROVALS_PROOF", "required")
+    found = by_name(asking("doctor", "-o", "json"))["approvals"]
+    assert (found["state"], "none is enrolled" in found["found"]) == ("warning", True)
+    assert "reviewers invite" in found["remedy"]
