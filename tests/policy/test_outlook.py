@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from arx_wrapper import OPERATIONS, Effect, PagerDutyConnector, Risk, Verdict
 from arx_wrapper.pagerduty.operations import RISKS
-from arx_wrapper.policy import load, possible_verdicts
+from arx_wrapper.policy import load, prediction
 from tests.policy.support import NOW, bare, entry, policy
 from tests.policy.test_differential import EXAMPLES, entries
 
@@ -41,7 +41,7 @@ def test_whatever_a_call_turns_out_to_be_its_verdict_was_in_the_outlook(
         effects |= {name: Effect(operation=name, risk=max(risk, RISKS[name])) for name, risk in more}
     engine = load(policies, registry=RISKS, connector="pagerduty")
     said = engine.decide(bare(operation, params=params, effects=tuple(effects.values())), NOW).verdict
-    assert said in possible_verdicts(engine, bare(operation), NOW) | {Verdict.DENY}
+    assert said in prediction.possible_verdicts(engine, bare(operation), NOW) | {Verdict.DENY}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_whatever_a_call_turns_out_to_be_its_verdict_was_in_the_outlook(
 )
 def test_conditions_and_limits_leave_it_open(found: list[dict[str, Any]], possible_verdicts: object) -> None:
     expected = {Verdict.PERMIT, Verdict.ESCALATE} if possible_verdicts == "either" else possible_verdicts
-    assert possible_verdicts(policy(*found), bare("incidents:create"), NOW) == expected
+    assert prediction.possible_verdicts(policy(*found), bare("incidents:create"), NOW) == expected
 
 
 def test_what_every_call_of_an_operation_amounts_to_counts() -> None:
