@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PARALLEL ?= -n auto --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow test-all lint format types imports drift generate update-spec cassettes judge docs bench wheel check clean
+.PHONY: help demo test test-slow test-all lint format types imports drift generate update-spec codegen-latest cassettes judge docs bench wheel check clean
 
 help:  ## what this file can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ generate: $(VENV)/ready  ## regenerate the client from spec/pagerduty.json
 
 update-spec: $(VENV)/ready  ## PagerDuty's newest document -> spec/, generated/ and a report: make update-spec UPSTREAM=file ARGS=--dry-run
 	$(BIN)/python -m codegen update $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
+
+codegen-latest: $(VENV)/ready  ## try the newest release of the generator, and say what would break
+	$(BIN)/python -m codegen.latest
 
 cassettes: $(VENV)/ready  ## record one cassette an operation: the sandbox, or a live account when PAGERDUTY_API_KEY is set
 	$(BIN)/python -m tests.record

@@ -57,6 +57,7 @@ def reviewed(root: Path, published: dict[str, Any]) -> Tree:
         except CodegenError as error:
             members = without(members, error)
     tree.members.write_text(json.dumps(members), encoding="utf-8")
+    tree.words.write_text(json.dumps({"parameters": {}, "members": {}}), encoding="utf-8")
     tree.trimmed.write_text(text(trimmed), encoding="utf-8")
     tree.surface.write_text(surface.text(surface.published(published)), encoding="utf-8")
     tree.lock.write_text(
