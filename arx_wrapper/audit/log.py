@@ -211,7 +211,7 @@ class AuditLog:
         Args:
             since: The number of records to leave out, because a checkpoint vouches for them.
         """
-        damage = await self.read(lambda log: log.damage())
+        damage = await self.read(lambda log: log.damage(indexes=not since))
         found = await self.read(lambda log: verify(log, since))
         return evolve(found, ok=False, problem=damage) if found.ok and damage else found
 

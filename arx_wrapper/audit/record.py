@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from arx_wrapper.errors import AuditError
 from arx_wrapper.model import new_id
 
 ActionType = Literal[
@@ -105,8 +106,18 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     hash: str = ""
 
     @classmethod
-    def parse(cls, body: bytes, record_hash: str) -> AuditRecord:
-        return msgspec.structs.replace(_DECODER.decode(body), hash=record_hash)
+    def parse(cls, body: bytes | str, record_hash: str) -> AuditRecord:
+        """Parse a stored record.
+
+        Raises:
+            AuditError: it was damaged.
+        """
+        try:
+            return msgspec.structs.replace(_DECODER.decode(body), hash=record_hash)
+        except msgspec.MsgspecError as error:
+            raise AuditError(
+                f"A record of the audit log is damaged: {error}. Run `arx-pagerduty audit verify`."
+            ) from None
 
     def holds(self, digest: Callable[[bytes], str]) -> bool:
         """Return whether the record was written with the log's key: `digest` is that key's HMAC."""
@@ -212,7 +223,11 @@ def body_of(entry: Entry, *, seq: int, created_at: str, prev_hash: str, **more: 
 def hasher(key: bytes) -> Callable[[bytes], str]:
     """Return HMAC-SHA256 with a key, as hex: without the key, not even a short value can be guessed back."""
 
+    keyed = hmac.new(key, digestmod="sha256")  # copied, so that the key is set up once
+
     def digest(data: bytes) -> str:
-        return hmac.digest(key, data, "sha256").hex()
+        one = keyed.copy()
+        one.update(data)
+        return one.hexdigest()
 
     return digest

@@ -51,12 +51,14 @@ class ChainState:
 
     def apply(self, outline: Outline) -> None:
         """Take the next record into account."""
-        said, action = outline.metadata, outline.action_type
+        action = outline.action_type
         if action == "connector.called":
-            self.open[outline.id] = OpenIntent(outline.seq, said.writer if isinstance(said.writer, str) else "")
-        elif isinstance(said.intent, str):
-            self.open.pop(said.intent, None)
-        if action in SWITCHES:
+            writer = outline.metadata.writer
+            self.open[outline.id] = OpenIntent(outline.seq, writer if isinstance(writer, str) else "")
+        elif (intent := outline.metadata.intent) is not None:
+            if isinstance(intent, str):
+                self.open.pop(intent, None)
+        elif action in SWITCHES:
             self.switch(outline)
 
     def switch(self, outline: Outline) -> None:

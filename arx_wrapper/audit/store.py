@@ -197,8 +197,12 @@ class Reader(Protocol):
         """Return that the key is not the log's; None when it is, or the log has no mark of its key."""
         ...
 
-    def damage(self) -> str | None:
-        """Return what is wrong with the database around its records: tables, triggers, indexes. None for nothing."""
+    def damage(self, *, indexes: bool = True) -> str | None:
+        """Return what is wrong with the database around its records: tables, triggers, columns. None for nothing.
+
+        Args:
+            indexes: False to leave out the checks that read every record.
+        """
         ...
 
     def suspensions(self) -> Mapping[str, str]:

@@ -150,13 +150,20 @@ def subtree(nodes: Sequence[bytes]) -> bytes:
     return row[0]
 
 
-def grown(number: int, hashes: bytes, root: bytes, fetch: Callable[[int, int], bytes | None]) -> Iterator[Tile]:
+def grown(
+    number: int,
+    hashes: bytes,
+    root: bytes,
+    fetch: Callable[[int, int], bytes | None],
+    root_over: Callable[[int, int, bytes], bytes] = lambda level, number, hashes: subtree(hashes_in(hashes)),
+) -> Iterator[Tile]:
     """Yield the tiles that change when tile `number` of level 0 is full.
 
     Args:
         hashes: Its 256 leaf hashes.
         root: The root over them.
         fetch: Returns a tile of a higher level as it is now; None when it is not begun.
+        root_over: Returns the root over a full tile; for tiles over leaves that are not known.
     """
     level = 0
     yield Tile(level, number, hashes)
@@ -168,7 +175,7 @@ def grown(number: int, hashes: bytes, root: bytes, fetch: Callable[[int, int], b
         yield Tile(level, number, hashes)
         if place + 1 < WIDTH:
             return
-        root = subtree(hashes_in(hashes))
+        root = root_over(level, number, hashes)
 
 
 def consistent(old: int, old_root: bytes, size: int, root: bytes, path: Sequence[bytes]) -> bool:

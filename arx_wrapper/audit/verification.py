@@ -64,7 +64,6 @@ class _Checks:
     _start: int = field(init=False)
     _head: str = GENESIS
     _state: ChainState = field(factory=ChainState)
-    _block: list[Outline] = field(factory=list)
     _terms: int = 0
     _tiles: _Tiles | None = None
     _broken: str | None = None
@@ -93,7 +92,8 @@ class _Checks:
         return f"record {self._since}, the last of the checkpoint, is missing or was changed"
 
     def run(self) -> str | None:
-        expected, digest = self._start, self._log.digest
+        expected, digest, state, tiles = self._start, self._log.digest, self._state, self._tiles
+        block, leaves = list[Outline](), list[bytes]()
         for seq, record_id, body, record_hash in self._log.rows(after=self._start):
             expected += 1
             if seq != expected:
@@ -104,30 +104,33 @@ class _Checks:
             if outline.seq != seq or outline.id != record_id or outline.prev_hash != self._head:
                 return f"record {seq} is out of its place"
             self._head, self.seen = record_hash, self.seen + 1
+            state.apply(outline)
             if self._removed and _REMOVED in body:
                 self._removed = _without(self._removed, AuditRecord.parse(body, record_hash))
-            if problem := self._derived(seq, body, outline):
-                return problem
+            if tiles is not None:
+                block.append(outline)
+                leaves.append(leaf_hash(body))
+                if not seq % WIDTH:
+                    if problem := self._complete(number_of(seq), leaves, block):
+                        return problem
+                    block, leaves = [], []
         if self._removed:
             return f"up to {max(self._removed)} records are missing, and no record says why"
+        if tiles is not None:
+            tiles.add(leaves)
         return self._ended()
 
-    def _derived(self, seq: int, body: bytes, outline: Outline) -> str | None:
-        """Compare what is stored beside the chain with a record."""
-        self._state.apply(outline)
-        if self._tiles is None:
+    def _complete(self, number: int, leaves: list[bytes], outlines: list[Outline]) -> str | None:
+        """Compare the tiles and the index of a block with its records."""
+        assert self._tiles is not None, "only a log with tiles is read in blocks"  # noqa: S101
+        self._tiles.add(leaves)
+        if problem := self._tiles.full(number):
+            return problem
+        if len(outlines) < WIDTH:  # retention removed the others, and the index of all
             return None
-        self._tiles.add(leaf_hash(body))
-        self._block.append(outline)
-        if seq % WIDTH:
-            return None
-        problem = self._tiles.full(number_of(seq))
-        if problem is None and len(self._block) == WIDTH:  # of others, retention removed a part and the index
-            block = block_of(number_of(seq), self._block)
-            self._terms += len(block.terms)
-            problem = self._log.block_problem(block)
-        self._block = []
-        return problem
+        block = block_of(number, outlines)
+        self._terms += len(block.terms)
+        return self._log.block_problem(block)
 
     def _ended(self) -> str | None:
         if self._broken:
@@ -157,11 +160,11 @@ class _Tiles:
             return f"the tree over the {size} records that were removed is not the one they had"
         return None
 
-    def add(self, leaf: bytes) -> None:
+    def add(self, leaves: list[bytes]) -> None:
         if not self._rows:
             self._rows.append([])
-        self._rows[0].append(leaf)
-        self._size += 1
+        self._rows[0] += leaves
+        self._size += len(leaves)
 
     def full(self, number: int) -> str | None:
         """Compare the tiles that the 256th record of a block completes."""

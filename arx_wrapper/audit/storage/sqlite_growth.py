@@ -12,7 +12,8 @@ from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import Outline, outline_of
 from arx_wrapper.audit.storage.segments import segments
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
-from arx_wrapper.audit.tiles import WIDTH, TileTree, grown, subtree
+from arx_wrapper.audit.storage.sqlite_tiles import known_subtrees, stored_tile
+from arx_wrapper.audit.tiles import HASH, WIDTH, TileTree, grown, hashes_in, subtree
 from arx_wrapper.errors import AuditError
 
 if TYPE_CHECKING:
@@ -76,16 +77,38 @@ def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progre
 
 def _index(reader: SqliteReader, database: sqlite3.Connection, base: int, progress: Progress | None) -> None:
     total = database.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()[0]
+    _fill(database, base)
     for number, bodies in _blocks(reader, base):
         if number * WIDTH < base:  # the first leaves of this block are not known, but the subtrees over them are
-            leaves = [b"\0" * 32] * (WIDTH - len(bodies)) + [leaf_hash(body) for body in bodies]
-            known, unknown = reader.unknown_leaves()
-            tree = TileTree((number + 1) * WIDTH, [], {(0, number): b"".join(leaves)}.get, known, unknown)  # type: ignore[arg-type]
-            _store_tiles(database, number, b"".join(leaves), tree.node(8, number))
+            leaves = bytes(HASH * (WIDTH - len(bodies))) + b"".join(leaf_hash(body) for body in bodies)
+            _store_tiles(database, number, leaves, _partly_known(database, base, 0, number, leaves))
         else:
             grow(database, number, bodies, [outline_of(body) for body in bodies])
         if progress:
             progress((number + 1) * WIDTH, total)
+
+
+def _fill(database: sqlite3.Connection, base: int) -> None:
+    """Store zeros for the tiles over leaves that are not known, in front of the first ones that are."""
+    level, place = 1, base // WIDTH
+    while place:
+        if count := place % WIDTH:
+            row = (level, place // WIDTH, bytes(HASH * count))
+            database.execute("INSERT INTO audit_tiles VALUES (?, ?, ?)", row)
+        level, place = level + 1, place // WIDTH
+
+
+def _partly_known(database: sqlite3.Connection, base: int, level: int, number: int, hashes: bytes) -> bytes:
+    """Return the root over a tile some of whose leaves are not known."""
+    known = known_subtrees(database)[0]
+    tree = TileTree(
+        (number + 1) << 8 * level + 8,
+        [],
+        lambda at, one: hashes if (at, one) == (level, number) else stored_tile(database, at, one),
+        known,
+        base,
+    )
+    return tree.node(8 * level + 8, number)
 
 
 def _blocks(reader: SqliteReader, base: int) -> Iterator[tuple[int, list[bytes]]]:
@@ -102,11 +125,11 @@ def _blocks(reader: SqliteReader, base: int) -> Iterator[tuple[int, list[bytes]]
 
 
 def _store_tiles(database: sqlite3.Connection, number: int, hashes: bytes, root: bytes) -> None:
-    def fetch(level: int, place: int) -> bytes | None:
-        row = database.execute(
-            "SELECT hashes FROM audit_tiles WHERE level = ? AND number = ?", (level, place)
-        ).fetchone()
-        return row[0] if row else None
+    def root_over(level: int, number: int, hashes: bytes) -> bytes:
+        base = known_subtrees(database)[1]
+        if number << 8 * level + 8 < base:
+            return _partly_known(database, base, level, number, hashes)
+        return subtree(hashes_in(hashes))
 
-    for tile in grown(number, hashes, root, fetch):
+    for tile in grown(number, hashes, root, lambda level, place: stored_tile(database, level, place), root_over):
         database.execute("INSERT OR REPLACE INTO audit_tiles VALUES (?, ?, ?)", tile)

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from arx_wrapper.audit import blocks
 from arx_wrapper.audit.blocks import Block
 from arx_wrapper.audit.key import ANOTHER_KEY, MARK
@@ -17,6 +19,7 @@ from arx_wrapper.audit.state import SWITCHES, ChainState
 from arx_wrapper.audit.storage.segments import expired, opened, segments
 from arx_wrapper.audit.storage.sqlite_files import explained
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, schema_problem, segment_problem
+from arx_wrapper.audit.storage.sqlite_tiles import known_subtrees, stored_tile
 from arx_wrapper.audit.store import Query, Segment
 from arx_wrapper.audit.tiles import HASH, WIDTH, TileTree, hashes_in
 from arx_wrapper.errors import AuditError
@@ -79,7 +82,7 @@ class SqliteReader:
             size = self._last_seq()
             begin = size // WIDTH * WIDTH
             tail = [leaf_hash(body) for _, _, body, _ in self.rows(after=begin)]
-            known, base = self.unknown_leaves()
+            known, base = known_subtrees(self._db)
         missing = size - begin - len(tail)
         kept = (self.tile(0, begin // WIDTH) or b"") if missing else b""
         if base > begin:
@@ -90,10 +93,7 @@ class SqliteReader:
 
     def tile(self, level: int, number: int) -> bytes | None:
         with explained("read"):
-            row = self._db.execute(
-                "SELECT hashes FROM audit_tiles WHERE level = ? AND number = ?", (level, number)
-            ).fetchone()
-        return row[0] if row else None
+            return stored_tile(self._db, level, number)
 
     def block_problem(self, block: Block) -> str | None:
         with explained("read"):
@@ -102,17 +102,15 @@ class SqliteReader:
             ).fetchone()
             if row is None:
                 return f"the index of records {block.number * WIDTH + 1} and following is missing"
-            there = sum(
-                self._db.execute(
-                    "SELECT count(*) FROM audit_terms WHERE term = ? AND block = ?", (term, block.number)
-                ).fetchone()[0]
-                for term in block.terms
-            )
+            terms = msgspec.json.encode(block.terms).decode()
+            there = self._db.execute(_TERMS, (terms, block.number)).fetchone()[0]
         if row != (block.earliest, block.latest) or there != len(block.terms):
             return f"the index of records {block.number * WIDTH + 1} and following was changed"
         return None
 
     def state_problem(self, state: ChainState, terms: int) -> str | None:
+        if not self.converted:
+            return None
         with explained("read"):
             count = self._db.execute("SELECT count(*) FROM audit_terms").fetchone()[0]
             since = dict(self._db.execute("SELECT writer, since FROM audit_writers").fetchall())
@@ -130,7 +128,7 @@ class SqliteReader:
             mark = self._key_mark()
         return ANOTHER_KEY if mark is not None and mark != self.digest(MARK) else None
 
-    def damage(self) -> str | None:
+    def damage(self, *, indexes: bool = True) -> str | None:
         # The records are verified one by one; what is left is the index by which single ones are found, and the
         # tables themselves. SQLite's own integrity_check asks the former too, and takes four times as long.
         with explained("read"):
@@ -139,6 +137,8 @@ class SqliteReader:
             for database, _ in self._places([(_FIRST, _LAST)]):
                 if database is not self._db and (problem := segment_problem(database)):
                     return problem
+                if not indexes:
+                    continue
                 records, indexed, matched = (database.execute(count).fetchone()[0] for count in _COUNTS)
                 if not records == indexed == matched:
                     return f"the index of ids is damaged: {matched} of {indexed} entries stand for {records} records"
@@ -244,19 +244,6 @@ class SqliteReader:
         row = self._db.execute("SELECT value FROM audit_meta WHERE name = 'key_mark'").fetchone()
         return row[0] if row else None
 
-    def unknown_leaves(self) -> tuple[dict[tuple[int, int], bytes], int]:
-        """Return the subtrees over leaves that were removed before tiles were kept, and the number of such leaves."""
-        row = self._db.execute("SELECT value FROM audit_meta WHERE name = 'base'").fetchone()
-        if row is None:
-            return {}, 0
-        text = row[0].split()
-        base, nodes, known, begin = int(text[0]), iter(text[1:]), dict[tuple[int, int], bytes](), 0
-        for height in range(base.bit_length() - 1, -1, -1):
-            if base >> height & 1:
-                known[height, begin >> height] = bytes.fromhex(next(nodes))
-                begin += 1 << height
-        return known, base
-
     def _needs_tiles(self) -> None:
         if not self.converted:
             raise AuditError(
@@ -277,6 +264,9 @@ _COUNTS: Final = (
     CROSS JOIN audit AS record NOT INDEXED ON record.seq = entry.seq WHERE record.id = entry.id
     """,
 )
+_TERMS: Final = """
+SELECT count(*) FROM json_each(?) AS one CROSS JOIN audit_terms ON term = one.value AND block = ?
+"""
 _TARGETS: Final = """
 EXISTS (SELECT 1 FROM json_tree(body, '$.metadata.ids') AS one WHERE one.type = 'text' AND one.value = ?)
 """

@@ -70,13 +70,19 @@ def revoke(context: typer.Context, role: Role) -> None:
 
 
 def admit(context: typer.Context, role: Role, org: Org, duty: As = Duty.CONNECTOR) -> None:
-    """Give a role access to an organisation's records: the former name of `audit grant`."""
+    """Give a role access: the former name of `audit grant`.
+
+    Example: arx-pagerduty audit admit arx_acme --org acme
+    """
     warn("`audit admit` is called `audit grant` now; the old name goes with the next release.")
     grant(context, role, org, duty)
 
 
 def dismiss(context: typer.Context, role: Role) -> None:
-    """Revoke a role's access: the former name of `audit revoke`."""
+    """Revoke a role's access: the former name of `audit revoke`.
+
+    Example: arx-pagerduty audit dismiss arx_acme
+    """
     warn("`audit dismiss` is called `audit revoke` now; the old name goes with the next release.")
     revoke(context, role)
 
