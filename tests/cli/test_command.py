@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from arx_wrapper import OPERATIONS
+from arx_wrapper import EXTENSIONS, OPERATIONS
 from tests.cli.conftest import POLICIES, Command
 from tests.support import CANARY, sqlite_at
 
@@ -37,7 +38,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(environ: dict[str, str], tmp_path: Path) -> Run:
+def process(environ: dict[str, str], tmp_path: Path) -> Run:
     def runner(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
         done = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "arx_wrapper.cli", *arguments],
@@ -55,8 +56,23 @@ def run(environ: dict[str, str], tmp_path: Path) -> Run:
     return runner
 
 
-def test_the_demo_runs_approves_and_verifies(run: Run) -> None:
-    done = run("demo", "--yes")
+@pytest.fixture
+def run(sandboxed: Command, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command in this process, with variables and a stdin of its own for one run."""
+
+    def runner(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            done = sandboxed(*arguments)
+        return subprocess.CompletedProcess(arguments, done.status, done.out, done.err)
+
+    return runner
+
+
+def test_the_demo_runs_approves_and_verifies(process: Run) -> None:
+    done = process("demo", "--yes")
     assert done.returncode == 0, done.stderr
     for said in ("list_incidents", "ESCALATE at HIGH", "approved by demo-reviewer", "the chain holds"):
         assert said in done.stdout
@@ -71,7 +87,7 @@ def test_the_demo_without_a_terminal_approves_as_its_own_reviewer_and_says_so(ru
 
 def test_ops_lists_what_policy_says(run: Run) -> None:
     rows = json.loads(run("ops", "--output", "json").stdout)
-    assert [row["operation"] for row in rows] == list(OPERATIONS)
+    assert [row["operation"] for row in rows] == [*OPERATIONS, *EXTENSIONS]
     assert {row["verdict"] for row in rows if row["risk"] == "HIGH"} == {"ESCALATE"}
     assert "incidents:merge" in run("ops", "incidents:*").stdout
     assert run("ops", "nothing:*").returncode == 2
@@ -143,20 +159,25 @@ def test_every_way_to_end_has_its_exit_status(
     assert said in done.err
 
 
-def test_an_approval_is_given_in_another_process_and_used_once(run: Run) -> None:
-    assert run("call", "maintenance:create", *WINDOW).returncode == 4
-    (request,) = json.loads(run("approvals", "list", "--state", "pending", "--output", "json").stdout)
+def test_an_approval_is_given_in_another_process_and_used_once(process: Run) -> None:
+    assert process("call", "maintenance:create", *WINDOW).returncode == 4
+    (request,) = json.loads(process("approvals", "list", "--state", "pending", "--output", "json").stdout)
     assert (request["operation"], request["agent_id"], request["risk"]) == ("maintenance:create", "agent-7", "HIGH")
-    assert "PABC123" in run("approvals", "show", request["id"]).stdout
-    own = run("approvals", "approve", request["id"], "--reviewer", "agent-7")
+    assert "PABC123" in process("approvals", "show", request["id"]).stdout
+    own = process("approvals", "approve", request["id"], "--reviewer", "agent-7")
     assert own.returncode == 4
-    assert run("approvals", "approve", request["id"], "--reviewer", "ada", "--note", "go").returncode == 0
-    assert run("call", "maintenance:create", *WINDOW, "--approval", request["id"]).returncode == 0
-    assert run("call", "maintenance:create", *WINDOW, "--approval", request["id"]).returncode == 4
-    records = [json.loads(line) for line in run("audit", "export").stdout.splitlines()]
+    assert process("approvals", "approve", request["id"], "--reviewer", "ada", "--note", "go").returncode == 0
+    assert process("call", "maintenance:create", *WINDOW, "--approval", request["id"]).returncode == 0
+    assert process("call", "maintenance:create", *WINDOW, "--approval", request["id"]).returncode == 4
+    records = [json.loads(line) for line in process("audit", "export").stdout.splitlines()]
     reviewed = [record["status"] for record in records if record["action_type"] == "approval.reviewed"]
     assert reviewed == ["error", "success"], "what did not count is on record as well"
-    assert run("audit", "verify").returncode == 0
+    assert process("audit", "verify").returncode == 0
+
+
+def test_a_process_ends_with_its_status(process: Run) -> None:
+    assert process("call", "incidents:read_detail", "incident_id=NOSUCHONE").returncode == 1
+    assert process("call", "rules:read", env={"ARX_POLICY": ""}).returncode == 3
 
 
 def test_a_denied_approval_denies(run: Run) -> None:
