@@ -8,6 +8,7 @@ import hmac
 import os
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final, Literal, NoReturn
 from urllib.parse import quote
 
@@ -138,7 +139,7 @@ class Credentials:
         api_key = Secret(api_key)  # the clear text leaves this frame before anything is raised in it
         self.__attrs_init__(api_key=api_key, requester_email=requester_email, scheme=scheme, account=account)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Return what names the account, as hex: what an approval is bound to. The key cannot be found from it."""
         subject = f"account\0{self.account}" if self.account else f"key\0{self.api_key.reveal()}"

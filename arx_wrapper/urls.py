@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from attrs import frozen
@@ -16,6 +15,10 @@ def is_loopback(host: str) -> bool:
     """Return True for `localhost` and for every address of the loopback networks (127.0.0.0/8, ::1)."""
     if host == "localhost":
         return True
+    if not (host[:1].isdigit() or ":" in host):
+        return False
+    import ipaddress  # only now: most addresses are names
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

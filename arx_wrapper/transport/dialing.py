@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -86,6 +85,10 @@ async def _connected(family: int, address: Address) -> socket.socket:
 
 
 def _is_address(host: str) -> bool:
+    if not (host[:1].isdigit() or ":" in host):
+        return False
+    import ipaddress  # only now: most hosts are names
+
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -204,6 +203,8 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def _seconds_until(text: str, now: datetime) -> float:
+    from email.utils import parsedate_to_datetime  # only now: it takes longer to import than this package
+
     try:
         at = parsedate_to_datetime(text)
     except ValueError:

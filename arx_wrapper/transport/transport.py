@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -30,6 +29,13 @@ if TYPE_CHECKING:
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
 _MAX_BODY: Final = 64 * 1024 * 1024
+
+
+def _uniform(low: float, high: float) -> float:
+    """Draw a number between two; most calls never need it, and the module takes a while to import."""
+    import random
+
+    return random.uniform(low, high)  # noqa: S311 - spreads callers, keeps no secret
 
 
 @define(eq=False)
@@ -69,7 +75,7 @@ class Transport:
         attempts: int = _ATTEMPTS,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Callable[[float, float], float] = _uniform,
     ) -> None:
         """Make a transport; nothing is opened before the first call.
 
