@@ -9,14 +9,14 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from arx_wrapper.approvals.render import render
+from arx_wrapper.approvals.render import escape, render
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.http_client import client as http_client
@@ -28,10 +28,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("arx_wrapper.approvals")
 
 _ANNOUNCES_WITHIN = 30.0
+_REMINDS_BEFORE = 300.0
+
+
+StillWaits = Callable[[str], Awaitable[bool]]
+"""Tell whether a request is undecided still."""
 
 
 class Channel(Protocol):
-    """A way to reach reviewers."""
+    """A way to reach reviewers. One with a method `remind` is reminded by it, any other is told again."""
 
     async def announce(self, request: ApprovalRequest) -> None:
         """Show a request to reviewers. Any exception means that it has to be tried again."""
@@ -43,24 +48,51 @@ class Channel(Protocol):
 
 
 class Announcer:
-    """Announces requests in the background: again while a channel fails, and reported once it has failed for good.
+    """Tells reviewers of each request, one message at a time, in the background.
 
-    A failed announcement changes nothing about its request, which goes on waiting until it is decided or expires.
+    The first channel is told at once. The next one is told when that fails, or when nobody has decided after a while.
+    Shortly before a request expires, the channel that was told first is reminded. Once it is decided nobody is told
+    any more. A failed announcement changes nothing about its request, which goes on waiting.
+
+    Args:
+        channels: The channels, the preferred one first.
+        attempts, wait: How often a channel is tried, and the first pause between two tries in seconds.
+        stagger: Seconds without a decision after which the next channel is told.
+        clock, sleep: The time, aware, and what waits.
     """
 
-    def __init__(self, channels: Sequence[Channel], *, attempts: int = 6, wait: float = 0.5) -> None:
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        *,
+        attempts: int = 6,
+        wait: float = 0.5,
+        stagger: float = 120.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self._channels, self._attempts, self._wait = channels, attempts, wait
+        self._stagger, self._clock, self._sleep = stagger, clock, sleep
         self._running: set[asyncio.Task[None]] = set()
+        self._pausing: set[asyncio.Future[object]] = set()
+        self._closing = False
 
-    def announce(self, request: ApprovalRequest) -> None:
-        """Start announcing a request on every channel; returns at once."""
-        for channel in self._channels:
-            task = asyncio.create_task(self._deliver(channel, request))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+    def announce(self, request: ApprovalRequest, still_waits: StillWaits) -> None:
+        """Start telling reviewers of a request; returns at once.
+
+        Args:
+            request: The request.
+            still_waits: Tells whether it is undecided still.
+        """
+        task = asyncio.create_task(self._tell(request, still_waits))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def aclose(self, *, within: float = 10.0) -> None:
-        """Let announcements finish, for as many seconds at most, and close the channels."""
+        """Let messages under way finish, for as many seconds at most, and close the channels. Reminders are dropped."""
+        self._closing = True
+        for pause in self._pausing:
+            pause.cancel()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=within)
             for task in late:
@@ -70,14 +102,40 @@ class Announcer:
             for channel in self._channels:
                 closing.push_async_callback(channel.aclose)
 
-    async def _deliver(self, channel: Channel, request: ApprovalRequest) -> None:
+    async def _tell(self, request: ApprovalRequest, still_waits: StillWaits) -> None:
+        told: Channel | None = None
+        for channel in self._channels:
+            if told is not None and not await self._waits(self._stagger, request, still_waits):
+                return
+            if await self._deliver(channel, request) and told is None:
+                told = channel
+        left = (request.expires_at - self._clock()).total_seconds()
+        lead = min(_REMINDS_BEFORE, (request.expires_at - request.created_at).total_seconds() / 5)
+        if told is not None and left > lead and await self._waits(left - lead, request, still_waits):
+            await self._deliver(told, request, reminder=True)
+
+    async def _waits(self, seconds: float, request: ApprovalRequest, still_waits: StillWaits) -> bool:
+        """Let time pass; False when the request was decided meanwhile, or when the process ends."""
+        if self._closing:
+            return False
+        pause: asyncio.Future[object] = asyncio.ensure_future(self._sleep(seconds))
+        self._pausing.add(pause)
+        try:
+            await asyncio.wait({pause})
+        finally:
+            self._pausing.discard(pause)
+            pause.cancel()
+        return not self._closing and await still_waits(request.id)
+
+    async def _deliver(self, channel: Channel, request: ApprovalRequest, *, reminder: bool = False) -> bool:
         import tenacity
 
         name = type(channel).__name__
+        send = (getattr(channel, "remind", None) if reminder else None) or channel.announce
 
         async def once() -> None:
             async with asyncio.timeout(_ANNOUNCES_WITHIN):
-                await channel.announce(request)
+                await send(request)
 
         try:
             retrying = tenacity.AsyncRetrying(
@@ -97,6 +155,71 @@ class Announcer:
             )
             if not isinstance(error, Exception):
                 raise
+            return False
+        return True
+
+
+def message(request: ApprovalRequest, now: datetime, *, origin: str | None, reminder: bool = False) -> tuple[str, str]:
+    """Return title and text of a message about a request: the sentence, the time left, and where to decide.
+
+    Args:
+        request: The request.
+        now: The time, aware.
+        origin: The console's origin; None when reviewers decide on the command line.
+        reminder: Whether reviewers were told before.
+    """
+    minutes = max(0, int((request.expires_at - now).total_seconds())) // 60
+    left = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    title = f"{'Reminder: ' if reminder else ''}{request.risk.name} request of {escape(request.agent_id)}, {left} left"
+    where = link_to(request, origin) or f"arx-pagerduty approvals show {request.id}"
+    return title, f"{escape(request.sentence or request.operation)}\n{where}"
+
+
+def link_to(request: ApprovalRequest, origin: str | None) -> str | None:
+    """Return the address of a request's page; None when there is no console that others reach."""
+    return f"{origin}/requests/{request.id}" if origin else None
+
+
+class Notify:
+    """Sends messages through Apprise: e-mail, Teams, ntfy, Pushover and many more; needs the extra `notify`.
+
+    Args:
+        urls: Apprise's addresses, which hold secrets.
+        clock: The time, aware.
+        origin: The console's origin, for the link.
+
+    Raises:
+        ConfigError: apprise is not installed, or takes none of the addresses.
+    """
+
+    def __init__(self, urls: Sequence[str], *, clock: Callable[[], datetime], origin: str | None = None) -> None:
+        try:
+            import apprise
+        except ImportError:
+            raise ConfigError(
+                "Notifications need apprise: pip install 'arx-pagerduty[notify]'. Nothing was sent."
+            ) from None
+        self._clock, self._origin = clock, origin
+        self._apprise = apprise.Apprise()
+        for number, url in enumerate(urls, 1):
+            if not self._apprise.add(url):
+                raise ConfigError(f"ARX_NOTIFY_URLS: address {number} is none that Apprise knows. Nothing was sent.")
+
+    async def announce(self, request: ApprovalRequest) -> None:
+        """Send the message. ApprovalError when a service does not take it."""
+        await self._send(request, reminder=False)
+
+    async def remind(self, request: ApprovalRequest) -> None:
+        """Send the reminder. ApprovalError when a service does not take it."""
+        await self._send(request, reminder=True)
+
+    async def aclose(self) -> None:
+        """Nothing is held open: each message has its own connection."""
+
+    async def _send(self, request: ApprovalRequest, *, reminder: bool) -> None:
+        title, body = message(request, self._clock(), origin=self._origin, reminder=reminder)
+        if not await self._apprise.async_notify(title=title, body=body):
+            raise ApprovalError("A notification was not taken.", approval_id=request.id)
 
 
 class Webhook:
@@ -111,6 +234,7 @@ class Webhook:
         clock: The time, aware.
         client: The client of httpx or httpx2 to use; by default one that follows no redirect.
         proxy: The proxy for hosts beyond this machine.
+        origin: The console's origin, for the link.
 
     Raises:
         ConfigError: the address is not https, or the secret is short.
@@ -124,16 +248,25 @@ class Webhook:
         clock: Callable[[], datetime],
         client: AsyncClient | None = None,
         proxy: Proxy | None = None,
+        origin: str | None = None,
     ) -> None:
         require_private("The webhook", url)
         if len(secret) < 32:
             raise ConfigError("The webhook's secret needs 32 characters at least. Nothing was sent.")
         self._url, self._secret, self._clock, self._client = url, secret.encode(), clock, client
-        self._proxy = proxy
+        self._proxy, self._origin = proxy, origin
 
     async def announce(self, request: ApprovalRequest) -> None:
         """Post a request. ApprovalError when the receiver does not answer with a 2xx."""
-        body, timestamp = webhook_body(request), str(int(self._clock().timestamp()))
+        await self._post(request, reminder=False)
+
+    async def remind(self, request: ApprovalRequest) -> None:
+        """Post a request again, marked as a reminder. ApprovalError when the receiver does not answer with a 2xx."""
+        await self._post(request, reminder=True)
+
+    async def _post(self, request: ApprovalRequest, *, reminder: bool) -> None:
+        body = webhook_body(request, link=link_to(request, self._origin), reminder=reminder)
+        timestamp = str(int(self._clock().timestamp()))
         signature = hmac.new(self._secret, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
         headers = {
             "Content-Type": "application/json",
@@ -155,7 +288,7 @@ class Webhook:
         return self._client
 
 
-def webhook_body(request: ApprovalRequest) -> bytes:
+def webhook_body(request: ApprovalRequest, *, link: str | None = None, reminder: bool = False) -> bytes:
     """What a webhook posts: what a program needs to file the request, and the text that a person should see."""
     facts = {
         "id": request.id,
@@ -166,6 +299,8 @@ def webhook_body(request: ApprovalRequest) -> bytes:
         "connector": request.connector,
         "operation": request.operation,
         "sentence": request.sentence,
+        "link": link,
+        "reminder": reminder,
         "risk": request.risk.name.lower(),
         "channel": request.channel,
         "min_approvals": request.min_approvals,

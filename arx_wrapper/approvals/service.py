@@ -160,8 +160,13 @@ class Approvals:
     async def _ask(self, asked: ApprovalRequest) -> ApprovalRequest:
         request, new = await self._on_thread(lambda: self._store.create(asked, cap=self._pending_cap))
         if new and self._announcer:
-            self._announcer.announce(request)
+            self._announcer.announce(request, self._still_waits)
         return request
+
+    async def _still_waits(self, request_id: str) -> bool:
+        with suppress(ApprovalError):
+            return (await self.get(request_id)).state == "pending"
+        return False
 
     async def check(self, request_id: str, review: Review, *, reviewers: Reviewers | None = None) -> ApprovalRequest:
         """Return a request as it would be after a decision, and change nothing.

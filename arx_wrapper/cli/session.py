@@ -81,7 +81,7 @@ class Session:
         from arx_wrapper.core.backends import Backends, Given
         from arx_wrapper.pagerduty.operations import RISKS
 
-        config = evolve(self.config, slack=None, webhook_url=None)
+        config = evolve(self.config, slack=None, webhook_url=None, notify_urls=())
 
         async def run() -> _T:
             given = Given(config=config, **options)

@@ -69,6 +69,7 @@ class Config:
             machine only.
         slack: Announces requests in Slack; None: it does not.
         webhook_url: Announces requests to an address of yours, signed with `ARX_WEBHOOK_SECRET`; None: it does not.
+        notify_urls: Addresses of Apprise, which hold secrets: from `ARX_NOTIFY_URLS` alone, separated by spaces.
         agent_id, org_id: Who calls, on the command line.
         vault_url: `env:`, `file:///path`, `hashicorp://mount/path`.
         base_url: PagerDuty's address; EU accounts: `https://api.eu.pagerduty.com`.
@@ -91,6 +92,7 @@ class Config:
     reviewers: Mapping[str, str] | None = None
     slack: SlackSettings | None = None
     webhook_url: str | None = field(default=None, repr=False)  # its path may be its secret
+    notify_urls: tuple[str, ...] = field(default=(), repr=False)
     agent_id: str
     org_id: str = "default"
     vault_url: str = "env:"
@@ -152,6 +154,7 @@ class Config:
             reviewers=settings.get("ARX_REVIEWERS", "approvals.reviewers", parse.reviewers, None),
             slack=_slack(settings),
             webhook_url=settings.get("ARX_WEBHOOK_URL", "approvals.webhook.url", address, None),
+            notify_urls=tuple(settings.get("ARX_NOTIFY_URLS", "", parse.text, "").split()),
             agent_id=settings.get("ARX_AGENT_ID", "agent_id", parse.text, f"cli:{_user(environ)}"),
             org_id=settings.get("ARX_ORG_ID", "org_id", parse.text, "default"),
             vault_url=settings.get("ARX_VAULT_URL", "vault.url", parse.text, "env:"),

@@ -66,6 +66,7 @@ _SECRETS = {
     "approvals.slack.bot_token": "SLACK_BOT_TOKEN",
     "approvals.slack.signing_secret": "SLACK_SIGNING_SECRET",
     "approvals.webhook.secret": "ARX_WEBHOOK_SECRET",
+    "approvals.notify": "ARX_NOTIFY_URLS",
     "pagerduty.api_key": "PAGERDUTY_API_KEY",
     "audit.key": "ARX_AUDIT_KEY",
     "vault.key": "ARX_VAULT_KEY",

@@ -197,21 +197,36 @@ def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list
     """
     found: list[Channel] = []
     if config.slack:
-        found.append(slack_channel(config.slack, config.proxy))
+        by_name = config.proof == "name" and not config.reviewers
+        found.append(slack_channel(config.slack, config.proxy, origin=config.console_origin, buttons=by_name))
     if config.webhook_url:
         from arx_wrapper.approvals import Webhook
 
         shared = secret("ARX_WEBHOOK_SECRET", "the webhook")
-        found.append(Webhook(config.webhook_url, shared, clock=clock, proxy=config.proxy))
+        webhook = Webhook(config.webhook_url, shared, clock=clock, proxy=config.proxy, origin=config.console_origin)
+        found.append(webhook)
+    if config.notify_urls:
+        from arx_wrapper.approvals.notifications import Notify
+
+        found.append(Notify(config.notify_urls, clock=clock, origin=config.console_origin))
     return found
 
 
-def slack_channel(settings: SlackSettings, proxy: Proxy | None = None) -> Slack:
+def slack_channel(
+    settings: SlackSettings, proxy: Proxy | None = None, *, origin: str | None = None, buttons: bool = True
+) -> Slack:
     """Make the Slack channel as configured. ConfigError as `channels()`."""
     from arx_wrapper.approvals.slack import Slack
 
     token = secret("SLACK_BOT_TOKEN", "Slack")
-    return Slack(token=token, channel=settings.channel, base_url=settings.base_url, proxy=proxy)
+    return Slack(
+        token=token,
+        channel=settings.channel,
+        base_url=settings.base_url,
+        proxy=proxy,
+        origin=origin,
+        buttons=buttons,
+    )
 
 
 def secret(variable: str, whose: str) -> str:

@@ -15,11 +15,12 @@ from starlette.routing import Route
 
 from arx_wrapper import approvals
 from arx_wrapper.approvals import Webhook
-from arx_wrapper.approvals.notifications import Announcer
+from arx_wrapper.approvals.notifications import Announcer, Notify
 from arx_wrapper.errors import ApprovalPendingError, ConfigError
 from tests.approvals.conftest import terms
 from tests.approvals.loopback import serve
 
+pytestmark = pytest.mark.filterwarnings("ignore:.imghdr. is deprecated")  # of apprise, at its import
 SECRET = "s" * 32
 
 
@@ -44,7 +45,8 @@ class Receiver:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(Announcer.__init__, "__kwdefaults__", {"attempts": 3, "wait": 0.0})
+    defaults = Announcer.__init__.__kwdefaults__
+    monkeypatch.setattr(Announcer.__init__, "__kwdefaults__", {**defaults, "attempts": 3, "wait": 0.0})
 
 
 async def opened(url, clock, address, secret=SECRET):
@@ -167,7 +169,7 @@ async def test_a_stuck_channel_delays_neither_the_request_nor_its_decision(url, 
 async def test_a_stuck_channel_does_not_keep_the_process_from_ending_and_is_reported(store, caplog):
     channel = Stuck()
     announcer = Announcer([channel])
-    announcer.announce(await store.request(**terms()))
+    announcer.announce(await store.request(**terms()), store._still_waits)
     async with asyncio.timeout(5):
         await announcer.aclose(within=0.05)
     assert channel.closed
@@ -183,3 +185,138 @@ def test_a_webhook_needs_a_private_address(url, clock):
 def test_a_webhook_needs_a_long_secret(clock):
     with pytest.raises(ConfigError, match="32 characters"):
         Webhook("https://hooks.example.com/x", "short", clock=clock)
+
+
+class Told:
+    """A channel that keeps what it was told, or fails."""
+
+    def __init__(self, name, told, fails=False) -> None:
+        self.name, self.told, self.fails = name, told, fails
+
+    async def announce(self, request):
+        if self.fails:
+            raise RuntimeError("down")
+        self.told.append((self.name, "asked"))
+
+    async def remind(self, request):
+        self.told.append((self.name, "reminded"))
+
+    async def aclose(self):
+        pass
+
+
+class Steps:
+    """Sleeps that end when the test says so, and that move the clock."""
+
+    def __init__(self, clock) -> None:
+        self.clock, self.slept, self.waiting = clock, [], asyncio.Queue()
+
+    async def __call__(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        go_on = asyncio.Event()
+        await self.waiting.put((seconds, go_on))
+        await go_on.wait()
+
+    async def pass_by(self) -> None:
+        seconds, go_on = await self.waiting.get()
+        self.clock.move(seconds)
+        go_on.set()
+
+
+@pytest.fixture
+async def staggered(store, clock):
+    told, steps = [], Steps(clock)
+    channels = [Told("slack", told), Told("mail", told)]
+    announcer = Announcer(channels, clock=clock, sleep=steps, stagger=60)
+    yield announcer, told, steps
+    await announcer.aclose(within=1)
+
+
+async def test_the_next_channel_is_told_when_nobody_has_decided_and_a_reminder_comes_before_the_end(store, staggered):
+    announcer, told, steps = staggered
+    announcer.announce(await store.request(**terms()), store._still_waits)
+    await steps.pass_by()
+    await steps.pass_by()
+    await asyncio.gather(*announcer._running)
+    assert steps.slept == [60, 3600 - 60 - 300]
+    assert told == [("slack", "asked"), ("mail", "asked"), ("slack", "reminded")]
+
+
+@pytest.mark.parametrize("decided_after", [0, 1])
+async def test_nobody_is_told_after_the_decision(store, staggered, decided_after):
+    announcer, told, steps = staggered
+    asked = await store.request(**terms())
+    announcer.announce(asked, store._still_waits)
+    for _ in range(decided_after):
+        await steps.pass_by()
+    _, go_on = await steps.waiting.get()
+    await store.decide(asked.id, "alice", True)
+    go_on.set()
+    await asyncio.gather(*announcer._running)
+    assert told == [("slack", "asked"), ("mail", "asked")][: 1 + decided_after]
+
+
+async def test_a_channel_that_fails_is_followed_by_the_next_at_once(store, clock):
+    told, steps = [], Steps(clock)
+    channels = [Told("slack", told, fails=True), Told("mail", told)]
+    announcer = Announcer(channels, attempts=1, clock=clock, sleep=steps)
+    announcer.announce(await store.request(**terms()), store._still_waits)
+    await steps.waiting.get()
+    assert told == [("mail", "asked")]
+    await announcer.aclose(within=1)
+
+
+async def test_ending_the_process_does_not_wait_for_a_reminder(store, staggered):
+    announcer, told, steps = staggered
+    announcer.announce(await store.request(**terms()), store._still_waits)
+    await steps.waiting.get()
+    async with asyncio.timeout(2):
+        await announcer.aclose()
+    assert told == [("slack", "asked")]
+
+
+async def test_a_message_has_the_sentence_the_time_left_and_a_link(url, clock):
+    pytest.importorskip("apprise")
+    receiver = Plain()
+    async with serve(receiver()) as address:
+        sent = Notify([f"json://{address.removeprefix('http://')}/k4n4ry"], clock=clock, origin="https://a.example")
+        store = approvals.open(url, clock=clock, channels=[sent], proof="name")
+        asked = await store.request(**terms(sentence='Silence service "Checkout".'))
+        await store.aclose()
+    [told] = receiver.taken
+    assert told["title"] == "HIGH request of agent-001, 1 h 0 min left"
+    assert told["message"] == f'Silence service "Checkout".\nhttps://a.example/requests/{asked.id}'
+
+
+async def test_a_service_that_does_not_answer_is_reported_without_its_address(url, clock, caplog):
+    pytest.importorskip("apprise")
+    caplog.set_level(logging.DEBUG, logger="arx_wrapper")
+    sent = Notify(["json://user:k4n4ry@127.0.0.1:1/"], clock=clock)
+    store = approvals.open(url, clock=clock, channels=[sent], proof="name")
+    await store.request(**terms())
+    while "was not announced" not in caplog.text:
+        await asyncio.sleep(0.01)
+    await store.aclose()
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("arx_wrapper")]
+    assert "k4n4ry" not in "".join(ours) + repr(sent)
+
+
+def test_an_address_that_apprise_does_not_know_is_named_by_its_number(clock):
+    pytest.importorskip("apprise")
+    with pytest.raises(ConfigError, match="address 2") as refused:
+        Notify(["json://127.0.0.1/", "nonsense://k4n4ry"], clock=clock)
+    assert "k4n4ry" not in str(refused.value)
+
+
+class Plain:
+    """Takes anything."""
+
+    def __init__(self) -> None:
+        self.taken = []
+
+    def __call__(self) -> Starlette:
+        async def receive(request):
+            self.taken.append(await request.json())
+            return Response(status_code=200)
+
+        return Starlette(routes=[Route("/{path:path}", receive, methods=["POST"])])

@@ -22,7 +22,7 @@ def summary(request: ApprovalRequest) -> str:
     return f"{request.risk.name}: {plain(request.sentence or f'{request.connector} {request.operation}', 280)}"
 
 
-def card(request: ApprovalRequest) -> list[Block]:
+def card(request: ApprovalRequest, *, link: str | None = None, buttons: bool = True) -> list[Block]:
     """The message's blocks: what is asked, by whom, in full where it fits, and two buttons while it is undecided."""
     effects = ", ".join(f"{e.operation} ({e.risk.name}, {e.count} times)" for e in request.effects)
     target = "-" if request.target is None else msgspec.json.encode(request.target, order="sorted").decode()
@@ -39,7 +39,10 @@ def card(request: ApprovalRequest) -> list[Block]:
     blocks += [_section(name, value, request.digest) for name, value in sections.items()]
     facts = f"digest {request.digest} | account {request.account[:16]} | expires {stamp(request.expires_at)}"
     blocks.append({"type": "context", "elements": [_plain(plain(facts))]})
-    if request.state == "pending":
+    if request.state == "pending" and not buttons:
+        where = link or f"arx-pagerduty approvals show {request.id}"
+        blocks.append(_section("Decide at", where, request.digest))
+    if request.state == "pending" and buttons:
         blocks.append({"type": "actions", "elements": [_button(request, APPROVE), _button(request, DENY)]})
     blocks.append({"type": "context", "elements": [_plain(plain(_standing(request)))]})
     return blocks

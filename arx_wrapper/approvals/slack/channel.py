@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from arx_wrapper.approvals.notifications import require_private
+from arx_wrapper.approvals.notifications import link_to, require_private
 from arx_wrapper.approvals.request import ApprovalRequest
-from arx_wrapper.approvals.slack.card import card, plain, summary
+from arx_wrapper.approvals.slack.card import Block, card, plain, summary
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.http_client import tls
 from arx_wrapper.urls import Proxy
@@ -27,12 +27,16 @@ class Slack:
         channel: Where requests go whose policy names no `hitl_channel`.
         base_url: Slack's address.
         proxy: The proxy for hosts beyond this machine.
+        origin: The console's origin, for the link.
+        buttons: Whether cards have buttons: not where each decision needs its reviewer's signature.
     """
 
     token: str = field(repr=False)
     channel: str | None = None
     base_url: str = "https://slack.com/api/"
     proxy: Proxy | None = None
+    origin: str | None = None
+    buttons: bool = True
     _client: AsyncWebClient = field(init=False, repr=False, eq=False)
 
     @_client.default
@@ -55,6 +59,18 @@ class Slack:
 
     async def announce(self, request: ApprovalRequest) -> None:
         """Post a card (`POST chat.postMessage`). Raises when Slack does not take it."""
+        await self._post(request, summary(request), self._card(request))
+
+    async def remind(self, request: ApprovalRequest) -> None:
+        """Post a line that the request is about to expire. Raises when Slack does not take it."""
+        text = f"Reminder: {summary(request)} It expires at {request.expires_at:%H:%M} UTC."
+        link = link_to(request, self.origin)
+        await self._post(request, f"{text} {plain(link)}" if link else text, None)
+
+    def _card(self, request: ApprovalRequest) -> list[Block]:
+        return card(request, link=link_to(request, self.origin), buttons=self.buttons)
+
+    async def _post(self, request: ApprovalRequest, text: str, blocks: list[Block] | None) -> None:
         channel = request.channel or self.channel
         if channel is None:
             raise ApprovalError(
@@ -62,12 +78,12 @@ class Slack:
                 approval_id=request.id,
             )
         await self._client.chat_postMessage(
-            channel=channel, text=summary(request), blocks=card(request), unfurl_links=False, unfurl_media=False
+            channel=channel, text=text, blocks=blocks, unfurl_links=False, unfurl_media=False
         )
 
     async def refresh(self, request: ApprovalRequest, *, channel: str, ts: str) -> None:
         """Bring a posted card up to date (`POST chat.update`)."""
-        await self._client.chat_update(channel=channel, ts=ts, text=summary(request), blocks=card(request))
+        await self._client.chat_update(channel=channel, ts=ts, text=summary(request), blocks=self._card(request))
 
     async def tell(self, text: str, *, channel: str, user: str) -> None:
         """Say something to one person only (`POST chat.postEphemeral`)."""
