@@ -6,7 +6,7 @@
         await pd.acknowledge_incident("P1234AB")
 
 Every call goes through policy, approval and the audit log before it reaches PagerDuty; see
-`arx_wrapper.core.connector` for the road and `arx_wrapper.errors` for the ways it can end.
+`arx_wrapper.core.pipeline` for the steps and `arx_wrapper.errors` for the ways it can end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from arx_wrapper.pagerduty.pagination import Page
     from arx_wrapper.params import NULL
 
-# Loaded on first use: importing one room of the house does not open all the others.
+# Loaded on first use: importing one name does not import everything else.
 _LAZY = {
     "NULL": "params.types",
     "EXTENSIONS": "pagerduty.operations",

@@ -22,7 +22,7 @@
        ├─ RateLimitError        429                                            sent, not processed
        ├─ ServerError           5xx                                            sent, perhaps processed
        ├─ EndpointRetiredError  404, 410 on an endpoint that is being retired
-       └─ TransportError        no answer: `.outcome` is "not_sent" or "unknown"
+       └─ TransportError        no response: `.outcome` is "not_sent" or "unknown"
 
 Messages carry no secrets, no request bodies and no headers.
 """
@@ -181,7 +181,7 @@ class PagerDutyError(ArxError):
     """PagerDuty refused or failed the call.
 
     Attributes:
-        status: HTTP status; None when there was no answer.
+        status: HTTP status; None when there was no response.
         code: PagerDuty's error code (2016 is a missing `From`), when the body carries one.
         message: PagerDuty's message.
         errors: PagerDuty's list of details.
@@ -252,7 +252,7 @@ class EndpointRetiredError(PagerDutyError):
 
 
 class TransportError(PagerDutyError):
-    """No usable answer came back.
+    """No usable response came back.
 
     Attributes:
         outcome: "not_sent" when the request cannot have been processed; "unknown" when it may have been.

@@ -14,7 +14,7 @@ from attrs import Factory, field, frozen
 
 
 class Risk(enum.IntEnum):
-    """How much harm an operation can do; ordered."""
+    """The harm that an operation can do; ordered."""
 
     LOW = 1
     MEDIUM = 2
@@ -22,7 +22,7 @@ class Risk(enum.IntEnum):
 
 
 class Verdict(enum.StrEnum):
-    """What policy says of a call; `ESCALATE` means a person has to agree."""
+    """A decision of policy; `ESCALATE` means that a person has to agree."""
 
     PERMIT = "PERMIT"
     ESCALATE = "ESCALATE"
@@ -143,7 +143,7 @@ class Fallback:
 
 @frozen(kw_only=True)
 class Paged:
-    """Whom a call pages: these users, or whoever is on call.
+    """The people that a call pages: these users, or those on call.
 
     Attributes:
         users: Ids of users who are assigned.
@@ -241,7 +241,7 @@ class Operation:
         recovery: Finds out what became of a write whose response was lost, or `NOT_RECOVERABLE`.
         paging: How to read more records than the API pages through; None when it cannot be done.
         fallback: Another request for accounts that do not serve the endpoint.
-        pages: Yields whom a call would page, given its parameters; None for an operation that pages nobody.
+        pages: Yields the people that a call would page, given its parameters; None for an operation that pages no one.
         log_entry: The type of the entry that the operation leaves in the API's own log.
         certain_effects: Effects that are sure to leave a log entry of their own.
         columns: The members that a table of the response shows, most important first.
@@ -365,7 +365,7 @@ class OnCall:
 
 @frozen(kw_only=True)
 class ReviewerRule:
-    """Whose approvals a policy entry counts: those of any of these.
+    """The people whose approvals a policy entry counts: any of these.
 
     Attributes:
         policy: The entry's name.
@@ -384,7 +384,7 @@ class ReviewerRule:
 
 @frozen(kw_only=True)
 class Visibility:
-    """What one policy entry hides and shows of an answer: globs over its members, `contact_methods.address`.
+    """The members of a response that one policy entry hides and shows: globs, `contact_methods.address`.
 
     Attributes:
         policy: The entry's name.
@@ -399,7 +399,7 @@ class Visibility:
 
 @frozen(kw_only=True)
 class Decision:
-    """What policy says of one call.
+    """The decision of policy on one call.
 
     Attributes:
         verdict: PERMIT, ESCALATE or DENY.
@@ -411,7 +411,7 @@ class Decision:
         channel: Where to ask reviewers (`hitl_channel`).
         min_approvals: How many different reviewers must agree.
         reviewers: Whose approvals count, by entry: each rule has to be met. Empty: those of any reviewer.
-        visibility: What the answer shows, by effect: what one of them hides is hidden.
+        visibility: What the response shows, by effect: what one of them hides is hidden.
         limits: Limits to be counted when the intent is written.
         observed: What entries in observe mode would have said: `name: VERDICT`.
     """

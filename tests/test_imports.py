@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -72,3 +74,37 @@ def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def test_no_module_uses_another_modules_private_names() -> None:
+    """Its own, and those that a class inherits, are used through `self` or `cls`."""
+    found = []
+    for path in sorted((ROOT / "arx_wrapper").rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        own = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_self(node.value)}
+        own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        own |= {node.target.id for node in ast.walk(tree) if isinstance(node, ast.AnnAssign) and _is_name(node.target)}
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Attribute) and not _is_self(node.value) and node.attr not in own:
+                names = [node.attr]
+            found += [
+                f"{path.relative_to(ROOT)}:{node.lineno}: {name}"
+                for name in names
+                if name.startswith("_") and not name.startswith("__") and name not in _PUBLIC
+            ]
+    assert found == []
+
+
+# Public for all their underscore: a NamedTuple's members, the version's module, and a class that typeshed alone names.
+_PUBLIC = frozenset({"_fields", "_asdict", "_replace", "_make", "_version", "_Decompress"})
+
+
+def _is_self(node: ast.expr) -> bool:
+    return (isinstance(node, ast.Name) and node.id in ("self", "cls")) or (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+    )
+
+
+def _is_name(node: ast.expr) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name)

@@ -10,7 +10,7 @@ import msgspec
 
 from arx_wrapper.approvals.passkeys import challenge_of
 from arx_wrapper.approvals.reviewers import decision_statement
-from arx_wrapper.console.pages import _asked, proposed_policy
+from arx_wrapper.console.pages import proposed_policy, request_asked
 from arx_wrapper.console.state import Console, Problem, signed_in_post
 from arx_wrapper.core.review import review, revoke
 from arx_wrapper.errors import ApprovalError
@@ -46,7 +46,7 @@ async def decision_options(console: Console, request: Request) -> Response:
     """Return what a passkey has to sign for a decision."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
-    asked = await _asked(console, request.path_params["id"])
+    asked = await request_asked(console, request.path_params["id"])
     approve, note = _verdict(said), str(said.get("note") or "")
     at = console.clock().replace(microsecond=0)
     statement = decision_statement(
@@ -100,7 +100,7 @@ async def decide(console: Console, request: Request) -> Response:
     """Take a decision that a passkey signed."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
-    asked = await _asked(console, request.path_params["id"])
+    asked = await request_asked(console, request.path_params["id"])
     proof = proof_of(said)
     try:
         at = datetime.fromisoformat(str(said.get("at")))
@@ -128,7 +128,7 @@ async def withdraw(console: Console, request: Request) -> Response:
     """Withdraw a request or an approval that is not used yet."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
-    asked = await _asked(console, request.path_params["id"])
+    asked = await request_asked(console, request.path_params["id"])
     try:
         await revoke(
             console.backends.approvals,

@@ -47,7 +47,7 @@ async def waiting(console: Console, request: Request) -> Response:
 async def one_request(console: Console, request: Request) -> Response:
     """Show one request: what it does, why it waits, and what the agent did last."""
     session = await signed_in(console, request)
-    asked = await _asked(console, request.path_params["id"])
+    asked = await request_asked(console, request.path_params["id"])
     records = console.backends.audit.records(
         agent_id=asked.agent_id,
         org_id=console.org_id,
@@ -193,7 +193,7 @@ async def proposed_policy(console: Console, request: Request, text: str) -> Resp
 _FILTERS: Final = ("agent", "operation", "target", "reviewer", "verdict", "since", "until")
 
 
-async def _asked(console: Console, approval_id: str) -> ApprovalRequest:
+async def request_asked(console: Console, approval_id: str) -> ApprovalRequest:
     try:
         asked = await console.backends.approvals.get(approval_id)
     except ApprovalError as error:

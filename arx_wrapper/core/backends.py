@@ -42,7 +42,7 @@ async def pause(seconds: float) -> None:
 
 @frozen(kw_only=True)
 class Given:
-    """What a connector was made with: ready-made backends, addresses, or None for what the configuration says.
+    """The arguments of a connector: ready-made backends, addresses, or None for what the configuration says.
 
     Raises:
         ConfigError: something is of the wrong kind.
@@ -190,7 +190,7 @@ def _address(given: str | PathLike[str] | None) -> str | None:
 
 
 def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list[Channel]:
-    """Where requests for approval are announced, as configured; their secrets come from the environment.
+    """Return the channels that announce requests for approval; their secrets come from the environment.
 
     Raises:
         ConfigError: a channel is configured without its secret, or its extra is not installed.

@@ -66,7 +66,7 @@ class BaseConnector:
         tool_descriptions: Descriptions of parameters for agents; `{services:read}` stands for that tool's name.
         tool_omissions: Parameters that agents are not offered: `name`, or `operation.name` for one operation.
         recorded_fields: The members of its objects whose values records may hold, of what a write changed.
-        hidden: Globs over members of its answers that are hidden unless policy shows them.
+        hidden: Globs over members of its responses that are hidden unless policy shows them.
         on_call: The operation that reads who is on call, and its reader; None where the API knows of no such thing.
         agent_id, org_id: Who calls, for which organisation.
         backends: The policies, audit log, vault, approvals and transport in use; each is opened when it is first used.
@@ -255,7 +255,7 @@ class BaseConnector:
         is, so policy is not asked; the decision's record holds what was read.
 
         Raises:
-            ApprovalError: the API knows of nobody who is on call.
+            ApprovalError: the API does not tell who is on call.
             CredentialError, PagerDutyError: it cannot be read.
         """
         if self.on_call is None:
@@ -293,7 +293,7 @@ class BaseConnector:
 
     @property
     def captures_params(self) -> bool:
-        """Whether the audit log also keeps the parameters, redacted."""
+        """True when the audit log also keeps the parameters, redacted."""
         return self.backends.config.capture_params
 
     def model_of(self, operation: str) -> ParamModel:

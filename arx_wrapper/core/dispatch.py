@@ -39,7 +39,7 @@ class Report:
         responses: How many requests got a response, lookups included.
         lookups: How many attempts read the state of what the call changes.
         digest: SHA-256 over all responses in their order.
-        after: The object that a write answered with.
+        after: The object in a write's response.
         records: How many records an iteration handed out; None for a call that is none.
         account: Fingerprint of the credentials that were used last; None when none were read.
         requester: The user that a write was sent for; None for reads.

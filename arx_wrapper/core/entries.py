@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from arx_wrapper.core.resolution import Caller
     from arx_wrapper.policy import PolicyLoaded
 
-# The API does not process a request that it answers so.
+# With these statuses the API did not process the request.
 _UNPROCESSED: Final = frozenset({401, 429})
 # Ids that one record names at most: a bulk call has 250 entries, each with its own assignees.
 _MOST_IDS: Final = 1_000

@@ -165,7 +165,7 @@ def conclude(env: Environment, cleared: Cleared, error: BaseException | None) ->
     """Record what became of a call. Never waits: cancellation cannot come in between. Never raises."""
     report, log = cleared.dispatch.report(), env.backends.audit
     duration, intent_id = _elapsed(cleared.started), cleared.dispatch.call.id
-    # A permitted call that was tried is completed, also when no connection came about: nobody refused it.
+    # A permitted call that was tried is completed, also when no connection came about: it was not refused.
     if error is not None and not report.attempts and not isinstance(error, PagerDutyError):
         entry = entries.refusal(cleared.subject, error, duration, intent_id=intent_id)
     else:

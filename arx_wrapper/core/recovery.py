@@ -14,10 +14,10 @@ PAUSES: Final = (0.0, 0.25, 1.0, 3.0)
 
 
 class InconclusiveError(Exception):
-    """What was found may be older than the write."""
+    """The effect that was found may be older than the write."""
 
 
-# A lookup that failed, was inconclusive, or was answered in an unexpected form.
+# A lookup that failed or was inconclusive, or whose response has an unexpected form.
 _NO_EVIDENCE: Final = (ArxError, InconclusiveError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -72,4 +72,4 @@ def not_done(lost: PagerDutyError, absence: str, operation: str) -> PagerDutyErr
             request_id=lost.request_id,
             operation=operation,
         )
-    return TransportError(f"the answer was lost, and {absence}", outcome="not_sent", operation=operation)
+    return TransportError(f"the response was lost, and {absence}", outcome="not_sent", operation=operation)

@@ -29,7 +29,7 @@ class Api:
         request: Returns the request of any endpoint: the endpoint's module and its arguments.
         is_alias: Tells whether a parameter's value names an object by another name than its id.
         recorded_fields: The members of the API's objects whose values records may hold.
-        hidden: Globs over members of answers that are hidden unless policy shows them.
+        hidden: Globs over members of responses that are hidden unless policy shows them.
         on_call: Reads who is on call; None for an API that knows of no such thing.
     """
 
@@ -46,7 +46,7 @@ class Api:
 
 @frozen(kw_only=True)
 class Caller:
-    """Who calls: an agent, for an organisation."""
+    """The caller: an agent, for an organisation."""
 
     agent_id: str
     org_id: str

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Options(TypedDict, total=False):
-    """What a connector takes besides its agent, its organisation and its configuration; see `BaseConnector`."""
+    """Arguments of a connector besides its agent, its organisation and its configuration; see `BaseConnector`."""
 
     policies: PolicySource | Policies | None
     audit: AuditLog | str | PathLike[str] | None

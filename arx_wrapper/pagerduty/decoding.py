@@ -1,4 +1,4 @@
-"""What an answer must hold: a success without it is an error, not an empty result."""
+"""Read the members of a response: a success that lacks them is an error, not an empty result."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _M = TypeVar("_M", bound=Model)
 
 
 def member(body: Mapping[str, Any], key: str, operation: str, kind: type) -> Any:
-    """A member of an answer.
+    """Return a member of a response.
 
     Raises:
-        PagerDutyError: the answer does not hold it.
+        PagerDutyError: the response does not hold it.
     """
     found = body.get(key)
     if isinstance(found, kind):
         return found
     raise PagerDutyError(
-        f"the call succeeded, but its answer holds no {key!r}; execute() returns the answer as it came",
+        f"the call succeeded, but its response holds no {key!r}; execute() returns the response as it came",
         status=200,
         operation=operation,
     )
 
 
 def typed(model: type[_M], value: Any, operation: str) -> _M:
-    """An object of an answer as its model.
+    """Return an object of a response as its model.
 
     Raises:
         PagerDutyError: it is no object.
@@ -43,8 +43,8 @@ def typed(model: type[_M], value: Any, operation: str) -> _M:
     if isinstance(value, Mapping):
         return model.from_dict(value)
     raise PagerDutyError(
-        f"the call succeeded, but where its answer should hold an object it holds a {type(value).__name__}; execute() "
-        "returns the answer as it came",
+        f"the call succeeded, but where its response should hold an object it holds a {type(value).__name__}; "
+        "execute() returns the response as it came",
         status=200,
         operation=operation,
     )

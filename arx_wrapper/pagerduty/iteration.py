@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Bounds(TypedDict, total=False):
-    """How far an iteration goes.
+    """The end of an iteration.
 
     Attributes:
         max_items: Stop after this many records.

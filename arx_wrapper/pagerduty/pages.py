@@ -1,4 +1,4 @@
-"""Whom a call pages, told from its parameters: users who are assigned, or whoever is on call."""
+"""Tell from a call's parameters whom it pages: users who are assigned, or those on call."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from arx_wrapper.model import Paged, Params
 
 
 def new_incident(params: Params) -> Iterator[Paged]:
-    """Without assignees or an escalation policy of its own, the service's policy decides."""
+    """Yield the assignees or the escalation policy that the call names, else the service's policy."""
     yield _named(params) or Paged(service=params["service_id"])
 
 
 def changed_incident(params: Params) -> Iterator[Paged]:
-    """A change pages somebody when it names assignees, an escalation policy or a level."""
+    """Yield the assignees, escalation policy or level that the change names, if it names one."""
     if paged := _change(params, params["incident_id"]):
         yield paged
 
 
 def changed_incidents(params: Params) -> Iterator[Paged]:
-    """Each entry of a bulk change pages whom the same change by itself would."""
+    """Yield for each entry of a bulk change whom the same change by itself would page."""
     for entry in params["incidents"]:
         if paged := _change(entry, entry["id"]):
             yield paged

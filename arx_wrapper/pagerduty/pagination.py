@@ -1,4 +1,4 @@
-"""One page of a list, and the road through all of them.
+"""One page of a list, and the reading of all of them.
 
 PagerDuty pages by offset and refuses to go past 10,000 records. Within that, pages are read a few at a time and handed
 out in order; past it, a list that can be narrowed by time is read in spans of time, each below the ceiling.
@@ -179,7 +179,7 @@ class ListReader:
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
     ) -> AsyncGenerator[tuple[Body, int], None]:
         """The pages in order, each with the least number of records that it held when the list was counted."""
-        import asyncio  # only now: whoever reads has it, whoever imports this module may not need it
+        import asyncio  # only now: importing this module must be cheap
 
         step, overlap = _step(first, size), _overlap(first, size)
         stride = step - overlap
@@ -246,11 +246,15 @@ class ListReader:
         return self.most is not None and self._given >= self.most
 
     def _wants(self, coming: int) -> bool:
-        """Whether more records are wanted than those that were handed out and those that are on their way."""
+        """Tell whether more records are wanted than were handed out or are on their way."""
         return self.most is None or self._given + coming < self.most
 
     def _check_ceiling(self, body: Body, start: int) -> None:
-        """Whether what is wanted of the list, from `start` on, reaches past the ceiling."""
+        """Refuse a list of which more is wanted, from `start` on, than the API pages through.
+
+        Raises:
+            PaginationLimitError: it reaches past the ceiling.
+        """
         total = body.get("total")
         beyond = self.most is None or start + self.most - self._given > CEILING
         if isinstance(total, int):
@@ -280,7 +284,7 @@ def _records(body: Body, key: str) -> Sequence[Any]:
 
 
 def _goes_on(body: Body, key: str) -> bool:
-    """Whether another page follows. An empty page ends the list, whatever it says of more."""
+    """Tell whether another page follows. An empty page ends the list, whatever it says of more."""
     return body.get("more") is True and bool(_records(body, key))
 
 
@@ -292,7 +296,7 @@ def _step(body: Body, size: int | None) -> int:
 
 
 def _overlap(body: Body, size: int | None) -> int:
-    """How many records of a page the next one begins with: one, where there is room for more than that."""
+    """Return how many records of a page the next one repeats: one, where a page holds more than one."""
     return 1 if _step(body, size) > 1 else 0
 
 

@@ -1,6 +1,6 @@
 """Reconciliation: what PagerDuty's own log shows of our requester, held against our audit log.
 
-What only PagerDuty shows was done past the connector, with the same user. What only we have was answered as done, and
+What only PagerDuty shows was done past the connector, with the same user. What only we have was reported as done, and
 left no trace there: an act that changed nothing, or a log that is not to be trusted. Both are read through governed
 calls, so the agent that asks needs `users:read`, `incidents:read` and `incidents:read_log`.
 """
@@ -32,7 +32,7 @@ class Activity:
     """Something that was done to an incident.
 
     Attributes:
-        operation: The operation that it amounts to.
+        operation: The operation that has this effect.
         at: When, aware.
         source: PagerDuty's log entry, or our intent's id.
         agent_id: Who did it; None when only PagerDuty knows of it.
@@ -52,7 +52,7 @@ class Activity:
 
 @define
 class Reconciliation:
-    """What was found.
+    """The result of a comparison.
 
     Attributes:
         incidents: How many incidents were looked at.

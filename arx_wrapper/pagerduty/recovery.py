@@ -47,29 +47,29 @@ async def resolved(lookup: Lookup, params: Params, began: datetime) -> JSON | No
 
 
 async def snoozed(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
-    answer = await lookup("incidents.get_incident", params["incident_id"])
+    response = await lookup("incidents.get_incident", params["incident_id"])
     wakes = began + timedelta(seconds=params["duration"])
-    for action in answer.get("incident", {}).get("pending_actions") or ():
+    for action in response.get("incident", {}).get("pending_actions") or ():
         # An acknowledgement that runs out by itself is pending too, at another time.
         moment = _moment(action.get("at")) if action.get("type") == "unacknowledge" else None
         if moment and abs(moment - wakes) <= _ABOUT:
-            return dict(answer)
+            return dict(response)
     return None
 
 
 async def noted(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
-    answer = await lookup("incidents.list_incident_notes", params["incident_id"])
-    for note in answer.get("notes") or ():
+    response = await lookup("incidents.list_incident_notes", params["incident_id"])
+    for note in response.get("notes") or ():
         if note.get("content") == params["content"] and _since(note.get("created_at"), began):
             return {"note": note}
     return None
 
 
 async def opened_window(lookup: Lookup, params: Params, began: datetime) -> JSON | None:
-    answer = await lookup(
+    response = await lookup(
         "maintenance_windows.list_maintenance_windows", service_ids=params["service_ids"], filter="open", limit=100
     )
-    for window in answer.get("maintenance_windows") or ():
+    for window in response.get("maintenance_windows") or ():
         services = sorted(str(service.get("id")) for service in window.get("services") or ())
         if (
             services == sorted(set(params["service_ids"]))
@@ -82,14 +82,14 @@ async def opened_window(lookup: Lookup, params: Params, began: datetime) -> JSON
 
 
 def _begins(window: Mapping[str, Any], params: Params, began: datetime) -> bool:
-    """Whether a window begins as asked: PagerDuty lets one begin now that should have begun before."""
+    """Tell whether a window begins as asked: PagerDuty starts one now whose start lies in the past."""
     begins, asked = _moment(window.get("start_time")), datetime.fromisoformat(params["start_time"])
     return begins == asked or (asked <= began and _since(window.get("start_time"), began))
 
 
 async def _incident_in(lookup: Lookup, params: Params, status: str) -> JSON | None:
-    answer = await lookup("incidents.get_incident", params["incident_id"])
-    return dict(answer) if answer.get("incident", {}).get("status") == status else None
+    response = await lookup("incidents.get_incident", params["incident_id"])
+    return dict(response) if response.get("incident", {}).get("status") == status else None
 
 
 def _since(text: str | None, began: datetime) -> bool:

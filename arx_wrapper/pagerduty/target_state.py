@@ -125,7 +125,7 @@ async def window_services(lookup: Lookup, params: Params) -> JSON:
 
 
 async def escalation_policy(lookup: Lookup, params: Params) -> JSON:
-    """An escalation policy with the services that would be left without one."""
+    """Return an escalation policy with the services that would be left without one."""
     found = (await lookup("escalation_policies.get_escalation_policy", params["policy_id"])).get(
         "escalation_policy", {}
     )
@@ -144,7 +144,7 @@ async def escalation_policy(lookup: Lookup, params: Params) -> JSON:
 
 
 async def _service(lookup: Lookup, service_id: str) -> JSON:
-    """A service with its open incidents, which nobody would be told of any more."""
+    """Return a service with its open incidents, which would notify no one any more."""
     found = (await lookup("services.get_service", service_id)).get("service", {})
     open_incidents = await lookup(
         "incidents.list_incidents", service_ids=[service_id], statuses=["triggered", "acknowledged"], limit=_SHOWN
@@ -157,8 +157,8 @@ async def _service(lookup: Lookup, service_id: str) -> JSON:
     }
 
 
-def _incident(answer: JSON) -> JSON:
-    found = answer.get("incident") or {}
+def _incident(response: JSON) -> JSON:
+    found = response.get("incident") or {}
     return {
         "incident": found.get("id"),
         "title": found.get("title"),

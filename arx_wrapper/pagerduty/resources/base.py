@@ -1,4 +1,4 @@
-"""What the typed methods stand on: from an operation's parameters to the generated models."""
+"""The base of the typed methods: from an operation's parameters to the generated models."""
 
 from __future__ import annotations
 

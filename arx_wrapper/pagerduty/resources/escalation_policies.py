@@ -21,7 +21,7 @@ Loops = Annotated[int, Meta(ge=0, le=9, description="0 to 9")]
 
 
 class Target(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Who a rule notifies. What else a response says of a target is accepted, so that it can be sent back."""
+    """A target that a rule notifies. What else a response says of a target is accepted, so that it can be sent back."""
 
     id: Id
     type: Literal["user", "schedule", "user_reference", "schedule_reference", "schedule_v3_reference"]
@@ -31,7 +31,7 @@ class Target(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
 
 class Strategy(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """How a rule chooses among its targets."""
+    """The strategy by which a rule chooses among its targets."""
 
     type: Literal["assign_to_everyone", "round_robin"]
 
@@ -101,7 +101,7 @@ class Escalation(Resource):
 
         Args:
             rules: At least one, each with 1 to 10 targets.
-            num_loops: How often the policy repeats when nobody answers.
+            num_loops: How often the policy repeats when no one acknowledges.
             fields: Further writable members of PagerDuty's schema; an unknown name is refused.
 
         Source: `POST /escalation_policies`. Risk: MEDIUM.

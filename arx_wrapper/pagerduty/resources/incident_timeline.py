@@ -1,4 +1,4 @@
-"""What is known of an incident besides itself: its alerts, its log, its notes."""
+"""The timeline of an incident: its alerts, its log entries, its notes."""
 
 from __future__ import annotations
 

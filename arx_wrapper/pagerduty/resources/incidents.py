@@ -54,7 +54,7 @@ DetailInclude = Annotated[Sequence[_Include | Literal["custom_fields"]], Meta(mi
 
 
 class ConferenceBridge(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Where responders meet: a phone number, a URL, or both."""
+    """The place where responders meet: a phone number, a URL, or both."""
 
     conference_number: Text | UnsetType = UNSET
     conference_url: Text | UnsetType = UNSET
@@ -142,7 +142,7 @@ class Incidents(Resource):
         conference_bridge: ConferenceBridge | None = None,
         requester_email: Email | None = None,
     ) -> m.Incident:
-        """Create an incident on a service: whoever is on call is notified.
+        """Create an incident on a service: the people on call are notified.
 
         Args:
             incident_key: Deduplicates: a second open incident with the same key on the same service is refused.
@@ -167,7 +167,7 @@ class Incidents(Resource):
         conference_bridge: ConferenceBridge | None = None,
         requester_email: Email | None = None,
     ) -> m.Incident:
-        """Change an incident. What the change amounts to needs its own permission.
+        """Change an incident. Each effect of the change needs its own permission.
 
         `status="resolved"` also needs `incidents:resolve`, `"acknowledged"` needs `incidents:acknowledge`;
         assignees, escalation policy and escalation level need `incidents:reassign`.

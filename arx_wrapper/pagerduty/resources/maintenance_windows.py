@@ -45,7 +45,7 @@ class Maintenance(Resource):
         description: Description | None = None,
         requester_email: Email | None = None,
     ) -> m.MaintenanceWindow:
-        """Silence services between two times: no incident is raised on them, nobody is notified.
+        """Silence services between two times: no incident is raised on them, no one is notified.
 
         PagerDuty takes a start in the past as now; the end must lie in the future and after the start.
 
