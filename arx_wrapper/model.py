@@ -233,6 +233,7 @@ class Operation:
         extension: Whether the operation is outside the reference's table.
         deprecated: Whether the API is taking the endpoint out of service.
         highest_risk: The risk that its parameters can raise the operation itself to.
+        scopes: The OAuth scopes that its request needs; none where the API states none.
         probe: Whether every account has such a list, so that reading one record tries the key.
         body: Builds the request's body from the parameters; None when the request has none.
         effects: The effects besides the operation itself, given the parameters. Every write states them.
@@ -261,6 +262,7 @@ class Operation:
     extension: bool = field(default=False, kw_only=True)
     deprecated: bool = field(default=False, kw_only=True)
     highest_risk: Risk = field(default=_HIGHEST_RISK, kw_only=True)
+    scopes: tuple[str, ...] = field(default=(), kw_only=True)
     probe: bool = field(default=False, kw_only=True)
     body: Body | None = field(default=None, repr=False, kw_only=True)
     effects: EffectRule | None = field(default=None, repr=False, kw_only=True)

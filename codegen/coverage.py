@@ -84,6 +84,9 @@ def _asked(path: str, method: str, operation: JSON, probes: Probes) -> Iterator[
     place, module = f"{method.upper()} {path}", _module(operation)
     if list(module.SCOPES) != operation.get(SCOPE, []):
         yield f"{place} has the scopes {list(module.SCOPES)}, not {operation.get(SCOPE, [])}"
+    listed = importlib.import_module("pagerduty_client.scopes").SCOPES
+    if listed.get(f"{operation['tags'][0]}.{operation['operationId']}") != module.SCOPES:
+        yield f"{place} has other scopes in the list of all of them"
     if bool(operation.get("deprecated")) != ("Deprecated by PagerDuty." in (module.__doc__ or "")):
         yield f"{place} does not say whether it is deprecated"
     answer = referenced(success(operation))

@@ -61,6 +61,7 @@ def render(spec: Path, folder: Path) -> Path:
             shutil.copyfile(module, package / module.name)
     (package / "py.typed").touch()
     (package / "README.md").write_text(readme.render(document), encoding="utf-8")
+    (package / "scopes.py").write_text(signature.scopes(document), encoding="utf-8")
     _ruff(*_LINT, "--fix", "--select=F401,I", str(package), folder=folder)
     _ruff(*_FORMAT, str(package), folder=folder)
     _ruff(*_LINT, "--select=F,E9", str(package), folder=folder)

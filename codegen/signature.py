@@ -23,6 +23,17 @@ def jinja(document: JSON) -> str:
     return "{% set OPERATIONS = " + json.dumps(found, sort_keys=True) + " %}\n"
 
 
+def scopes(document: JSON) -> str:
+    """Return a module that lists every endpoint's OAuth scopes, so that nobody has to import all endpoints."""
+    found = {f"{each['tags'][0]}.{each['operationId']}": each.get(SCOPE, []) for _, _, each in operations(document)}
+    rows = "".join(f"    {name!r}: {tuple(found[name])!r},\n" for name in sorted(found))
+    return (
+        '"""The OAuth scopes that each endpoint needs; none where PagerDuty states none."""\n\n'
+        "from __future__ import annotations\n\nfrom collections.abc import Mapping\nfrom typing import Final\n\n"
+        f"SCOPES: Final[Mapping[str, tuple[str, ...]]] = {{\n{rows}}}\n"
+    )
+
+
 def facts(operation: JSON) -> JSON:
     """Return what the templates have to know of one endpoint."""
     return {

@@ -18,6 +18,7 @@ from arx_wrapper.cli.connectivity import Unreachable, reach
 from arx_wrapper.core.backends import channels
 from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.core.scopes import compared, needed
 from arx_wrapper.errors import (
     ArxError,
     AuditError,
@@ -30,6 +31,7 @@ from arx_wrapper.files import writable_by_others
 from arx_wrapper.http_client import CERTIFICATES, tls
 from arx_wrapper.model import Operation, Verdict
 from arx_wrapper.urls import without_password
+from arx_wrapper.vault.oauth import SCOPE
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import Reviewers
@@ -93,6 +95,8 @@ class _Examination:
         await self._check("server", self._server, "Set PAGERDUTY_BASE_URL to https://api.pagerduty.com, or the EU's.")
         await self._check("clock", self._clock, "See the cause.", needs=("server",))
         await self._check("key", self._key, "See the cause.", needs=("policy", "audit log", "vault", "server"))
+        if self._config.vault_url.startswith("oauth:"):
+            await self._check("scopes", self._scopes, "See the cause.", needs=("policy", "vault"))
         await self._check("requester", self._requester_email, "See the cause.", needs=("policy", "vault"))
         return list(self._findings.values())
 
@@ -271,6 +275,27 @@ class _Examination:
                 remedy="Use a key or OAuth scope that may, or take these out of the policy.",
             )
         return _ok("key", f"accepted; tried {', '.join(reads)}")
+
+    async def _scopes(self) -> Finding:
+        """Compare the scopes that a scoped app asks for with those that policy can need."""
+        rows = self._connector.operations.values()
+        wanted = needed(row for row in rows if self._connector.possible_verdicts(row.name))
+        lacking, idle = compared(wanted, os.environ.get(SCOPE, "").split())
+        if lacking:
+            operations = sorted({name for scope in lacking for name in wanted[scope]})
+            return _warning(
+                "scopes",
+                f"the app lacks {', '.join(lacking)}, which policy can need for {', '.join(operations[:5])}"
+                + (f" and {len(operations) - 5} more" if len(operations) > 5 else ""),
+                f"Add them to the app and to {SCOPE}, or take the operations out of the policy.",
+            )
+        if idle:
+            return _warning(
+                "scopes",
+                f"the app has {', '.join(idle)}, which no permitted operation needs",
+                f"Take them out of the app and of {SCOPE}; `arx-pagerduty policy scopes` lists the least.",
+            )
+        return _ok("scopes", f"{len(wanted)} scopes, as policy needs them")
 
     async def _tried(self, operation: str) -> ArxError | None:
         try:

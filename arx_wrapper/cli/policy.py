@@ -1,4 +1,4 @@
-"""`policy check|explain|test|simulate|schema`."""
+"""`policy check|explain|scopes|test|simulate|schema`."""
 
 from __future__ import annotations
 
@@ -139,6 +139,26 @@ def explain(
                 say(f"{said}: {', '.join(globs)}")
         say(f"hidden unless shown: {', '.join(visibility['hidden_by_default'])}")
     raise typer.Exit(3 if decision.verdict is Verdict.DENY else 0)
+
+
+@app.command()
+def scopes(context: typer.Context, output: Format = Output.TABLE) -> None:
+    """List the OAuth scopes that a key needs for what policy can permit, and no more."""
+    from arx_wrapper.core.scopes import needed
+
+    session: Session = context.obj
+
+    async def run(connector: Any) -> dict[str, tuple[str, ...]]:
+        rows = connector.operations.values()
+        return needed(row for row in rows if connector.possible_verdicts(row.name))
+
+    found = session.with_connector(run)
+    if output is Output.JSON:
+        print_json({"scopes": list(found), "needed_by": found})
+    elif not found:
+        say("Policy permits nothing, so a key needs no scope.")
+    else:
+        print_table(("scope", "needed by"), ([scope, ", ".join(names)] for scope, names in found.items()))
 
 
 @app.command("test")

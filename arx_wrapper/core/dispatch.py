@@ -16,6 +16,7 @@ from arx_wrapper.errors import (
     ApprovalDeniedError,
     AuthenticationError,
     CredentialError,
+    ForbiddenError,
     PagerDutyError,
     ServerError,
     TransportError,
@@ -260,17 +261,22 @@ class Dispatch:
         if writes and backends.requester_header:
             header = (backends.requester_header, self._require_requester(credentials))
             request = evolve(request, headers=(*request.headers, header))
-        response = await backends.transport.send(
-            request,
-            credentials,
-            backends.transport.grant(request),
-            operation=operation.name,
-            writes=writes,
-            deprecated=operation.deprecated,
-            agent_id=self.call.agent_id,
-            timeout=self._timeout,
-            attempts=attempts,
-        )
+        try:
+            response = await backends.transport.send(
+                request,
+                credentials,
+                backends.transport.grant(request),
+                operation=operation.name,
+                writes=writes,
+                deprecated=operation.deprecated,
+                agent_id=self.call.agent_id,
+                timeout=self._timeout,
+                attempts=attempts,
+            )
+        except ForbiddenError as refused:
+            if not operation.scopes or request.method != operation.method:
+                raise
+            raise _needing(refused, operation.scopes) from None
         self._responses += 1
         self._digest.update(response.content)
         return response
@@ -297,3 +303,15 @@ class Dispatch:
                 "`requester_email=` with the call."
             )
         return requester
+
+
+def _needing(refused: ForbiddenError, scopes: tuple[str, ...]) -> ForbiddenError:
+    """Return a 403 that names the scopes which the request needs."""
+    return ForbiddenError(
+        f"{refused.message}; a key with scopes needs {' and '.join(scopes)}",
+        status=refused.status,
+        code=refused.code,
+        errors=refused.errors,
+        request_id=refused.request_id,
+        operation=refused.operation,
+    )

@@ -7,10 +7,13 @@ what became of it when its response is lost (`recovery.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
+
+from attrs import evolve
+from pagerduty_client.scopes import SCOPES
 
 from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByTime, Many, One, Operation, Risk
 from arx_wrapper.pagerduty import bodies, columns, effects, pages, recovery, sentences, target_state
@@ -378,7 +381,13 @@ _EXTENSIONS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType({row.name: row for row in _ROWS})
-EXTENSIONS: Final[Mapping[str, Operation]] = MappingProxyType({row.name: row for row in _EXTENSIONS})
+
+def _table(rows: Iterable[Operation]) -> Mapping[str, Operation]:
+    """Return the rows by name, with the OAuth scopes that the published document states."""
+    return MappingProxyType({row.name: evolve(row, scopes=SCOPES[row.endpoint]) for row in rows})
+
+
+OPERATIONS: Final[Mapping[str, Operation]] = _table(_ROWS)
+EXTENSIONS: Final[Mapping[str, Operation]] = _table(_EXTENSIONS)
 TABLE: Final[Mapping[str, Operation]] = MappingProxyType({**OPERATIONS, **EXTENSIONS})
 RISKS: Final[Mapping[str, Risk]] = MappingProxyType({row.name: row.risk for row in TABLE.values()})
