@@ -88,7 +88,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     left_out = grid(columns, cells)
     if left_out:
         more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-        warn(f"Not shown at this width: {', '.join(left_out[:_NAMED])}{more}. -o json shows everything.")
+        warn(f"Not shown: {', '.join(left_out[:_NAMED])}{more}; -o json has all.")
 
 
 def _field(cell: str) -> str:

@@ -124,3 +124,14 @@ def test_every_page_is_in_the_navigation() -> None:
 
 def test_the_glossary_has_twelve_terms() -> None:
     assert len(re.findall(r"^:   ", (DOCS / "glossary.md").read_text("utf-8"), re.MULTILINE)) == 12
+
+
+def test_the_keys_of_the_responders_scenario_are_counted_right() -> None:
+    page = (DOCS / "responders.md").read_text("utf-8")
+    rows = re.findall(r"^\| [^|]+ \| `(pd [^`]+)` \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    assert len(rows) == 8
+    for typed, keys, _ in rows:
+        assert int(keys) == len(typed) + len("\n"), typed
+    total = re.search(r"^\| all of it \| \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    assert total is not None
+    assert total.groups() == (str(sum(int(row[1]) for row in rows)), str(sum(int(row[2]) for row in rows)))
