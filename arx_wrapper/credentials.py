@@ -1,4 +1,4 @@
-"""Credentials, checked before use. A secret shows itself to nobody but the library call that sends it."""
+"""Credentials, checked before use. Only the library call that sends a secret sees it in clear text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Create and read files that nobody but their owner may read."""
+"""Create and read files that only their owner may read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def private_file(path: Path) -> None:
-    """Create an empty file unless it exists, and let nobody but its owner read it; SQLite's side files take its mode.
+    """Create an empty file unless it exists, and let only its owner read it; SQLite's side files take its mode.
 
     An existing file is never opened: closing a descriptor of it would drop the locks that this process's connections
     hold on it, because POSIX locks belong to the process and the file. Another process would then take the log for
@@ -100,7 +100,7 @@ def _own_group(group_id: int) -> bool:
 
 
 def read_private(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
-    """Read a file of this user's that nobody else may read, and its state.
+    """Read a file that only this user may read, and its state.
 
     Args:
         path: The file; a link is not followed.

@@ -30,7 +30,7 @@ CERTIFICATES = "SSL_CERT_FILE"
 
 def library(given: object = None) -> ModuleType:
     """Return the library that a transport or client belongs to: httpx2 for its own, else httpx."""
-    httpx2 = sys.modules.get("httpx2")  # not imported: nobody can have brought anything of it
+    httpx2 = sys.modules.get("httpx2")  # when it is not imported, the caller can have brought nothing of it
     if httpx2 is not None and isinstance(given, httpx2.AsyncBaseTransport | httpx2.AsyncClient):
         return httpx2
     import httpx

@@ -52,7 +52,7 @@ class SlackSettings:
 
 @frozen(kw_only=True)
 class Config:
-    """What a connector needs to know beyond its constructor's arguments.
+    """Settings of a connector beyond its constructor's arguments.
 
     Attributes:
         policy: A policy file or a folder of `*.yaml`; None denies everything.
@@ -105,7 +105,7 @@ class Config:
 
     @property
     def proof(self) -> Literal["required", "name"]:
-        """What a reviewer's decision needs here: `required` is a signature."""
+        """Return what a reviewer's decision needs here: `required` is a signature."""
         return self.approvals_proof or ("name" if self.sandbox else "required")
 
     @classmethod
@@ -177,7 +177,7 @@ def _slack(settings: Settings) -> SlackSettings | None:
         channel=channel,
         team=settings.get("ARX_SLACK_TEAM", "approvals.slack.team", parse.text, None),
         users=settings.get("ARX_SLACK_USERS", "approvals.slack.users", parse.names, {}),
-        # Not from the file: whoever writes to the working directory would be sent the bot's token.
+        # Not from the file: a process that can write to the working directory would be sent the bot's token.
         base_url=settings.get("ARX_SLACK_URL", "", address, "https://slack.com/api/"),
     )
 

@@ -83,7 +83,7 @@ def hosts(value: object) -> tuple[str, ...]:
 
 
 def names(value: object) -> Mapping[str, str]:
-    """A table of text; in a variable `name=text,name=text`."""
+    """Read a table of text; in a variable `name=text,name=text`."""
     if isinstance(value, str):
         pairs = [pair.strip().partition("=")[::2] for pair in value.split(",")]
         if len(pairs) != len({name for name, _ in pairs}):
@@ -98,7 +98,7 @@ def names(value: object) -> Mapping[str, str]:
 
 
 def groups(value: object) -> Mapping[str, tuple[str, ...]]:
-    """A table of lists of names; in a variable `group=name+name,group=name`."""
+    """Read a table of lists of names; in a variable `group=name+name,group=name`."""
     if isinstance(value, str):
         value = {group: text.split("+") for group, text in names(value).items()}
     if not isinstance(value, Mapping) or not value:

@@ -1,4 +1,4 @@
-"""The protocol that transport backends fulfil, and what can go wrong in them."""
+"""Define the protocol of transport backends, and their errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ConnectFailed(Exception):  # noqa: N818 - what happened, not that it is an
 
 
 class ResponseLost(Exception):  # noqa: N818
-    """The connection broke, or nothing came in time: what became of the request is not known."""
+    """The connection broke, or no response came in time: the request may have been processed."""
 
 
 class ResponseTooLarge(Exception):  # noqa: N818

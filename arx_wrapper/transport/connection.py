@@ -178,6 +178,6 @@ class Connection(asyncio.Protocol):
     def _check(self) -> None:
         left = self._active + self._read_timeout - self._loop.time()
         if left <= 0:
-            self._fail(ResponseLost("no answer in time"))
+            self._fail(ResponseLost("no response in time"))
         else:
             self._watch = self._loop.call_later(left, self._check)

@@ -32,7 +32,7 @@ class ConnectionPool:
     """Sends requests over HTTP/1.1 connections that it keeps open. Belongs to the event loop that runs when it is made.
 
     Args:
-        connect_timeout: Seconds for name look-up, connecting, the proxy's answer and TLS together.
+        connect_timeout: Seconds for name look-up, connecting, the proxy's response and TLS together.
         read_timeout: Seconds without a byte after which a response counts as lost.
         keep_alive: Seconds that an idle connection is kept.
     """

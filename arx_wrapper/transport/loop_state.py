@@ -1,7 +1,7 @@
-"""What all transports of one event loop share: its connections and the rate limit of each key.
+"""Share connections and the rate limit of each key among all transports of an event loop.
 
-It ends with the loop: `asyncio.run()` and every runner that calls `loop.shutdown_asyncgens()` close the connections
-while the loop still runs. After a fork the child starts anew, and leaves what it inherited alone.
+This state ends with the loop: `asyncio.run()` and every runner that calls `loop.shutdown_asyncgens()` close the
+connections while the loop still runs. After a fork the child starts anew, and leaves what it inherited alone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LoopState:
         return found
 
     async def release(self, user: object) -> None:
-        """Close the connections, unless somebody else uses them."""
+        """Close the connections, unless another transport uses them."""
         self._users.discard(user)
         if self._users or self._pool is None:
             return

@@ -1,9 +1,10 @@
-"""One key's rate limit, kept by everybody in the process who uses the key.
+"""Pace the calls of one key to its rate limit, for all callers of an event loop.
 
-It starts with a few calls in flight, lets more go with every answer, learns the allowance from the `ratelimit-*`
-headers, and hands it out in turn: agent by agent, so that none starves the others. When the allowance shrinks faster
-than it is spent here, somebody else uses the key, and what they took is not handed out again. When calls are refused
-all the same, every new window begins with a few calls, so that hosts which share a key do not all spend it at once.
+The limiter starts with a few calls in flight, and lets more go with every response. It learns the allowance from the
+`ratelimit-*` headers and hands it out agent by agent, so that none starves the others. When the allowance shrinks
+faster than it is spent here, another process uses the key, and what that took is not handed out again. When calls are
+refused all the same, every new window begins with a few calls, so that hosts which share a key do not all spend it at
+once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _PROBE = 1.0
 
 
 class RateLimiter:
-    """The allowance of one key at one address, in one event loop."""
+    """Hands out the allowance of one key at one address, in one event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -85,7 +86,7 @@ class RateLimiter:
         now = self._clock()
         self._limit, self._window = max(limit, 1), max(self._window, reset)
         renews = now + reset
-        # What is in flight may not have been counted yet; answers overtake each other, so the least one counts.
+        # Calls in flight may not have been counted yet. Responses overtake each other, so the lowest number counts.
         left = max(left - self._in_flight, 0)
         same_window = self._left is not None and now < self._renews
         self._left = min(left, self._left) if same_window and self._left is not None else left
@@ -95,7 +96,7 @@ class RateLimiter:
         if now < self._paused:
             return False
         if self._left is not None and now >= self._renews:
-            # Of what others take nothing is known before the first answer: feel the way again.
+            # What other processes take is not known before the first response: start with a few calls again.
             self._left = None if self._shared else self._limit - self._in_flight
             self._renews = now + self._window
         if self._left is None or self._shared:
@@ -122,5 +123,5 @@ class RateLimiter:
             self._timer = None
         if self._waiting:
             wait = max(self._paused, self._renews if self._left is not None else 0.0) - now
-            if wait > 0 or not self._in_flight:  # else the next answer hands out
+            if wait > 0 or not self._in_flight:  # else the next response hands out
                 self._timer = asyncio.get_running_loop().call_later(max(wait, 0.0) + _SETTLE, self._hand_out)

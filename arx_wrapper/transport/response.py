@@ -51,13 +51,13 @@ _YEAR: Final = 366 * 86_400
 
 @frozen(kw_only=True)
 class Attempt:
-    """One try on the wire.
+    """One try of a request.
 
     Attributes:
         sent: Something may have reached the server.
-        status: The answer's HTTP status; None when there was none.
+        status: The response's HTTP status; None when there was none.
         error: The error's class, when it failed.
-        duration_ms: From sending to the end of the answer.
+        duration_ms: From sending to the end of the response.
         waited_ms: Before it, for the rate limit.
     """
 
@@ -98,7 +98,7 @@ class Response:
             raise self._unreadable("is empty")
         try:
             body = orjson.loads(self.content)
-            orjson.dumps(body)  # refuses what is nested deeper than 254 levels: whoever walks the body may recurse
+            orjson.dumps(body)  # refuses what is nested deeper than 254 levels: functions that walk the body recurse
         except orjson.JSONDecodeError:
             raise self._unreadable("is not a JSON object") from None
         except orjson.JSONEncodeError:
@@ -108,9 +108,9 @@ class Response:
         return body
 
     def _unreadable(self, problem: str) -> TransportError:
-        done = "the call succeeded, but" if self.writes else "the call was answered, but"
+        done = "the call succeeded, but" if self.writes else "a response came, but"
         return TransportError(
-            f"{done} the body of the answer ({self.status}) {problem}",
+            f"{done} the body of the response ({self.status}) {problem}",
             outcome="unknown",
             operation=self.operation,
             status=self.status,

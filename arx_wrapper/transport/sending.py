@@ -1,4 +1,4 @@
-"""Try a request until it has an answer or must not be tried again."""
+"""Try a request until a response settles it, or it must not be tried again."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Sending:
     limited: int = 0
 
     async def run(self, tries: int) -> Response:
-        """Try until there is an answer, and at most so often."""
+        """Try until a response settles it, and at most so often."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -114,7 +114,7 @@ class Sending:
         def on_send() -> None:
             nonlocal sent
             sent = True
-            # Until an answer says otherwise, a try that is cancelled from here on has to be taken for sent.
+            # A try that is cancelled from here on counts as sent, unless a response says otherwise.
             self.attempts[index] = Attempt(sent=True, waited_ms=waited)
 
         try:
@@ -154,9 +154,9 @@ class Sending:
         except ConnectFailed as error:
             problem, outcome = f"no connection to {transport.origin} ({error})", "not_sent"
         except ResponseLost as error:
-            problem = f"the connection broke before the answer was complete ({error})"
+            problem = f"the connection broke before the response was complete ({error})"
         except ResponseTooLarge:
-            problem = f"the answer is larger than {transport.max_body:,} bytes"
+            problem = f"the response is larger than {transport.max_body:,} bytes"
         raise TransportError(problem, outcome=outcome, operation=self.operation)
 
     def _read(self, status: int, headers: Mapping[str, str], content: bytes) -> Response | PagerDutyError:

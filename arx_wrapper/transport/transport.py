@@ -58,7 +58,7 @@ class Grant:
 
 
 class Transport:
-    """The way to an API at one address.
+    """Sends requests to an API at one address.
 
     All transports of an event loop share connections, and the rate limit of a key at an address.
     """
@@ -81,7 +81,7 @@ class Transport:
 
         Args:
             base_url: The API's origin.
-            accept: What the API is asked to answer with.
+            accept: The media type that is asked for.
             key_prefix: What stands before an API key in `Authorization`.
             transport: A transport of httpx or httpx2 to send through; its owner closes it.
             proxy: The proxy for hosts beyond this machine.
@@ -175,10 +175,10 @@ class Transport:
             async with asyncio.timeout(budget):
                 return await call.run(self._attempts)
         except TimeoutError:
-            # What was answered with 429 was not processed; any other answer to a write ends the call.
+            # A request that got a 429 was not processed; any other response to a write ends the call.
             sent = any(attempt.sent and attempt.status != 429 for attempt in call.attempts)
             overdue = TransportError(
-                f"no answer within {budget:g} s",
+                f"no response within {budget:g} s",
                 outcome="unknown" if sent and writes else "not_sent",
                 operation=operation,
             )
@@ -192,10 +192,10 @@ class Transport:
         await release(self)
 
     async def rate_limiter(self, credentials: Credentials) -> RateLimiter:
-        """Return the rate limit that these credentials share with everybody in this event loop."""
+        """Return the rate limit that all callers with these credentials share in this event loop."""
         # A transport of one's own is a server of one's own.
-        place = self.origin if self._given is None else id(self._given)
-        return (await current()).rate_limiter((place, credentials.fingerprint))
+        server = self.origin if self._given is None else id(self._given)
+        return (await current()).rate_limiter((server, credentials.fingerprint))
 
     async def exchange(self, request: Request, credentials: Credentials, on_send: Callable[[], None]) -> HttpResponse:
         """Send a request, once, and read its response.

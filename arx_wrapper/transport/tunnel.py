@@ -19,7 +19,7 @@ _MAX_HEAD: Final = 16 * 1024
 
 
 class _Reply(asyncio.Protocol):
-    """Reads the head of the proxy's answer to `CONNECT`, and nothing after it."""
+    """Reads the head of the proxy's response to `CONNECT`, and nothing after it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.status: asyncio.Future[int] = loop.create_future()
@@ -29,14 +29,14 @@ class _Reply(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
-            self._end("its answer has no end")
+            self._end("its response has no end")
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # the tunnel begins; on_headers_complete took the status
             return
         except httptools.HttpParserError:
-            self._end("its answer is not HTTP")
+            self._end("its response is not HTTP")
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -63,7 +63,7 @@ async def open_tunnel(
         factory: Makes the connection's protocol.
 
     Raises:
-        ConnectFailed: the proxy refused, or gave no answer; nothing was sent.
+        ConnectFailed: the proxy refused, or gave no response; nothing was sent.
         OSError: the proxy cannot be reached, or the host's certificate is not trusted.
     """
     loop = asyncio.get_running_loop()

@@ -73,7 +73,7 @@ class HashiCorpVault:
         path = self._path_of(org_id)
         if not self._is_located(path):
             async with self._lock.here():
-                if not self._is_located(path):  # nobody else asked meanwhile
+                if not self._is_located(path):  # no other caller asked meanwhile
                     await self._on_thread(path, lambda: self._server.require(self._mount, path))
                     self._located[path] = self._clock() + self._keep
         return f"hashicorp://{self._mount}/{path}"
@@ -90,7 +90,7 @@ class HashiCorpVault:
             return before.credentials
         async with self._lock.here():
             kept = self._credentials.get(path)
-            if kept is None or kept is before:  # nobody else read it meanwhile
+            if kept is None or kept is before:  # no other caller read it meanwhile
                 self._credentials.pop(path, None)
                 secret = await self._on_thread(path, lambda: self._server.read(self._mount, path))
                 credentials = Credentials(

@@ -107,7 +107,7 @@ class Server:
                 self._log_in()
                 return self._looked(look)
         except (VaultError, RequestException, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            # The library's errors carry the server's whole answer: neither their text nor they themselves go further.
+            # The library's errors carry the server's whole response: neither their text nor they themselves go further.
             problem = type(error).__name__
         raise CredentialError(
             f"Could not read the credentials from the vault at VAULT_ADDR: {problem}. Nothing was sent. "

@@ -36,7 +36,7 @@ _ANSWER_LIMIT = 64 * 1024
 
 @frozen(kw_only=True)
 class _Grant:
-    """The identity server's answer; it may hold more members."""
+    """The identity server's response; it may hold more members."""
 
     access_token: str = field(repr=False)
     token_type: str
@@ -95,7 +95,7 @@ class OAuthVault:
         before = self._token
         if fresh or before is None or before.renew_at <= self._clock():
             async with self._lock.here():
-                if self._token is before:  # nobody else fetched one meanwhile
+                if self._token is before:  # no other caller fetched one meanwhile
                     self._token = await self._renewed(before, fresh=fresh)
         if self._token is None:
             raise CredentialError("The oauth: vault was closed. Nothing was sent.")
@@ -141,7 +141,7 @@ class OAuthVault:
                     return f"status {response.status_code}", None
                 return await _token_in(response)
         except TimeoutError:
-            return "no answer in time", None
+            return "no response in time", None
         except library().HTTPError as error:
             return type(error).__name__, None
         except asyncio.CancelledError as cancelled:
@@ -162,11 +162,11 @@ async def _token_in(response: Response) -> tuple[str, _Grant | None]:
     async for chunk in response.aiter_bytes():
         content += chunk
         if len(content) > _ANSWER_LIMIT:
-            return "an answer without end", None
+            return "a response without end", None
     try:
         return "", msgspec.json.decode(content, type=_Grant)
     except msgspec.MsgspecError:
-        return "an answer that is not a token", None
+        return "a response that is not a token", None
 
 
 def _refused(what: str) -> CredentialError:

@@ -182,7 +182,7 @@ async def test_a_server_that_is_down_is_a_credential_error(environ):
 async def test_an_answer_that_drips_is_given_up(opened, server, monkeypatch):
     monkeypatch.setattr(oauth, "_TIMEOUT", 0.5)
     server.dripping = True
-    with pytest.raises(CredentialError, match="no answer in time"):
+    with pytest.raises(CredentialError, match="no response in time"):
         await opened.read("x")
 
 
