@@ -11,10 +11,10 @@ import ssl
 import sys
 from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.urls import Proxy
+from arx_wrapper.model import Secret
 
 if TYPE_CHECKING:
     import httpx
@@ -28,6 +28,20 @@ if TYPE_CHECKING:
 CERTIFICATES = "SSL_CERT_FILE"
 
 
+class Route(Protocol):
+    """The proxy that requests beyond this machine go through; `arx_wrapper.urls.Proxy` is one."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def password(self) -> Secret | None: ...
+    @property
+    def address(self) -> str: ...
+    def serves(self, host: str) -> bool: ...
+
+
 def library(given: object = None) -> ModuleType:
     """Return the library that a transport or client belongs to: httpx2 for its own, else httpx."""
     httpx2 = sys.modules.get("httpx2")  # when it is not imported, the caller can have brought nothing of it
@@ -38,7 +52,7 @@ def library(given: object = None) -> ModuleType:
     return httpx
 
 
-def client(url: str, *, timeout: float, proxy: Proxy | None = None) -> httpx.AsyncClient:
+def client(url: str, *, timeout: float, proxy: Route | None = None) -> httpx.AsyncClient:
     """Make a client for one host: certificates verified, no redirects, nothing read from the environment but its trust.
 
     Args:

@@ -7,8 +7,8 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from attrs import frozen
 
-from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.model import Secret
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,63 @@
+"""The values that the pipeline's packages hand to each other. No backend imports another; all import these."""
+
+from arx_wrapper.model.call import Call, Decision, Effect, Limit, OnCall, ReviewerRule, Visibility, new_id
+from arx_wrapper.model.operation import (
+    JSON,
+    NO_TARGET,
+    NOT_RECOVERABLE,
+    Body,
+    ByTime,
+    EffectRule,
+    EffectSpec,
+    Fallback,
+    HttpMethod,
+    Lookup,
+    Many,
+    OnCallReader,
+    One,
+    Operation,
+    Paged,
+    Params,
+    Recovery,
+    Sentence,
+    TargetState,
+    Unknown,
+)
+from arx_wrapper.model.request import Request
+from arx_wrapper.model.risk import Risk, Verdict
+from arx_wrapper.model.secret import Secret
+
+__all__ = [
+    "JSON",
+    "NOT_RECOVERABLE",
+    "NO_TARGET",
+    "Body",
+    "ByTime",
+    "Call",
+    "Decision",
+    "Effect",
+    "EffectRule",
+    "EffectSpec",
+    "Fallback",
+    "HttpMethod",
+    "Limit",
+    "Lookup",
+    "Many",
+    "OnCall",
+    "OnCallReader",
+    "One",
+    "Operation",
+    "Paged",
+    "Params",
+    "Recovery",
+    "Request",
+    "ReviewerRule",
+    "Risk",
+    "Secret",
+    "Sentence",
+    "TargetState",
+    "Unknown",
+    "Verdict",
+    "Visibility",
+    "new_id",
+]

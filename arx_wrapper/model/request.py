@@ -1,0 +1,40 @@
+"""A request before it is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Request:
+    """A request, complete and checked, that nothing has sent yet.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path as it goes on the wire, without a host; its segments are checked.
+        query: Names and values in order; a list is repeated.
+        headers: Further headers.
+        json: The body as plain JSON data; None when there is none.
+        operation_id: The endpoint's name.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    json: Any = field(default=None, repr=False)
+    operation_id: str
+
+    @classmethod
+    def of(cls, generated: Any) -> Request:
+        """Return the same request, given one that a generated client has built."""
+        return cls(
+            method=generated.method,
+            path=generated.path,
+            query=generated.query,
+            headers=generated.headers,
+            json=generated.json if generated.json or isinstance(generated.json, dict | list) else None,
+            operation_id=generated.operation_id,
+        )
