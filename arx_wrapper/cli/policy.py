@@ -33,7 +33,7 @@ def check(
     """
     from arx_wrapper import PagerDutyConnector, policy
     from arx_wrapper.core.backends import utc_now
-    from arx_wrapper.pagerduty.operations import RISKS, TABLE
+    from arx_wrapper.pagerduty.operations import TABLE
     from arx_wrapper.params.model import param_model
 
     session: Session = context.obj
@@ -46,7 +46,7 @@ def check(
     }
     report: list[dict[str, Any]] = []
     for source in sources:
-        loaded = policy.load(source, registry=RISKS, connector="pagerduty")
+        loaded = policy.load(source, registry=TABLE, connector="pagerduty")
         findings = [
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
             for finding in policy.lint(
@@ -261,12 +261,12 @@ def _members() -> set[str]:
 
 def _proposed(session: Session, path: Path | None) -> Any:
     from arx_wrapper import policy
-    from arx_wrapper.pagerduty.operations import RISKS
+    from arx_wrapper.pagerduty.operations import TABLE
 
     source = path or session.config.policy
     if source is None:
         raise ConfigError("No policy to try: pass --policy FILE, or set ARX_POLICY.")
-    return policy.load(source, registry=RISKS, connector="pagerduty")
+    return policy.load(source, registry=TABLE, connector="pagerduty")
 
 
 def _outcome(case: Any, decision: Any) -> dict[str, Any]:

@@ -79,13 +79,13 @@ class Session:
         Nobody is asked to approve anything from here, so channels and their secrets are not needed.
         """
         from arx_wrapper.core.backends import Backends, Given
-        from arx_wrapper.pagerduty.operations import RISKS
+        from arx_wrapper.pagerduty.operations import TABLE
 
         config = evolve(self.config, slack=None, webhook_url=None, notify_urls=())
 
         async def run() -> _T:
             given = Given(config=config, **options)
-            backends = Backends(given, connector="pagerduty", registry=RISKS)
+            backends = Backends(given, connector="pagerduty", registry=TABLE)
             try:
                 return await work(backends)
             finally:

@@ -277,8 +277,7 @@ def _parsed(console: Console, text: str) -> Any:
     with tempfile.TemporaryDirectory(prefix="arx-proposed-") as folder:
         file = Path(folder) / "proposed.yaml"
         file.write_text(text, "utf-8")
-        registry = {name: row.risk for name, row in console.operations.items()}
-        return policies.load(file, registry=registry, connector=console.backends.connector)
+        return policies.load(file, registry=console.operations, connector=console.backends.connector)
 
 
 def _number(text: str | None) -> int:

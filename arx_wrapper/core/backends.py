@@ -15,7 +15,6 @@ from attrs import frozen
 
 from arx_wrapper.config import Config, SlackSettings
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.model import Risk
 from arx_wrapper.urls import without_password
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals.slack import Slack
     from arx_wrapper.audit import AuditLog
     from arx_wrapper.http_client import AsyncTransport
+    from arx_wrapper.model import Operation
     from arx_wrapper.policy import Policies, PolicySource
     from arx_wrapper.transport import Transport
     from arx_wrapper.urls import Proxy
@@ -80,7 +80,7 @@ class Backends:
         given: Given,
         *,
         connector: str,
-        registry: Mapping[str, Risk],
+        registry: Mapping[str, Operation],
         requester_header: str | None = None,
         accept: str = "application/json",
         key_prefix: str = "Bearer ",

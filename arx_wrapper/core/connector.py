@@ -128,7 +128,7 @@ class BaseConnector:
         self.backends = Backends(
             self._completed(given),
             connector=self.connector,
-            registry={name: row.risk for name, row in self.operations.items()},
+            registry=self.operations,
             requester_header=self.requester_header,
             accept=self.accept,
             key_prefix=self.key_prefix,

@@ -20,7 +20,7 @@ from arx_wrapper.core.effects import IsAlias, expand
 from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
 from arx_wrapper.policy import PolicyEntry, PolicySet
 from arx_wrapper.policy.condition import Condition
-from arx_wrapper.policy.entry import glob
+from arx_wrapper.policy.entry import matches_any
 
 if TYPE_CHECKING:
     from arx_wrapper.audit import AuditRecord
@@ -156,7 +156,7 @@ class _Judge:
                 if entry.when is not None
                 and entry.enforce
                 and self._policy.is_about(entry)
-                and any(glob(pattern).fullmatch(operation) for pattern in (*entry.operations, *entry.deny))
+                and (entry.permits(operation) or matches_any(entry.deny, operation))
             ]
         return self._conditions[operation]
 

@@ -180,6 +180,7 @@ class Operation:
         records: The list that `iterate()` reads; by default what a read returns, when that is a list.
         writes: Whether it changes state; by default every method but GET does. A write is never repeated blindly.
         extension: Whether the operation is outside the reference's table.
+        since: The version of the table that brought it. Raise it for each release that adds operations.
         deprecated: Whether the API is taking the endpoint out of service.
         highest_risk: The risk that its parameters can raise the operation itself to.
         scopes: The OAuth scopes that its request needs; none where the API states none.
@@ -209,6 +210,7 @@ class Operation:
     records: Many | None = field(default=_RECORDS, kw_only=True)
     writes: bool = field(default=_WRITES, kw_only=True)
     extension: bool = field(default=False, kw_only=True)
+    since: int = field(default=1, kw_only=True)
     deprecated: bool = field(default=False, kw_only=True)
     highest_risk: Risk = field(default=_HIGHEST_RISK, kw_only=True)
     scopes: tuple[str, ...] = field(default=(), kw_only=True)

@@ -367,13 +367,13 @@ _ROWS = (
 # Reads outside the reference's 45: what agents need to fill in parameters of those.
 _EXTENSIONS = (
     Operation(
-        "priorities:read", "GET", "/priorities", LOW, extension=True,
+        "priorities:read", "GET", "/priorities", LOW, extension=True, since=2,
         endpoint="priorities.list_priorities", returns=Many("priorities", "Priority"),
         summary="List the priorities of incidents",
         columns=columns.PRIORITIES,
     ),
     Operation(
-        "users:read_me", "GET", "/users/me", LOW, extension=True,
+        "users:read_me", "GET", "/users/me", LOW, extension=True, since=2,
         endpoint="users.get_current_user", returns=One("user", "User"),
         summary="Get the user whose API key is in use",
         effects=effects.read_oneself, needs=("users:read_detail",),

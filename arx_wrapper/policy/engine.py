@@ -153,7 +153,7 @@ class PolicySet:
         above = [
             entry
             for entry in self.own
-            if entry.enforce and matches_any(entry.operations, effect.operation) and effect.risk > entry.risk_max
+            if entry.enforce and entry.permits(effect.operation) and effect.risk > entry.risk_max
         ]
         if not self.entries:
             reason = HELP
@@ -167,6 +167,11 @@ class PolicySet:
                 f"policy {above[0]} permits {effect.operation} up to {above[0].risk_max.name} only, and it is "
                 f"{effect.risk.name}."
             )
+        elif older := [one for one in self.own if effect.operation in one.later and one.globs_match(effect.operation)]:
+            reason = (
+                f"{effect.operation} came with a later version of the table than policy {older[0]} is written for. "
+                "Name it in its `operations`, or raise its `table`."
+            )
         else:
             reason = f"no policy entry permits {effect.operation}. Add it to the `operations` of one."
         return decision(Verdict.DENY, effect, None, reason, observed=observed)
@@ -177,11 +182,7 @@ class PolicySet:
             return self._candidates[key]
         except KeyError:
             denies = [entry for entry in self.own if matches_any(entry.deny, effect.operation)]
-            permits = [
-                entry
-                for entry in self.own
-                if matches_any(entry.operations, effect.operation) and effect.risk <= entry.risk_max
-            ]
+            permits = [entry for entry in self.own if entry.permits(effect.operation) and effect.risk <= entry.risk_max]
             found = self._candidates[key] = Candidates(
                 conditional=any(entry.when is not None for entry in (*denies, *permits, *self._hiding)),
                 denies=tuple(entry for entry in denies if entry.enforce),

@@ -11,10 +11,12 @@ from typing import Any, Final, Literal
 from attrs import field, frozen
 
 from arx_wrapper.errors import ConfigError, PolicyError
-from arx_wrapper.model import Limit, OnCall, ReviewerRule, Risk, Visibility
+from arx_wrapper.model import Limit, OnCall, Operation, ReviewerRule, Risk, Visibility
 from arx_wrapper.policy.condition import Condition
 from arx_wrapper.policy.yaml_document import Located
 
+# Every operation of a connector: its row, or its risk where versions do not matter.
+Registry = Mapping[str, Risk] | Mapping[str, Operation]
 Approval = Literal["none", "auto", "hitl"]
 APPROVALS: Final = ("none", "auto", "hitl")
 RISKS: Final[Mapping[str, Risk]] = {risk.name.lower(): risk for risk in Risk}
@@ -52,6 +54,8 @@ class PolicyEntry:
         hide: Globs over members of answers that it hides; without operations, of every answer.
         show: Exceptions to `hide`, and to what is hidden by default.
         enforce: False: evaluated and recorded, never enforced.
+        table: The version of the connector's table that its globs were written for; None when it does not say.
+        later: The operations that came with a later version, which its globs do not permit.
         source: `file:line`.
     """
 
@@ -74,6 +78,8 @@ class PolicyEntry:
     hide: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
     enforce: bool = True
+    table: int | None = None
+    later: frozenset[str] = field(default=frozenset(), repr=False)
     source: str | None = None
 
     @property
@@ -82,6 +88,16 @@ class PolicyEntry:
         if not self.hide and not self.show:
             return None
         return Visibility(policy=self.name, hide=self.hide, show=self.show)
+
+    def globs_match(self, operation: str) -> bool:
+        """Return whether one of its globs matches an operation, permitted or not."""
+        return matches_any(self.operations, operation)
+
+    def permits(self, operation: str) -> bool:
+        """Return whether it names an operation, or a glob of its does that is not older than the operation."""
+        if operation in self.later:
+            return operation in self.operations
+        return self.globs_match(operation)
 
     def __str__(self) -> str:
         return f"{self.name!r} ({self.source})" if self.source else repr(self.name)
@@ -100,8 +116,9 @@ def matches_any(patterns: Sequence[str], name: str) -> bool:
 class EntryReader:
     """Reads entries of one file."""
 
-    def __init__(self, file: str | None, registry: Mapping[str, Risk]) -> None:
+    def __init__(self, file: str | None, registry: Registry) -> None:
         self._file, self._registry = file, registry
+        self._rows: list[Operation] = [row for row in registry.values() if isinstance(row, Operation)]
 
     def entry(self, found: Located) -> PolicyEntry:
         """Read one entry.
@@ -135,6 +152,7 @@ class EntryReader:
                 on_call=on_call,
                 min_approvals=values.get("min_approvals", 1),
             )
+        values["later"] = self._later(values.get("table"))
         source = f"{self._file}:{found.line}" if self._file and found.line else None
         return PolicyEntry(**values, source=source)
 
@@ -270,6 +288,12 @@ class EntryReader:
             raise self._error(found, key, "must be a whole number from 1 to 10")
         return found.value
 
+    def version(self, key: str, found: Located) -> int:
+        newest = max((row.since for row in self._rows), default=1)
+        if type(found.value) is not int or not 1 <= found.value <= newest:
+            raise self._error(found, key, f"must be a version of the table, from 1 to {newest}")
+        return found.value
+
     def boolean(self, key: str, found: Located) -> bool:
         if not isinstance(found.value, bool):
             raise self._error(found, key, "must be true or false")
@@ -290,6 +314,10 @@ class EntryReader:
         expression = glob(pattern)
         if not any(expression.fullmatch(name) for name in self._registry):
             raise self._error(found, key, f"{pattern!a} matches no operation{_nearest(pattern, self._registry)}")
+
+    def _later(self, table: int | None) -> frozenset[str]:
+        """Return what the globs of an entry do not permit because it came later: of no stated version, writes alone."""
+        return frozenset(row.name for row in self._rows if row.since > (table or 1) and (row.writes or table))
 
     def _named(self, limit: Limit, policy: str) -> Limit:
         return Limit(
@@ -325,4 +353,5 @@ KEYS: Final[Mapping[str, Callable[[EntryReader, str, Located], Any]]] = {
     "hide": EntryReader.members,
     "show": EntryReader.members,
     "enforce": EntryReader.boolean,
+    "table": EntryReader.version,
 }

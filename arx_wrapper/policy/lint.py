@@ -48,6 +48,7 @@ def lint(
             *_misnamed(entry, parameters),
             *_misnamed_members(entry, members),
             *_incomplete(entry, policy, operations),
+            *_outgrown(entry, operations),
         )
     ]
 
@@ -60,7 +61,7 @@ def _problems(
         return
     if entry.expires is not None and now >= entry.expires:
         yield f"it expired at {entry.expires.isoformat()} and matches nothing"
-    permitted = [name for name in _matching(entry.operations, registry) if registry[name] <= entry.risk_max]
+    permitted = [name for name in _permitted(entry, registry) if registry[name] <= entry.risk_max]
     if entry.operations and not permitted:
         yield f"nothing that it names is within its risk_max {entry.risk_max.name}: it permits nothing"
     denied = {name for other in _always_denying(policy) for name in _matching(other.deny, registry)}
@@ -98,14 +99,24 @@ def _incomplete(entry: PolicyEntry, policy: PolicySet, operations: Mapping[str, 
     registry = {name: row.risk for name, row in operations.items()}
     own = [other for other in policy.entries if policy.is_about(other) and other.enforce]
     denied = {name for other in _always_denying(policy) for name in _matching(other.deny, registry)}
-    permitted = {
-        name for other in own for name in _matching(other.operations, registry) if registry[name] <= other.risk_max
-    }
-    for name in _matching(entry.operations, registry):
+    permitted = {name for other in own for name in _permitted(other, registry) if registry[name] <= other.risk_max}
+    for name in _permitted(entry, registry):
         missing = [need for need in operations[name].needs if need in denied or need not in permitted]
         if missing and registry[name] <= entry.risk_max and name not in denied:
             needed = " and ".join(missing)
             yield f"it permits {name}, but each such call also needs {needed}, which no entry permits: all are denied"
+
+
+def _outgrown(entry: PolicyEntry, operations: Mapping[str, Operation]) -> Iterator[str]:
+    """Find operations that its globs have come to match, and do not permit."""
+    for name in sorted(entry.later):
+        if entry.globs_match(name) and not entry.permits(name):
+            row = operations[name]
+            kind = "write" if row.writes else "read"
+            yield (
+                f"its globs match {name}, a {kind} that came with version {row.since} of the table: it is not "
+                f"permitted until the entry names it, or says table: {row.since}"
+            )
 
 
 def _misnamed(entry: PolicyEntry, parameters: Mapping[str, Collection[str]] | None) -> Iterator[str]:
@@ -138,6 +149,10 @@ def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:
         everybody = (entry.agents, entry.orgs) == (("*",), ("*",))
         if policy.is_about(entry) and entry.enforce and entry.when is None and entry.expires is None and everybody:
             yield entry
+
+
+def _permitted(entry: PolicyEntry, registry: Mapping[str, object]) -> list[str]:
+    return [name for name in registry if entry.permits(name)]
 
 
 def _matching(patterns: tuple[str, ...], registry: Mapping[str, object]) -> list[str]:

@@ -15,9 +15,9 @@ import msgspec
 from attrs import field, frozen
 
 from arx_wrapper.errors import PolicyError
-from arx_wrapper.model import Call, Decision, Risk, Verdict
+from arx_wrapper.model import Call, Decision, Verdict
 from arx_wrapper.policy.engine import PolicySet
-from arx_wrapper.policy.entry import EntryReader
+from arx_wrapper.policy.entry import EntryReader, Registry
 from arx_wrapper.policy.prediction import possible_verdicts
 from arx_wrapper.policy.tracing import EntryTrace, trace
 from arx_wrapper.policy.yaml_document import Located, located, read
@@ -66,7 +66,7 @@ class Policies:
         self,
         source: PolicySource | None,
         *,
-        registry: Mapping[str, Risk],
+        registry: Registry,
         connector: str,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -135,7 +135,7 @@ class Policies:
         self._events.append(PolicyLoaded(source=source, digest=digest, entries=entries, error=error, text=text))
 
 
-def load(source: PolicySource | None, *, registry: Mapping[str, Risk], connector: str) -> PolicySet:
+def load(source: PolicySource | None, *, registry: Registry, connector: str) -> PolicySet:
     """Load a policy: a file, a folder of `*.yaml` and `*.yml`, a list of entries, or one that is loaded already.
 
     Raises:
@@ -144,7 +144,7 @@ def load(source: PolicySource | None, *, registry: Mapping[str, Risk], connector
     return source if isinstance(source, PolicySet) else _policy(_documents(source), registry, connector)
 
 
-def _policy(documents: Documents, registry: Mapping[str, Risk], connector: str) -> PolicySet:
+def _policy(documents: Documents, registry: Registry, connector: str) -> PolicySet:
     entries = []
     names: dict[str, str] = {}
     for file, document in documents:

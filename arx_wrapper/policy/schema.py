@@ -54,6 +54,7 @@ _KINDS: Final[Mapping[Callable[..., object], dict[str, Any]]] = {
     EntryReader.number: {"type": "integer", "minimum": 1, "maximum": 10},
     EntryReader.members: _MEMBERS,
     EntryReader.reviewers: _REVIEWERS,
+    EntryReader.version: {"type": "integer", "minimum": 1},
     EntryReader.boolean: {"type": "boolean"},
 }
 
@@ -80,6 +81,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "answer.",
     "show": "Exceptions to `hide`, and to the keys and addresses that are hidden by default.",
     "enforce": "`false` observes: evaluated and recorded, never enforced.",
+    "table": "The version of the table of operations that its globs were written for; they do not permit what came "
+    "later. When left out, they do not permit writes that came after version 1.",
 }
 
 

@@ -44,7 +44,7 @@ def _why(
     if not policy.is_about(entry):
         return False, f"it is about the connector {entry.connector!r}"
     denied = matches_any(entry.deny, effect.operation)
-    if not denied and not matches_any(entry.operations, effect.operation):
+    if not denied and not entry.permits(effect.operation):
         return False, f"no glob of it matches {effect.operation}"
     if not denied and effect.risk > entry.risk_max:
         return False, f"risk {effect.risk.name} is above its risk_max {entry.risk_max.name}"
