@@ -177,7 +177,12 @@ def message(request: ApprovalRequest, now: datetime, *, origin: str | None, remi
 
 def link_to(request: ApprovalRequest, origin: str | None) -> str | None:
     """Return the address of a request's page; None when there is no console that others reach."""
-    return f"{origin}/requests/{request.id}" if origin else None
+    return link_to_id(request.id, origin)
+
+
+def link_to_id(approval_id: str, origin: str | None) -> str | None:
+    """Return the address of a request's page; None when there is no console that others reach."""
+    return f"{origin}/requests/{approval_id}" if origin else None
 
 
 class Notify:

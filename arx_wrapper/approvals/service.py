@@ -58,6 +58,12 @@ class Approvals:
 
     Everything survives the process: a call that was interrupted resumes by its request's id. Many connectors,
     in as many processes, may share one database.
+
+    Attributes:
+        reviewers: The reviewers whose keys are configured; None when none are.
+        proof: Whether a decision needs its reviewer's signature (`required`) or a name is enough.
+        groups: Groups of reviewers, by name.
+        on_waiting: Called with the request that a call begins to wait for.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Approvals:
         self._ttl, self._pending_cap, self._timeout = timedelta(seconds=ttl), pending_cap, timeout
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-approvals")
         self.groups = dict(groups or {})
+        self.on_waiting: Callable[[ApprovalRequest], None] | None = None
         self.reviewers, self.proof, self._announcer = reviewers, proof, announcer
         self._closed = False
 
@@ -239,7 +246,7 @@ class Approvals:
         Raises:
             ApprovalError: there is no such request, or the store cannot be used; the call can be resumed.
         """
-        trouble = 0.0
+        trouble, told = 0.0, False
         while True:
             try:
                 request = await self.get(request_id)
@@ -253,6 +260,9 @@ class Approvals:
             trouble = 0.0
             if request.state != "pending":
                 return request
+            if self.on_waiting and not told:
+                self.on_waiting(request)
+                told = True
             left = (request.expires_at - self._clock()).total_seconds()
             await self._sleep(max(0.001, min(poll, left)))
 

@@ -54,6 +54,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "approvals deny": ("approvals deny 5f2c9a7d1e3b4c60 --reviewer alice",),
     "approvals revoke": ("approvals revoke 5f2c9a7d1e3b4c60 --reviewer alice",),
+    "approvals watch": ("approvals watch",),
+    "approvals review": ("approvals review --reviewer alice", "approvals review --key ~/alice.key"),
     "reviewers invite": (
         "reviewers invite alice",
         "reviewers invite alice --user PUSER01",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from attrs import frozen
 
+from arx_wrapper.cli.approvals.waiting import WaitingNotice
 from arx_wrapper.cli.completion import remember
 from arx_wrapper.cli.endings import next_step, status_of
 from arx_wrapper.cli.output import Output, print_json, say, warn
@@ -71,7 +72,10 @@ def perform(session: Session, operation: str, prepare: Prepare, options: Options
     that of the first.
     """
 
+    notice = WaitingNotice(session.config)
+
     async def run(connector: PagerDutyConnector) -> list[Mapping[str, Any] | ArxError]:
+        connector.backends.on_waiting = notice
         prepared = await prepare(connector)
         if options.dry_run:
             from arx_wrapper.cli.dry_run import plan
@@ -84,7 +88,11 @@ def perform(session: Session, operation: str, prepare: Prepare, options: Options
         return [await _tried(connector, operation, params, options) for params in prepared]
 
     quiet = options.everything or options.watch is not None  # they show their own progress
-    results = session.with_connector(run, waiting=None if quiet else f"Waiting for {operation}")
+    try:
+        results = session.with_connector(run, waiting=None if quiet else f"Waiting for {operation}")
+    except KeyboardInterrupt:
+        notice.stopped()
+        raise
     if options.dry_run:
         _show_plans([result for result in results if not isinstance(result, ArxError)], options.output)
         return

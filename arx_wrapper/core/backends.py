@@ -18,7 +18,7 @@ from arx_wrapper.errors import ConfigError
 from arx_wrapper.urls import without_password
 
 if TYPE_CHECKING:
-    from arx_wrapper.approvals import Approvals, Channel
+    from arx_wrapper.approvals import ApprovalRequest, Approvals, Channel
     from arx_wrapper.approvals.slack import Slack
     from arx_wrapper.audit import AuditLog
     from arx_wrapper.http_client import AsyncTransport
@@ -90,6 +90,7 @@ class Backends:
         self.given, self.config, self.clock, self.sleep = given, given.config, clock, sleep
         self.connector, self.requester_header = connector, requester_header
         self._registry, self._accept, self._key_prefix = registry, accept, key_prefix
+        self.on_waiting: Callable[[ApprovalRequest], None] | None = None
 
     @cached_property
     def policies(self) -> Policies:
@@ -132,7 +133,7 @@ class Backends:
         from arx_wrapper import approvals
 
         beside = _address(log) if isinstance(log, str | PathLike) and config.approvals_url == config.audit_url else None
-        return approvals.open(
+        opened = approvals.open(
             _address(given) or beside or config.approvals_url,
             ttl=config.approvals_ttl,
             clock=self.clock,
@@ -143,6 +144,8 @@ class Backends:
             channels=channels(config, clock=self.clock),
             pending_cap=config.pending_cap,
         )
+        opened.on_waiting = self.on_waiting
+        return opened
 
     @cached_property
     def transport(self) -> Transport:

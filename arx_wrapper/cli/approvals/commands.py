@@ -1,4 +1,4 @@
-"""`approvals list|show|approve|deny|revoke|keygen|verify|serve`."""
+"""`approvals list|show|approve|deny|revoke|watch|review|keygen|verify|serve`."""
 
 from __future__ import annotations
 
@@ -123,6 +123,48 @@ def revoke(
         print_json(_plain(request))
     else:
         say(f"{request.id}: {request.state}")
+
+
+@app.command()
+def watch(
+    context: typer.Context,
+    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 1.0,
+    lines: Annotated[int | None, typer.Option(min=1, help="Stop after this many lines.")] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Print requests as they come, until Ctrl-C.
+
+    Each once when it is asked for, once before it expires, and once when it is decided.
+    """
+    from arx_wrapper.cli.approvals.watching import watch as run
+
+    session: Session = context.obj
+    session.with_backends(lambda backends: run(backends.approvals, session.config.org_id, every, output, lines))
+
+
+@app.command("review")
+def review_(context: typer.Context, reviewer: Reviewer = None, key: Key = None) -> None:
+    """Step through the requests that wait.
+
+    Shows each in full, and asks whether to approve, deny or skip it. Where decisions are signed it takes your key;
+    passkeys are used at `arx-pagerduty console`.
+    """
+    from arx_wrapper.cli.approvals.watching import review as run
+
+    session: Session = context.obj
+    if session.config.proof == "required" and not session.config.reviewers:
+        raise ConfigError(
+            "Decisions are proved here, and no reviewer's key is configured: reviewers decide with their passkeys at "
+            "`arx-pagerduty console`. Nothing was decided."
+        )
+
+    async def work(backends: Any) -> None:
+        async def decide(request: Any, approve: bool, note: str) -> None:
+            await _decided(session, backends, request.id, Decision(reviewer, approve, note, key, True))
+
+        await run(backends.approvals, session.config.org_id, decide)
+
+    session.with_backends(work)
 
 
 @app.command()
@@ -252,33 +294,37 @@ class Decision(NamedTuple):
 
 
 def _decide(session: Session, approval_id: str, decision: Decision, output: Output) -> None:
-    from arx_wrapper.core.review import review
-
     async def run(backends: Any) -> Any:
-        reviewer = decision.reviewer
-        signed: dict[str, Any] = {}
-        if session.config.reviewers:
-            shown = await backends.approvals.get(approval_id)
-            reviewer, signed = _signed(session.config.reviewers, shown, decision)
-        if reviewer is None:
-            raise typer.BadParameter("say who decides: --reviewer NAME")
-        async with session.connector_over(backends) as connector:
-            return await review(
-                backends.approvals,
-                backends.audit,
-                approval_id,
-                reviewer=reviewer,
-                approve=decision.approve,
-                note=decision.note,
-                ask_on_call=connector.who_is_on_call,
-                **signed,
-            )
+        return await _decided(session, backends, approval_id, decision)
 
     request = session.with_backends(run)
     if output is Output.JSON:
         print_json(_plain(request))
     else:
         say(f"{request.id}: {request.state}")
+
+
+async def _decided(session: Session, backends: Any, approval_id: str, decision: Decision) -> Any:
+    from arx_wrapper.core.review import review
+
+    reviewer = decision.reviewer
+    signed: dict[str, Any] = {}
+    if session.config.reviewers:
+        shown = await backends.approvals.get(approval_id)
+        reviewer, signed = _signed(session.config.reviewers, shown, decision)
+    if reviewer is None:
+        raise typer.BadParameter("say who decides: --reviewer NAME")
+    async with session.connector_over(backends) as connector:
+        return await review(
+            backends.approvals,
+            backends.audit,
+            approval_id,
+            reviewer=reviewer,
+            approve=decision.approve,
+            note=decision.note,
+            ask_on_call=connector.who_is_on_call,
+            **signed,
+        )
 
 
 def _signed(reviewers: Mapping[str, str], shown: Any, decision: Decision) -> tuple[str, dict[str, Any]]:
