@@ -21,7 +21,7 @@ PLANTED = {
     "arx_wrapper.vault.env": "arx_wrapper.config",
     "arx_wrapper.approvals.request": "arx_wrapper.audit",
     "arx_wrapper.params.types": "arx_wrapper.policy",
-    "arx_wrapper.model": "arx_wrapper.cli.main",
+    "arx_wrapper.model.call": "arx_wrapper.cli.main",
     "arx_wrapper.errors": "arx_wrapper.credentials",
     "pagerduty_client.types": "arx_wrapper.model",
 }

@@ -120,3 +120,30 @@ async def test_a_call_whose_policy_does_not_load_is_a_span_too(tmp_path: Any) ->
             await pd.list_users()
     (span,) = SPANS.get_finished_spans()
     assert span.attributes["error.type"] == "PolicyError"
+
+
+async def test_a_telemetry_library_that_fails_keeps_no_record_from_being_written(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(SimpleSpanProcessor):
+        """The host's own."""
+
+        fails = True
+
+        def on_end(self, span: Any) -> None:
+            if self.fails:
+                raise OSError("the collector is gone")
+
+    processor, provider = Failing(InMemorySpanExporter()), trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
+    provider.add_span_processor(processor)
+    try:
+        async with PagerDutyConnector.sandbox(policies=[NO_DELETES]) as pd:
+            await pd.acknowledge_incident("P1234AB")
+            with pytest.raises(PermissionDeniedError):
+                await pd.delete_service("PABC123")
+            found = [record.action_type for record in await trail(pd)]
+    finally:
+        processor.fails = False
+    assert found == ["connector.called", "connector.completed", "connector.refused"]
+    assert "did not take the call's span" in caplog.text

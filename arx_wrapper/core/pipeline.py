@@ -253,5 +253,9 @@ def _elapsed(started: float) -> float:
 
 
 def _observe(observed: Observed | None, entry: Entry, **more: Any) -> None:
-    if observed:
-        observed.end(entry, **more)
+    """End the call's span. What a telemetry library does wrong never keeps a record from being written."""
+    try:
+        if observed:
+            observed.end(entry, **more)
+    except Exception:
+        _log.exception("%s: OpenTelemetry did not take the call's span", entry.operation)
