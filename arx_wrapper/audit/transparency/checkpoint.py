@@ -17,6 +17,7 @@ from arx_wrapper.audit.log import AuditLog
 from arx_wrapper.audit.store import Reader
 from arx_wrapper.audit.transparency.checkpoint_stores import CheckpointStore
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
+from arx_wrapper.audit.transparency.witness import Witness
 from arx_wrapper.audit.verification import compared
 from arx_wrapper.errors import AuditError
 
@@ -64,8 +65,10 @@ def opened(note: str, verifier: Verifier) -> Checkpoint:
     return found
 
 
-async def sign_checkpoint(log: AuditLog, signer: Signer, stores: Sequence[CheckpointStore]) -> str:
-    """Verify the log, sign its size and root, and keep the checkpoint in every store.
+async def sign_checkpoint(
+    log: AuditLog, signer: Signer, stores: Sequence[CheckpointStore], witnesses: Sequence[Witness] = ()
+) -> str:
+    """Verify the log, sign its size and root, have it cosigned, and keep the checkpoint in every store.
 
     Records that the last checkpoint of every store vouches for are compared with the tree alone; all others are
     verified one by one.
@@ -74,8 +77,8 @@ async def sign_checkpoint(log: AuditLog, signer: Signer, stores: Sequence[Checkp
         The note.
 
     Raises:
-        AuditError: the log does not verify, does not go on from the last checkpoint of a store, or a store cannot be
-            written.
+        AuditError: the log does not verify, does not go on from the last checkpoint of a store or of a witness, or one
+            of these cannot be reached. Nothing is kept then.
     """
     verifier = Verifier.parse(signer.verifier())
     kept = [await store.last() for store in stores]
@@ -89,9 +92,22 @@ async def sign_checkpoint(log: AuditLog, signer: Signer, stores: Sequence[Checkp
     size = since + verified.records if since else None
     checkpoint = await log.read(lambda reader: checkpoint_of(reader, signer.name, size))
     note = signer.sign(checkpoint.text())
+    for witness in witnesses:
+        note = await _cosigned(log, note, checkpoint.size, witness, [one for one in kept if one is not None])
     for store in stores:
         await store.keep(checkpoint.size, note)
     return note
+
+
+async def _cosigned(log: AuditLog, note: str, size: int, witness: Witness, kept: Sequence[str]) -> str:
+    """Return a note with a witness's signature; it is asked from the last kept checkpoint on that it cosigned."""
+    notes = [one for one in kept if witness.cosigner.cosigned_at(one) is not None]
+    known = [Checkpoint.parse(one.partition("\n\n")[0] + "\n").size for one in notes]
+
+    async def prove(old: int) -> Sequence[bytes]:
+        return await log.read(lambda reader: reader.tree().consistency(old, size))
+
+    return await witness.cosign(note, size, max(known, default=0), prove)
 
 
 def checkpoint_of(log: Reader, origin: str, size: int | None = None) -> Checkpoint:

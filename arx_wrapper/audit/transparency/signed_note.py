@@ -36,14 +36,14 @@ class Verifier:
     _key: Ed25519PublicKey = field(repr=False)
 
     @classmethod
-    def parse(cls, text: str) -> Verifier:
-        """Parse a verifier's key. AuditError when it is none."""
+    def parse(cls, text: str, *, kind: bytes = _ED25519) -> Verifier:
+        """Parse a verifier's key of a kind of signature. AuditError when it is none."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         name, _, rest = text.strip().partition("+")
         shown, _, encoded = rest.partition("+")
         data = _decoded(encoded)
-        if not name or len(data) != 33 or data[:1] != _ED25519 or shown != _key_id(name, data).hex():
+        if not name or len(data) != 33 or data[:1] != kind or shown != _key_id(name, data).hex():
             raise AuditError("This is not a verifier's key of the form name+12345678+base64.")
         return cls(name, _key_id(name, data), Ed25519PublicKey.from_public_bytes(data[1:]))
 
@@ -53,23 +53,37 @@ class Verifier:
         Raises:
             AuditError: it is not a note, or is not signed by this key.
         """
-        from cryptography.exceptions import InvalidSignature
-
-        text, separator, signatures = note.rpartition("\n\n")
-        if not separator or not signatures.endswith("\n"):
-            raise AuditError("This is not a signed note.")
-        text += "\n"
-        for line in signatures.splitlines():
-            name, _, encoded = line.removeprefix(_DASH).partition(" ")
-            data = _decoded(encoded)
-            if not line.startswith(_DASH) or name != self.name or data[:4] != self.key_id:
-                continue
-            try:
-                self._key.verify(data[4:], text.encode())
-            except InvalidSignature:
-                break
+        text = note.rpartition("\n\n")[0] + "\n"
+        if any(self.holds(data, text.encode()) for data in self.signatures(note)):
             return text
         raise AuditError(f"The note is not signed by {self.name}.")
+
+    def signatures(self, note: str) -> list[bytes]:
+        """Return what stands in the signature lines of this key, without checking it.
+
+        Raises:
+            AuditError: it is not a note.
+        """
+        _, separator, lines = note.rpartition("\n\n")
+        if not separator or not lines.endswith("\n"):
+            raise AuditError("This is not a signed note.")
+        found = []
+        for line in lines.splitlines():
+            name, _, encoded = line.removeprefix(_DASH).partition(" ")
+            data = _decoded(encoded)
+            if line.startswith(_DASH) and name == self.name and data[:4] == self.key_id:
+                found.append(data[4:])
+        return found
+
+    def holds(self, signature: bytes, text: bytes) -> bool:
+        """Return whether this key made a signature over a text."""
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._key.verify(signature, text)
+        except InvalidSignature:
+            return False
+        return True
 
 
 @frozen

@@ -167,6 +167,7 @@ def verify(
         list[str] | None, typer.Option("--checkpoint", help="Compare with the last checkpoint of this store too.")
     ] = None,
     key: Annotated[str, typer.Option(envvar="ARX_AUDIT_VERIFIER_KEY", help="The checkpoints' verifier key.")] = "",
+    cosigners: proofs.Cosigners = None,
     since: Annotated[
         bool, typer.Option("--since-checkpoint", help="Verify only the records since that checkpoint, one by one.")
     ] = False,
@@ -183,6 +184,8 @@ def verify(
     session: Session = context.obj
     if stores and not key:
         raise typer.BadParameter("--checkpoint needs --key, the verifier's key")
+    if cosigners and not stores:
+        raise typer.BadParameter("--cosigner needs --checkpoint, the store of what they cosigned")
     if since and not stores:
         raise typer.BadParameter("--since-checkpoint needs --checkpoint, the store that has it")
 
@@ -191,9 +194,12 @@ def verify(
             return await log.verify()
         from arx_wrapper.audit.transparency.checkpoint import opened, verify_against
         from arx_wrapper.audit.transparency.signed_note import Verifier
+        from arx_wrapper.audit.transparency.witness import Cosigner, require_cosignatures
 
         verifier = Verifier.parse(key)
-        checkpoint = opened(await proofs.last_checkpoint(stores, verifier), verifier)
+        note = await proofs.last_checkpoint(stores, verifier)
+        checkpoint = opened(note, verifier)
+        require_cosignatures(note, [Cosigner.parse(cosigner) for cosigner in cosigners or ()])
         found = await log.verify() if not since else None
         if found is not None and not found.ok:
             return found

@@ -25,6 +25,16 @@ Places = Annotated[
 Key = Annotated[str, typer.Option("--key", envvar="ARX_AUDIT_VERIFIER_KEY", help="The verifier's key.")]
 
 
+Witnesses = Annotated[
+    list[str] | None,
+    typer.Option("--witness", envvar="ARX_AUDIT_WITNESSES", help="KEY@URL of a witness that must cosign."),
+]
+Cosigners = Annotated[
+    list[str] | None,
+    typer.Option("--cosigner", envvar="ARX_AUDIT_COSIGNERS", help="Key of a witness that must have cosigned."),
+]
+
+
 def keygen(
     name: Annotated[str, typer.Argument(help="The log's name to the world: audit.example.com/pagerduty")],
     file: Annotated[Path, typer.Option("--file", help="Where to keep the signer's key; must not exist.")],
@@ -53,11 +63,18 @@ def keygen(
         say(signer.verifier())
 
 
-def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, output: Format = Output.TABLE) -> None:
+def checkpoint(
+    context: typer.Context,
+    signing_key: SigningKey,
+    places: Places,
+    witnesses: Witnesses = None,
+    output: Format = Output.TABLE,
+) -> None:
     """Verify the log and store a signed checkpoint of it.
 
     Keep it out of reach of those who can write to the log.
-    Refused when the log does not go on from the last checkpoint of a store. Exit status 5.
+    Refused when the log does not go on from the last checkpoint of a store, or of a witness (C2SP tlog-witness). Exit
+    status 5.
 
     Example: arx-pagerduty audit checkpoint --signing-key signer.key --place s3://bucket/checkpoints
     """
@@ -66,8 +83,10 @@ def checkpoint(context: typer.Context, signing_key: SigningKey, places: Places, 
     async def run(log: AuditLog) -> str:
         from arx_wrapper.audit.transparency.checkpoint import sign_checkpoint
         from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
+        from arx_wrapper.audit.transparency.witness import Witness
 
-        return await sign_checkpoint(log, _signer(signing_key), [checkpoint_store(url) for url in places])
+        asked = [Witness.parse(witness) for witness in witnesses or ()]
+        return await sign_checkpoint(log, _signer(signing_key), [checkpoint_store(url) for url in places], asked)
 
     with extras():
         note = with_log(session, run)

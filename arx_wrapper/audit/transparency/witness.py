@@ -1,0 +1,158 @@
+"""Witnesses: other parties that cosign a log's checkpoints once they have seen that it only grew (C2SP tlog-witness).
+
+A log that shows different people different records cannot have both of its faces cosigned by the same witness.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from arx_wrapper.audit.transparency.signed_note import Verifier
+from arx_wrapper.errors import AuditError, ConfigError
+from arx_wrapper.urls import https_or_loopback, without_password
+
+if TYPE_CHECKING:
+    import httpx
+
+_COSIGNATURE: Final = b"\x04"
+_WITHIN: Final = 20.0
+_LONGEST: Final = 64_000
+_SIZE: Final = "text/x.tlog.size"
+Prove = Callable[[int], Awaitable[Sequence[bytes]]]
+
+
+@frozen
+class Cosigner:
+    """Checks the cosignatures of one witness (C2SP tlog-cosignature, Ed25519)."""
+
+    verifier: Verifier
+
+    @classmethod
+    def parse(cls, text: str) -> Cosigner:
+        """Parse a witness's key, `name+1234abcd+base64`. AuditError when it is none."""
+        return cls(Verifier.parse(text, kind=_COSIGNATURE))
+
+    @property
+    def name(self) -> str:
+        """The witness's name."""
+        return self.verifier.name
+
+    def cosigned_at(self, note: str) -> int | None:
+        """Return when the witness cosigned a checkpoint, in seconds since 1970; None when it did not.
+
+        Raises:
+            AuditError: there is a cosignature of this key, and it does not hold.
+        """
+        text = note.partition("\n\n")[0] + "\n"
+        for data in self.verifier.signatures(note):
+            at = int.from_bytes(data[:8])
+            if len(data) != 72 or not self.verifier.holds(data[8:], f"cosignature/v1\ntime {at}\n{text}".encode()):
+                raise AuditError(f"The cosignature of {self.name} does not hold.")
+            return at
+        return None
+
+
+@frozen
+class Witness:
+    """A witness that is asked.
+
+    Attributes:
+        cosigner: Its key.
+        url: Its submission prefix; `add-checkpoint` comes after it.
+    """
+
+    cosigner: Cosigner
+    url: str
+
+    @classmethod
+    def parse(cls, text: str) -> Witness:
+        """Parse `KEY@URL`. ConfigError when it is none."""
+        key, _, url = text.strip().partition("@")
+        if not https_or_loopback(url):
+            raise ConfigError(
+                f"A witness is given as KEY@https://address, with its verifier key; {without_password(url)!a} is no "
+                "such address."
+            )
+        try:
+            return cls(Cosigner.parse(key), url.rstrip("/"))
+        except AuditError as error:
+            raise ConfigError(f"A witness is given as KEY@https://address: {error}") from None
+
+    async def cosign(self, note: str, size: int, known: int, prove: Prove) -> str:
+        """Have the witness cosign a checkpoint.
+
+        Args:
+            note: The checkpoint, signed by the log.
+            size: The number of records that it is over.
+            known: The size that the witness has cosigned last, as far as is known; 0 when it is not.
+            prove: Returns the proof that the tree goes on from the one over so many records.
+
+        Returns:
+            The note with the witness's signature.
+
+        Raises:
+            AuditError: the witness cannot be reached, has seen more records or others, or its answer does not hold.
+        """
+        import httpx
+
+        async with httpx.AsyncClient(timeout=_WITHIN, trust_env=False, follow_redirects=False) as client:
+            response = await self._ask(client, note, known, prove)
+            if response.status_code == 409 and _SIZE in response.headers.get("content-type", ""):
+                seen = _number(response.text)
+                if seen is None or seen > size:
+                    raise AuditError(
+                        f"The witness {self.cosigner.name} has cosigned {seen} records of this log, and this "
+                        f"checkpoint is over {size}: the log was cut off, or it is an old copy."
+                    )
+                if seen != known:
+                    response = await self._ask(client, note, seen, prove)
+        if response.status_code != 200:
+            why = "it has seen other records of this log" if response.status_code in (409, 422) else "it refuses it"
+            raise AuditError(
+                f"The witness {self.cosigner.name} does not cosign the checkpoint: {why} ({response.status_code})."
+            )
+        return self._added(note, response.text)
+
+    async def _ask(self, client: httpx.AsyncClient, note: str, known: int, prove: Prove) -> httpx.Response:
+        import httpx
+
+        path = await prove(known) if known else ()
+        proof = "".join(base64.b64encode(step).decode() + "\n" for step in path)
+        try:
+            response = await client.post(f"{self.url}/add-checkpoint", content=f"old {known}\n{proof}\n{note}".encode())
+        except httpx.HTTPError as error:
+            raise AuditError(f"The witness {self.cosigner.name} cannot be reached: {type(error).__name__}.") from None
+        if len(response.content) > _LONGEST:
+            raise AuditError(f"The witness {self.cosigner.name} answers with {len(response.content)} bytes.")
+        return response
+
+    def _added(self, note: str, lines: str) -> str:
+        """Return a note with the signature that a witness answered with; its other lines are left out."""
+        for line in lines.splitlines():
+            with_it = f"{note}{line}\n"
+            if line.startswith("\u2014 ") and (at := self.cosigner.cosigned_at(with_it)) is not None:
+                if at > time.time() + 86_400:
+                    raise AuditError(f"The witness {self.cosigner.name} cosigned at a time that is still to come.")
+                return with_it
+        raise AuditError(f"The witness {self.cosigner.name} answered without its signature.")
+
+
+def require_cosignatures(note: str, cosigners: Sequence[Cosigner]) -> None:
+    """Refuse a checkpoint that a witness has not cosigned.
+
+    Raises:
+        AuditError: a signature is missing, or does not hold.
+    """
+    for cosigner in cosigners:
+        if cosigner.cosigned_at(note) is None:
+            raise AuditError(f"The checkpoint is not cosigned by {cosigner.name}.")
+
+
+def _number(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
