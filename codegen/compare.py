@@ -135,7 +135,8 @@ class _Comparison:
         for key, mark in (("items", "[]"), ("values", "{}")):
             both = key in before and key in after
             if both or (before.get("type") == after.get("type") and (key in before or key in after)):
-                yield from self.schema(side, f"{place}{mark}", before.get(key, {}), after.get(key, {}))
+                below = place if side == _PARAMETER else f"{place}{mark}"  # a list's name says so already
+                yield from self.schema(side, below, before.get(key, {}), after.get(key, {}))
         yield from self._variants(side, place, before.get("variants", {}), after.get("variants", {}))
 
     def _members(self, side: str, place: str, old: JSON | None, new: JSON | None) -> Iterator[Found]:

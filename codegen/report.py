@@ -201,7 +201,7 @@ def _impact(impact: Impact) -> Iterator[str]:
         "operations": impact.operations, "cassettes to record again (`make cassettes`)": impact.cassettes,
         "sandbox routes to look at": impact.routes, "columns that show what went": impact.columns,
     }  # fmt: skip
-    lines = [f"{name}: {', '.join(f'`{each}`' for each in values)}" for name, values in found.items() if values]
+    lines = [f"{len(values)} {name}: {_some(values)}" for name, values in found.items() if values]
     yield from _list("What of the connector is touched", lines)
 
 

@@ -81,7 +81,7 @@ class Update:
                     self._did("put in place", lambda: install_all(self.tree, folder / "spec", folder / PACKAGE))
             except CodegenError as error:
                 made = evolve(made, faults=error.faults)
-        touched = impact.of((*made.published, *made.client), self.connector())
+        touched = impact.of(made.published, self.connector())
         return evolve(made, pruned=tuple(self._pruned), steps=tuple(self._steps), impact=touched)
 
     def _published(self, published: JSON) -> tuple[compare.Change, ...]:

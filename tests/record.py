@@ -1,4 +1,4 @@
-"""Record one cassette an operation, over real HTTP: `make cassettes`.
+"""Record one cassette an operation, over real HTTP: `make cassettes`, or `python -m tests.record OPERATION ...`.
 
 From the sandbox's server by default. From a live account when PAGERDUTY_API_KEY is set; then the writes need a service
 and an incident of your own to work on, named by PAGERDUTY_TEST_SERVICE and PAGERDUTY_TEST_INCIDENT, and change them:
@@ -11,6 +11,8 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,34 +29,39 @@ from tests.support import EVERYTHING
 from tests.tape import FOLDER, PARAMS, cassette, cassette_file
 
 
-async def main() -> int:
-    FOLDER.mkdir(exist_ok=True)
-    recorded: dict[str, dict[str, Any]] = {}
+async def record(operations: Iterable[str], folder: Path = FOLDER) -> int:
+    """Record the cassettes of some operations; those of the others stay as they are. Returns the exit status."""
+    folder.mkdir(exist_ok=True)
+    file = folder / PARAMS.name
+    recorded: dict[str, dict[str, Any]] = json.loads(file.read_text("utf-8")) if file.exists() else {}
     key = os.environ.get("PAGERDUTY_API_KEY")
-    if not key:
-        for operation in OPERATIONS:  # an account of its own for each, so that no recording depends on another
-            sandbox = Sandbox()
+    count = 0
+    for operation in operations:
+        if key:
+            own = {name: os.environ.get(f"PAGERDUTY_TEST_{name.upper()}", "") for name in ("service", "incident")}
+            if not all(own.values()):
+                sys.stderr.write("Set PAGERDUTY_TEST_SERVICE and PAGERDUTY_TEST_INCIDENT: the writes change them.\n")
+                return 2
+            vault = FixedVault(api_key=key, requester_email=os.environ.get("PAGERDUTY_REQUESTER_EMAIL"))
+            url = os.environ.get("PAGERDUTY_BASE_URL", "https://api.pagerduty.com")
+            recorded[operation] = await _record(operation, url, vault, folder, **own)
+        else:
+            sandbox = Sandbox()  # an account of its own for each, so that no recording depends on another
             async with serve(sandbox) as served:
                 vault = FixedVault(api_key=sandbox.token, requester_email=sandbox.email)
-                recorded[operation] = await _record(operation, served.url, vault)
-        return _report(recorded, "the sandbox")
-    service, incident = os.environ.get("PAGERDUTY_TEST_SERVICE"), os.environ.get("PAGERDUTY_TEST_INCIDENT")
-    if not service or not incident:
-        sys.stderr.write("Set PAGERDUTY_TEST_SERVICE and PAGERDUTY_TEST_INCIDENT: the writes change them.\n")
-        return 2
-    vault = FixedVault(api_key=key, requester_email=os.environ.get("PAGERDUTY_REQUESTER_EMAIL"))
-    url = os.environ.get("PAGERDUTY_BASE_URL", "https://api.pagerduty.com")
-    for operation in OPERATIONS:
-        recorded[operation] = await _record(operation, url, vault, service=service, incident=incident)
-    return _report(recorded, "the live account")
+                recorded[operation] = await _record(operation, served.url, vault, folder)
+        count += 1
+    file.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n", "utf-8")
+    print(f"{count} cassettes recorded from {'the live account' if key else 'the sandbox'}")  # noqa: T201 - a command's output
+    return 0
 
 
-async def _record(operation: str, url: str, vault: FixedVault, **own: str) -> dict[str, Any]:
+async def _record(operation: str, url: str, vault: FixedVault, folder: Path, **own: str) -> dict[str, Any]:
     async with _connector(url, vault) as pd:
         params: dict[str, Any] = calls(await subjects(pd, **own))[operation]
-    cassette_file(operation).unlink(missing_ok=True)
+    cassette_file(operation, folder).unlink(missing_ok=True)
     async with _connector(url, vault) as pd:
-        with cassette(operation, record=True):
+        with cassette(operation, record=True, folder=folder):
             await pd.execute(operation, params)
     return params
 
@@ -71,11 +78,12 @@ def _connector(url: str, vault: FixedVault) -> PagerDutyConnector:
     )
 
 
-def _report(recorded: dict[str, dict[str, Any]], source: str) -> int:
-    PARAMS.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n", "utf-8")
-    print(f"{len(recorded)} cassettes recorded from {source} into tests/cassettes/")  # noqa: T201 - a command's output
-    return 0
+def main(arguments: list[str]) -> int:
+    if unknown := [name for name in arguments if name not in OPERATIONS]:
+        sys.stderr.write(f"There is no operation {', '.join(unknown)}.\n")
+        return 2
+    return asyncio.run(record(arguments or OPERATIONS))
 
 
 if __name__ == "__main__":
-    raise SystemExit(asyncio.run(main()))
+    raise SystemExit(main(sys.argv[1:]))

@@ -26,12 +26,12 @@ _SECRETS = re.compile(r'("(?:integration_key|routing_key|external_id|integration
 _HOSTS = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 
 
-def cassette_file(operation: str) -> Path:
-    return FOLDER / f"{operation.replace(':', '.')}.yaml"
+def cassette_file(operation: str, folder: Path = FOLDER) -> Path:
+    return folder / f"{operation.replace(':', '.')}.yaml"
 
 
 @contextmanager
-def cassette(operation: str, *, record: bool = False) -> Iterator[Cassette]:
+def cassette(operation: str, *, record: bool = False, folder: Path = FOLDER) -> Iterator[Cassette]:
     """Record an operation's calls, or replay them: same method, path, query and body, each exactly once."""
     tapes = vcr.VCR(
         record_mode=vcr.record_mode.RecordMode.ALL if record else vcr.record_mode.RecordMode.NONE,
@@ -41,7 +41,7 @@ def cassette(operation: str, *, record: bool = False) -> Iterator[Cassette]:
         decode_compressed_response=True,
         ignore_hosts=(),
     )
-    with tapes.use_cassette(str(cassette_file(operation)), allow_playback_repeats=False) as tape:
+    with tapes.use_cassette(str(cassette_file(operation, folder)), allow_playback_repeats=False) as tape:
         yield tape
 
 

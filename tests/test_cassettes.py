@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
@@ -12,8 +13,9 @@ from arx_wrapper import OPERATIONS, Config, PagerDutyConnector
 from arx_wrapper.config import MEMORY
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.vault.fixed import FixedVault
+from tests.record import record
 from tests.support import EVERYTHING
-from tests.tape import ADDRESS, FOLDER, cassette, cassette_file, params
+from tests.tape import ADDRESS, FOLDER, PARAMS, cassette, cassette_file, params
 
 
 def test_there_is_one_cassette_an_operation_and_no_other() -> None:
@@ -47,3 +49,22 @@ def test_a_cassette_holds_no_credentials_and_no_address(file: Path) -> None:
     assert Sandbox.token not in text
     assert "http://127.0.0.1:" not in text
     assert "pagerduty.com" not in text.replace("vnd.pagerduty+json", "")
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        pytest.param(("incidents:create", "analytics:read"), id="two of them"),
+        pytest.param(tuple(OPERATIONS), id="all", marks=pytest.mark.slow),
+    ],
+)
+async def test_recording_again_changes_nothing_and_each_can_be_recorded_alone(
+    operations: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert await record(operations, tmp_path) == 0
+    assert {file.name for file in tmp_path.glob("*.yaml")} == {cassette_file(name).name for name in operations}
+    for name in operations:
+        assert cassette_file(name, tmp_path).read_text("utf-8") == cassette_file(name).read_text("utf-8"), (
+            f"make cassettes, or python -m tests.record {name}"
+        )
+    assert json.loads((tmp_path / PARAMS.name).read_text("utf-8")) == {name: params()[name] for name in operations}
