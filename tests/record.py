@@ -29,51 +29,59 @@ from tests.support import EVERYTHING
 from tests.tape import FOLDER, PARAMS, cassette, cassette_file
 
 
-async def record(operations: Iterable[str], folder: Path = FOLDER) -> int:
+def record(operations: Iterable[str], folder: Path = FOLDER) -> int:
     """Record the cassettes of some operations; those of the others stay as they are. Returns the exit status."""
+    key = os.environ.get("PAGERDUTY_API_KEY")
+    own = {name: os.environ.get(f"PAGERDUTY_TEST_{name.upper()}", "") for name in ("service", "incident")}
+    if key and not all(own.values()):
+        sys.stderr.write("Set PAGERDUTY_TEST_SERVICE and PAGERDUTY_TEST_INCIDENT: the writes change them.\n")
+        return 2
     folder.mkdir(exist_ok=True)
     file = folder / PARAMS.name
     recorded: dict[str, dict[str, Any]] = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    key = os.environ.get("PAGERDUTY_API_KEY")
-    count = 0
+    made = asyncio.run(_all(list(operations), folder, key, own))
+    file.write_text(json.dumps(recorded | made, indent=1, sort_keys=True) + "\n", "utf-8")
+    print(f"{len(made)} cassettes recorded from {'the live account' if key else 'the sandbox'}")  # noqa: T201
+    return 0
+
+
+async def _all(operations: list[str], folder: Path, key: str | None, own: dict[str, str]) -> dict[str, dict[str, Any]]:
+    made: dict[str, dict[str, Any]] = {}
     for operation in operations:
         if key:
-            own = {name: os.environ.get(f"PAGERDUTY_TEST_{name.upper()}", "") for name in ("service", "incident")}
-            if not all(own.values()):
-                sys.stderr.write("Set PAGERDUTY_TEST_SERVICE and PAGERDUTY_TEST_INCIDENT: the writes change them.\n")
-                return 2
             vault = FixedVault(api_key=key, requester_email=os.environ.get("PAGERDUTY_REQUESTER_EMAIL"))
             url = os.environ.get("PAGERDUTY_BASE_URL", "https://api.pagerduty.com")
-            recorded[operation] = await _record(operation, url, vault, folder, **own)
+            made[operation] = await _record(operation, url, vault, folder, **own)
         else:
             sandbox = Sandbox()  # an account of its own for each, so that no recording depends on another
             async with serve(sandbox) as served:
                 vault = FixedVault(api_key=sandbox.token, requester_email=sandbox.email)
-                recorded[operation] = await _record(operation, served.url, vault, folder)
-        count += 1
-    file.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n", "utf-8")
-    print(f"{count} cassettes recorded from {'the live account' if key else 'the sandbox'}")  # noqa: T201 - a command's output
-    return 0
+                made[operation] = await _record(operation, served.url, vault, folder)
+    return made
 
 
 async def _record(operation: str, url: str, vault: FixedVault, folder: Path, **own: str) -> dict[str, Any]:
-    async with _connector(url, vault) as pd:
+    async with httpx.AsyncHTTPTransport() as transport, _connector(url, vault, transport) as pd:
         params: dict[str, Any] = calls(await subjects(pd, **own))[operation]
-    cassette_file(operation, folder).unlink(missing_ok=True)
-    async with _connector(url, vault) as pd:
+    _forget(cassette_file(operation, folder))
+    async with httpx.AsyncHTTPTransport() as transport, _connector(url, vault, transport) as pd:
         with cassette(operation, record=True, folder=folder):
             await pd.execute(operation, params)
     return params
 
 
-def _connector(url: str, vault: FixedVault) -> PagerDutyConnector:
+def _forget(file: Path) -> None:
+    file.unlink(missing_ok=True)
+
+
+def _connector(url: str, vault: FixedVault, transport: httpx.AsyncHTTPTransport) -> PagerDutyConnector:
     return PagerDutyConnector(
         "agent-cassettes",
         "org-cassettes",
         policies=[EVERYTHING],
         vault=vault,
         base_url=url,
-        transport=httpx.AsyncHTTPTransport(),
+        transport=transport,
         config=evolve(Config.load(), audit_url=MEMORY, sandbox=True),
     )
 
@@ -82,7 +90,7 @@ def main(arguments: list[str]) -> int:
     if unknown := [name for name in arguments if name not in OPERATIONS]:
         sys.stderr.write(f"There is no operation {', '.join(unknown)}.\n")
         return 2
-    return asyncio.run(record(arguments or OPERATIONS))
+    return record(arguments or OPERATIONS)
 
 
 if __name__ == "__main__":

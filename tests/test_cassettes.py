@@ -58,10 +58,10 @@ def test_a_cassette_holds_no_credentials_and_no_address(file: Path) -> None:
         pytest.param(tuple(OPERATIONS), id="all", marks=pytest.mark.slow),
     ],
 )
-async def test_recording_again_changes_nothing_and_each_can_be_recorded_alone(
+def test_recording_again_changes_nothing_and_each_can_be_recorded_alone(
     operations: tuple[str, ...], tmp_path: Path
 ) -> None:
-    assert await record(operations, tmp_path) == 0
+    assert record(operations, tmp_path) == 0
     assert {file.name for file in tmp_path.glob("*.yaml")} == {cassette_file(name).name for name in operations}
     for name in operations:
         assert cassette_file(name, tmp_path).read_text("utf-8") == cassette_file(name).read_text("utf-8"), (
