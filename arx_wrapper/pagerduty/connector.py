@@ -16,11 +16,11 @@ from arx_wrapper.pagerduty.iteration import Iteration
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.pagerduty.resources.alerts import Alerts
 from arx_wrapper.pagerduty.resources.analytics import Analytics
-from arx_wrapper.pagerduty.resources.escalation_policies import Escalation
-from arx_wrapper.pagerduty.resources.event_rules import Rules
-from arx_wrapper.pagerduty.resources.incident_timeline import Timeline
+from arx_wrapper.pagerduty.resources.escalation_policies import EscalationPolicies
+from arx_wrapper.pagerduty.resources.event_rules import EventRules
+from arx_wrapper.pagerduty.resources.incident_timeline import IncidentTimeline
 from arx_wrapper.pagerduty.resources.incidents import Incidents
-from arx_wrapper.pagerduty.resources.maintenance_windows import Maintenance
+from arx_wrapper.pagerduty.resources.maintenance_windows import MaintenanceWindows
 from arx_wrapper.pagerduty.resources.priorities import Priorities
 from arx_wrapper.pagerduty.resources.schedules import Schedules
 from arx_wrapper.pagerduty.resources.services import Services
@@ -52,15 +52,15 @@ class Options(TypedDict, total=False):
 @final
 class PagerDutyConnector(
     Incidents,
-    Timeline,
+    IncidentTimeline,
     Alerts,
     Services,
-    Escalation,
+    EscalationPolicies,
     Schedules,
     Users,
     Teams,
-    Maintenance,
-    Rules,
+    MaintenanceWindows,
+    EventRules,
     Analytics,
     Priorities,
     Iteration,

@@ -78,22 +78,22 @@ class ListReader:
         fetch: Reads one page.
         key: The envelope's key of the records.
         operation: For messages.
-        most: Stop after this many records; None reads them all.
-        changed: Whether the list shrank while it was read, so that another look was taken.
+        max_items: Stop after this many records; None reads them all.
+        changed: Whether the list shrank while it was read, so that it was read again.
     """
 
     fetch: Fetch
     key: str
     operation: str
-    most: int | None = None
+    max_items: int | None = None
     changed: bool = False
     _seen: set[object] = field(factory=set, init=False)
-    _given: int = field(default=0, init=False)
+    _handed_out: int = field(default=0, init=False)
     _requests: int = field(default=0, init=False)
 
     async def once(self) -> AsyncGenerator[Any, None]:
         """A list that PagerDuty hands out whole."""
-        for record in self._fresh(self._read(await self.fetch({}))):
+        for record in self._unseen(self._read(await self.fetch({}))):
             yield record
 
     async def by_offset(self, *, start: int = 0, size: int | None = None) -> AsyncGenerator[Any, None]:
@@ -166,7 +166,7 @@ class ListReader:
                 held = [_identity(record) for record in _records(body, self.key)]
                 steady = steady and len(held) >= expected and (last is None or last in held)
                 last = held[-1] if held and _overlap(first, size) else None
-                for record in self._fresh(body):
+                for record in self._unseen(body):
                     yield record
                 if self._done:
                     return
@@ -189,7 +189,7 @@ class ListReader:
         offset, body, last = start + stride, first, start
         known = total if total is not None else 0
         try:
-            while _goes_on(body, self.key) or ahead:
+            while _has_next(body, self.key) or ahead:
                 end = min(known, CEILING) - overlap
                 while len(ahead) < IN_FLIGHT and offset < end and self._wants(len(ahead) * stride):
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
@@ -212,12 +212,12 @@ class ListReader:
         self._requests += 1
         if self._too_many:
             raise PaginationLimitError(
-                f"{self.operation}: {self._requests:,} requests brought {self._given:,} records, and the server still "
+                f"{self.operation}: {self._requests:,} requests brought {self._handed_out:,} records, and the server still "
                 "says that there is more. Reading was stopped: the list does not end, or changes too fast to be read."
             )
         limit = min(size or PAGE_SIZE, max(CEILING - offset, 1))
-        if self.most is not None:
-            limit = min(limit, max(self.most, 1))
+        if self.max_items is not None:
+            limit = min(limit, max(self.max_items, 1))
         return await self.fetch({**(more or {}), "limit": limit, "offset": offset, "total": True})
 
     def _read(self, page: Unread) -> Body:
@@ -226,28 +226,28 @@ class ListReader:
         member(body, self.key, self.operation, list)
         return body
 
-    def _fresh(self, body: Body) -> list[Any]:
+    def _unseen(self, body: Body) -> list[Any]:
         """The page's records that were not handed out before, as many as are still wanted."""
-        fresh = []
+        unseen = []
         for record in _records(body, self.key):
             identity = _identity(record)
             if identity not in self._seen and not self._done:
                 self._seen.add(identity)
-                self._given += 1
-                fresh.append(record)
-        return fresh
+                self._handed_out += 1
+                unseen.append(record)
+        return unseen
 
     @property
     def _too_many(self) -> bool:
-        return self._requests > REQUESTS + REQUESTS_A_RECORD * self._given
+        return self._requests > REQUESTS + REQUESTS_A_RECORD * self._handed_out
 
     @property
     def _done(self) -> bool:
-        return self.most is not None and self._given >= self.most
+        return self.max_items is not None and self._handed_out >= self.max_items
 
     def _wants(self, coming: int) -> bool:
         """Tell whether more records are wanted than were handed out or are on their way."""
-        return self.most is None or self._given + coming < self.most
+        return self.max_items is None or self._handed_out + coming < self.max_items
 
     def _check_ceiling(self, body: Body, start: int) -> None:
         """Refuse a list of which more is wanted, from `start` on, than the API pages through.
@@ -256,11 +256,11 @@ class ListReader:
             PaginationLimitError: it reaches past the ceiling.
         """
         total = body.get("total")
-        beyond = self.most is None or start + self.most - self._given > CEILING
+        beyond = self.max_items is None or start + self.max_items - self._handed_out > CEILING
         if isinstance(total, int):
             beyond = beyond and total > CEILING
         else:
-            beyond = beyond and start >= CEILING and _goes_on(body, self.key)
+            beyond = beyond and start >= CEILING and _has_next(body, self.key)
         if beyond:
             count = f"{total:,}" if isinstance(total, int) else f"more than {CEILING:,}"
             raise PaginationLimitError(
@@ -283,7 +283,7 @@ def _records(body: Body, key: str) -> Sequence[Any]:
     return records
 
 
-def _goes_on(body: Body, key: str) -> bool:
+def _has_next(body: Body, key: str) -> bool:
     """Tell whether another page follows. An empty page ends the list, whatever it says of more."""
     return body.get("more") is True and bool(_records(body, key))
 

@@ -58,7 +58,7 @@ Rules = Annotated[
 ]
 
 
-class Escalation(Resource):
+class EscalationPolicies(Resource):
     """The `escalation:*` operations."""
 
     async def list_escalation_policies(

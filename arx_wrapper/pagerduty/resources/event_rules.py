@@ -12,7 +12,7 @@ from arx_wrapper.pagerduty.resources.base import Resource
 from arx_wrapper.params import Email, Fields, Id, Limit, Offset
 
 
-class Rules(Resource):
+class EventRules(Resource):
     """The `rules:*` operations."""
 
     async def list_event_rules(

@@ -17,7 +17,7 @@ AlertStatuses = Annotated[Sequence[Literal["triggered", "resolved"]], Meta(min_l
 AlertInclude = Annotated[Sequence[Literal["services", "first_trigger_log_entries", "incidents"]], Meta(min_length=1)]
 
 
-class Timeline(Resource):
+class IncidentTimeline(Resource):
     """The `incidents:read_alerts`, `incidents:read_log`, `incidents:read_notes` and `incidents:add_note` operations."""
 
     async def list_incident_alerts(

@@ -15,7 +15,7 @@ from arx_wrapper.params import Description, Email, Id, Ids, Instant, Limit, Offs
 Include = Annotated[Sequence[Literal["teams", "services", "users"]], Meta(min_length=1)]
 
 
-class Maintenance(Resource):
+class MaintenanceWindows(Resource):
     """The `maintenance:*` operations."""
 
     async def list_maintenance_windows(
