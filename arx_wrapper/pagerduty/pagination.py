@@ -212,8 +212,8 @@ class ListReader:
         self._requests += 1
         if self._too_many:
             raise PaginationLimitError(
-                f"{self.operation}: {self._requests:,} requests brought {self._handed_out:,} records, and the server still "
-                "says that there is more. Reading was stopped: the list does not end, or changes too fast to be read."
+                f"{self.operation}: {self._requests:,} requests brought {self._handed_out:,} records, and the server "
+                "still says that there is more. Reading was stopped: the list does not end, or changes too fast."
             )
         limit = min(size or PAGE_SIZE, max(CEILING - offset, 1))
         if self.max_items is not None:
