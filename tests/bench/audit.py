@@ -7,7 +7,7 @@ import hashlib
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
 from arx_wrapper import audit
@@ -15,6 +15,10 @@ from arx_wrapper.audit import Entry
 from arx_wrapper.audit.log import utc_now
 from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.store import Pending
+from arx_wrapper.audit.transparency.checkpoint import checkpoint_of, sign_checkpoint
+from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
+from arx_wrapper.audit.transparency.inclusion_proof import prove
+from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from tests.bench.figures import Figure
 
 ROUNDS, ONE, MANY, CALLERS, VERIFIED = 5, 2_000, 25_600, 64, 200_000
@@ -29,6 +33,7 @@ def measure() -> Iterator[Figure]:
             one.append(asyncio.run(_alone(Path(folder) / f"one{turn}.db")))
             many.append(asyncio.run(calls(Path(folder) / f"many{turn}.db", CALLERS, MANY // 2)))
         verifying, hashing = asyncio.run(_verify(Path(folder) / "verified.db"))
+        evidence = asyncio.run(_evidence(Path(folder) / "verified.db"))
     yield Figure(name="audit: bare insert and commit, WAL, FULL", values=bare, unit="records/s")
     yield Figure(name="audit: our records, a transaction for each", values=single, unit="records/s")
     yield Figure(name="audit: one caller", values=one, unit="records/s", goal=2_500, atleast=True)
@@ -38,6 +43,8 @@ def measure() -> Iterator[Figure]:
     faster = [ours / theirs for ours, theirs in zip(many, single, strict=True)]
     yield Figure(name="audit: 64 callers, × a transaction for each", values=faster, unit="×", goal=10, atleast=True)
     ratio = [verifying / hashing]
+    for name, (seconds, goal) in evidence.items():
+        yield Figure(name=f"audit: {name}, {VERIFIED:,} records", values=[seconds * 1_000], unit="ms", goal=goal)
     yield Figure(name=f"audit: verify {VERIFIED:,} records, time × SHA-256 of them", values=ratio, unit="×", goal=3)
 
 
@@ -155,3 +162,28 @@ async def _verify(path: Path) -> tuple[float, float]:
     for (body,) in sqlite3.connect(path).execute("SELECT CAST(body AS BLOB) FROM audit ORDER BY seq"):
         hashlib.sha256(body).digest()
     return verifying, time.perf_counter() - began
+
+
+async def _evidence(path: Path) -> dict[str, tuple[float, float]]:
+    """Seconds for proofs of a log, each with its goal in milliseconds: they must not depend on its size."""
+    log = audit.open(f"sqlite:///{path}", read_only=True)
+    signer = Signer.new("audit.example.com/bench")
+    verifier = Verifier.parse(signer.verifier())
+    size = await log.read(lambda reader: reader.size())
+    early = await log.read(lambda reader: checkpoint_of(reader, signer.name, size - 1_000))
+    found: dict[str, tuple[float, float]] = {}
+
+    async def timed(name: str, goal: float, work: Awaitable[object]) -> object:
+        began = time.perf_counter()
+        result = await work
+        found[name] = (time.perf_counter() - began, goal)
+        return result
+
+    store = checkpoint_store(str(path.with_name("checkpoints")))
+    await store.keep(early.size, signer.sign(early.text()))
+    note = str(await timed("a checkpoint after an earlier one", 100, sign_checkpoint(log, signer, [store])))
+    await timed("an inclusion proof", 20, prove(log, size // 3, note, verifier))
+    await timed("a consistency proof", 50, log.read(lambda reader: reader.tree().consistency(size // 3, size)))
+    await timed("verify since a checkpoint", 1_000, log.verify(since=early.size))
+    await log.aclose()
+    return found
