@@ -53,7 +53,7 @@ def test_the_sandbox_has_a_log_of_its_own(tmp_path: Path) -> None:
         ("[approvals]\nmode = 'ask'", "'wait' or 'raise'"),
         ("[approvals]\nttl = 0", "seconds"),
         ("[approvals]\nttl = true", "seconds"),
-        ("sandbox = 'perhaps'", "1 or 0"),
+        ("sandbox = 'perhaps'", "1 or 0, or the path"),
         ("policy = ", "cannot be read"),
     ],
 )

@@ -77,6 +77,7 @@ class Config:
         file: The `arx.toml` that was read; None when there was none.
         sandbox: Whether every call goes to the embedded sandbox.
         sandbox_seed: Decides the sandbox's ids and history.
+        sandbox_state: The file that keeps the sandbox's account between processes; None to forget it.
         capture_params: Whether the audit log also keeps redacted parameters.
     """
 
@@ -101,6 +102,7 @@ class Config:
     file: Path | None = None
     sandbox: bool = False
     sandbox_seed: int | None = None
+    sandbox_state: str | None = None
     capture_params: bool = False
 
     @property
@@ -138,9 +140,9 @@ class Config:
             folder = _working_folder()
         found, table = read_toml(environ, folder, file)
         settings = Settings(environ, found, table)
-        sandbox = settings.get("ARX_SANDBOX", "sandbox", parse.boolean, False)
+        sandbox = settings.switch_or_path("ARX_SANDBOX", "sandbox")
         audit_url = settings.database("ARX_AUDIT_URL", "audit.url") or audit_default
-        audit_url = audit_url or _default_log(environ, sandbox=sandbox)
+        audit_url = audit_url or _default_log(environ, sandbox=bool(sandbox))
         return cls(
             policy=settings.path("ARX_POLICY", "policy"),
             audit_url=audit_url,
@@ -162,7 +164,8 @@ class Config:
             or settings.get("", "pagerduty.base_url", parse.pagerduty, "https://api.pagerduty.com"),
             proxy=_proxy(settings),
             file=found,
-            sandbox=sandbox,
+            sandbox=bool(sandbox),
+            sandbox_state=sandbox if isinstance(sandbox, str) else None,
             capture_params=settings.get("ARX_AUDIT_CAPTURE", "audit.capture", parse.capture, False),
         )
 

@@ -101,6 +101,13 @@ class Settings:
             return found
         return str(self._file.parent / found)
 
+    def switch_or_path(self, variable: str, key: str) -> bool | str:
+        """Return a switch, or a path; one that the file gives is relative to the file."""
+        found = self.get(variable, key, parse.switch_or_path, False)
+        if isinstance(found, bool) or self._environ.get(variable) or self._file is None:
+            return found
+        return str(self._file.parent / found)
+
     def database(self, variable: str, key: str) -> str | None:
         """Return a database's address; the path of a SQLite address that the file gives is relative to the file."""
         found = self.get(variable, key, parse.text, None)

@@ -28,6 +28,16 @@ def boolean(value: object) -> bool:
     raise ValueError("must be 1 or 0")
 
 
+def switch_or_path(value: object) -> bool | str:
+    """Return a boolean, or the path of a file."""
+    if isinstance(value, str) and ("/" in value or value.endswith(".json")):
+        return value
+    try:
+        return boolean(value)
+    except ValueError:
+        raise ValueError("must be 1 or 0, or the path of a file that keeps the account") from None
+
+
 def mode(value: object) -> Literal["wait", "raise"]:
     if value == "wait":
         return "wait"

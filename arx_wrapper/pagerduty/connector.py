@@ -10,6 +10,7 @@ from attrs import evolve
 
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.backends import Given
+from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty import effects, oncall, tool_parameters
 from arx_wrapper.pagerduty.iteration import Iteration
@@ -146,7 +147,10 @@ class PagerDutyConnector(
         from arx_wrapper.sandbox import Sandbox
         from arx_wrapper.vault.fixed import FixedVault
 
-        account = self.sandbox_account = Sandbox(given.config.sandbox_seed)
+        try:
+            account = self.sandbox_account = Sandbox(given.config.sandbox_seed, state=given.config.sandbox_state)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"The sandbox's account cannot be kept there: {error}") from None
         return evolve(
             given,
             vault=given.vault or FixedVault(api_key=account.token, requester_email=account.email),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING
 
 import orjson
-from attrs import define
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
@@ -18,15 +18,19 @@ from arx_wrapper.http_client import library
 from arx_wrapper.sandbox import seed as seeding
 from arx_wrapper.sandbox.account import Account, Resource
 from arx_wrapper.sandbox.asgi import Answer, Headers, decoded, drop, failure, read, send_answer
-from arx_wrapper.sandbox.clock import AccountClock
+from arx_wrapper.sandbox.clock import EPOCH, AccountClock, system_time
 from arx_wrapper.sandbox.control_api import control
 from arx_wrapper.sandbox.endpoint import Call, Endpoint
 from arx_wrapper.sandbox.errors import ApiError, refuse
 from arx_wrapper.sandbox.faults import Fault, Faults, Options
 from arx_wrapper.sandbox.lifecycle import settle
 from arx_wrapper.sandbox.limits import Limiter, RateLimit
+from arx_wrapper.sandbox.recorded import Recorded
 from arx_wrapper.sandbox.render import encode
 from arx_wrapper.sandbox.routes import ENDPOINTS
+from arx_wrapper.sandbox.seed_file import read_plan
+from arx_wrapper.sandbox.state import StateFile, restore
+from arx_wrapper.sandbox.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from arx_wrapper.http_client import AsgiTransport
@@ -38,38 +42,8 @@ KEPT = 20_000
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 
-@define(kw_only=True)
-class Recorded:
-    """A request that arrived, faults and refusals included.
-
-    Attributes:
-        method: HTTP method.
-        path: The path exactly as it was sent, not decoded.
-        query: The query string exactly as it was sent.
-        headers: Names in lower case; credentials are left out.
-        body: The JSON body; text when it is not JSON; None when there is none.
-        scheme: How it authenticated: "token", "bearer" or None.
-        unknown: What it sent that the endpoint does not know: `query:staus[]`, `body:incident.titel`.
-        status: What was answered; None for a connection that was dropped.
-    """
-
-    method: str
-    path: str
-    query: str
-    headers: Headers
-    body: Any
-    scheme: str | None
-    unknown: tuple[str, ...] = ()
-    status: int | None = None
-
-    @property
-    def params(self) -> list[tuple[str, str]]:
-        """The query's names and values, decoded, in order."""
-        return parse_qsl(self.query, keep_blank_values=True)
-
-
 class Sandbox:
-    """A PagerDuty account that lives in this process and forgets everything with it.
+    """A PagerDuty account that lives in this process, and forgets everything with it unless a file keeps it.
 
     Use `transport()` in-process, or serve it with `arx_wrapper.sandbox.server`.
 
@@ -78,6 +52,12 @@ class Sandbox:
         clock: Tells the time, aware. None starts on 2025-06-01T12:00:00Z and ticks, so that the documented
             examples run as written; pass `arx_wrapper.sandbox.clock.system_time` for the real time.
         rate_limit: `960/min` like PagerDuty, `16/s`, a `RateLimit`, or None for no limit.
+        state: A file that keeps the account; other processes may use it at the same time.
+        seed_file: A file of teams, people, services and incidents to begin with; see `seed_file.py`.
+        webhooks: Where events are sent.
+
+    Raises:
+        ValueError: a file does not hold what it should.
 
     Attributes:
         token: The API key that is accepted, as `Token token=…` or as `Bearer …`.
@@ -98,21 +78,74 @@ class Sandbox:
         seed: int | None = None,
         clock: Callable[[], datetime] | None = None,
         rate_limit: RateLimit | str | None = "960/min",
+        *,
+        state: str | os.PathLike[str] | None = None,
+        seed_file: str | os.PathLike[str] | None = None,
+        webhooks: Webhooks | None = None,
     ) -> None:
+        self._plan = read_plan(seed_file) if seed_file else seeding.DEFAULT
+        self._state, self.webhooks = StateFile(state) if state else None, webhooks
+        self._sending: set[asyncio.Task[None]] = set()
         self.faults, self.options, self.requests = Faults(), Options(), list[Recorded]()
         self._seed, self._source = seed or 0, clock
         self._rate_limit = RateLimit.parse(rate_limit) if isinstance(rate_limit, str) else rate_limit
-        self.reset()
+        self._begin()
+        if self._state:
+            with self._state.locked():
+                self._load_or_save(self._state)
 
     def reset(self) -> None:
         """Back to the beginning: account, clock, rate limit, faults, options and recorded requests."""
-        self.clock = AccountClock(self._source)
+        self._begin()
+        if self._state:
+            with self._state.locked():
+                self._state.save(self.account, self._began, self.clock.advanced)
+
+    def _begin(self) -> None:
+        self._began = system_time()
+        self.clock = AccountClock(self._source or self._told_by_system_time if self._state else self._source)
         self.account = Account(self.clock, random.Random(self._seed))  # noqa: S311 - ids of a test account
         self._limiter = Limiter(self._rate_limit, self.clock.elapsed)
         self.faults.clear()
         self.options.reset()
         self.requests.clear()
-        seeding.seed(self.account)
+        seeding.seed(self.account, self._plan)
+
+    def _told_by_system_time(self) -> datetime:
+        """The time of an account in a file: it goes on between processes."""
+        return EPOCH + (system_time() - self._began)
+
+    def _load_or_save(self, state: StateFile) -> None:
+        if found := state.load():
+            self._began = datetime.fromisoformat(found["began"])
+            self.clock.advanced = timedelta(seconds=found["advanced"])
+            restore(self.account, found)
+        else:
+            state.save(self.account, self._began, self.clock.advanced)
+
+    @contextmanager
+    def _shared(self) -> Iterator[None]:
+        """Handle one request on the account as the file has it, and keep what the request changes."""
+        before = len(self.account.tables["log_entry"])
+        if self._state is None:
+            yield
+        else:
+            with self._state.locked():
+                if self._state.changed():
+                    self._load_or_save(self._state)
+                    before = len(self.account.tables["log_entry"])
+                yield
+                if self.requests[-1].method != "GET" or len(self.account.tables["log_entry"]) != before:
+                    self._state.save(self.account, self._began, self.clock.advanced)
+        if self.webhooks:
+            self._announce(self.webhooks, before)
+
+    def _announce(self, webhooks: Webhooks, before: int) -> None:
+        for entry in list(self.account.tables["log_entry"].values())[before:]:
+            if body := webhooks.event(self.account, entry):
+                task = asyncio.ensure_future(webhooks.send(body))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
 
     def advance(self, by: timedelta) -> None:
         """Moves the account's clock forward; what falls due happens, and rate limits renew."""
@@ -146,7 +179,8 @@ class Sandbox:
         answer = failure(fault)
         if fault.drop != "before" and (answer is None or fault.work):
             base = f"{scope['scheme']}://{headers.get('host', '')}"
-            done = self._answer(request, endpoint, ids, headers, base)
+            with self._shared():
+                done = self._answer(request, endpoint, ids, headers, base)
             answer = answer or done
         if fault.drop or answer is None:
             await drop(scope, receive, send, answer if fault.drop == "midway" else None)

@@ -10,34 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from arx_wrapper.sandbox import lifecycle
-from arx_wrapper.sandbox.account import Account, Incident, Ref, Resource
+from arx_wrapper.sandbox.account import JSON, Account, Incident, Ref, Resource
+from arx_wrapper.sandbox.plan import BOT, DEFAULT, REQUESTER, Plan
 from arx_wrapper.sandbox.routes.services import SERVICE_DEFAULTS
 
-__all__ = ["REQUESTER", "add_incidents", "seed"]
+__all__ = ["DEFAULT", "REQUESTER", "Plan", "add_incidents", "seed"]
 
-REQUESTER = "oncall-bot@example.com"
-
-_PEOPLE = (
-    ("Oncall Bot", REQUESTER, "admin", "Automation"),
-    ("Ada Nkemelu", "ada.nkemelu@example.com", "owner", "Director of Engineering"),
-    ("Bram Visser", "bram.visser@example.com", "user", "Database Engineer"),
-    ("Chiara Fontana", "chiara.fontana@example.com", "user", "Site Reliability Engineer"),
-    ("Dmitri Sokol", "dmitri.sokol@example.com", "user", "Platform Engineer"),
-    ("Esra Yalin", "esra.yalin@example.com", "limited_user", "Support Engineer"),
-    ("Farid Anwar", "farid.anwar@example.com", "observer", "Product Manager"),
-)
-_TEAMS = (
-    ("Data", "Databases and pipelines"),
-    ("Platform", "Clusters and networks"),
-    ("Storefront", "What customers see"),
-)
-_SERVICES = (
-    ("PABC123", "Orders Database", "Data", "high"),
-    (None, "Event Pipeline", "Data", "high"),
-    (None, "Kubernetes Cluster", "Platform", "high"),
-    (None, "Checkout", "Storefront", "severity_based"),
-    (None, "Internal Wiki", "Platform", "low"),
-)
 _TROUBLES = (
     ("Replication lag above 30 s", "critical"),
     ("Disk 90 % full", "warning"),
@@ -48,26 +26,42 @@ _TROUBLES = (
     ("Queue is not draining", "critical"),
 )
 _PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
-_HISTORY = 40
 
 
-def seed(account: Account) -> None:
+def seed(account: Account, plan: Plan = DEFAULT) -> None:
     """Fills an empty account."""
     now = account.clock.now()
     teams = [
-        account.add("team", "/teams", {"name": name, "description": text, "default_role": "manager"})
-        for name, text in _TEAMS
+        account.add(
+            "team", "/teams", {"name": team["name"], "description": team["description"], "default_role": "manager"}
+        )
+        for team in plan.teams
     ]
-    users = [_user(account, *person, teams[i % len(teams)]) for i, person in enumerate(_PEOPLE)]
+    by_name = {str(team["name"]): team for team in teams}
+    users = [
+        _user(account, person["name"], person["email"], person["role"], person["job"],
+              by_name.get(person["team"]) or teams[number % len(teams)])
+        for number, person in enumerate((BOT, *plan.people))
+    ]  # fmt: skip
     for name in _PRIORITIES:
         account.add("priority", "/priorities", {"name": name, "description": f"Priority {name[1:]}"})
+    rota = users[1:5] or users
     policies = {
-        str(team["name"]): _policy(account, team, users[1:5], users[1], now, turn) for turn, team in enumerate(teams)
+        str(team["name"]): _policy(account, team, rota, rota[0], now, turn % len(rota))
+        for turn, team in enumerate(teams)
     }
-    services = [_service(account, id_, name, policies[team], urgency, now) for id_, name, team, urgency in _SERVICES]
-    _history(account, services, users, now)
-    _windows(account, services, users[0], now)
-    _event_rules(account, services)
+    services = [
+        _service(account, each["id"] or None, each["name"], policies[each["team"]], each["urgency"], now)
+        for each in plan.services
+    ]
+    _history(account, services, rota, now, plan.history)
+    if plan is DEFAULT or plan.services == DEFAULT.services:
+        _documented(account, services[0], rota, now)
+    for incident in sorted(plan.incidents, key=lambda each: -float(each["minutes_ago"])):
+        _planned(account, services, rota, now, incident)
+    if len(services) > 1:
+        _windows(account, services, users[0], now)
+        _event_rules(account, services)
 
 
 def _user(account: Account, name: str, email: str, role: str, job: str, team: Resource) -> Resource:
@@ -206,21 +200,37 @@ def _service(account: Account, id_: str | None, name: str, policy: Resource, urg
     return service
 
 
-def _history(account: Account, services: list[Resource], users: list[Resource], now: datetime) -> None:
-    """A month of incidents: most resolved, the newest three still open."""
-    hours = sorted((account.random.uniform(6, 29 * 24) for _ in range(_HISTORY)), reverse=True)
+def _history(account: Account, services: list[Resource], rota: list[Resource], now: datetime, count: int) -> None:
+    """A month of incidents: most resolved, the newest two still open."""
+    hours = sorted((account.random.uniform(6, 29 * 24) for _ in range(count)), reverse=True)
     for number, ago in enumerate(hours):
         at = (now - timedelta(hours=ago)).replace(microsecond=0)
         incident = _triggered(account, account.random.choice(services), at)
-        if number < _HISTORY - 2:
-            _worked_on(account, incident, account.random.choice(users[1:5]).ref, at, resolved=True)
-        elif number == _HISTORY - 2:
-            _worked_on(account, incident, users[1].ref, at, resolved=False)
+        if number < count - 2:
+            _worked_on(account, incident, account.random.choice(rota).ref, at, resolved=True)
+        elif number == count - 2:
+            _worked_on(account, incident, rota[0].ref, at, resolved=False)
+
+
+def _documented(account: Account, service: Resource, rota: list[Resource], now: datetime) -> None:
+    """The open incident of PagerDuty's documentation."""
     at = now - timedelta(minutes=12)
     title = "Orders Database: replication lag above 30 s"
-    open_one = _triggered(account, services[0], at, id="P1234AB", title=title)
+    open_one = _triggered(account, service, at, id="P1234AB", title=title)
     lifecycle.add_alert(account, open_one, at=at, severity="critical", source="db-02.example.com")
-    lifecycle.add_note(account, open_one, "Failover candidate is healthy.", at=at, by=users[2].ref)
+    lifecycle.add_note(account, open_one, "Failover candidate is healthy.", at=at, by=rota[min(1, len(rota) - 1)].ref)
+
+
+def _planned(account: Account, services: list[Resource], rota: list[Resource], now: datetime, plan: JSON) -> None:
+    """An incident of a seed file."""
+    service = next(each for each in services if plan["service"] in (each["id"], each["name"]))
+    at = (now - timedelta(minutes=float(plan["minutes_ago"]))).replace(microsecond=0)
+    own = {"id": plan["id"]} if plan["id"] else {}
+    incident = _triggered(account, service, at, title=plan["title"], urgency=plan["urgency"], **own)
+    if plan["status"] != "triggered":
+        lifecycle.acknowledge(account, incident, at=at, by=rota[0].ref)
+    if plan["status"] == "resolved":
+        lifecycle.resolve(account, incident, at=now, by=rota[0].ref)
 
 
 def _triggered(account: Account, service: Resource, at: datetime, **members: Any) -> Incident:

@@ -69,6 +69,8 @@ def test_values_are_read_as_the_schema_asks(
 
 async def test_a_call_whose_every_other_parameter_is_null_is_made() -> None:
     async with PagerDutyConnector.sandbox(policies=[EVERYTHING]) as pd:
+        assert pd.sandbox_account
+        pd.sandbox_account.options.personal_key = True  # or users_read_me is refused
         tools = Tools(pd)
         for tool in tools.offered():
             names = tool.input_schema["properties"]
