@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from arx_wrapper import ConfigError, PagerDutyConnector, TransportError
+from arx_wrapper import ConfigError, CredentialError, PagerDutyConnector, TransportError, approvals, vault
 from arx_wrapper.config import Config
+from arx_wrapper.core.backends import channels
 from arx_wrapper.credentials import Credentials
 from arx_wrapper.http_client import client
 from arx_wrapper.sandbox import Sandbox
@@ -23,6 +24,7 @@ from arx_wrapper.sandbox.server import serve
 from arx_wrapper.transport import Transport
 from arx_wrapper.urls import Proxy
 from arx_wrapper.vault.fixed import FixedVault
+from tests.approvals.conftest import terms
 from tests.proxy import proxying
 from tests.support import CANARY, EVERYTHING
 from tests.transport.test_transport import READ, send
@@ -193,3 +195,60 @@ async def test_certificates_that_cannot_be_used_are_a_configuration_error_and_no
     assert (last.status, last.error) == ("error", "ConfigError")
     assert not any(attempt["sent"] for attempt in last.metadata.get("attempts", ()))
     assert "Nothing was sent" in str(refused.value)
+
+
+REFUSING = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_every_vault_that_is_elsewhere_is_reached_through_the_proxy(tmp_path: Path) -> None:
+    environ = {
+        "VAULT_ADDR": "https://vault.example",
+        "VAULT_TOKEN": CANARY,
+        "PAGERDUTY_OAUTH_CLIENT_ID": "app",
+        "PAGERDUTY_OAUTH_CLIENT_SECRET": CANARY,
+        "PAGERDUTY_OAUTH_SCOPE": "incidents.read",
+        "PAGERDUTY_OAUTH_URL": "https://identity.example/oauth/token",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+    }
+    async with proxying(1, answer=REFUSING) as proxy:
+        through = Proxy.parse(proxy.url, ("internal",))
+        for url in ("hashicorp://secret/arx", "oauth:"):
+            opened = vault.open(url, environ=environ, proxy=through)
+            with pytest.raises(CredentialError):
+                await opened.read("o")
+            await opened.aclose()
+        assert set(proxy.targets()) == {"vault.example:443", "identity.example:443"}
+        assert CANARY not in "".join(proxy.heads)
+        before = len(proxy.heads)
+        direct = vault.open(
+            "hashicorp://secret/arx", environ={**environ, "VAULT_ADDR": "https://v.internal"}, proxy=through
+        )
+        with pytest.raises(CredentialError):
+            await direct.read("o")
+        assert len(proxy.heads) == before
+
+
+async def test_slack_and_webhooks_are_reached_through_the_configured_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", CANARY)
+    monkeypatch.setenv("ARX_WEBHOOK_SECRET", "s" * 32)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    async with proxying(1, answer=REFUSING) as proxy:
+        environ = {
+            "HOME": str(tmp_path),
+            "PAGERDUTY_PROXY": proxy.url,
+            "ARX_SLACK_CHANNEL": "#x",
+            "ARX_SLACK_URL": "https://slack.example/api/",
+            "ARX_WEBHOOK_URL": "https://hooks.example/x",
+        }
+        found = channels(Config.load(environ, tmp_path))
+        store = approvals.open(f"sqlite:///{tmp_path}/a.db", proof="name")
+        asked = await store.request(**terms())
+        for channel in found:
+            with pytest.raises(Exception, match=r".*"):  # each library's own
+                await channel.announce(asked)
+            await channel.aclose()
+        await store.aclose()
+    assert set(proxy.targets()) == {"slack.example:443", "hooks.example:443"}
+    assert CANARY not in "".join(proxy.heads)
