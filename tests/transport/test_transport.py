@@ -552,12 +552,18 @@ async def test_a_nested_response_leaves_an_outcome_on_record(
     assert (last.action_type, last.status) == ("connector.completed", status)
 
 
-async def test_members_that_decompress_to_nothing_are_counted_too() -> None:
+EMPTY_MEMBERS = (b"", gzip.compress(b"") * 10)
+EMPTY_BLOCKS = (gzip.compress(b"")[:10], b"\x00\x00\x00\xff\xff" * 100)  # stored blocks of no bytes
+
+
+@pytest.mark.parametrize(("first", "more"), [EMPTY_MEMBERS, EMPTY_BLOCKS], ids=["members", "blocks"])
+async def test_what_decompresses_to_nothing_is_counted_too(first: bytes, more: bytes) -> None:
     async def endless(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n")
-        member = gzip.compress(b"") * 10
+        if first:
+            writer.write(b"%x\r\n%s\r\n" % (len(first), first))
         while True:
-            writer.write(b"%x\r\n%s\r\n" % (len(member), member))
+            writer.write(b"%x\r\n%s\r\n" % (len(more), more))
             await writer.drain()
 
     async with serving(endless, max_body=100_000) as (_, wire):
