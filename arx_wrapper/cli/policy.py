@@ -61,7 +61,11 @@ def check(
             {"policy": None, "source": file, "problem": "is not read: policy files end in .yaml or .yml"}
             for file in policy.unread_files(source)
         ]
-        report.append({"source": str(source), "entries": len(loaded.entries), "findings": findings})
+        explained = [
+            {"policy": note.entry.name, "source": note.entry.source, "note": note.problem}
+            for note in policy.notes(loaded, operations=TABLE)
+        ]
+        report.append({"source": str(source), "entries": len(loaded.entries), "findings": findings, "notes": explained})
     if output is Output.JSON:
         print_json(report)
     else:
@@ -69,6 +73,8 @@ def check(
             say(f"{item['source']}: {item['entries']} entries, valid")
             for finding in item["findings"]:
                 say("  " + ": ".join(finding[key] for key in ("source", "policy", "problem") if finding[key]))
+            for note in item["notes"]:
+                say(f"  note: {note['policy']}: {note['note']}")
     raise typer.Exit(1 if strict and any(item["findings"] for item in report) else 0)
 
 

@@ -188,6 +188,8 @@ class Operation:
         body: Builds the request's body from the parameters; None when the request has none.
         effects: The effects besides the operation itself, given the parameters. Every write states them.
         needs: The operations whose permission every call needs besides its own, whatever its parameters.
+        performs: The operations that some calls perform, those in `needs` among them; each with the names of its
+            parameters that a call may not tell, or `*` for all of them.
         target_state: Reads what the call changes. Every write states it, or `NO_TARGET`.
         recovery: Finds out what became of a write whose response was lost, or `NOT_RECOVERABLE`.
         paging: How to read more records than the API pages through; None when it cannot be done.
@@ -218,6 +220,7 @@ class Operation:
     body: Body | None = field(default=None, repr=False, kw_only=True)
     effects: EffectRule | None = field(default=None, repr=False, kw_only=True)
     needs: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
+    performs: Mapping[str, tuple[str, ...]] = field(factory=dict, repr=False, kw_only=True)
     target_state: TargetState | None = field(default=None, repr=False, kw_only=True)
     recovery: Recovery | None = field(default=None, repr=False, kw_only=True)
     paging: ByTime | None = field(default=None, repr=False, kw_only=True)

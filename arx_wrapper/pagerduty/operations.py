@@ -52,6 +52,7 @@ _ROWS = (
         certain_effects=("incidents:acknowledge", "incidents:resolve"),
         columns=columns.INCIDENT,
         sentence=sentences.update_incident,
+        performs={"incidents:resolve": (), "incidents:acknowledge": (), "incidents:reassign": ("assignee_ids",)},
     ),
     Operation(
         "incidents:manage", "PUT", "/incidents", MEDIUM,
@@ -61,6 +62,10 @@ _ROWS = (
         target_state=target_state.incidents, recovery=NOT_RECOVERABLE, pages=pages.changed_incidents,
         columns=columns.INCIDENTS,
         sentence=sentences.manage_incidents,
+        performs={
+            "incidents:update": (), "incidents:resolve": (), "incidents:acknowledge": (),
+            "incidents:reassign": ("assignee_ids",),
+        },
     ),
     Operation(
         "incidents:snooze", "POST", "/incidents/{incident_id}/snooze", LOW,
@@ -71,6 +76,7 @@ _ROWS = (
         needs=("incidents:acknowledge",),
         columns=columns.INCIDENT,
         sentence=sentences.snooze_incident,
+        performs={"incidents:acknowledge": ()},
     ),
     Operation(
         "incidents:merge", "PUT", "/incidents/{incident_id}/merge", MEDIUM,
@@ -81,6 +87,7 @@ _ROWS = (
         needs=("incidents:resolve",),
         columns=columns.INCIDENT,
         sentence=sentences.merge_incidents,
+        performs={"incidents:resolve": ()},
     ),
     Operation(
         "incidents:read_alerts", "GET", "/incidents/{incident_id}/alerts", LOW,
@@ -88,6 +95,7 @@ _ROWS = (
         summary="Get alerts associated with an incident", effects=effects.read_alerts,
         needs=("alerts:read",),
         columns=columns.ALERTS,
+        performs={"alerts:read": ()},
     ),
     Operation(
         "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
@@ -144,6 +152,7 @@ _ROWS = (
         summary="Get alerts for an incident", effects=effects.read_alerts,
         needs=("incidents:read_alerts",),
         columns=columns.ALERTS,
+        performs={"incidents:read_alerts": ()},
     ),
     Operation(
         "alerts:update", "PUT", "/incidents/{incident_id}/alerts/{alert_id}", MEDIUM,
@@ -153,6 +162,7 @@ _ROWS = (
         target_state=target_state.incident, recovery=NOT_RECOVERABLE,
         columns=columns.ALERTS,
         sentence=sentences.update_alert,
+        performs={"incidents:resolve": (), "incidents:merge": ()},
     ),
     Operation(
         "services:read", "GET", "/services", LOW,
@@ -160,6 +170,7 @@ _ROWS = (
         summary="List all services", probe=True,
         effects=effects.read_service,
         columns=columns.SERVICES,
+        performs={"services:read_integrations": ("*",)},
     ),
     Operation(
         "services:read_detail", "GET", "/services/{service_id}", LOW,
@@ -167,6 +178,7 @@ _ROWS = (
         summary="Get service details by ID",
         effects=effects.read_service,
         columns=columns.SERVICE,
+        performs={"services:read_integrations": ()},
     ),
     Operation(
         "services:create", "POST", "/services", HIGH,
@@ -207,6 +219,7 @@ _ROWS = (
         target_state=target_state.service, recovery=NOT_RECOVERABLE,
         columns=columns.INTEGRATIONS,
         sentence=sentences.create_integration,
+        performs={"incidents:resolve": ("*",)},
     ),
     Operation(
         "escalation:read", "GET", "/escalation_policies", LOW,
@@ -269,6 +282,7 @@ _ROWS = (
         summary="List all users", probe=True,
         effects=effects.read_user,
         columns=columns.USERS,
+        performs={"users:read_contact": ("*",), "users:read_notification": ("*",)},
     ),
     Operation(
         "users:read_detail", "GET", "/users/{user_id}", LOW,
@@ -276,6 +290,7 @@ _ROWS = (
         summary="Get user details by ID",
         effects=effects.read_user,
         columns=columns.USER,
+        performs={"users:read_contact": (), "users:read_notification": ("urgency",), "users:read_me": ()},
     ),
     Operation(
         "users:read_contact", "GET", "/users/{user_id}/contact_methods", LOW,
@@ -289,6 +304,7 @@ _ROWS = (
         summary="Get notification rules for a user",
         effects=effects.read_notification_rules,
         columns=columns.NOTIFICATION_RULES,
+        performs={"users:read_contact": ()},
     ),
     Operation(
         "teams:read", "GET", "/teams", LOW,
@@ -339,6 +355,7 @@ _ROWS = (
         body=bodies.event_rule, effects=effects.event_rule, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
         columns=columns.EVENT_RULES,
         sentence=sentences.create_event_rule,
+        performs={"incidents:resolve": ("*",)},
     ),
     Operation(
         "rules:update", "PUT", "/event_rules/{rule_id}", MEDIUM,
@@ -347,6 +364,7 @@ _ROWS = (
         body=bodies.event_rule, effects=effects.event_rule, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
         columns=columns.EVENT_RULES,
         sentence=sentences.update_event_rule,
+        performs={"incidents:resolve": ("*",)},
     ),
     Operation(
         "analytics:read", "POST", "/analytics/metrics/incidents/all", LOW, writes=False,
@@ -378,6 +396,10 @@ _EXTENSIONS = (
         summary="Get the user whose API key is in use",
         effects=effects.read_oneself, needs=("users:read_detail",),
         columns=columns.USER,
+        performs={
+            "users:read_detail": ("user_id",), "users:read_contact": ("user_id",),
+            "users:read_notification": ("user_id", "urgency"),
+        },
     ),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ Any matching `deny` wins; the strictest approval of the entries that match holds
 from arx_wrapper.policy.cases import Case, cases
 from arx_wrapper.policy.engine import PolicySet
 from arx_wrapper.policy.entry import PolicyEntry
-from arx_wrapper.policy.lint import Finding, lint
+from arx_wrapper.policy.lint import Finding, lint, notes
 from arx_wrapper.policy.prediction import possible_verdicts
 from arx_wrapper.policy.reload import Policies, PolicyLoaded, PolicySource, load, unread_files
 from arx_wrapper.policy.schema import schema
@@ -27,6 +27,7 @@ __all__ = [
     "cases",
     "lint",
     "load",
+    "notes",
     "possible_verdicts",
     "schema",
     "trace",

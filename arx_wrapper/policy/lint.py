@@ -9,8 +9,9 @@ from datetime import datetime
 from attrs import frozen
 
 from arx_wrapper.model import Operation, Risk
+from arx_wrapper.policy.condition import Condition
 from arx_wrapper.policy.engine import PolicySet
-from arx_wrapper.policy.entry import PolicyEntry, glob
+from arx_wrapper.policy.entry import PolicyEntry, glob, matches_any
 
 
 @frozen(kw_only=True)
@@ -51,6 +52,40 @@ def lint(
             *_outgrown(entry, operations),
         )
     ]
+
+
+def notes(policy: PolicySet, *, operations: Mapping[str, Operation]) -> list[Finding]:
+    """Explain what conditions decide on besides the operations that their entries name: other ways to perform these.
+
+    Args:
+        policy: A loaded policy.
+        operations: The connector's table.
+    """
+    return [
+        Finding(entry=entry, problem=problem)
+        for entry in policy.entries
+        if entry.when is not None and policy.is_about(entry)
+        for problem in _performed_by_others(entry, entry.when, operations)
+    ]
+
+
+def _performed_by_others(entry: PolicyEntry, when: Condition, operations: Mapping[str, Operation]) -> Iterator[str]:
+    for name in operations:
+        if not (entry.permits(name) or matches_any(entry.deny, name)):
+            continue
+        others = {row.name: row.performs[name] for row in operations.values() if name in row.performs}
+        if not others:
+            continue
+        yield (
+            f"its condition also decides on {name} when {', '.join(others)} performs it, with the parameters that "
+            f"{name} would have had"
+        )
+        untold: dict[str, list[str]] = {}
+        for other, names in others.items():
+            if names and (when.reads_all or when.parameters.intersection(names) or ("*" in names and when.parameters)):
+                untold.setdefault("its parameters" if "*" in names else " and ".join(names), []).append(other)
+        for which, by in untold.items():
+            yield f"where {', '.join(by)} performs {name} without telling {which}, the condition fails, which denies"
 
 
 def _problems(

@@ -10,8 +10,8 @@ import pytest
 
 from arx_wrapper import OPERATIONS, PagerDutyConnector
 from arx_wrapper.cli.main import run
-from arx_wrapper.pagerduty.operations import RISKS
-from arx_wrapper.policy import lint
+from arx_wrapper.pagerduty.operations import RISKS, TABLE
+from arx_wrapper.policy import lint, notes
 from tests.policy.support import NOW, entry, policy
 from tests.test_effects import EVERYTHING, SILENCES
 
@@ -163,3 +163,25 @@ def test_without_a_policy_to_check_it_is_a_usage_error(
     monkeypatch.delenv("ARX_POLICY", raising=False)
     assert run(["policy", "check"]) == 2
     assert "set ARX_POLICY" in capsys.readouterr().err
+
+
+def test_check_explains_what_a_condition_decides_on_besides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    condition = "params.incident_id == 'P1' && (!has(params.assignee_ids) || size(params.assignee_ids) == 1)"
+    found = [
+        entry("mine", operations=["incidents:resolve", "incidents:reassign"], risk_max="medium", when=condition),
+        entry("plain", operations=["incidents:resolve"], risk_max="medium"),
+        entry("who", deny=["incidents:resolve"], when="agent_id == 'a'"),
+    ]
+    told = [(note.entry.name, note.problem) for note in notes(policy(*found), operations=TABLE)]
+    for name, part in (
+        ("mine", "incidents:resolve when incidents:update, incidents:manage, incidents:merge, alerts:update"),
+        ("mine", "rules:create, rules:update performs incidents:resolve without telling its parameters, the condition"),
+        ("mine", "where incidents:update, incidents:manage performs incidents:reassign without telling assignee_ids"),
+        ("who", "incidents:resolve when incidents:update"),
+    ):
+        assert [problem for entry_name, problem in told if entry_name == name and part in problem], part
+    assert not [problem for name, problem in told if name == "plain" or (name == "who" and "without" in problem)]
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps(found[:1]))
+    assert run(["policy", "check", "--strict", "--output", "table", str(file)]) == 0, "an explanation is no finding"
+    assert "note: mine: where services:create_integration, rules:create" in capsys.readouterr().out

@@ -372,6 +372,24 @@ def test_every_effect_is_told_in_the_vocabulary_of_its_operation_as_often_as_it_
                     assert isinstance(value, Unknown) or model.takes(name, value), (effect.operation, name, value)
 
 
+def test_the_table_says_what_each_operation_performs_and_what_its_calls_may_not_tell() -> None:
+    pd = PagerDutyConnector("agent", "org", policies=[])
+    performed: dict[tuple[str, str], set[str]] = {}
+    for sibling in (*SIBLINGS, *UNTOLD):
+        for effect in pd.plan(sibling.called, sibling.params).call.effects:
+            if effect.operation == sibling.called:
+                continue
+            untold = performed.setdefault((sibling.called, effect.operation), set())
+            for params in effect.params:
+                named = {"*"} if params is None else {n for n, value in params.items() if isinstance(value, Unknown)}
+                untold |= named
+    for called, row in TABLE.items():
+        assert set(row.needs) <= set(row.performs)
+        assert {name: set(untold) for name, untold in row.performs.items()} == {
+            name: untold for (by, name), untold in performed.items() if by == called
+        }, called
+
+
 def test_every_operation_that_another_performs_is_in_the_matrix() -> None:
     performed = {(sibling.called, sibling.performed) for sibling in (*SIBLINGS, *UNTOLD)}
     from tests.test_effects import ACTS
