@@ -75,17 +75,21 @@ def make_app(
 
 async def serve(application: Any, opened: Any, ready: Any) -> None:
     """Serve until SIGINT or SIGTERM; live connections end at once."""
-    import uvicorn
-
-    config = uvicorn.Config(
-        application, ws="none", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
-    )
     closing: set[asyncio.Task[None]] = set()
 
     def stopping() -> None:
         closing.add(asyncio.ensure_future(application.state.console.watcher.close()))
 
-    await until_stopped(quiet_server(config), opened, ready, stopping)
+    await until_stopped(quiet_server(server_config(application)), opened, ready, stopping)
+
+
+def server_config(application: Any) -> Any:
+    """Return uvicorn's configuration for the console: no logs of addresses, which may hold invitations."""
+    import uvicorn
+
+    return uvicorn.Config(
+        application, ws="none", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
+    )
 
 
 def _ready(origin: str, output: Output) -> None:

@@ -12,7 +12,7 @@ import typer
 from attrs import evolve
 
 from arx_wrapper.cli.output import print_table, say
-from arx_wrapper.cli.prompts import confirm
+from arx_wrapper.cli.prompts import ask as ask_line
 from arx_wrapper.cli.session import extras
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.errors import ApprovalDeniedError, AuditError
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
 _REVIEWER = "demo-reviewer"
-Ask = Callable[[str], bool]
+Ask = Callable[[str], bool | None]
+"""Show a request and return its reviewer's decision; None to decide it on the page."""
 
 
 def demo(
@@ -37,14 +38,15 @@ def demo(
     say("\nNext: `arx-pagerduty init` writes a configuration and a policy for your own account.")
 
 
-def _agrees(shown: str, *, yes: bool) -> bool:
-    """Show a request and return whether its reviewer approves it."""
+def _agrees(shown: str, *, yes: bool) -> bool | None:
+    """Show a request and return whether its reviewer approves it; None to decide it on the page."""
     say(shown)
     if yes or not sys.stdin.isatty():
         why = "--yes" if yes else "There is no terminal to ask on"
         say(f"   {why}: approved by {_REVIEWER}, the demo's own reviewer.")
         return True
-    return confirm("   You are the reviewer. Approve?")
+    answer = ask_line("   You are the reviewer. Approve? [y]es, [n]o, or [p] for the reviewers' page", default="n")
+    return None if answer.strip().lower().startswith("p") else answer.strip().lower().startswith("y")
 
 
 async def _run(ask: Ask) -> None:
@@ -87,7 +89,28 @@ async def _review(pd: PagerDutyConnector, ask: Ask) -> None:
         await asyncio.sleep(0.02)
     request = waiting[0]
     approve = ask("\n".join(f"   | {line}" for line in render(request).splitlines()))
-    await review(backends.approvals, backends.audit, request.id, reviewer=_REVIEWER, approve=approve)
+    if approve is None:
+        await _on_the_page(backends, request.org_id)
+    else:
+        await review(backends.approvals, backends.audit, request.id, reviewer=_REVIEWER, approve=approve)
+
+
+async def _on_the_page(backends: Any, org_id: str) -> None:
+    """Serve the console on loopback, and let the demo's reviewer register a passkey and decide there."""
+    import webbrowser
+
+    from arx_wrapper.cli.approvals.slack_server import listening, quiet_server
+    from arx_wrapper.cli.console import make_app, server_config
+    from arx_wrapper.core.enrolment import enrolments_of, invite
+
+    with listening("127.0.0.1", 0) as opened:
+        origin = f"http://localhost:{opened.getsockname()[1]}"
+        server = quiet_server(server_config(make_app(backends, org_id, origin)))
+        token = await invite(backends.audit, await enrolments_of(backends.audit, org_id, None), _REVIEWER, by="demo")
+        link = f"{origin}/enrol/{token}"
+        say(f"   Open {link}, register a passkey, and decide. Ctrl-C ends the demo.")
+        webbrowser.open(link)
+        await server.serve(sockets=[opened])
 
 
 async def _show_records(pd: PagerDutyConnector) -> None:
