@@ -209,6 +209,13 @@ class _Examination:
                 "Set up a channel (approvals.slack, approvals.webhook), or have reviewers keep the console or "
                 "`arx-pagerduty approvals watch` open.",
             )
+        if config.proof == "name" and not config.sandbox and not config.reviewers:
+            return _warning(
+                "approvals",
+                f"{place}: {len(waiting)} requests wait, {own} of this agent; anyone who can run the command line approves "
+                "under any name (approvals.proof = name)",
+                "Enrol reviewers (`arx-pagerduty reviewers invite NAME`), then unset approvals.proof.",
+            )
         who = f"reviewers: {', '.join(reviewers)}" if reviewers else "reviewers by name"
         return _ok("approvals", f"{place}: {len(waiting)} requests wait, {own} of this agent; {who}")
 

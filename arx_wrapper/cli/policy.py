@@ -61,6 +61,9 @@ def check(
             {"policy": None, "source": file, "problem": "is not read: policy files end in .yaml or .yml"}
             for file in policy.unread_files(source)
         ]
+        if session.config.proof == "name" and not session.config.sandbox and not session.config.reviewers:
+            problem = "approvals.proof = name: anyone who can run the command line approves under any name"
+            findings.append({"policy": None, "source": "settings", "problem": problem})
         explained = [
             {"policy": note.entry.name, "source": note.entry.source, "note": note.problem}
             for note in policy.notes(loaded, operations=TABLE)

@@ -294,7 +294,11 @@ def test_reviewers_whom_nothing_notifies_are_a_warning(asking: Command, monkeypa
     monkeypatch.setenv("ARX_WEBHOOK_URL", "https://hooks.example.com/arx")
     monkeypatch.setenv("ARX_WEBHOOK_SECRET", "a secret of at least 32 characters")
     told = by_name(asking("doctor", "-o", "json"))["approvals"]
-    assert (told["state"], "1 requests wait, 0 of this agent" in told["found"]) == ("ok", True)
+    assert "1 requests wait, 0 of this agent" in told["found"]
+    assert "nothing notifies" not in told["found"]
+    assert (told["state"], "under any name" in told["found"]) == ("warning", True), (
+        "approvals.proof = name outside the sandbox"
+    )
 
 
 def test_a_policy_that_asks_reviewers_where_none_is_enrolled_is_a_warning(

@@ -131,3 +131,21 @@ def test_slack_buttons_are_not_served_where_decisions_are_proved(deployed: tuple
     Path("arx.toml").write_text('[approvals.slack]\nchannel = "#ops"\nusers = {U1 = "alice"}\n')
     done = command("approvals", "serve")
     assert (done.status, "arx-pagerduty console" in done.err) == (2, True)
+
+
+def test_doctor_and_policy_check_warn_where_a_name_is_enough(
+    sandboxed: Command, monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    monkeypatch.setenv("ARX_SANDBOX", "0")
+    monkeypatch.setenv("PAGERDUTY_API_KEY", "k")
+    monkeypatch.setenv("PAGERDUTY_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("ARX_WEBHOOK_URL", "https://hooks.example.com/x")
+    monkeypatch.setenv("ARX_WEBHOOK_SECRET", "s" * 32)
+    warned = "approves under any name"
+    assert warned not in sandboxed("doctor", "-o", "json").out
+    before = sandboxed("policy", "check", "-o", "json").out
+    assert warned not in before
+    monkeypatch.setenv("ARX_APPROVALS_PROOF", "name")
+    assert warned in sandboxed("doctor", "-o", "json").out
+    found = sandboxed("policy", "check", "--strict", "-o", "json")
+    assert (found.status, warned in found.out) == (1, True)
