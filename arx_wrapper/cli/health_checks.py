@@ -212,8 +212,8 @@ class _Examination:
         if config.proof == "name" and not config.sandbox and not config.reviewers:
             return _warning(
                 "approvals",
-                f"{place}: {len(waiting)} requests wait, {own} of this agent; anyone who can run the command line approves "
-                "under any name (approvals.proof = name)",
+                f"{place}: {len(waiting)} requests wait, {own} of this agent; anyone who can run the command line "
+                "approves under any name (approvals.proof = name)",
                 "Enrol reviewers (`arx-pagerduty reviewers invite NAME`), then unset approvals.proof.",
             )
         who = f"reviewers: {', '.join(reviewers)}" if reviewers else "reviewers by name"
