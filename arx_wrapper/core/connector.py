@@ -64,7 +64,7 @@ class BaseConnector:
         accept: The `Accept` header.
         key_prefix: The text before an API key in `Authorization`.
         tool_descriptions: Descriptions of parameters for agents; `{services:read}` stands for that tool's name.
-        tool_omissions: Parameters that agents are not offered: `name`, or `operation.name` for one operation.
+        tool_omissions: Parameters that agents are not offered by any operation.
         recorded_fields: The members of its objects whose values records may hold, of what a write changed.
         hidden: Globs over members of its responses that are hidden unless policy shows them.
         on_call: The operation that reads who is on call, and its reader; None where the API knows of no such thing.

@@ -70,7 +70,7 @@ def definition(
         output_schemas: Publish the answer's schema as well.
     """
     row = connector.operations[operation]
-    omitted = {entry.partition(".")[2] or entry for entry in connector.tool_omissions if _applies(entry, operation)}
+    omitted = {*connector.tool_omissions, *row.not_for_agents}
     found = portable(connector.model_of(operation).schema(), descriptions=_descriptions(connector), omitted=omitted)
     if pages(connector, operation):
         found["properties"] |= {name: {"type": "integer"} for name in ("limit", "offset") if name not in omitted}
@@ -103,11 +103,6 @@ def _descriptions(connector: BaseConnector) -> dict[str, str] | None:
         name: _PLACEHOLDER.sub(lambda found: tool_name(found[1]), text)
         for name, text in connector.tool_descriptions.items()
     }
-
-
-def _applies(omission: str, operation: str) -> bool:
-    """Return whether an omission, `name` or `operation.name`, is about an operation."""
-    return "." not in omission or omission.partition(".")[0] == operation
 
 
 def _description(connector: BaseConnector, row: Operation, verdicts: frozenset[Verdict]) -> str:

@@ -197,6 +197,8 @@ class Operation:
         pages: Yields the people that a call would page, given its parameters; None for an operation that pages no one.
         log_entry: The type of the entry that the operation leaves in the API's own log.
         certain_effects: Effects that are sure to leave a log entry of their own.
+        not_for_agents: Parameters that agents are not offered, though accepted: rarely of use to them, or a filter does
+            the same.
         columns: The members that a table of the response shows, most important first.
         sentence: Says what a call does, for reviewers.
     """
@@ -228,6 +230,7 @@ class Operation:
     pages: Callable[[Params], Iterable[Paged]] | None = field(default=None, repr=False, kw_only=True)
     log_entry: str | None = field(default=None, repr=False, kw_only=True)
     certain_effects: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
+    not_for_agents: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     columns: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     sentence: Sentence | None = field(default=None, repr=False, kw_only=True)
 

@@ -27,6 +27,7 @@ _ROWS = (
         summary="List and query incidents with filters",
         paging=ByTime(default_span=timedelta(days=31)), probe=True,
         columns=columns.INCIDENTS,
+        not_for_agents=("incident_key",),
     ),
     Operation(
         "incidents:read_detail", "GET", "/incidents/{incident_id}", LOW,
@@ -96,12 +97,14 @@ _ROWS = (
         needs=("alerts:read",),
         columns=columns.ALERTS,
         performs={"alerts:read": ()},
+        not_for_agents=("sort_by",),
     ),
     Operation(
         "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
         endpoint="incidents.list_incident_log_entries", returns=Many("log_entries", "LogEntry"),
         summary="Get log entries (timeline) for an incident", paging=ByTime(),
         columns=columns.LOG_ENTRIES,
+        not_for_agents=("is_overview",),
     ),
     Operation(
         "incidents:read_notes", "GET", "/incidents/{incident_id}/notes", LOW,
@@ -153,6 +156,7 @@ _ROWS = (
         needs=("incidents:read_alerts",),
         columns=columns.ALERTS,
         performs={"incidents:read_alerts": ()},
+        not_for_agents=("alert_key", "sort_by", "statuses", "offset"),
     ),
     Operation(
         "alerts:update", "PUT", "/incidents/{incident_id}/alerts/{alert_id}", MEDIUM,
@@ -171,6 +175,7 @@ _ROWS = (
         effects=effects.read_service,
         columns=columns.SERVICES,
         performs={"services:read_integrations": ("*",)},
+        not_for_agents=("sort_by", "offset"),
     ),
     Operation(
         "services:read_detail", "GET", "/services/{service_id}", LOW,
@@ -227,6 +232,7 @@ _ROWS = (
         returns=Many("escalation_policies", "EscalationPolicy"),
         summary="List escalation policies", probe=True,
         columns=columns.ESCALATION_POLICIES,
+        not_for_agents=("sort_by", "offset"),
     ),
     Operation(
         "escalation:read_detail", "GET", "/escalation_policies/{policy_id}", LOW,
@@ -263,18 +269,21 @@ _ROWS = (
         endpoint="schedules.list_schedules", returns=Many("schedules", "Schedule"),
         summary="List on-call schedules", probe=True,
         columns=columns.SCHEDULES,
+        not_for_agents=("offset",),
     ),
     Operation(
         "schedules:read_detail", "GET", "/schedules/{schedule_id}", LOW,
         endpoint="schedules.get_schedule", returns=One("schedule", "Schedule"),
         summary="Get schedule details",
         columns=columns.SCHEDULE,
+        not_for_agents=("overflow",),
     ),
     Operation(
         "schedules:read_oncall", "GET", "/oncalls", LOW,
         endpoint="schedules.list_oncalls", function="get_oncall_users", returns=Many("oncalls", "Oncall"),
         summary="Query currently on-call users",
         columns=columns.ONCALLS,
+        not_for_agents=("offset",),
     ),
     Operation(
         "users:read", "GET", "/users", LOW,
@@ -283,6 +292,7 @@ _ROWS = (
         effects=effects.read_user,
         columns=columns.USERS,
         performs={"users:read_contact": ("*",), "users:read_notification": ("*",)},
+        not_for_agents=("offset",),
     ),
     Operation(
         "users:read_detail", "GET", "/users/{user_id}", LOW,
@@ -311,6 +321,7 @@ _ROWS = (
         endpoint="teams.list_teams", returns=Many("teams", "Team"),
         summary="List all teams", probe=True,
         columns=columns.TEAMS,
+        not_for_agents=("offset",),
     ),
     Operation(
         "teams:read_detail", "GET", "/teams/{team_id}", LOW,
@@ -372,6 +383,7 @@ _ROWS = (
         records=Many("data", "AnalyticsIncidentMetrics"),
         summary="Get aggregate incident analytics metrics", body=bodies.analytics,
         columns=columns.ANALYTICS,
+        not_for_agents=("filters",),
     ),
     Operation(
         "analytics:services", "POST", "/analytics/metrics/incidents/services", LOW, writes=False,
@@ -379,6 +391,7 @@ _ROWS = (
         records=Many("data", "AnalyticsIncidentMetrics"),
         summary="Get per-service incident analytics metrics", body=bodies.analytics,
         columns=columns.SERVICE_ANALYTICS,
+        not_for_agents=("filters",),
     ),
 )  # fmt: skip
 
