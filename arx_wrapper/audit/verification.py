@@ -158,6 +158,13 @@ class _Tiles:
         said = removed[size][1].split()
         if [node.hex() for node in self._tree.frontier(size).nodes] != said:
             return f"the tree over the {size} records that were removed is not the one they had"
+        level = 0
+        while size >> 8 * level + 8:  # of full tiles, the frontier above has only the roots
+            for number in range(size >> 8 * level + 8):
+                row = hashes_in(self._stored(level, number)) if number << 8 * level + 8 >= self._tree.base else []
+                if row and subtree(row) != self._tree.node(8 * level + 8, number):
+                    return f"tile {level}/{number}, over records that were removed, is not the one they had"
+            level += 1
         return None
 
     def add(self, leaves: list[bytes]) -> None:

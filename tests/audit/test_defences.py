@@ -110,6 +110,19 @@ async def test_records_since_the_last_checkpoint_are_verified_before_the_next_is
     await log.aclose()
 
 
+async def test_nothing_is_proved_of_a_record_that_was_changed(path: Path) -> None:
+    from arx_wrapper.audit.transparency.inclusion_proof import prove
+
+    await fill(path, 300)
+    log = audit.open(f"sqlite:///{path}", read_only=True)
+    note = await sign_checkpoint(log, SIGNER, [])
+    with without_triggers(path) as tools:
+        tools.execute("UPDATE audit SET body = replace(body, 'connector.refused', 'connector.called') WHERE seq = 8")
+    with pytest.raises(AuditError, match="Record 8 was changed"):
+        await prove(log, 8, note, VERIFIER)
+    await log.aclose()
+
+
 def test_a_checkpoint_of_another_log_signed_by_the_same_key_is_refused() -> None:
     note = SIGNER.sign(Checkpoint("audit.example.com/another", 3, b"r" * 32).text())
     with pytest.raises(AuditError, match="another', not of"):

@@ -102,7 +102,7 @@ async def test_nothing_settled_is_nothing_to_seal(path: Path, clock: Clock) -> N
     await log.aclose()
 
 
-@pytest.mark.parametrize("attack", ["removed", "changed", "an older copy"])
+@pytest.mark.parametrize("attack", ["removed", "changed", "an older copy", "its columns"])
 async def test_a_segment_that_is_not_what_was_sealed_shows(path: Path, clock: Clock, attack: str) -> None:
     log = opened(path, clock)
     segment = await sealed(log)
@@ -110,6 +110,13 @@ async def test_a_segment_that_is_not_what_was_sealed_shows(path: Path, clock: Cl
     if attack == "removed":
         with sqlite_at(file) as database:
             database.execute("DELETE FROM audit WHERE seq = 10")
+    elif attack == "its columns":  # by which filters would find it, or not
+        with sqlite_at(file) as database:
+            database.executescript(
+                "CREATE TABLE other (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash, body TEXT, agent_id);"
+                "INSERT INTO other SELECT seq, id, hash, body, 'nobody' FROM audit;"
+                "DROP TABLE audit; ALTER TABLE other RENAME TO audit"
+            )
     elif attack == "changed":
         with sqlite_at(file) as database:
             database.execute(
@@ -137,6 +144,24 @@ async def test_retention_removes_whole_segments_and_the_rest_still_verifies(path
     removals: list[AuditRecord] = [record async for record in log.records(action_type="log.removed")]
     assert removals[0].metadata["last_hash"] == old.last_hash
     assert await log.retain(clock.now - timedelta(days=50), **WHO) == []
+    await log.aclose()
+
+
+@pytest.mark.parametrize("count", [5, 200])
+async def test_the_hashes_that_stay_of_removed_records_are_held_by_the_record_of_their_removal(
+    path: Path, clock: Clock, count: int
+) -> None:
+    log = opened(path, clock)
+    await sealed(log, count)
+    clock.now += timedelta(days=100)
+    await calls(log, 2)
+    await log.retain(clock.now, **WHO)
+    assert (await log.verify()).ok
+    with sqlite_at(path) as database:
+        row = database.execute("SELECT hashes FROM audit_tiles WHERE level = 0 AND number = 0").fetchone()[0]
+        database.execute("UPDATE audit_tiles SET hashes = ? WHERE level = 0 AND number = 0", (bytes(32) + row[32:],))
+    found = await log.verify()
+    assert "records that were removed" in str(found.problem)
     await log.aclose()
 
 

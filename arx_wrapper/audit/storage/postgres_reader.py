@@ -111,8 +111,6 @@ class PostgresReader:
             opened = {intent for (intent,) in self._reading().execute(_OPENED)}
         if opened != state.open.keys():
             return f"{len(opened ^ state.open.keys())} open intents are not those of the chain"
-        if self.suspensions() != {plain(agent): reason for agent, reason in state.suspended.items()}:
-            return "the suspensions that are in force are not those of the chain"
         return self._usage_problem()
 
     def _usage_problem(self) -> str | None:

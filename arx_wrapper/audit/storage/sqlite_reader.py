@@ -119,8 +119,6 @@ class SqliteReader:
         for intent_id, intent in state.open.items():
             if since.get(intent.writer, _LAST) > intent.seq:
                 return f"the writer of the open intent {intent_id} was removed: its outcome would stay unknown"
-        if self.switched().suspended != state.suspended:
-            return "the suspensions that are in force are not those of the chain"
         return None
 
     def key_problem(self) -> str | None:
