@@ -184,10 +184,10 @@ def check_cases(
 
     Example: arx-pagerduty policy test policy.test.yaml --policy policy.yaml
     """
-    from arx_wrapper import policy as room
+    from arx_wrapper.policy import cases
 
     session: Session = context.obj
-    wanted = [case for file in files for case in room.cases(file)]
+    wanted = [case for file in files for case in cases(file)]
 
     async def run(connector: Any) -> list[dict[str, Any]]:
         loaded = _proposed(session, policy)

@@ -1,4 +1,4 @@
-"""What a proposed policy would have said of the calls on record: what would change, by agent and operation.
+"""Judge the calls on record by a proposed policy: what would change, by agent and operation.
 
 Calls are judged by the effects that their records hold. Conditions over parameters can be judged only where the log
 kept the parameters (`ARX_AUDIT_CAPTURE=params`), and not over free text, of which it never keeps more than the length;
@@ -50,7 +50,7 @@ class Change:
 
 @define
 class Simulation:
-    """What was found.
+    """The result of a simulation.
 
     Attributes:
         judged: How many calls were judged anew.
@@ -194,7 +194,7 @@ def _reads_more_than(condition: Condition, effect: Effect, kept: bool) -> bool:
 
 
 def _is_cut(value: Any) -> bool:
-    """Whether free text in it was replaced by its length."""
+    """Return whether free text in a value was replaced by its length."""
     if isinstance(value, dict):
         return any(_is_cut(item) for item in value.values())
     if isinstance(value, list):

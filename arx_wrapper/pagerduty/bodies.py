@@ -1,4 +1,4 @@
-"""What each write sends: from an operation's parameters to the generated client's request body.
+"""Build the request body of each write from an operation's parameters.
 
 The generated body classes are closed and strict: a name or a value that PagerDuty's schema lacks is refused here,
 before anything is judged or sent.

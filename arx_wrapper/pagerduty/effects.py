@@ -57,7 +57,7 @@ def is_alias(name: str, value: Any) -> bool:
 
 
 def none(params: Params) -> Iterator[EffectSpec]:
-    """The write has no other effects, whatever its parameters."""
+    """Yield nothing: the write has no other effects, whatever its parameters."""
     yield from ()
 
 
@@ -196,7 +196,7 @@ def _never_pages_again(fields: Params) -> bool:
 
 
 def _lets_events_through(actions: Any) -> bool:
-    """Whether a rule's actions are sure to leave events as loud as they are.
+    """Return whether a rule's actions are sure to leave events as loud as they are.
 
     PagerDuty suppresses what is routed nowhere; a severity decides on the urgency; actions that are not given stay as
     they are, and may suppress what new conditions select. Whatever is not known is not trusted either.
@@ -214,5 +214,5 @@ def _is_action(action: Any) -> bool:
 
 
 def _listed(value: Any) -> list[Any]:
-    """A list, or none: what has another form is refused when the body is built."""
+    """Return a list, or an empty one: another form is refused when the body is built."""
     return value if isinstance(value, list) else []

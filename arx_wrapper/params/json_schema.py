@@ -41,7 +41,7 @@ _ARGUMENT: Final = re.compile(r"(?m)^ {4}(\w+(?:, \w+)*): ")
 def of_parameters(
     function: object, types: Mapping[str, Any], required: Sequence[str], two_forms: Collection[str]
 ) -> Schema:
-    """The schema of a method's parameters, described as its docstring does.
+    """Return the schema of a method's parameters, described as its docstring does.
 
     Args:
         function: The method.
@@ -64,7 +64,7 @@ def of_parameters(
 
 
 def of_object(types: Mapping[str, Any], required: Sequence[str]) -> Schema:
-    """The schema of an object with these members and no others."""
+    """Return the schema of an object with these members and no others."""
     schema: Schema = {
         "type": "object",
         "properties": {name: of_type(hint) for name, hint in types.items()},
@@ -76,7 +76,7 @@ def of_object(types: Mapping[str, Any], required: Sequence[str]) -> Schema:
 
 
 def of_type(hint: Any) -> Schema:
-    """The schema of one type.
+    """Return the schema of one type.
 
     Raises:
         TypeError: a type that parameters are not made of.
@@ -104,7 +104,7 @@ def of_type(hint: Any) -> Schema:
 
 
 def prose(function: object) -> str:
-    """What a docstring says before its sections, as one paragraph a line."""
+    """Return a docstring's text before its sections, one paragraph a line."""
     text = inspect.getdoc(function) or ""
     found = _SECTION.search(text)
     paragraphs = text[: found.start() if found else None].strip().split("\n\n")
@@ -112,7 +112,7 @@ def prose(function: object) -> str:
 
 
 def _argument_descriptions(function: object) -> dict[str, str]:
-    """What a docstring's `Args` section says of each parameter."""
+    """Return the text of a docstring's `Args` section, by parameter."""
     _, found, rest = (inspect.getdoc(function) or "").partition("Args:\n")
     section = re.split(r"(?m)^\S", rest, maxsplit=1)[0] if found else ""
     _, *parts = _ARGUMENT.split(section)

@@ -67,7 +67,7 @@ class ParamModel:
         )
 
     def canonical(self, params: Mapping[str, Any]) -> bytes:
-        """The parameters, validated, as canonical JSON: sorted, nothing that was not given.
+        """Return the parameters, validated, as canonical JSON: sorted, without those that were not given.
 
         Raises:
             InvalidParamsError: naming the parameter and what is accepted.
@@ -99,7 +99,7 @@ class ParamModel:
             raise self._not_json("parameters", "they hold text that is not valid Unicode") from None
 
     def takes(self, name: str, value: Any) -> bool:
-        """Whether a parameter takes a value."""
+        """Return whether a parameter takes a value."""
         if name not in self._wire:
             return False
         try:
@@ -110,18 +110,18 @@ class ParamModel:
         return True
 
     def accepted(self, name: str) -> str:
-        """What a parameter takes, in words."""
+        """Return what a parameter takes, in words."""
         return _accepted(self._wire[name])
 
     def redacted(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters without free text: what stays is what the model's types confine.
+        """Return the parameters without free text: what stays is what the model's types confine.
 
         Ids, enumerated values, numbers, times and addresses stay; every other text becomes its length.
         """
         return {name: _redacted(self._wire[name], value) for name, value in params.items()}
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the parameters (draft 2020-12), for tools; described as the method's docstring does."""
+        """Return the JSON Schema of the parameters (draft 2020-12), described as the method's docstring does."""
         from arx_wrapper.params import json_schema as schema  # only now: most callers never ask
 
         return schema.of_parameters(self._function, self._wire, self.required, self._two_forms)
@@ -168,7 +168,7 @@ class ParamModel:
 
 @cache
 def param_model(operation: str, function: Callable[..., object]) -> ParamModel:
-    """The parameter model of a connector's method, derived once."""
+    """Return the parameter model of a connector's method, derived once."""
     return ParamModel(operation, function)
 
 
@@ -245,7 +245,7 @@ def _mark(hint: Any) -> AcceptsAlternative | None:
 
 
 def _wire_type(hint: Any) -> Any:
-    """The annotation as it goes out: `None` is "not given" and falls away, `Null` becomes null."""
+    """Return the annotation as it is sent: `None` is "not given" and falls away, `Null` becomes null."""
     if mark := _mark(hint):
         return mark.type
     if not _is_union(hint):
@@ -258,7 +258,7 @@ def _wire_type(hint: Any) -> Any:
 
 
 def _origin(hint: Any) -> Any:
-    """What a type is made from, below its annotations: `Sequence` for a list of ids."""
+    """Return what a type is made from, below its annotations: `Sequence` for a list of ids."""
     inner = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     return typing.get_origin(inner)
 

@@ -1,4 +1,4 @@
-"""What parameters can be: the annotations of the connector's methods, each with what it accepts, in words.
+"""Annotations for the parameters of the connector's methods, each with what it accepts, in words.
 
 `None` means "not given"; `NULL` sends a JSON null where the annotation allows it.
 """

@@ -1,4 +1,4 @@
-"""Policy: what an agent may do, read from YAML, judged for everything that a call amounts to.
+"""Policy: what an agent may do, read from YAML, judged for every effect of a call.
 
     policies = policy.Policies("policy.yaml", registry=RISKS, connector="pagerduty")
     decision = policies.decide(call, now)

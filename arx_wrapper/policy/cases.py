@@ -1,4 +1,4 @@
-"""A policy's test file: calls, and what policy has to say of each."""
+"""Read a policy's test file: calls, and the verdict that each must get."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Case:
     source: str
 
     def fault(self, decision: Decision) -> str | None:
-        """What is wrong with a decision; None when it is as expected."""
+        """Return what is wrong with a decision; None when it is as expected."""
         if decision.verdict is not self.expect:
             return f"expected {self.expect}, got {decision.verdict}: {decision.reason}"
         if self.entry is not None and decision.policy != self.entry:

@@ -1,4 +1,4 @@
-"""The decision: which entries match each thing that a call amounts to, and what the strictest of them says."""
+"""Decide: match the entries against each effect of a call, and take the strictest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ORDER = {Verdict.PERMIT: 0, Verdict.ESCALATE: 1, Verdict.DENY: 2}
 
 @frozen(kw_only=True)
 class Candidates:
-    """The entries that are about an operation at a risk, by what can be told before a call."""
+    """The entries that name an operation and cover its risk, computed before the first call."""
 
     conditional: bool
     denies: tuple[PolicyEntry, ...]
@@ -53,20 +53,20 @@ class PolicySet:
         self._globs: dict[str, re.Pattern[str]] = {}
 
     def is_about(self, entry: PolicyEntry) -> bool:
-        """Whether an entry is about the connector that this set is for."""
+        """Return whether an entry is about the connector of this set."""
         return entry in self.own
 
     def applies(self, entry: PolicyEntry, call: Call, now: datetime) -> bool:
-        """Whether an entry is in force for who calls, whatever they call."""
+        """Return whether an entry has not expired and names the agent and the organisation of a call."""
         if entry.expires is not None and now >= entry.expires:
             return False
         return self.named(entry.agents, call.agent_id) and self.named(entry.orgs, call.org_id)
 
     def decide(self, call: Call, now: datetime) -> Decision:
-        """What the policy says of a call: the strictest of what it says of each effect.
+        """Return the decision on a call: the strictest of those on its effects.
 
         Args:
-            call: The call, with everything that it amounts to.
+            call: The call, with its effects.
             now: Aware, for `expires` and conditions.
         """
         if len(call.effects) == 1 and len(call.effects[0].params) == 1:  # most calls
@@ -194,7 +194,7 @@ class PolicySet:
     def matches(
         self, entry: PolicyEntry, call: Call, effect: Effect, params: Params | None, now: datetime
     ) -> tuple[bool, str]:
-        """Whether the rest of an entry matches; with a reason when that cannot be told."""
+        """Return whether the rest of an entry matches; with a reason when its condition failed."""
         if not self.applies(entry, call, now):
             return False, ""
         if entry.when is None:

@@ -1,4 +1,4 @@
-"""What a policy that loads may still have wrong."""
+"""Find likely mistakes in a policy that loads."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _misnamed_members(entry: PolicyEntry, members: Collection[str]) -> Iterator[
 
 
 def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:
-    """The entries whose denials hold for everybody, at any time."""
+    """Yield the entries that deny for every agent, at any time."""
     for entry in policy.entries:
         everybody = (entry.agents, entry.orgs) == (("*",), ("*",))
         if policy.is_about(entry) and entry.enforce and entry.when is None and entry.expires is None and everybody:

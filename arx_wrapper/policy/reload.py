@@ -1,4 +1,4 @@
-"""A policy that follows its file: taken up within a second of a change, the last good one kept when it breaks."""
+"""Follow a policy file: a change is in force within a second, and a broken file leaves the last good one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from attrs import field, frozen
 from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import Call, Decision, Verdict
 from arx_wrapper.policy.engine import PolicySet
-from arx_wrapper.policy.entry import EntryReader, Registry
+from arx_wrapper.policy.entry_reader import EntryReader, Registry
 from arx_wrapper.policy.prediction import possible_verdicts
 from arx_wrapper.policy.tracing import EntryTrace, trace
 from arx_wrapper.policy.yaml_document import Located, located, read
@@ -80,12 +80,12 @@ class Policies:
         self._load()
 
     def decide(self, call: Call, now: datetime) -> Decision:
-        """What the policy in force says of a call."""
+        """Return the decision of the policy in force."""
         self._follow()
         return self.current.decide(call, now)
 
     def possible_verdicts(self, call: Call, now: datetime) -> frozenset[Verdict]:
-        """What the policy in force may say of calls like this one; see `policy.possible_verdicts()`."""
+        """Return the possible verdicts of the policy in force; see `policy.possible_verdicts()`."""
         self._follow()
         return possible_verdicts(self.current, call, now)
 
@@ -95,7 +95,7 @@ class Policies:
         return trace(self.current, call, now)
 
     def drain_events(self) -> list[PolicyLoaded]:
-        """What was loaded, or failed to, since the last time."""
+        """Return the policies that were loaded, or failed to load, since the last time."""
         self._follow()
         events, self._events = self._events, []
         return events

@@ -1,11 +1,11 @@
-"""A JSON Schema of the policy file, for editors, made from the keys that the reader knows."""
+"""Make a JSON Schema of the policy file, for editors, from the keys that the reader knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from arx_wrapper.policy.entry import APPROVALS, KEYS, RISKS, SECONDS, EntryReader
+from arx_wrapper.policy.entry_reader import APPROVALS, KEYS, RISKS, SECONDS, EntryReader
 
 _MEMBER: Final = r"^[A-Za-z0-9_*]+(\.[A-Za-z0-9_*]+)*$"
 _TEXT: Final = {"type": "string", "minLength": 1}
@@ -87,7 +87,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 
 def schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of a policy file."""
+    """Return the schema (draft 2020-12) of a policy file."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "arx-pagerduty policy",

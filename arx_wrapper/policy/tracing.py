@@ -13,7 +13,7 @@ from arx_wrapper.policy.entry import PolicyEntry, matches_any
 
 @frozen(kw_only=True)
 class EntryTrace:
-    """Whether one entry matched one effect of a call, and why."""
+    """One entry and one effect of a call: whether it matched, and why."""
 
     entry: PolicyEntry
     effect: Effect

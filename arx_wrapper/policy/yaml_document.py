@@ -32,7 +32,7 @@ class Located:
     line: int | None = field(default=None, eq=False)
 
     def plain(self) -> Any:
-        """The value without lines."""
+        """Return the value without lines."""
         if isinstance(self.value, dict):
             return {key: item.plain() for key, item in self.value.items()}
         if isinstance(self.value, list):
@@ -134,7 +134,7 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
 
 
 def located(value: Any) -> Located:
-    """A value that did not come from a file."""
+    """Return a value that did not come from a file, with no lines."""
     if isinstance(value, dict):
         return Located({key: located(item) for key, item in value.items()})
     if isinstance(value, list | tuple):

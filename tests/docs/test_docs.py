@@ -19,7 +19,7 @@ import pytest
 from arx_wrapper import errors, policy
 from arx_wrapper.config import Config
 from arx_wrapper.pagerduty.operations import RISKS
-from arx_wrapper.policy.entry import KEYS
+from arx_wrapper.policy.entry_reader import KEYS
 from arx_wrapper.policy.schema import MEANINGS
 from tests.docs import site
 from tests.docs.blocks import DOCS, ROOT, blocks
