@@ -16,7 +16,7 @@ _CALLS = ("connector.called", "connector.refused")
 
 app = typer.Typer(no_args_is_help=True, help="Agents: list, suspend, resume.")
 
-Agent = Annotated[str, typer.Argument(help="The agent's id.")]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")]
 
 
 @app.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from arx_wrapper.model import Decision
 
 def ops(
     context: typer.Context,
-    glob: Annotated[str, typer.Argument(help="Which operations, e.g. 'incidents:*'.")] = "*",
+    glob: Annotated[str, typer.Argument(metavar="[GLOB]", help="Which operations, e.g. 'incidents:*'.")] = "*",
     output: Format = Output.TABLE,
 ) -> None:
     """List the operations with their risk and verdict.
@@ -77,14 +78,14 @@ class CallCommand(TyperCommand):
 
 
 def operation_names(incomplete: str) -> list[tuple[str, str]]:
-    """Completions of an operation's name, with what each does."""
+    """Return completions of an operation's name, with what each does."""
     from arx_wrapper.pagerduty.operations import TABLE
 
     return [(row.name, row.summary) for row in TABLE.values() if row.name.startswith(incomplete)]
 
 
 def parameter_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Completions of an operation's parameters, as options."""
+    """Return completions of an operation's parameters, as options, and of the values that a parameter has."""
     from arx_wrapper.pagerduty.operations import TABLE
 
     operation, given = context.params.get("operation") or "", context.params.get("params") or ()
@@ -94,6 +95,11 @@ def parameter_names(context: typer.Context, incomplete: str) -> list[tuple[str, 
     if row is None:
         return []
     model = _model(row.name)
+    before = next((word for word in reversed(given) if word.startswith("--")), "")
+    name = before.removeprefix("--").replace("-", "_")
+    if given and given[-1] == before and name in model.names:
+        values = re.findall(r"'([^']+)'", model.accepted(name))
+        return [(value, "") for value in values if value.startswith(incomplete)]
     return [(flag(name), model.accepted(name)) for name in model.names if flag(name).startswith(incomplete)]
 
 

@@ -58,6 +58,11 @@ def complete_names(kind: str) -> Complete:
     return complete
 
 
+def among(*values: str) -> Complete:
+    """Return a completion of a few values."""
+    return lambda incomplete: [(value, "") for value in values if value.startswith(incomplete)]
+
+
 def complete_approvals(incomplete: str) -> list[tuple[str, str]]:
     """Return the ids of requests that wait for a reviewer, with what each asks for."""
     from arx_wrapper.cli.session import Session

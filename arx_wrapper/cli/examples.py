@@ -45,6 +45,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "mcp": ("mcp", "mcp --wait 120", "mcp --http --port 8931"),
     "policy check": ("policy check policy.yaml", "policy check policies/ --output json"),
     "policy explain": ("policy explain incidents:resolve incident_id=P1234AB",),
+    "policy scopes": ("policy scopes", "policy scopes -o json"),
     "policy schema": ("policy schema > policy.schema.json",),
     "approvals list": ("approvals list --state pending",),
     "approvals show": ("approvals show 5f2c9a7d1e3b4c60",),

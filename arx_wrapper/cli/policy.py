@@ -23,7 +23,9 @@ app = typer.Typer(no_args_is_help=True, help="Policies: validate, explain, test,
 @app.command()
 def check(
     context: typer.Context,
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; default ARX_POLICY.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Files or folders; default ARX_POLICY.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 when anything is pointed out.")] = False,
     output: Format = Output.TABLE,
 ) -> None:
@@ -84,7 +86,7 @@ def check(
 @app.command()
 def explain(
     context: typer.Context,
-    operation: Annotated[str, typer.Argument(help="e.g. incidents:update")],
+    operation: Annotated[str, typer.Argument(metavar="OPERATION", help="e.g. incidents:update")],
     params: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its parameters.")] = None,
     document: Annotated[str | None, typer.Option("--json", help="Parameters as a JSON object.")] = None,
     output: Format = Output.TABLE,
@@ -152,7 +154,10 @@ def explain(
 
 @app.command()
 def scopes(context: typer.Context, output: Format = Output.TABLE) -> None:
-    """List the OAuth scopes that a key needs for what policy can permit, and no more."""
+    """List the OAuth scopes that policy needs, and no more.
+
+    They are those of every operation that policy can permit.
+    """
     from arx_wrapper.core.scopes import needed
 
     session: Session = context.obj
@@ -173,7 +178,7 @@ def scopes(context: typer.Context, output: Format = Output.TABLE) -> None:
 @app.command("test")
 def check_cases(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="Test files: a list of cases each.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Test files: a list of cases each.")],
     policy: Annotated[Path | None, typer.Option(help="The policy to test; default ARX_POLICY.")] = None,
     output: Format = Output.TABLE,
 ) -> None:

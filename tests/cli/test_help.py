@@ -76,6 +76,7 @@ def test_completion_knows_operations_and_their_parameters() -> None:
         for line in complete("call", "incidents:a")
     )
     assert any("--duration" in line for line in complete("call", "incidents:snooze", "--d"))
+    assert any("triggered" in line for line in complete("call", "incidents:read", "--statuses", "t"))
 
 
 def test_completion_goes_on_after_a_colon_at_which_bash_breaks_words() -> None:

@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from arx_wrapper.cli.completion import complete_incidents, complete_names
+from arx_wrapper.cli.bars import draw, timeline
+from arx_wrapper.cli.completion import among, complete_approvals, complete_incidents, complete_names
 from arx_wrapper.cli.times import duration, is_relative, iso, moment
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import run_in_thread
@@ -281,6 +282,31 @@ def test_a_week_and_bars_are_drawn_below_the_table(sandboxed: Command) -> None:
     bars = sandboxed("analytics", "-o", "table").out
     assert "█ 8" in bars
     assert "█" not in sandboxed("analytics", "-o", "tsv").out
+
+
+def test_days_and_weeks_without_calls_are_in_the_timeline() -> None:
+    assert timeline({"2025-06-01": 2, "2025-06-03": 1}) == [("2025-06-01", 2), ("2025-06-02", 0), ("2025-06-03", 1)]
+    weeks = timeline({"2025-01-01": 2, "2025-06-01": 1})
+    assert (weeks[0], weeks[-1], len(weeks)) == (("2025-W01", 2), ("2025-W22", 1), 22)
+    assert timeline({}) == []
+
+
+def test_a_timeline_of_several_days_is_drawn(sandboxed: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    sandboxed("teams", "list")
+    assert "█" not in sandboxed("audit", "stats", "-o", "table").out  # one day is no timeline
+    draw(timeline({"2025-06-01": 40, "2025-06-02": 1}))
+    assert capsys.readouterr().out.splitlines()[1:] == [f"2025-06-01  {'█' * 40} 40", "2025-06-02  █ 1"]
+
+
+def test_values_of_options_are_completed() -> None:
+    assert [value for value, _ in among("high", "low")("h")] == ["high"]
+
+
+def test_requests_that_wait_are_completed(sandboxed: Command) -> None:
+    assert sandboxed("call", "services:delete", "service_id=PABC123").status == 4
+    (waiting,) = sandboxed("approvals", "list").json
+    assert complete_approvals(waiting["id"][:4]) == [(waiting["id"], "services:delete")]
+    assert complete_approvals("zzz") == []
 
 
 def test_agents_are_listed_with_their_calls(pd: Command) -> None:

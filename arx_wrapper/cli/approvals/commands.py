@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from arx_wrapper.cli.completion import complete_approvals
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.prompts import confirm
 from arx_wrapper.cli.session import Session, extras
@@ -16,7 +17,7 @@ from arx_wrapper.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Requests for approval, and a reviewer's answer to them.")
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id.", autocompletion=complete_approvals)]
 Reviewer = Annotated[str | None, typer.Option(help="Who decides: not the agent that asks. By default whose key it is.")]
 Key = Annotated[
     Path | None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +28,7 @@ from arx_wrapper.cli.audit.filters import (
     selection,
 )
 from arx_wrapper.cli.audit.reading import record_at, with_log
+from arx_wrapper.cli.bars import draw, timeline
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session, extras
 
@@ -136,7 +139,7 @@ def stats(
 ) -> None:
     """Count calls by agent and operation.
 
-    Shows verdicts, outcomes and durations.
+    Shows verdicts, outcomes and durations, and on a table the calls of each day.
 
     Example: arx-pagerduty audit stats --since 2025-06-01
     """
@@ -145,8 +148,15 @@ def stats(
     session: Session = context.obj
     filters = selection(agent_id=agent, operation=operation, since=since, until=until)
 
+    days: Counter[str] = Counter()
+
+    async def counted(records: AsyncIterator[AuditRecord]) -> AsyncIterator[AuditRecord]:
+        async for record in records:
+            days[record.created_at[:10]] += record.action_type == "connector.called"
+            yield record
+
     async def run(log: AuditLog) -> list[Any]:
-        return await tally(log.records(**filters))
+        return await tally(counted(log.records(**filters)))
 
     rows = [row.plain() for row in with_log(session, run)]
     if output is Output.JSON:
@@ -154,6 +164,8 @@ def stats(
         return
     columns = ("agent_id", "operation", "calls", "verdicts", "statuses", "median_ms", "p95_ms")
     print_table(columns, ([_counts(row[column]) for column in columns] for row in rows))
+    if output is Output.TABLE:
+        draw(timeline(+days))
 
 
 def _counts(value: object) -> object:

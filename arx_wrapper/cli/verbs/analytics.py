@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.bars import draw
 from arx_wrapper.cli.names import SERVICE, TEAM, ids
-from arx_wrapper.cli.output import Format, Output, say
+from arx_wrapper.cli.output import Format, Output
 from arx_wrapper.cli.running import Options, Params, perform
 from arx_wrapper.cli.session import now_of
 from arx_wrapper.cli.tables import split
@@ -24,8 +25,6 @@ from arx_wrapper.cli.verbs.options import (
     time,
     with_more,
 )
-
-_BARS = 40
 
 
 class By(StrEnum):
@@ -43,7 +42,9 @@ def analytics(
     by: Annotated[By, typer.Option("--by", help="A line for each service, day, week or month.")] = By.SERVICE,
     since: Annotated[str, typer.Option("--since", help="From when: 30d, or a date.")] = "30d",
     until: Until = None,
-    urgency: Annotated[str | None, typer.Option("--urgency", "-u", help="high or low.")] = None,
+    urgency: Annotated[
+        str | None, typer.Option("--urgency", "-u", help="high or low.", autocompletion=among("high", "low"))
+    ] = None,
     service: ServiceNames = None,
     team: TeamNames = None,
     dry_run: DryRun = False,
@@ -73,14 +74,9 @@ def analytics(
 
 def _bars(body: Mapping[str, Any]) -> None:
     """Draw the number of incidents of each line."""
-    counts = [
-        (str(line.get("service_name") or line.get("range_start") or "all"), int(line.get("total_incident_count") or 0))
-        for line in body.get("data") or []
-    ]
-    highest = max((count for _, count in counts), default=0)
-    if len(counts) < 2 or not highest:
-        return
-    width = max(len(name) for name, _ in counts)
-    say()
-    for name, count in counts:
-        say(f"{name.ljust(width)}  {'█' * max(1 if count else 0, round(_BARS * count / highest))} {count}")
+    lines = body.get("data") or []
+    draw([(str(line.get("service_name") or line.get("range_start") or "all"), _count(line)) for line in lines])
+
+
+def _count(line: Mapping[str, Any]) -> int:
+    return int(line.get("total_incident_count") or 0)

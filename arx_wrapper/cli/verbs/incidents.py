@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.completion import among
 from arx_wrapper.cli.names import ESCALATION_POLICY, SERVICE, TEAM, USER, expand, id_of, ids, incident_id
 from arx_wrapper.cli.output import Format, Output
 from arx_wrapper.cli.running import Options, Params, Prepare, perform
@@ -45,9 +46,17 @@ _OPEN = ["triggered", "acknowledged"]
 def list_(
     context: typer.Context,
     status: Annotated[
-        list[str] | None, typer.Option("--status", "-s", help="triggered, acknowledged, resolved, or all.")
+        list[str] | None,
+        typer.Option(
+            "--status",
+            "-s",
+            help="triggered, acknowledged, resolved, or all.",
+            autocompletion=among("triggered", "acknowledged", "resolved", "all"),
+        ),
     ] = None,
-    urgency: Annotated[list[str] | None, typer.Option("--urgency", "-u", help="high or low.")] = None,
+    urgency: Annotated[
+        list[str] | None, typer.Option("--urgency", "-u", help="high or low.", autocompletion=among("high", "low"))
+    ] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only those assigned to you.")] = False,
     service: ServiceNames = None,
     team: TeamNames = None,
@@ -214,7 +223,9 @@ def create(
     context: typer.Context,
     title: Annotated[str, typer.Argument(metavar="TITLE", help="What is wrong, in a line.")],
     service: Annotated[str, typer.Option("--service", "-s", help="A service's name or id.")],
-    urgency: Annotated[str | None, typer.Option("--urgency", "-u", help="high or low.")] = None,
+    urgency: Annotated[
+        str | None, typer.Option("--urgency", "-u", help="high or low.", autocompletion=among("high", "low"))
+    ] = None,
     body: Annotated[str | None, typer.Option("--body", "-b", help="Details.")] = None,
     assign: Annotated[list[str] | None, typer.Option("--assign", help="Names, emails or ids, or me.")] = None,
     policy: Annotated[str | None, typer.Option("--policy", help="An escalation policy's name or id.")] = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from arx_wrapper.cli.arguments import read_document
-from arx_wrapper.cli.completion import complete_incidents, complete_names
+from arx_wrapper.cli.completion import among, complete_incidents, complete_names
 from arx_wrapper.cli.times import duration, iso, moment
 
 _T = TypeVar("_T")
@@ -34,6 +34,12 @@ UserNames = Annotated[
 ]
 Since = Annotated[str | None, typer.Option("--since", help="From when: 30d, 2h ago, or a date.")]
 Until = Annotated[str | None, typer.Option("--until", help="Until when: now, in 2h, or a date.")]
+Urgency = Annotated[
+    str | None, typer.Option("--urgency", "-u", help="high or low.", autocompletion=among("high", "low"))
+]
+Urgencies = Annotated[
+    list[str] | None, typer.Option("--urgency", "-u", help="high or low.", autocompletion=among("high", "low"))
+]
 Query = Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Search for this text.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many records.")]
 Everything = Annotated[bool, typer.Option("--all", help="Read every page.")]

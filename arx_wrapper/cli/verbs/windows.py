@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.completion import complete_names
+from arx_wrapper.cli.completion import among, complete_names
 from arx_wrapper.cli.names import SERVICE, TEAM, expand, ids
 from arx_wrapper.cli.output import Format, Output
 from arx_wrapper.cli.running import Options, Params, perform
@@ -36,7 +36,12 @@ def list_(
     context: typer.Context,
     query: Query = None,
     when: Annotated[
-        str | None, typer.Option("--when", help="past, future, ongoing, open or all; default open.")
+        str | None,
+        typer.Option(
+            "--when",
+            help="past, future, ongoing, open or all; default open.",
+            autocompletion=among("past", "future", "ongoing", "open", "all"),
+        ),
     ] = "open",
     service: ServiceNames = None,
     team: TeamNames = None,
