@@ -21,6 +21,7 @@ from arx_wrapper.cli.verbs.options import (
     ServiceNames,
     TeamNames,
     Until,
+    Urgency,
     given,
     time,
     with_more,
@@ -42,9 +43,7 @@ def analytics(
     by: Annotated[By, typer.Option("--by", help="A line for each service, day, week or month.")] = By.SERVICE,
     since: Annotated[str, typer.Option("--since", help="From when: 30d, or a date.")] = "30d",
     until: Until = None,
-    urgency: Annotated[
-        str | None, typer.Option("--urgency", "-u", help="high or low.", autocompletion=among("high", "low"))
-    ] = None,
+    urgency: Urgency = None,
     service: ServiceNames = None,
     team: TeamNames = None,
     dry_run: DryRun = False,

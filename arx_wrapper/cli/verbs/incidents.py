@@ -27,6 +27,8 @@ from arx_wrapper.cli.verbs.options import (
     Since,
     TeamNames,
     Until,
+    Urgencies,
+    Urgency,
     UserNames,
     Watch,
     Web,
@@ -54,9 +56,7 @@ def list_(
             autocompletion=among("triggered", "acknowledged", "resolved", "all"),
         ),
     ] = None,
-    urgency: Annotated[
-        list[str] | None, typer.Option("--urgency", "-u", help="high or low.", autocompletion=among("high", "low"))
-    ] = None,
+    urgency: Urgencies = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only those assigned to you.")] = False,
     service: ServiceNames = None,
     team: TeamNames = None,
@@ -223,9 +223,7 @@ def create(
     context: typer.Context,
     title: Annotated[str, typer.Argument(metavar="TITLE", help="What is wrong, in a line.")],
     service: Annotated[str, typer.Option("--service", "-s", help="A service's name or id.")],
-    urgency: Annotated[
-        str | None, typer.Option("--urgency", "-u", help="high or low.", autocompletion=among("high", "low"))
-    ] = None,
+    urgency: Urgency = None,
     body: Annotated[str | None, typer.Option("--body", "-b", help="Details.")] = None,
     assign: Annotated[list[str] | None, typer.Option("--assign", help="Names, emails or ids, or me.")] = None,
     policy: Annotated[str | None, typer.Option("--policy", help="An escalation policy's name or id.")] = None,
