@@ -23,6 +23,7 @@ from arx_wrapper import (
     UnknownOperationError,
 )
 from tests.support import CANARY, EVERYTHING, trail
+from tests.test_governed_answers import CANARIES, planted, seen_by
 
 SPANS, READER = InMemorySpanExporter(), InMemoryMetricReader()
 NO_DELETES = {**EVERYTHING, "deny": ["services:delete"]}
@@ -147,3 +148,11 @@ async def test_a_telemetry_library_that_fails_keeps_no_record_from_being_written
         processor.fails = False
     assert found == ["connector.called", "connector.completed", "connector.refused"]
     assert "did not take the call's span" in caplog.text
+
+
+async def test_spans_and_metrics_hold_nothing_that_answers_hold() -> None:
+    async with planted([EVERYTHING]) as pd:  # which shows every canary to its caller
+        await seen_by(pd)
+    told = "".join(span.to_json() for span in SPANS.get_finished_spans()) + str(counted())
+    assert told
+    assert not [canary for canary in CANARIES if canary in told]

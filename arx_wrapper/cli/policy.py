@@ -120,6 +120,7 @@ def explain(
             "entry": item.entry.name,
             "source": item.entry.source,
             "effect": item.effect.operation,
+            "of": item.subject.removeprefix(" for ") or None,
             "risk": item.effect.risk.name,
             "matched": item.matched,
             "why": item.why,
@@ -142,8 +143,18 @@ def explain(
     else:
         say(f"{decision.verdict.value}: {decision.reason}")
         print_table(
-            ("entry", "effect", "risk", "matched", "why"),
-            ([row["entry"], row["effect"], row["risk"], "yes" if row["matched"] else "no", row["why"]] for row in rows),
+            ("entry", "effect", "of", "risk", "matched", "why"),
+            (
+                [
+                    row["entry"],
+                    row["effect"],
+                    row["of"] or "",
+                    row["risk"],
+                    "yes" if row["matched"] else "no",
+                    row["why"],
+                ]
+                for row in rows
+            ),
         )
         for said, globs in (("hides", visibility["hide"]), ("shows", visibility["show"])):
             if globs:

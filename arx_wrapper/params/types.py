@@ -30,7 +30,10 @@ class Null:
 
 
 NULL: Final = Null()
-"""Sends a JSON null: `update_incident("P1", priority_id=NULL)` takes the priority away."""
+"""Sends a JSON null: `update_incident("P1", priority_id=NULL)` takes the priority away.
+
+As a parameter, None means "not given". Within one, in an object or a list, None is null as well.
+"""
 
 # Every pattern holds in Python and in ECMA 262, where JSON Schema's readers live; `$(?!\n)` is the end of the text in
 # both, while Python's `$` alone would let a trailing newline through.

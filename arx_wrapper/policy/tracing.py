@@ -9,14 +9,22 @@ from attrs import frozen
 from arx_wrapper.model import Call, Effect, Params
 from arx_wrapper.policy.engine import PolicySet
 from arx_wrapper.policy.entry import PolicyEntry, matches_any
+from arx_wrapper.policy.statement import subject
 
 
 @frozen(kw_only=True)
 class EntryTrace:
-    """One entry and one effect of a call: whether it matched, and why."""
+    """One entry and one effect of a call: whether it matched, and why.
+
+    Attributes:
+        entry, effect: The two.
+        subject: The ids that the effect is about, ` for incident_id P1`; empty when it tells none.
+        matched, why: Whether the entry matched, and the cause.
+    """
 
     entry: PolicyEntry
     effect: Effect
+    subject: str
     matched: bool
     why: str
 
@@ -30,7 +38,7 @@ def trace(policy: PolicySet, call: Call, now: datetime) -> list[EntryTrace]:
         now: Aware, for `expires` and conditions.
     """
     return [
-        EntryTrace(entry=entry, effect=effect, matched=matched, why=why)
+        EntryTrace(entry=entry, effect=effect, subject=subject(params), matched=matched, why=why)
         for effect in call.effects
         for params in policy.parameter_sets(effect)
         for entry in policy.entries
