@@ -19,7 +19,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, frozen
 
@@ -35,6 +35,9 @@ from arx_wrapper.core.telemetry import Observed, observe
 from arx_wrapper.core.visibility import Filter
 from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError, shown
 from arx_wrapper.model import JSON, Call, Decision, Verdict
+
+if TYPE_CHECKING:
+    from arx_wrapper.approvals import ApprovalRequest
 
 T = TypeVar("T")
 _log = logging.getLogger("arx_wrapper.pipeline")
@@ -141,24 +144,35 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
         log.append_soon(entry)  # cancelled before anything was sent
         raise
 
-    visible = Filter.of(env.api.hidden, decision.visibility)
-    dispatch, before = Dispatch(env, call, request, asked.timeout, visible=visible), None
-    if decision.verdict is Verdict.ESCALATE:  # 5 a person agrees, to exactly this
-        try:
-            if asked.approval_id is None:
-                waiting = await ask(env, decision, dispatch)
-                subject = evolve(subject, approval_id=waiting.id)
-                await log.append(entries.approval_requested(subject, waiting))
-                _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
-            else:
-                waiting = await backends.approvals.get(asked.approval_id)
-                subject = evolve(subject, approval_id=waiting.id)
-            before = await approve(env, decision, dispatch, waiting, resumed=asked.approval_id is not None)
-        except BaseException as error:
-            _observe(observed, entry := refusal(error, intent_id))
-            log.append_soon(entry)
-            raise
-    return Cleared(dispatch=dispatch, subject=subject, before=before, started=started, observed=observed)
+    dispatch = Dispatch(env, call, request, asked.timeout, visible=Filter.of(env.api.hidden, decision.visibility))
+    cleared = Cleared(dispatch=dispatch, subject=subject, before=None, started=started, observed=observed)
+    if decision.verdict is not Verdict.ESCALATE:
+        return cleared
+    try:
+        waiting = await wait_for(env, asked, decision, dispatch)  # 5 a person agrees, to exactly this
+        cleared = evolve(cleared, subject=evolve(subject, approval_id=waiting.id))
+        if asked.approval_id is None:
+            await log.append(entries.approval_requested(cleared.subject, waiting))
+        before = await approve(env, decision, dispatch, waiting, resumed=asked.approval_id is not None)
+    except BaseException as error:
+        entry = entries.refusal(cleared.subject, error, _elapsed(started), intent_id=intent_id)
+        _observe(observed, entry)
+        log.append_soon(entry)
+        raise
+    return evolve(cleared, before=before)
+
+
+async def wait_for(env: Environment, asked: Asked, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
+    """Return the request for approval that a call waits for: a new one, or the one that it resumes.
+
+    Raises:
+        ApprovalError: there is no such request, too many wait already, or the store cannot be used.
+    """
+    if asked.approval_id is not None:
+        return await env.backends.approvals.get(asked.approval_id)
+    waiting = await ask(env, decision, dispatch)
+    _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
+    return waiting
 
 
 def conclude(env: Environment, cleared: Cleared, error: BaseException | None) -> None:
