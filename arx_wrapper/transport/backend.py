@@ -84,7 +84,7 @@ class Body:
         encoding = (encoding or "identity").strip().lower()
         if encoding not in ("identity", "gzip", "x-gzip"):
             raise ResponseLost("an encoding that was not asked for")
-        self._max_body, self._received = max_body, 0
+        self._max_body = max_body
         self._content = bytearray()  # not a list of pieces: a hostile server sends them one byte at a time
         self._zipped = encoding != "identity"
         self._member: zlib._Decompress | None = None  # gzip bodies have one, or several after each other
@@ -96,9 +96,6 @@ class Body:
         Raises:
             ResponseTooLarge, ResponseLost
         """
-        self._received += len(chunk)
-        if self._received > self._max_body:  # members that decompress to nothing never grow the body itself
-            raise ResponseTooLarge
         while chunk:
             plain, chunk = self._unzipped(chunk) if self._zipped else (chunk, b"")
             self._content += plain

@@ -11,7 +11,7 @@ from arx_wrapper.credentials import Secret
 from arx_wrapper.transport.backend import Body, HttpResponse, ResponseLost, ResponseTooLarge
 
 _MAX_HEAD: Final = 64 * 1024
-# Framing of chunks and trailers, beyond the body's own bytes.
+# Bytes beyond the body's limit: framing and trailers, and compressed bytes that decompress to nothing.
 _MAX_FRAMING: Final = 1024 * 1024
 
 
