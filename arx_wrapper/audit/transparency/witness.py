@@ -14,10 +14,12 @@ from attrs import frozen
 
 from arx_wrapper.audit.transparency.signed_note import Verifier
 from arx_wrapper.errors import AuditError, ConfigError
+from arx_wrapper.http_client import client as http_client
+from arx_wrapper.http_client import library
 from arx_wrapper.urls import https_or_loopback, without_password
 
 if TYPE_CHECKING:
-    import httpx
+    from arx_wrapper.http_client import AsyncClient, Response
 
 _COSIGNATURE: Final = b"\x04"
 _WITHIN: Final = 20.0
@@ -98,9 +100,7 @@ class Witness:
         Raises:
             AuditError: the witness cannot be reached, has seen more records or others, or its answer does not hold.
         """
-        import httpx
-
-        async with httpx.AsyncClient(timeout=_WITHIN, trust_env=False, follow_redirects=False) as client:
+        async with http_client(self.url, timeout=_WITHIN) as client:
             response = await self._ask(client, note, known, prove)
             if response.status_code == 409 and _SIZE in response.headers.get("content-type", ""):
                 seen = _number(response.text)
@@ -118,14 +118,12 @@ class Witness:
             )
         return self._added(note, response.text)
 
-    async def _ask(self, client: httpx.AsyncClient, note: str, known: int, prove: Prove) -> httpx.Response:
-        import httpx
-
+    async def _ask(self, client: AsyncClient, note: str, known: int, prove: Prove) -> Response:
         path = await prove(known) if known else ()
         proof = "".join(base64.b64encode(step).decode() + "\n" for step in path)
         try:
             response = await client.post(f"{self.url}/add-checkpoint", content=f"old {known}\n{proof}\n{note}".encode())
-        except httpx.HTTPError as error:
+        except library().HTTPError as error:
             raise AuditError(f"The witness {self.cosigner.name} cannot be reached: {type(error).__name__}.") from None
         if len(response.content) > _LONGEST:
             raise AuditError(f"The witness {self.cosigner.name} answers with {len(response.content)} bytes.")
