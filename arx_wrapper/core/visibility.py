@@ -126,14 +126,15 @@ class Filter:
         if isinstance(body, dict | list) and (self._any_name or _holds(body, self._names)):
             walk = _Walk(self, hidden, known)
             begin: _State = tuple((None, *(rule.begins for rule in rules)) for rules in self._effects)
+            root = _Place(self, above, begin)
             if above or not isinstance(body, dict):
-                walk.members(body, above, begin)
+                walk.parts(body, root)
             else:
                 for name in body.keys() - _OF_THE_LIST:
                     if name in envelopes:
-                        walk.within(body[name], (name,), begin)
+                        walk.within(body[name], _Place(self, (name,), begin))
                     else:
-                        walk.keep(body, name, (name,), self.at((name,), begin))
+                        walk.keep(body, name, body[name], root.member(name))
         return hidden
 
     def at(self, path: _Path, above: _State) -> _State:
@@ -153,41 +154,63 @@ class Filter:
         return [*self._default, *(glob for rules in self._effects for rule in rules for glob in rule.hide)]
 
 
+class _Place:
+    """Where a value stands in a body, lists left out, and what hides it. Each is worked out once in a walk.
+
+    Attributes:
+        by: The glob that hides what stands here; None where it is shown.
+        ruled: The same, without what is hidden by default.
+    """
+
+    __slots__ = ("_filter", "_members", "_path", "_state", "by", "ruled")
+
+    def __init__(self, wanted: Filter, path: _Path, state: _State) -> None:
+        self._filter, self._path, self._state = wanted, path, state
+        self._members: dict[str, _Place] = {}
+        self.ruled = next((glob for _, *globs in state for glob in globs if glob is not None), None)
+        self.by = self.ruled or next((glob for glob, *_ in state if glob is not None), None)
+
+    def member(self, name: str) -> _Place:
+        """Return the place of a member of what stands here."""
+        found = self._members.get(name)
+        if found is None:
+            path = (*self._path, name)
+            found = self._members[name] = _Place(self._filter, path, self._filter.at(path, self._state))
+        return found
+
+
 class _Walk:
     """One pass over a body, which hides as it goes."""
 
     def __init__(self, wanted: Filter, hidden: Counter[str], known: Collection[str]) -> None:
         self._filter, self._hidden, self._known = wanted, hidden, known
 
-    def within(self, value: Any, path: _Path, state: _State) -> None:
+    def within(self, value: Any, place: _Place) -> None:
         """Hide members of an object, or of each object in a list, and leave these themselves."""
         for index, item in enumerate(value) if isinstance(value, list) else [(0, value)]:
             if isinstance(item, dict):
-                self.members(item, path, state)
+                self.parts(item, place)
             elif isinstance(value, list):
-                self.keep(value, index, path, state)
+                self.keep(value, index, item, place)
 
-    def members(self, value: Any, path: _Path, state: _State) -> bool:
-        """Hide what is below a place; return whether anything there is still shown."""
+    def parts(self, value: Any, place: _Place) -> bool:
+        """Hide what an object or a list holds; return whether any of it is still shown."""
         shown = False
-        if isinstance(value, list):
-            for index in range(len(value)):
-                shown |= self.keep(value, index, path, state)
+        if type(value) is list:
+            for index, item in enumerate(value):
+                shown |= self.keep(value, index, item, place)
             return shown
-        for name in value:
-            inner = (*path, name)
-            shown |= self.keep(value, name, inner, self._filter.at(inner, state))
+        for name, item in value.items():
+            shown |= self.keep(value, name, item, place.member(name))
         return shown
 
-    def keep(self, holder: Any, key: Any, path: _Path, state: _State) -> bool:
+    def keep(self, holder: Any, key: Any, value: Any, place: _Place) -> bool:
         """Hide one value, or parts of it; return whether any of it is shown."""
-        value = holder[key]
-        ruled = next((glob for _, *globs in state for glob in globs if glob is not None), None)
-        by = ruled or next((glob for glob, *_ in state if glob is not None), None)
-        if isinstance(value, dict | list) and value:
-            if self.members(value, path, state) or by is None:
+        by = place.by
+        if value and (type(value) is dict or type(value) is list):
+            if self.parts(value, place) or by is None:
                 return True
-        elif by is None or (ruled is None and isinstance(value, str) and value.casefold() in self._known):
+        elif by is None or (place.ruled is None and isinstance(value, str) and value.casefold() in self._known):
             return True
         elif value is not None and value != HIDDEN:
             self._hidden[by] += 1
