@@ -26,7 +26,11 @@ _NOW: Final[Mapping[str, tuple[str, ...]]] = {
     "incident_id": ("incident",),
     "name": ("service", "escalation_policy"),
 }
-_BECOMES: Final[Mapping[str, tuple[str, ...]]] = {"assignee_ids": ("to_users",), "escalation_policy_id": ("to_policy",)}
+_BECOMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "assignee_ids": ("to_users",),
+    "escalation_policy_id": ("to_policy",),
+    "service_id": ("to_service",),
+}
 
 
 def visible(value: object) -> str:

@@ -32,7 +32,7 @@ def portable(schema: Mapping[str, Any], *, descriptions: Descriptions, omitted: 
     Args:
         schema: An object's schema, as `ParamModel.schema()` makes it.
         descriptions: Descriptions by parameter name, for those whose name does not say enough; None for the schema's.
-        omitted: Parameters to leave out.
+        omitted: Parameters to leave out, also within objects.
     """
     return _object(schema, descriptions, frozenset(omitted))
 
@@ -63,7 +63,12 @@ def without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def _object(schema: Mapping[str, Any], descriptions: Descriptions, omitted: Collection[str]) -> Schema:
     required = schema.get("required", ())
     properties = {
-        name: _member(member, _text(name, member, descriptions), required=name in required and not name.endswith("id"))
+        name: _member(
+            member,
+            _text(name, member, descriptions),
+            omitted,
+            required=name in required and not name.endswith("id"),
+        )
         for name, member in schema.get("properties", {}).items()
         if name not in omitted
     }
@@ -80,9 +85,9 @@ def _text(name: str, schema: Mapping[str, Any], descriptions: Descriptions) -> s
     return text.replace("`NULL`", "null").replace("`", "") if text else None
 
 
-def _member(schema: Mapping[str, Any], text: str | None, *, required: bool = False) -> Schema:
+def _member(schema: Mapping[str, Any], text: str | None, omitted: Collection[str], *, required: bool = False) -> Schema:
     inner = without_null(schema)
-    found = _value(inner)
+    found = _value(inner, omitted)
     if required:
         found |= {keyword: inner[keyword] for keyword in _BOUNDS if keyword in inner}
     if nullable(schema):
@@ -99,13 +104,13 @@ def _member(schema: Mapping[str, Any], text: str | None, *, required: bool = Fal
     return found
 
 
-def _value(schema: Mapping[str, Any]) -> Schema:
+def _value(schema: Mapping[str, Any], omitted: Collection[str]) -> Schema:
     kind = schema.get("type") or _TYPES[type(schema["enum"][0])]
     if kind == "object":
         # An open object has no form that strict clients take: it travels as JSON text.
-        return _object(schema, {}, ()) if schema.get("properties") else {"type": "string"}
+        return _object(schema, {}, omitted) if schema.get("properties") else {"type": "string"}
     if kind == "array":
-        return {"type": "array", "items": _member(schema.get("items", {"type": "string"}), None)}
+        return {"type": "array", "items": _member(schema.get("items", {"type": "string"}), None, omitted)}
     return {"type": kind} | ({"enum": list(schema["enum"])} if "enum" in schema else {})
 
 

@@ -54,15 +54,19 @@ _REFERENCES: Final = {
     "escalation_policy_id": _Member("escalation_policy", _to("escalation_policy")),
     "assignee_ids": _Member("assignments", lambda users: [{"assignee": _to("user")(user)} for user in users]),
 }
+_TYPE: Final = {"incident_type": _Member("incident_type", lambda name: {"name": name})}
 _NEW_INCIDENT: Final = {
     **_plain("title", "urgency", "incident_key", "conference_bridge"),
     **_REFERENCES,
+    **_TYPE,
     "service_id": _Member("service", _to("service")),
     "body": _Member("body", lambda text: {"type": "incident_body", "details": text}),
 }
 _INCIDENT: Final = {
     **_plain("status", "title", "urgency", "resolution", "escalation_level", "conference_bridge"),
     **_REFERENCES,
+    **_TYPE,
+    "service_id": _Member("service", _to("service")),
 }
 _ALERT: Final = {**_plain("status"), "parent_incident_id": _Member("incident", _to("incident"))}
 _SERVICE: Final = {
@@ -156,7 +160,7 @@ def event_rule(p: Params) -> object:
 
 def analytics(p: Params) -> object:
     filters = _sent(p, _FILTERS, further="filters")
-    body = _sent(p, _plain("aggregate_unit", "time_zone"))
+    body = _sent(p, _plain("aggregate_unit", "time_zone", "order", "order_by"))
     return m.AnalyticsQuery.parse({**body, "filters": filters} if filters else body)
 
 

@@ -31,11 +31,11 @@ _SILENCING_FIELDS = frozenset(
 _LONGEST_ACKNOWLEDGEMENT: Final = 86_400
 # What an event rule may do to an event without keeping it from anybody.
 _LOUD_ACTIONS = ("route", "annotate", "extract", "priority")
-_REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level")
-_REROUTES_BY_POLICY = ("escalation_policy_id", "escalation_level")
-_BY_POLICY = Unknown("an escalation policy or level decides who is assigned")
+_REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level", "service_id")
+_REROUTES_BY_POLICY = ("escalation_policy_id", "escalation_level", "service_id")
+_BY_POLICY = Unknown("an escalation policy, a level or a service decides who is assigned")
 _BOTH_URGENCIES = Unknown("rules for either urgency are returned")
-_EDITS = ("title", "urgency", "priority_id", "conference_bridge")
+_EDITS = ("title", "urgency", "priority_id", "conference_bridge", "incident_type")
 # Parameters that name incidents, which have a number besides their id.
 _INCIDENT_IDS = frozenset({"incident_id", "source_incident_ids", "parent_incident_id", "incidents"})
 # PagerDuty's name for the user whose API key is in use.

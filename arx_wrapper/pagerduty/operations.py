@@ -51,6 +51,7 @@ _ROWS = (
         body=bodies.update_incident, effects=effects.update_incident,
         target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
         certain_effects=("incidents:acknowledge", "incidents:resolve"),
+        not_for_agents=("service_id",),
         columns=columns.INCIDENT,
         sentence=sentences.update_incident,
         performs={"incidents:resolve": (), "incidents:acknowledge": (), "incidents:reassign": ("assignee_ids",)},

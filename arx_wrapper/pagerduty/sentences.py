@@ -20,7 +20,8 @@ _SHOWN: Final = 10  # open incidents that the state holds at most
 _QUOTES: Final = str.maketrans(dict.fromkeys('"\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02', "'"))
 _VERBS: Final = {"resolved": "Resolve {}", "acknowledged": "Acknowledge {}", "triggered": "Trigger {} again"}
 _ACTIONS: Final = {"annotate": "annotates them", "extract": "extracts members of theirs"}
-_REROUTES: Final = ("assignee_ids", "escalation_policy_id", "escalation_level")
+_REROUTES: Final = ("assignee_ids", "escalation_policy_id", "escalation_level", "service_id")
+_EDITED: Final = ("title", "urgency", "priority_id", "resolution", "conference_bridge", "incident_type")
 _STOPS: Final = {
     "disabled": "Disable {}: its alerts page nobody",
     "maintenance": "Put {} into maintenance: its alerts page nobody",
@@ -243,6 +244,10 @@ def _edits(change: Params, target: JSON) -> Iterator[str]:
         yield f"escalation policy to {_policy_name(target, change)}"
     if "escalation_level" in change:
         yield f"escalation level to {change['escalation_level']}"
+    if "service_id" in change:
+        yield f"service to {quoted(_named(target.get('to_service')) or change['service_id'])}"
+    if "incident_type" in change:
+        yield f"type to {quoted(change['incident_type'])}"
     if "conference_bridge" in change:
         yield "its conference bridge"
 
@@ -252,7 +257,7 @@ def _kinds(entry: Params) -> Iterator[str]:
         yield {"resolved": "resolve", "acknowledged": "acknowledge"}.get(status, f"set to {status}")
     if any(name in entry for name in _REROUTES):
         yield "reassign"
-    if any(name in entry for name in ("title", "urgency", "priority_id", "resolution", "conference_bridge")):
+    if any(name in entry for name in _EDITED):
         yield "edit"
 
 

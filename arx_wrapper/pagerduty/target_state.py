@@ -39,7 +39,10 @@ async def new_incident(lookup: Lookup, params: Params) -> JSON:
 
 async def changed_incident(lookup: Lookup, params: Params) -> JSON:
     """Read an incident, and whom the change routes it to."""
-    return {**await incident(lookup, params), **await _routed_to(lookup, params)}
+    found = {**await incident(lookup, params), **await _routed_to(lookup, params)}
+    if moved := params.get("service_id"):
+        found["to_service"] = _named((await lookup("services.get_service", moved)).get("service") or {})
+    return found
 
 
 async def _routed_to(lookup: Lookup, params: Params) -> JSON:

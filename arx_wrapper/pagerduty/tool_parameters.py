@@ -47,6 +47,10 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
 OMITTED: Final = frozenset(
     {
         "conference_bridge",
+        "incident_type",
+        "include_next_oncall_for_user",
+        "order",
+        "order_by",
         "include",
         "requester_email",
         "time_zone",

@@ -72,6 +72,8 @@ class IncidentChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     escalation_level: Level | UnsetType = UNSET
     escalation_policy_id: Id | UnsetType = UNSET
     assignee_ids: Ids | UnsetType = UNSET
+    conference_bridge: ConferenceBridge | UnsetType = UNSET
+    incident_type: Title | UnsetType = UNSET
 
 
 Changes = Annotated[
@@ -80,7 +82,7 @@ Changes = Annotated[
         min_length=1,
         max_length=250,
         description="1 to 250 changes, each an id with any of status, title, urgency, resolution, priority_id, "
-        "escalation_level, escalation_policy_id and assignee_ids",
+        "escalation_level, escalation_policy_id, assignee_ids, conference_bridge and incident_type",
     ),
 ]
 
@@ -140,12 +142,14 @@ class Incidents(Resource):
         escalation_policy_id: Id | None = None,
         assignee_ids: Ids | None = None,
         conference_bridge: ConferenceBridge | None = None,
+        incident_type: Title | None = None,
         requester_email: Email | None = None,
     ) -> m.Incident:
         """Create an incident on a service: the people on call are notified.
 
         Args:
             incident_key: Deduplicates: a second open incident with the same key on the same service is refused.
+            incident_type: The name of a type that the account has.
             escalation_policy_id: Instead of the service's own; not together with `assignee_ids`.
 
         Source: `POST /incidents`. Risk: MEDIUM.
@@ -165,14 +169,18 @@ class Incidents(Resource):
         escalation_policy_id: Id | None = None,
         assignee_ids: Ids | None = None,
         conference_bridge: ConferenceBridge | None = None,
+        service_id: Id | None = None,
+        incident_type: Title | None = None,
         requester_email: Email | None = None,
     ) -> m.Incident:
         """Change an incident. Each effect of the change needs its own permission.
 
         `status="resolved"` also needs `incidents:resolve`, `"acknowledged"` needs `incidents:acknowledge`;
-        assignees, escalation policy and escalation level need `incidents:reassign`.
+        assignees, escalation policy, escalation level and service need `incidents:reassign`.
 
         Args:
+            service_id: Moves the incident to another service, whose people it then notifies.
+            incident_type: The name of a type that the account has.
             resolution: Becomes a note on the resolve log entry.
             priority_id: `NULL` takes the priority away.
 

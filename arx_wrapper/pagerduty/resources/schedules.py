@@ -25,6 +25,7 @@ class Schedules(Resource):
         query: Query | None = None,
         team_ids: Ids | None = None,
         include: Include | None = None,
+        include_next_oncall_for_user: Id | None = None,
         time_zone: Zone | None = None,
         since: LocalTime | None = None,
         until: LocalTime | None = None,
@@ -33,6 +34,9 @@ class Schedules(Resource):
         total: bool | None = None,
     ) -> Page[m.Schedule]:
         """List on-call schedules.
+
+        Args:
+            include_next_oncall_for_user: The id of a user; each schedule says when that user is on call next.
 
         Source: `GET /schedules`. Risk: LOW.
         """
@@ -46,11 +50,13 @@ class Schedules(Resource):
         since: LocalTime | None = None,
         until: LocalTime | None = None,
         overflow: bool | None = None,
+        include_next_oncall_for_user: Id | None = None,
     ) -> m.Schedule:
         """Get one schedule, rendered between `since` and `until`.
 
         Args:
             overflow: Keep entries whole that reach over the range, instead of cutting them to it.
+            include_next_oncall_for_user: The id of a user; the schedule says when that user is on call next.
 
         Source: `GET /schedules/{schedule_id}`. Risk: LOW.
         """

@@ -40,7 +40,7 @@ def request(
 
     Args:
         include: What to answer in full instead of as a reference.
-        include_next_oncall_for_user: Also say when this user (`user:ID`) is on call next.
+        include_next_oncall_for_user: A user's id; the answer also says when that user is on call next.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to look for in the name.
@@ -101,7 +101,7 @@ async def call(
 
     Args:
         include: What to answer in full instead of as a reference.
-        include_next_oncall_for_user: Also say when this user (`user:ID`) is on call next.
+        include_next_oncall_for_user: A user's id; the answer also says when that user is on call next.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to look for in the name.
