@@ -440,6 +440,7 @@ async def test_an_approval_is_for_one_page_or_for_so_many_records(monkeypatch: p
         three = await asked(ids(pd, "users:read", {"limit": 2}, max_items=3))
         request = await pd.approval(three)
         assert json.loads(request.params) == {"limit": 2, "iterate": {"max_items": 3}}, "reviewers see it"
+        assert request.sentence == "List all users. Up to 3 records are read."
         for most in (4, None):
             with pytest.raises(ApprovalDeniedError, match="another call"):
                 await ids(pd, "users:read", {"limit": 2}, max_items=most, approval_id=three)

@@ -113,7 +113,11 @@ def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:
 def _sentence(call: Call, target: JSON | None) -> str:
     """Say what a call does; the operation's summary where its row has no sentence of its own."""
     row = call.operation
-    return row.sentence(call.params, target) if row.sentence else f"{row.summary}."
+    said = row.sentence(call.params, target) if row.sentence else f"{row.summary}."
+    if call.iteration is None:
+        return said
+    most = call.iteration.get("max_items")
+    return f"{said} {'Every page is read.' if most is None else f'Up to {most:,} records are read.'}"
 
 
 async def _terms(env: Environment, decision: Decision, dispatch: Dispatch) -> dict[str, Any]:

@@ -46,7 +46,6 @@ class Subject:
         operation: The operation's name; what was asked for, shortened and escaped, where there is no such operation.
         origin: The process that calls, and the API's address.
         correlation: The trace and session that the call belongs to.
-        iteration: How far an iteration goes; None for a call of one page.
         call: The call, once it is resolved.
         inputs_hash: Keyed hash of its canonical parameters.
         decision: What policy said, once it was asked.
@@ -58,7 +57,6 @@ class Subject:
     operation: str
     origin: JSON = field(factory=dict)
     correlation: Mapping[str, str] = field(factory=dict)
-    iteration: JSON | None = None
     call: Call | None = None
     inputs_hash: str | None = None
     decision: Decision | None = None
@@ -230,8 +228,8 @@ def _asked(subject: Subject, call: Call | None, decision: Decision | None, captu
         metadata["observed"] = list(decision.observed)
     if requester := call.params.get("requester_email"):
         metadata["requester"] = requester
-    if subject.iteration is not None:
-        metadata["iterate"] = dict(subject.iteration)
+    if call.iteration is not None:
+        metadata["iterate"] = dict(call.iteration)
     if captured is not None:
         metadata["params"] = captured
     return metadata

@@ -109,7 +109,6 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
         operation=_name(env, asked),
         origin=_origin(env),
         correlation=_correlation(observed),
-        iteration=asked.iteration,
     )
     captured: JSON | None = None
     intent_id: str | None = None

@@ -91,6 +91,7 @@ def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
         org_id=caller.org_id,
         canonical=canonical,
         params=MappingProxyType(frozen_params),
+        iteration=asked.iteration,
         effects=expand(row, frozen_params, api.operations, api.is_alias),
     )
     return call, request

@@ -43,6 +43,7 @@ class Call:
         canonical: The validated parameters as canonical JSON.
         params: The same, decoded for policy conditions; read-only by convention, never the source of what is sent.
         effects: Every operation that the call performs: the one called first.
+        iteration: How far an iteration over every page goes, `{"max_items": 500}`; None for a call of one page.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Call:
     canonical: bytes = field(repr=False)
     params: Mapping[str, Any] = field(repr=False)
     effects: tuple[Effect, ...]
+    iteration: Mapping[str, Any] | None = None
 
     @property
     def risk(self) -> Risk:
