@@ -16,7 +16,7 @@ from arx_wrapper.audit.transparency.signed_note import Verifier
 from arx_wrapper.errors import AuditError, ConfigError
 from arx_wrapper.http_client import client as http_client
 from arx_wrapper.http_client import library
-from arx_wrapper.urls import https_or_loopback, without_password
+from arx_wrapper.urls import Proxy, https_or_loopback, without_password
 
 if TYPE_CHECKING:
     from arx_wrapper.http_client import AsyncClient, Response
@@ -66,13 +66,15 @@ class Witness:
     Attributes:
         cosigner: Its key.
         url: Its submission prefix; `add-checkpoint` comes after it.
+        proxy: The proxy for witnesses beyond this machine.
     """
 
     cosigner: Cosigner
     url: str
+    proxy: Proxy | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Witness:
+    def parse(cls, text: str, proxy: Proxy | None = None) -> Witness:
         """Parse `KEY@URL`. ConfigError when it is none."""
         key, _, url = text.strip().partition("@")
         if not https_or_loopback(url):
@@ -81,7 +83,7 @@ class Witness:
                 "such address."
             )
         try:
-            return cls(Cosigner.parse(key), url.rstrip("/"))
+            return cls(Cosigner.parse(key), url.rstrip("/"), proxy)
         except AuditError as error:
             raise ConfigError(f"A witness is given as KEY@https://address: {error}") from None
 
@@ -100,7 +102,7 @@ class Witness:
         Raises:
             AuditError: the witness cannot be reached, has seen more records or others, or its answer does not hold.
         """
-        async with http_client(self.url, timeout=_WITHIN) as client:
+        async with http_client(self.url, timeout=_WITHIN, proxy=self.proxy) as client:
             response = await self._ask(client, note, known, prove)
             if response.status_code == 409 and _SIZE in response.headers.get("content-type", ""):
                 seen = _number(response.text)

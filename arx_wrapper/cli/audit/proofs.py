@@ -85,7 +85,7 @@ def checkpoint(
         from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
         from arx_wrapper.audit.transparency.witness import Witness
 
-        asked = [Witness.parse(witness) for witness in witnesses or ()]
+        asked = [Witness.parse(witness, session.config.proxy) for witness in witnesses or ()]
         return await sign_checkpoint(log, _signer(signing_key), [checkpoint_store(url) for url in places], asked)
 
     with extras():
