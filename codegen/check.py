@@ -1,4 +1,4 @@
-"""What CI asks: is `generated/` what `spec/` says, and is all of `spec/` in it?"""
+"""Check that `generated/` is what `spec/` says, and that all of `spec/` is in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from codegen.trim import TRIMMED, stale
 
 
 def drift(generated: Path = GENERATED, spec: Path = TRIMMED) -> list[str]:
-    """What differs: `spec/` from its lock, files from a fresh generation. Empty when there is no drift.
+    """List what differs: `spec/` from its lock, files from a fresh generation. Empty without drift.
 
     Raises:
         CodegenError: the generation fails, or leaves something of the document out.

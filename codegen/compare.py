@@ -117,7 +117,7 @@ class _Comparison:
             yield from self.schema(_PARAMETER, place, old[each], new[each])
 
     def schema(self, side: str, place: str, old: JSON, new: JSON) -> Iterator[Found]:
-        """What changed of a schema and of all below it."""
+        """Compare a schema and all below it."""
         before, old_name = self._resolved(self._old, old)
         after, new_name = self._resolved(self._new, new)
         if old_name and new_name:
@@ -183,7 +183,7 @@ class _Comparison:
 
 
 def _flags(side: str, place: str, old: JSON, new: JSON) -> Iterator[Found]:
-    """Whether a member is only read or only written, where it stays visible on this side."""
+    """Compare `readOnly` and `writeOnly` of a member that stays visible on this side."""
     key, name = ("writeOnly", "write-only") if side == _REQUEST else ("readOnly", "read-only")
     if bool(old.get(key)) != bool(new.get(key)):
         yield f"{side}-became-{'' if new.get(key) else 'not-'}{name}", place, "member"

@@ -101,7 +101,7 @@ def corrected(action: JSON, stale: list[Stale], *, fixed_only: bool) -> JSON | N
 
 
 def _is_all(action: JSON, targets: list[Target], stale: list[Stale], target: Target) -> bool:
-    """Whether every value that an action sets at one of its targets is published already."""
+    """Return True when the published document has every value that an action sets at one of its targets."""
     update = action.get("update")
     if not isinstance(update, dict):
         return False

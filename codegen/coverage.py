@@ -80,7 +80,7 @@ def _operation(path: str, method: str, operation: JSON) -> Iterator[str]:
 
 
 def _asked(path: str, method: str, operation: JSON, probes: Probes) -> Iterator[str]:
-    """How the endpoint's function differs in what it takes, sends and returns."""
+    """Compare the endpoint's function with the document: parameters, request and response."""
     place, module = f"{method.upper()} {path}", _module(operation)
     if list(module.SCOPES) != operation.get(SCOPE, []):
         yield f"{place} has the scopes {list(module.SCOPES)}, not {operation.get(SCOPE, [])}"
@@ -162,7 +162,7 @@ def _members(name: str, schema: JSON, model: Any) -> Iterator[str]:
 
 
 def _written(name: str, schema: JSON, model: Any, probes: Probes) -> Iterator[str]:
-    """How a request's class differs in what it takes."""
+    """Compare a request's class with its schema."""
     least = probes.sample(schema)
     refused = _refusals()
     for member, value in schema["properties"].items():
@@ -192,7 +192,7 @@ def _written(name: str, schema: JSON, model: Any, probes: Probes) -> Iterator[st
 
 
 def _read(name: str, schema: JSON, model: Any, models: Any) -> Iterator[str]:
-    """How an answer's class differs in what it makes of its members."""
+    """Compare a response's class with its schema."""
     decoders = {wire: python for python, (wire, _) in model._decoders.items()}
     for member, value in schema["properties"].items():
         came, wanted = _came(value)

@@ -77,7 +77,7 @@ def _content(media: JSON, place: str) -> JSON:
 
 
 def inline(document: JSON, described: JSON) -> JSON:
-    """What a reference to a shared response, request body, parameter or header names; anything else as it is."""
+    """Resolve a reference to a shared response, request body, parameter or header; return anything else as it is."""
     seen: list[str] = []
     while "$ref" in described:
         pointer = described["$ref"]

@@ -1,4 +1,4 @@
-"""What all steps share: the document's shape, pointers into it, and its stable text."""
+"""The document: its shape, pointers into it, and its stable text."""
 
 from __future__ import annotations
 

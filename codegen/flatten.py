@@ -136,7 +136,7 @@ def _members(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) ->
 
 
 def _holds_members(schema: JSON) -> bool:
-    """Whether it is an object, or a union that may be of objects."""
+    """Return True for an object, or a union that may be of objects."""
     if any(key in schema for key in ("properties", "additionalProperties")) or schema.get("type") == "object":
         return True
     return any("type" not in each or _holds_members(each) for key in ("oneOf", "anyOf") for each in schema.get(key, []))

@@ -1,4 +1,4 @@
-"""What of the connector a change touches: operations, cassettes, sandbox routes and columns.
+"""Find the parts of the connector that a change touches: operations, cassettes, sandbox routes and columns.
 
 The build step imports nothing of the connector: it asks it in a process of its own, and says so when it has no answer.
 """
@@ -34,7 +34,7 @@ print(json.dumps({"rows": rows, "routes": routes}))
 
 @frozen(kw_only=True)
 class Impact:
-    """What changes touch.
+    """The parts of the connector that changes touch.
 
     Attributes:
         operations: The connector's operations.

@@ -96,7 +96,7 @@ def examine(document: JSON, overlay: JSON, *, published: JSON | None = None) -> 
 
 
 def place(overlay: JSON, index: int) -> str:
-    """Where an action stands: the file and line where it came from a file."""
+    """Return the file and line of an action."""
     target = overlay["actions"][index].get("target")
     marks = getattr(overlay["actions"], "lc", None)
     where = f"spec/overlay.yaml:{marks.item(index)[0] + 1}" if marks is not None else f"overlay action {index + 1}"
@@ -195,7 +195,7 @@ class _Action:
         return stale
 
     def _name(self, target: Target, node: JSON, own: Location, leaf: tuple[str, ...]) -> Stale | None:
-        """What is wrong with a name: it may be new to the document only where the action says so."""
+        """Return the fault of a name that is new to the document though its action does not say so."""
         name = str(own[-1])
         there = name in node or _published(self._published, own)
         if self._creates:
@@ -237,7 +237,7 @@ class _Action:
 
 
 def _is_name(location: Location, key: str) -> bool:
-    """Whether a key below this location is a name of the document's, and no keyword of OpenAPI's."""
+    """Return True when a key below this location is a name, and no keyword of OpenAPI's."""
     inside = False  # of a map of names
     path_item = False
     for step in location:
@@ -269,7 +269,7 @@ def _inherited(document: JSON, schema: Any, seen: set[str]) -> JSON:
 
 
 def _published(published: JSON, location: Location) -> bool:
-    """Whether the whole published document has something here; a path may call its placeholders otherwise."""
+    """Return True when the published document has something here, whatever its paths' placeholders are called."""
     node: Any = published
     for step in location:
         if isinstance(node, dict) and isinstance(step, str) and step.startswith("/") and step not in node:

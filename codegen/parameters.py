@@ -53,7 +53,7 @@ def normalise(document: JSON) -> JSON:
 
 
 def python_name(name: str) -> str:
-    """What a parameter is called in Python: `statuses[]` is `statuses`, `X-EARLY-ACCESS` is `x_early_access`."""
+    """Return a parameter's name in Python: `statuses` for `statuses[]`, `x_early_access` for `X-EARLY-ACCESS`."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("[]"))
     snake = re.sub(r"\W+", "_", snake).strip("_").lower()
     return f"{snake}_" if keyword.iskeyword(snake) else snake

@@ -79,7 +79,7 @@ class _Reader:
         return named
 
     def read(self, schema: JSON, place: str) -> JSON:
-        """What an answer may hold here; objects become references to open schemas."""
+        """Relax a schema to what a response may hold; objects become references to open schemas."""
         name = referenced(schema)
         own = self.resource(schema, place)
         if name is not None:
@@ -143,7 +143,7 @@ def _prose(schema: JSON) -> JSON:
 
 
 def _both(one: JSON, other: JSON) -> JSON:
-    """What holds either; untyped where they have nothing in common."""
+    """Merge two schemas into one that holds either; untyped where they have nothing in common."""
     prose = (
         {PROSE: " ".join(each[PROSE] for each in (one, other) if PROSE in each)}
         if PROSE in one or PROSE in other

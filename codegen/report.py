@@ -19,7 +19,7 @@ _MANY: Final = 6
 
 @frozen(kw_only=True)
 class Report:
-    """What an update found and did.
+    """The findings and steps of an update.
 
     Attributes:
         source: Where the published document came from.
@@ -56,12 +56,12 @@ class Report:
 
     @property
     def policy(self) -> tuple[str, ...]:
-        """What of it somebody has to judge before an agent may use it."""
+        """The changes that a person has to judge before an agent may use them."""
         return tuple(_policy(self.published, self.client))
 
 
 def _is_major(change: Change) -> bool:
-    """Whether code that was written for the client before does not work with it after."""
+    """True when code that was written for the client before does not work with it after."""
     if change.rule.startswith("response-property-enum-value") or change.rule.startswith(
         "response-property-became-enum"
     ):

@@ -1,4 +1,4 @@
-"""What a change of a document means: the rules, named and weighed as oasdiff names and weighs them.
+"""Rules that classify a change of a document, named and weighed as oasdiff does.
 
 oasdiff's table is `checker/rules.go` (github.com/oasdiff/oasdiff); its ERR, WARN and INFO are breaking, warning and
 info here. Where it has no rule (a changed description, a rename), ours are marked.
@@ -13,7 +13,7 @@ from attrs import frozen
 
 
 class Level(StrEnum):
-    """What a change does to callers, the worst first."""
+    """The effect of a change on callers, the worst first."""
 
     BREAKING = "breaking"
     WARNING = "warning"
@@ -21,7 +21,7 @@ class Level(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a change is."""
+    """The kind of a change."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 @frozen
 class Rule:
-    """What one rule says of a change."""
+    """The verdict of one rule on a change."""
 
     level: Level
     kind: Kind

@@ -1,4 +1,4 @@
-"""What the templates have to know of an endpoint beside what the generator tells them."""
+"""Facts about an endpoint that the templates need and the generator does not give."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _parameter(parameter: JSON) -> JSON:
 
 
 def _schema(schema: JSON) -> JSON:
-    """What a schema says, its members by name; a reference stays one."""
+    """Reduce a schema to its meaning, members by name; a reference stays one."""
     found: JSON = {key: schema[key] for key in _FACTS if schema.get(key) is not None and schema[key] is not False}
     if "enum" in found:
         found["enum"] = sorted((value for value in found["enum"] if value is not None), key=str)

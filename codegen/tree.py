@@ -1,4 +1,4 @@
-"""Where the files of a checkout are: what the build step reads and replaces."""
+"""Paths of a checkout: the files that the build step reads and replaces."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Tree:
 
     @property
     def members(self) -> Path:
-        """What the members of answers are that look like a secret."""
+        """Path of the classification of response members that look like a secret."""
         return self.spec / "members.yaml"
 
     @property
     def words(self) -> Path:
-        """What the generated docstrings say of members and parameters."""
+        """Path of the texts that generated docstrings hold about members and parameters."""
         return self.spec / "words.yaml"
 
     @property
@@ -47,7 +47,7 @@ class Tree:
 
     @property
     def surface(self) -> Path:
-        """What the published document said when it was trimmed."""
+        """Path of the published document's surface when it was trimmed."""
         return self.spec / "surface.json"
 
     @property

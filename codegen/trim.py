@@ -81,7 +81,7 @@ def write(source: str, tree: Tree = TREE) -> int:
 
 
 def stale(tree: Tree = TREE) -> list[str]:
-    """What was changed since the last trimming; the published document is not here to trim again."""
+    """List what was changed since the last trimming; the published document is not here to trim again."""
     lock = load_lock(tree)
     changed = [name for name, digest in tree.digests().items() if lock.get(name) != digest]
     return [f"changed since `python -m codegen trim`: spec/{name}" for name in changed]

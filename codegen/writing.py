@@ -55,7 +55,7 @@ class _Writer:
         self.schemas: JSON = {}
 
     def written(self, schema: JSON, place: str) -> JSON:
-        """What a request may hold here; objects become references to closed schemas."""
+        """Restrict a schema to what a request may hold; objects become references to closed schemas."""
         name = referenced(schema)
         if name is not None:
             own = _named(schema, name if name.endswith("Reference") else f"{name}Write")

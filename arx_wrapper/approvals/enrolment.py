@@ -116,7 +116,7 @@ class Enrolments:
 
     @property
     def first(self) -> bool:
-        """Whether the next one to register is the first reviewer, whom nobody has to confirm."""
+        """Return True while nobody is a reviewer: the first to register needs no confirmation."""
         return not self._begun and not self._configured
 
     def _invite(self, record: Record) -> None:
@@ -186,7 +186,7 @@ class Enrolments:
         self.reviewers = self._configured.with_enrolled(list(self._members.values()))
 
     def _other_spelling(self, name: str) -> bool:
-        """Whether somebody is known by another spelling of a name, or by a key of the same name."""
+        """Return True when a reviewer has another spelling of the name, or a key has the same name."""
         return any(
             identity(known) == identity(name) and (known != name or known in self._configured)
             for known in self.reviewers

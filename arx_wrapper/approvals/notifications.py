@@ -294,7 +294,7 @@ class Webhook:
 
 
 def webhook_body(request: ApprovalRequest, *, link: str | None = None, reminder: bool = False) -> bytes:
-    """What a webhook posts: what a program needs to file the request, and the text that a person should see."""
+    """Return the body of a webhook: the members that a program needs, and the text for a person."""
     facts = {
         "id": request.id,
         "digest": request.digest,

@@ -125,7 +125,7 @@ class ApprovalRequest:
 
     @property
     def unaltered(self) -> bool:
-        """Whether the request is what its digests say."""
+        """Return True when the request matches its digests."""
         return self.digest == self.expected_digest() and self.call_digest == self.expected_call_digest()
 
 
@@ -204,7 +204,7 @@ def plain_name(name: str) -> str:
 
 
 def identity(name: str) -> str:
-    """Whom a name stands for: `cli:alice`, `Alice` and `alice` are one person.
+    """Reduce a name to the person it stands for: `cli:alice`, `Alice` and `alice` are one person.
 
     Refusing somebody who shares the requester's name costs a second reviewer; accepting the requester costs
     the control. So case, width and any prefix up to the last colon do not count.

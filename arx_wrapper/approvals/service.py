@@ -349,7 +349,7 @@ class Approvals:
         return await self._on_thread(lambda: self._store.withdraw(request_id, "revoked", self._clock()))
 
     async def first_time(self, message_id: str, *, keep: float) -> bool:
-        """Whether a message from a channel is new, in any process; remembers it for `keep` seconds."""
+        """Return True when no process has seen a channel's message; remember it for `keep` seconds."""
         now = self._clock()
         forget_at = now + timedelta(seconds=keep)
         return await self._on_thread(lambda: self._store.first_time(message_id, now=now, forget_at=forget_at))

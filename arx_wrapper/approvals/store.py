@@ -197,7 +197,7 @@ class Store:
             return tuple(run(_STATES, (stamp(now), org_id)))
 
     def first_time(self, message_id: str, *, now: datetime, forget_at: datetime) -> bool:
-        """Whether a message from outside is new, in any process; from now on it is not."""
+        """Return True the first time that any process sees a message from outside."""
         with self._database.write() as run:
             run("DELETE FROM approval_messages WHERE forget_at <= ?", (stamp(now),))
             if run("SELECT 1 FROM approval_messages WHERE id = ?", (message_id,)):

@@ -1,4 +1,4 @@
-"""What every handler of the console works with."""
+"""The values that every handler of the console works with."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Console:
 
     @property
     def secure(self) -> bool:
-        """Whether browsers reach it by https."""
+        """True when browsers reach the console by https."""
         return urlsplit(self.origin).scheme == "https"
 
     @property
@@ -112,7 +112,7 @@ class Console:
 
 
 class Problem(Exception):  # noqa: N818 - a page, not a fault
-    """What a page says instead of what was asked for; nothing was changed.
+    """An error page, shown instead of the requested one; nothing was changed.
 
     Attributes:
         status: The HTTP status.

@@ -22,7 +22,7 @@ AskOnCall = Callable[[str], Awaitable[Levels]]
 
 @frozen(kw_only=True)
 class Standing:
-    """Whether a reviewer's decision counts for a rule.
+    """Return True when a reviewer's decision counts for a rule.
 
     Attributes:
         counts: True when it does.

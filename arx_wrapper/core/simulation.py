@@ -167,7 +167,7 @@ class _Judge:
 
 @define
 class _Window:
-    """How often something was done in the last so many seconds."""
+    """Count how often something was done in the last so many seconds."""
 
     seconds: int
     total: int = 0

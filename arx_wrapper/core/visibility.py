@@ -58,7 +58,7 @@ class _Glob:
 
 @frozen
 class _Rule:
-    """What one entry hides, and its exceptions.
+    """The globs that one policy entry hides, and its exceptions.
 
     Attributes:
         hide: Globs over what is hidden.

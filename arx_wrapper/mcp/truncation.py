@@ -44,7 +44,7 @@ def fit(body: Mapping[str, Any], key: str | None, cap: int) -> tuple[Json, Json 
 
 
 def _fitting(records: list[Any], room: int) -> int:
-    """How many of the first records there is room for, each with a comma."""
+    """Count the first records that fit, each with a comma."""
     for count, record in enumerate(records):
         room -= _size(record) + 1
         if room < 0:

@@ -165,7 +165,7 @@ class Account:
         return (i for i in self.incidents() if i.open and i["service"] == service)
 
     def windows_at(self, service: Ref, at: datetime) -> bool:
-        """Whether a maintenance window covers the service."""
+        """Return True while a maintenance window covers the service."""
         return any(
             window["start_time"] <= at < window["end_time"] and service in window["services"]
             for window in self.all("maintenance_window")

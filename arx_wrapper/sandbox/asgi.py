@@ -19,7 +19,7 @@ Headers = dict[str, str]
 
 @define
 class Answer:
-    """What goes back: a status, headers and a body."""
+    """A response: status, headers and body."""
 
     status: int
     body: bytes
@@ -28,7 +28,7 @@ class Answer:
 
 
 def failure(fault: Fault) -> Answer | None:
-    """What a fault answers instead of PagerDuty."""
+    """Build the response that a fault gives instead of the account."""
     if fault.status is None:
         return None
     headers = dict(fault.headers)

@@ -31,7 +31,7 @@ JSON = dict[str, Any]
 
 
 class Sandbox(Protocol):
-    """What can be controlled of a sandbox."""
+    """The parts of a sandbox that the control API changes."""
 
     faults: Faults
     options: Options

@@ -140,7 +140,7 @@ class Endpoint:
     requester: Literal["ignored", "optional", "required"] = field(default="ignored", kw_only=True)
 
     def unknown(self, query: Sequence[tuple[str, str]], body: Any) -> Iterator[str]:
-        """What a request sends that the endpoint does not know: `query:staus[]`, `body:incident.titel`."""
+        """List the names in a request that the endpoint does not know: `query:staus[]`, `body:incident.titel`."""
         for name in sorted({name for name, _ in query} - self.query):
             yield f"query:{name}"
         if body is not None:

@@ -1,4 +1,4 @@
-"""What PagerDuty refuses with: a status, one of its documented codes and the details."""
+"""PagerDuty's refusals: a status, one of its documented codes and the details."""
 
 from __future__ import annotations
 

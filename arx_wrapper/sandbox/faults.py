@@ -132,7 +132,7 @@ class Faults:
 
 @define(kw_only=True)
 class Options:
-    """How the sandbox behaves where the documents leave PagerDuty's behaviour open.
+    """Options for behaviour that PagerDuty's documents leave open.
 
     Attributes:
         list_integrations: Whether `GET /services/{id}/integrations` exists; documented is that it does not.

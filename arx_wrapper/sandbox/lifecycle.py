@@ -1,4 +1,4 @@
-"""What happens to an incident, and the log entry that each event leaves.
+"""The life of an incident: its transitions, and the log entry that each one leaves.
 
 Every function takes the moment it happens at, so that the seed can write history with the same rules.
 """
@@ -207,7 +207,7 @@ def add_note(account: Account, incident: Incident, content: str, *, at: datetime
 
 
 def add_alert(account: Account, incident: Incident, *, at: datetime, severity: str, source: str) -> Resource:
-    """What a monitoring tool sends through the service's first integration."""
+    """Receive an event from a monitoring tool through the service's first integration."""
     service = account.get("service", incident["service"].id)
     integration = service["integrations"][0] if service["integrations"] else None
     alert = account.add(

@@ -1,4 +1,4 @@
-"""Who is on call: rotations rendered into shifts, and the people at a level of an escalation policy.
+"""On-call shifts: render rotations, and list the people at a level of an escalation policy.
 
 A schedule has one layer here, without restrictions or overrides: each user in turn, as long as a turn lasts.
 """
@@ -37,7 +37,7 @@ def shifts(schedule: Resource, since: datetime, until: datetime) -> Iterator[Shi
 
 
 def on_call(schedule: Resource, at: datetime) -> Ref | None:
-    """Whose turn it is; None before the rotation begins."""
+    """Return the user whose turn it is; None before the rotation begins."""
     return next((shift.user for shift in shifts(schedule, at, at) if shift.start <= at), None)
 
 

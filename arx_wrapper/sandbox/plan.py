@@ -1,4 +1,4 @@
-"""What an account starts with: the usual plan, and the form of any other."""
+"""Plans: the contents that an account starts with, the usual ones or those of a seed file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BOT = {"name": "Oncall Bot", "email": REQUESTER, "role": "admin", "job": "Automa
 
 @frozen(kw_only=True)
 class Plan:
-    """What an account starts with; `seed_file.py` reads one from a file.
+    """The contents that an account starts with; `seed_file.py` reads them from a file.
 
     Attributes:
         teams: Each with name and description.

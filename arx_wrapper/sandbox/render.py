@@ -68,7 +68,7 @@ def _expanded(account: Account, value: Any, names: set[str], hidden: set[str], z
 
 
 def _shown(account: Account, base: str, value: Any) -> JSON:
-    """What orjson cannot write by itself: references and resources."""
+    """Write references and resources, which orjson does not know."""
     if isinstance(value, Ref):
         resource = account.resolve(value)
         if resource is None:

@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 
 @frozen
 class Served:
-    """Where a sandbox is served.
+    """The address of a sandbox that is being served.
 
     Attributes:
         url: Its address, `http://127.0.0.1:49152`.

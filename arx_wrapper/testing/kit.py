@@ -49,12 +49,12 @@ class PagerDutyKit:
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong on demand: `pagerduty.faults.rate_limited()`."""
+        """Faults to inject: `pagerduty.faults.rate_limited()`."""
         return self.account.faults
 
     @property
     def options(self) -> Options:
-        """How the account behaves where PagerDuty's documents leave it open."""
+        """Options for behaviour that PagerDuty's documents leave open."""
         return self.account.options
 
     @property

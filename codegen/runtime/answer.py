@@ -1,4 +1,4 @@
-"""What PagerDuty answers: typed by its document, true to what came.
+"""Response models: typed by PagerDuty's document, true to what came.
 
 An answer keeps the JSON object as it came, and converts a member when it is first asked for; a page of a hundred
 incidents costs next to nothing until somebody looks at one. Missing and null are both None. A time becomes an aware

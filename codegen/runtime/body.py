@@ -1,4 +1,4 @@
-"""What a request says: closed and strict, so that a misspelt member is refused here and not ignored by PagerDuty."""
+"""Request bodies: closed and strict, so that a misspelt member is refused here and not ignored by PagerDuty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a member of a request's body may be. A shape validates a typed value and reads plain JSON, equally strictly."""
+"""Shapes of the members of request bodies: each validates a typed value and reads plain JSON, equally strictly."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """Whether this is a whole number that every JSON reader takes; `True` is not one."""
+    """Return True for a whole number that every JSON reader takes; `True` is not one."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether this is a finite number that every JSON reader takes."""
+    """Return True for a finite number that every JSON reader takes."""
     return is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -33,7 +33,7 @@ class Shape:
 
     @property
     def accepted(self) -> str:
-        """What it takes, in words."""
+        """Say in words what the shape takes."""
         raise NotImplementedError
 
     def read(self, value: object, path: str) -> Any:

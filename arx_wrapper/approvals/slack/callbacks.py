@@ -1,4 +1,4 @@
-"""Where Slack reports that somebody pressed a button: a small ASGI application.
+"""An ASGI application that receives the presses of Slack's buttons.
 
 A press counts when Slack signed it, just now, for the first time, and the person is on the list of reviewers. Then the
 rules are those of `Approvals.decide()`: not the requester, nobody twice, in time.

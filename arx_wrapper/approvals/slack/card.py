@@ -63,7 +63,7 @@ def plain(text: str, limit: int = _TEXT_LIMIT, *, digest: str = "") -> str:
 
 
 def button_value(request: ApprovalRequest) -> str:
-    """What a button sends back: the request, and the call that was shown beside the button."""
+    """The value of a button: the request, and the call that was shown beside it."""
     return f"{request.id} {request.digest}"
 
 

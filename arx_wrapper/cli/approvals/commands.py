@@ -285,7 +285,7 @@ def serve(
 
 
 class Decision(NamedTuple):
-    """What a reviewer typed."""
+    """Read a reviewer's answer from the terminal."""
 
     reviewer: str | None
     approve: bool
@@ -329,7 +329,7 @@ async def _decided(session: Session, backends: Any, approval_id: str, decision: 
 
 
 def _signed(reviewers: Mapping[str, str], shown: Any, decision: Decision) -> tuple[str, dict[str, Any]]:
-    """Who signs, and the signature: over the request that was just shown."""
+    """Return the reviewer's name and their signature over the request that was just shown."""
     from arx_wrapper.approvals import render
     from arx_wrapper.approvals.service import utc_now
     from arx_wrapper.cli.approvals import signing

@@ -25,7 +25,7 @@ _LIMIT = 64 * 1024
 
 
 def default_file() -> Path:
-    """Where a reviewer's key is kept unless they say otherwise."""
+    """Return the default path of a reviewer's key."""
     return user_folder(os.environ, "XDG_CONFIG_HOME", ".config") / "arx" / "reviewer.key"
 
 
@@ -81,7 +81,7 @@ def public_text(key: Ed25519PrivateKey) -> str:
 
 
 def owner_of(key: Ed25519PrivateKey, reviewers: Mapping[str, str], claimed: str | None, file: Path) -> str:
-    """Whose key it is, by the list of reviewers.
+    """Return the name of the reviewer who owns a key.
 
     Raises:
         ConfigError: nobody's, or not that of the reviewer who was named.

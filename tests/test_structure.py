@@ -1,0 +1,19 @@
+"""The structure stays readable: few entries at the top, few levels, docstrings that say what calling does."""
+
+from __future__ import annotations
+
+from tests import structure
+
+
+def test_few_modules_and_folders_lie_at_the_top() -> None:
+    modules, folders = structure.entries()
+    assert len(modules) <= 7
+    assert len(folders) <= 16
+
+
+def test_imports_have_at_most_seven_levels_type_only_ones_counted() -> None:
+    assert structure.levels() <= 7
+
+
+def test_no_docstring_begins_with_a_clause() -> None:
+    assert list(structure.clauses()) == []
