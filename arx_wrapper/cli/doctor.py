@@ -37,7 +37,8 @@ def doctor(context: typer.Context, output: Format = Output.TABLE) -> None:
 
 
 def _findings(session: Session) -> list[Any]:
-    from arx_wrapper.cli.health_checks import Finding, examine
+    from arx_wrapper.cli.findings import Finding
+    from arx_wrapper.cli.health_checks import examine
 
     try:
         config = session.config

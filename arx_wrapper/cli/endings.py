@@ -42,7 +42,7 @@ def _step(error: ArxError) -> str | None:
     if isinstance(error, PermissionDeniedError):
         return f"policy explain {error.decision.operation}"
     if isinstance(error, ApprovalPendingError):
-        return f"approvals show {error.approval_id}"
+        return f"approvals show {error.approval_id}; once it is approved, repeat the call with --approval"
     if isinstance(error, ApprovalDeniedError | ApprovalExpiredError):
         return "approvals list"
     if isinstance(error, InvalidParamsError):

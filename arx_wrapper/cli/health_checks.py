@@ -6,18 +6,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
-from arx_wrapper.audit import PartialViewError
-from arx_wrapper.audit.key import ANOTHER_KEY, NOT_THE_KEY, key_file
+from arx_wrapper.cli import local_checks
 from arx_wrapper.cli.connectivity import Unreachable, reach
-from arx_wrapper.core.backends import channels
+from arx_wrapper.cli.findings import Finding, ok, warning, wrong
 from arx_wrapper.core.effects import minimal_call
-from arx_wrapper.core.enrolment import enrolments_of
 from arx_wrapper.core.scopes import compared, needed
 from arx_wrapper.errors import (
     ArxError,
@@ -27,17 +22,11 @@ from arx_wrapper.errors import (
     PermissionDeniedError,
     TransportError,
 )
-from arx_wrapper.files import writable_by_others
-from arx_wrapper.http_client import CERTIFICATES, tls
 from arx_wrapper.model import Operation, Verdict
-from arx_wrapper.urls import without_password
 from arx_wrapper.vault.oauth import SCOPE
 
 if TYPE_CHECKING:
-    from arx_wrapper.approvals import Reviewers
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
-
-State = Literal["ok", "warning", "wrong", "skipped"]
 
 _READ_WITHIN = 15.0
 _SKEW = timedelta(seconds=60)
@@ -52,23 +41,6 @@ _VAULT_REMEDIES: Mapping[str, str] = {
     "file:": "Make or replace the file with `arx-pagerduty vault set`, its key in ARX_VAULT_KEY.",
     "hashicorp:": "Check VAULT_ADDR, the login and its policy; `arx-pagerduty vault --help` lists the variables.",
 }
-
-
-@frozen(kw_only=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        check: What was looked at.
-        state: `ok`, `warning` (works, but look at it), `wrong` (calls fail), or `skipped`.
-        found: What is so; where it is wrong, the cause.
-        remedy: What to do about it.
-    """
-
-    check: str
-    state: State
-    found: str
-    remedy: str | None = None
 
 
 async def examine(connector: PagerDutyConnector) -> list[Finding]:
@@ -86,10 +58,14 @@ class _Examination:
         self._escalated = 0
 
     async def run(self) -> list[Finding]:
-        await self._check("files", self._files, "Correct SSL_CERT_FILE, or unset it.")
+        await self._check("files", lambda: local_checks.files(self._config), "Correct SSL_CERT_FILE, or unset it.")
         await self._check("policy", self._policy, "Correct that place; `arx-pagerduty policy check` looks again.")
-        await self._check("audit log", self._audit, _LOG_REMEDY)
-        await self._check("approvals", self._approvals, "Correct approvals in arx.toml, or the variable that is named.")
+        await self._check("audit log", lambda: local_checks.audit_log(self._backends), _LOG_REMEDY)
+        await self._check(
+            "approvals",
+            lambda: local_checks.approvals(self._backends, self._escalated),
+            "Correct approvals in arx.toml, or the variable that is named.",
+        )
         vault = next((text for kind, text in _VAULT_REMEDIES.items() if self._config.vault_url.startswith(kind)), "")
         await self._check("vault", self._vault, vault or "Set ARX_VAULT_URL to one of these.")
         await self._check("server", self._server, "Set PAGERDUTY_BASE_URL to https://api.pagerduty.com, or the EU's.")
@@ -118,27 +94,9 @@ class _Examination:
                 finding = Finding(check=name, state="wrong", found=str(error), remedy=remedy)
         self._findings[name] = finding
 
-    async def _files(self) -> Finding:
-        """Name the files that decide what is permitted and where the key goes, and that others can change."""
-        config = self._config
-        named = [config.file, Path(config.policy) if config.policy else None]
-        if os.environ.get(CERTIFICATES):
-            tls()  # refuses what holds no certificates
-            named.append(Path(os.environ[CERTIFICATES]))
-        files = [file for file in named if file is not None]
-        files += [inner for file in files if file.is_dir() for inner in sorted(file.glob("*.yaml"))]
-        found = dict.fromkeys(filter(None, (writable_by_others(file) for file in files)))
-        if found:
-            return _warning(
-                "files",
-                f"others can change the configuration: {'; '.join(found)}",
-                "Take the permission away (chmod go-w), or keep the files where only this user can write.",
-            )
-        return _ok("files", ", ".join(map(str, files)) or "no configuration file is read")
-
     async def _policy(self) -> Finding:
         if self._config.policy is None:
-            return _wrong(
+            return wrong(
                 "policy",
                 "no policy is configured, so everything is denied",
                 "Set ARX_POLICY to a file, or let `arx-pagerduty init` write one.",
@@ -148,14 +106,14 @@ class _Examination:
         self._permitted = tuple(name for name, verdict in verdicts.items() if verdict is Verdict.PERMIT)
         escalated = self._escalated = sum(verdict is Verdict.ESCALATE for verdict in verdicts.values())
         if not self._permitted and not escalated:
-            return _wrong(
+            return wrong(
                 "policy",
                 f"{config.policy} permits nothing to agent {config.agent_id!a} of {config.org_id!a}",
                 "Look at its agents, orgs, expires and risk_max; `arx-pagerduty policy explain incidents:read` says "
                 "which entry does not match, and why.",
             )
         found = f"{config.policy}: {len(self._permitted)} operations permitted, {escalated} with approval"
-        return _ok("policy", f"{found}, {len(verdicts) - len(self._permitted) - escalated} denied")
+        return ok("policy", f"{found}, {len(verdicts) - len(self._permitted) - escalated} denied")
 
     def _permits(self, operation: str) -> bool:
         return operation in self._permitted
@@ -165,96 +123,37 @@ class _Examination:
         call = minimal_call(row, self._connector.operations, **who)
         return self._backends.policies.decide(call, self._backends.clock()).verdict
 
-    async def _audit(self) -> Finding:
-        try:
-            state = await self._backends.audit.verify()
-        except PartialViewError:
-            return _ok("audit log", "this role sees its own organisations' records; an auditor can verify the chain")
-        if state.problem == ANOTHER_KEY:
-            return _wrong("audit log", state.problem, NOT_THE_KEY)
-        if not state.ok:
-            return _wrong(
-                "audit log",
-                f"its chain is broken: {state.problem}",
-                "Somebody wrote to it from outside. Keep a copy as evidence, find out who, and begin a new one with "
-                "ARX_AUDIT_URL.",
-            )
-        await self._backends.audit.open()  # calls are recorded before they are sent, so it must be writable
-        url = self._config.audit_url
-        return _ok("audit log", f"{_place(url)}: {state.records} records, the chain holds{_key_of(url)}")
-
-    async def _approvals(self) -> Finding:
-        config = self._config
-        waiting = await self._backends.approvals.list("pending")
-        own = sum(request.agent_id == config.agent_id for request in waiting)
-        place = _place(config.approvals_url)
-        if own >= config.pending_cap:
-            return _warning(
-                "approvals",
-                f"{place}: {own} requests of this agent wait, and no more are taken",
-                "Decide them: `arx-pagerduty approvals list --state pending`.",
-            )
-        reviewers = list((await enrolments_of(self._backends.audit, config.org_id, self._configured())).reviewers)
-        if self._escalated and config.proof == "required" and not reviewers:
-            return _warning(
-                "approvals",
-                f"{place}: policy asks reviewers for {self._escalated} operations, and none is enrolled",
-                "Enrol one: `arx-pagerduty reviewers invite NAME`. Until then such calls expire.",
-            )
-        if self._escalated and not channels(config):
-            return _warning(
-                "approvals",
-                f"{place}: {len(waiting)} requests wait; policy asks reviewers for {self._escalated} operations, and "
-                "nothing notifies them",
-                "Set up a channel (approvals.slack, approvals.webhook), or have reviewers keep the console or "
-                "`arx-pagerduty approvals watch` open.",
-            )
-        if config.proof == "name" and not config.sandbox and not config.reviewers:
-            return _warning(
-                "approvals",
-                f"{place}: {len(waiting)} requests wait, {own} of this agent; anyone who can run the command line "
-                "approves under any name (approvals.proof = name)",
-                "Enrol reviewers (`arx-pagerduty reviewers invite NAME`), then unset approvals.proof.",
-            )
-        who = f"reviewers: {', '.join(reviewers)}" if reviewers else "reviewers by name"
-        return _ok("approvals", f"{place}: {len(waiting)} requests wait, {own} of this agent; {who}")
-
-    def _configured(self) -> Reviewers | None:
-        from arx_wrapper.approvals import Reviewers
-
-        return Reviewers(self._config.reviewers) if self._config.reviewers else None
-
     async def _vault(self) -> Finding:
         where = await self._backends.vault.locate(self._config.org_id)
         credentials = await self._backends.vault.read(self._config.org_id)
         self._requester = credentials.requester_email
-        return _ok("vault", f"{where}: credentials are there (account {credentials.fingerprint[:16]})")
+        return ok("vault", f"{where}: credentials are there (account {credentials.fingerprint[:16]})")
 
     async def _server(self) -> Finding:
         if self._connector.sandbox_account is not None:
-            return _ok("server", "the embedded sandbox")
+            return ok("server", "the embedded sandbox")
         url = self._config.base_url
         _ = self._backends.transport  # refuses an address that the key must not be sent to
         try:
             found = await reach(url, self._backends.clock, self._config.proxy)
         except Unreachable as problem:
-            return _wrong("server", f"{url} cannot be reached: {problem.cause}", problem.remedy)
+            return wrong("server", f"{url} cannot be reached: {problem.cause}", problem.remedy)
         self._skew = found.skew
         proxy = self._config.proxy
         through = f" through {proxy.address}" if proxy and proxy.serves(urlsplit(url).hostname or "") else ""
-        return _ok("server", f"{url} answers{through} in {found.seconds * 1000:.0f} ms")
+        return ok("server", f"{url} answers{through} in {found.seconds * 1000:.0f} ms")
 
     async def _clock(self) -> Finding:
         if self._skew is None:
             return Finding(check="clock", state="skipped", found="the server does not tell the time")
         ahead = self._skew.total_seconds()
         if abs(self._skew) > _SKEW:
-            return _wrong(
+            return wrong(
                 "clock",
                 f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's",
                 "Have it set by NTP (timedatectl set-ntp true): expiries, signatures and the audit log go by it.",
             )
-        return _ok("clock", f"{abs(ahead):.0f} s from the server's")
+        return ok("clock", f"{abs(ahead):.0f} s from the server's")
 
     async def _key(self) -> Finding:
         probes = [row.name for row in self._connector.operations.values() if row.probe]
@@ -281,7 +180,7 @@ class _Examination:
                 found=f"PagerDuty does not let this key do {', '.join(forbidden)}, which policy permits",
                 remedy="Use a key or OAuth scope that may, or take these out of the policy.",
             )
-        return _ok("key", f"accepted; tried {', '.join(reads)}")
+        return ok("key", f"accepted; tried {', '.join(reads)}")
 
     async def _scopes(self) -> Finding:
         """Compare the scopes that a scoped app asks for with those that policy can need."""
@@ -290,19 +189,19 @@ class _Examination:
         lacking, idle = compared(wanted, os.environ.get(SCOPE, "").split())
         if lacking:
             operations = sorted({name for scope in lacking for name in wanted[scope]})
-            return _warning(
+            return warning(
                 "scopes",
                 f"the app lacks {', '.join(lacking)}, which policy can need for {', '.join(operations[:5])}"
                 + (f" and {len(operations) - 5} more" if len(operations) > 5 else ""),
                 f"Add them to the app and to {SCOPE}, or take the operations out of the policy.",
             )
         if idle:
-            return _warning(
+            return warning(
                 "scopes",
                 f"the app has {', '.join(idle)}, which no permitted operation needs",
                 f"Take them out of the app and of {SCOPE}; `arx-pagerduty policy scopes` lists the least.",
             )
-        return _ok("scopes", f"{len(wanted)} scopes, as policy needs them")
+        return ok("scopes", f"{len(wanted)} scopes, as policy needs them")
 
     async def _tried(self, operation: str) -> ArxError | None:
         try:
@@ -324,7 +223,7 @@ class _Examination:
             remedy = _LOG_REMEDY
         elif isinstance(error, TransportError):
             remedy = "Look at the network between here and the server, and at PAGERDUTY_BASE_URL."
-        return _wrong("key", str(error), remedy)
+        return wrong("key", str(error), remedy)
 
     async def _requester_email(self) -> Finding:
         operations = self._connector.operations.values()
@@ -332,49 +231,18 @@ class _Examination:
         if not writes:
             return Finding(check="requester", state="skipped", found="policy permits no writes, so none is needed")
         if not self._requester:
-            return _wrong(
+            return wrong(
                 "requester",
                 "no requester's email is known, so writes fail that do not bring one",
                 "Set PAGERDUTY_REQUESTER_EMAIL to a user's address, or store it: `arx-pagerduty vault set --email`.",
             )
         if self._findings["key"].state != "ok" or not self._permits("users:read"):
-            return _ok("requester", f"{self._requester}; not looked up")
+            return ok("requester", f"{self._requester}; not looked up")
         answer = await self._connector.execute("users:read", {"query": self._requester}, timeout=_READ_WITHIN)
         if not any(str(user.get("email", "")).lower() == self._requester.lower() for user in answer["users"]):
-            return _wrong(
+            return wrong(
                 "requester",
                 f"the account has no user {self._requester}, so PagerDuty refuses every write",
                 "Set PAGERDUTY_REQUESTER_EMAIL, or the vault's requester_email, to the address of one of its users.",
             )
-        return _ok("requester", f"{self._requester} is a user of the account")
-
-
-def _ok(check: str, found: str) -> Finding:
-    return Finding(check=check, state="ok", found=found)
-
-
-def _wrong(check: str, found: str, remedy: str) -> Finding:
-    return Finding(check=check, state="wrong", found=found, remedy=remedy)
-
-
-def _warning(check: str, found: str, remedy: str) -> Finding:
-    return Finding(check=check, state="warning", found=found, remedy=remedy)
-
-
-def _place(url: str) -> str:
-    """Return where a database is: the whole path of a file, or its address without a password."""
-    path = _sqlite_path(url)
-    return str(Path(path).absolute()) if path else without_password(url)
-
-
-def _sqlite_path(url: str) -> str | None:
-    """Return the path of a log in SQLite; None for another database, or one in memory."""
-    path = url.removeprefix("sqlite:///")
-    return None if path == url or path.startswith(":memory:") else path
-
-
-def _key_of(url: str) -> str:
-    """Say where the key of a log is kept, if it is beside the log."""
-    path = _sqlite_path(url)
-    key = key_file(str(Path(path).absolute())) if path else None
-    return f"; its key: {key}" if key and key.exists() else ""
+        return ok("requester", f"{self._requester} is a user of the account")

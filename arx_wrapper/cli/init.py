@@ -153,7 +153,7 @@ def _next(answers: Answers) -> Sequence[str]:
         ],
         Key.SANDBOX: [],
     }[answers.key]
-    return [*steps, "arx-pagerduty doctor", "arx-pagerduty call incidents:read --statuses triggered --limit 5"]
+    return [*steps, "arx-pagerduty doctor", "arx-pagerduty incidents list"]
 
 
 def _write(file: Path, text: str) -> None:

@@ -1,0 +1,127 @@
+"""The checks of `doctor` that look at this machine: files, audit log, approvals."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arx_wrapper.audit import PartialViewError
+from arx_wrapper.audit.key import ANOTHER_KEY, NOT_THE_KEY, key_file
+from arx_wrapper.cli.findings import Finding, ok, warning, wrong
+from arx_wrapper.core.backends import channels
+from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.files import writable_by_others
+from arx_wrapper.http_client import CERTIFICATES, tls
+from arx_wrapper.urls import without_password
+
+if TYPE_CHECKING:
+    from arx_wrapper.approvals import Reviewers
+    from arx_wrapper.config import Config
+    from arx_wrapper.core.backends import Backends
+
+
+async def files(config: Config) -> Finding:
+    """Name the files that decide what is permitted and where the key goes, and that others can change."""
+    named = [config.file, Path(config.policy) if config.policy else None]
+    if os.environ.get(CERTIFICATES):
+        tls()  # refuses what holds no certificates
+        named.append(Path(os.environ[CERTIFICATES]))
+    files = [file for file in named if file is not None]
+    files += [inner for file in files if file.is_dir() for inner in sorted(file.glob("*.yaml"))]
+    found = dict.fromkeys(filter(None, (writable_by_others(file) for file in files)))
+    if found:
+        return warning(
+            "files",
+            f"others can change the configuration: {'; '.join(found)}",
+            "Take the permission away (chmod go-w), or keep the files where only this user can write.",
+        )
+    return ok("files", ", ".join(map(str, files)) or "no configuration file is read")
+
+
+async def audit_log(backends: Backends) -> Finding:
+    """Verify the log and try whether it can be written."""
+    try:
+        state = await backends.audit.verify()
+    except PartialViewError:
+        return ok("audit log", "this role sees its own organisations' records; an auditor can verify the chain")
+    if state.problem == ANOTHER_KEY:
+        return wrong("audit log", state.problem, NOT_THE_KEY)
+    if not state.ok:
+        return wrong(
+            "audit log",
+            f"its chain is broken: {state.problem}",
+            "Somebody wrote to it from outside. Keep a copy as evidence, find out who, and begin a new one with "
+            "ARX_AUDIT_URL.",
+        )
+    await backends.audit.open()  # calls are recorded before they are sent, so it must be writable
+    url = backends.config.audit_url
+    return ok("audit log", f"{_place(url)}: {state.records} records, the chain holds{_key_of(url)}")
+
+
+async def approvals(backends: Backends, escalated: int) -> Finding:
+    """Count the requests that wait, and find out whether anybody would decide them.
+
+    Args:
+        backends: The opened backends.
+        escalated: The number of operations for which policy asks reviewers.
+    """
+    config = backends.config
+    waiting = await backends.approvals.list("pending")
+    own = sum(request.agent_id == config.agent_id for request in waiting)
+    place = _place(config.approvals_url)
+    if own >= config.pending_cap:
+        return warning(
+            "approvals",
+            f"{place}: {own} requests of this agent wait, and no more are taken",
+            "Decide them: `arx-pagerduty approvals list --state pending`.",
+        )
+    reviewers = list((await enrolments_of(backends.audit, config.org_id, _configured(config))).reviewers)
+    if escalated and config.proof == "required" and not reviewers:
+        return warning(
+            "approvals",
+            f"{place}: policy asks reviewers for {escalated} operations, and none is enrolled",
+            "Enrol one: `arx-pagerduty reviewers invite NAME`. Until then such calls expire.",
+        )
+    if escalated and not channels(config):
+        return warning(
+            "approvals",
+            f"{place}: {len(waiting)} requests wait; policy asks reviewers for {escalated} operations, and "
+            "nothing notifies them",
+            "Set up a channel (approvals.slack, approvals.webhook), or have reviewers keep the console or "
+            "`arx-pagerduty approvals watch` open.",
+        )
+    if config.proof == "name" and not config.sandbox and not config.reviewers:
+        return warning(
+            "approvals",
+            f"{place}: {len(waiting)} requests wait, {own} of this agent; anyone who can run the command line "
+            "approves under any name (approvals.proof = name)",
+            "Enrol reviewers (`arx-pagerduty reviewers invite NAME`), then unset approvals.proof.",
+        )
+    who = f"reviewers: {', '.join(reviewers)}" if reviewers else "reviewers by name"
+    return ok("approvals", f"{place}: {len(waiting)} requests wait, {own} of this agent; {who}")
+
+
+def _configured(config: Config) -> Reviewers | None:
+    from arx_wrapper.approvals import Reviewers
+
+    return Reviewers(config.reviewers) if config.reviewers else None
+
+
+def _place(url: str) -> str:
+    """Return where a database is: the whole path of a file, or its address without a password."""
+    path = _sqlite_path(url)
+    return str(Path(path).absolute()) if path else without_password(url)
+
+
+def _sqlite_path(url: str) -> str | None:
+    """Return the path of a log in SQLite; None for another database, or one in memory."""
+    path = url.removeprefix("sqlite:///")
+    return None if path == url or path.startswith(":memory:") else path
+
+
+def _key_of(url: str) -> str:
+    """Say where the key of a log is kept, if it is beside the log."""
+    path = _sqlite_path(url)
+    key = key_file(str(Path(path).absolute())) if path else None
+    return f"; its key: {key}" if key and key.exists() else ""
