@@ -211,6 +211,13 @@ async def test_a_condition_decides_on_hiding_and_one_that_fails_hides() -> None:
             assert ((await pd.list_teams(limit=1))[0].summary == HIDDEN) is hidden
 
 
+async def test_an_entry_that_observes_hides_and_shows_nothing() -> None:
+    observing = {**PLAIN, "name": "observing", "enforce": False, "hide": ["summary"], "show": ["*"]}
+    async with planted([PLAIN, observing]) as pd:
+        assert HIDDEN not in {team.summary for team in await pd.list_teams(limit=5)}
+        assert {user.email for user in await pd.list_users(limit=3)} == {HIDDEN}
+
+
 async def test_a_hidden_id_does_not_keep_pages_from_being_read() -> None:
     async with planted([{**PLAIN, "hide": ["id"]}]) as pd:
         assert pd.sandbox_account is not None

@@ -131,6 +131,26 @@ def test_the_most_that_one_call_can_carry_is_taken() -> None:
     assert len(canonical("incidents:manage", incidents=entries)["incidents"]) == 250
 
 
+@pytest.mark.parametrize(
+    ("operation", "params"),
+    [
+        ("incidents:manage", {"incidents": [{"id": "P1", "x" * 400_000: 1}]}),
+        ("incidents:manage", {"incidents": [{"id": "P1", "status": "x" * 400_000}]}),
+        ("incidents:read", {"statuses": ["x" * 400_000]}),
+        ("incidents:read", {"sort_by": "x" * 400_000}),
+        ("incidents:resolve", {"incident_id": "x" * 400_000}),
+        ("services:update", {"service_id": "P1", "fields": {"x" * 400_000: 1}}),
+        ("services:update", {"service_id": "P1", "fields": {"alert_creation": "x" * 400_000}}),
+        ("rules:create", {"rule": {"x" * 400_000: 1}}),
+    ],
+)
+def test_a_refusal_quotes_no_more_than_a_line_or_two(operation: str, params: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParamsError) as refused:
+        PagerDutyConnector("agent", "org", policies=[]).explain(operation, params)
+    assert len(str(refused.value)) < 1_000
+    assert len(refused.value.param) < 400
+
+
 def test_a_name_as_long_as_a_book_is_refused_at_once() -> None:
     started = time.perf_counter()
     refused("incidents:read", **{"x" * 5_000_000: 1})

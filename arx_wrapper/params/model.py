@@ -29,6 +29,8 @@ _MAX_VALUES: Final = 20_000
 _MAX_CHARACTERS: Final = 500_000
 # Of a name that is unknown, as much is compared with those that are known.
 _COMPARED: Final = 100
+# Characters of a message that quotes a caller's text.
+_SHOWN: Final = 300
 
 
 # A date and a time of day, and nothing that says where.
@@ -160,7 +162,7 @@ class ParamModel:
     def _invalid(self, problem: str) -> InvalidParamsError:
         text, _, path = problem.partition(" - at `$")
         text = re.sub(r" matching regex .*", " of the right form", text)
-        place = path.rstrip("`").lstrip(".")
+        text, place = _short(text), _short(path.rstrip("`").lstrip("."))
         name = re.match(r"\w+", place)
         accepted = self.accepted(name[0]) if name and name[0] in self._wire else "see the operation's parameters"
         return InvalidParamsError(self.operation, place or "parameters", text.replace("`", ""), accepted)
@@ -227,6 +229,11 @@ def _number(value: float) -> float:
     if not -(2**63) <= number < 2**63:  # neither is nan
         raise _NotJSONError("a number is not finite or too large")
     return number
+
+
+def _short(text: str) -> str:
+    """Return a message's text without most of a name or a value that is too long to be shown."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _name(key: object) -> str:

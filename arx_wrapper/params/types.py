@@ -106,7 +106,10 @@ Instant = Annotated[
 Limit = Annotated[int, Meta(ge=1, le=100, description="1 to 100")]
 Offset = Annotated[int, Meta(ge=0, le=9_999, description="0 to 9,999")]
 SortBy = Annotated[
-    str, Meta(pattern=r"^[a-z_]+(?::(?:asc|desc))?$(?!\n)", description="a field, or field:asc or field:desc")
+    str,
+    Meta(
+        max_length=100, pattern=r"^[a-z_]+(?::(?:asc|desc))?$(?!\n)", description="a field, or field:asc or field:desc"
+    ),
 ]
 # Not a union of text and list: msgspec 0.19 to 0.22 corrupts memory where a pattern stands in both branches.
 SortFields = Annotated[
