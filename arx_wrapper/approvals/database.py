@@ -33,19 +33,19 @@ class Database(Protocol):
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """Statements that see one state of the database."""
+        """Run statements that see one state of the database."""
         ...
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Statements that happen together or not at all, durably, with no other writer in between."""
+        """Run statements together or not at all, durably, with no other writer in between."""
         ...
 
     def close(self) -> None: ...
 
 
 def database(url: str, *, schema: str, timeout: float, allow_memory: bool = False) -> Database:
-    """The database at an address; nothing is opened yet.
+    """Return the database at an address; nothing is opened yet.
 
     Args:
         url: `sqlite:///path` or `postgresql://…`.

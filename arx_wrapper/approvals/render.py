@@ -26,7 +26,7 @@ _INVISIBLE = frozenset(
 
 
 def escape(text: str) -> str:
-    r"""Text on one line, where every character that is not plainly visible is shown as `\uXXXX`.
+    r"""Return text on one line, where every character that is not plainly visible is shown as `\uXXXX`.
 
     The form is JSON's, so canonical JSON stays valid JSON and means the same. Of several spaces in a row only
     the first is left: a long run would push what follows onto a line of its own, dressed as another field.
@@ -48,7 +48,7 @@ def shorten(text: str, limit: int | None, *, digest: str) -> str:
 
 
 def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
-    """A request as lines of text, safe for a terminal.
+    """Return a request as lines of text, safe for a terminal.
 
     Args:
         request: The request.

@@ -92,7 +92,7 @@ def _app(backends: Backends, settings: SlackSettings) -> Any:
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens; port 0 for any free one. ConfigError when it cannot."""
+    """Open a socket that listens; port 0 for any free one. ConfigError when it cannot."""
     try:
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
         opened = socket.create_server((host, port), family=family)
@@ -133,7 +133,7 @@ async def until_stopped(
 
 
 def quiet_server(config: Any) -> Any:
-    """A uvicorn server that leaves signals alone, so that what it serves is closed after it."""
+    """Return a uvicorn server that leaves signals alone, so that its application is closed after it."""
     import uvicorn
 
     class Server(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""`approvals verify`: whether decisions hold by their signatures alone."""
+"""`approvals verify`: verify decisions by their signatures alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def listed(file: Path) -> Reviewers:
 
 
 def exported(file: Path) -> ApprovalRequest:
-    """A request as `approvals show --output json` printed it; `-` reads stdin.
+    """Return a request that `approvals show --output json` printed; `-` reads stdin.
 
     Raises:
         ConfigError: it cannot be read, or is something else.
