@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from arx_wrapper.approvals.announcer import Announcer, Channel
 from arx_wrapper.approvals.enrolment import Enrolments
 from arx_wrapper.approvals.evidence import Evidence
-from arx_wrapper.approvals.notifications import Announcer, Channel, Webhook
+from arx_wrapper.approvals.notifications import Webhook
 from arx_wrapper.approvals.passkeys import Passkey
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest

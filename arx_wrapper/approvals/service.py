@@ -26,8 +26,8 @@ from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalExpir
 from arx_wrapper.model import Effect, Risk
 
 if TYPE_CHECKING:
+    from arx_wrapper.approvals.announcer import Announcer
     from arx_wrapper.approvals.evidence import Evidence
-    from arx_wrapper.approvals.notifications import Announcer
     from arx_wrapper.approvals.reviewers import Reviewers
 
 _T = TypeVar("_T")

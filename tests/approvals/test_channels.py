@@ -15,7 +15,8 @@ from starlette.routing import Route
 
 from arx_wrapper import approvals
 from arx_wrapper.approvals import Webhook
-from arx_wrapper.approvals.notifications import Announcer, Notify
+from arx_wrapper.approvals.announcer import Announcer
+from arx_wrapper.approvals.notifications import Notify
 from arx_wrapper.errors import ApprovalPendingError, ConfigError
 from tests.approvals.conftest import terms
 from tests.approvals.loopback import serve

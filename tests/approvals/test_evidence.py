@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from arx_wrapper import PagerDutyConnector
 from arx_wrapper.approvals import ApprovalRequest
 from arx_wrapper.approvals.store import _body
 from arx_wrapper.config import Config
-from arx_wrapper.core.review import revoke
+from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.core.review import evidence_of, revoke
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalPendingError, AuditError
 from arx_wrapper.model import Effect, Risk
 from tests.support import ASK_ABOUT_HIGH, EVERYTHING, decide, trail
@@ -182,29 +183,50 @@ async def test_a_used_approval_cannot_be_withdrawn(store: Store) -> None:
         await revoke(backends.approvals, backends.audit, asked.id, reviewer="bob")
 
 
-async def test_a_record_that_the_logs_key_did_not_write_is_no_evidence(store: Store, tmp_path: Path) -> None:
+async def test_a_record_that_the_logs_key_did_not_write_is_no_evidence(tmp_path: Path) -> None:
     config = evolve(Config.load(), approvals_mode="raise", sandbox=True)
     log = tmp_path / "log.db"
-    pd = PagerDutyConnector(
-        "a", "o", policies=[ASK_ABOUT_HIGH], config=config, audit=f"sqlite:///{log}", approvals=f"sqlite:///{log}"
-    )
-    with pytest.raises(AuditError, match="does not follow"):  # noqa: PT012 - the log notices by itself
-        async with pd:
-            with pytest.raises(ApprovalPendingError) as pending:
-                await pd.execute(*DELETE)
-            approval_id = str(pending.value.approval_id)
-            asked = await pd.backends.approvals.get(approval_id)
-            await pd.backends.approvals.decide(approval_id, "alice", True)
-            forged = {
-                "reviewer": "alice",
-                "verdict": "approved",
-                "digest": asked.digest,
-                "note": "",
-                "signature": None,
-            }
-            insert_record(log, lambda body: {**body, "action_type": "approval.reviewed", "metadata": forged})
-            with pytest.raises(ApprovalDeniedError, match="not in the audit log"):
-                await pd.execute(*DELETE, approval_id=approval_id)
+    pd = PagerDutyConnector("a", "o", policies=[ASK_ABOUT_HIGH], config=config, audit=log, approvals=log)
+    with pytest.raises(ApprovalPendingError) as pending:
+        await pd.execute(*DELETE)
+    asked = await pd.approval(str(pending.value.approval_id))
+    known = {"reviewer": "alice", "verdict": "approved", "digest": asked.digest, "note": "", "signature": None}
+    await pd.backends.audit.flush()
+    insert_record(log, lambda body: {**body, "action_type": "approval.reviewed", "metadata": known})
+    read = [record async for record in pd.audit.records(action_type="approval.reviewed")]
+    assert [record.approval_id for record in read] == [asked.id], "it is there"
+    assert (await evidence_of(pd.audit, asked)).reviews == frozenset()
+    await close(pd)
+
+
+async def test_an_enrolment_that_the_logs_key_did_not_write_makes_no_reviewer(tmp_path: Path) -> None:
+    log = tmp_path / "log.db"
+    pd = PagerDutyConnector("a", "o", policies=[EVERYTHING], config=evolve(Config.load(), sandbox=True), audit=log)
+    await pd.list_teams()
+    await pd.backends.audit.flush()
+    passkey = {"credential_id": "x", "public_key": "x", "rp_id": "localhost", "origin": "http://localhost:8788"}
+    forged = {"reviewer": "mallory", "user": None, "invitation": "0" * 64, "status": "success"}
+    for step in ({"step": "invited"}, {"step": "registered", **passkey}):
+        said = {**forged, **step}
+        insert_record(
+            log,
+            lambda body, said=said: {  # type: ignore[misc]
+                **body,
+                "action_type": "reviewer.enrolled",
+                "status": "success",
+                "metadata": said,
+            },
+        )
+    read = [record async for record in pd.audit.records(action_type="reviewer.enrolled")]
+    assert len(read) == 2, "they are there"
+    assert list((await enrolments_of(pd.audit, "o", None)).reviewers) == []
+    await close(pd)
+
+
+async def close(pd: PagerDutyConnector) -> None:
+    """Close a connector whose log was altered: it may complain."""
+    with suppress(AuditError):
+        await pd.aclose()
 
 
 def insert_record(log: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -218,7 +240,7 @@ def insert_record(log: Path, change: Callable[[dict[str, Any]], dict[str, Any]])
             zip(columns, database.execute(f"SELECT {', '.join(columns)} FROM audit ORDER BY seq DESC").fetchone())  # noqa: S608,B905
         )
         body = change(msgspec.json.decode(values["body"]))
-        body["seq"], body["id"] = body["seq"] + 1, "f" * 32
+        body["seq"], body["id"] = body["seq"] + 1, f"{body['seq'] + 1:032x}"
         values |= {"seq": body["seq"], "id": body["id"], "body": msgspec.json.encode(body, order="sorted").decode()}
         marks = ", ".join("?" * len(columns))
         database.execute(f"INSERT INTO audit ({', '.join(columns)}) VALUES ({marks})", list(values.values()))  # noqa: S608

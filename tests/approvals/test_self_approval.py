@@ -297,6 +297,27 @@ async def test_16_a_confirmation_written_past_the_checks_does_not_count(deployme
     assert "mallory" not in await deployment.reviewers()
 
 
+async def test_16_a_second_passkey_of_ones_own_needs_another_reviewer(deployment: Deployment) -> None:
+    from arx_wrapper.approvals.enrolment import enrolment_statement
+    from arx_wrapper.approvals.passkeys import challenge_of
+    from arx_wrapper.core.enrolment import _entry
+
+    own = deployment.passkeys["alice"]
+    await deployment.register("alice", Authenticator())
+    deployment.passkeys["alice"] = own
+    with pytest.raises(ApprovalError, match="another reviewer has to"):
+        await deployment.confirm("alice", by="alice")
+    enrolments = await deployment.enrolments()
+    [candidate] = enrolments.candidates.values()
+    at = "2026-01-01T00:00:00+00:00"
+    proof = own.sign(challenge_of(enrolment_statement("org-acme", candidate, by="alice", at=at)))
+    said = {"step": "confirmed", "invitation": candidate.invitation, "reviewer": "alice", "by": "alice", "at": at}
+    await deployment.pd.audit.append(_entry(enrolments, "success", {**said, "proof": proof}))
+    assert len((await deployment.reviewers()).passkeys("alice")) == 1
+    await deployment.confirm("alice", by="bob")
+    assert len((await deployment.reviewers()).passkeys("alice")) == 2
+
+
 async def test_16_an_enrolment_that_is_not_in_the_chain_does_not_count(deployment: Deployment) -> None:
     asked = await deployment.ask()
     stranger = Authenticator()
