@@ -62,6 +62,7 @@ class AuditLog:
         """
         self._writer, self._timeout = Writer(opener, idle=idle), timeout
         self._reader, self._begun = reader, begun
+        self._before_close: list[Callable[[], None]] = []
 
     async def open(self) -> None:
         """Open the database to write, off the event loop: other processes may hold it locked. AuditError."""
@@ -264,12 +265,18 @@ class AuditLog:
         """Return HMAC-SHA256 of data with the log's key, as hex."""
         return self._writer.store().digest(data)
 
+    def before_close(self, work: Callable[[], None]) -> None:
+        """Have something done, on another thread, before the log is closed."""
+        self._before_close.append(work)
+
     async def aclose(self) -> None:
         """Write the entries that are left and close the database.
 
         Raises:
             AuditError: a record could not be written.
         """
+        while self._before_close:
+            await asyncio.to_thread(self._before_close.pop())
         await asyncio.to_thread(self._writer.close)
         if self._writer.broken:
             raise self._writer.broken

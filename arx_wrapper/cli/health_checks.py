@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -61,6 +62,9 @@ class _Examination:
         await self._check("files", lambda: local_checks.files(self._config), "Correct SSL_CERT_FILE, or unset it.")
         await self._check("policy", self._policy, "Correct that place; `arx-pagerduty policy check` looks again.")
         await self._check("audit log", lambda: local_checks.audit_log(self._backends), _LOG_REMEDY)
+        if self._config.checkpoints:
+            look = partial(local_checks.checkpoints, self._backends, self._config.checkpoints)
+            await self._check("checkpoints", look, "Correct audit.checkpoints.", needs=("audit log",))
         await self._check(
             "approvals",
             lambda: local_checks.approvals(self._backends, self._escalated),

@@ -17,7 +17,7 @@ from arx_wrapper.urls import without_password
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import Reviewers
-    from arx_wrapper.config import Config
+    from arx_wrapper.config import CheckpointSettings, Config
     from arx_wrapper.core.backends import Backends
 
 
@@ -57,6 +57,22 @@ async def audit_log(backends: Backends) -> Finding:
     await backends.audit.open()  # calls are recorded before they are sent, so it must be writable
     url = backends.config.audit_url
     return ok("audit log", f"{_place(url)}: {state.records} records, the chain holds{_key_of(url)}")
+
+
+async def checkpoints(backends: Backends, settings: CheckpointSettings) -> Finding:
+    """Tell the age of the last checkpoint in the store that is furthest behind."""
+    from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
+    from arx_wrapper.audit.transparency.checkpointer import age_of
+
+    age = await age_of(backends.audit, [checkpoint_store(url) for url in settings.stores])
+    seconds = (backends.clock() - age.taken_at).total_seconds() if age.taken_at else None
+    when = f", {seconds / 3600:.1f} h ago" if seconds is not None else ""
+    found = f"the last one is over {age.size} records{when}; {age.behind} have come since"
+    late = seconds is not None and seconds > 2 * settings.every
+    if age.behind and (late or age.behind > 2 * settings.records):
+        remedy = "Run a service with these settings, or `arx-pagerduty audit checkpoint`; its log says what failed."
+        return warning("checkpoints", found, remedy)
+    return ok("checkpoints", found)
 
 
 async def approvals(backends: Backends, escalated: int) -> Finding:

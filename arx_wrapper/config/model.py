@@ -22,7 +22,7 @@ from arx_wrapper.errors import ConfigError
 from arx_wrapper.http_client import CERTIFICATES
 from arx_wrapper.urls import Proxy, address, without_password
 
-__all__ = ["MEMORY", "Config", "SlackSettings"]
+__all__ = ["MEMORY", "CheckpointSettings", "Config", "SlackSettings"]
 
 PROXY = "PAGERDUTY_PROXY"
 MEMORY = "sqlite:///:memory:"
@@ -48,6 +48,25 @@ class SlackSettings:
     team: str | None = None
     users: Mapping[str, str] = {}
     base_url: str = "https://slack.com/api/"
+
+
+@frozen(kw_only=True)
+class CheckpointSettings:
+    """The checkpoints that a process takes by itself; see `audit.transparency.checkpointer.Plan`.
+
+    Attributes:
+        signing_key: The file of the signer's key.
+        stores: Folders, or addresses of fsspec.
+        witnesses: `KEY@URL` of the witnesses that have to cosign.
+        every: Seconds after which a checkpoint is due.
+        records: The number of new records after which one is due.
+    """
+
+    signing_key: str
+    stores: tuple[str, ...]
+    witnesses: tuple[str, ...] = ()
+    every: float = 3_600.0
+    records: int = 10_000
 
 
 @frozen(kw_only=True)
@@ -79,6 +98,7 @@ class Config:
         sandbox_seed: Decides the sandbox's ids and history.
         sandbox_state: The file that keeps the sandbox's account between processes; None to forget it.
         capture_params: Whether the audit log also keeps redacted parameters.
+        checkpoints: The checkpoints of the audit log that a process takes by itself; None for none.
     """
 
     policy: str | None = None
@@ -104,6 +124,7 @@ class Config:
     sandbox_seed: int | None = None
     sandbox_state: str | None = None
     capture_params: bool = False
+    checkpoints: CheckpointSettings | None = None
 
     @property
     def proof(self) -> Literal["required", "name"]:
@@ -167,6 +188,7 @@ class Config:
             sandbox=bool(sandbox),
             sandbox_state=sandbox if isinstance(sandbox, str) else None,
             capture_params=settings.get("ARX_AUDIT_CAPTURE", "audit.capture", parse.capture, False),
+            checkpoints=_checkpoints(settings),
         )
 
 
@@ -182,6 +204,21 @@ def _slack(settings: Settings) -> SlackSettings | None:
         users=settings.get("ARX_SLACK_USERS", "approvals.slack.users", parse.names, {}),
         # Not from the file: a process that can write to the working directory would be sent the bot's token.
         base_url=settings.get("ARX_SLACK_URL", "", address, "https://slack.com/api/"),
+    )
+
+
+def _checkpoints(settings: Settings) -> CheckpointSettings | None:
+    """Return the checkpoints that are taken by themselves: only where both a key and a store are named."""
+    key = settings.path("ARX_AUDIT_SIGNING_KEY", "audit.signing_key")
+    stores = settings.stores("ARX_AUDIT_CHECKPOINTS", "audit.checkpoints")
+    if key is None or not stores:
+        return None
+    return CheckpointSettings(
+        signing_key=key,
+        stores=tuple(store for store in stores if store != "-"),  # stdout is for the command that takes one
+        witnesses=settings.get("ARX_AUDIT_WITNESSES", "audit.witnesses", parse.words, ()),
+        every=settings.get("ARX_AUDIT_CHECKPOINT_EVERY", "audit.checkpoint_every", parse.seconds, 3_600.0),
+        records=settings.get("ARX_AUDIT_CHECKPOINT_RECORDS", "audit.checkpoint_records", parse.count, 10_000),
     )
 
 

@@ -44,6 +44,11 @@ KEYS = _TABLES | {
     "policy",
     "audit.url",
     "audit.capture",
+    "audit.signing_key",
+    "audit.checkpoints",
+    "audit.witnesses",
+    "audit.checkpoint_every",
+    "audit.checkpoint_records",
     "approvals.url",
     "approvals.mode",
     "approvals.ttl",
@@ -100,6 +105,13 @@ class Settings:
         if found is None or self._environ.get(variable) or self._file is None:
             return found
         return str(self._file.parent / found)
+
+    def stores(self, variable: str, key: str) -> tuple[str, ...]:
+        """Return folders and other addresses; folders that the file gives are relative to the file."""
+        found: tuple[str, ...] = self.get(variable, key, parse.words, ())
+        if self._environ.get(variable) or self._file is None:
+            return found
+        return tuple(one if "://" in one or one == "-" else str(self._file.parent / one) for one in found)
 
     def switch_or_path(self, variable: str, key: str) -> bool | str:
         """Return a switch, or a path; one that the file gives is relative to the file."""

@@ -92,6 +92,14 @@ def hosts(value: object) -> tuple[str, ...]:
     return tuple(names)
 
 
+def words(value: object) -> tuple[str, ...]:
+    """Read a list of texts; in a variable separated by spaces."""
+    found = value.split() if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(one, str) and one.strip() for one in found):
+        raise ValueError("must be a list of texts")
+    return tuple(found)
+
+
 def names(value: object) -> Mapping[str, str]:
     """Read a table of text; in a variable `name=text,name=text`."""
     if isinstance(value, str):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from arx_wrapper.config import Config, SlackSettings
+from arx_wrapper.config import MEMORY, CheckpointSettings, Config, SlackSettings
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.urls import without_password
 
@@ -112,7 +112,10 @@ class Backends:
         from arx_wrapper import audit
 
         address = _address(given) or self.config.audit_url
-        return audit.open(address, allow_memory=self.config.sandbox, clock=self.clock)
+        log = audit.open(address, allow_memory=self.config.sandbox, clock=self.clock)
+        if self.config.checkpoints and address != MEMORY:
+            _take_checkpoints(log, self.config.checkpoints, self.config.proxy)
+        return log
 
     @cached_property
     def vault(self) -> Vault:
@@ -190,6 +193,28 @@ def _address(given: str | PathLike[str] | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
     return f"sqlite:///{Path(given).absolute()}"
+
+
+def _take_checkpoints(log: AuditLog, settings: CheckpointSettings, proxy: Proxy | None) -> None:
+    """Have checkpoints of a log taken for as long as it is open.
+
+    Raises:
+        ConfigError: a witness or a store is malformed, or an extra is not installed.
+    """
+    from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
+    from arx_wrapper.audit.transparency.checkpointer import Checkpointer, Plan
+    from arx_wrapper.audit.transparency.witness import Witness
+
+    plan = Plan(
+        signing_key=Path(settings.signing_key),
+        stores=[checkpoint_store(url) for url in settings.stores],
+        witnesses=[Witness.parse(text, proxy=proxy) for text in settings.witnesses],
+        every=settings.every,
+        records=settings.records,
+    )
+    taking = Checkpointer(log, plan)
+    taking.start()
+    log.before_close(taking.stop)
 
 
 def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list[Channel]:

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,10 @@ class CheckpointStore(Protocol):
 
     async def last(self) -> str | None:
         """Return the largest checkpoint that is kept; None when there is none, or the store cannot look it up."""
+        ...
+
+    async def last_at(self) -> datetime | None:
+        """Return when the largest checkpoint was kept; None when there is none, or the store does not say."""
         ...
 
     async def keep(self, size: int, note: str) -> None:
@@ -53,6 +58,9 @@ class Stdout:
     async def last(self) -> str | None:
         return None
 
+    async def last_at(self) -> datetime | None:
+        return None
+
     async def keep(self, size: int, note: str) -> None:
         sys.stdout.write(note)
         sys.stdout.flush()
@@ -67,12 +75,22 @@ class Folder:
     async def last(self) -> str | None:
         return await asyncio.to_thread(self._last)
 
+    async def last_at(self) -> datetime | None:
+        return await asyncio.to_thread(self._last_at)
+
     async def keep(self, size: int, note: str) -> None:
         await asyncio.to_thread(self._keep, size, note)
 
+    def _newest(self) -> Path | None:
+        return max((file for file in self._path.glob("*.checkpoint") if _NAME.fullmatch(file.name)), default=None)
+
     def _last(self) -> str | None:
-        found = sorted(file for file in self._path.glob("*.checkpoint") if _NAME.fullmatch(file.name))
-        return _read(found[-1]) if found else None
+        newest = self._newest()
+        return _read(newest) if newest else None
+
+    def _last_at(self) -> datetime | None:
+        newest = self._newest()
+        return datetime.fromtimestamp(newest.stat().st_mtime, UTC) if newest else None
 
     def _keep(self, size: int, note: str) -> None:
         file = self._path / f"{size:020d}.checkpoint"
@@ -109,6 +127,9 @@ class Remote:
     async def last(self) -> str | None:
         return await asyncio.to_thread(self._last)
 
+    async def last_at(self) -> datetime | None:
+        return await asyncio.to_thread(self._last_at)
+
     async def keep(self, size: int, note: str) -> None:
         await asyncio.to_thread(self._keep, size, note)
 
@@ -121,15 +142,27 @@ class Remote:
             raise ConfigError(f"Checkpoints cannot be kept there: {error}.") from None
         return system, folder
 
-    def _last(self) -> str | None:
+    def _newest(self) -> tuple[Any, str | None]:
         system, folder = self._system()
         try:
             names = [name for name in system.ls(folder, detail=False) if _NAME.fullmatch(name.rpartition("/")[2])]
         except FileNotFoundError:
-            return None
+            return system, None
         except OSError as error:
             raise AuditError(f"The last checkpoint cannot be read: {error}.") from None
-        return str(system.cat_file(max(names)).decode()) if names else None
+        return system, max(names, default=None)
+
+    def _last(self) -> str | None:
+        system, newest = self._newest()
+        return str(system.cat_file(newest).decode()) if newest else None
+
+    def _last_at(self) -> datetime | None:
+        system, newest = self._newest()
+        try:
+            at = system.modified(newest) if newest else None
+        except (NotImplementedError, OSError):
+            return None
+        return at.astimezone(UTC) if isinstance(at, datetime) else None
 
     def _keep(self, size: int, note: str) -> None:
         system, folder = self._system()
