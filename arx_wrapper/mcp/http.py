@@ -38,7 +38,7 @@ class HttpServer:
         token: The secret that callers send as `Authorization: Bearer`; compared in constant time. Not used with an
             issuer.
         issuer: The authorization server whose access tokens are accepted, in place of the one secret.
-        hosts: The `Host` headers that are answered, with their ports. Others are refused: a page in somebody's
+        hosts: The `Host` headers that are answered, with their ports. Others are refused: a page in a person's
             browser can have its own name resolve to this machine.
         origins: The `Origin` headers that are answered; clients other than browsers send none.
         address: The URL to tell users.

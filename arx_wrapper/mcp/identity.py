@@ -184,7 +184,7 @@ class TokenVerifier:
 def _name(value: object) -> str:
     """Return a claim that can name an agent or organisation in policies and records."""
     if not isinstance(value, str) or not value or len(value) > _LONGEST_NAME or not value.isprintable():
-        raise ValueError("a claim names nobody")
+        raise ValueError("a claim is no name")
     return value
 
 

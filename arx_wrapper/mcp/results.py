@@ -86,7 +86,7 @@ class Results:
         return self._result(found, is_error=True)
 
     def defect(self, operation: str, error: Exception) -> CallToolResult:
-        """Return that there is a defect here. Its text is left out: nobody has vouched for what it may hold."""
+        """Return that there is a defect here. Its text is left out: it may hold secrets."""
         found = {
             "class": "InternalError",
             "message": f"Unexpected {type(error).__name__}.",

@@ -43,11 +43,11 @@ def fit(body: Mapping[str, Any], key: str | None, cap: int) -> tuple[Json, Json 
     return {}, {"everything_left_out": True}
 
 
-def _fitting(records: list[Any], room: int) -> int:
+def _fitting(records: list[Any], budget: int) -> int:
     """Count the first records that fit, each with a comma."""
     for count, record in enumerate(records):
-        room -= _size(record) + 1
-        if room < 0:
+        budget -= _size(record) + 1
+        if budget < 0:
             return count
     return len(records)
 

@@ -23,7 +23,7 @@ from arx_wrapper.sandbox.control_api import control
 from arx_wrapper.sandbox.endpoint import Call, Endpoint
 from arx_wrapper.sandbox.errors import ApiError, refuse
 from arx_wrapper.sandbox.faults import Fault, Faults, Options
-from arx_wrapper.sandbox.lifecycle import settle
+from arx_wrapper.sandbox.lifecycle import run_due
 from arx_wrapper.sandbox.limits import Limiter, RateLimit
 from arx_wrapper.sandbox.recorded import Recorded
 from arx_wrapper.sandbox.render import encode
@@ -227,7 +227,7 @@ class Sandbox:
 
     def _call(self, request: Recorded, endpoint: Endpoint, ids: dict[str, str], headers: Headers) -> Call:
         now = self.clock.now()
-        settle(self.account, now)
+        run_due(self.account, now)
         if endpoint.body is not None and not isinstance(request.body, dict):
             raise refuse(2001, "the body must be a JSON object")
         return Call(

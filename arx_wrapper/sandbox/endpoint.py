@@ -49,7 +49,7 @@ class Call:
 
     Attributes:
         account: The account called upon.
-        options: How the sandbox behaves where PagerDuty's behaviour is not settled.
+        options: The behaviour where PagerDuty's own is not documented.
         now: The account's time of the call.
         path: The ids in the path.
         query: The query's names and values, in order.

@@ -21,7 +21,7 @@ __all__ = [
     "record",
     "reopen",
     "resolve",
-    "settle",
+    "run_due",
     "snooze",
     "trigger",
     "unacknowledge",
@@ -231,8 +231,8 @@ def add_alert(account: Account, incident: Incident, *, at: datetime, severity: s
     return alert
 
 
-def settle(account: Account, now: datetime) -> None:
-    """Does what has become due: snoozed incidents come back."""
+def run_due(account: Account, now: datetime) -> None:
+    """Run what has become due: snoozed incidents come back."""
     while account.due and account.due[0][0] <= now:
         at, id_ = heappop(account.due)
         incident = account.incident(id_)

@@ -91,32 +91,37 @@ async def test_nesting_beyond_any_depth_is_refused_by_name_and_on_record() -> No
         assert [record.action_type for record in await trail(pd)] == ["connector.refused"] * 3
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    ['{"incident_id":"P1234AB","content":"\\ud83d"}', '{"incident_id":"P1234AB","content":"a\\udE00b"}',
-     '{"incident_id":"P1234AB","\\ud83d":"x"}', '{"incident_id":["\\ud83d"],"content":"x"}'],
-)  # fmt: skip
-def test_half_a_surrogate_pair_is_answered_and_recorded_over_stdio(deployment: Deployment, arguments: str) -> None:
-    hello = json.dumps({**HELLO, "id": 0})
-    ready = json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"})
-    call = f'{{"name":"incidents_add_note","arguments":{arguments}}}'
-    call = f'{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{call}}}'
+HALVES = [
+    '{"incident_id":"P1234AB","content":"\\ud83d"}',
+    '{"incident_id":"P1234AB","content":"a\\udE00b"}',
+    '{"incident_id":"P1234AB","\\ud83d":"x"}',
+    '{"incident_id":["\\ud83d"],"content":"x"}',
+]
+
+
+def test_half_a_surrogate_pair_is_answered_and_recorded_over_stdio(deployment: Deployment) -> None:
+    lines = [json.dumps({**HELLO, "id": 0}), json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"})]
+    for number, arguments in enumerate(HALVES, 1):
+        call = f'{{"name":"incidents_add_note","arguments":{arguments}}}'
+        lines.append(f'{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{call}}}')
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = deployment.start("mcp", **pipes)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        process.stdin.write("\n".join((hello, ready, call)) + "\n")
+        process.stdin.write("\n".join(lines) + "\n")
         process.stdin.flush()
-        answers = (json.loads(line) for line in process.stdout)
-        answer = next(answer for answer in answers if answer.get("id") == 1)
+        answers = {(answer := json.loads(process.stdout.readline()))["id"]: answer for _ in range(1 + len(HALVES))}
     finally:
         process.communicate(timeout=10)
-    assert answer["result"]["isError"] is True
-    error = json.loads(answer["result"]["content"][0]["text"])["error"]
-    assert (error["class"], error["sent"]) == ("InvalidParamsError", "no")
-    last = json.loads(deployment.run("audit", "export").stdout.splitlines()[-1])
-    assert (last["operation"].strip("'"), last["action_type"]) == ("incidents:add_note", "connector.refused")
+    for number in range(1, 1 + len(HALVES)):
+        result = answers[number]["result"]
+        assert result["isError"] is True
+        error = json.loads(result["content"][0]["text"])["error"]
+        assert (error["class"], error["sent"]) == ("InvalidParamsError", "no")
+    records = [json.loads(line) for line in deployment.run("audit", "export").stdout.splitlines()]
+    refused = [record for record in records if record["action_type"] == "connector.refused"]
+    assert [record["operation"].strip("'") for record in refused] == ["incidents:add_note"] * len(HALVES)
 
 
 async def test_half_a_surrogate_pair_is_answered_and_recorded_over_http(deployment: Deployment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
 import httpx2
@@ -10,7 +11,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper import ConfigError, PagerDutyConnector
-from arx_wrapper.mcp.http import HttpServer
+from arx_wrapper.mcp.http import HttpServer, listening, quiet_server
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from tests.mcp.conftest import TOKEN, Deployment
@@ -85,3 +86,24 @@ async def test_the_token_is_no_part_of_what_a_short_one_is_answered() -> None:
         with pytest.raises(ConfigError) as refused:
             HttpServer(ToolServer(Tools(pd)), token="hunter2", hosts=[])  # noqa: S106
     assert "hunter2" not in str(refused.value)
+
+
+async def test_a_server_on_all_addresses_answers_only_to_names_that_are_given() -> None:
+    async with PagerDutyConnector.sandbox() as pd:
+        with listening("0.0.0.0", 0) as everywhere, listening("127.0.0.1", 0) as loopback:  # noqa: S104 - not served
+            with pytest.raises(ConfigError, match="--allow-host"):
+                HttpServer.on(everywhere, ToolServer(Tools(pd)), token=TOKEN, hosts=[], origins=[])
+            application = HttpServer.on(
+                everywhere, ToolServer(Tools(pd)), token=TOKEN, hosts=["mcp.example.com"], origins=[]
+            )
+            http = quiet_server(application)
+            running = asyncio.create_task(http.serve(sockets=[loopback]))
+            try:
+                url, port = f"http://127.0.0.1:{loopback.getsockname()[1]}/mcp", everywhere.getsockname()[1]
+                for host in ("0.0.0.0", f"0.0.0.0:{port}", f"localhost:{port}", f"127.0.0.1:{port}"):  # noqa: S104
+                    assert (await post(url, BEARER | {"Host": host})).status_code == 421
+                assert (await post(url, BEARER | {"Host": "mcp.example.com"})).status_code == 200
+            finally:
+                http.should_exit = True
+                application.close()
+                await running

@@ -79,10 +79,11 @@ async def serving(**options: Any) -> AsyncIterator[Served]:
                 await running
 
 
-async def test_a_hundred_agents_may_each_do_exactly_what_their_policy_says(
-    deployment: Deployment, served: Served
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.slow)])
+async def test_many_agents_may_each_do_exactly_what_their_policy_says(
+    deployment: Deployment, served: Served, count: int
 ) -> None:
-    agents = [f"agent-{number}" for number in range(100)]
+    agents = [f"agent-{number}" for number in range(count)]
     deployment.adopt(
         {**EVERYTHING, "name": "odd", "operations": ["teams:read"], "agents": agents[1::2]},
         {**EVERYTHING, "name": "even", "operations": ["services:read"], "agents": agents[::2]},
@@ -98,12 +99,12 @@ async def test_a_hundred_agents_may_each_do_exactly_what_their_policy_says(
             denied = structured(await client.call_tool(other, {}))["error"]
             assert (denied["class"], denied["sent"]) == ("PermissionDeniedError", "no")
 
-    for start in range(0, 100, 20):
-        await asyncio.gather(*(check(number) for number in range(start, start + 20)))
+    for start in range(0, count, 20):
+        await asyncio.gather(*(check(number) for number in range(start, min(start + 20, count))))
     exported = (await asyncio.to_thread(deployment.run, "audit", "export")).stdout.splitlines()
     records = [record for line in exported if (record := json.loads(line))["action_type"] != "policy.loaded"]
-    assert len(records) == 300
-    assert {record["agent_id"] for record in records} == {f"agent-{number}" for number in range(100)}
+    assert len(records) == 3 * count
+    assert {record["agent_id"] for record in records} == set(agents)
     assert {record["org_id"] for record in records} == {"org-7"}
     assert (await asyncio.to_thread(deployment.run, "audit", "verify")).returncode == 0
 

@@ -139,6 +139,17 @@ async def test_only_what_a_reviewer_may_be_asked_about_takes_an_approval() -> No
     assert all("approval_id" not in tool.input_schema["properties"] for tool in (await offered(EVERYTHING)).values())
 
 
+@pytest.mark.parametrize(
+    ("policies", "reason"),
+    [([], "no policy is configured"), ([EVERYTHING, denying("*")], "denied"), ([EVERYTHING], None)],
+)
+async def test_why_no_tool_is_offered_is_said(policies: list[dict[str, Any]], reason: str | None) -> None:
+    async with PagerDutyConnector.sandbox(policies=policies) as pd:
+        said = Tools(pd).why_none()
+    assert (said is None) is (reason is None)
+    assert reason is None or reason in str(said)
+
+
 async def test_names_keep_operations_apart_and_are_taken_by_all_clients() -> None:
     found = {tool_name(name) for name in OPERATIONS}
     assert len(found) == len(OPERATIONS)

@@ -78,22 +78,15 @@ def test_an_address_that_is_none_is_said(deployment: Deployment) -> None:
     assert "127.0.0.1" in done.stderr
 
 
-@pytest.mark.parametrize(("policy", "reason"), [(None, "ARX_POLICY"), ("[]", "policy")])
-def test_a_server_that_offers_no_tool_says_why(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, policy: str | None, reason: str
-) -> None:
-    environ = dict(deployment.environ)
-    if policy is None:
-        del environ["ARX_POLICY"]
-    else:
-        deployment.policy.write_text(policy)
+def test_a_server_that_offers_no_tool_says_why(deployment: Deployment) -> None:
+    environ = {name: value for name, value in deployment.environ.items() if name != "ARX_POLICY"}
     process = evolve(deployment, environ=environ).start(
         "mcp", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (0, "")
     assert "No tool is offered to agent-7: " in err
-    assert reason in err
+    assert "ARX_POLICY" in err
 
 
 @pytest.mark.parametrize("token", ["", "short"])
