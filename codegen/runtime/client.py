@@ -1,14 +1,19 @@
-"""A thin client, for use without the governed wrapper. Credentials are the caller's `httpx.AsyncClient`'s business."""
+"""A thin client, for use without the governed wrapper. Credentials are the business of the caller's HTTP client."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Final, Self
-
-import httpx
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from .errors import UnexpectedAnswerError, UnexpectedStatusError, shown
 from .types import UNSET, Request
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+    AsyncClient: TypeAlias = httpx.AsyncClient | httpx2.AsyncClient
+    Response: TypeAlias = httpx.Response | httpx2.Response
 
 ACCEPT: Final = "application/vnd.pagerduty+json;version=2"
 DEFAULT_BASE_URL: Final = "https://api.pagerduty.com"
@@ -17,7 +22,7 @@ _MOST: Final = 10  # details of an error that are kept
 
 
 class Client:
-    """Sends requests through an `httpx.AsyncClient`.
+    """Sends requests through an `AsyncClient` of httpx, or of httpx2, its maintained continuation.
 
         http = httpx.AsyncClient(headers={"Authorization": ...})
         async with Client(http=http) as client:
@@ -29,19 +34,21 @@ class Client:
         timeout: Seconds that each phase of a request may take.
     """
 
-    def __init__(
-        self, base_url: str | None = None, *, http: httpx.AsyncClient | None = None, timeout: float = 30.0
-    ) -> None:
+    def __init__(self, base_url: str | None = None, *, http: AsyncClient | None = None, timeout: float = 30.0) -> None:
         own = str(http.base_url) if http is not None else ""
         self._base = (base_url or own or DEFAULT_BASE_URL).rstrip("/")
-        self._http = http if http is not None else httpx.AsyncClient(trust_env=False)
+        if http is None:
+            import httpx
+
+            http = httpx.AsyncClient(trust_env=False)
+        self._http = http
         self._timeout = timeout
 
-    async def send(self, request: Request) -> httpx.Response:
+    async def send(self, request: Request) -> Response:
         """Send a request, once, and follow no redirect.
 
         Raises:
-            httpx.HTTPError: there was no answer.
+            HTTPError: of the client's library; there was no answer.
         """
         return await self._http.request(
             request.method,
@@ -83,7 +90,7 @@ class Client:
         await self.aclose()
 
 
-def _unexpected(response: httpx.Response, operation_id: str) -> UnexpectedStatusError:
+def _unexpected(response: Response, operation_id: str) -> UnexpectedStatusError:
     """Build the error of a response: `error` may be an object, a list or a text, and there may be no JSON at all."""
     try:
         said = response.json() if len(response.content) <= _LARGEST else None

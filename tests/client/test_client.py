@@ -6,8 +6,10 @@ import json
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 import httpx
+import httpx2
 import pytest
 from pagerduty_client import Client, UnexpectedAnswerError, UnexpectedStatusError, models
 from pagerduty_client.api.incidents import add_incident_note, get_incident
@@ -71,8 +73,9 @@ async def test_the_client_gives_up_after_its_time_out() -> None:
             await get_incident.call("PX", client=client)
 
 
-async def test_credentials_are_the_callers_and_in_no_repr() -> None:
-    http = httpx.AsyncClient(headers={"Authorization": "Token token=canary"})
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+async def test_credentials_are_the_callers_and_in_no_repr(library: Any) -> None:
+    http = library.AsyncClient(headers={"Authorization": "Token token=canary"})
     async with (
         Server(content=b'{"incident": {"id": "PX"}}').running() as server,
         Client(server.url, http=http) as client,
@@ -95,10 +98,12 @@ def test_importing_the_package_and_building_a_request_need_no_httpx() -> None:
         "list_incidents.request(statuses=['triggered'])\n"
         "list_incidents.parse({'incidents': []}).incidents\n"
         "print('httpx' in sys.modules, end=' ')\n"
-        "pagerduty_client.Client\n"
+        "client = pagerduty_client.Client\n"
+        "print('httpx' in sys.modules, end=' ')\n"
+        "client()\n"
         "print('httpx' in sys.modules)"
     )
-    assert fresh(code) == "False True"
+    assert fresh(code) == "False False True"
 
 
 def test_an_endpoint_imports_no_models_but_those_that_it_meets() -> None:
