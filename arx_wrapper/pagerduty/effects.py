@@ -35,7 +35,8 @@ _REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level", "servic
 _REROUTES_BY_POLICY = ("escalation_policy_id", "escalation_level", "service_id")
 _BY_POLICY = Unknown("an escalation policy, a level or a service decides who is assigned")
 _BOTH_URGENCIES = Unknown("rules for either urgency are returned")
-_EDITS = ("title", "urgency", "priority_id", "conference_bridge", "incident_type")
+# Members of a bulk entry that are no edit; whatever else it has, now or later, is one.
+_NO_EDITS = frozenset({"id", "status", "resolution", *_REROUTES})
 # Parameters that name incidents, which have a number besides their id.
 _INCIDENT_IDS = frozenset({"incident_id", "source_incident_ids", "parent_incident_id", "incidents"})
 # PagerDuty's name for the user whose API key is in use.
@@ -72,7 +73,7 @@ def manage_incidents(params: Params) -> Iterator[EffectSpec]:
         alone = {**_requester(params), **entry, "incident_id": entry["id"]}
         del alone["id"]
         yield from _change(alone)
-        if any(name in entry for name in _EDITS) or entry.get("status") == "triggered":
+        if entry.keys() - _NO_EDITS or entry.get("status") == "triggered":
             yield EffectSpec("incidents:update", alone)
 
 

@@ -33,7 +33,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
 }
 OPEN = ("fields", "filters")
 # Sent beside `filters`, not within.
-BESIDE = {"aggregate_unit", "time_zone"}
+BESIDE = {"aggregate_unit", "order", "order_by", "time_zone"}
 
 
 def request(operation: str, params: dict[str, Any]) -> Request:

@@ -191,7 +191,8 @@ class Incidents(Resource):
     async def manage_incidents(self, incidents: Changes, *, requester_email: Email | None = None) -> list[m.Incident]:
         """Change up to 250 incidents at once: all of them or none.
 
-        Each entry is judged as the same change made by itself would be; one that is denied stops them all.
+        Each entry is judged by what it does, with its own parameters: resolving as `incidents:resolve`, an edit as
+        `incidents:update`, and so on. One that is denied stops them all.
 
         Args:
             incidents: `{"id": ..., "status": ..., ...}`, with the parameters of `update_incident`.
