@@ -56,6 +56,7 @@ def inspect_source(name: str) -> str:
     return next(block for block in BLOCKS if f"async def {name}(" in block)
 
 
+@pytest.mark.slow
 def test_the_examples_are_typed(tmp_path: Path) -> None:
     (tmp_path / "readme.py").write_text("\n".join(BLOCKS), encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(tmp_path), "readme.py"]

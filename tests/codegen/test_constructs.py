@@ -274,6 +274,7 @@ def test_every_endpoint_that_is_gone_is_named_at_once_with_the_nearest_name() ->
     assert "the nearest is 'GET /thingz'" in str(raised.value)
 
 
+@pytest.mark.slow
 def test_the_build_works_in_a_c_locale_below_a_folder_that_is_not_ascii(tmp_path: Path) -> None:
     folder = tmp_path / "Ünïcode"
     folder.mkdir()

@@ -101,68 +101,75 @@ def test_a_complete_package_covers_its_document(spec: Path, fresh: Path) -> None
     generate.covers(spec, fresh)
 
 
-@pytest.mark.parametrize(
-    ("module", "old", "new", "missing"),
-    [
-        ("models/thing.py", "    summary: str | None = _plain()\n", "", "Thing differs in ['summary']"),
+def broken(package: Path, *edits: tuple[str, str, str]) -> None:
+    """Break a package: in each module, one text for another."""
+    for module, old, new in edits:
+        path = package / module
+        text = path.read_text(encoding="utf-8")
+        assert old in text, (module, old)
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_whatever_the_generator_drops_is_named(spec: Path, package: Path) -> None:
+    listing = "api/things/list_things.py"
+    broken(
+        package,
+        ("models/thing.py", "    summary: str | None = _plain()\n", ""),
         ("models/thing_update.py", "name: str | Unset = _field(default=UNSET, validator=TEXT)",
-         "name: str = _field(validator=TEXT)", "ThingUpdate requires ['name'], not []"),
-        ("models/__init__.py", '    "Owner": "owner",\n', "", "schema Owner has no class"),
-        ("api/things/list_things.py", '"statuses[]"', '"statuses"', "GET /things does not send statuses[]"),
-        ("api/things/list_things.py", "    total: bool | Unset = UNSET,\n", "",
-         "GET /things: request() differs in ['total']"),
-        ("api/things/delete_thing.py", 'METHOD: Final = "DELETE"', 'METHOD: Final = "GET"',
-         "DELETE /things/{thing_id} became GET /things/{thing_id}"),
-    ],
-)  # fmt: skip
-def test_whatever_the_generator_drops_is_named(
-    spec: Path, package: Path, module: str, old: str, new: str, missing: str
-) -> None:
-    path = package / module
-    broken = path.read_text().replace(old, new)
-    assert broken != path.read_text()
-    path.write_text(broken)
+         "name: str = _field(validator=TEXT)"),
+        ("models/__init__.py", '    "Owner": "owner",\n', ""),
+        (listing, '"statuses[]"', '"statuses"'),
+        (listing, "    total: bool | Unset = UNSET,\n", ""),
+        ("api/things/delete_thing.py", 'METHOD: Final = "DELETE"', 'METHOD: Final = "GET"'),
+    )  # fmt: skip
+    (package / "api" / "things" / "create_thing.py").unlink()
     with pytest.raises(CodegenError) as raised:
         generate.covers(spec, package)
-    assert missing in str(raised.value)
+    for missing in (
+        "Thing differs in ['summary']",
+        "ThingUpdate requires ['name'], not []",
+        "schema Owner has no class",
+        "GET /things does not send statuses[]",
+        "GET /things: request() differs in ['total']",
+        "DELETE /things/{thing_id} became GET /things/{thing_id}",
+        "POST /things has no module",
+    ):
+        assert missing in str(raised.value)
+
+
+LISTING = "api/things/list_things.py"
 
 
 @pytest.mark.parametrize(
-    ("module", "old", "new", "differing"),
+    "losses",
     [
-        ("api/things/list_things.py", "wire.add_boolean(", "wire.add_text(",
-         "GET /things total refuses a value that is right"),
-        ("api/things/list_things.py", ", most=2", "", "GET /things sort_by takes a list beyond its maxItems"),
-        ("api/things/list_things.py", "wire.add_joined(", "wire.add_repeated(", "GET /things sort_by sends ["),
-        ("api/things/list_things.py", '"things.read",', "", "GET /things has the scopes []"),
-        ("models/thing.py", "= _time()", "= _plain()", "Thing.created_at is str, not datetime"),
-        ("models/thing.py", "secret=True", "secret=False", "Thing.key is shown in a repr"),
-        ("models/thing.py", '_one("Owner")', "_plain()", "Thing.owner is dict, not Owner"),
-        ("models/thing.py", "summary: str | None", "summary: int | None", "Thing.summary is annotated int, not str"),
-        ("models/thing_status.py", '"A_B", ', "",
-         "Thing.status lists ['A-B', 'active'] or str, not ['A-B', 'A_B', 'active']"),
-        ("models/thing_update.py", "INTEGER", "TEXT", "ThingUpdate.timeout refuses a value that is right"),
-        ("models/thing_update.py", "Null(INTEGER)", "INTEGER", "ThingUpdate.timeout refuses null"),
-        ("models/thing_create.py", 'Enum(("A-B", "A_B", "active"))', "TEXT",
-         "ThingCreate.status takes a value that is not listed ('value_of_tomorrow')"),
+        [
+            (LISTING, "wire.add_boolean(", "wire.add_text(", "GET /things total refuses a value that is right"),
+            (LISTING, ", most=2", "", "GET /things sort_by takes a list beyond its maxItems"),
+            (LISTING, '"things.read",', "", "GET /things has the scopes []"),
+            ("models/thing.py", "= _time()", "= _plain()", "Thing.created_at is str, not datetime"),
+            ("models/thing.py", "secret=True", "secret=False", "Thing.key is shown in a repr"),
+            ("models/thing.py", '_one("Owner")', "_plain()", "Thing.owner is dict, not Owner"),
+            ("models/thing.py", "summary: str | None", "summary: int | None", "Thing.summary is annotated int"),
+            ("models/thing_status.py", '"A_B", ', "", "Thing.status lists ['A-B', 'active'] or str"),
+            ("models/thing_update.py", "INTEGER", "TEXT", "ThingUpdate.timeout refuses a value that is right"),
+            ("models/thing_create.py", 'Enum(("A-B", "A_B", "active"))', "TEXT",
+             "ThingCreate.status takes a value that is not listed ('value_of_tomorrow')"),
+        ],
+        [
+            (LISTING, "wire.add_joined(", "wire.add_repeated(", "GET /things sort_by sends ["),
+            ("models/thing_update.py", "Null(INTEGER)", "INTEGER", "ThingUpdate.timeout refuses null"),
+        ],
     ],
 )  # fmt: skip
 def test_whatever_means_something_else_is_named(
-    spec: Path, package: Path, module: str, old: str, new: str, differing: str
+    spec: Path, package: Path, losses: list[tuple[str, str, str, str]]
 ) -> None:
-    path = package / module
-    broken = path.read_text().replace(old, new)
-    assert broken != path.read_text()
-    path.write_text(broken)
+    broken(package, *(loss[:3] for loss in losses))
     with pytest.raises(CodegenError) as raised:
         generate.covers(spec, package)
-    assert differing in str(raised.value)
-
-
-def test_an_operation_without_a_module_is_named(spec: Path, package: Path) -> None:
-    (package / "api" / "things" / "create_thing.py").unlink()
-    with pytest.raises(CodegenError, match="POST /things has no module"):
-        generate.covers(spec, package)
+    for *_, differing in losses:
+        assert differing in str(raised.value)
 
 
 def test_drift_names_every_file_that_is_changed_missing_or_stale(spec: Path, package: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_dry_run_changes_nothing_and_reports_the_same(tree: Tree) -> None:
     }
 
 
-@pytest.mark.parametrize("broken", ["overlay", "secret", "tests", "type", "disk"])
+@pytest.mark.parametrize("broken", ["overlay", "secret", pytest.param("tests", marks=pytest.mark.slow), "type", "disk"])
 def test_whatever_fails_nothing_changes(tree: Tree, broken: str) -> None:
     published = with_colour()
     members = published["components"]["schemas"]["Thing"]["allOf"][1]["properties"]
