@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from mcp import Client
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -22,6 +23,8 @@ from arx_wrapper import (
     PolicyError,
     UnknownOperationError,
 )
+from arx_wrapper.mcp.server import ToolServer
+from arx_wrapper.mcp.tools import Tools
 from tests.support import CANARY, EVERYTHING, trail
 from tests.test_governed_answers import CANARIES, planted, seen_by
 
@@ -48,6 +51,29 @@ def counted() -> dict[tuple[str, str], int]:
     assert found["arx.call.duration"].unit == "s"
     points = found["arx.calls"].data.data_points
     return {(point.attributes["arx.operation"], point.attributes["arx.status"]): point.value for point in points}
+
+
+async def test_a_tool_call_is_a_span_by_the_conventions_with_the_governed_call_below_it() -> None:
+    async with (
+        PagerDutyConnector.sandbox("agent-7", policies=[EVERYTHING]) as pd,
+        Client(ToolServer(Tools(pd))) as client,
+    ):
+        await client.call_tool("teams_read", {}, meta={"session": "chat-7"})
+    spans = {span.name: span for span in SPANS.get_finished_spans()}
+    tool, governed = spans["tools/call teams_read"], spans["arx teams:read"]
+    attributes = dict(tool.attributes or {})
+    assert (
+        attributes.items()
+        >= {
+            "mcp.method.name": "tools/call",
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": "teams_read",
+            "gen_ai.agent.id": "agent-7",
+            "mcp.session.id": "chat-7",
+        }.items()
+    )
+    assert governed.parent is not None
+    assert governed.parent.span_id == tool.context.span_id
 
 
 async def test_each_call_is_one_span_of_its_caller_that_says_how_it_ended() -> None:

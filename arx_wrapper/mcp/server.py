@@ -14,6 +14,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from opentelemetry import trace
 
 from arx_wrapper._version import __version__
 from arx_wrapper.core.correlation import correlate
@@ -45,6 +46,14 @@ def correlation_of(context: Context) -> dict[str, str | None]:
         session = headers.get("mcp-session-id")
     traceparent = meta.get("traceparent")
     return {"traceparent": traceparent if isinstance(traceparent, str) else None, "session": session}
+
+
+def _describe_span(agent_id: str, session: str | None) -> None:
+    """Add what the GenAI and MCP conventions say of the caller to the SDK's span of a tool call."""
+    span = trace.get_current_span()
+    span.set_attribute("gen_ai.agent.id", agent_id)
+    if session:
+        span.set_attribute("mcp.session.id", session)
 
 
 class ToolServer(Server[Any]):
@@ -97,7 +106,9 @@ class ToolServer(Server[Any]):
         tools, defer = self._source.current(), None
         if takes_tasks(context):
             defer = partial(self._tasks.create, tools, params.name, arguments)
-        with correlate(**correlation_of(context)):
+        found = correlation_of(context)
+        _describe_span(tools.agent_id, found["session"])
+        with correlate(**found):
             return await tools.start(params.name, arguments, context.session.report_progress, defer=defer)
 
     async def _get_task(self, context: Context, params: TaskParams) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Task:
     Attributes:
         id: Its unguessable id.
         tools: The tools of the agent that called.
+        approval_id: The request for approval that it waits for.
         created, updated: When it was made and last changed.
         ttl: How long it is kept from its creation.
         status: Its state, in the extension's words.
@@ -58,6 +59,7 @@ class Task:
 
     id: str
     tools: Tools
+    approval_id: str
     created: datetime
     ttl: timedelta
     message: str
@@ -103,10 +105,14 @@ class Tasks:
             request: The request for approval that it waits for.
         """
         self._forget_old()
+        for task in self._tasks.values():  # a repeated call waits for the same approval
+            if task.tools is tools and task.approval_id == request.id and task.status == "working":
+                return {"resultType": "task", **task.wire()}
         now = datetime.now(UTC)
         task = Task(
             id=secrets.token_urlsafe(24),
             tools=tools,
+            approval_id=request.id,
             created=now,
             ttl=max(request.expires_at - now, timedelta()) + _KEPT,
             message=f"{request.operation} waits for a reviewer, as approval {request.id}.",

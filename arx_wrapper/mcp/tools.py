@@ -94,6 +94,11 @@ class Tools:
         """The connector's name."""
         return self._connector.connector
 
+    @property
+    def agent_id(self) -> str:
+        """The agent that the tools are for."""
+        return self._connector.agent_id
+
     def offered(self) -> list[Tool]:
         """Return a tool for each operation that policy could permit now, in the table's order.
 

@@ -134,9 +134,19 @@ async def test_a_task_is_its_agents_own_and_unknown_ones_are_refused(deployment:
             assert refused.value.error.code == -32602
     store, tools = tasks.Tasks(), object()
     now, hour = tasks.datetime.now(tasks.UTC), tasks.timedelta(hours=1)
-    store._tasks[task["taskId"]] = tasks.Task(id=task["taskId"], tools=object(), created=now, ttl=hour, message="")
+    store._tasks[task["taskId"]] = tasks.Task(
+        id=task["taskId"], tools=object(), created=now, ttl=hour, message="", approval_id="a"
+    )
     with pytest.raises(MCPError):
         await store.get(tools, task["taskId"])
+
+
+async def test_the_same_call_again_is_the_same_task(deployment: Deployment) -> None:
+    async with deployment.memory(client=DECLARING) as client:
+        first, second = [await call(client, "services_delete", SERVICE) for _ in range(2)]
+        assert first["taskId"] == second["taskId"]
+        await deployment.decide(approval_of(first))
+        assert json.loads((await finished(client, first["taskId"]))["result"]["content"][0]["text"])["done"] is True
 
 
 async def test_a_repeated_call_with_its_approval_is_answered_and_is_no_second_task(deployment: Deployment) -> None:
