@@ -110,6 +110,25 @@ async def revoke(
     return await approvals.revoke(approval_id)
 
 
+async def record_refusal(log: AuditLog, org_id: str, problem: str) -> None:
+    """Record that a decision was refused before it was known what it is about.
+
+    Raises:
+        AuditError: it cannot be recorded.
+    """
+    entry = Entry(
+        action_type="approval.reviewed",
+        status="error",
+        org_id=org_id,
+        agent_id="*",
+        connector="*",
+        reason=problem,
+        error="ApprovalError",
+        metadata={"step": "refused"},
+    )
+    await log.append(entry)
+
+
 async def use_up(
     approvals: Approvals,
     log: AuditLog,

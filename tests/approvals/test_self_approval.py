@@ -331,6 +331,16 @@ async def test_16_an_enrolment_that_is_not_in_the_chain_does_not_count(deploymen
         )
 
 
+async def test_19_a_press_in_slack_proves_nothing(deployment: Deployment) -> None:
+    """A true press of a listed reviewer; forged, stale and replayed ones are in `test_slack.py`."""
+    asked = await deployment.ask()
+    backends = deployment.pd.backends
+    with pytest.raises(ApprovalDeniedError, match="has to sign"):
+        await review(backends.approvals, backends.audit, asked.id, reviewer="alice", approve=True, note="Slack user U1")
+    await require_attempt_on_record(deployment, asked)
+    await deployment.require_refused(asked, "still waits")
+
+
 async def test_20_no_tool_of_the_mcp_server_decides() -> None:
     from arx_wrapper import PagerDutyConnector
     from arx_wrapper.mcp.tools import Tools

@@ -343,3 +343,35 @@ def test_a_bad_configuration_is_refused(bad):
 async def test_an_empty_signing_secret_is_refused(store, empty):
     with pytest.raises(ConfigError, match="signing secret"):
         slack.app(store, signing_secret=empty, reviewers=USERS, slack=slack.Slack(token=TOKEN))
+
+
+async def test_refused_presses_are_on_record_but_do_not_fill_the_log(stand_in, url, clock):
+    recorded = []
+
+    async def refused(problem):
+        recorded.append(problem)
+
+    channel = slack.Slack(token=TOKEN, channel="#fallback", base_url=stand_in.address)
+    store = approvals.open(url, clock=clock, channels=[channel], proof="name")
+    app = slack.app(
+        store, signing_secret=SECRET, reviewers=USERS, slack=channel, team="T1", refused=refused, clock=clock
+    )
+    async with serve(app) as address, httpx.AsyncClient(base_url=address) as client:
+        desk = Desk(store, client, clock)
+        asked = await store.request(**terms())
+        assert await desk.send(press(asked), secret="forged " * 5) == 401
+        assert await desk.send(press(asked, team="T2")) == 400
+        assert await desk.send(press(asked, user="U0MALLORY")) == 200
+        assert [each.partition("refused. ")[2] for each in recorded] == [
+            "It is not signed by Slack, or its time is too far from now.",
+            "It is no press of a card's button in this workspace.",
+            "The user who pressed it is not on the list of reviewers.",
+        ]
+        for _ in range(30):
+            await desk.send(press(asked), secret="forged " * 5)
+        assert len(recorded) == 20
+        clock.move(60)
+        await desk.send(press(asked), secret="forged " * 5)
+        assert len(recorded) == 21
+        assert await desk.state(asked) == "pending"
+    await store.aclose()

@@ -221,7 +221,9 @@ def test_a_press_in_slack_decides_on_record(sandboxed: Command, here: Path, monk
     assert (served.returncode, out) == (0, ""), err
     assert "Traceback" not in err
     assert sandboxed("approvals", "show", request, "-o", "json").json["decisions"][0]["reviewer"] == "ada"
-    assert "approval.reviewed" in sandboxed("audit", "export").out
+    records = sandboxed("audit", "export").out
+    assert "approval.reviewed" in records
+    assert "A press of a button in Slack was refused. It is not signed by Slack" in records
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
     assert sandboxed(*DELETE, "--approval", request).status == 0
 

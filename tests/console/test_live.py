@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
+import time
+
+import pytest
 
 from arx_wrapper.console.events import Watcher
 from tests.console.conftest import Pages
@@ -50,3 +54,31 @@ async def test_one_look_serves_all_browsers_and_none_is_taken_when_nobody_listen
     seen = looks
     await asyncio.sleep(0.1)
     assert looks == seen
+
+
+@pytest.mark.slow
+async def test_fifty_open_browsers_do_not_slow_a_governed_call(pages: Pages) -> None:
+    """Paired: each round times a call without browsers and one with fifty, so that a busy machine hits both alike."""
+    pd = pages.deployment.pd
+    store = pd.backends.approvals
+
+    async def timed(calls: int = 20) -> float:
+        began = time.perf_counter()
+        for _ in range(calls):
+            await pd.execute("teams:read")
+        return time.perf_counter() - began
+
+    await timed()
+    ratios = []
+    for _ in range(9):
+        alone = await timed()
+        watcher = Watcher(store, "org-acme")
+        browsers = [watcher.events() for _ in range(50)]
+        for browser in browsers:
+            await anext(browser)
+        waiting = [asyncio.ensure_future(anext(browser)) for browser in browsers]
+        await asyncio.sleep(0)
+        ratios.append(await timed() / alone)
+        await watcher.close()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert statistics.median(ratios) < 1.2, ratios

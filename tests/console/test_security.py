@@ -264,3 +264,29 @@ async def test_a_link_that_was_guessed_is_on_record_and_says_nothing(pages: Page
     answer = await stranger.get("/enrol/guess")
     assert answer.status_code == 404
     assert "invitation was opened" in await last_refusal(pages)
+
+
+@pytest.mark.parametrize(
+    ("how", "match"),
+    [
+        ({"flags": PRESENT}, "User verification"),
+        ({"origin": "https://evil.example"}, "origin"),
+    ],
+    ids=["no user verification", "wrong origin"],
+)
+async def test_a_forged_registration_is_refused(pages: Pages, how: dict[str, object], match: str) -> None:
+    alice = await pages.browser("alice")
+    made = await alice.submit("/reviewers/invite", name="carol")
+    link = re.search(r"(/enrol/[\w-]+)</code>", made.text)
+    assert link
+    carol = await pages.browser()
+    refused = await carol.signed(link[1], {}, **how)
+    assert (refused.status_code, match in refused.json()["problem"]) == (409, True)
+    assert match in await last_refusal(pages)
+    assert (await pages.deployment.enrolments()).candidates == {}
+
+
+async def test_a_reviewer_who_is_removed_elsewhere_is_signed_out(pages: Pages) -> None:
+    bob = await pages.browser("bob")
+    await pages.deployment.remove("bob", by="alice")
+    assert (await bob.get("/")).status_code == 303

@@ -10,8 +10,9 @@ import hashlib
 import hmac
 import logging
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("arx_wrapper.approvals.slack")
 
 _SKEW = 300
+_REFUSALS = 20  # that are recorded, a minute
 _BODY_LIMIT = 256 * 1024
 
 
 Decide = Callable[[str, str, bool, str], Awaitable[object]]
+Refused = Callable[[str], Awaitable[object]]
 
 
 @frozen(kw_only=True)
@@ -58,6 +61,7 @@ def app(
     slack: Slack,
     team: str | None = None,
     decide: Decide | None = None,
+    refused: Refused | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Starlette:
     """The application to serve at the Slack app's interactivity address: `POST /slack/interactions`.
@@ -69,6 +73,7 @@ def app(
         slack: The channel that posted the cards; updates them.
         team: The workspace's id; presses from any other are refused.
         decide: Takes a decision: request, reviewer, approve, note. By default `approvals.decide`, off the record.
+        refused: Records that a press was refused, and why; called for 20 of them a minute at most.
         clock: The time, aware.
 
     Raises:
@@ -90,6 +95,7 @@ def app(
         slack=slack,
         team=team,
         decide=decide,
+        refused=refused,
         clock=clock,
     )
     return Starlette(routes=[Route("/slack/interactions", desk.receive, methods=["POST"])])
@@ -104,6 +110,8 @@ class _InteractionHandler:
     team: str | None
     clock: Callable[[], datetime]
     decide: Decide | None = None
+    refused: Refused | None = None
+    _refusals: deque[datetime] = field(factory=deque, init=False, repr=False)
 
     async def receive(self, request: Request) -> Response:
         """Check and take a press. Slack is answered at once; people are told afterwards."""
@@ -115,15 +123,28 @@ class _InteractionHandler:
             return Response(status_code=413)
         signature = request.headers.get("x-slack-signature", "")
         if not self._genuine(body, request.headers.get("x-slack-request-timestamp", ""), signature):
+            await self._refuse("It is not signed by Slack, or its time is too far from now.")
             return Response(status_code=401)
         press = _press(body)
         if press is None or (self.team is not None and press.team != self.team):
+            await self._refuse("It is no press of a card's button in this workspace.")
             return Response(status_code=400)
         # Remembered for as long as its timestamp could pass, on either side of now.
         if not await self.approvals.first_time(f"slack {signature}", keep=2 * _SKEW):
+            await self._refuse("It was taken before.")
             return Response(status_code=409)
         problem = await self._decide(press)
         return Response(status_code=200, background=BackgroundTask(self._report, press, problem))
+
+    async def _refuse(self, problem: str) -> None:
+        """Have a refusal recorded; those past 20 a minute are dropped, so that nobody fills the log from outside."""
+        now = self.clock()
+        while self._refusals and now - self._refusals[0] >= timedelta(minutes=1):
+            self._refusals.popleft()
+        if self.refused is None or len(self._refusals) >= _REFUSALS:
+            return
+        self._refusals.append(now)
+        await self.refused(f"A press of a button in Slack was refused. {problem}")
 
     def _genuine(self, body: bytes, timestamp: str, signature: str) -> bool:
         """Slack's v0 signature over the raw body. slack-sdk's own check decodes the body first and may raise."""
@@ -138,6 +159,7 @@ class _InteractionHandler:
         """Hand the press in; what to tell the person when it does not count."""
         reviewer = self.reviewers.get(press.user)
         if reviewer is None:
+            await self._refuse("The user who pressed it is not on the list of reviewers.")
             log.warning("Slack user %s is not on the list of reviewers and pressed a button.", ascii(press.user))
             return "You are not on the list of reviewers. Nothing was decided."
         try:

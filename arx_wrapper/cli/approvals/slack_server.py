@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.config import SlackSettings
 from arx_wrapper.errors import ApprovalError, AuditError, ConfigError
@@ -70,7 +71,7 @@ def _required(session: Session) -> SlackSettings:
 def _app(backends: Backends, settings: SlackSettings) -> Any:
     from arx_wrapper.approvals import slack
     from arx_wrapper.core.backends import secret, slack_channel
-    from arx_wrapper.core.review import review
+    from arx_wrapper.core.review import record_refusal, review
 
     async def decide(approval_id: str, reviewer: str, approve: bool, note: str) -> None:
         try:
@@ -80,6 +81,12 @@ def _app(backends: Backends, settings: SlackSettings) -> Any:
                 f"The decision cannot be recorded, so it does not count: {error}", approval_id=approval_id
             ) from None
 
+    async def refused(problem: str) -> None:
+        try:
+            await record_refusal(backends.audit, backends.config.org_id, problem)
+        except AuditError as error:
+            warn(f"A refused press could not be recorded: {error}")
+
     return slack.app(
         backends.approvals,
         signing_secret=secret("SLACK_SIGNING_SECRET", "the check of Slack's signature"),
@@ -87,6 +94,7 @@ def _app(backends: Backends, settings: SlackSettings) -> Any:
         slack=slack_channel(settings, backends.config.proxy),
         team=settings.team,
         decide=decide,
+        refused=refused,
     )
 
 
