@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -15,6 +16,9 @@ from arx_wrapper import OPERATIONS, ApprovalPendingError, Config, PagerDutyConne
 from arx_wrapper.cli.main import run
 from arx_wrapper.config import MEMORY
 from arx_wrapper.core.visibility import HIDDEN
+from arx_wrapper.model import Call
+from arx_wrapper.pagerduty.operations import TABLE
+from arx_wrapper.policy import Policies, load
 from tests.support import EVERYTHING, decide, trail
 
 PHONE, MAIL, KEY = "5550199777", "canary.mail@example.com", "canary-key-77"
@@ -224,6 +228,37 @@ async def test_a_hidden_id_does_not_keep_pages_from_being_read() -> None:
         records = [one async for one in pd.iterate("incidents:read", {"date_range": "all", "limit": 7})]
         assert len(records) == len(pd.sandbox_account.account.all("incident"))
         assert {one.id for one in records} == {HIDDEN}
+
+
+class Tightening(Policies):
+    """A policy that comes to hide `summary` after some judgements of a call."""
+
+    def __init__(self, after: int, **more: Any) -> None:
+        shown, hiding = {**PLAIN, **more, "show": ["*"]}, {**PLAIN, **more, "hide": ["summary"]}
+        super().__init__([shown], registry=TABLE, connector="pagerduty")
+        self.judged, self.after = 0, after
+        self.tight = load([hiding], registry=TABLE, connector="pagerduty")
+
+    def decide(self, call: Call, now: Any) -> Any:
+        self.judged += 1
+        return (self.tight if self.judged > self.after else self.current).decide(call, now)
+
+
+async def test_what_policy_comes_to_hide_while_a_list_is_read_is_hidden_from_then_on() -> None:
+    async with planted(Tightening(3)) as pd:
+        seen = [one.summary == HIDDEN async for one in pd.iterate("incidents:read", {"date_range": "all", "limit": 5})]
+    assert len(set(seen)) == 2
+    assert seen == sorted(seen), "shown first, hidden from then on"
+
+
+async def test_what_policy_comes_to_hide_while_a_reviewer_decides_is_hidden() -> None:
+    async with planted(Tightening(1, approval="hitl")) as pd:
+        named = await ids(pd)
+        waiting = asyncio.create_task(pd.create_incident("Replication lag", named["service"]))
+        while not (asked := await pd.backends.approvals.list("pending")):
+            await asyncio.sleep(0.01)
+        await decide(pd, asked[0].id)
+        assert (await waiting).summary == HIDDEN
 
 
 async def test_an_address_that_the_caller_named_is_found_by_it() -> None:

@@ -87,6 +87,7 @@ async def approve(
                 approval_id=asked.id,
             )
     again = await env.judge_again(call)
+    dispatch.follow(again)
     _require_no_more_risk(asked, again)
     read = env.api.on_call
     await use_up(

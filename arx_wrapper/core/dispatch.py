@@ -21,7 +21,7 @@ from arx_wrapper.errors import (
     ServerError,
     TransportError,
 )
-from arx_wrapper.model import JSON, NOT_RECOVERABLE, Call, Params, Request
+from arx_wrapper.model import JSON, NOT_RECOVERABLE, Call, Decision, Params, Request
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
@@ -140,7 +140,7 @@ class Dispatch:
             PermissionDeniedError: policy denies the call by now, or its agent was suspended.
         """
         if self._attempts:
-            await self._env.judge_again(self.call)
+            self.follow(await self._env.judge_again(self.call))
         return await self._fetch(self._env.api.build(self.call.operation, params), self._attempts)
 
     async def lookup(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
@@ -168,6 +168,10 @@ class Dispatch:
         """Read the state of what the call changes, without what policy hides; None when the operation states none."""
         read = self.call.operation.target_state
         return await read(self._preview, self.call.params) if read else None
+
+    def follow(self, decision: Decision) -> None:
+        """Hide from now on what a later decision on the same call hides."""
+        self._visible = Filter.of(self._env.api.hidden, decision.visibility)
 
     def show(self, body: T) -> T:
         """Hide from a response body what policy hides from the caller, in place, and return it."""
