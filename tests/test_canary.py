@@ -23,6 +23,7 @@ from arx_wrapper import (
     vault,
 )
 from arx_wrapper.config import Config
+from arx_wrapper.core.backends import channels
 from arx_wrapper.credentials import Credentials, Secret, Variables
 from arx_wrapper.transport import Transport
 from arx_wrapper.vault.fixed import FixedVault
@@ -313,3 +314,18 @@ def test_no_message_carries_escape_sequences_to_a_terminal(error: ArxError) -> N
     assert str(error).isprintable()
     assert "\\x" in str(error) or "\\u202e" in str(error)
     assert str(ConfigError("two\nlines")) == "two\nlines"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SLACK_BOT_TOKEN", f"{CANARY} x"), ("ARX_WEBHOOK_SECRET", CANARY[:24])],
+)
+def test_a_channels_malformed_secret_is_not_shown(
+    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    which = {"SLACK_BOT_TOKEN": "ARX_SLACK_CHANNEL", "ARX_WEBHOOK_SECRET": "ARX_WEBHOOK_URL"}[variable]
+    config = Config.load({"HOME": str(tmp_path), which: "https://hooks.example/x"}, tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        channels(config)
+    assert leaks(caught.value, value.split()[0]) == []

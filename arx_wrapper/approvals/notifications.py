@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import msgspec
 
 from arx_wrapper.approvals.render import escape, render
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
+from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.http_client import client as http_client
 from arx_wrapper.urls import Proxy, address
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from arx_wrapper.http_client import AsyncClient
 
 log = logging.getLogger("arx_wrapper.approvals")
+_SECRET = re.compile(r".{32,}", re.DOTALL)
 
 
 def message(request: ApprovalRequest, now: datetime, *, origin: str | None, reminder: bool = False) -> tuple[str, str]:
@@ -115,17 +118,18 @@ class Webhook:
     def __init__(
         self,
         url: str,
-        secret: str,
+        secret: Secret | str,
         *,
         clock: Callable[[], datetime],
         client: AsyncClient | None = None,
         proxy: Proxy | None = None,
         origin: str | None = None,
     ) -> None:
+        secret = Secret(secret)  # the clear text leaves this frame before anything is raised in it
         require_private("The webhook", url)
-        if len(secret) < 32:
+        if secret.fault(_SECRET):
             raise ConfigError("The webhook's secret needs 32 characters at least. Nothing was sent.")
-        self._url, self._secret, self._clock, self._client = url, secret.encode(), clock, client
+        self._url, self._secret, self._clock, self._client = url, secret, clock, client
         self._proxy, self._origin = proxy, origin
 
     async def announce(self, request: ApprovalRequest) -> None:
@@ -139,7 +143,8 @@ class Webhook:
     async def _post(self, request: ApprovalRequest, *, reminder: bool) -> None:
         body = webhook_body(request, link=link_to(request, self._origin), reminder=reminder)
         timestamp = str(int(self._clock().timestamp()))
-        signature = hmac.new(self._secret, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+        signed = f"{timestamp}.".encode() + body
+        signature = hmac.new(self._secret.reveal().encode(), signed, hashlib.sha256).hexdigest()
         headers = {
             "Content-Type": "application/json",
             "X-Arx-Timestamp": timestamp,

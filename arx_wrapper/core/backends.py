@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from arx_wrapper.config import MEMORY, CheckpointSettings, Config, SlackSettings
+from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.urls import without_password
 
@@ -257,9 +258,9 @@ def slack_channel(
     )
 
 
-def secret(variable: str, whose: str) -> str:
-    """A channel's secret, from the environment. ConfigError when it is not there."""
-    value = os.environ.get(variable, "").strip()
-    if not value:
+def secret(variable: str, whose: str) -> Secret:
+    """Return a channel's secret, from the environment. ConfigError when it is not there."""
+    found = Secret(os.environ.get(variable, "").strip())
+    if not found:
         raise ConfigError(f"{variable} is not set, which {whose} needs for approvals. Nothing was sent.")
-    return value
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from attrs import field, frozen
 
@@ -87,7 +87,7 @@ class Body:
         self._max_body = max_body
         self._content = bytearray()  # not a list of pieces: a hostile server sends them one byte at a time
         self._zipped = encoding != "identity"
-        self._member: zlib._Decompress | None = None  # gzip bodies have one, or several after each other
+        self._member: Any = None  # a decompressor of zlib's; gzip bodies have one, or several after each other
         self._members = 0
 
     def feed(self, chunk: bytes) -> None:

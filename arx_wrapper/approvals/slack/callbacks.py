@@ -22,6 +22,7 @@ from attrs import field, frozen
 from arx_wrapper.approvals.service import Approvals, utc_now
 from arx_wrapper.approvals.slack.card import APPROVE, DENY
 from arx_wrapper.approvals.slack.channel import Slack
+from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ApprovalError, ConfigError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class ButtonPress:
 def app(
     approvals: Approvals,
     *,
-    signing_secret: str,
+    signing_secret: Secret | str,
     reviewers: Mapping[str, str],
     slack: Slack,
     team: str | None = None,
@@ -86,11 +87,12 @@ def app(
         raise ConfigError(
             "Slack's buttons need starlette: pip install 'arx-pagerduty[slack]'. Nothing was sent."
         ) from None
-    if not signing_secret.strip():
+    signing_secret = Secret(signing_secret)
+    if not signing_secret.reveal().strip():
         raise ConfigError("Slack's signing secret is empty. Nothing was sent.")
     desk = _InteractionHandler(
         approvals=approvals,
-        secret=signing_secret.encode(),
+        secret=signing_secret.reveal().encode(),
         reviewers=dict(reviewers),
         slack=slack,
         team=team,

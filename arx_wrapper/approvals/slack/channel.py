@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -10,12 +11,16 @@ from attrs import field, frozen
 from arx_wrapper.approvals.notifications import link_to, require_private
 from arx_wrapper.approvals.request import ApprovalRequest
 from arx_wrapper.approvals.slack.card import Block, card, plain, summary
+from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.http_client import tls
 from arx_wrapper.urls import Proxy
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
+
+
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @frozen(kw_only=True)
@@ -31,7 +36,7 @@ class Slack:
         buttons: Whether cards have buttons: not where each decision needs its reviewer's signature.
     """
 
-    token: str = field(repr=False)
+    token: Secret = field(converter=Secret)
     channel: str | None = None
     base_url: str = "https://slack.com/api/"
     proxy: Proxy | None = None
@@ -42,14 +47,14 @@ class Slack:
     @_client.default
     def _make_client(self) -> AsyncWebClient:
         require_private("Slack", self.base_url)
-        if not self.token.isascii() or not self.token.isprintable() or " " in self.token or not self.token:
-            raise ConfigError("Slack's token is malformed. Nothing was sent.")
+        if fault := self.token.fault(_TOKEN):
+            raise ConfigError(f"Slack's token {fault}. Nothing was sent.")
         try:
             from slack_sdk.web.async_client import AsyncWebClient
         except ImportError:
             raise ConfigError("Slack needs slack-sdk: pip install 'arx-pagerduty[slack]'. Nothing was sent.") from None
         client = AsyncWebClient(
-            token=self.token, base_url=self.base_url, timeout=10, trust_env_in_session=False, ssl=tls()
+            token=self.token.reveal(), base_url=self.base_url, timeout=10, trust_env_in_session=False, ssl=tls()
         )
         # Which the client had filled from the environment: the token takes the configured way alone.
         client.proxy = None
