@@ -255,7 +255,7 @@ def _added(side: str, new: JSON) -> str:
 
 
 def _renamed(gone: list[str], come: list[str], old: JSON, new: JSON) -> Iterator[tuple[str, str]]:
-    """Pairs of names of which one went and the other came, of the same kind and much alike."""
+    """Yield pairs of names of which one went and the other came, of the same kind and much alike."""
     left = list(come)
     for before in list(gone):
         alike = [after for after in left if _bare(old[before]) == _bare(new[after])]

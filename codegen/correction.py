@@ -68,7 +68,7 @@ def prune(text: str, stale: list[Stale]) -> tuple[str, list[str]]:
 
 
 def _lines(overlay: JSON, lines: list[str], index: int) -> tuple[int, int]:
-    """The lines of an action, without the comments that stand between it and the next one."""
+    """Return the lines of an action, without the comments that stand between it and the next one."""
     marks = overlay["actions"].lc
     after = marks.item(index + 1)[0] if index + 1 < len(overlay["actions"]) else len(lines)
     while not lines[after - 1].strip() or lines[after - 1].lstrip().startswith("#"):

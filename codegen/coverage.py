@@ -22,7 +22,7 @@ from codegen.words import SAID, described
 
 
 def missing(document: JSON) -> list[str]:
-    """Everything of the document that the importable package lacks or, where it lacks nothing, means otherwise."""
+    """Return what the importable package lacks of the document or, where it lacks nothing, what it means otherwise."""
     return list(_lacking(document)) or list(_differing(document))
 
 
@@ -207,7 +207,7 @@ def _read(name: str, schema: JSON, model: Any, models: Any) -> Iterator[str]:
 
 
 def _came(schema: JSON) -> tuple[Any, str]:
-    """A value as it comes, and what it is to become."""
+    """Return a value as it comes, and what it is to become."""
     if own := referenced(schema):
         return {}, own
     if schema.get("type") == "array":

@@ -17,7 +17,7 @@ _UNTYPED: Final = frozenset({"text/plain", "text/csv", "text/html", "application
 
 
 def unify(document: JSON) -> JSON:
-    """A copy in which bodies and answers are inline JSON, and every schema says its type, its nulls and its values so.
+    """Return a copy with inline JSON bodies, in which every schema says its type, its nulls and its values one way.
 
     Raises:
         CodegenError: a body is no JSON, or a reference names nothing.
@@ -89,7 +89,7 @@ def inline(document: JSON, described: JSON) -> JSON:
 
 
 def parameter(document: JSON, described: JSON, place: str) -> JSON:
-    """A parameter, inline.
+    """Return a parameter, inline.
 
     Raises:
         CodegenError: it has no name or no place.
@@ -102,7 +102,7 @@ def parameter(document: JSON, described: JSON, place: str) -> JSON:
 
 
 def json_media(content: JSON) -> JSON | None:
-    """The media type object that holds JSON, whatever parameters or suffix its name has."""
+    """Return the media type object that holds JSON, whatever parameters or suffix its name has."""
     for kind, media in content.items():
         name = kind.partition(";")[0].strip().lower()
         if name == MEDIA or (name.startswith("application/") and name.endswith("+json")):
@@ -112,7 +112,7 @@ def json_media(content: JSON) -> JSON | None:
 
 
 def schema_of(schema: Any, place: str) -> JSON:
-    """A schema in the one dialect, and all below it."""
+    """Return a schema in the one dialect, and all below it."""
     if schema is True:
         return {}
     if not isinstance(schema, dict):
@@ -153,7 +153,7 @@ def _types(schema: JSON, place: str) -> JSON:
 
 
 def _null_variants(schema: JSON, place: str) -> JSON:
-    """A union with null is a nullable schema; a union of one is that one."""
+    """Write a union with null as a nullable schema, and a union of one as that one."""
     changed = schema
     for key in ("oneOf", "anyOf"):
         variants = changed.get(key)
@@ -211,7 +211,7 @@ def known(schemas: JSON, name: str) -> None:
 
 
 def value_schema(schemas: JSON, schema: JSON, place: str) -> JSON:
-    """A schema without references and without `allOf`: what a query can carry has no class."""
+    """Return a schema without references and without `allOf`: what a query can carry has no class."""
     merged: JSON = {}
     seen: list[str] = []
     while own := referenced(schema):

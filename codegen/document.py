@@ -41,18 +41,18 @@ def nearest(name: str, known: Iterable[str] | Any) -> str:
 
 
 def reference(name: str) -> JSON:
-    """A reference to a named schema."""
+    """Return a reference to a named schema."""
     return {"$ref": SCHEMAS + name}
 
 
 def referenced(schema: Any) -> str | None:
-    """The name of the schema that a reference names, None for any other schema."""
+    """Return the name of the schema that a reference names, None for any other schema."""
     pointer = schema.get("$ref") if isinstance(schema, dict) else None
     return pointer.removeprefix(SCHEMAS) if isinstance(pointer, str) else None
 
 
 def operations(document: JSON) -> Iterator[tuple[str, str, JSON]]:
-    """Every operation as path, method and its object, in the document's order."""
+    """Yield every operation as path, method and its object, in the document's order."""
     for path, item in document["paths"].items():
         for method in METHODS:
             if method in item:
@@ -60,7 +60,7 @@ def operations(document: JSON) -> Iterator[tuple[str, str, JSON]]:
 
 
 def success(operation: JSON) -> JSON:
-    """The schema of the operation's success body; empty when there is none."""
+    """Return the schema of the operation's success body; empty when there is none."""
     for status, response in operation["responses"].items():
         if status.startswith("2"):
             schema: JSON = response.get("content", {}).get(MEDIA, {}).get("schema", {})
@@ -69,13 +69,13 @@ def success(operation: JSON) -> JSON:
 
 
 def body(operation: JSON) -> JSON | None:
-    """The media type object of the operation's JSON body, None when it takes none."""
+    """Return the media type object of the operation's JSON body, None when it takes none."""
     media: JSON | None = operation.get("requestBody", {}).get("content", {}).get(MEDIA)
     return media
 
 
 def walk(node: Any) -> Iterator[JSON]:
-    """Every object below a node, the node included."""
+    """Yield every object below a node, the node included."""
     if isinstance(node, dict):
         yield node
         for value in node.values():
@@ -86,7 +86,7 @@ def walk(node: Any) -> Iterator[JSON]:
 
 
 def text(document: JSON) -> str:
-    """The document's one text: sorted, so that a change of meaning is the only change of text."""
+    """Return the document's one text: sorted, so that a change of meaning is the only change of text."""
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -39,7 +39,7 @@ def examples(published: JSON, trimmed: JSON, *, requests: bool = False) -> JSON:
 
 
 def scrub(value: Any, name: str = "") -> Any:
-    """A value in which addresses, hosts and keys are replaced by ones that nobody has."""
+    """Return a value in which addresses, hosts and keys are replaced by ones that nobody has."""
     if isinstance(value, dict):
         return {key: scrub(item, key) for key, item in value.items()}
     if isinstance(value, list):
@@ -70,7 +70,7 @@ def write(source: str) -> int:
 
 
 def _renamed(path: str, trimmed: JSON) -> str:
-    """The trimmed document's path of a published one: the same but for the placeholders' names."""
+    """Return the trimmed document's path of a published one: the same but for the placeholders' names."""
     shape = re.sub(r"{\w+}", "{}", path)
     paths: list[str] = list(trimmed["paths"])
     return next(candidate for candidate in paths if re.sub(r"{\w+}", "{}", candidate) == shape)

@@ -37,7 +37,7 @@ _INHERITED: Final = (
 
 
 def flatten(document: JSON) -> JSON:
-    """A copy in which every schema that the operations reach is flat. The child wins over what it builds upon."""
+    """Return a copy in which every schema that is reached is flat. The child wins over what it builds upon."""
     done: JSON = {}
     schemas = document["components"]["schemas"]
     flat = partial(_flat, schemas, done, ())
@@ -89,7 +89,7 @@ def _component(schemas: JSON, done: JSON, name: str) -> JSON:
 
 
 def _expanded(schemas: JSON, done: JSON, above: tuple[str, ...], part: JSON) -> JSON:
-    """A part of an `allOf`, flat itself: here a reference gives way to what it names."""
+    """Return a part of an `allOf`, flat itself: here a reference gives way to what it names."""
     name = referenced(part)
     if name is None or not part.keys() <= _ANNOTATIONS:
         return _flat(schemas, done, above, part)
@@ -115,7 +115,7 @@ def _merged(parent: JSON, child: JSON) -> JSON:
 
 
 def _redefined(parent: JSON, child: JSON) -> JSON:
-    """A child's member. Values that its parent lists and that it does not narrow may be answered as well."""
+    """Return a child's member. Values that its parent lists and that it does not narrow may be answered as well."""
     values, more = child.get("enum"), parent.get("enum")
     if values and more and not set(values) <= set(more):
         return {**child, ELSE: [value for value in more if value not in values]}

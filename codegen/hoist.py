@@ -15,7 +15,7 @@ NAMES: Final = {"#/components/schemas/Tag/allOf/0": "Resource"}
 
 
 def hoist(document: JSON, names: dict[str, str] | None = None) -> JSON:
-    """A copy in which every schema reference names a component.
+    """Return a copy in which every schema reference names a component.
 
     Raises:
         CodegenError: a deep reference has no name in `NAMES`, or its name is taken.
@@ -41,7 +41,7 @@ def hoist(document: JSON, names: dict[str, str] | None = None) -> JSON:
 
 
 def unfold(document: JSON) -> JSON:
-    """A copy in which a reference into a schema, a parameter or an answer gives way to what it names.
+    """Return a copy in which a reference into a schema, a parameter or an answer gives way to what it names.
 
     A reference to a part of an `allOf` stays: many schemas build upon the same part, which is one class.
 
@@ -66,7 +66,7 @@ def unfold(document: JSON) -> JSON:
 
 
 def reach(document: JSON) -> JSON:
-    """The document with only those shared components, of any kind, that its operations refer to."""
+    """Return the document with only those shared components, of any kind, that its operations refer to."""
     reached: dict[str, JSON] = {kind: {} for kind in document["components"]}
     waiting: list[Any] = [document["paths"]]
     while waiting:
@@ -80,7 +80,7 @@ def reach(document: JSON) -> JSON:
 
 
 def prune(document: JSON) -> JSON:
-    """The document with only those component schemas that its operations reach.
+    """Return the document with only those component schemas that its operations reach.
 
     Raises:
         CodegenError: a reference that is reached is deep, or names nothing.

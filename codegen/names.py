@@ -19,7 +19,7 @@ def camel(name: str) -> str:
 
 
 def settle(document: JSON) -> JSON:
-    """A copy in which requests and answers share one set of schemas, and every operation has its own names.
+    """Return a copy in which requests and answers share one set of schemas, and every operation has its own names.
 
     Raises:
         CodegenError: a class of both kinds, an operation that the overlay does not name, a leftover extension.

@@ -254,7 +254,7 @@ def _is_name(location: Location, key: str) -> bool:
 
 
 def _inherited(document: JSON, schema: Any, seen: set[str]) -> JSON:
-    """The members that a schema has from those it refers to."""
+    """Return the members that a schema has from those it refers to."""
     members: JSON = {}
     if not isinstance(schema, dict):
         return members
@@ -283,7 +283,7 @@ def _published(published: JSON, location: Location) -> bool:
 
 
 def _bare(value: Any) -> Any:
-    """A value without what its reader keeps of the file it came from."""
+    """Return a value without what its reader keeps of the file it came from."""
     if isinstance(value, dict):
         return {str(key): _bare(item) for key, item in value.items()}
     if isinstance(value, list):

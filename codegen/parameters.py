@@ -21,7 +21,7 @@ STYLE: Final = "x-style"
 
 
 def normalise(document: JSON) -> JSON:
-    """A copy with every parameter inline and corrected, under the path that the overlay's `x-path` gives.
+    """Return a copy with every parameter inline and corrected, under the path that the overlay's `x-path` gives.
 
     Raises:
         CodegenError: the new path has other placeholders than the old one, or the parameters are not the path's.
@@ -126,7 +126,7 @@ def _list(schema: JSON, place: str) -> JSON:
 
 
 def _scalar(schema: JSON, place: str) -> JSON:
-    """A value that a query can carry. One of several kinds is text, as a query has no other."""
+    """Return a value that a query can carry. One of several kinds is text, as a query has no other."""
     kept: JSON = {key: schema[key] for key in ("type", "enum", *_BOUNDS) if key in schema}
     if "enum" in kept:
         kept["enum"] = [value for value in kept["enum"] if value is not None]

@@ -109,7 +109,7 @@ class Probes:
                 yield Probe([each.value] * max(1, least), each.allowed, f"{each.why} in a list")
 
     def _one(self, schema: JSON) -> tuple[JSON, bool]:
-        """The schema without its reference, and whether null is allowed beside it."""
+        """Return the schema without its reference, and whether null is allowed beside it."""
         nullable = False
         while True:
             if "oneOf" in schema:

@@ -15,7 +15,7 @@ _FORMATS: Final = frozenset({"date-time", "password"})
 
 
 def loosen(document: JSON) -> JSON:
-    """A copy whose answers reach open schemas of their own.
+    """Return a copy whose answers reach open schemas of their own.
 
     `FooReference` reads as `Foo`, because `include[]` expands it; a union reads as one superset, named by `x-class` or
     by what its members have in common. The templates make every member nullable and every enum open.
@@ -68,7 +68,7 @@ class _Reader:
         self.schemas: JSON = {}
 
     def resource(self, schema: JSON, place: str) -> str:
-        """The class that a schema reads as."""
+        """Return the class that a schema reads as."""
         name = referenced(schema)
         if "x-class" in schema:
             own: str = schema["x-class"]

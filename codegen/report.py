@@ -85,7 +85,7 @@ def _policy(published: tuple[Change, ...], client: tuple[Change, ...]) -> Iterat
         )
     for each in client:
         if each.rule == "endpoint-added":
-            yield f"{each.place} is new: no policy permits it by its name, a glob might"
+            yield f"{each.place} is new: give its row the next `since`, so that no glob comes to permit it"
         elif each.rule == "request-property-enum-value-added":
             yield f"{each.place} takes {each.detail} by now: does it weaken what an effect or a risk is judged by?"
         elif "became" in each.rule and each.rule.startswith("request") and each.kind is Kind.WIDENED:

@@ -70,7 +70,7 @@ DEPRECATED: Final = "x-deprecated"
 
 
 def select(published: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
-    """The chosen endpoints with their success answers, and all components, without examples, defaults and extensions.
+    """Return the chosen endpoints with their success answers, and all components, without examples and extensions.
 
     Raises:
         CodegenError: this is no OpenAPI document of version 3, or it lacks endpoints; all of them are named.
@@ -100,7 +100,7 @@ def select(published: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
 
 
 def split(endpoint: str) -> tuple[str, str]:
-    """The method, in lower case, and the path of `GET /incidents/{id}`."""
+    """Return the method, in lower case, and the path of `GET /incidents/{id}`."""
     method, path = endpoint.split(" ", 1)
     return method.lower(), path
 
@@ -143,7 +143,7 @@ def _missing(published: JSON, endpoints: tuple[str, ...]) -> Iterator[Fault]:
 
 
 def plain(node: Any) -> Any:
-    """A node without examples, defaults and extensions, its prose set aside; members of maps keep their names."""
+    """Return a node without examples and extensions, its prose set aside; members of maps keep their names."""
     if isinstance(node, list):
         return [plain(item) for item in node]
     if not isinstance(node, dict):

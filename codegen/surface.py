@@ -126,7 +126,7 @@ def _digest(node: Any) -> str:
 
 
 def text(surface: JSON) -> str:
-    """The surface's one text: an endpoint, a parameter and a member are a line each."""
+    """Return the surface's one text: an endpoint, a parameter and a member are a line each."""
     return _lines(surface, "") + "\n"
 
 

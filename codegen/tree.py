@@ -52,7 +52,7 @@ class Tree:
 
     @property
     def lock(self) -> Path:
-        """Which document was trimmed."""
+        """The document that was trimmed: its address, commit and digests."""
         return self.spec / "upstream.lock"
 
     @property
@@ -61,7 +61,7 @@ class Tree:
         return self.root / "generated" / PACKAGE
 
     def digests(self, folder: Path | None = None) -> dict[str, str]:
-        """The digests of the files that the lock holds: of those in another folder, where one is given."""
+        """Return the digests of the files that the lock holds: of those in another folder, where one is given."""
         files = [self.overlay, self.members, self.trimmed, self.surface]
         found = [folder / file.name if folder else file for file in files]
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in found}

@@ -35,7 +35,7 @@ def trim(
     endpoints: tuple[str, ...] = select.ENDPOINTS,
     members: JSON | None = None,
 ) -> JSON:
-    """The generator's only input: the chosen endpoints, corrected, with strict requests and open answers.
+    """Return the generator's only input: the chosen endpoints, corrected, with strict requests and open answers.
 
     Args:
         members: What the members of answers are that look like a secret, an address or a URL; unchecked without.
@@ -56,12 +56,12 @@ def trim(
 
 
 def load_overlay(tree: Tree = TREE) -> JSON:
-    """The overlay as committed, which remembers its lines and comments."""
+    """Return the overlay as committed, which remembers its lines and comments."""
     return correction.load(tree.overlay.read_text(encoding="utf-8"), "spec/overlay.yaml")
 
 
 def load_lock(tree: Tree = TREE) -> JSON:
-    """The lock as committed."""
+    """Return the lock as committed."""
     loaded: JSON = json.loads(tree.lock.read_text(encoding="utf-8"))
     return loaded
 

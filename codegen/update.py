@@ -110,7 +110,7 @@ class Update:
         return made
 
     def _overlay(self, published: JSON) -> str:
-        """The overlay's text, without what PagerDuty has fixed where that is asked for."""
+        """Return the overlay's text, without what PagerDuty has fixed where that is asked for."""
         overlay_text = self.tree.overlay.read_text(encoding="utf-8")
         if self.prune:
             for _ in range(10):  # an entry may only turn out to be unnecessary once another is gone
@@ -124,7 +124,7 @@ class Update:
         return overlay_text
 
     def _trimmed(self, published: JSON, corrections: JSON, members: JSON) -> JSON:
-        """The trimmed document. Where the overlay does not apply, what else is wrong is told as well."""
+        """Return the trimmed document. Where the overlay does not apply, what else is wrong is told as well."""
         try:
             return trim.trim(published, corrections, self.endpoints, members)
         except CodegenError as error:
@@ -164,7 +164,7 @@ class Update:
 
 
 def corrected(corrections: JSON, stale: list[overlay.Stale]) -> JSON:
-    """An overlay without what does not apply, and with the nearest names, to see what else is wrong."""
+    """Return an overlay without what does not apply, and with the nearest names, to see what else is wrong."""
     actions = []
     for index, action in enumerate(corrections["actions"]):
         own = [each for each in stale if each.index == index]

@@ -94,7 +94,7 @@ def parse(raw: bytes, source: str) -> JSON:
 
 
 def locked(before: JSON, source: str, raw: bytes) -> JSON:
-    """The origin of a document: address, commit and digest.
+    """Return the origin of a document: address, commit and digest.
 
     A file does not say where it came from; when it is another than before, that is not known.
     """

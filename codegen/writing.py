@@ -16,7 +16,7 @@ _SCALAR: Final = (
 
 
 def tighten(document: JSON) -> JSON:
-    """A copy whose request bodies reach closed schemas of their own: `XWrite` where an answer's `X` is written.
+    """Return a copy whose request bodies reach closed schemas of their own: `XWrite` where an answer's `X` is written.
 
     A member that is read-only stays only where it is required, as the id of a reference is. `x-request` names a schema,
     `x-partial` makes all its members optional, because PagerDuty's PUT takes the members that change.

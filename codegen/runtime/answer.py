@@ -26,22 +26,22 @@ _WIRE: Final = "wire"
 
 
 def plain(wire: str | None = None, *, secret: bool = False) -> Any:
-    """A member that is handed through as it comes; `wire` is its JSON name where Python needs another."""
+    """Return a member that is handed through as it comes; `wire` is its JSON name where Python needs another."""
     return field(init=False, repr=not secret, metadata={_WIRE: wire})
 
 
 def time(wire: str | None = None) -> Any:
-    """A member that is a time."""
+    """Return a member that is a time."""
     return field(init=False, metadata={_WIRE: wire, _DECODE: _time})
 
 
 def one(model: str, wire: str | None = None) -> Any:
-    """A member that is an object of a model."""
+    """Return a member that is an object of a model."""
     return field(init=False, metadata={_WIRE: wire, _DECODE: _One(model)})
 
 
 def many(model: str, wire: str | None = None) -> Any:
-    """A member that is a list of a model's objects."""
+    """Return a member that is a list of a model's objects."""
     return field(init=False, metadata={_WIRE: wire, _DECODE: _Many(model)})
 
 
@@ -74,7 +74,7 @@ class Answer:
 
     @classmethod
     def from_dict(cls, src: Mapping[str, Any], /) -> Self:
-        """The model of a JSON object, which it keeps.
+        """Return the model of a JSON object, which it keeps.
 
         Raises:
             UnexpectedAnswerError: this is no JSON object.
@@ -86,7 +86,7 @@ class Answer:
         return answer
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object as it came, in a copy."""
+        """Return the JSON object as it came, in a copy."""
         copy: dict[str, Any] = _copied(self._raw)
         return copy
 
@@ -170,7 +170,7 @@ def _time(value: Any) -> Any:
 
 
 def _encoded(value: Any) -> Any:
-    """A member as JSON: the reverse of decoding."""
+    """Return a member as JSON: the reverse of decoding."""
     if isinstance(value, Answer):
         return value.to_dict()
     if isinstance(value, datetime):
@@ -193,7 +193,7 @@ def _shows(each: Attribute[Any]) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A member in a repr. An object without a model may hold anything, keys included: it is not shown."""
+    """Return a member in a repr. An object without a model may hold anything, keys included: it is not shown."""
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
     return "{...}" if isinstance(value, dict) else repr(value)

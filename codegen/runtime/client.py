@@ -117,7 +117,7 @@ def _unexpected(response: Response, operation_id: str) -> UnexpectedStatusError:
 
 
 def _told(value: object, secret: str) -> str:
-    """A server's text for a message: without the request's credentials, escaped and cut."""
+    """Return a server's text for a message: without the request's credentials, escaped and cut."""
     text = value if isinstance(value, str) else repr(value)
     for part in secret.replace("token=", " ").split():
         if len(part) > 7:

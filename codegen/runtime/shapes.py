@@ -37,7 +37,7 @@ class Shape:
         raise NotImplementedError
 
     def read(self, value: object, path: str) -> Any:
-        """The value that plain JSON stands for.
+        """Return the value that plain JSON stands for.
 
         Raises:
             InvalidRequestError: with the path and what is accepted.
@@ -57,7 +57,7 @@ class Shape:
             self.check(value, attribute.metadata.get("wire", attribute.name))
 
     def refused(self, value: object, path: str) -> InvalidRequestError:
-        """The error for a value that this shape does not take."""
+        """Return the error for a value that this shape does not take."""
         return InvalidRequestError(path, f"is {shown(value)}", self.accepted)
 
 

@@ -27,7 +27,7 @@ class Body:
 
     @classmethod
     def members(cls) -> dict[str, Attribute[Any]]:
-        """The members by their JSON names."""
+        """Return the members by their JSON names."""
         return {each.metadata.get("wire", each.name): each for each in fields(cls)}
 
     @classmethod
@@ -78,7 +78,7 @@ class Body:
         return not (cls._partial and isinstance(inner, Enum)) or value in inner.values
 
     def to_dict(self) -> dict[str, Any]:
-        """The members that are set, as plain JSON."""
+        """Return the members that are set, as plain JSON."""
         set_members = ((name, getattr(self, member.name)) for name, member in self.members().items())
         return {name: _json(value) for name, value in set_members if value is not UNSET}
 

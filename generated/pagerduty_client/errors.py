@@ -65,7 +65,7 @@ class UnexpectedAnswerError(ValueError):
 
 
 def shown(value: object) -> str:
-    """A value for a message: escaped, and cut to 80 characters."""
+    """Return a value for a message: escaped, and cut to 80 characters."""
     try:
         text = ascii(value[:80] if isinstance(value, str | bytes) else value)
     except ValueError:  # a number of more digits than Python prints

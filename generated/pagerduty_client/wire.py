@@ -30,7 +30,7 @@ Given = tuple[Any, ...]
 
 
 def segment(name: str, value: object) -> str:
-    """A path segment that can neither leave its place nor be empty.
+    """Return a path segment that can neither leave its place nor be empty.
 
     Raises:
         InvalidRequestError: naming the parameter.
@@ -41,7 +41,7 @@ def segment(name: str, value: object) -> str:
 
 
 def header(name: str, value: object) -> str:
-    """A header's value: printable ASCII, so that it can neither end the header nor fail to be encoded.
+    """Return a header's value: printable ASCII, so that it can neither end the header nor fail to be encoded.
 
     Raises:
         InvalidRequestError: naming the header.
@@ -52,7 +52,7 @@ def header(name: str, value: object) -> str:
 
 
 def payload(body: object, model: type[Body]) -> dict[str, Any]:
-    """A body as plain JSON.
+    """Return a body as plain JSON.
 
     Raises:
         InvalidRequestError: this is no body of the endpoint.
@@ -159,7 +159,7 @@ def add_json(query: Query, wire: str, name: str, value: object) -> None:
 
 
 def headers(*given: Given) -> tuple[tuple[str, str], ...]:
-    """The headers that are given, each a name, its value, and what is allowed where that is enumerated or bounded.
+    """Return the headers that are given. Each is a name, a value, and what is allowed where that is bounded.
 
     Raises:
         InvalidRequestError: naming the header.
@@ -168,7 +168,7 @@ def headers(*given: Given) -> tuple[tuple[str, str], ...]:
 
 
 def cookies(*given: Given) -> tuple[tuple[str, str], ...]:
-    """The cookies that are given, as one header.
+    """Return the cookies that are given, as one header.
 
     Raises:
         InvalidRequestError: naming the cookie.
@@ -183,7 +183,7 @@ def cookies(*given: Given) -> tuple[tuple[str, str], ...]:
 
 
 def printed(value: object) -> object:
-    """A number, a truth value or a list as text; anything else as it is."""
+    """Return a number, a truth value or a list as text; anything else as it is."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
