@@ -155,7 +155,7 @@ class Filter:
 
 
 class _Place:
-    """Where a value stands in a body, lists left out, and what hides it. Each is worked out once in a walk.
+    """The path of a value in a body, lists left out, and what hides it. Each is worked out once in a walk.
 
     Attributes:
         by: The glob that hides what stands here; None where it is shown.
