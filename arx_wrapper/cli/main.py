@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from arx_wrapper._version import __version__
 from arx_wrapper.cli import agents, calls, console, demo, doctor, init, mcp, policy, sandbox, vault
@@ -93,10 +95,16 @@ def main() -> None:
     sys.exit(run(arguments))
 
 
+@cache
+def command() -> Any:
+    """Return the command that Typer makes of the application, made once."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: list[str]) -> int:
     """Run the command; every way that it can end has a status, and none has a traceback."""
     try:
-        return int(app(arguments, prog_name="arx-pagerduty", standalone_mode=False) or 0)
+        return int(command()(arguments, prog_name="arx-pagerduty", standalone_mode=False) or 0)
     except UsageError as error:
         error.show()  # type: ignore[attr-defined]  # as click's own
         return 2

@@ -9,7 +9,7 @@ import pytest
 
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.cli.arguments import parse
-from arx_wrapper.cli.main import app
+from arx_wrapper.cli.main import command as root
 from arx_wrapper.pagerduty.operations import OPERATIONS
 from arx_wrapper.params import NULL
 from arx_wrapper.params.model import ParamModel, param_model
@@ -77,9 +77,7 @@ def test_a_null_that_is_not_accepted_is_refused_and_never_the_text(sandboxed: Co
 
 
 def test_no_parameter_has_the_name_of_an_option_of_the_command() -> None:
-    import typer.main
-
-    (own,) = [c for name, c in typer.main.get_command(app).commands.items() if name == "call"]  # type: ignore[attr-defined]  # a group
+    own = root().commands["call"]
     options = {option for parameter in own.params for option in parameter.opts if option.startswith("--")}
     names = {f"--{name.replace('_', '-')}" for operation in OPERATIONS for name in model(operation).names}
     assert options

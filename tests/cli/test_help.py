@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer.main
 
 from arx_wrapper.cli.examples import EXAMPLES, commands
 from arx_wrapper.cli.main import app
+from arx_wrapper.cli.main import command as root
 from tests.cli.conftest import Command
 from tests.cli.terminal import on_a_terminal
 
@@ -32,7 +32,7 @@ def test_every_command_has_help_with_examples(command: Command, path: str) -> No
 @pytest.mark.parametrize("example", [example for examples in EXAMPLES.values() for example in examples])
 def test_every_example_parses(example: str) -> None:
     words = shlex.split(example.partition(" > ")[0].partition(" < ")[0])
-    level: typer.main.Any = typer.main.get_command(app)
+    level = root()
     while hasattr(level, "commands"):
         level = level.commands[words.pop(0)]
     if "--help" not in words:

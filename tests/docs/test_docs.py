@@ -38,7 +38,8 @@ def shell_pages() -> list[Any]:
     for block in blocks("sh"):
         found.setdefault(block.name.rpartition("-")[0], []).append(block.text)
     del found["README"]  # its two commands set up a checkout and run these tests
-    return [pytest.param("".join(texts), id=page) for page, texts in found.items()]
+    marks = {page: () if page == "index" else (pytest.mark.slow,) for page in found}
+    return [pytest.param("".join(texts), id=page, marks=marks[page]) for page, texts in found.items()]
 
 
 @pytest.fixture(autouse=True)
