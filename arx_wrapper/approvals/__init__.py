@@ -76,7 +76,8 @@ def open(  # noqa: A001 - read as `approvals.open`
         ConfigError: the address is of another kind.
     """
     from arx_wrapper.approvals.database import database
-    from arx_wrapper.approvals.store import SCHEMA, Store
+    from arx_wrapper.approvals.store import Store
+    from arx_wrapper.approvals.tables import SCHEMA
 
     tables = database(url, schema=SCHEMA, timeout=timeout / 2, allow_memory=allow_memory)
     return Approvals(

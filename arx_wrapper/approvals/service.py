@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 from attrs import evolve
 
+from arx_wrapper.approvals.checks import UNTIMELY, counting, require_sound
 from arx_wrapper.approvals.request import (
     STATES,
     ApprovalRequest,
     Review,
     State,
-    checked_reviewer,
-    stamp,
 )
 from arx_wrapper.approvals.store import Check, Store
-from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalExpiredError
+from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import Effect, Risk
 
 if TYPE_CHECKING:
@@ -32,13 +31,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 Proof = Literal["required", "name"]
-_NOTE_LIMIT = 2000
 _CLOSES_WITHIN = 5.0
 _TROUBLE = 30.0
-_SKEW = timedelta(minutes=5)
-_UNTIMELY = (
-    "A signed decision states the time of signing, which has to be within five minutes of now. Nothing was decided."
-)
 
 
 def utc_now() -> datetime:
@@ -47,10 +41,6 @@ def utc_now() -> datetime:
 
 def new_id() -> str:
     return secrets.token_hex(8)
-
-
-def _is_text(note: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in note)
 
 
 class Approvals:
@@ -186,7 +176,7 @@ class Approvals:
             ApprovalError: as `decide()` does.
         """
         known = reviewers or self.reviewers
-        now = self._require_sound(review, known)
+        now = self._sound(review, known)
         return await self._on_thread(lambda: self._store.check(request_id, review, now=now, check=self._counts(known)))
 
     async def decide(
@@ -227,13 +217,13 @@ class Approvals:
         """Return a decision as `check()` and `take()` want it; arguments as for `decide()`."""
         signed_at = at if signature is not None else None
         if signature is not None and signed_at is None:
-            raise ApprovalError(_UNTIMELY)
+            raise ApprovalError(UNTIMELY)
         return Review(reviewer=reviewer, approve=approve, note=note, at=signed_at or self._clock(), signature=signature)
 
     async def take(self, request_id: str, review: Review, *, reviewers: Reviewers | None = None) -> ApprovalRequest:
         """Store a decision made with `review()`; arguments as for `check()`. Raises as `decide()` does."""
         known = reviewers or self.reviewers
-        now = self._require_sound(review, known)
+        now = self._sound(review, known)
         return await self._on_thread(lambda: self._store.decide(request_id, review, now=now, check=self._counts(known)))
 
     async def wait(self, request_id: str, *, poll: float = 0.2) -> ApprovalRequest:
@@ -371,40 +361,11 @@ class Approvals:
     def _counts(self, reviewers: Reviewers | None) -> Check:
         """Return the check of a decision, for when it is made and again for when it is used."""
         required = self.proof == "required" or bool(self.reviewers)
+        return counting(reviewers, required=required, clock=self._clock, ttl=self._ttl)
 
-        def check(request: ApprovalRequest, review: Review) -> None:
-            checked_reviewer(review.reviewer, agent_id=request.agent_id)
-            if not reviewers and required:
-                raise ApprovalDeniedError(
-                    f"{request.id}: decisions are proved here (approvals.proof), and no reviewer is enrolled: the "
-                    f"decision of {review.reviewer!a} does not count. Enrol reviewers: `arx-pagerduty reviewers invite "
-                    "NAME`.",
-                    approval_id=request.id,
-                )
-            if reviewers and (required or review.signature is not None):
-                reviewers.verify(request, review)
-            # The time of signing is the one time here that nobody who edits the database can move.
-            if review.signature is not None and self._clock() - review.at > self._ttl + _SKEW:
-                raise ApprovalExpiredError(
-                    f"{request.id}: the decision of {review.reviewer} was signed at {stamp(review.at)}, too long ago. "
-                    "Nothing was sent. Ask anew.",
-                    approval_id=request.id,
-                )
-
-        return check
-
-    def _require_sound(self, review: Review, reviewers: Reviewers | None) -> datetime:
-        """Check a decision by itself; returns the time now."""
-        if len(review.note) > _NOTE_LIMIT or not _is_text(review.note):
-            raise ApprovalError(f"A note is text of {_NOTE_LIMIT} characters at most. Nothing was decided.")
+    def _sound(self, review: Review, reviewers: Reviewers | None) -> datetime:
         now = self._clock()
-        if review.signature is not None:
-            if not reviewers:
-                raise ApprovalError(
-                    "No reviewer is enrolled here, so a signature cannot be verified. Nothing was decided."
-                )
-            if abs(now - review.at) > _SKEW:
-                raise ApprovalError(_UNTIMELY)
+        require_sound(review, reviewers, now)
         return now
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:

@@ -16,67 +16,13 @@ from attrs import asdict, evolve
 
 from arx_wrapper.approvals.database import Database, Transaction
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, identity, moment, stamp
+from arx_wrapper.approvals.tables import APART, EXPIRE, INSERT, PENDING, REVIEW, REVIEWS, SELECT, STATE, STATES
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     ApprovalError,
     ApprovalExpiredError,
     ApprovalPendingError,
 )
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS approval_requests_v2 (
-    id TEXT PRIMARY KEY,
-    digest TEXT NOT NULL,
-    call_digest TEXT NOT NULL,
-    org_id TEXT NOT NULL,
-    agent_id TEXT NOT NULL,
-    state TEXT NOT NULL,
-    created_at TEXT NOT NULL,
-    expires_at TEXT NOT NULL,
-    body TEXT NOT NULL
-);
-CREATE UNIQUE INDEX IF NOT EXISTS approval_requests_v2_pending
-    ON approval_requests_v2 (call_digest) WHERE state = 'pending';
-CREATE INDEX IF NOT EXISTS approval_requests_v2_state ON approval_requests_v2 (state, org_id, agent_id);
-CREATE TABLE IF NOT EXISTS approval_reviews_v2 (
-    request_id TEXT NOT NULL REFERENCES approval_requests_v2 (id),
-    person TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    reviewer TEXT NOT NULL,
-    approve INTEGER NOT NULL,
-    note TEXT NOT NULL,
-    at TEXT NOT NULL,
-    signature TEXT,
-    PRIMARY KEY (request_id, person)
-);
-CREATE TABLE IF NOT EXISTS approval_messages (
-    id TEXT PRIMARY KEY,
-    forget_at TEXT NOT NULL
-);
-"""
-
-_APART = ("id", "digest", "call_digest", "org_id", "agent_id", "state", "created_at", "expires_at", "decisions")
-# Time alone makes a request expire; nobody has to be there to write it down.
-_STATE = "CASE WHEN state IN ('pending', 'approved') AND expires_at <= ? THEN 'expired' ELSE state END"
-_COLUMNS = f"id, digest, call_digest, org_id, agent_id, {_STATE}, created_at, expires_at, body"
-_SELECT = f"SELECT {_COLUMNS} FROM approval_requests_v2"  # noqa: S608 - ours
-_INSERT = """
-INSERT INTO approval_requests_v2 (id, digest, call_digest, org_id, agent_id, state, created_at, expires_at, body)
-VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?)
-"""
-_REVIEW = """
-INSERT INTO approval_reviews_v2 (request_id, person, seq, reviewer, approve, note, at, signature)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_PENDING = "SELECT count(*) FROM approval_requests_v2 WHERE state = 'pending' AND org_id = ? AND agent_id = ?"
-_REVIEWS = """
-SELECT reviewer, approve, note, at, signature FROM approval_reviews_v2 WHERE request_id = ? ORDER BY seq
-"""
-_STATES = f"""
-SELECT id, {_STATE}, (SELECT count(*) FROM approval_reviews_v2 WHERE request_id = approval_requests_v2.id)
-FROM approval_requests_v2 WHERE org_id = ? ORDER BY created_at DESC LIMIT 500
-"""  # noqa: S608 - ours
-_EXPIRE = "UPDATE approval_requests_v2 SET state = 'expired' WHERE state = 'pending' AND expires_at <= ?"
 
 Check = Callable[[ApprovalRequest, Review], None]
 
@@ -98,21 +44,21 @@ class Store:
         """
         now = stamp(request.created_at)
         with self._database.write() as run:
-            run(_EXPIRE, (now,))  # makes room for a new request of an expired one's call
+            run(EXPIRE, (now,))  # makes room for a new request of an expired one's call
             waiting = self._select(run, now, "call_digest = ? AND state = 'pending'", (request.call_digest,))
             if waiting:
                 if _asks_no_less(waiting[0], request):
                     return waiting[0], False
                 # Policy became stricter meanwhile: what was agreed to under the old terms must not count.
                 self._set(run, waiting[0].id, "stale")
-            [(pending,)] = run(_PENDING, (request.org_id, request.agent_id))
+            [(pending,)] = run(PENDING, (request.org_id, request.agent_id))
             if pending >= cap:
                 raise ApprovalError(
                     f"{pending} requests of this agent wait for reviewers already, and no more are taken "
                     "until some are decided or expire. Nothing was sent. See `arx-pagerduty approvals list`."
                 )
             row = (request.id, request.digest, request.call_digest, request.org_id, request.agent_id)
-            run(_INSERT, (*row, now, stamp(request.expires_at), _body(request)))
+            run(INSERT, (*row, now, stamp(request.expires_at), _body(request)))
         return request, True
 
     def check(self, request_id: str, review: Review, *, now: datetime, check: Check) -> ApprovalRequest:
@@ -126,7 +72,7 @@ class Store:
             request = self._one(run, request_id, stamp(now))
             decided = _decided(request, review, check)
             row = (request_id, identity(review.reviewer), len(request.decisions), review.reviewer, int(review.approve))
-            run(_REVIEW, (*row, review.note, stamp(review.at), review.signature))
+            run(REVIEW, (*row, review.note, stamp(review.at), review.signature))
             if decided.state != "pending":
                 self._set(run, request_id, decided.state)
             return decided
@@ -194,7 +140,7 @@ class Store:
     def states(self, org_id: str, now: datetime) -> tuple[tuple[Any, ...], ...]:
         """Return id, state and number of decisions of the newest requests: what changes when any of them does."""
         with self._database.read() as run:
-            return tuple(run(_STATES, (stamp(now), org_id)))
+            return tuple(run(STATES, (stamp(now), org_id)))
 
     def first_time(self, message_id: str, *, now: datetime, forget_at: datetime) -> bool:
         """Return True the first time that any process sees a message from outside."""
@@ -220,13 +166,13 @@ class Store:
         return found[0]
 
     def _select(self, run: Transaction, now: str, where: str, args: Sequence[object]) -> tuple[ApprovalRequest, ...]:
-        rows = run(f"{_SELECT} WHERE {where}", (now, *args))
+        rows = run(f"{SELECT} WHERE {where}", (now, *args))
         return tuple(_request(row, self._reviews(run, row[0])) for row in rows)
 
     def _reviews(self, run: Transaction, request_id: str) -> tuple[Review, ...]:
         return tuple(
             Review(reviewer=reviewer, approve=bool(approve), note=note, at=moment(at), signature=signature)
-            for reviewer, approve, note, at, signature in run(_REVIEWS, (request_id,))
+            for reviewer, approve, note, at, signature in run(REVIEWS, (request_id,))
         )
 
     def _set(self, run: Transaction, request_id: str, state: State) -> None:
@@ -237,7 +183,7 @@ def _where(
     now: datetime, *, state: State | None = None, org_id: str | None = None, agent_id: str | None = None
 ) -> tuple[str, list[object]]:
     wanted: dict[str, tuple[object, ...]] = {
-        f"{_STATE} = ?": (stamp(now), state),
+        f"{STATE} = ?": (stamp(now), state),
         "org_id = ?": (org_id,),
         "agent_id = ?": (agent_id,),
     }
@@ -246,7 +192,7 @@ def _where(
 
 
 def _body(request: ApprovalRequest) -> str:
-    shown = asdict(request, filter=lambda attribute, _: attribute.name not in _APART)
+    shown = asdict(request, filter=lambda attribute, _: attribute.name not in APART)
     return msgspec.json.encode(shown, order="sorted").decode()
 
 

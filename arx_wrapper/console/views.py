@@ -82,9 +82,10 @@ def changes(request: ApprovalRequest) -> list[tuple[str, str, str]]:
         found = next((key for key in _NOW.get(name, (name,)) if key in target), None)
         if found:
             shown.add(found)
-        after = next((target[key] for key in _BECOMES.get(name, ()) if key in target), value)
+        becomes = next((key for key in _BECOMES.get(name, ()) if key in target), None)
+        after = target[becomes] if becomes else value
         now = short(target[found]) if found else ""
-        subject = name.endswith("_id") and name not in _BECOMES
+        subject = name.endswith("_id") and becomes is None
         rows.append((_label(name), now, "deleted" if deletes and subject else "" if subject and now else short(after)))
     rows += [(_label(name), short(value), "") for name, value in target.items() if name not in shown]
     return rows

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.approvals.deciding import Decision, decide, decided, plain
 from arx_wrapper.cli.completion import complete_approvals
-from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
-from arx_wrapper.cli.prompts import confirm
+from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
 
@@ -46,7 +44,7 @@ def list_(
 
     requests = session.with_backends(run)
     if output is Output.JSON:
-        print_json([_plain(request) for request in requests])
+        print_json([plain(request) for request in requests])
     else:
         columns = ("id", "state", "risk", "asks to", "agent", "expires")
         rows = (
@@ -68,7 +66,7 @@ def show(context: typer.Context, approval_id: Id, output: Format = Output.TABLE)
 
     request = session.with_backends(run)
     if output is Output.JSON:
-        print_json(_plain(request))
+        print_json(plain(request))
     else:
         say(render(request))
 
@@ -88,7 +86,7 @@ def approve(
     Where reviewers have registered keys (approvals.reviewers), the decision is signed with yours: you are shown the
     request, and asked whether you mean it.
     """
-    _decide(context.obj, approval_id, Decision(reviewer, True, note, key, yes), output)
+    decide(context.obj, approval_id, Decision(reviewer, True, note, key, yes), output)
 
 
 @app.command()
@@ -102,7 +100,7 @@ def deny(
     output: Format = Output.TABLE,
 ) -> None:
     """Refuse a request. Signed like an approval."""
-    _decide(context.obj, approval_id, Decision(reviewer, False, note, key, yes), output)
+    decide(context.obj, approval_id, Decision(reviewer, False, note, key, yes), output)
 
 
 @app.command()
@@ -121,7 +119,7 @@ def revoke(
 
     request = context.obj.with_backends(run)
     if output is Output.JSON:
-        print_json(_plain(request))
+        print_json(plain(request))
     else:
         say(f"{request.id}: {request.state}")
 
@@ -160,10 +158,10 @@ def review_(context: typer.Context, reviewer: Reviewer = None, key: Key = None) 
         )
 
     async def work(backends: Any) -> None:
-        async def decide(request: Any, approve: bool, note: str) -> None:
-            await _decided(session, backends, request.id, Decision(reviewer, approve, note, key, True))
+        async def take(request: Any, approve: bool, note: str) -> None:
+            await decided(session, backends, request.id, Decision(reviewer, approve, note, key, True))
 
-        await run(backends.approvals, session.config.org_id, decide)
+        await run(backends.approvals, session.config.org_id, take)
 
     session.with_backends(work)
 
@@ -282,106 +280,3 @@ def serve(
             say(f"Taking Slack's presses at {address}. Stop it with Ctrl-C.")
 
     run(context.obj, host, port, ready)
-
-
-class Decision(NamedTuple):
-    """Read a reviewer's answer from the terminal."""
-
-    reviewer: str | None
-    approve: bool
-    note: str
-    key: Path | None
-    yes: bool
-
-
-def _decide(session: Session, approval_id: str, decision: Decision, output: Output) -> None:
-    async def run(backends: Any) -> Any:
-        return await _decided(session, backends, approval_id, decision)
-
-    request = session.with_backends(run)
-    if output is Output.JSON:
-        print_json(_plain(request))
-    else:
-        say(f"{request.id}: {request.state}")
-
-
-async def _decided(session: Session, backends: Any, approval_id: str, decision: Decision) -> Any:
-    from arx_wrapper.core.review import review
-
-    reviewer = decision.reviewer
-    signed: dict[str, Any] = {}
-    if session.config.reviewers:
-        shown = await backends.approvals.get(approval_id)
-        reviewer, signed = _signed(session.config.reviewers, shown, decision)
-    if reviewer is None:
-        raise typer.BadParameter("say who decides: --reviewer NAME")
-    async with session.connector_over(backends) as connector:
-        return await review(
-            backends.approvals,
-            backends.audit,
-            approval_id,
-            reviewer=reviewer,
-            approve=decision.approve,
-            note=decision.note,
-            ask_on_call=connector.who_is_on_call,
-            **signed,
-        )
-
-
-def _signed(reviewers: Mapping[str, str], shown: Any, decision: Decision) -> tuple[str, dict[str, Any]]:
-    """Return the reviewer's name and their signature over the request that was just shown."""
-    from arx_wrapper.approvals import render
-    from arx_wrapper.approvals.service import utc_now
-    from arx_wrapper.cli.approvals import signing
-
-    file = decision.key or signing.default_file()
-    key = signing.load_key(file)
-    reviewer = signing.owner_of(key, reviewers, decision.reviewer, file)
-    if not decision.yes:
-        warn(render(shown))
-        if not sys.stdin.isatty():
-            raise ConfigError("There is no terminal to confirm on. Nothing was decided. --yes signs without asking.")
-        confirm(f"{'Approve' if decision.approve else 'Deny'} this as {reviewer}?", abort=True)
-    at = utc_now()
-    return reviewer, {
-        "signature": signing.sign(key, shown, approve=decision.approve, note=decision.note, at=at),
-        "at": at,
-    }
-
-
-def _plain(request: Any) -> dict[str, Any]:
-    return {
-        "id": request.id,
-        "state": request.state,
-        "connector": request.connector,
-        "account": request.account,
-        "operation": request.operation,
-        "sentence": request.sentence,
-        "requester": request.requester,
-        "effects": [[effect.operation, effect.risk.name, effect.count] for effect in request.effects],
-        "risk": request.risk.name,
-        "params": request.params,
-        "target": request.target,
-        "agent_id": request.agent_id,
-        "org_id": request.org_id,
-        "policy": request.policy,
-        "policy_source": request.policy_source,
-        "reason": request.reason,
-        "channel": request.channel,
-        "reviewers": list(request.reviewers),
-        "digest": request.digest,
-        "call_digest": request.call_digest,
-        "created_at": request.created_at.isoformat(),
-        "expires_at": request.expires_at.isoformat(),
-        "min_approvals": request.min_approvals,
-        "decisions": [
-            {
-                "reviewer": d.reviewer,
-                "approve": d.approve,
-                "note": d.note,
-                "at": d.at.isoformat(),
-                "signature": d.signature,
-            }
-            for d in request.decisions
-        ],
-    }
