@@ -18,6 +18,7 @@ from arx_wrapper.audit.record import AuditRecord, Outline, outline_of
 from arx_wrapper.audit.state import SWITCHES, ChainState
 from arx_wrapper.audit.storage.segments import expired, opened, segments
 from arx_wrapper.audit.storage.sqlite_files import explained
+from arx_wrapper.audit.storage.sqlite_queries import block_conditions, conditions
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, schema_problem, segment_problem
 from arx_wrapper.audit.storage.sqlite_tiles import known_subtrees, stored_tile
 from arx_wrapper.audit.store import Query, Segment
@@ -50,7 +51,7 @@ class SqliteReader:
             return self._last_seq()
 
     def select(self, query: Query) -> Iterator[AuditRecord]:
-        where, values = _conditions(query)
+        where, values = conditions(query)
         order = "DESC" if query.newest_first else "ASC"
         statement = f"SELECT body, hash FROM audit WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - ours
         left = -1 if query.limit is None else query.limit
@@ -187,7 +188,7 @@ class SqliteReader:
     def _ranges(self, query: Query) -> Sequence[Range]:
         """Return the runs of records among which a query's are, oldest first."""
         after, until = (query.after_seq or 0) + 1, (query.before_seq or _LAST) - 1
-        selects, values = _block_conditions(query)
+        selects, values = block_conditions(query)
         if query.id is not None or not self.converted or not selects:
             return [(after, until)]
         found = self._numbers(" INTERSECT ".join(selects), values)
@@ -265,57 +266,3 @@ _COUNTS: Final = (
 _TERMS: Final = """
 SELECT count(*) FROM json_each(?) AS one CROSS JOIN audit_terms ON term = one.value AND block = ?
 """
-_TARGETS: Final = """
-EXISTS (SELECT 1 FROM json_tree(body, '$.metadata.ids') AS one WHERE one.type = 'text' AND one.value = ?)
-"""
-
-
-def _conditions(query: Query) -> tuple[str, list[object]]:
-    wanted: list[tuple[str, object]] = [
-        ("id = ?", query.id),
-        ("? IN (id, json_extract(body, '$.metadata.intent'))", query.call),
-        ("org_id = ?", query.org_id),
-        ("agent_id = ?", query.agent_id),
-        ("operation GLOB ?", _glob(query.operation)),
-        ("verdict = ?", query.verdict),
-        ("status = ?", query.status),
-        ("action_type = ?", query.action_type),
-        ("json_extract(body, '$.approval_id') = ?", query.approval),
-        ("json_extract(body, '$.metadata.reviewer') = ?", query.reviewer),
-        (_TARGETS, query.target),
-        ("created_at >= ?", query.since),
-        ("created_at < ?", query.until),
-    ]
-    given = [(condition, value) for condition, value in wanted if value is not None]
-    return " AND ".join(condition for condition, _ in given) or "1", [value for _, value in given]
-
-
-def _block_conditions(query: Query) -> tuple[list[str], list[object]]:
-    """Return selects of the blocks that can have a query's records; those must be in all of them."""
-    exact = "SELECT block FROM audit_terms WHERE term = ?"
-    pattern = _glob(query.operation)
-    wanted: list[tuple[str, object]] = [
-        (exact, _term(blocks.CALL, query.call)),
-        (exact, _term(blocks.ORG, query.org_id)),
-        (exact, _term(blocks.AGENT, query.agent_id)),
-        ("SELECT DISTINCT block FROM audit_terms WHERE term GLOB ?", _term(blocks.OPERATION, pattern)),
-        (exact, _term(blocks.VERDICT, query.verdict)),
-        (exact, _term(blocks.STATUS, query.status)),
-        (exact, _term(blocks.ACTION, query.action_type)),
-        (exact, _term(blocks.APPROVAL, query.approval)),
-        (exact, _term(blocks.REVIEWER, query.reviewer)),
-        (exact, _term(blocks.TARGET, query.target)),
-        ("SELECT number FROM audit_blocks WHERE latest >= ?", query.since),
-        ("SELECT number FROM audit_blocks WHERE earliest < ?", query.until),
-    ]
-    given = [(condition, value) for condition, value in wanted if value is not None]
-    return [condition for condition, _ in given], [value for _, value in given]
-
-
-def _term(kind: str, value: str | None) -> str | None:
-    return None if value is None else kind + value
-
-
-def _glob(pattern: str | None) -> str | None:
-    """Return a policy's wildcard, which is `*` alone, as SQLite's GLOB, which has more."""
-    return None if pattern is None else pattern.replace("[", "[[]").replace("?", "[?]")
