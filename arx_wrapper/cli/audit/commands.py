@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from attrs import evolve
 
-from arx_wrapper.cli.audit import database, growth, proofs
+from arx_wrapper.cli.audit import database, growth, proofs, verifying
 from arx_wrapper.cli.audit import reconcile as reconciling
 from arx_wrapper.cli.audit.export import WRITERS, ExportFormat, target_of
 from arx_wrapper.cli.audit.filters import (
@@ -30,12 +29,13 @@ from arx_wrapper.cli.audit.filters import (
 from arx_wrapper.cli.audit.reading import record_at, with_log
 from arx_wrapper.cli.bars import draw, timeline
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
-from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.cli.session import Session
 
 if TYPE_CHECKING:
-    from arx_wrapper.audit import AuditLog, AuditRecord, Verification
+    from arx_wrapper.audit import AuditLog, AuditRecord
 
 app = typer.Typer(no_args_is_help=True, help="The audit log: look, verify, export.")
+app.command()(verifying.verify)
 app.command()(growth.migrate)
 app.command()(database.grant)
 app.command()(database.revoke)
@@ -170,69 +170,6 @@ def stats(
 
 def _counts(value: object) -> object:
     return ", ".join(f"{count} {name}" for name, count in value.items()) if isinstance(value, dict) else value
-
-
-@app.command()
-def verify(
-    context: typer.Context,
-    stores: Annotated[
-        list[str] | None, typer.Option("--checkpoint", help="Compare with the last checkpoint of this store too.")
-    ] = None,
-    key: Annotated[str, typer.Option(envvar="ARX_AUDIT_VERIFIER_KEY", help="The checkpoints' verifier key.")] = "",
-    cosigners: proofs.Cosigners = None,
-    since: Annotated[
-        bool, typer.Option("--since-checkpoint", help="Verify only the records since that checkpoint, one by one.")
-    ] = False,
-    output: Format = Output.TABLE,
-) -> None:
-    """Verify every record: its hash, link and number.
-
-    Exit status 5 when something is wrong.
-    With a checkpoint also a rewrite with the log's own key shows, a fork, a tail that was cut off and an older copy.
-    Records before the checkpoint are vouched for by it: with --since-checkpoint they are compared as a whole.
-
-    Example: arx-pagerduty audit verify --checkpoint s3://bucket/checkpoints --key NAME+1234abcd+BASE64
-    """
-    session: Session = context.obj
-    if stores and not key:
-        raise typer.BadParameter("--checkpoint needs --key, the verifier's key")
-    if cosigners and not stores:
-        raise typer.BadParameter("--cosigner needs --checkpoint, the store of what they cosigned")
-    if since and not stores:
-        raise typer.BadParameter("--since-checkpoint needs --checkpoint, the store that has it")
-
-    async def run(log: AuditLog) -> Verification:
-        if not stores:
-            return await log.verify()
-        from arx_wrapper.audit.transparency.checkpoint import opened, verify_against
-        from arx_wrapper.audit.transparency.signed_note import Verifier
-        from arx_wrapper.audit.transparency.witness import Cosigner, require_cosignatures
-
-        verifier = Verifier.parse(key)
-        note = await proofs.last_checkpoint(stores, verifier)
-        checkpoint = opened(note, verifier)
-        require_cosignatures(note, [Cosigner.parse(cosigner) for cosigner in cosigners or ()])
-        found = await log.verify() if not since else None
-        if found is not None and not found.ok:
-            return found
-        problem = await verify_against(log, checkpoint)
-        if found is None and problem is None:
-            return await log.verify(since=checkpoint.size)
-        from arx_wrapper.audit import Verification
-
-        found = found or Verification(ok=True, records=0, since=checkpoint.size)
-        return found if problem is None else evolve(found, ok=False, problem=problem)
-
-    with extras():
-        found = with_log(session, run)
-    if output is Output.JSON:
-        print_json({"ok": found.ok, "records": found.records, "problem": found.problem, "since": found.since})
-    elif found.ok:
-        after = f" after the {found.since} of the checkpoint" if found.since else ""
-        say(f"{found.records} records{after}: the chain holds")
-    if not found.ok:
-        warn(f"The audit log does not verify: {found.problem}. It holds {found.records} records in order.")
-    raise typer.Exit(0 if found.ok else 5)
 
 
 @app.command()
