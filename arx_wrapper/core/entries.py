@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from attrs import asdict, evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from arx_wrapper.audit import Entry
 from arx_wrapper.audit.record import ActionType, Status
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
     from arx_wrapper.core.resolution import Caller
     from arx_wrapper.policy import PolicyLoaded
+    from arx_wrapper.transport import Attempt
 
 # With these statuses the API did not process the request.
 _UNPROCESSED: Final = frozenset({401, 429})
@@ -149,7 +150,7 @@ def outcome(
         recorded: The members of the API's objects whose values records may hold.
         captures: Whether they are kept as values, not as hashes.
     """
-    metadata: dict[str, Any] = {"answers": report.responses, "attempts": [asdict(each) for each in report.attempts]}
+    metadata: dict[str, Any] = {"answers": report.responses, "attempts": [_plain(each) for each in report.attempts]}
     metadata |= _sent_as(report.account, report.requester)
     if report.records is not None:
         metadata["records"] = report.records
@@ -184,7 +185,7 @@ def bare_outcome(
         defect: Why it could not be described.
     """
     writes = subject.call is not None and subject.call.operation.writes
-    attempts = [asdict(each) for each in report.attempts]
+    attempts = [_plain(each) for each in report.attempts]
     return _entry(
         subject,
         "connector.completed",
@@ -247,6 +248,10 @@ def _changed(
         kept = {"hash": digest(_canonical(state))} if digest else state
         changed[name] = {**kept, **({"id": seen["id"]} if isinstance(seen.get("id"), str) else {})}
     return changed
+
+
+def _plain(attempt: Attempt) -> dict[str, Any]:
+    return {member.name: getattr(attempt, member.name) for member in fields(type(attempt))}
 
 
 def _sent_as(account: str | None, requester: str | None) -> dict[str, str]:
