@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from codegen import trim, upstream
-from codegen.document import JSON, operations, resolve
-from codegen.select import ENDPOINTS
+from codegen.dialect import inline, json_media
+from codegen.document import JSON, operations
+from codegen.select import ENDPOINTS, split
 
 EXAMPLES: Final = Path(__file__).parent.parent / "tests" / "client" / "examples.json"
 REQUESTS: Final = EXAMPLES.with_name("requests.json")
@@ -22,19 +23,29 @@ _SECRET_NAMES: Final = frozenset({"integration_key", "service_key", "external_id
 _PERSONAL_NAMES: Final = frozenset({"address", "conferenceAddress", "conference_number"})
 
 
-def examples(published: JSON, trimmed: JSON, *, requests: bool = False) -> JSON:
+def texts(published: JSON, trimmed: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> dict[str, str]:
+    """Return the text of each fixture of `tests/client`, by its file's name."""
+    found = {
+        EXAMPLES.name: examples(published, trimmed, endpoints=endpoints),
+        REQUESTS.name: examples(published, trimmed, requests=True, endpoints=endpoints),
+    }
+    return {name: json.dumps(each, sort_keys=True, ensure_ascii=False, indent=1) + "\n" for name, each in found.items()}
+
+
+def examples(published: JSON, trimmed: JSON, *, requests: bool = False, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
     """Return the published answers, or requests, scrubbed, by operationId and the example's name."""
     named = {(path, method): operation["operationId"] for path, method, operation in operations(trimmed)}
     found: JSON = {}
-    for endpoint in ENDPOINTS:
-        method, path = endpoint.lower().split(" ", 1)
+    for endpoint in endpoints:
+        method, path = split(endpoint)
         operation = published["paths"][path][method]
-        answers = [answer for status, answer in operation["responses"].items() if status[0] == "2"]
+        answers = [answer for status, answer in operation["responses"].items() if str(status).startswith("2")]
         for described in [operation.get("requestBody", {})] if requests else answers:
-            media = described.get("content", {}).get("application/json", {})
+            media = json_media(inline(published, described).get("content", {})) or {}
             for label, example in media.get("examples", {}).items():
-                example = resolve(published, example["$ref"]) if "$ref" in example else example
-                found.setdefault(named[_renamed(path, trimmed), method], {})[label] = scrub(example["value"])
+                shown = inline(published, example)
+                if "value" in shown:
+                    found.setdefault(named[_renamed(path, trimmed), method], {})[label] = scrub(shown["value"])
     return found
 
 
@@ -57,15 +68,12 @@ def scrub(value: Any, name: str = "") -> Any:
 
 def write(source: str) -> int:
     """Write the fixtures of `tests/client`. Returns the number of examples."""
-    published, trimmed = (
-        upstream.parse(upstream.load(source), source),
-        json.loads(trim.TRIMMED.read_text(encoding="utf-8")),
-    )
+    published = upstream.parse(upstream.load(source), source)
+    trimmed = json.loads(trim.TRIMMED.read_text(encoding="utf-8"))
     count = 0
-    for file, requests in ((EXAMPLES, False), (REQUESTS, True)):
-        found = examples(published, trimmed, requests=requests)
-        file.write_text(json.dumps(found, sort_keys=True, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        count += sum(len(named) for named in found.values())
+    for name, text in texts(published, trimmed).items():
+        EXAMPLES.with_name(name).write_text(text, encoding="utf-8")
+        count += sum(len(named) for named in json.loads(text).values())
     return count
 
 

@@ -56,6 +56,11 @@ class Tree:
         return self.spec / "upstream.lock"
 
     @property
+    def fixtures(self) -> Path:
+        """The folder of the published examples that the client's tests use."""
+        return self.root / "tests" / "client"
+
+    @property
     def generated(self) -> Path:
         """The generated package."""
         return self.root / "generated" / PACKAGE

@@ -17,6 +17,7 @@ from attrs import define, evolve, field
 from codegen import (
     compare,
     correction,
+    examples,
     generate,
     impact,
     overlay,
@@ -33,6 +34,7 @@ from codegen.report import Report
 from codegen.tree import PACKAGE, TREE, Tree
 
 REPORTS: Final = TREE.root / "build" / "update"
+_FIXTURES: Final = "fixtures"
 _TESTED: Final = ("tests/__init__.py", "tests/client")
 
 
@@ -78,7 +80,7 @@ class Update:
                 made = evolve(made, published=self._published(published))
                 made = self._make(folder, published, lock, made)
                 if install:
-                    self._did("put in place", lambda: install_all(self.tree, folder / "spec", folder / PACKAGE))
+                    self._did("put in place", lambda: install_all(self.tree, folder))
             except CodegenError as error:
                 made = evolve(made, faults=error.faults)
         touched = impact.of(made.published, self.connector())
@@ -98,8 +100,9 @@ class Update:
         made = evolve(made, client=tuple(compare.compare(surface.of(old), surface.of(trimmed))))
         spec = folder / "spec"
         self._write_spec(spec, trimmed, published, upstream.extending(overlay_text, lock), lock)
-        if trimmed == old:
-            self._steps.append(("generate", "not needed: the trimmed document is the same"))
+        fixtures = self._fixtures(folder, published, trimmed)
+        if trimmed == old and all(_same(self.tree.fixtures / each.name, each) for each in fixtures):
+            self._steps.append(("generate", "not needed: the trimmed document and its examples are the same"))
             return made
         document = spec / self.tree.trimmed.name
         package = self._did("generate", lambda: generate.render(document, folder))
@@ -108,6 +111,15 @@ class Update:
             self._did("check its types", lambda: generate.typed(package, folder))
             self._did("run the client's tests", lambda: _tested(self.tree.root, folder))
         return made
+
+    def _fixtures(self, folder: Path, published: JSON, trimmed: JSON) -> list[Path]:
+        """Write the published examples that the client's tests use into a folder."""
+        (folder / _FIXTURES).mkdir()
+        found = []
+        for name, content in examples.texts(published, trimmed, self.endpoints).items():
+            found.append(folder / _FIXTURES / name)
+            found[-1].write_text(content, encoding="utf-8")
+        return found
 
     def _overlay(self, published: JSON) -> str:
         """Return the overlay's text, without what PagerDuty has fixed where that is asked for."""
@@ -178,21 +190,30 @@ def _later(fault: Fault) -> Fault:
     return evolve(fault, cause=f"(once the overlay is corrected) {fault.cause}")
 
 
-def install_all(tree: Tree, spec: Path, package: Path) -> None:
-    """Put new files in the place of `spec/` and, if one was made, of the package; on failure the old ones are back.
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and one.read_bytes() == other.read_bytes()
+
+
+def install_all(tree: Tree, made: Path) -> None:
+    """Put new files in the place of the old ones: `spec/`, the examples and, if one was made, the package.
 
     Raises:
-        CodegenError: a file cannot be replaced.
+        CodegenError: a file cannot be replaced; all of the old ones are back.
     """
-    kept = {file: file.read_bytes() for file in (tree.spec / each.name for each in spec.iterdir()) if file.exists()}
+    new = {tree.spec / file.name: file for file in (made / "spec").iterdir()}
+    new |= {tree.fixtures / file.name: file for file in (made / _FIXTURES).iterdir()}
+    kept = {file: file.read_bytes() if file.exists() else None for file in new}
     try:
-        for file in sorted(spec.iterdir()):
-            os.replace(file, tree.spec / file.name)
-        if package.exists():
-            generate.replace(tree.generated, package)
+        for target in sorted(new):
+            os.replace(new[target], target)
+        if (made / PACKAGE).exists():
+            generate.replace(tree.generated, made / PACKAGE)
     except OSError as error:
         for file, content in kept.items():
-            file.write_bytes(content)
+            if content is None:
+                file.unlink(missing_ok=True)
+            else:
+                file.write_bytes(content)
         raise CodegenError(
             str(error.filename),
             f"cannot be replaced: {error.strerror}",
@@ -213,6 +234,8 @@ def _tested(root: Path, folder: Path) -> None:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(source, target)
+    for file in (folder / _FIXTURES).iterdir():
+        shutil.copyfile(file, folder / "tests" / "client" / file.name)
     (folder / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
     command = [
         sys.executable,
