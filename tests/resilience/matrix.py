@@ -168,6 +168,8 @@ async def _cell(cell: Cell, folder: Path) -> Outcome:
             await pd.execute("incidents:read_notes", {"incident_id": "P1"})
             await asyncio.sleep(0.3)  # all cells share this process: what is on its way has to arrive
         seen = len(server.seen)
+        await pd.audit.open()  # which takes its time: what the call meets is the server's doing
+        server.expected.set()
         server.fault_plan = (f.once if cell.pattern == "once" else f.always)(cell.case.fault, writes)
         began, error = time.monotonic(), None
         try:
