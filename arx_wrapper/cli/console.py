@@ -47,7 +47,7 @@ def console(
             await backends.audit.open()
             async with session.connector_over(backends) as connector:
                 application = make_app(backends, session.config.org_id, found, checkpoints, connector.who_is_on_call)
-                await serve(application, opened, lambda: _ready(found, output))
+                await serve(application, opened, lambda: _ready(found, output), proxied=wanted is not None)
 
     with extras():
         session.with_backends(run)
@@ -73,22 +73,34 @@ def make_app(
     )
 
 
-async def serve(application: Any, opened: Any, ready: Any) -> None:
+async def serve(application: Any, opened: Any, ready: Any, *, proxied: bool) -> None:
     """Serve until SIGINT or SIGTERM; live connections end at once."""
     closing: set[asyncio.Task[None]] = set()
 
     def stopping() -> None:
         closing.add(asyncio.ensure_future(application.state.console.watcher.close()))
 
-    await until_stopped(quiet_server(server_config(application)), opened, ready, stopping)
+    await until_stopped(quiet_server(server_config(application, proxied=proxied)), opened, ready, stopping)
 
 
-def server_config(application: Any) -> Any:
-    """Return uvicorn's configuration for the console: no logs of addresses, which may hold invitations."""
+def server_config(application: Any, *, proxied: bool = False) -> Any:
+    """Return uvicorn's configuration for the console: no logs of addresses, which may hold invitations.
+
+    Args:
+        application: The console.
+        proxied: Whether a proxy on this machine says in `X-Forwarded-For` who asks. Without one, nobody's word is taken
+            for it: attempts are limited by address.
+    """
     import uvicorn
 
     return uvicorn.Config(
-        application, ws="none", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
+        application,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=proxied,
+        timeout_graceful_shutdown=2,
     )
 
 
