@@ -126,7 +126,7 @@ def call(
     everything: Annotated[bool, typer.Option("--all", help="Read every page of a list.")] = False,
     most: Annotated[int | None, typer.Option("--max-items", min=0, help="With --all: stop after this many.")] = None,
     approval: Annotated[str | None, typer.Option(help="Use an approval that was given.")] = None,
-    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds for the call on the wire.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that the request may take.")] = None,
     columns: Columns = None,
     output: Format = Output.TABLE,
     help_: Annotated[

@@ -47,7 +47,7 @@ class Options:
         most: With `everything`: stop after this many records.
         dry_run: Show the decision and the request, and send nothing.
         approval: An approval to use.
-        timeout: Seconds for a call on the wire.
+        timeout: Seconds that a request may take.
         web: Open the object's page in the browser.
         watch: Seconds between repetitions, until Ctrl-C; None for a single run.
         after: Prints more below a table: strips and bars.

@@ -10,7 +10,8 @@ import typer
 from arx_wrapper.cli.times import moment
 
 
-def _parsed(text: str | datetime) -> datetime:
+def parsed(text: str | datetime) -> datetime:
+    """Return the time that an option says: relative to now, or ISO 8601."""
     try:
         return text if isinstance(text, datetime) else moment(text, datetime.now(UTC))
     except ValueError as error:
@@ -23,10 +24,10 @@ Verdict = Annotated[str | None, typer.Option("--verdict", help="PERMIT, ESCALATE
 Status = Annotated[str | None, typer.Option("--status", help="success, error, unknown, blocked, ...")]
 Since = Annotated[
     datetime | None,
-    typer.Option("--since", parser=_parsed, metavar="TIME", help="From when: 30d, 2h ago, a date (UTC)."),
+    typer.Option("--since", parser=parsed, metavar="TIME", help="From when: 30d, 2h ago, a date (UTC)."),
 ]
 Until = Annotated[
-    datetime | None, typer.Option("--until", parser=_parsed, metavar="TIME", help="Up to when: 1h ago, a date (UTC).")
+    datetime | None, typer.Option("--until", parser=parsed, metavar="TIME", help="Up to when: 1h ago, a date (UTC).")
 ]
 Target = Annotated[str | None, typer.Option("--target", help="Only of calls that name this id.")]
 Reviewer = Annotated[str | None, typer.Option("--reviewer", help="Only this reviewer's decisions.")]

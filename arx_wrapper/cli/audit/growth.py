@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arx_wrapper.cli.audit import database
+from arx_wrapper.cli.audit.filters import parsed
 from arx_wrapper.cli.audit.reading import with_log
 from arx_wrapper.cli.output import Format, Output, print_json, say, warn
 from arx_wrapper.cli.session import Session
@@ -84,7 +85,10 @@ def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
 
 def retain(
     context: typer.Context,
-    before: Annotated[datetime, typer.Option("--before", help="Remove segments that hold only older records (UTC).")],
+    before: Annotated[
+        datetime,
+        typer.Option("--before", parser=parsed, metavar="TIME", help="Remove segments of older records only: 90d."),
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without asking.")] = False,
     output: Format = Output.TABLE,
 ) -> None:

@@ -8,14 +8,16 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from arx_wrapper.cli.audit.filters import Until, aware
+from arx_wrapper.cli.audit.filters import Until, aware, parsed
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session
 
 
 def reconcile(
     context: typer.Context,
-    since: Annotated[datetime, typer.Option("--since", help="From this time on (UTC).")],
+    since: Annotated[
+        datetime, typer.Option("--since", parser=parsed, metavar="TIME", help="From when: 30d, 2h ago, a date (UTC).")
+    ],
     until: Until = None,
     requester: Annotated[str | None, typer.Option(help="Whose acts; default the vault's requester.")] = None,
     output: Format = Output.TABLE,
