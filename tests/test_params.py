@@ -187,21 +187,29 @@ def test_a_local_time_is_taken_beside_its_zone_and_refused_without(operation: st
     path = dict.fromkeys(OPERATIONS[operation].path_names, "P1")
     zone = {"time_zone": "America/New_York"}
     for told, sent in (
-        ("2026-11-01T09:00:00", "2026-11-01T09:00:00"),
-        ("2026-11-01T09:00", "2026-11-01T09:00"),
-        ("2026-11-01T09:00:00.5", "2026-11-01T09:00:00.5"),
-        (datetime(2026, 11, 1, 9), "2026-11-01T09:00:00"),
+        ("2026-11-01T09:00:00", "2026-11-01T09:00:00-05:00"),
+        ("2026-07-01T09:00", "2026-07-01T09:00:00-04:00"),
+        ("2026-11-01T01:30:00", "2026-11-01T01:30:00-04:00"),  # twice that night: the first
+        ("2026-03-08T02:30:00", "2026-03-08T02:30:00-05:00"),  # never that night
+        ("2026-11-01T09:00:00.5", "2026-11-01T09:00:00.500000-05:00"),
+        (datetime(2026, 11, 1, 9), "2026-11-01T09:00:00-05:00"),
     ):
         for name in ("since", "until"):
             assert canonical(operation, **path, **zone, **{name: told})[name] == sent
             error = refused(operation, **path, **{name: told})
             assert error.param == name
             assert "time_zone" in error.accepted
+            assert refused(operation, **path, time_zone="Mars/Olympus", **{name: told}).param == "time_zone"
+            for zone_of_none in (5, "America", "../UTC", "x" * 5_000, ["UTC"]):
+                assert refused(operation, **path, time_zone=zone_of_none, **{name: told}).param == "time_zone"
     for told in ("2026-11-01", "2026-11-01T09:00:00Z", "2026-11-01T09:00:00-05:00", "2026-11-01T09:00:00+0530"):
         for more in ({}, zone):
             assert canonical(operation, **path, **more, since=told)["since"] == told
     for junk in ("2026-11-01T", "2026-11-01 09:00:00", "T09:00:00", "2026-11-01T09:00:00 ", "2026-11-01T25:00:00"):
         refused(operation, **path, **zone, since=junk)
+    assert canonical(operation, **path, time_zone="Mars/Olympus")["time_zone"] == "Mars/Olympus", (
+        "PagerDuty's to refuse"
+    )
 
 
 def test_a_time_that_is_written_needs_its_offset() -> None:

@@ -92,7 +92,7 @@ class ParamModel:
             copier = _Copier()
             plain = {name: self._json(copier, name, value) for name, value in given.items()}
             for name in self._zones.keys() & plain.keys():
-                self._check_zone(name, plain)
+                plain[name] = self._with_offset(name, plain)
             valid = msgspec.convert(plain, self.struct, strict=True)
             return msgspec.json.encode(valid, order="sorted")
         except msgspec.ValidationError as error:
@@ -142,12 +142,23 @@ class ParamModel:
             return [value]
         return value
 
-    def _check_zone(self, name: str, params: Mapping[str, Any]) -> None:
-        """Refuse a local time that no parameter says the zone of."""
+    def _with_offset(self, name: str, params: Mapping[str, Any]) -> Any:
+        """Return a time with its offset: a local one gets that of the zone which another parameter names."""
         value, zone = params[name], self._zones[name]
-        if isinstance(value, str) and _LOCAL_TIME.match(value) and zone not in params:
+        if not isinstance(value, str) or not _LOCAL_TIME.match(value):
+            return value
+        if zone not in params:
             problem = f"is a time without an offset, and there is no {zone}"
             raise InvalidParamsError(self.operation, name, problem, f"{self.accepted(name)}; or give {zone}")
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # only now: few calls name local times
+
+        try:
+            return datetime.fromisoformat(value).replace(tzinfo=ZoneInfo(params[zone])).isoformat()
+        except (ZoneInfoNotFoundError, OSError):  # a part of a name is a folder
+            problem = f"is no zone that this machine knows, so that {name} needs an offset"
+            raise InvalidParamsError(self.operation, str(zone), problem, self.accepted(str(zone))) from None
+        except (TypeError, ValueError):
+            return value  # neither is valid, which the types say better
 
     def _json(self, copier: _Copier, name: str, value: Any) -> Any:
         try:
