@@ -22,6 +22,11 @@ from arx_wrapper.audit import AuditLog
 from arx_wrapper.audit.storage.segments import NO_DELETE
 from arx_wrapper.audit.transparency.checkpoint import opened, sign_checkpoint, verify_against
 from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
+from arx_wrapper.audit.transparency.consistency_proof import (
+    ConsistencyProof,
+    prove_consistency,
+    verify_consistency,
+)
 from arx_wrapper.audit.transparency.inclusion_proof import Proof, prove, verify_proof
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from arx_wrapper.cli.main import run
@@ -284,12 +289,18 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     proof = tmp_path / "proof.json"
     where = ["--place", str(folder), "--key", verifier]
     assert run(["audit", "prove", record, *where, "--file", str(proof)]) == 0
+    (early,) = folder.glob("*.checkpoint")
+    growth = tmp_path / "growth.json"
+    assert run(["audit", "prove", "--from", str(early), *where, "--file", str(growth)]) == 0
+    assert run(["audit", "prove", *where]) == run(["audit", "prove", record, "--from", str(early), *where]) == 2
     for file in (path, Path(f"{path}.key")):
         file.unlink()  # nothing of the log is needed from here on
     monkeypatch.setenv("ARX_AUDIT_URL", f"sqlite:///{tmp_path / 'no' / 'log.db'}")
     capsys.readouterr()
     assert run(["audit", "verify-proof", str(proof), "--key", verifier, "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["record"]["id"] == record
+    assert run(["audit", "verify-proof", str(growth), "--key", verifier, "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"proved": True, "from": 12, "to": 12}
     extra = base64.b64decode(proof.read_text().split("\n")[1].removeprefix("extra "))
     changed = base64.b64encode(extra.replace(b"refused", b"changed")).decode()
     proof.write_text(proof.read_text().replace(base64.b64encode(extra).decode(), changed))
@@ -300,6 +311,37 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     streams = capsys.readouterr()
     assert secret not in streams.out + streams.err
     assert CANARY not in streams.out + streams.err
+
+
+async def test_a_later_checkpoint_is_proved_to_go_on_from_an_earlier_one(log: AuditLog, path: Path) -> None:
+    await fill(log, 5)
+    early = await sign_checkpoint(log, SIGNER, [])
+    keep(path, path.with_name("fork.db"))
+    await fill(log, 300)
+    late = await sign_checkpoint(log, SIGNER, [])
+    proof = ConsistencyProof.parse((await prove_consistency(log, early, late, VERIFIER)).text().encode())
+    assert verify_consistency(proof, VERIFIER) == (5, 305)
+    same = await prove_consistency(log, late, late, VERIFIER)
+    assert verify_consistency(same, VERIFIER) == (305, 305)
+    with pytest.raises(AuditError, match="does not come after"):
+        await prove_consistency(log, late, early, VERIFIER)
+    fork = at(path.with_name("fork.db"))
+    await fill(fork, 300)
+    other = await sign_checkpoint(fork, SIGNER, [])
+    await fork.aclose()
+    with pytest.raises(AuditError, match="Nothing can be proved"):
+        await prove_consistency(log, early, other, VERIFIER)
+    plain = msgspec.to_builtins(proof)
+    for change in (
+        {"new": other},
+        {"old": other},
+        {"consistency": proof.consistency[:-1]},
+        {"consistency": [*proof.consistency[:-1], "00" * 32]},
+        {"consistency": ["zz"]},
+        {"new": Signer.new(SIGNER.name).sign(late.rpartition("\n\n")[0] + "\n")},
+    ):
+        with pytest.raises(AuditError):
+            verify_consistency(ConsistencyProof.parse(json.dumps({**plain, **change}).encode()), VERIFIER)
 
 
 FLIPS = 1_000 if os.environ.get("CI") else 200

@@ -98,27 +98,36 @@ def checkpoint(
 
 def prove(
     context: typer.Context,
-    record_id: Annotated[str, typer.Argument(metavar="ID", help="A record's id, or its seq.")],
     places: Places,
     key: Key,
+    record_id: Annotated[str, typer.Argument(metavar="[ID]", help="A record's id, or its seq.")] = "",
+    earlier: Annotated[
+        Path | None, typer.Option("--from", help="An earlier checkpoint's file: prove that the log goes on from it.")
+    ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Where to; default stdout.")] = None,
 ) -> None:
     """Write a proof that a record is in the log.
 
     It starts from the last checkpoint, and can be checked without the log (C2SP tlog-proof; the record is its extra
-    data).
+    data). With --from, in place of a record, it is a consistency proof: that the log goes on from an earlier
+    checkpoint.
 
     Example: arx-pagerduty audit prove 275 --place checkpoints --key NAME+1234abcd+BASE64
     """
     session: Session = context.obj
+    if bool(record_id) == (earlier is not None):
+        raise typer.BadParameter("name a record, or an earlier checkpoint with --from")
 
     async def run(log: AuditLog) -> Any:
-        from arx_wrapper.audit.transparency import inclusion_proof as proof
+        from arx_wrapper.audit.transparency.consistency_proof import prove_consistency
+        from arx_wrapper.audit.transparency.inclusion_proof import prove
         from arx_wrapper.audit.transparency.signed_note import Verifier
 
         verifier = Verifier.parse(key)
-        which = seq_of(record_id) or record_id
-        return await proof.prove(log, which, await last_checkpoint(places, verifier), verifier)
+        last = await last_checkpoint(places, verifier)
+        if earlier is not None:
+            return await prove_consistency(log, _read(earlier).decode("utf-8", "replace"), last, verifier)
+        return await prove(log, seq_of(record_id) or record_id, last, verifier)
 
     with extras():
         proved = with_log(session, run)
@@ -140,19 +149,31 @@ def verify_proof(
     import msgspec
 
     with extras():
-        from arx_wrapper.audit.transparency import inclusion_proof as proof
+        from arx_wrapper.audit.transparency import consistency_proof as consistency
+        from arx_wrapper.audit.transparency import inclusion_proof as inclusion
         from arx_wrapper.audit.transparency.signed_note import Verifier
 
-        try:
-            text = file.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{file}: {error.strerror}.") from None
-        record = proof.verify_proof(proof.Proof.parse(text), Verifier.parse(key))
+        text, verifier = _read(file), Verifier.parse(key)
+        if b'"consistency"' in text:
+            sizes = consistency.verify_consistency(consistency.ConsistencyProof.parse(text), verifier)
+            shown: dict[str, Any] = {"proved": True, "from": sizes[0], "to": sizes[1]}
+            said = f"Proved: the log of {sizes[1]} records goes on from that of {sizes[0]}"
+        else:
+            record = inclusion.verify_proof(inclusion.Proof.parse(text), verifier)
+            shown = {"proved": True, "record": msgspec.to_builtins(record)}
+            what = f"{record.action_type}, {record.operation}, {record.status}, {record.created_at}"
+            said = f"Proved: record {record.seq}, {what}"
     if output is Output.JSON:
-        print_json({"proved": True, "record": msgspec.to_builtins(record)})
+        print_json(shown)
     else:
-        what = f"{record.action_type}, {record.operation}, {record.status}, {record.created_at}"
-        say(f"Proved: record {record.seq}, {what}")
+        say(said)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}.") from None
 
 
 async def last_checkpoint(urls: list[str], verifier: Verifier) -> str:
