@@ -41,13 +41,12 @@ async def refusing(server: Server) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def starting(server: Server) -> AsyncIterator[str]:
-    """A server that comes up a moment after the call under test begins."""
+    """A server that comes up once a request was tried in vain."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
 
         async def later() -> asyncio.Server:
-            await server.expected.wait()
-            await asyncio.sleep(0.15)
+            await server.missed.wait()
             return await asyncio.start_server(server.serve, sock=taken)
 
         coming = asyncio.create_task(later())

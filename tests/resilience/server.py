@@ -227,7 +227,7 @@ class Server:
         seen: Every request whose last byte arrived.
         connections: How many were opened.
         open: How many are open now.
-        expected: Set once the call under test begins.
+        missed: Set once a request was tried in vain.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class Server:
         self.bucket: Bucket | None = None
         self.seen: list[Asked] = []
         self.connections = self.open = 0
-        self.expected = asyncio.Event()
+        self.missed = asyncio.Event()
         self._turn = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
