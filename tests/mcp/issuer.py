@@ -26,12 +26,14 @@ class AuthorizationServer:
     Attributes:
         url: The issuer.
         keys: Its keys by id.
+        shared: Secrets that it publishes by mistake, by id, in base64url.
         asked: The paths that were asked for.
         down: Whether it answers with an error.
     """
 
     url: str
     keys: dict[str, ec.EllipticCurvePrivateKey] = field(factory=lambda: {"k1": ec.generate_private_key(ec.SECP256R1())})
+    shared: dict[str, str] = field(factory=dict)
     asked: list[str] = field(factory=list)
     down: bool = False
 
@@ -52,6 +54,7 @@ class AuthorizationServer:
         self.asked.append(request.url.path)
         algorithm = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256)
         found = [{**algorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid} for kid, key in self.keys.items()]
+        found += [{"kty": "oct", "kid": kid, "k": key} for kid, key in self.shared.items()]
         return JSONResponse({"keys": found})
 
 

@@ -128,7 +128,13 @@ def with_public_key_as_secret(served: Served) -> str:
     return f"{head}.{body}.{encoded(hmac.digest(secret, f'{head}.{body}'.encode(), 'sha256'))}"
 
 
+def with_a_secret_that_was_published(served: Served) -> str:
+    served.issuer.shared["s1"] = encoded(b"x" * 32)
+    return served.token(kid="s1", key=b"x" * 32, alg="HS256")
+
+
 BAD = {
+    "a published secret": with_a_secret_that_was_published,
     "expired": lambda served: served.token(exp=int(time.time()) - 60),
     "not yet valid": lambda served: served.token(nbf=int(time.time()) + 600),
     "without an end": lambda served: served.token(exp=None),
