@@ -170,7 +170,7 @@ async def test_any_other_token_gets_401_that_says_where_to_get_one(deployment: D
     async with httpx2.AsyncClient() as client:
         found = (await client.get(metadata)).json()
     assert (found["resource"], found["authorization_servers"]) == (served.url, [served.issuer.url])
-    twice = [("Authorization", "Bearer x"), ("Authorization", f"Bearer {served.token()}"), *ACCEPT.items()]
+    twice = [("Authorization", f"Bearer {served.token()}"), ("Authorization", "Bearer x"), *ACCEPT.items()]
     async with httpx2.AsyncClient() as client:
         assert (await client.post(served.url, headers=twice, json=HELLO)).status_code == 401
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -61,6 +63,22 @@ async def test_two_processes_share_the_account_while_both_run(tmp_path: Path) ->
         await first.add_incident_note(str(created.id), "Seen.")
         assert (await first.get_incident(str(created.id))).status == "acknowledged"
         assert [note.content for note in await second.list_incident_notes(str(created.id))] == ["Seen."]
+
+
+def test_what_many_change_at_once_is_all_kept(tmp_path: Path) -> None:
+    file = tmp_path / "account.json"
+    Sandbox(state=file)
+
+    async def add_notes() -> None:
+        async with connector_on(Sandbox(state=file, rate_limit=None)) as pd:
+            for number in range(8):
+                await pd.add_incident_note("P1234AB", f"note {number}")
+
+    with ThreadPoolExecutor(4) as pool:  # a lock of a file is between its openings, as between processes
+        for done in [pool.submit(lambda: asyncio.run(add_notes())) for _ in range(4)]:
+            done.result()
+    incident = Sandbox(state=file).account.incident("P1234AB")
+    assert len(incident.notes) == 1 + 4 * 8
 
 
 async def test_what_falls_due_comes_after_a_restart_too(tmp_path: Path) -> None:
