@@ -270,6 +270,22 @@ def test_a_condition_that_denies_an_operation_holds_for_it_by_every_name(sibling
     assert decision.policy == "denied"
 
 
+@pytest.mark.parametrize("sibling", SIBLINGS)
+def test_a_condition_on_which_a_reviewer_is_asked_holds_by_every_name(sibling: Sibling) -> None:
+    asking = entry(
+        "asks", operations=[sibling.performed], risk_max="high", approval="hitl", when=f"!({sibling.condition})"
+    )
+    decision = judged([entry("all", **ALL), asking], sibling.called, sibling.params)
+    assert (decision.verdict, decision.operation) == (Verdict.ESCALATE, sibling.performed), decision.reason
+    assert decision.policy == "asks"
+
+
+@pytest.mark.parametrize("sibling", [*UNTOLD, *NUMBERED])
+def test_where_a_reviewer_would_be_asked_on_what_a_call_does_not_tell_it_is_denied(sibling: Sibling) -> None:
+    asking = entry("asks", operations=[sibling.performed], risk_max="high", approval="hitl", when=sibling.condition)
+    assert judged([entry("all", **ALL), asking], sibling.called, sibling.params).verdict is Verdict.DENY
+
+
 @pytest.mark.parametrize("sibling", [*UNTOLD, *NUMBERED])
 @pytest.mark.parametrize("negated", [False, True])
 def test_what_a_call_does_not_tell_denies_whichever_way_the_condition_is_written(
