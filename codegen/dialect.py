@@ -61,13 +61,13 @@ def _operation(document: JSON, operation: JSON, place: str) -> JSON:
         if media is None and (unknown := described.get("content", {}).keys() - _UNTYPED):
             raise CodegenError(
                 place,
-                f"answers {', '.join(sorted(unknown))}, and only JSON is known",
+                f"returns {', '.join(sorted(unknown))}, and only JSON is known",
                 "correct it in spec/overlay.yaml",
             )
         content = _content(media, f"{place} {status}") if media and media.get("schema") is not None else {}
         responses[str(status)] = {"content": content} if content else {}
     if not responses:
-        raise CodegenError(place, "has no answer that means success", "declare one in spec/overlay.yaml")
+        raise CodegenError(place, "has no response that means success", "declare one in spec/overlay.yaml")
     changed["responses"] = responses
     return changed
 

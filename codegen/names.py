@@ -76,5 +76,5 @@ def _described(name: str, schema: JSON) -> str:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
     if "properties" not in schema:
         return f"{words.capitalize()}: the values."
-    who = "a request says" if schema.get("additionalProperties") is False else "PagerDuty answers"
+    who = "a request sends" if schema.get("additionalProperties") is False else "PagerDuty returns"
     return f"{words.capitalize()}, as {who} it."

@@ -24,7 +24,7 @@ def render(document: JSON) -> str:
 
 
 def _table(document: JSON) -> Iterator[str]:
-    yield "| endpoint | function | answers | OAuth scope |"
+    yield "| endpoint | function | returns | OAuth scope |"
     yield "|---|---|---|---|"
     for path, method, operation in sorted(
         operations(document), key=lambda each: (each[2]["tags"], each[2]["operationId"])

@@ -1,4 +1,4 @@
-"""Secrets in answers: a text that looks like a secret, an address or a URL has to be classified before it is shown.
+"""Secrets in responses: a text that looks like a secret, an address or a URL has to be classified before it is shown.
 
 `spec/members.yaml` says of each such member what it is. A secret stays out of the model's repr.
 """
@@ -113,7 +113,7 @@ def _unknown(answers: JSON, members: JSON) -> Iterator[Fault]:
             if member not in known:
                 yield Fault(
                     place=f"{_FILE} ({name}.{member})",
-                    cause=f"is no member of an answer{nearest(member, list(known))}",
+                    cause=f"is no member of a response{nearest(member, list(known))}",
                     remedy="correct or remove it: it was renamed or removed",
                 )
 

@@ -249,7 +249,7 @@ def _tested(root: Path, folder: Path) -> None:
         "--tb=line",
         "tests/client",
     ]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{root}", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(  # noqa: S603 - our own
         command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace"
     )

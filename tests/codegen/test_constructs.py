@@ -250,7 +250,7 @@ NO_DOCUMENT = "is no OpenAPI document of version 3"
         (text_query("?"), "which is no name", "overlay.yaml"),
         (text_query("x", pattern="["), "not Python's", "overlay.yaml"),
         (query({"in": "query", "name": "x", "schema": GONE}), "names nothing", "overlay.yaml"),
-        (changed(lambda it: it["paths"]["/things"]["get"].pop("responses")), "no answer that means", "overlay.yaml"),
+        (changed(lambda it: it["paths"]["/things"]["get"].pop("responses")), "no response that means", "overlay.yaml"),
         (changed(lambda it: it.pop("components")), "matches nothing", "the published document"),
         (changed(lambda it: it.pop("openapi")), NO_DOCUMENT, "openapiv3.json"),
         (changed(lambda it: it.update(paths=[])), NO_DOCUMENT, "openapiv3.json"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Acknowledgement(Answer):
-    """Acknowledgement, as PagerDuty answers it."""
+    """Acknowledgement, as PagerDuty returns it."""
 
     acknowledger: Agent | None = _one("Agent")
     at: datetime | None = _time()

@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AddIncidentNoteBody(Body):
-    """Add incident note body, as a request says it."""
+    """Add incident note body, as a request sends it."""
 
     note: NoteCreate = _field(validator=Nested("NoteCreate"))

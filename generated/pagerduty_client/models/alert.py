@@ -32,7 +32,7 @@ class Alert(Answer):
         created_at: When it was made, with its zone.
         html_url: Where people see it; null where they cannot.
         id: The identifier that PagerDuty gave it.
-        self: Where the API answers it.
+        self: Where the API serves it.
         status: What state it is in.
         summary: A short text about it, often its name.
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -10,7 +10,7 @@ from ..answer import plain as _plain
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AlertCount(Answer):
-    """Alert count, as PagerDuty answers it."""
+    """Alert count, as PagerDuty returns it."""
 
     all: int | None = _plain()
     resolved: int | None = _plain()

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AlertEnvelope(Answer):
-    """Alert envelope, as PagerDuty answers it."""
+    """Alert envelope, as PagerDuty returns it."""
 
     alert: Alert | None = _one("Alert")

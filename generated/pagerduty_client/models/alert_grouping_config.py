@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AlertGroupingConfig(Answer):
-    """Alert grouping config, as PagerDuty answers it."""
+    """Alert grouping config, as PagerDuty returns it."""
 
     aggregate: AlertGroupingConfigAggregate | str | None = _plain()
     fields: list[str] | None = _plain()

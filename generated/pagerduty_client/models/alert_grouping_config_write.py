@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AlertGroupingConfigWrite(Body):
-    """Alert grouping config write, as a request says it.
+    """Alert grouping config write, as a request sends it.
 
     Attributes:
         aggregate: Whether all of the fields have to agree, or any.

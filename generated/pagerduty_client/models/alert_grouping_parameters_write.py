@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AlertGroupingParametersWrite(Body):
-    """Alert grouping parameters write, as a request says it.
+    """Alert grouping parameters write, as a request sends it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AlertList(Answer):
-    """Alert list, as PagerDuty answers it.
+    """Alert list, as PagerDuty returns it.
 
     Attributes:
         limit: Records a page.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AlertUpdateIncidentReference(Body):
-    """Alert update incident reference, as a request says it.
+    """Alert update incident reference, as a request sends it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

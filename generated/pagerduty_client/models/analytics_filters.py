@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AnalyticsFilters(Answer):
-    """Analytics filters, as PagerDuty answers it.
+    """Analytics filters, as PagerDuty returns it.
 
     Attributes:
         created_at_end: The end of the time span, ISO 8601 with an offset.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AnalyticsFiltersWrite(Body):
-    """Analytics filters write, as a request says it.
+    """Analytics filters write, as a request sends it.
 
     Attributes:
         created_at_end: The end of the time span, ISO 8601 with an offset.

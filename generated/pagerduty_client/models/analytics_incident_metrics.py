@@ -12,7 +12,7 @@ from ..answer import plain as _plain
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AnalyticsIncidentMetrics(Answer):
-    """Analytics incident metrics, as PagerDuty answers it."""
+    """Analytics incident metrics, as PagerDuty returns it."""
 
     mean_assignment_count: int | None = _plain()
     mean_engaged_seconds: int | None = _plain()

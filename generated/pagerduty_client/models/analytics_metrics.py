@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AnalyticsMetrics(Answer):
-    """Analytics metrics, as PagerDuty answers it.
+    """Analytics metrics, as PagerDuty returns it.
 
     Attributes:
         aggregate_unit: Day, week or month to count by; null counts all of it together.

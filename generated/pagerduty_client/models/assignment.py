@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Assignment(Answer):
-    """Assignment, as PagerDuty answers it."""
+    """Assignment, as PagerDuty returns it."""
 
     assignee: User | None = _one("User")
     at: datetime | None = _time()

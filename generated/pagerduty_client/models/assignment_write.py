@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AssignmentWrite(Body):
-    """Assignment write, as a request says it."""
+    """Assignment write, as a request sends it."""
 
     assignee: UserReference = _field(validator=Nested("UserReference"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class AutoPauseNotificationsParameters(Answer):
-    """Auto pause notifications parameters, as PagerDuty answers it."""
+    """Auto pause notifications parameters, as PagerDuty returns it."""
 
     enabled: bool | None = _plain()
     recommended_timeout: AutoPauseNotificationsParametersRecommendedTimeout | int | None = _plain()

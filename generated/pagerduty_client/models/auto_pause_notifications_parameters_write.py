@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class AutoPauseNotificationsParametersWrite(Body):
-    """Auto pause notifications parameters write, as a request says it.
+    """Auto pause notifications parameters write, as a request sends it.
 
     Attributes:
         timeout: Seconds that a notification waits for the alert to resolve; 0 is what PagerDuty recommends.

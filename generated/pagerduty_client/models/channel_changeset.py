@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ChannelChangeset(Answer):
-    """Channel changeset, as PagerDuty answers it."""
+    """Channel changeset, as PagerDuty returns it."""
 
     application_fields: list[ChannelChangesetApplicationFieldsItem] | None = _many(
         "ChannelChangesetApplicationFieldsItem"

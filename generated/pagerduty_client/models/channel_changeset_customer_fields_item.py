@@ -12,7 +12,7 @@ from ..answer import plain as _plain
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ChannelChangesetCustomerFieldsItem(Answer):
-    """Channel changeset customer fields item, as PagerDuty answers it.
+    """Channel changeset customer fields item, as PagerDuty returns it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

@@ -10,6 +10,6 @@ from ..answer import plain as _plain
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ChannelChangesetCustomerSchema(Answer):
-    """Channel changeset customer schema, as PagerDuty answers it."""
+    """Channel changeset customer schema, as PagerDuty returns it."""
 
     old_value: str | None = _plain()

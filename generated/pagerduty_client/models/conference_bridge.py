@@ -10,7 +10,7 @@ from ..answer import plain as _plain
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ConferenceBridge(Answer):
-    """Conference bridge, as PagerDuty answers it."""
+    """Conference bridge, as PagerDuty returns it."""
 
     conference_number: str | None = _plain(secret=True)
     conference_url: str | None = _plain(secret=True)

@@ -14,7 +14,7 @@ from ..types import UNSET, Unset
 
 @frozen(kw_only=True)
 class ConferenceBridgeWrite(Body):
-    """Conference bridge write, as a request says it."""
+    """Conference bridge write, as a request sends it."""
 
     conference_number: str | Unset = _field(default=UNSET, validator=TEXT)
     conference_url: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ContactMethodList(Answer):
-    """Contact method list, as PagerDuty answers it."""
+    """Contact method list, as PagerDuty returns it."""
 
     contact_methods: list[ContactMethod] | None = _many("ContactMethod")

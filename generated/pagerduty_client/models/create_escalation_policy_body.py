@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class CreateEscalationPolicyBody(Body):
-    """Create escalation policy body, as a request says it.
+    """Create escalation policy body, as a request sends it.
 
     Attributes:
         escalation_policy: Who is notified, and in which order.

@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class CreateIncidentBody(Body):
-    """Create incident body, as a request says it."""
+    """Create incident body, as a request sends it."""
 
     incident: IncidentCreate = _field(validator=Nested("IncidentCreate"))

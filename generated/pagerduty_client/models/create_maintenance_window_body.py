@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class CreateMaintenanceWindowBody(Body):
-    """Create maintenance window body, as a request says it."""
+    """Create maintenance window body, as a request sends it."""
 
     maintenance_window: MaintenanceWindowCreate = _field(validator=Nested("MaintenanceWindowCreate"))

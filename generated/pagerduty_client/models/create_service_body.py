@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class CreateServiceBody(Body):
-    """Create service body, as a request says it."""
+    """Create service body, as a request sends it."""
 
     service: ServiceCreate = _field(validator=Nested("ServiceCreate"))

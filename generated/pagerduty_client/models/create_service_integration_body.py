@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class CreateServiceIntegrationBody(Body):
-    """Create service integration body, as a request says it."""
+    """Create service integration body, as a request sends it."""
 
     integration: IntegrationCreate = _field(validator=Nested("IntegrationCreate"))

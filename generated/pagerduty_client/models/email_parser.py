@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EmailParser(Answer):
-    """Email parser, as PagerDuty answers it."""
+    """Email parser, as PagerDuty returns it."""
 
     action: EmailParserAction | str | None = _plain()
     match_predicate: MatchPredicate | None = _one("MatchPredicate")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EmailParserValueExtractorsItem(Answer):
-    """Email parser value extractors item, as PagerDuty answers it.
+    """Email parser value extractors item, as PagerDuty returns it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

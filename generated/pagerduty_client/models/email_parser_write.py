@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EmailParserWrite(Body):
-    """Email parser write, as a request says it."""
+    """Email parser write, as a request sends it."""
 
     action: EmailParserWriteAction = _field(validator=Enum(("resolve", "trigger")))
     match_predicate: MatchPredicateWrite = _field(validator=Nested("MatchPredicateWrite"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EmailParserWriteValueExtractorsItem(Body):
-    """Email parser write value extractors item, as a request says it.
+    """Email parser write value extractors item, as a request sends it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -27,7 +27,7 @@ class EscalationPolicy(Answer):
         html_url: Where people see it; null where they cannot.
         id: The identifier that PagerDuty gave it.
         num_loops: How often the policy begins again when nobody acknowledges.
-        self: Where the API answers it.
+        self: Where the API serves it.
         services: The services that it is about.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class EscalationPolicyEnvelope(Answer):
-    """Escalation policy envelope, as PagerDuty answers it.
+    """Escalation policy envelope, as PagerDuty returns it.
 
     Attributes:
         escalation_policy: Who is notified, and in which order.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class EscalationTargetReference(Body):
-    """Escalation target reference, as a request says it.
+    """Escalation target reference, as a request sends it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

@@ -54,7 +54,7 @@ class Incident(Answer):
         is_mergeable: Whether others can be merged into it.
         priority: The priority; null where it has none.
         resolved_at: When it was resolved; null while it is open.
-        self: Where the API answers it.
+        self: Where the API serves it.
         status: What state it is in.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentAction(Answer):
-    """Incident action, as PagerDuty answers it.
+    """Incident action, as PagerDuty returns it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentAlertGrouping(Answer):
-    """Incident alert grouping, as PagerDuty answers it."""
+    """Incident alert grouping, as PagerDuty returns it."""
 
     alert_grouping_active: bool | None = _plain()
     ended_at: datetime | None = _time()

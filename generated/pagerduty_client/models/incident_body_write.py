@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentBodyWrite(Body):
-    """Incident body write, as a request says it.
+    """Incident body write, as a request sends it.
 
     Attributes:
         details: What happened, as text.

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentEnvelope(Answer):
-    """Incident envelope, as PagerDuty answers it."""
+    """Incident envelope, as PagerDuty returns it."""
 
     incident: Incident | None = _one("Incident")

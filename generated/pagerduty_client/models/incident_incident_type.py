@@ -10,6 +10,6 @@ from ..answer import plain as _plain
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentIncidentType(Answer):
-    """Incident incident type, as PagerDuty answers it."""
+    """Incident incident type, as PagerDuty returns it."""
 
     name: str | None = _plain()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentList(Answer):
-    """Incident list, as PagerDuty answers it.
+    """Incident list, as PagerDuty returns it.
 
     Attributes:
         limit: Records a page.

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentNoteEnvelope(Answer):
-    """Incident note envelope, as PagerDuty answers it."""
+    """Incident note envelope, as PagerDuty returns it."""
 
     note: IncidentNote | None = _one("IncidentNote")

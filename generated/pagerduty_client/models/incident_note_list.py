@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentNoteList(Answer):
-    """Incident note list, as PagerDuty answers it."""
+    """Incident note list, as PagerDuty returns it."""
 
     notes: list[IncidentNote] | None = _many("IncidentNote")

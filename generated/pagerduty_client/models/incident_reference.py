@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentReference(Body):
-    """Incident reference, as a request says it.
+    """Incident reference, as a request sends it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

@@ -14,6 +14,6 @@ from ..types import UNSET, Unset
 
 @frozen(kw_only=True)
 class IncidentTypeReference(Body):
-    """Incident type reference, as a request says it."""
+    """Incident type reference, as a request sends it."""
 
     name: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentUrgencyRuleWrite(Body):
-    """Incident urgency rule write, as a request says it.
+    """Incident urgency rule write, as a request sends it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

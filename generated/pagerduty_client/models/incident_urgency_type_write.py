@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IncidentUrgencyTypeWrite(Body):
-    """Incident urgency type write, as a request says it.
+    """Incident urgency type write, as a request sends it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IncidentsResponders(Answer):
-    """Incidents responders, as PagerDuty answers it.
+    """Incidents responders, as PagerDuty returns it.
 
     Attributes:
         updated_at: When it was last changed, with its zone.

@@ -34,7 +34,7 @@ class Integration(Answer):
         id: The identifier that PagerDuty gave it.
         integration_email: Whoever writes to it raises an incident.
         integration_key: Whoever holds it can raise incidents.
-        self: Where the API answers it.
+        self: Where the API serves it.
         summary: A short text about it, often its name.
         type: What kind of thing it is; a reference's ends in `_reference`.
     """

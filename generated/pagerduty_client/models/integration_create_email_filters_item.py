@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class IntegrationCreateEmailFiltersItem(Body):
-    """Integration create email filters item, as a request says it."""
+    """Integration create email filters item, as a request sends it."""
 
     body_mode: IntegrationCreateEmailFiltersItemBodyMode = _field(
         validator=Enum(("always", "match", "no-match"))

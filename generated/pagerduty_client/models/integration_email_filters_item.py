@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IntegrationEmailFiltersItem(Answer):
-    """Integration email filters item, as PagerDuty answers it."""
+    """Integration email filters item, as PagerDuty returns it."""
 
     body_mode: IntegrationEmailFiltersItemBodyMode | str | None = _plain()
     body_regex: str | None = _plain()

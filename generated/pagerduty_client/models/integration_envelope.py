@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IntegrationEnvelope(Answer):
-    """Integration envelope, as PagerDuty answers it."""
+    """Integration envelope, as PagerDuty returns it."""
 
     integration: Integration | None = _one("Integration")

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class IntegrationList(Answer):
-    """Integration list, as PagerDuty answers it."""
+    """Integration list, as PagerDuty returns it."""
 
     integrations: list[Integration] | None = _many("Integration")

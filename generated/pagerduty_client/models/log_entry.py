@@ -35,7 +35,7 @@ class LogEntry(Answer):
         created_at: When it was made, with its zone.
         html_url: Where people see it; null where they cannot.
         id: The identifier that PagerDuty gave it.
-        self: Where the API answers it.
+        self: Where the API serves it.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -10,6 +10,6 @@ from ..answer import plain as _plain
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class LogEntryEventDetails(Answer):
-    """Log entry event details, as PagerDuty answers it."""
+    """Log entry event details, as PagerDuty returns it."""
 
     description: str | None = _plain()

@@ -28,7 +28,7 @@ class MaintenanceWindow(Answer):
         end_time: When it ends, with its zone.
         html_url: Where people see it; null where they cannot.
         id: The identifier that PagerDuty gave it.
-        self: Where the API answers it.
+        self: Where the API serves it.
         services: The services that it is about.
         start_time: When it begins, with its zone.
         summary: A short text about it, often its name.

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class MaintenanceWindowEnvelope(Answer):
-    """Maintenance window envelope, as PagerDuty answers it."""
+    """Maintenance window envelope, as PagerDuty returns it."""
 
     maintenance_window: MaintenanceWindow | None = _one("MaintenanceWindow")

@@ -20,6 +20,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ManageIncidentsBody(Body):
-    """Manage incidents body, as a request says it."""
+    """Manage incidents body, as a request sends it."""
 
     incidents: Sequence[IncidentChange] = _field(validator=Array(Nested("IncidentChange")))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class MatchPredicate(Answer):
-    """Match predicate, as PagerDuty answers it.
+    """Match predicate, as PagerDuty returns it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class MatchPredicateWrite(Body):
-    """Match predicate write, as a request says it.
+    """Match predicate write, as a request sends it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

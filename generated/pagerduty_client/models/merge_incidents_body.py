@@ -20,6 +20,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class MergeIncidentsBody(Body):
-    """Merge incidents body, as a request says it."""
+    """Merge incidents body, as a request sends it."""
 
     source_incidents: Sequence[IncidentReference] = _field(validator=Array(Nested("IncidentReference")))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Notification(Answer):
-    """Notification, as PagerDuty answers it.
+    """Notification, as PagerDuty returns it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

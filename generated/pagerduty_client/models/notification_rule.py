@@ -23,7 +23,7 @@ class NotificationRule(Answer):
     Attributes:
         html_url: Where people see it; null where they cannot.
         id: The identifier that PagerDuty gave it.
-        self: Where the API answers it.
+        self: Where the API serves it.
         start_delay_in_minutes: Minutes after which the user is notified this way.
         summary: A short text about it, often its name.
         type: What kind of thing it is; a reference's ends in `_reference`.

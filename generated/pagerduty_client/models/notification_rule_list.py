@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class NotificationRuleList(Answer):
-    """Notification rule list, as PagerDuty answers it."""
+    """Notification rule list, as PagerDuty returns it."""
 
     notification_rules: list[NotificationRule] | None = _many("NotificationRule")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class PriorityReference(Body):
-    """Priority reference, as a request says it.
+    """Priority reference, as a request sends it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ResolveReason(Answer):
-    """Resolve reason, as PagerDuty answers it.
+    """Resolve reason, as PagerDuty returns it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

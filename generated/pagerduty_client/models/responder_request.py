@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ResponderRequest(Answer):
-    """Responder request, as PagerDuty answers it.
+    """Responder request, as PagerDuty returns it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

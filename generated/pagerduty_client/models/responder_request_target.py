@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ResponderRequestTarget(Answer):
-    """Responder request target, as PagerDuty answers it.
+    """Responder request target, as PagerDuty returns it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

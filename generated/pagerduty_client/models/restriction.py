@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Restriction(Answer):
-    """Restriction, as PagerDuty answers it.
+    """Restriction, as PagerDuty returns it.
 
     Attributes:
         duration_seconds: Seconds that the restriction lasts.

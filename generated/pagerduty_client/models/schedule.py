@@ -28,7 +28,7 @@ class Schedule(Answer):
     Attributes:
         html_url: Where people see it; null where they cannot.
         id: The identifier that PagerDuty gave it.
-        self: Where the API answers it.
+        self: Where the API serves it.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
         time_zone: A time zone by its name.

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduleEnvelope(Answer):
-    """Schedule envelope, as PagerDuty answers it."""
+    """Schedule envelope, as PagerDuty returns it."""
 
     schedule: Schedule | None = _one("Schedule")

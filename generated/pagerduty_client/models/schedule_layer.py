@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduleLayer(Answer):
-    """Schedule layer, as PagerDuty answers it.
+    """Schedule layer, as PagerDuty returns it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

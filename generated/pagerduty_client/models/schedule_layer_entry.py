@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduleLayerEntry(Answer):
-    """Schedule layer entry, as PagerDuty answers it."""
+    """Schedule layer entry, as PagerDuty returns it."""
 
     end: datetime | None = _time()
     start: datetime | None = _time()

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduleLayerUser(Answer):
-    """Schedule layer user, as PagerDuty answers it."""
+    """Schedule layer user, as PagerDuty returns it."""
 
     user: User | None = _one("User")

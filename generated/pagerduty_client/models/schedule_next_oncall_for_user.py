@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduleNextOncallForUser(Answer):
-    """Schedule next oncall for user, as PagerDuty answers it."""
+    """Schedule next oncall for user, as PagerDuty returns it."""
 
     end: str | None = _plain()
     start: str | None = _plain()

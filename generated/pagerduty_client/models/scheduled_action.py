@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduledAction(Answer):
-    """Scheduled action, as PagerDuty answers it.
+    """Scheduled action, as PagerDuty returns it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ScheduledActionAt(Answer):
-    """Scheduled action at, as PagerDuty answers it.
+    """Scheduled action at, as PagerDuty returns it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

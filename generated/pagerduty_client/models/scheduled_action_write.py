@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ScheduledActionWrite(Body):
-    """Scheduled action write, as a request says it.
+    """Scheduled action write, as a request sends it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ScheduledActionWriteAt(Body):
-    """Scheduled action write at, as a request says it.
+    """Scheduled action write at, as a request sends it.
 
     Attributes:
         type: What kind of thing it is; a reference's ends in `_reference`.

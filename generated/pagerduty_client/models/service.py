@@ -46,7 +46,7 @@ class Service(Answer):
         id: The identifier that PagerDuty gave it.
         response_play: Deprecated by PagerDuty.
         scheduled_actions: What happens when support hours begin or end.
-        self: Where the API answers it.
+        self: Where the API serves it.
         status: What state it is in.
         summary: A short text about it, often its name.
         support_hours: When incidents are handled by people at work; null is never.

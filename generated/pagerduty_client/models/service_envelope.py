@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class ServiceEnvelope(Answer):
-    """Service envelope, as PagerDuty answers it."""
+    """Service envelope, as PagerDuty returns it."""
 
     service: Service | None = _one("Service")

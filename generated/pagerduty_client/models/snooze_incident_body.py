@@ -13,7 +13,7 @@ from ..shapes import (
 
 @frozen(kw_only=True)
 class SnoozeIncidentBody(Body):
-    """Snooze incident body, as a request says it.
+    """Snooze incident body, as a request sends it.
 
     Attributes:
         duration: Seconds until the incident triggers again, 1 to 604,800.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class SubSchedule(Answer):
-    """Sub schedule, as PagerDuty answers it."""
+    """Sub schedule, as PagerDuty returns it."""
 
     name: SubScheduleName | str | None = _plain()
     rendered_coverage_percentage: float | None = _plain()

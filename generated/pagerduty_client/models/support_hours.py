@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class SupportHours(Answer):
-    """Support hours, as PagerDuty answers it.
+    """Support hours, as PagerDuty returns it.
 
     Attributes:
         days_of_week: Days, 1 (Monday) to 7 (Sunday).

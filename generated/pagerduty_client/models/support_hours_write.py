@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class SupportHoursWrite(Body):
-    """Support hours write, as a request says it.
+    """Support hours write, as a request sends it.
 
     Attributes:
         days_of_week: Days, 1 (Monday) to 7 (Sunday).

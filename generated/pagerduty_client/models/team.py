@@ -21,7 +21,7 @@ class Team(Answer):
     Attributes:
         html_url: Where people see it; null where they cannot.
         id: The identifier that PagerDuty gave it.
-        self: Where the API answers it.
+        self: Where the API serves it.
         summary: A short text about it, often its name.
         type: What kind of thing it is; a reference's ends in `_reference`.
     """

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class TeamEnvelope(Answer):
-    """Team envelope, as PagerDuty answers it."""
+    """Team envelope, as PagerDuty returns it."""
 
     team: Team | None = _one("Team")

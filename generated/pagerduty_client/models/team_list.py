@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class TeamList(Answer):
-    """Team list, as PagerDuty answers it.
+    """Team list, as PagerDuty returns it.
 
     Attributes:
         limit: Records a page.

@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class UpdateAlertBody(Body):
-    """Update alert body, as a request says it."""
+    """Update alert body, as a request sends it."""
 
     alert: AlertUpdate = _field(validator=Nested("AlertUpdate"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class UpdateEscalationPolicyBody(Body):
-    """Update escalation policy body, as a request says it.
+    """Update escalation policy body, as a request sends it.
 
     Attributes:
         escalation_policy: Who is notified, and in which order.

@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class UpdateIncidentBody(Body):
-    """Update incident body, as a request says it."""
+    """Update incident body, as a request sends it."""
 
     incident: IncidentUpdate = _field(validator=Nested("IncidentUpdate"))

@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class UpdateServiceBody(Body):
-    """Update service body, as a request says it."""
+    """Update service body, as a request sends it."""
 
     service: ServiceUpdate = _field(validator=Nested("ServiceUpdate"))

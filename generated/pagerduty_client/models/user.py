@@ -26,7 +26,7 @@ class User(Answer):
         html_url: Where people see it; null where they cannot.
         http_cal_url: The address of the user's private calendar.
         id: The identifier that PagerDuty gave it.
-        self: Where the API answers it.
+        self: Where the API serves it.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
         time_zone: A time zone by its name.

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class UserEnvelope(Answer):
-    """User envelope, as PagerDuty answers it."""
+    """User envelope, as PagerDuty returns it."""
 
     user: User | None = _one("User")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class UserList(Answer):
-    """User list, as PagerDuty answers it.
+    """User list, as PagerDuty returns it.
 
     Attributes:
         limit: Records a page.

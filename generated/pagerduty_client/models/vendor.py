@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Vendor(Answer):
-    """Vendor, as PagerDuty answers it.
+    """Vendor, as PagerDuty returns it.
 
     Attributes:
         html_url: Where people see it; null where they cannot.
         id: The identifier that PagerDuty gave it.
-        self: Where the API answers it.
+        self: Where the API serves it.
         summary: A short text about it, often its name.
         type: What kind of thing it is; a reference's ends in `_reference`.
     """

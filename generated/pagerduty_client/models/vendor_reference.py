@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class VendorReference(Body):
-    """Vendor reference, as a request says it.
+    """Vendor reference, as a request sends it.
 
     Attributes:
         id: The identifier that PagerDuty gave it.

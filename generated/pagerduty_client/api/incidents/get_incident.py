@@ -44,7 +44,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -77,7 +77,7 @@ async def call(
     """Get one incident, by its id or its number.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
 
     Returns:
         models.IncidentEnvelope

@@ -43,7 +43,7 @@ def request(
 
     Args:
         alert_key: Only the alerts of this deduplication key.
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
@@ -96,7 +96,7 @@ async def call(
 
     Args:
         alert_key: Only the alerts of this deduplication key.
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.

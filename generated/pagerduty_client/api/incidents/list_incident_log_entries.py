@@ -38,12 +38,12 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         is_overview: Whether to list only the important entries.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         since: The start of the time span, ISO 8601 with an offset.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
 
@@ -92,12 +92,12 @@ async def call(
     """List an incident's timeline.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         is_overview: Whether to list only the important entries.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         since: The start of the time span, ISO 8601 with an offset.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
 

@@ -62,7 +62,7 @@ def request(
     Args:
         date_range: `all` looks at all times; since and until are ignored then.
         incident_key: Only the incidents of this deduplication key.
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         service_ids: Only those of these services, by id.
@@ -70,7 +70,7 @@ def request(
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
         statuses: Only those of these statuses.
         team_ids: Only those of these teams, by id.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
         urgencies: Only those of these urgencies.
@@ -136,7 +136,7 @@ async def call(
     Args:
         date_range: `all` looks at all times; since and until are ignored then.
         incident_key: Only the incidents of this deduplication key.
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         service_ids: Only those of these services, by id.
@@ -144,7 +144,7 @@ async def call(
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
         statuses: Only those of these statuses.
         team_ids: Only those of these teams, by id.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
         urgencies: Only those of these urgencies.

@@ -38,7 +38,7 @@ def request(
 
     Args:
         filter: Only those of this kind.
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to look for in the name.
@@ -91,7 +91,7 @@ async def call(
 
     Args:
         filter: Only those of this kind.
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to look for in the name.

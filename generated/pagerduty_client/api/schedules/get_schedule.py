@@ -33,10 +33,10 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include_next_oncall_for_user: A user's id; the answer also says when that user is on call next.
+        include_next_oncall_for_user: A user's id; the response also says when that user is on call next.
         overflow: Whether entries may reach beyond the time span.
         since: The start of the time span, ISO 8601 with an offset.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         until: The end of the time span, ISO 8601 with an offset.
 
     Raises:
@@ -80,10 +80,10 @@ async def call(
     """Get one schedule.
 
     Args:
-        include_next_oncall_for_user: A user's id; the answer also says when that user is on call next.
+        include_next_oncall_for_user: A user's id; the response also says when that user is on call next.
         overflow: Whether entries may reach beyond the time span.
         since: The start of the time span, ISO 8601 with an offset.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         until: The end of the time span, ISO 8601 with an offset.
 
     Returns:

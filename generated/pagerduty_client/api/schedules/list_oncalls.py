@@ -42,12 +42,12 @@ def request(
     Args:
         earliest: Whether to list only the first on-call of each policy, level and user.
         escalation_policy_ids: Only those of these escalation policies, by id.
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         schedule_ids: Only those of these schedules, by id.
         since: The start of the time span, ISO 8601 with an offset.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
         user_ids: Only those of these users, by id.
@@ -104,12 +104,12 @@ async def call(
     Args:
         earliest: Whether to list only the first on-call of each policy, level and user.
         escalation_policy_ids: Only those of these escalation policies, by id.
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         schedule_ids: Only those of these schedules, by id.
         since: The start of the time span, ISO 8601 with an offset.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
         user_ids: Only those of these users, by id.

@@ -39,14 +39,14 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to answer in full instead of as a reference.
-        include_next_oncall_for_user: A user's id; the answer also says when that user is on call next.
+        include: What to return in full instead of as a reference.
+        include_next_oncall_for_user: A user's id; the response also says when that user is on call next.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to look for in the name.
         since: The start of the time span, ISO 8601 with an offset.
         team_ids: Only those of these teams, by id.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
 
@@ -100,14 +100,14 @@ async def call(
     """List on-call schedules.
 
     Args:
-        include: What to answer in full instead of as a reference.
-        include_next_oncall_for_user: A user's id; the answer also says when that user is on call next.
+        include: What to return in full instead of as a reference.
+        include_next_oncall_for_user: A user's id; the response also says when that user is on call next.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to look for in the name.
         since: The start of the time span, ISO 8601 with an offset.
         team_ids: Only those of these teams, by id.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
 

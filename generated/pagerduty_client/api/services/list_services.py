@@ -40,14 +40,14 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         name: Only the one with exactly this name.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to look for in the name.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
         team_ids: Only those of these teams, by id.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
 
     Raises:
@@ -96,14 +96,14 @@ async def call(
     """List services.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         limit: Records a page, 1 to 100; PagerDuty's default is 25.
         name: Only the one with exactly this name.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to look for in the name.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
         team_ids: Only those of these teams, by id.
-        time_zone: The zone of the times in the answer, by its IANA name; else the account's.
+        time_zone: The zone of the times in the response, by its IANA name; else the account's.
         total: Whether to count all records, which is slow.
 
     Returns:

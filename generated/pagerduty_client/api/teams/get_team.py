@@ -30,7 +30,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -63,7 +63,7 @@ async def call(
     """Get one team.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
 
     Returns:
         models.TeamEnvelope

@@ -29,7 +29,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -61,7 +61,7 @@ async def call(
     """Get the user whose key it is.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
 
     Returns:
         models.UserEnvelope

@@ -32,7 +32,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         urgency: Only those of this urgency.
 
     Raises:
@@ -68,7 +68,7 @@ async def call(
     """List when and how a user is notified.
 
     Args:
-        include: What to answer in full instead of as a reference.
+        include: What to return in full instead of as a reference.
         urgency: Only those of this urgency.
 
     Returns:
