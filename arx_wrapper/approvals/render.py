@@ -7,7 +7,9 @@ characters, invisible ones and fake line breaks are shown as escapes, and what i
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 import msgspec
 
@@ -71,7 +73,7 @@ def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
         ("target now", _target(request)),
         ("policy", f"{request.policy or '-'} ({request.policy_source or '-'})"),
         ("reason", request.reason),
-        ("reviewers", _reviewers(request)),
+        ("reviewers", reviewers_text(request)),
         ("channel", request.channel or "-"),
         ("asked", stamp(request.created_at)),
         ("expires", stamp(request.expires_at)),
@@ -81,8 +83,21 @@ def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
     return "\n".join(f"{name:<13} {shorten(value, limit, digest=request.digest)}" for name, value in rows)
 
 
-def _reviewers(request: ApprovalRequest) -> str:
-    return msgspec.json.encode(request.reviewers).decode() if request.reviewers else "everybody on the list"
+def reviewers_text(request: ApprovalRequest) -> str:
+    """Return whose approvals count, for people: names, groups and on-call rules, by policy entry."""
+    return "; ".join(_rule(rule) for rule in request.reviewers) or "any reviewer"
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    parts = [*rule.get("people", ()), *(f"group {group}" for group in rule.get("groups", ()))]
+    for on_call in rule.get("on_call", ()):
+        levels = ", ".join(map(str, on_call.get("levels") or ())) or "any"
+        text = f"on call for {on_call.get('escalation_policy')} at level {levels}"
+        if after := on_call.get("escalate_after"):
+            text += f", the next level after {after // 60} min" if after >= 60 else f", the next level after {after} s"
+        parts.append(text)
+    number = rule.get("min_approvals", 1)
+    return f"{f'{number} of ' if number > 1 else ''}{' or '.join(parts)} ({rule.get('policy')})"
 
 
 def _target(request: ApprovalRequest) -> str:

@@ -101,7 +101,7 @@ class Reviewers:
         if review.reviewer not in self:
             raise _rejected(request, review, "is not a registered reviewer")
         if review.signature is None:
-            raise _rejected(request, review, "has to sign the decision")
+            raise _rejected(request, review, "has to sign the decision (a passkey does at `arx-pagerduty console`)")
         try:
             self.prove(review.reviewer, decision_statement(request, review), review.signature)
         except NotProvenError as error:

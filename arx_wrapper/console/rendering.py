@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from arx_wrapper.approvals.render import reviewers_text
 from arx_wrapper.console import state, views
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        visible=views.visible, clock=views.clock, short=views.short, pretty=views.pretty, risk=lambda risk: risk.name
+        visible=views.visible,
+        reviewers=reviewers_text,
+        clock=views.clock,
+        short=views.short,
+        pretty=views.pretty,
+        risk=lambda risk: risk.name,
     )
     made.globals.update(query=views.query)
     return made

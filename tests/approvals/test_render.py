@@ -75,3 +75,26 @@ async def test_the_reviewer_sees_what_is_asked_by_whom_and_why(store):
         assert expected in shown
     for expected in ('{"status":"active"}', "policy.yaml:1", "HIGH risk needs a person.", "0 of 1", "pending"):
         assert expected in shown
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ([], "any reviewer"),
+        ([{"policy": "a", "people": ["ada", "bo"], "min_approvals": 2}], "2 of ada or bo (a)"),
+        (
+            [
+                {"policy": "a", "groups": ["sre"]},
+                {
+                    "policy": "b",
+                    "on_call": [{"escalation_policy": "PESC1", "levels": [1, 2], "escalate_after": 300}],
+                },
+            ],
+            "group sre (a); on call for PESC1 at level 1, 2, the next level after 5 min (b)",
+        ),
+        ([{"policy": "b", "on_call": [{"escalation_policy": "PESC1"}]}], "on call for PESC1 at level any (b)"),
+    ],
+)
+async def test_whose_approvals_count_is_said_in_words(store, rules, said):
+    asked = await store.request(**terms(reviewers=rules))
+    assert f"reviewers     {said}" in render(asked).split("\n")

@@ -257,3 +257,18 @@ async def test_a_decision_by_name_is_shown_as_not_proved(pages: Pages) -> None:
         await decide(deployment.pd, asked.id, "somebody")
         alice = await pages.browser("alice")
         assert "none: by name alone, not proved" in (await alice.get(f"/requests/{asked.id}")).text
+
+
+async def test_the_page_says_whose_approvals_count(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from tests.approvals.deployment import Deployment
+    from tests.support import ASK_ABOUT_HIGH
+
+    deployment = Deployment(tmp_path, policies=[{**ASK_ABOUT_HIGH, "reviewers": ["bob", "group:sre"]}])
+    async with deployment.pd:
+        await deployment.enrol("alice")
+        asked = await deployment.ask()
+        alice = await Pages(deployment).browser("alice")
+        path = f"/requests/{asked.id}"
+        assert "bob or group sre (ask-about-high)" in (await alice.get(path)).text
+        refused = await alice.signed(f"{path}/decision", {"verdict": "approve"})
+        assert (refused.status_code, "none of its reviewers" in refused.json()["problem"]) == (409, True)
