@@ -68,6 +68,20 @@ def test_a_loop_that_is_closed_without_a_shutdown_is_forgotten_by_the_next(pd: P
     gc.collect()  # what warns, warns here
 
 
+class Meddling:
+    """Stands for a loop that is looked at just when another thread's loop comes and a third one's goes."""
+
+    def is_closed(self) -> bool:
+        loop_state._STATES[object()] = None  # type: ignore[index,assignment]
+        loop_state._STATES.pop(self, None)  # type: ignore[call-overload]
+        return True
+
+
+def test_loops_of_other_threads_come_and_go_while_one_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_state, "_STATES", {Meddling(): None, Meddling(): None})
+    assert asyncio.run(loop_state.current()) is not None
+
+
 def test_closing_in_another_loop_closes_what_a_running_one_holds(pd: PagerDutyConnector) -> None:
     used, done = threading.Event(), threading.Event()
 

@@ -71,8 +71,9 @@ async def current() -> LoopState:
     loop = asyncio.get_running_loop()
     state = _STATES.get(loop)
     if state is None:
-        for gone in [known for known in _STATES if known.is_closed()]:  # closed without a shutdown
-            del _STATES[gone]
+        for known in list(_STATES):  # a copy: other threads have loops of their own
+            if known.is_closed():  # without a shutdown
+                _STATES.pop(known, None)
         state = _STATES[loop] = LoopState(loop)
         state._guard = state.until_shutdown()
         await anext(state._guard)

@@ -18,7 +18,7 @@ _FIRST = 8
 _MOST = 256
 _SETTLE = 0.02
 # A window of PagerDuty's lasts a minute. Longer waits are not held: see `block()`.
-_LONGEST = 90.0
+LONGEST = 90.0
 _PROBE = 1.0
 
 
@@ -66,10 +66,10 @@ class RateLimiter:
         A wait longer than the API's window is not held: from the next second on one call at a time goes, so that a
         server that has recovered early is noticed.
         """
-        self._paused = max(self._paused, self._clock() + (seconds if seconds <= _LONGEST else _PROBE))
-        self._wide = max(self._wide // 2, 1) if seconds <= _LONGEST else 1
+        self._paused = max(self._paused, self._clock() + (seconds if seconds <= LONGEST else _PROBE))
+        self._wide = max(self._wide // 2, 1) if seconds <= LONGEST else 1
         self._shared = self._shared or self._left is not None
-        self._left = 0 if self._left is not None and seconds <= _LONGEST else None
+        self._left = 0 if self._left is not None and seconds <= LONGEST else None
 
     def paused_for(self) -> float:
         """Return for how many seconds more no call goes, after a 429."""
@@ -81,7 +81,7 @@ class RateLimiter:
             reset = float(headers["ratelimit-reset"])
         except (KeyError, ValueError):
             return
-        if not 0 <= reset <= _LONGEST:  # a time of day, or nonsense: waiting for it would take for ever
+        if not 0 <= reset <= LONGEST:  # a time of day, or nonsense: waiting for it would take for ever
             return
         now = self._clock()
         self._limit, self._window = max(limit, 1), max(self._window, reset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from attrs import define, field
 
@@ -12,10 +12,8 @@ from arx_wrapper.credentials import Credentials
 from arx_wrapper.errors import ArxError, PagerDutyError, RateLimitError, ServerError, TransportError
 from arx_wrapper.model import Request
 from arx_wrapper.transport.backend import ConnectFailed, HttpResponse, ResponseLost, ResponseTooLarge
+from arx_wrapper.transport.rate_limiter import LONGEST, RateLimiter
 from arx_wrapper.transport.response import Attempt, Response, read
-
-if TYPE_CHECKING:
-    from arx_wrapper.transport.rate_limiter import RateLimiter
 
 # Times as many of those tries that the rate limit turned away: other hosts may use the key, nothing was processed.
 _PATIENCE: Final = 2
@@ -92,7 +90,7 @@ class Sending:
         """Return True when trying again cannot do anything twice, and the wait fits into the budget."""
         if isinstance(error, RateLimitError):
             wait = _UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after
-            return self.transport.clock() + wait <= self.deadline
+            return wait <= LONGEST and self.transport.clock() + wait <= self.deadline
         if isinstance(error, TransportError):
             return (error.outcome == "not_sent" and error.status is None) or (not self.writes and error.status is None)
         return isinstance(error, ServerError) and not self.writes and error.status in _RETRIED

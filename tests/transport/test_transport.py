@@ -601,7 +601,7 @@ async def test_a_success_without_the_body_that_it_has_to_have_is_an_error(status
         assert (await send(wire, gone)).json() == {}
 
 
-@pytest.mark.parametrize("header", ["Retry-After: 86400", "ratelimit-reset: 3600", "Retry-After: 31536000"])
+@pytest.mark.parametrize("header", ["Retry-After: 86400", "ratelimit-reset: 100", "Retry-After: 31536000"])
 async def test_a_wait_that_no_call_can_sit_out_is_raised_at_once_and_does_not_pause_the_key(header: str) -> None:
     async with serving(answer(429, b"", header), OK, OK) as (server, wire):
         began = time.monotonic()
