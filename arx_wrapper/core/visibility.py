@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -123,7 +123,7 @@ class Filter:
             How many values each glob hid.
         """
         hidden: Counter[str] = Counter()
-        if isinstance(body, dict | list) and (self._any_name or _holds(body, self._names)):
+        if isinstance(body, dict | list) and (self._any_name or _holds((body,), self._names)):
             walk = _Walk(self, hidden, known)
             begin: _State = tuple((None, *(rule.begins for rule in rules)) for rules in self._effects)
             root = _Place(self, above, begin)
@@ -238,15 +238,15 @@ def _filter(default: tuple[str, ...], visibility: tuple[tuple[Visibility, ...], 
     return Filter(globs(default), tuple(tuple(rule(one) for one in rules) for rules in visibility))
 
 
-def _holds(value: Any, names: frozenset[str]) -> bool:
-    """Return whether a value holds a member of one of these names. Quick: most answers hold none."""
-    unlike = names.isdisjoint
-    if type(value) is dict:
-        if not unlike(value):
-            return True
-        value = value.values()
-    for item in value:
+def _holds(values: Iterable[Any], names: frozenset[str]) -> bool:
+    """Return whether a member of one of these names is anywhere in some values. Quick: most answers hold none."""
+    for item in values:
         kind = type(item)
-        if (kind is dict or (kind is list and item)) and _holds(item, names):
+        if kind is str:
+            continue
+        if kind is dict:
+            if not item.keys().isdisjoint(names) or _holds(item.values(), names):
+                return True
+        elif kind is list and item and _holds(item, names):
             return True
     return False
