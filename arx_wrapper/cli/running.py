@@ -152,7 +152,7 @@ def _show(operation: str, results: Sequence[Mapping[str, Any] | ArxError], optio
         _print_many(operation, bodies, options)
     if options.web:
         for body in bodies:
-            _open(operation, body)
+            open_pages(operation, body)
     if errors:
         warn(f"{len(errors)} of {len(results)} were not done.")
         if step := next_step(errors[0]):
@@ -182,7 +182,7 @@ def _print_many(operation: str, bodies: Sequence[Mapping[str, Any]], options: Op
         say("Done.")
 
 
-def _open(operation: str, body: Mapping[str, Any]) -> None:
+def open_pages(operation: str, body: Mapping[str, Any]) -> None:
     """Open the page of each record in the browser; an address that is not of the web is named instead."""
     from arx_wrapper.pagerduty.operations import TABLE
 

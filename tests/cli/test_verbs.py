@@ -16,6 +16,7 @@ import pytest
 
 from arx_wrapper.cli.bars import draw, timeline
 from arx_wrapper.cli.completion import among, complete_approvals, complete_incidents, complete_names
+from arx_wrapper.cli.running import open_pages
 from arx_wrapper.cli.times import duration, is_relative, iso, moment
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import run_in_thread
@@ -248,16 +249,31 @@ def test_watching_repeats_a_governed_call_until_it_is_stopped(
     assert done.out.count("P1234AB") >= 2
 
 
-def test_a_page_is_opened_in_the_browser(pd: Command, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that were opened in a browser that only takes notes."""
     import webbrowser
 
-    opened: list[str] = []
+    found: list[str] = []
     browser = webbrowser.GenericBrowser(["true", "%s"])
-    monkeypatch.setattr(browser, "open", lambda url, *_: opened.append(url) or True)
-    monkeypatch.setattr(webbrowser, "_tryorder", ["fake"])
-    monkeypatch.setitem(webbrowser._browsers, "fake", [None, browser])  # type: ignore[attr-defined]  # its registry
+    monkeypatch.setattr(browser, "open", lambda url, *_: found.append(url) or True)
+    monkeypatch.setattr(webbrowser, "_tryorder", ["notes"])
+    monkeypatch.setitem(webbrowser._browsers, "notes", [None, browser])  # type: ignore[attr-defined]  # its registry
+    return found
+
+
+def test_a_page_is_opened_in_the_browser(pd: Command, opened: list[str]) -> None:
     assert pd("incidents", "show", "P1234AB", "-w").status == 0
     assert opened == ["https://sandbox.example.com/incidents/P1234AB"]
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "file:///etc/passwd", "--new-window", None])
+def test_what_is_no_page_of_the_web_is_not_opened(
+    url: str | None, opened: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_pages("incidents:read_detail", {"incident": {"id": "P1", "html_url": url}})
+    assert opened == []
+    assert "cannot be opened" in capsys.readouterr().err
 
 
 def test_what_was_listed_is_completed_without_a_call(pd: Command, account: Sandbox) -> None:
