@@ -194,6 +194,14 @@ def test_of_several_calls_a_refusal_is_told_and_the_others_are_made(pd: Command)
     assert "1 of 2 were not done." in done.err
 
 
+def test_of_several_calls_none_follows_one_that_found_no_server(pd: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAGERDUTY_BASE_URL", "http://127.0.0.1:1")
+    done = pd("incidents", "ack", "P1234AB", "Q5SDUTHU3DG5TI")
+    assert (done.status, done.out) == (1, "")
+    assert operations(pd) == ["incidents:acknowledge"]
+    assert "Next: arx-pagerduty doctor" in done.err
+
+
 def test_a_dry_run_of_a_verb_sends_nothing(pd: Command, account: Sandbox) -> None:
     done = pd("incidents", "create", "Disk full", "--service", "Orders Database", "--dry-run")
     assert (done.status, done.json["verdict"], sent(account)) == (0, "PERMIT", [])
