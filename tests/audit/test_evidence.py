@@ -189,15 +189,15 @@ async def test_an_export_that_nobody_reads_lets_the_log_clear_up(
 ) -> None:
     url = f"sqlite:///{tmp_path}/audit.db"
     log = audit.open(url)
-    for _ in range(5_000):
+    for _ in range(2_500):
         log.append_soon(entry(action_type="connector.refused", metadata={"filler": "x" * 300}))
     await log.flush()
     child = request.getfixturevalue("stalled")
     assert child.stdout
     assert os.read(child.stdout.fileno(), 10)  # it has begun, and its pipe is full from now on
     wal = Path(f"{tmp_path}/audit.db-wal")
-    for _ in range(6):
-        for _ in range(2_000):
+    for _ in range(2):
+        for _ in range(1_500):
             log.append_soon(entry(action_type="connector.refused", metadata={"filler": "x" * 300}))
         await log.flush()
     with sqlite3.connect(tmp_path / "audit.db") as tools:
