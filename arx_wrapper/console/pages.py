@@ -64,6 +64,7 @@ async def one_request(console: Console, request: Request) -> Response:
         title=asked.sentence or asked.operation,
         asked=asked,
         rows=views.changes(asked),
+        affected=_affected(console, asked),
         reason_not=views.why_not(asked, session.reviewer),
         calls=calls[:_LAST_CALLS],
         proofs=[_proof(asked, number, reviewers) for number in range(len(asked.decisions))],
@@ -201,6 +202,11 @@ async def request_asked(console: Console, approval_id: str) -> ApprovalRequest:
     if asked.org_id != console.org_id:
         raise Problem(404, "No such request", "There is no such request in this organisation.")
     return asked
+
+
+def _affected(console: Console, asked: ApprovalRequest) -> list[tuple[str, str]]:
+    row = console.operations.get(asked.operation)  # none when the request was made by a later version
+    return views.affected(row, asked) if row else []
 
 
 def _proof(asked: ApprovalRequest, number: int, reviewers: Reviewers) -> dict[str, str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from arx_wrapper.approvals.render import escape
 from arx_wrapper.approvals.request import ApprovalRequest, identity
+from arx_wrapper.model import Operation, Paged
 
 _CELL: Final = 200
 # Parameters, and where in the state of a call's target the present value stands.
@@ -93,6 +94,40 @@ def changes(request: ApprovalRequest) -> list[tuple[str, str, str]]:
 
 def _label(name: str) -> str:
     return name.removesuffix("_id").removesuffix("_ids").replace("_", " ")
+
+
+def affected(row: Operation, request: ApprovalRequest) -> list[tuple[str, str]]:
+    """Return who would be paged, and what would be silent until when; nothing for calls that do neither."""
+    params: Mapping[str, Any] = msgspec.json.decode(request.params)
+    target = request.target or {}
+    found = [("Pages", _paged(paged, target)) for paged in (row.pages(params) if row.pages else ())]
+    services = [each.get("service") for each in target.get("services") or () if isinstance(each, Mapping)]
+    if "end_time" in params and "service_ids" in params:
+        names = short(services) if services else short(params["service_ids"])
+        found.append(("Silent", f"{names}, until {_until(params['end_time'])}"))
+    elif params.get("status") in ("disabled", "maintenance") and "service_id" in params:
+        named = short(target.get("service") or params["service_id"])
+        found.append(("Silent", f"{named}, until it is enabled again"))
+    return list(dict.fromkeys(found))
+
+
+def _paged(paged: Paged, target: Mapping[str, Any]) -> str:
+    if paged.users:
+        known = {str(each.get("id")): each for each in target.get("to_users") or () if isinstance(each, Mapping)}
+        return short([known.get(user) or user for user in paged.users])
+    if paged.escalation_policy:
+        return f"who is on call for {short(target.get('to_policy') or paged.escalation_policy)}"
+    if paged.service:
+        policy = target.get("escalation_policy")
+        return f"who is on call for {short(policy)}" if policy else "who is on call for the service"
+    return "who is on call for the incident" + (f" at level {paged.level}" if paged.level else "")
+
+
+def _until(text: object) -> str:
+    try:
+        return clock(str(text))
+    except ValueError:
+        return visible(text)
 
 
 def short(value: object) -> str:

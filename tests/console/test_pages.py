@@ -272,3 +272,41 @@ async def test_the_page_says_whose_approvals_count(tmp_path) -> None:  # type: i
         assert "bob or group sre (ask-about-high)" in (await alice.get(path)).text
         refused = await alice.signed(f"{path}/decision", {"verdict": "approve"})
         assert (refused.status_code, "none of its reviewers" in refused.json()["problem"]) == (409, True)
+
+
+WINDOW = {"start_time": "2030-06-15T02:00:00Z", "end_time": "2030-06-15T04:00:00Z", "service_ids": ["PABC123"]}
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "said"),
+    [
+        ("maintenance:create", WINDOW, ("Silent", "Orders Database, until 2030-06-15 04:00 UTC")),
+        (
+            "services:update",
+            {"service_id": "PABC123", "status": "disabled"},
+            ("Silent", "Orders Database, until it is enabled again"),
+        ),
+        (
+            "incidents:create",
+            {"title": "Disk full", "service_id": "PABC123"},
+            ("Pages", "who is on call for Data Escalation"),
+        ),
+        ("incidents:update", {"incident_id": "P1234AB", "urgency": "low"}, None),
+    ],
+)
+async def test_a_request_says_who_is_paged_or_silent_and_until_when(  # type: ignore[no-untyped-def]
+    tmp_path, operation: str, params: dict[str, object], said: tuple[str, str] | None
+) -> None:
+    from arx_wrapper.console.views import affected
+    from arx_wrapper.pagerduty.operations import TABLE
+    from tests.approvals.deployment import Deployment
+    from tests.support import EVERYTHING
+
+    deployment = Deployment(tmp_path, policies=[{**EVERYTHING, "approval": "hitl", "hitl_channel": "#a"}])
+    async with deployment.pd:
+        asked = await deployment.ask((operation, params))
+        assert affected(TABLE[operation], asked) == ([said] if said else [])
+        if said:
+            await deployment.enrol("alice")
+            alice = await Pages(deployment).browser("alice")
+            assert f"<dt>{said[0]}</dt><dd>{said[1]}</dd>" in (await alice.get(f"/requests/{asked.id}")).text
