@@ -65,6 +65,12 @@ def render(spec: Path, folder: Path) -> Path:
     _ruff(*_LINT, "--fix", "--select=F401,I", str(package), folder=folder)
     _ruff(*_FORMAT, str(package), folder=folder)
     _ruff(*_LINT, "--select=F,E9", str(package), folder=folder)
+    _head(package)
+    return package
+
+
+def _head(package: Path) -> None:
+    """Put the header on every module, and compile it: ruff accepts code that Python does not compile."""
     for module in sorted(package.rglob("*.py")):
         code = HEADER + module.read_text(encoding="utf-8")
         module.write_text(code, encoding="utf-8")
@@ -74,7 +80,6 @@ def render(spec: Path, folder: Path) -> Path:
             raise CodegenError(
                 f"{module.relative_to(package)}:{error.lineno}", f"is no Python: {error.msg}", _TEMPLATE
             ) from None
-    return package
 
 
 def covers(spec: Path, package: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from codegen.document import JSON, operations, walk
-from codegen.errors import CodegenError
+from codegen.errors import CodegenError, Fault
 from codegen.parameters import STYLE
 from codegen.select import ASIDE, SCOPE
 
@@ -30,30 +31,13 @@ def settle(document: JSON) -> JSON:
         raise CodegenError(
             str(both), "are written and read", "name the written ones with x-request in spec/overlay.yaml"
         )
-    seen: dict[str, str] = {}
-    for path, method, operation in operations(document):
-        place, name = f"{method.upper()} {path}", operation.get("operationId")
-        tags = operation.get("tags", [])
-        if not name or len(tags) != 1 or not _TAG.fullmatch(tags[0]):
-            raise CodegenError(
-                place,
-                "needs an operationId, and one tag that is a module's name",
-                "give them in spec/overlay.yaml: {operationId: list_things, tags: [things], summary: List things.}",
-            )
-        if name in seen:
-            raise CodegenError(f"{place} and {seen[name]}", f"are both named {name}", "rename one in spec/overlay.yaml")
-        seen[name] = place
+    if faults := list(_unnamed(document)):
+        raise CodegenError.of(faults)
     schemas = {
         name: {"description": _described(name, schema), **schema} for name, schema in (requests | answers).items()
     }
-    for name, schema in schemas.items():
-        for member, value in schema.get("properties", {}).items():
-            if "enum" in value and (enum := f"{name}{camel(member)}") in schemas:
-                raise CodegenError(
-                    f"{name}.{member}",
-                    f"has values that would be named {enum}, as a schema is",
-                    "rename the schema with x-class or x-request in spec/overlay.yaml",
-                )
+    if faults := list(_clashing(schemas)):
+        raise CodegenError.of(faults)
     settled: JSON = {**document, "openapi": "3.1.0", "components": {"schemas": schemas}}
     settled = _without_prose(settled)
     for node in walk(settled["paths"]):
@@ -62,6 +46,37 @@ def settle(document: JSON) -> JSON:
                 str(node.get("operationId", node)), f"still has {extensions}", "remove it from spec/overlay.yaml"
             )
     return settled
+
+
+def _unnamed(document: JSON) -> Iterator[Fault]:
+    """Yield a fault for each operation without names of its own."""
+    seen: dict[str, str] = {}
+    for path, method, operation in operations(document):
+        place, name = f"{method.upper()} {path}", operation.get("operationId")
+        tags = operation.get("tags", [])
+        if not name or len(tags) != 1 or not _TAG.fullmatch(tags[0]):
+            yield Fault(
+                place=place,
+                cause="needs an operationId, and one tag that is a module's name",
+                remedy="give them in spec/overlay.yaml: {operationId: list_things, tags: [things], summary: A list.}",
+            )
+        elif name in seen:
+            remedy = "rename one in spec/overlay.yaml"
+            yield Fault(place=f"{place} and {seen[name]}", cause=f"are both named {name}", remedy=remedy)
+        else:
+            seen[name] = place
+
+
+def _clashing(schemas: JSON) -> Iterator[Fault]:
+    """Yield a fault for each member whose values would get the name of a schema."""
+    for name, schema in schemas.items():
+        for member, value in schema.get("properties", {}).items():
+            if "enum" in value and (enum := f"{name}{camel(member)}") in schemas:
+                yield Fault(
+                    place=f"{name}.{member}",
+                    cause=f"has values that would be named {enum}, as a schema is",
+                    remedy="rename the schema with x-class or x-request in spec/overlay.yaml",
+                )
 
 
 def _without_prose(node: Any) -> Any:

@@ -30,7 +30,7 @@ def tighten(document: JSON) -> JSON:
         media = body(operation)
         if media is None:
             continue
-        name = f"{camel(operation['operationId'])}Body"
+        name = f"{camel(operation.get('operationId', f'{method} {path}'))}Body"
         schema = writer.written(media["schema"], name)
         if referenced(schema) is None:
             raise CodegenError(

@@ -288,3 +288,12 @@ def test_the_build_works_in_a_c_locale_below_a_folder_that_is_not_ascii(tmp_path
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, cwd=folder)  # noqa: S603
     assert done.returncode == 0, done.stderr
     assert (folder / "pagerduty_client" / "py.typed").exists()
+
+
+def test_every_endpoint_without_a_name_is_named_at_once() -> None:
+    overlay = mini.overlay()
+    del overlay["actions"][0]["update"]["get"]
+    del overlay["actions"][1]["update"]["put"]
+    with pytest.raises(CodegenError) as raised:
+        mini.trimmed(corrections=overlay)
+    assert [fault.place for fault in raised.value.faults] == ["GET /things", "PUT /things/{thing_id}"]
