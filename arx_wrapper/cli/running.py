@@ -6,6 +6,7 @@ import asyncio
 import sys
 import webbrowser
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -100,11 +101,23 @@ def perform(session: Session, operation: str, prepare: Prepare, options: Options
 
 
 async def _one(connector: PagerDutyConnector, operation: str, params: Params, options: Options) -> Mapping[str, Any]:
+    _announce_wait(connector, operation, params, options)
     if not options.everything:
         return await connector.execute(operation, params, approval_id=options.approval, timeout=options.timeout)
     records = await counted(operation, connector.iterate(operation, params, max_items=options.most))
     listed = connector.operations[operation].records
     return {listed.envelope if listed else "records": records}
+
+
+def _announce_wait(connector: PagerDutyConnector, operation: str, params: Params, options: Options) -> None:
+    """Say that a call is about to wait for a reviewer: it may take until the request expires."""
+    config = connector.backends.config
+    if options.approval is not None or config.approvals_mode != "wait":
+        return
+    with suppress(ArxError):  # what is wrong with the call is for the call to say, on record
+        if connector.explain(operation, params).verdict is Verdict.ESCALATE:
+            within = f"within {config.approvals_ttl:.0f} s"
+            warn(f"A reviewer has to agree {within}: `arx-pagerduty approvals list --state pending`.")
 
 
 async def _tried(

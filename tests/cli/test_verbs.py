@@ -202,6 +202,14 @@ def test_of_several_calls_none_follows_one_that_found_no_server(pd: Command, mon
     assert "Next: arx-pagerduty doctor" in done.err
 
 
+def test_a_call_that_waits_for_a_reviewer_says_so(sandboxed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARX_APPROVALS_MODE", "wait")
+    monkeypatch.setenv("ARX_APPROVALS_TTL", "1")
+    done = sandboxed("windows", "open", "PABC123", "--for", "2h")
+    assert done.status == 4
+    assert done.err.startswith("A reviewer has to agree within 1 s: ")
+
+
 def test_a_dry_run_of_a_verb_sends_nothing(pd: Command, account: Sandbox) -> None:
     done = pd("incidents", "create", "Disk full", "--service", "Orders Database", "--dry-run")
     assert (done.status, done.json["verdict"], sent(account)) == (0, "PERMIT", [])
