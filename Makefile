@@ -3,6 +3,8 @@ PYTHON ?= python3
 PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
+# The build step has an environment of its own: the generator holds back packages that users get newer.
+CODEGEN := .venv-codegen
 # Files stay together on one worker: a module's server is started once.
 PARALLEL ?= -n auto --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -15,11 +17,13 @@ help:  ## what this file can do
 demo: $(VENV)/ready  ## the reference's calls in the sandbox, an approval, a verified audit trail
 	$(BIN)/arx-pagerduty demo $(if $(CI),--yes)
 
-test: $(VENV)/ready  ## the tests, without the slow tier; says how long it took and what it left out
-	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
+test: $(VENV)/ready $(CODEGEN)/ready  ## the tests, without the slow tier; says how long it took and what it left out
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) --ignore tests/codegen
+	$(CODEGEN)/bin/python -m pytest -m 'not slow' $(PARALLEL) tests/codegen
 
-test-slow: $(VENV)/ready  ## the slow tier: kills, soaking, real browsers, full-size listings
-	$(BIN)/python -m pytest -m slow $(PARALLEL)
+test-slow: $(VENV)/ready $(CODEGEN)/ready  ## the slow tier: kills, soaking, real browsers, full-size listings
+	$(BIN)/python -m pytest -m slow $(PARALLEL) --ignore tests/codegen
+	$(CODEGEN)/bin/python -m pytest -m slow $(PARALLEL) tests/codegen
 
 test-all: test test-slow  ## every test
 
@@ -31,23 +35,24 @@ format: $(VENV)/ready  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/ready  ## mypy, strict
+types: $(VENV)/ready $(CODEGEN)/ready  ## mypy, strict
 	$(BIN)/mypy
+	$(CODEGEN)/bin/mypy -p codegen
 
 imports: $(VENV)/ready  ## imports point one way
 	$(BIN)/lint-imports
 
-drift: $(VENV)/ready  ## generated/ is what spec/ says
-	$(BIN)/python -m codegen check
+drift: $(CODEGEN)/ready  ## generated/ is what spec/ says
+	$(CODEGEN)/bin/python -m codegen check
 
-generate: $(VENV)/ready  ## regenerate the client from spec/pagerduty.json
-	$(BIN)/python -m codegen generate
+generate: $(CODEGEN)/ready  ## regenerate the client from spec/pagerduty.json
+	$(CODEGEN)/bin/python -m codegen generate
 
-update-spec: $(VENV)/ready  ## PagerDuty's newest document -> spec/, generated/ and a report: make update-spec UPSTREAM=file ARGS=--dry-run
-	$(BIN)/python -m codegen update $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
+update-spec: $(CODEGEN)/ready  ## PagerDuty's newest document -> spec/, generated/ and a report: make update-spec UPSTREAM=file ARGS=--dry-run
+	$(CODEGEN)/bin/python -m codegen update $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
 
-codegen-latest: $(VENV)/ready  ## try the newest release of the generator, and say what would break
-	$(BIN)/python -m codegen.latest
+codegen-latest: $(CODEGEN)/ready $(CODEGEN)/ready  ## try the newest release of the generator, and say what would break
+	$(CODEGEN)/bin/python -m codegen.latest
 
 cassettes: $(VENV)/ready  ## record one cassette an operation: the sandbox, or a live account when PAGERDUTY_API_KEY is set
 	$(BIN)/python -m tests.record
@@ -77,5 +82,11 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev
 	touch $@
 
+$(CODEGEN)/ready: pyproject.toml codegen/constraints.txt
+	$(PYTHON) -m venv $(CODEGEN)
+	$(CODEGEN)/bin/python -m pip install --quiet --constraint codegen/constraints.txt pip
+	$(CODEGEN)/bin/python -m pip install --quiet --constraint codegen/constraints.txt --editable '.[all]' --group codegen --group test
+	touch $@
+
 clean:  ## remove the environment and what was built
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) $(CODEGEN) dist

@@ -48,7 +48,7 @@ def _operation(document: JSON, operation: JSON, place: str) -> JSON:
             raise CodegenError(
                 place,
                 f"takes a body of {kinds}, and only JSON is known",
-                "leave it out of ENDPOINTS in codegen/select.py",
+                "leave it out of ENDPOINTS in codegen/endpoints.py",
             )
         if media is None or "schema" not in media:
             del changed["requestBody"]

@@ -10,7 +10,8 @@ from typing import Any, Final
 from codegen import trim, upstream
 from codegen.dialect import inline, json_media
 from codegen.document import JSON, operations
-from codegen.select import ENDPOINTS, split
+from codegen.endpoints import ENDPOINTS
+from codegen.select import split
 
 EXAMPLES: Final = Path(__file__).parent.parent / "tests" / "client" / "examples.json"
 REQUESTS: Final = EXAMPLES.with_name("requests.json")

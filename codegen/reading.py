@@ -33,7 +33,7 @@ def loosen(document: JSON) -> JSON:
         if name is None and referenced(answer) is None:
             if answer.get("type") not in (None, "object"):
                 raise CodegenError(
-                    f"{method.upper()} {path}", "returns no object", "leave it out of ENDPOINTS in codegen/select.py"
+                    f"{method.upper()} {path}", "returns no object", "leave it out of ENDPOINTS in codegen/endpoints.py"
                 )
             name = f"{camel(operation.get('operationId', method))}Answer"
             answer = {"properties": {}, **answer}

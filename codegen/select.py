@@ -9,50 +9,8 @@ from openapi_python_client.schema import OpenAPI
 from pydantic import ValidationError
 
 from codegen.document import JSON, nearest
+from codegen.endpoints import ENDPOINTS
 from codegen.errors import CodegenError, Fault
-
-# The four further endpoints, which the published document lacks, come from the overlay.
-ENDPOINTS: Final = (
-    "GET /incidents",
-    "POST /incidents",
-    "PUT /incidents",
-    "GET /incidents/{id}",
-    "PUT /incidents/{id}",
-    "POST /incidents/{id}/snooze",
-    "PUT /incidents/{id}/merge",
-    "GET /incidents/{id}/alerts",
-    "PUT /incidents/{id}/alerts/{alert_id}",
-    "GET /incidents/{id}/log_entries",
-    "GET /incidents/{id}/notes",
-    "POST /incidents/{id}/notes",
-    "GET /services",
-    "POST /services",
-    "GET /services/{id}",
-    "PUT /services/{id}",
-    "DELETE /services/{id}",
-    "POST /services/{id}/integrations",
-    "GET /escalation_policies",
-    "POST /escalation_policies",
-    "GET /escalation_policies/{id}",
-    "PUT /escalation_policies/{id}",
-    "DELETE /escalation_policies/{id}",
-    "GET /schedules",
-    "GET /schedules/{id}",
-    "GET /oncalls",
-    "GET /priorities",
-    "GET /users",
-    "GET /users/me",
-    "GET /users/{id}",
-    "GET /users/{id}/contact_methods",
-    "GET /users/{id}/notification_rules",
-    "GET /teams",
-    "GET /teams/{id}",
-    "GET /maintenance_windows",
-    "POST /maintenance_windows",
-    "DELETE /maintenance_windows/{id}",
-    "POST /analytics/metrics/incidents/all",
-    "POST /analytics/metrics/incidents/services",
-)
 
 # What would leak into code: titles rename classes, defaults are sent without being asked for.
 _DROPPED: Final = frozenset({"summary", "title", "example", "examples", "externalDocs", "discriminator"})
@@ -138,7 +96,7 @@ def _missing(published: JSON, endpoints: tuple[str, ...]) -> Iterator[Fault]:
             yield Fault(
                 place=endpoint,
                 cause=f"is no longer published{nearest(endpoint, known)}",
-                remedy="correct ENDPOINTS in codegen/select.py, or declare it in spec/overlay.yaml",
+                remedy="correct ENDPOINTS in codegen/endpoints.py, or declare it in spec/overlay.yaml",
             )
 
 
@@ -176,7 +134,7 @@ def validate(document: JSON) -> None:
             Fault(
                 place=".".join(map(str, fault["loc"])),
                 cause=f"is not OpenAPI: {fault['msg']}",
-                remedy="correct it in spec/overlay.yaml, or leave the endpoint out of ENDPOINTS in codegen/select.py",
+                remedy="correct it in spec/overlay.yaml, or leave it out of ENDPOINTS in codegen/endpoints.py",
             )
             for fault in error.errors(include_url=False, include_input=False)
         ) from None

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from codegen import dialect, flatten, hoist, select
 from codegen.document import JSON, operations, referenced
+from codegen.endpoints import ENDPOINTS
 from codegen.errors import CodegenError
 from codegen.parameters import STYLE
 from codegen.select import DEFAULT, DEPRECATED, PROSE, SCOPE, STATUSES
@@ -22,7 +23,7 @@ _FACTS: Final = (
 )  # fmt: skip
 
 
-def published(document: JSON, endpoints: tuple[str, ...] = select.ENDPOINTS) -> JSON:
+def published(document: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
     """Return the surface of a published document: of those endpoints that it has.
 
     Raises:

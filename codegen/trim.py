@@ -21,6 +21,7 @@ from codegen import (
     writing,
 )
 from codegen.document import JSON, text
+from codegen.endpoints import ENDPOINTS
 from codegen.tree import TREE, Tree
 
 TRIMMED: Final = TREE.trimmed
@@ -32,7 +33,7 @@ LOCK: Final = TREE.lock
 def trim(
     published: JSON,
     corrections: JSON,
-    endpoints: tuple[str, ...] = select.ENDPOINTS,
+    endpoints: tuple[str, ...] = ENDPOINTS,
     members: JSON | None = None,
 ) -> JSON:
     """Return the generator's only input: the chosen endpoints, corrected, with strict requests and open answers.

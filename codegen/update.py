@@ -29,6 +29,7 @@ from codegen import (
     upstream,
 )
 from codegen.document import JSON, text
+from codegen.endpoints import ENDPOINTS
 from codegen.errors import CodegenError, Fault
 from codegen.report import Report
 from codegen.tree import PACKAGE, TREE, Tree
@@ -55,7 +56,7 @@ class Update:
     source: str | None = None
     prune: bool = False
     tree: Tree = TREE
-    endpoints: tuple[str, ...] = select.ENDPOINTS
+    endpoints: tuple[str, ...] = ENDPOINTS
     thorough: bool = True
     newest: Callable[[JSON], str] = upstream.newest
     connector: Callable[[], JSON] = impact.connector

@@ -17,7 +17,7 @@ from pagerduty_client import UNSET, Client, InvalidRequestError, Request, models
 from pagerduty_client.api.incidents import get_incident, list_incident_alerts, list_incidents, update_incident
 from pagerduty_client.api.services import delete_service
 
-from codegen.select import ENDPOINTS
+from codegen.endpoints import ENDPOINTS
 from tests.client.server import Server
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "spec" / "pagerduty.json").read_text())

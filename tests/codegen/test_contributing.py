@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _STEP = re.compile(
     r'<!-- walk: (?P<file>\S+), (?:(?P<place>after|before|replace) "(?P<line>[^\n]*)"|at the end) -->\n'
     r"```\w+\n(?P<text>.*?)```\n",
@@ -43,7 +43,10 @@ def copy(tmp_path: Path) -> Path:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, tmp_path / name)
     spec = tmp_path / "spec" / "pagerduty.json"
-    document, added = json.loads(spec.read_text("utf-8")), json.loads((ROOT / "tests" / "walkthrough.json").read_text())
+    document, added = (
+        json.loads(spec.read_text("utf-8")),
+        json.loads((ROOT / "tests" / "codegen" / "walkthrough.json").read_text()),
+    )
     document["paths"].update(added["paths"])
     document["components"]["schemas"].update(added["schemas"])
     spec.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", "utf-8")
