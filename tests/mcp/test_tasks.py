@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from mcp import Client, MCPError
@@ -15,6 +16,7 @@ from pydantic import ConfigDict
 
 from arx_wrapper.mcp import tasks
 from tests.mcp.conftest import Deployment, structured
+from tests.mcp.test_http import ACCEPT, BEARER
 
 SERVICE = {"service_id": "PABC123"}
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -183,3 +185,43 @@ def clock_at(now: Any) -> Any:
             return now
 
     return Clock
+
+
+NAMED = [("other", -32020), ("unknown", -32602), ("unknown\t ", -32602), (None, -32020)]
+
+
+@pytest.mark.parametrize(("shown", "code"), NAMED)
+async def test_the_routing_header_names_the_task_and_whitespace_around_it_does_not_count(
+    deployment: Deployment, shown: str | None, code: int
+) -> None:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {EXTENSION: {}}},
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": {"taskId": "unknown", "_meta": meta}}
+    async with deployment.served() as url:
+        status, answer = await raw_post(url, shown, json.dumps(body).encode())
+    assert (status, answer["error"]["code"]) == (400, code)
+
+
+async def raw_post(url: str, name: str | None, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Post a message as it is: clients' libraries take the whitespace of headers away."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    lines = [
+        "POST /mcp HTTP/1.1",
+        f"Host: {parts.netloc}",
+        f"Authorization: {BEARER['Authorization']}",
+        f"Accept: {ACCEPT['Accept']}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "MCP-Protocol-Version: 2026-07-28",
+        "Mcp-Method: tasks/get",
+        *([f"Mcp-Name: {name}"] if name is not None else []),
+        "Connection: close",
+    ]
+    writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+    head, _, content = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return int(head.split()[1]), json.loads(content)
