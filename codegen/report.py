@@ -151,7 +151,8 @@ def _sections(report: Report) -> Iterator[str]:
     yield f"| outcome | {'**cannot be built**, see below' if report.faults else 'built and tested'} |"
     yield "|---|---|"
     yield f"| PagerDuty changed | {', '.join(f'{levels[level]} {level}' for level in Level)} |"
-    yield f"| the client changes | {len(report.client)} places, SemVer step **{report.step}** |"
+    places = "not known" if report.faults and not report.client else f"{len(report.client)} places"
+    yield f"| the client changes | {places}, SemVer step **{report.step}** |"
     yield f"| policy | {len(report.policy)} things to judge |"
     yield f"| overlay | {len(report.pruned)} entries pruned, {len(report.faults)} faults |"
     yield from _list(
