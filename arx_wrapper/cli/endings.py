@@ -1,4 +1,4 @@
-"""The exit status of each error, and the one command that helps next."""
+"""The exit status of each error, its message for the command line, and the one command that helps next."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def status_of(error: ArxError) -> int:
     return 5 if isinstance(error, AuditError) else 2
 
 
+def message_of(error: ArxError) -> str:
+    """Return the message, with the way to go on as a command in place of a call in Python."""
+    if not isinstance(error, ApprovalPendingError):
+        return str(error)
+    resume = f"Resume with execute(..., approval_id={error.approval_id!r})."
+    return str(error).replace(resume, f"Once it is approved, repeat the call with --approval {error.approval_id}.")
+
+
 def next_step(error: ArxError) -> str | None:
     """Return one line that names the command to go on with, or None where the message says it all."""
     step = _step(error)
@@ -42,7 +50,7 @@ def _step(error: ArxError) -> str | None:
     if isinstance(error, PermissionDeniedError):
         return f"policy explain {error.decision.operation}"
     if isinstance(error, ApprovalPendingError):
-        return f"approvals show {error.approval_id}; once it is approved, repeat the call with --approval"
+        return f"approvals show {error.approval_id}"
     if isinstance(error, ApprovalDeniedError | ApprovalExpiredError):
         return "approvals list"
     if isinstance(error, InvalidParamsError):

@@ -114,7 +114,10 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
             "approves under any name (approvals.proof = name)",
             "Enrol reviewers (`arx-pagerduty reviewers invite NAME`), then unset approvals.proof.",
         )
-    who = f"reviewers: {', '.join(reviewers)}" if reviewers else "reviewers by name"
+    if reviewers:
+        who = f"reviewers: {', '.join(reviewers)}"
+    else:
+        who = "reviewers by name" if config.proof == "name" else "no reviewer is enrolled, and none is needed"
     return ok("approvals", f"{place}: {len(waiting)} requests wait, {own} of this agent; {who}")
 
 

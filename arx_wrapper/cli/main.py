@@ -18,7 +18,7 @@ from arx_wrapper.cli.approvals import commands as approvals
 from arx_wrapper.cli.approvals import reviewers
 from arx_wrapper.cli.audit import commands as audit
 from arx_wrapper.cli.encoding import use_utf8, utf8
-from arx_wrapper.cli.endings import next_step, status_of
+from arx_wrapper.cli.endings import message_of, next_step, status_of
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.report import command as report
@@ -115,7 +115,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; exit quietly
         return 0
     except ArxError as error:
-        warn(str(error))
+        warn(message_of(error))
         if step := next_step(error):
             warn(step)
         return status_of(error)

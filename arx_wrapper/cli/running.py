@@ -14,7 +14,7 @@ from attrs import frozen
 
 from arx_wrapper.cli.approvals.waiting import WaitingNotice
 from arx_wrapper.cli.completion import remember
-from arx_wrapper.cli.endings import next_step, status_of
+from arx_wrapper.cli.endings import message_of, next_step, status_of
 from arx_wrapper.cli.output import Output, print_json, say, warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.tables import counted, rows, show
@@ -130,7 +130,7 @@ async def _tried(
         raise
     except (PagerDutyError, PermissionDeniedError, ApprovalError, InvalidParamsError) as error:
         named = next(iter(params.values()), operation)
-        warn(f"{named}: {error}")
+        warn(f"{named}: {message_of(error)}")
         return error
 
 

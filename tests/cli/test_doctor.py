@@ -301,6 +301,15 @@ def test_reviewers_whom_nothing_notifies_are_a_warning(asking: Command, monkeypa
     )
 
 
+def test_without_reviewers_and_with_a_policy_that_asks_none_no_name_is_said_to_count(
+    sound: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARX_POLICY", str(POLICIES / "pd-oncall-readonly.yaml"))
+    found = by_name(sound("doctor", "-o", "json"))["approvals"]
+    assert found["state"] == "ok"
+    assert found["found"].endswith("; no reviewer is enrolled, and none is needed")
+
+
 def test_a_policy_that_asks_reviewers_where_none_is_enrolled_is_a_warning(
     asking: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,6 +210,40 @@ def test_a_call_that_waits_for_a_reviewer_says_so(sandboxed: Command, monkeypatc
     assert done.err.startswith("A reviewer has to agree within 1 s: ")
 
 
+@pytest.mark.parametrize(
+    ("repeated", "status"), [(("--for", "2h"), 0), (("--for", "3h"), 4), (("--for", "2h", "--start", "2030-01-01"), 4)]
+)
+def test_a_window_from_now_on_is_opened_as_it_was_approved(
+    sandboxed: Command, here: Path, monkeypatch: pytest.MonkeyPatch, repeated: tuple[str, ...], status: int
+) -> None:
+    monkeypatch.setenv("ARX_SANDBOX", str(here / "account.json"))  # so that its clock can be moved
+    asked = sandboxed("windows", "open", "Orders Database", "--for", "2h")
+    request = sandboxed("approvals", "list", "--state", "pending").json[0]
+    assert (asked.status, "execute(" in asked.err) == (4, False)
+    assert f"Once it is approved, repeat the call with --approval {request['id']}." in asked.err
+    early = sandboxed("windows", "open", "Orders Database", "--for", "2h", "--approval", request["id"])
+    assert (early.status, "still waits for a reviewer" in early.err) == (4, True)
+    assert sandboxed("approvals", "approve", request["id"], "--reviewer", "ada").status == 0
+    account = json.loads((here / "account.json").read_text())
+    (here / "account.json").write_text(json.dumps({**account, "advanced": account["advanced"] + 90}))
+    done = sandboxed("windows", "open", "Orders Database", *repeated, "--approval", request["id"])
+    assert done.status == status, done.err
+    if status == 0:
+        approved = json.loads(request["params"])
+        window = done.json["maintenance_window"]
+        assert window["start_time"] > approved["start_time"]  # one in the past begins when it is created
+        assert window["end_time"] == approved["end_time"]
+    else:
+        assert "was asked for another call. Nothing was sent." in done.err
+
+
+def test_an_unknown_approval_of_a_window_is_refused_by_the_call(sandboxed: Command) -> None:
+    done = sandboxed("windows", "open", "Orders Database", "--for", "2h", "--approval", "ffffffffffffffff")
+    assert (done.status, done.out) == (4, "")
+    assert "ffffffffffffffff" in done.err
+    assert "maintenance:create" in operations(sandboxed)
+
+
 def test_a_dry_run_of_a_verb_sends_nothing(pd: Command, account: Sandbox) -> None:
     done = pd("incidents", "create", "Disk full", "--service", "Orders Database", "--dry-run")
     assert (done.status, done.json["verdict"], sent(account)) == (0, "PERMIT", [])

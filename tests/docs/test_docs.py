@@ -123,6 +123,12 @@ def test_every_page_is_in_the_navigation() -> None:
     assert named <= there
 
 
+def test_the_index_of_decisions_lists_each_once() -> None:
+    folder = DOCS / "decisions"
+    listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "index.md").read_text("utf-8"))
+    assert listed == sorted(page.name for page in folder.glob("0*.md"))
+
+
 def test_the_glossary_has_twelve_terms() -> None:
     assert len(re.findall(r"^:   ", (DOCS / "glossary.md").read_text("utf-8"), re.MULTILINE)) == 12
 

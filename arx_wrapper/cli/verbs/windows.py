@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +15,7 @@ from arx_wrapper.cli.output import Format, Output
 from arx_wrapper.cli.running import Options, Params, perform
 from arx_wrapper.cli.session import now_of
 from arx_wrapper.cli.tables import split
-from arx_wrapper.cli.times import duration, iso, moment
+from arx_wrapper.cli.times import duration, is_relative, iso, moment
 from arx_wrapper.cli.verbs.options import (
     Approval,
     DryRun,
@@ -27,6 +30,7 @@ from arx_wrapper.cli.verbs.options import (
     parsed,
     with_more,
 )
+from arx_wrapper.errors import ArxError
 
 app = typer.Typer(no_args_is_help=True, help="Maintenance windows: list, open, end.")
 
@@ -88,6 +92,8 @@ def open_(
 
     async def prepare(pd: Any) -> list[Params]:
         begins = parsed(lambda: moment(start, now_of(pd), ahead=True), "--start")
+        if approval is not None and is_relative(start):
+            begins = await _approved_start(pd, approval) or begins
         params = given(
             start_time=iso(begins),
             end_time=iso(begins + parsed(lambda: duration(length), "--for")),
@@ -98,6 +104,17 @@ def open_(
 
     options = Options(output=output, fields=split(fields), dry_run=dry_run, approval=approval)
     perform(context.obj, "maintenance:create", prepare, options)
+
+
+async def _approved_start(pd: Any, approval: str) -> datetime | None:
+    """Return the start that the reviewer saw: `now` of the repeated call would make it another call."""
+    with suppress(ArxError):  # an unknown approval is for the call to refuse, on record
+        asked = await pd.backends.approvals.get(approval)
+        if start := json.loads(asked.params).get(
+            "start_time"
+        ):  # another operation's approval is for the call to refuse
+            return moment(start, now_of(pd))
+    return None
 
 
 @app.command()
