@@ -211,7 +211,13 @@ def test_a_call_that_waits_for_a_reviewer_says_so(sandboxed: Command, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("repeated", "status"), [(("--for", "2h"), 0), (("--for", "3h"), 4), (("--for", "2h", "--start", "2030-01-01"), 4)]
+    ("repeated", "status"),
+    [
+        (("--for", "2h"), 0),
+        (("--for", "3h"), 4),
+        (("--for", "2h", "--start", "2030-01-01"), 4),
+        (("--for", "2h", "--start", "in 3h"), 4),
+    ],
 )
 def test_a_window_from_now_on_is_opened_as_it_was_approved(
     sandboxed: Command, here: Path, monkeypatch: pytest.MonkeyPatch, repeated: tuple[str, ...], status: int
@@ -225,7 +231,7 @@ def test_a_window_from_now_on_is_opened_as_it_was_approved(
     assert (early.status, "still waits for a reviewer" in early.err) == (4, True)
     assert sandboxed("approvals", "approve", request["id"], "--reviewer", "ada").status == 0
     account = json.loads((here / "account.json").read_text())
-    (here / "account.json").write_text(json.dumps({**account, "advanced": account["advanced"] + 90}))
+    (here / "account.json").write_text(json.dumps({**account, "advanced": account["advanced"] + 30}))
     done = sandboxed("windows", "open", "Orders Database", *repeated, "--approval", request["id"])
     assert done.status == status, done.err
     if status == 0:

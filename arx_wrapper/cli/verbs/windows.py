@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +31,8 @@ from arx_wrapper.cli.verbs.options import (
     with_more,
 )
 from arx_wrapper.errors import ArxError
+
+_SLACK = timedelta(minutes=1)
 
 app = typer.Typer(no_args_is_help=True, help="Maintenance windows: list, open, end.")
 
@@ -93,7 +95,7 @@ def open_(
     async def prepare(pd: Any) -> list[Params]:
         begins = parsed(lambda: moment(start, now_of(pd), ahead=True), "--start")
         if approval is not None and is_relative(start):
-            begins = await _approved_start(pd, approval) or begins
+            begins = await _approved_start(pd, approval, begins)
         params = given(
             start_time=iso(begins),
             end_time=iso(begins + parsed(lambda: duration(length), "--for")),
@@ -106,15 +108,20 @@ def open_(
     perform(context.obj, "maintenance:create", prepare, options)
 
 
-async def _approved_start(pd: Any, approval: str) -> datetime | None:
-    """Return the start that the reviewer saw: `now` of the repeated call would make it another call."""
+async def _approved_start(pd: Any, approval: str, begins: datetime) -> datetime:
+    """Return the start that the reviewer saw, if only the time since then lies between it and this one.
+
+    `now` of the repeated call would otherwise make it another call. A start that means another time is returned as it
+    is, and the call is refused.
+    """
     with suppress(ArxError):  # an unknown approval is for the call to refuse, on record
         asked = await pd.backends.approvals.get(approval)
-        if start := json.loads(asked.params).get(
-            "start_time"
-        ):  # another operation's approval is for the call to refuse
-            return moment(start, now_of(pd))
-    return None
+        if start := json.loads(asked.params).get("start_time"):  # another operation's approval is refused as well
+            approved = moment(start, now_of(pd))
+            passed = pd.backends.clock() - asked.created_at
+            if approved - _SLACK <= begins <= approved + passed + _SLACK:
+                return approved
+    return begins
 
 
 @app.command()
