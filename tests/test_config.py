@@ -317,3 +317,15 @@ def test_a_configuration_shows_no_password(tmp_path: Path) -> None:
         ARX_WEBHOOK_URL="https://hooks.example/s3cr3t",
     )
     assert "s3cr3t" not in repr(config)
+
+
+@pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "HOME"])
+def test_a_relative_folder_of_the_user_is_no_folder_in_the_working_directory(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    below = {"XDG_CONFIG_HOME": "own/arx", "HOME": "own/.config/arx"}[variable]
+    (tmp_path / below).mkdir(parents=True)
+    (tmp_path / below / "arx.toml").write_text('agent_id = "planted"\n')
+    config = Config.load({variable: "own"}, working_folder=False)
+    assert config.agent_id != "planted"

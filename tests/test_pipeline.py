@@ -237,6 +237,7 @@ async def test_an_escalated_call_waits_for_a_reviewer_and_is_used_up_once() -> N
         ("connector.refused", "escalated"),
         ("approval.reviewed", "success"),
         ("connector.called", "escalated"),
+        ("approval.reviewed", "success"),  # used
         ("connector.completed", "success"),
         ("connector.called", "escalated"),
         ("connector.refused", "blocked"),

@@ -55,7 +55,7 @@ class Evidence:
                 continue
             if record.action_type == "approval.requested":
                 requested.add(str(said.get("digest")))
-            elif record.action_type == "connector.completed":
+            elif record.action_type == "connector.completed" or said.get("verdict") == "used":
                 used = True
             elif record.action_type == "approval.reviewed" and record.status != "error":
                 verdicts.add(said.get("verdict"))

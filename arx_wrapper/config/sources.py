@@ -23,14 +23,17 @@ CONFIG = "ARX_CONFIG"
 def user_folder(environ: Mapping[str, str] | Variables, variable: str, below_home: str) -> Path:
     """Return a folder of the user's by the XDG base directory specification: `XDG_CONFIG_HOME`, else below `HOME`.
 
+    A relative path counts for nothing, as the specification says: it would name a folder of the working directory.
+
     Raises:
         ConfigError: the user has no home, as in a container under an arbitrary user id.
     """
     environ = Variables(environ)  # its values are in no traceback
-    if folder := environ.get(variable):
+    if (folder := environ.get(variable)) and Path(folder).is_absolute():
         return Path(folder)
     try:
-        return Path(environ.get("HOME") or Path.home()) / below_home
+        home = environ.get("HOME")
+        return (Path(home) if home and Path(home).is_absolute() else Path.home()) / below_home
     except RuntimeError:
         raise ConfigError(
             f"The user {os.getuid()} has no home folder. Set HOME or {variable}. Nothing was sent."

@@ -62,11 +62,7 @@ async def approve(
     """
     backends, call = env.backends, dispatch.call
     if backends.config.approvals_mode == "raise" and not resumed:
-        raise ApprovalPendingError(
-            f"{call.operation.name}: waits for a reviewer as {asked.id} until {asked.expires_at:%Y-%m-%d %H:%M}Z. "
-            f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
-            approval_id=asked.id,
-        )
+        raise _pending(asked, f"waits for a reviewer as {asked.id}")
     terms = await _terms(env, decision, dispatch)
     digest = _digest({**terms, "sentence": _sentence(call, asked.target)}, asked.target)
     if asked.call_digest != digest:
@@ -78,6 +74,8 @@ async def approve(
         await backends.approvals.wait(asked.id)
     await env.judge_again(call)  # before anything more is read with the account's key
     asked, before = await backends.approvals.get(asked.id), asked.target
+    if asked.state == "pending":  # what follows looks at the decisions: none that comes later may be used unseen
+        raise _pending(asked, f"{asked.id} still waits for a reviewer")
     if asked.state == "approved" and asked.target is not None:
         before = await dispatch.target_state()
         if asked.target != before:
@@ -100,6 +98,14 @@ async def approve(
         ask_on_call=partial(read, dispatch.lookup) if read else None,
     )
     return before
+
+
+def _pending(asked: ApprovalRequest, problem: str) -> ApprovalPendingError:
+    return ApprovalPendingError(
+        f"{asked.operation}: {problem} until {asked.expires_at:%Y-%m-%d %H:%M}Z. "
+        f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
+        approval_id=asked.id,
+    )
 
 
 def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:

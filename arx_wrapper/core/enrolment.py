@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from arx_wrapper.audit import AuditLog, Entry
-from arx_wrapper.errors import ApprovalError
+from arx_wrapper.errors import ApprovalError, AuditError
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import Enrolments, Passkey, Reviewers
@@ -34,7 +34,7 @@ _KNOWN: WeakKeyDictionary[AuditLog, dict[tuple[str, tuple[tuple[str, str], ...]]
 async def enrolments_of(log: AuditLog, org_id: str, configured: Reviewers | None) -> Enrolments:
     """Read who an organisation's reviewers are: those whose keys are configured, and those who were enrolled.
 
-    Records that the log's key did not write are passed over. What was read before is not read again.
+    What was read before is not read again.
 
     Args:
         log: The audit log.
@@ -42,7 +42,7 @@ async def enrolments_of(log: AuditLog, org_id: str, configured: Reviewers | None
         configured: The reviewers whose keys are configured in this process.
 
     Raises:
-        AuditError: the log cannot be read.
+        AuditError: the log cannot be read, or holds a record that its key did not write.
     """
     from arx_wrapper.approvals import Enrolments
     from arx_wrapper.audit.store import Query
@@ -52,7 +52,7 @@ async def enrolments_of(log: AuditLog, org_id: str, configured: Reviewers | None
 
     def read(reader: Reader) -> list[AuditRecord]:
         found = (reader.select(Query(action_type=action, after_seq=known.seq)) for action in _ACTIONS)
-        return [record for record in merge(*found, key=lambda record: record.seq) if record.holds(reader.digest)]
+        return [require_intact(record, reader) for record in merge(*found, key=lambda record: record.seq)]
 
     for record in await log.read(read):
         if record.seq > known.seq:
@@ -60,6 +60,23 @@ async def enrolments_of(log: AuditLog, org_id: str, configured: Reviewers | None
             if record.org_id == org_id:
                 known.enrolments.add(record)
     return known.enrolments
+
+
+def require_intact(record: AuditRecord, reader: Reader) -> AuditRecord:
+    """Return a record that the log's key wrote.
+
+    A damaged record is not passed over: it may be the one that removes a reviewer, withdraws an approval or says that
+    it was used.
+
+    Raises:
+        AuditError: it was altered, or inserted without the key.
+    """
+    if record.holds(reader.digest):
+        return record
+    raise AuditError(
+        f"Record {record.seq} of the audit log was altered or inserted, so approvals cannot be judged by the log. "
+        "Nothing was sent. Run `arx-pagerduty audit verify`, and find out who can write to the log."
+    )
 
 
 async def invite(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: str, user: str | None = None) -> str:

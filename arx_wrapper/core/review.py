@@ -8,9 +8,9 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.audit import AuditLog, Entry
-from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.core.enrolment import enrolments_of, require_intact
 from arx_wrapper.core.reviewers import AskOnCall, Judge, require_all, require_one, rules_of
-from arx_wrapper.errors import ApprovalError
+from arx_wrapper.errors import ApprovalDeniedError, ApprovalError
 from arx_wrapper.model import ReviewerRule
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Clocks of the hosts that write to one log may differ by this much.
 _SKEW = timedelta(minutes=10)
+USED = "used"
 
 
 async def review(
@@ -161,9 +162,31 @@ async def use_up(
     if rules and asked.state == "approved":
         judge = Judge(asked=asked, reviewers=reviewers, groups=approvals.groups, ask_on_call=ask_on_call)
         await _require_rules(log, judge, rules)
-    return await approvals.consume(
+    used = await approvals.consume(
         asked.id, call_digest, min_approvals=min_approvals, evidence=evidence, reviewers=reviewers
     )
+    await _record_use(log, asked)
+    return used
+
+
+async def _record_use(log: AuditLog, asked: ApprovalRequest) -> None:
+    """Record that an approval is used, durably, before anything is sent with it.
+
+    The store alone cannot tell: whoever writes to it could set a used approval back to approved. Of several records of
+    use the first one in the log counts, so that of two processes one sends.
+    """
+    mine = await log.append(_entry(asked, "success", {"step": "used", "verdict": USED}))
+    first = await log.read(lambda reader: min(seq for seq in _uses(reader, _since(asked), asked.id)))
+    if first != mine.seq:
+        raise ApprovalDeniedError(
+            f"Approval {asked.id} has been used already, by the audit log; an approval holds for one call. "
+            "Nothing was sent. Find out who can write to the approval store.",
+            approval_id=asked.id,
+        )
+
+
+def _uses(reader: Reader, since: str, approval_id: str) -> Iterator[int]:
+    return (record.seq for record in _genuine(reader, since, approval_id) if record.metadata.get("verdict") == USED)
 
 
 async def _require_rules(log: AuditLog, judge: Judge, rules: Sequence[ReviewerRule]) -> None:
@@ -180,27 +203,29 @@ async def _require_rules(log: AuditLog, judge: Judge, rules: Sequence[ReviewerRu
 
 
 async def evidence_of(log: AuditLog, request: ApprovalRequest) -> Evidence:
-    """Return what the audit log says of a request; records that the log's key did not write are passed over.
+    """Return what the audit log says of a request.
 
     Raises:
-        AuditError: the log cannot be read.
+        AuditError: the log cannot be read, or holds a record that its key did not write.
     """
     from arx_wrapper.approvals import Evidence
 
-    since = (request.created_at - _SKEW).astimezone(UTC).isoformat(timespec="microseconds")
-
     def read(reader: Reader) -> Evidence:
-        return Evidence.of(request.id, _genuine(reader, since, request.id))
+        return Evidence.of(request.id, _genuine(reader, _since(request), request.id))
 
     return await log.read(read)
+
+
+def _since(request: ApprovalRequest) -> str:
+    return (request.created_at - _SKEW).astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _genuine(reader: Reader, since: str, approval_id: str) -> Iterator[AuditRecord]:
     from arx_wrapper.audit.store import Query
 
-    newest = reader.select(Query(newest_first=True))
+    newest = (require_intact(record, reader) for record in reader.select(Query(newest_first=True)))
     recent = takewhile(lambda record: record.created_at >= since, newest)
-    return (record for record in recent if record.approval_id == approval_id and record.holds(reader.digest))
+    return (record for record in recent if record.approval_id == approval_id)
 
 
 def _entry(request: ApprovalRequest, status: Status, given: dict[str, Any], *, error: str | None = None) -> Entry:

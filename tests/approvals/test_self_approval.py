@@ -5,6 +5,7 @@ The page's own (session fixation, CSRF) are in `tests/console`.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from arx_wrapper import approvals
 from arx_wrapper.approvals import sign_decision
 from arx_wrapper.cli.main import run as command
 from arx_wrapper.core import enrolment
-from arx_wrapper.core.review import review
+from arx_wrapper.core.review import evidence_of, review
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError
 from arx_wrapper.model import Effect, Risk
 from tests.approvals.authenticator import PRESENT, Authenticator
@@ -52,7 +53,8 @@ async def test_a_passkeys_decision_is_used_and_its_proof_is_on_record(deployment
     asked = await deployment.ask()
     assert (await deployment.decide(asked, "alice", note="go")).state == "approved"
     await deployment.use(asked)
-    [record] = [r for r in await trail(deployment.pd) if r.action_type == "approval.reviewed"]
+    record, used = [r for r in await trail(deployment.pd) if r.action_type == "approval.reviewed"]
+    assert used.metadata["verdict"] == "used"
     assert (record.metadata["reviewer"], record.metadata["note"]) == ("alice", "go")
     assert '"clientDataJSON"' in record.metadata["signature"]
 
@@ -214,6 +216,43 @@ async def test_10_a_used_request_set_back(deployment: Deployment) -> None:
     with pytest.raises(Exception, match=r"."):
         await deployment.use(asked, note)
     deployment.require_nothing_sent()
+
+
+async def test_10_an_approval_set_back_while_its_call_is_in_flight(deployment: Deployment) -> None:
+    call = ("services:delete", {"service_id": "PABC123"})
+    asked = await deployment.ask(call)
+    await deployment.decide(asked, "alice")
+    evidence = await evidence_of(deployment.pd.backends.audit, asked)
+    assert not evidence.used
+    deployment.account.faults.slow(0.5, method="DELETE")
+    first = asyncio.ensure_future(deployment.use(asked, call))
+    while not (await evidence_of(deployment.pd.backends.audit, asked)).used:  # on record before anything is sent
+        await asyncio.sleep(0.01)
+    deployment.run("UPDATE approval_requests_v2 SET state = 'approved'")
+    with pytest.raises(ApprovalDeniedError, match="used already, by the audit log"):
+        await deployment.use(asked, call)
+    await first
+    assert [request.method for request in deployment.account.requests].count("DELETE") == 1
+
+
+async def test_a_decision_that_comes_while_a_call_resumes_is_not_used_unseen(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = await deployment.ask()
+    store = deployment.pd.backends.approvals
+    get, looks = store.get, 0
+
+    async def then_approved(approval_id: str) -> approvals.ApprovalRequest:
+        nonlocal looks
+        found = await get(approval_id)
+        looks += 1
+        if looks == 2:  # right after the resuming call saw that nobody had decided
+            monkeypatch.setattr(store, "get", get)
+            await deployment.decide(asked, "alice")
+        return found
+
+    monkeypatch.setattr(store, "get", then_approved)
+    await deployment.require_refused(asked, "still waits")
 
 
 async def test_11_a_proof_for_another_digest(deployment: Deployment) -> None:
@@ -523,7 +562,7 @@ async def test_24_who_is_on_call_decides_and_both_look_ups_are_on_record(shifts:
     assert (await deployment.decide(asked, "alice")).state == "approved"
     await deployment.use(asked)
     records = [r for r in await trail(deployment.pd) if r.action_type == "approval.reviewed"]
-    looked_up = [record.metadata.get("on_call") for record in records]
+    looked_up = [record.metadata.get("on_call") for record in records if record.metadata["verdict"] != "used"]
     assert looked_up == [{"PESC123": {"1": ["ada1", "ada1@example.com"]}}] * 3
     assert shifts.asked == 3
 

@@ -55,7 +55,7 @@ async def test_reviewers_decide_in_code(pagerduty: PagerDutyKit) -> None:
         with pytest.raises(NotFoundError):
             await pd.get_service("PABC123")
         reviewed = [record for record in await pagerduty.records(pd) if record.action_type == "approval.reviewed"]
-        assert [record.metadata["verdict"] for record in reviewed] == ["denied", "approved"]
+        assert [record.metadata["verdict"] for record in reviewed] == ["denied", "approved", "used"]
 
 
 async def test_a_call_can_be_resumed_after_a_decision(pagerduty: PagerDutyKit) -> None:
