@@ -194,6 +194,8 @@ def _add_approval(record: AuditRecord, approvals: dict[str, Approval]) -> None:
     if record.action_type == "approval.requested":
         approval.requested, approval.digest = record.created_at, said.get("digest")
         return
+    if "reviewer" not in said:  # the approval was used: no decision of a person's
+        return
     approval.decisions.append(
         {
             "seq": record.seq,
