@@ -136,10 +136,18 @@ def run_in_thread(sandbox: Sandbox, port: int = 0, *, tls: bool = False) -> Iter
             yield served
         finally:
             asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result()
+            asyncio.run_coroutine_threadsafe(_last_turns(loop), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _last_turns(loop: asyncio.AbstractEventLoop) -> None:
+    """Let transports that are closing release their sockets: a loop that has stopped never does."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await loop.shutdown_asyncgens()
 
 
 def main_loop(
