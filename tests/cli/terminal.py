@@ -63,7 +63,7 @@ def on_a_terminal(
             os.close(primary)
             if process.poll() is None:
                 try:
-                    process.wait(5)
+                    process.wait(30)
                 except subprocess.TimeoutExpired:
                     process.kill()
     return Shown(text, process.returncode)
@@ -79,6 +79,7 @@ def _converse(terminal: int, script: list[tuple[str, str]]) -> str:
     while time.monotonic() < until:
         while script and (at := shown.find(script[0][0].encode(), seen)) >= 0:
             seen = at + len(script[0][0])
+            time.sleep(0.3)  # as a person does: the prompt is shown a moment before the command reads
             os.write(terminal, script.pop(0)[1].encode())
         if not select.select([terminal], [], [], 0.1)[0]:
             continue

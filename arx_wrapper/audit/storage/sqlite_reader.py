@@ -53,7 +53,10 @@ class SqliteReader:
     def select(self, query: Query) -> Iterator[AuditRecord]:
         where, values = conditions(query)
         order = "DESC" if query.newest_first else "ASC"
-        statement = f"SELECT body, hash FROM audit WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - ours
+        statement = (
+            "SELECT coalesce(body, ''), coalesce(hash, '') FROM audit "  # noqa: S608 - ours
+            f"WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq {order} LIMIT ?"
+        )
         left = -1 if query.limit is None else query.limit
         with explained("read"):
             for database, (first, last) in self._places(self._ranges(query), newest_first=query.newest_first):
@@ -64,8 +67,11 @@ class SqliteReader:
                     return
 
     def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
-        # Read as bytes, so that corrupted UTF-8 is reported as a hash mismatch, not as a decode error.
-        statement = "SELECT seq, id, CAST(body AS BLOB), hash FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        # Read as bytes and never as NULL, so that corrupted text is reported as a hash mismatch, not as a TypeError.
+        statement = (
+            "SELECT seq, coalesce(id, ''), CAST(coalesce(body, '') AS BLOB), coalesce(hash, '') FROM audit "
+            "WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        )
         with explained("read"):
             for database, place in self._places([(after + 1, _LAST)]):
                 yield from database.execute(statement, place)
