@@ -17,7 +17,7 @@ from arx_wrapper.model import Fallback, Lookup, Params, Recovery
 JSON = dict[str, Any]
 
 OWN_KEY: Final = "arx-"
-"""How an incident key begins that no caller chose: no other incident has it."""
+"""The prefix of an incident key that no caller chose: no other incident has it."""
 
 _ABOUT: Final = timedelta(minutes=1)
 
