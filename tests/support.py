@@ -30,6 +30,8 @@ ASK_ABOUT_HIGH: dict[str, Any] = {
     "hitl_channel": "#approvals",
 }
 CANARY = "canary-u0-9f2b7c-do-not-print"
+# Seconds, for what takes a moment or never ends: a guard against hanging, never a measure of speed.
+PATIENCE = 60.0
 
 
 @contextmanager

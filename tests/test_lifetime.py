@@ -142,7 +142,7 @@ async def test_a_call_that_comes_while_the_connector_closes_is_refused(pd: Pager
 
 
 FORK = """
-import asyncio, os, sys, time
+import asyncio, os, sys
 from arx_wrapper import ConfigError, PagerDutyConnector
 POLICY = [{"name": "a", "connector": "pagerduty", "operations": ["*"], "risk_max": "high", "approval": "none"}]
 def connector(): return PagerDutyConnector("a", "o", policies=POLICY, audit=f"sqlite:///{sys.argv[1]}/{os.getpid()}.db")
@@ -151,12 +151,11 @@ async def one(pd):
     return len(await pd.list_incidents(limit=1))
 asyncio.run(one(used))
 if os.fork() == 0:
-    began = time.monotonic()
     try:
         asyncio.run(one(used))
         print("sent")
     except ConfigError as error:
-        print("refused", "after the fork" in str(error), time.monotonic() - began < 1)
+        print("refused", "after the fork" in str(error))
     asyncio.run(used.aclose())
     print("child's own:", asyncio.run(one(connector())), "made before:", asyncio.run(one(unused)), flush=True)
     os._exit(0)
@@ -176,7 +175,7 @@ def test_a_connector_that_was_used_before_a_fork_says_so_in_the_child_and_goes_o
         check=False,
     )
     assert done.stdout.splitlines() == [
-        "refused True True",
+        "refused True",
         "child's own: 1 made before: 1",
         "parent: 1",
     ], done.stderr

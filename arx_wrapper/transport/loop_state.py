@@ -37,7 +37,7 @@ class LoopState:
         """Return the rate limit of a key at an address."""
         found = self._rate_limiters.get(key)
         if found is None:
-            found = self._rate_limiters[key] = RateLimiter()
+            found = self._rate_limiters[key] = RateLimiter(self._loop.time)
         return found
 
     async def release(self, user: object) -> None:

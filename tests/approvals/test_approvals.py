@@ -17,6 +17,7 @@ from arx_wrapper.errors import (
 )
 from arx_wrapper.model import Effect, Risk
 from tests.approvals.conftest import terms
+from tests.support import PATIENCE
 
 
 async def test_an_approval_is_asked_for_given_and_used(store):
@@ -221,14 +222,14 @@ async def test_waiting_ends_with_the_decision_of_another_connection(store, url, 
     other = approvals.open(url, clock=clock, proof="name")
     await other.decide(asked.id, "alice", True)
     await other.aclose()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await waiting).state == "approved"
 
 
 async def test_waiting_ends_when_the_request_expires(url):
     store = approvals.open(url, ttl=0.2, proof="name")
     asked = await store.request(**terms())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await store.wait(asked.id, poll=60)).state == "expired"
     await store.aclose()
 

@@ -20,6 +20,7 @@ from arx_wrapper.approvals.notifications import Notify
 from arx_wrapper.errors import ApprovalPendingError, ConfigError
 from tests.approvals.conftest import terms
 from tests.approvals.loopback import serve
+from tests.support import PATIENCE
 
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr. is deprecated")  # of apprise, at its import
 SECRET = "s" * 32
@@ -91,7 +92,7 @@ async def test_a_webhook_that_answers_without_end_costs_nothing(url, clock):
     async with serve(Starlette(routes=[Route("/hook", receive, methods=["POST"])])) as address:
         store = await opened(url, clock, address)
         await store.request(**terms())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await store.aclose()
 
 
@@ -158,7 +159,7 @@ class Stuck:
 async def test_a_stuck_channel_delays_neither_the_request_nor_its_decision(url, clock):
     channel = Stuck()
     store = approvals.open(url, clock=clock, channels=[channel], proof="name")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         asked = await store.request(**terms())
         await store.decide(asked.id, "alice", True)
         assert (await store.consume(asked.id, asked.call_digest)).state == "consumed"
@@ -171,7 +172,7 @@ async def test_a_stuck_channel_does_not_keep_the_process_from_ending_and_is_repo
     channel = Stuck()
     announcer = Announcer([channel])
     announcer.announce(await store.request(**terms()), store._still_waits)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await announcer.aclose(within=0.05)
     assert channel.closed
     assert "was not announced on Stuck (CancelledError)" in caplog.text
@@ -271,7 +272,7 @@ async def test_ending_the_process_does_not_wait_for_a_reminder(store, staggered)
     announcer, told, steps = staggered
     announcer.announce(await store.request(**terms()), store._still_waits)
     await steps.waiting.get()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await announcer.aclose()
     assert told == [("slack", "asked")]
 

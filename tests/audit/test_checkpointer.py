@@ -21,7 +21,7 @@ from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from arx_wrapper.cli.health_checks import examine
 from arx_wrapper.config import Config
 from tests.audit.conftest import entry
-from tests.support import EVERYTHING
+from tests.support import EVERYTHING, PATIENCE
 
 SIGNER = Signer.new("audit.example.com/test")
 VERIFIER = Verifier.parse(SIGNER.verifier())
@@ -44,7 +44,7 @@ def sizes(folder: Path) -> list[int]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < end, "no checkpoint was taken"
         await asyncio.sleep(0.01)

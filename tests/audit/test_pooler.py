@@ -14,6 +14,7 @@ from arx_wrapper import AuditError, audit
 from arx_wrapper.audit.storage.postgres import PostgresStore
 from tests.audit.conftest import entry
 from tests.postgres import Server
+from tests.support import PATIENCE
 
 Pooler = Callable[[str], str]
 
@@ -41,7 +42,7 @@ def pooler(log_in_postgres: str, postgres_server: Server) -> Iterator[Pooler]:
         command = [program, str(settings)]
         running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, **postgres_server._account))  # noqa: S603
         address = f"postgresql://arx@/postgres?host={folder}&port={postgres_server.port}"
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 psycopg.connect(address).close()

@@ -7,7 +7,7 @@ import json
 import platform
 from pathlib import Path
 
-from tests.bench import audit, calls, imports, policy, storm, syncs
+from tests.bench import audit, calls, console, imports, policy, storm, syncs
 from tests.bench.chart import draw
 from tests.bench.figures import Figure
 
@@ -17,6 +17,7 @@ ROUNDS = {
     "audit": audit.measure,
     "syncs": syncs.measure,
     "calls": calls.measure,
+    "console": console.measure,
 }
 
 

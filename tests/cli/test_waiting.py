@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.cli.terminal import on_a_terminal
 from tests.cli.test_approvals import DELETE, asked
+from tests.support import PATIENCE
 
 
 @pytest.mark.slow
@@ -83,7 +84,7 @@ async def test_watch_tells_of_reminders_and_decisions(capsys: pytest.CaptureFixt
     watching = asyncio.create_task(watch(store, "org-acme", 0.01, Output.JSON, ends=2))
     await asyncio.sleep(0.1)
     await store.decide(short.id, "ada", True)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await watching
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["what"] for line in lines] == ["asked", "approved"]

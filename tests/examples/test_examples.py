@@ -23,7 +23,7 @@ import pytest
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.faults import Fault
 from arx_wrapper.sandbox.server import run_in_thread
-from tests.support import ASK_ABOUT_HIGH, CANARY
+from tests.support import ASK_ABOUT_HIGH, CANARY, PATIENCE
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 Process = subprocess.Popen[str]
@@ -69,7 +69,7 @@ class Logs:
         for line in self._process.stderr:
             self.lines.append(json.loads(line))
 
-    def wait(self, message: str, count: int = 1, seconds: float = 20) -> dict[str, Any]:
+    def wait(self, message: str, count: int = 1, seconds: float = PATIENCE) -> dict[str, Any]:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             found = [line for line in self.lines if line["message"] == message]

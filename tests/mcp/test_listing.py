@@ -14,7 +14,7 @@ from arx_wrapper import EXTENSIONS, OPERATIONS, PagerDutyConnector, Risk
 from arx_wrapper.mcp.tools import APPROVAL_STATUS, Tools, tool_name
 from tests.mcp.conftest import POLICIES, Deployment, Mode
 from tests.policy.test_reference import ESCALATED, PERMITTED
-from tests.support import ASK_ABOUT_HIGH, EVERYTHING, denying
+from tests.support import ASK_ABOUT_HIGH, EVERYTHING, PATIENCE, denying
 
 # What the reference's globs make of the operations outside its table.
 EXTENDED = {
@@ -60,7 +60,7 @@ async def test_the_list_follows_the_policy_and_clients_are_told(
         assert await names(client) == [tool_name(name) for name in (*OPERATIONS, *EXTENSIONS)]
         async with _listening(client, mode, told):
             deployment.adopt(EVERYTHING, denying("services:*", "users:*"))
-            await asyncio.wait_for(told.wait(), 5)
+            await asyncio.wait_for(told.wait(), PATIENCE)
         left = [name for name in (*OPERATIONS, *EXTENSIONS) if not name.startswith(("services:", "users:"))]
         assert await names(client) == [tool_name(name) for name in left]
 
@@ -76,7 +76,7 @@ class _listening:  # noqa: N801 - read as a verb
         self._task = asyncio.create_task(self._listen()) if self._mode == "auto" else None
         if self._task:
             self._subscribed = asyncio.Event()
-            await asyncio.wait_for(self._subscribed.wait(), 5)
+            await asyncio.wait_for(self._subscribed.wait(), PATIENCE)
 
     async def _listen(self) -> None:
         async with self._client.listen(tools_list_changed=True) as events:

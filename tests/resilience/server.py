@@ -198,15 +198,16 @@ class Bucket:
     rate: float
     size: float
     refused: int = 0
+    clock: Callable[[], float] = time.monotonic
     _left: float = field(init=False)
-    _at: float = field(factory=time.monotonic, init=False)
+    _at: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._left = self.size
+        self._left, self._at = self.size, self.clock()
 
     def take(self) -> tuple[bool, list[str]]:
         """Whether there was one left, and the headers that say how many there are."""
-        now = time.monotonic()
+        now = self.clock()
         self._left, self._at = min(self.size, self._left + (now - self._at) * self.rate), now
         allowed = self._left >= 1
         self._left -= allowed

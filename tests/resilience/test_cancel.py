@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from tests.resilience import faults as f
 from tests.resilience.harness import KEY, connected, connector_at, last_record
 from tests.resilience.listing import Listing
 from tests.resilience.server import Exchange, FaultPlan, Reply, Server, refusal, serving
-from tests.support import sqlite_at
+from tests.support import PATIENCE, sqlite_at
 
 ACK = ("incidents:acknowledge", {"incident_id": "P1"})
 CREATE = ("incidents:create", {"title": "Replication lag", "service_id": "PSVC"})
@@ -26,7 +25,7 @@ READ = ("incidents:read_detail", {"incident_id": "P1"})
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.005)
 
@@ -216,23 +215,20 @@ async def test_a_deadline_ends_the_call_and_what_looks_after_it(
     call: tuple[str, dict[str, Any]], claim: str, tmp_path: Path
 ) -> None:
     async with connected(Server(fault_plan=lambda asked: f.silent_before), tmp_path) as pd:
-        began = time.monotonic()
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(TransportError, match=r"no response within 0\.4 s") as caught:
             await pd.execute(*call, timeout=0.4)
         assert caught.value.outcome == claim
-        assert 0.4 <= time.monotonic() - began < 1.2
         assert ((await last_record(pd)).duration_ms or 0) >= 400
 
 
 async def test_a_wait_that_does_not_fit_into_the_deadline_is_an_error_at_once(tmp_path: Path) -> None:
-    server = Server(fault_plan=lambda asked: f.answering(429, "Retry-After: 60"))
+    server = Server(fault_plan=lambda asked: f.answering(429, "Retry-After: 90"))
     async with connected(server, tmp_path) as pd:
         for _ in range(2):
-            began = time.monotonic()
             with pytest.raises(RateLimitError) as caught:
-                await pd.execute(*CREATE, timeout=0.3)
-            assert 55 < (caught.value.retry_after or 0) <= 60
-            assert time.monotonic() - began < 0.25, "it waited, though the wait cannot fit into the deadline"
+                async with asyncio.timeout(PATIENCE):  # else it waited, though the wait cannot fit into the deadline
+                    await pd.execute(*CREATE, timeout=PATIENCE + 10)
+            assert PATIENCE + 10 < (caught.value.retry_after or 0) <= 90
     assert len(server.seen) == 1
 
 

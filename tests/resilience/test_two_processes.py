@@ -1,4 +1,4 @@
-"""Two processes share a key that allows 16 calls a second: neither fails, and little of the allowance goes unused."""
+"""Two processes share a key that allows 16 calls a second: neither fails. `test_shared_key.py` judges the time."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_two_processes_share_a_rate_limit_without_a_failure_in_little_more_than_the_ideal_time(
-    tmp_path: Path, figures: list[str]
-) -> None:
+async def test_two_processes_share_a_rate_limit_without_a_failure(tmp_path: Path, figures: list[str]) -> None:
     server = Server(delay=0.02)
     server.bucket = Bucket(rate=RATE, size=RATE)
     async with serving(server) as address:
@@ -40,7 +38,6 @@ async def test_two_processes_share_a_rate_limit_without_a_failure_in_little_more
     took = server.seen[-1].at - server.seen[0].at
     ideal = (answered - RATE) / RATE
     figures.append(f"two processes on one key: {took / ideal:.2f} of the ideal time, {server.bucket.refused} refused")
-    assert took <= 1.15 * ideal
     assert server.bucket.refused <= answered / 2, "they fight for the key instead of giving way"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.webhooks import Webhooks
-from tests.support import connector_on
+from tests.support import PATIENCE, connector_on
 
 SECRET = "a-secret-for-tests"  # noqa: S105
 
@@ -37,7 +37,7 @@ async def receiver() -> AsyncIterator[tuple[str, list[tuple[dict[str, str], byte
 
 
 async def until(count: int, arrived: list[Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(arrived) < count:
             await asyncio.sleep(0.01)
 

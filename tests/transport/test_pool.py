@@ -14,11 +14,12 @@ from arx_wrapper.credentials import Secret
 from arx_wrapper.transport.backend import HttpRequest, HttpResponse
 from arx_wrapper.transport.connection_pool import CONNECTIONS, ConnectionPool
 from arx_wrapper.transport.dialing import first_connected
+from tests.support import PATIENCE
 from tests.transport.test_transport import OK, serving
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.005)
 

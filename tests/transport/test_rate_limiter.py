@@ -14,7 +14,8 @@ from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import serve
 from arx_wrapper.transport.rate_limiter import RateLimiter
 from arx_wrapper.vault.fixed import FixedVault
-from tests.support import EVERYTHING
+from tests.reporting import section
+from tests.support import EVERYTHING, PATIENCE
 
 
 def headers(limit: int, remaining: int, reset: float) -> dict[str, str]:
@@ -36,8 +37,9 @@ async def test_a_used_up_allowance_is_waited_for() -> None:
     await rate_limiter.acquire("a")
     rate_limiter.release(headers(5, 0, 0.2))
     began = time.monotonic()
-    await rate_limiter.acquire("a")
-    assert 0.15 < time.monotonic() - began < 1
+    async with asyncio.timeout(PATIENCE):
+        await rate_limiter.acquire("a")
+    assert time.monotonic() - began > 0.15
 
 
 @pytest.mark.parametrize("reset", ["nan", "inf", "-1", "1795500000", "1e9"])
@@ -45,7 +47,7 @@ async def test_a_reset_that_makes_no_sense_stops_nobody(reset: str) -> None:
     rate_limiter = RateLimiter()
     await rate_limiter.acquire("a")
     rate_limiter.release({"ratelimit-limit": "10", "ratelimit-remaining": "0", "ratelimit-reset": reset}, answered=True)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await rate_limiter.acquire("a")
 
 
@@ -54,7 +56,7 @@ async def test_those_who_wait_are_woken_though_the_moment_passes_while_it_is_loo
     rate_limiter = RateLimiter(clock=lambda: next(ticks) * 0.3)  # each look at the clock takes a while
     await rate_limiter.acquire("a")
     rate_limiter.release(headers(5, 0, 1.0))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*(rate_limiter.acquire("a") for _ in range(3)))
 
 
@@ -86,11 +88,11 @@ async def test_a_cancelled_wait_gives_its_turn_away() -> None:
     await asyncio.sleep(0)
     waiting[0].cancel()
     rate_limiter.release({})
-    await asyncio.wait_for(waiting[1], 1)
+    await asyncio.wait_for(waiting[1], PATIENCE)
 
 
 @pytest.mark.slow
-async def test_a_storm_of_calls_ends_without_a_failure() -> None:
+async def test_a_storm_of_calls_ends_without_a_failure(request: pytest.FixtureRequest) -> None:
     sandbox = Sandbox(rate_limit="16/s")
     async with serve(sandbox) as served:
         vault = FixedVault(api_key=sandbox.token, requester_email=sandbox.email)
@@ -98,9 +100,9 @@ async def test_a_storm_of_calls_ends_without_a_failure() -> None:
             began = time.monotonic()
             await asyncio.gather(*(pd.get_incident("P1234AB") for _ in range(80)))
             took = time.monotonic() - began
-    refused = sum(request.status == 429 for request in sandbox.requests)
+    refused = sum(seen.status == 429 for seen in sandbox.requests)
+    section(request.config, "resilience").append(f"80 calls at 16 a second: {took:.1f} s, {refused} refused")
     assert refused <= 16
-    assert took < 15
 
 
 async def test_a_transport_of_ones_own_has_an_allowance_of_its_own() -> None:

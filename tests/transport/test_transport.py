@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
-import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -35,7 +34,7 @@ from arx_wrapper.credentials import Credentials
 from arx_wrapper.model import Request
 from arx_wrapper.transport import Attempt, Transport
 from arx_wrapper.vault.fixed import FixedVault
-from tests.support import CANARY, EVERYTHING, trail
+from tests.support import CANARY, EVERYTHING, PATIENCE, trail
 
 KEY = Credentials(api_key=CANARY, requester_email="bot@example.com")
 READ = Request(method="GET", path="/users", query=(("query", "a b&c"), ("team_ids[]", "P1")), operation_id="list_users")
@@ -462,7 +461,7 @@ async def test_connections_are_shared_and_end_with_the_last_transport_of_the_loo
         await send(other)
         assert (server.connections, server.open) == (1, 1)
         await other.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while server.open:
                 await asyncio.sleep(0.005)
 
@@ -604,10 +603,9 @@ async def test_a_success_without_the_body_that_it_has_to_have_is_an_error(status
 @pytest.mark.parametrize("header", ["Retry-After: 86400", "ratelimit-reset: 100", "Retry-After: 31536000"])
 async def test_a_wait_that_no_call_can_sit_out_is_raised_at_once_and_does_not_pause_the_key(header: str) -> None:
     async with serving(answer(429, b"", header), OK, OK) as (server, wire):
-        began = time.monotonic()
         with pytest.raises(RateLimitError) as caught:
-            await send(wire, WRITE)
-        assert time.monotonic() - began < 10
+            async with asyncio.timeout(PATIENCE):
+                await send(wire, WRITE)
         assert caught.value.retry_after == float(header.rpartition(" ")[2])
         assert (await wire.rate_limiter(KEY)).paused_for() <= 1, "the server may recover before that"
         assert (await send(wire, WRITE)).json() == {"users": 1}
