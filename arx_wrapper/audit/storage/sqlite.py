@@ -20,7 +20,15 @@ from arx_wrapper.audit.key import MARK, NOT_THE_KEY, configured_key, made_key
 from arx_wrapper.audit.record import AuditRecord, Entry, hasher
 from arx_wrapper.audit.storage.segments import detach, expired, seal, segment_entry, segments
 from arx_wrapper.audit.storage.sqlite_chain import SqliteChain
-from arx_wrapper.audit.storage.sqlite_files import PATIENCE, OpenFile, connected, explained, opened_to_read, unusable
+from arx_wrapper.audit.storage.sqlite_files import (
+    PATIENCE,
+    OpenFile,
+    connected,
+    damaged,
+    explained,
+    opened_to_read,
+    unusable,
+)
 from arx_wrapper.audit.storage.sqlite_growth import Progress, convert
 from arx_wrapper.audit.storage.sqlite_opening import has_records
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
@@ -68,6 +76,8 @@ class SqliteStore(SqliteChain):
                 f"The audit log cannot be opened: {error}. Nothing was sent. Look at the file and its folder, or name "
                 "another in ARX_AUDIT_URL."
             ) from None
+        except (TypeError, ValueError) as error:
+            raise damaged(error) from error
 
     def write(self, batch: Sequence[Pending]) -> None:
         try:

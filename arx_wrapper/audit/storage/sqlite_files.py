@@ -20,11 +20,13 @@ _SIDES: Final = ("", "-wal", "-shm")
 
 @contextlib.contextmanager
 def explained(done: str) -> Iterator[None]:
-    """Turn SQLite's errors into an `AuditError`."""
+    """Turn SQLite's errors into an `AuditError`, and those of values that no log of ours holds."""
     try:
         yield
     except sqlite3.Error as error:
         raise unusable(done, error) from None
+    except (TypeError, ValueError) as error:
+        raise damaged(error) from error
 
 
 def unusable(done: str, error: sqlite3.Error) -> AuditError:
@@ -32,6 +34,14 @@ def unusable(done: str, error: sqlite3.Error) -> AuditError:
     return AuditError(
         f"The audit log cannot be {done}: {error}. Nothing was sent. Look for a full disk, a read-only file or another "
         "process that holds it locked."
+    )
+
+
+def damaged(error: TypeError | ValueError) -> AuditError:
+    """Return an error for a file that SQLite reads, but whose values have another type or form than ours."""
+    return AuditError(
+        f"The audit log's file is damaged: it holds a value that no log has ({error}). Nothing was sent. Keep a copy "
+        "as evidence, and go on with a backup or a new log."
     )
 
 

@@ -77,11 +77,13 @@ class SqliteReader:
                 yield from database.execute(statement, place)
 
     def removed(self) -> Sequence[tuple[int, str, str]]:
-        gone = [segment for segment in segments(self._db) if segment.removed]
+        with explained("read"):
+            gone = [segment for segment in segments(self._db) if segment.removed]
         return [(segment.last, segment.last_hash, segment.tree) for segment in gone]
 
     def expired(self, before: datetime) -> Sequence[Segment]:
-        return expired(self._db, before)
+        with explained("read"):
+            return expired(self._db, before)
 
     def tree(self) -> TileTree:
         self._needs_tiles()
