@@ -113,11 +113,13 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             AuditError: it was damaged.
         """
         try:
-            return msgspec.structs.replace(_DECODER.decode(body), hash=record_hash)
+            record = _DECODER.decode(body)
         except msgspec.MsgspecError as error:
             raise AuditError(
                 f"A record of the audit log is damaged: {error}. Run `arx-pagerduty audit verify`."
             ) from None
+        msgspec.structs.force_setattr(record, "hash", record_hash)  # half the time of making a second record
+        return record
 
     def holds(self, digest: Callable[[bytes], str]) -> bool:
         """Return whether the record was written with the log's key: `digest` is that key's HMAC."""

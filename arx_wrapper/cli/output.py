@@ -111,4 +111,6 @@ def warn(text: str) -> None:
 def safe(value: object) -> str:
     """Return text in which control and direction characters, which a terminal would act on, are escapes."""
     text = "" if value is None else str(value)
+    if text.isprintable():
+        return text
     return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -17,8 +17,8 @@ from arx_wrapper.cli.completion import remember
 from arx_wrapper.cli.endings import message_of, next_step, status_of
 from arx_wrapper.cli.output import Output, print_json, say, warn
 from arx_wrapper.cli.session import Session
-from arx_wrapper.cli.tables import counted, rows, show
-from arx_wrapper.core.columns import project, records_of
+from arx_wrapper.cli.tables import chosen, counted, rows, show
+from arx_wrapper.core.columns import records_of
 from arx_wrapper.errors import (
     ApprovalError,
     ArxError,
@@ -175,7 +175,6 @@ def _show(operation: str, results: Sequence[Mapping[str, Any] | ArxError], optio
 
 def _print_many(operation: str, bodies: Sequence[Mapping[str, Any]], options: Options) -> None:
     """Print the records of several calls as one list."""
-    from arx_wrapper.core.columns import value
     from arx_wrapper.pagerduty.operations import TABLE
 
     if options.output is Output.JSON and not options.fields:
@@ -183,10 +182,7 @@ def _print_many(operation: str, bodies: Sequence[Mapping[str, Any]], options: Op
         return
     row = TABLE[operation]
     records = [record for body in bodies for record in records_of(row, body)[0]]
-    if options.fields:
-        picked = [{path: value(record, path) for path in options.fields} for record in records]
-    else:
-        picked = [project(row, record) for record in records]
+    picked = chosen(row, records, options.fields)
     if options.output is Output.JSON:
         print_json(picked)
     elif picked:

@@ -11,7 +11,7 @@ import typer
 
 from arx_wrapper.cli.grid import card
 from arx_wrapper.cli.output import Output, print_json, print_table, safe, say, warn
-from arx_wrapper.core.columns import project, records_of, value
+from arx_wrapper.core.columns import name, pick, project, records_of, unknown
 from arx_wrapper.model import Operation
 
 Columns = Annotated[
@@ -38,7 +38,7 @@ def show(
         complete: Whether every page was read.
     """
     records, is_list = records_of(operation, body)
-    picked = [_picked(operation, record, fields) for record in records]
+    picked = chosen(operation, records, fields)
     if output is Output.JSON:
         print_json(body if not fields else picked if is_list else (picked or [{}])[0])
         return
@@ -71,10 +71,14 @@ def text(item: Any) -> str:
     return str(item)
 
 
-def _picked(operation: Operation, record: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+def chosen(operation: Operation, records: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the fields of each record, by default the row's columns, and name on stderr the fields that none has."""
     if not fields:
-        return project(operation, record)
-    return {path: value(record, path) for path in fields}
+        return [project(operation, record) for record in records]
+    if missing := unknown(operation, records, fields):
+        there = sorted({member for record in records for member in record} | set(map(name, operation.columns)))
+        warn(f"No record has {', '.join(missing)}. There are: {', '.join(there)}.")
+    return [pick(operation, record, fields) for record in records]
 
 
 def _is_given(item: Any) -> bool:

@@ -6,7 +6,7 @@ A column is a dotted path below a record, with a name of its own where the last 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arx_wrapper.model import Operation
@@ -47,6 +47,19 @@ def project(operation: Operation, record: Mapping[str, Any], *, ids: bool = Fals
         ids: Show a reference as `Summary (ID)`, for readers who go on with the id.
     """
     return {name(column): value(record, path_of(column), ids=ids) for column in operation.columns}
+
+
+def pick(operation: Operation, record: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Return the members of a record that a caller names: by a column's name, or by a dotted path."""
+    paths = {name(column): path_of(column) for column in operation.columns}
+    return {field: value(record, paths.get(field, field)) for field in fields}
+
+
+def unknown(operation: Operation, records: Sequence[Any], fields: Sequence[str]) -> list[str]:
+    """Return the fields that are neither a column's name nor begin with a member of any record."""
+    names = {name(column) for column in operation.columns}
+    members = {member for record in records if isinstance(record, Mapping) for member in record}
+    return [path for path in fields if members and path not in names and path.partition(".")[0] not in members]
 
 
 def value(record: Any, path: str, *, ids: bool = False) -> Any:

@@ -32,17 +32,11 @@ def compact(row: Operation, body: Mapping[str, Any], fields: Sequence[str] = ())
     key = returns.envelope if returns else None
     found = body.get(key) if key else body
     if isinstance(found, list):
-        return {str(key): [_record(item, wanted) for item in found]}, _unknown(fields, shown, found)
+        return {str(key): [_record(item, wanted) for item in found]}, columns.unknown(row, found, fields)
     if not isinstance(found, Mapping):
         return dict(body), []
     record = _record(found, wanted)
-    return ({str(key): record} if key else record), _unknown(fields, shown, [found])
-
-
-def _unknown(fields: Sequence[str], shown: Mapping[str, str], records: Sequence[Any]) -> list[str]:
-    """Return the fields that are neither a column nor begin with a member of any record."""
-    members = {name for record in records if isinstance(record, Mapping) for name in record}
-    return [path for path in fields if members and path not in shown and path.partition(".")[0] not in members]
+    return ({str(key): record} if key else record), columns.unknown(row, [found], fields)
 
 
 def _record(value: Any, wanted: Mapping[str, str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -16,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from arx_wrapper import audit
-from arx_wrapper.audit import Entry
+from tests.bench.report import fill
 from tests.cli.conftest import Command
 from tests.effort import calls_of
 from tests.reporting import section
@@ -149,33 +147,6 @@ def test_nothing_on_record_makes_a_report_too(command: Command) -> None:
     done = command("audit", "report", "--since", "now", "--file", "-")
     assert done.status == 0
     assert '<p class="nothing">None.</p>' in done.out
-
-
-def fill(path: Path, calls: int) -> None:
-    """Record so many calls, with an outcome each."""
-
-    async def run() -> None:
-        log = audit.open(f"sqlite:///{path}")
-        await log.open()
-        for number in range(calls):
-            common: dict[str, Any] = {"org_id": "acme", "agent_id": f"agent-{number % 7}", "connector": "pagerduty"}
-            common |= {"operation": "incidents:resolve", "method": "PUT", "path": "/incidents/{incident_id}"}
-            intent = Entry(
-                action_type="connector.called",
-                status="in_progress",
-                policy_verdict="PERMIT",
-                risk="medium",
-                policy="responder",
-                metadata={"ids": {"incident_id": f"P{number:06d}"}, "effects": []},
-                **common,
-            )
-            log.append_soon(intent)
-            log.append_soon(Entry(action_type="connector.completed", status="success", intent_id=intent.id, **common))
-            if number % 500 == 0:
-                await log.flush()
-        await log.aclose()
-
-    asyncio.run(run())
 
 
 def test_twice_the_records_are_twice_the_work(

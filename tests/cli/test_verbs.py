@@ -281,6 +281,18 @@ def test_fields_choose_what_is_shown(pd: Command) -> None:
     assert pd("incidents", "show", "41", "--fields", "id").json == {"id": "P1234AB"}
     assert pd("incidents", "show", "41", "--fields", "id", "-o", "tsv").out == "id\nP1234AB\n"
     assert pd("call", "users:read", "--columns", "email", "-o", "tsv").out.splitlines()[0] == "email"
+    assert pd("incidents", "show", "41", "--fields", "number,assignees").json == {
+        "number": 41,
+        "assignees": ["Ada Nkemelu"],
+    }  # columns of the table, by their names there
+
+
+def test_a_field_that_no_record_has_is_named_with_those_that_there_are(pd: Command) -> None:
+    done = pd("incidents", "list", "--fields", "id,numbr")
+    assert done.json[0] == {"id": "P1234AB", "numbr": None}
+    assert "No record has numbr." in done.err
+    assert "number" in done.err
+    assert "No record" not in pd("incidents", "list", "--fields", "id,service.nothing").err
 
 
 def test_call_takes_relative_times_as_well(pd: Command, account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

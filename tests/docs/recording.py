@@ -28,6 +28,7 @@ WIDTH = 80
 SCENES = {
     "responder-incident": (
         "pd incidents list",
+        "pd incidents show 41",
         "pd incidents ack 41 --fields id,status,title",
         'pd incidents note 41 "failing over"',
         "pd incidents snooze 41 1h --fields id,status,pending_actions.at",
@@ -35,7 +36,7 @@ SCENES = {
     "responder-oncall": (
         "pd oncall --week",
         "pd windows open orders --for 2h --fields id,start_time,end_time,services",
-        "pd incidents resolve 41 -m 'failed over' --fields id,status,title",
+        "pd incidents resolve 41 --fields id,status,title",
     ),
 }
 POLICY = '- {name: all, connector: pagerduty, operations: ["*"], risk_max: high, approval: none}\n'
