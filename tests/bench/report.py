@@ -24,7 +24,7 @@ def measure() -> Iterator[Figure]:
     cpu, wall = [], []
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         url = f"sqlite:///{folder}/log.db"
-        asyncio.run(fill(url))
+        fill(Path(folder) / "log.db", CALLS)
         for _ in range(ROUNDS):
             before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
             command = [sys.executable, "-m", "arx_wrapper.cli", "audit", "report", "--file", f"{folder}/report.html"]
@@ -37,24 +37,28 @@ def measure() -> Iterator[Figure]:
     yield Figure(name=f"audit report: {2 * CALLS:,} records, time", values=wall, unit="s", goal=10)
 
 
-async def fill(url: str) -> None:
-    """Write the records of 50,000 calls that succeeded."""
-    log = audit.open(url)
-    await log.open()
-    for number in range(CALLS):
-        common: dict[str, Any] = {"org_id": "acme", "agent_id": f"agent-{number % 7}", "connector": "pagerduty"}
-        common |= {"operation": "incidents:resolve", "method": "PUT", "path": "/incidents/{incident_id}"}
-        intent = Entry(
-            action_type="connector.called",
-            status="in_progress",
-            policy_verdict="PERMIT",
-            risk="medium",
-            policy="responder",
-            metadata={"ids": {"incident_id": f"P{number:06d}"}, "effects": []},
-            **common,
-        )
-        log.append_soon(intent)
-        log.append_soon(Entry(action_type="connector.completed", status="success", intent_id=intent.id, **common))
-        if number % 500 == 0:
-            await log.flush()
-    await log.aclose()
+def fill(path: Path, calls: int) -> None:
+    """Record so many calls, with an outcome each."""
+
+    async def run() -> None:
+        log = audit.open(f"sqlite:///{path}")
+        await log.open()
+        for number in range(calls):
+            common: dict[str, Any] = {"org_id": "acme", "agent_id": f"agent-{number % 7}", "connector": "pagerduty"}
+            common |= {"operation": "incidents:resolve", "method": "PUT", "path": "/incidents/{incident_id}"}
+            intent = Entry(
+                action_type="connector.called",
+                status="in_progress",
+                policy_verdict="PERMIT",
+                risk="medium",
+                policy="responder",
+                metadata={"ids": {"incident_id": f"P{number:06d}"}, "effects": []},
+                **common,
+            )
+            log.append_soon(intent)
+            log.append_soon(Entry(action_type="connector.completed", status="success", intent_id=intent.id, **common))
+            if number % 500 == 0:
+                await log.flush()
+        await log.aclose()
+
+    asyncio.run(run())
