@@ -33,11 +33,19 @@ class Connection(asyncio.Protocol):
         self.reusable = False
 
     def send(
-        self, head: bytes, authorization: Secret, content: bytes, max_body: int, read_timeout: float
+        self,
+        head: bytes,
+        authorization: Secret,
+        content: bytes,
+        *,
+        max_body: int,
+        read_timeout: float,
+        deadline: float = float("inf"),
     ) -> asyncio.Future[HttpResponse]:
         """Write a request, and return the future of its response.
 
-        The future fails with `ResponseLost` or `ResponseTooLarge`; cancelling it ends the connection.
+        The future fails with `ResponseLost`, `ResponseTooLarge`, or `TimeoutError` at the deadline; cancelling it ends
+        the connection.
 
         Args:
             head: The request line and the headers, each with its line end, but `Authorization`.
@@ -45,17 +53,19 @@ class Connection(asyncio.Protocol):
             content: The body.
             max_body: Bytes of body that are accepted, decompressed.
             read_timeout: Seconds without a byte after which the response counts as lost.
+            deadline: When the response has to be complete, by the loop's clock.
         """
         self._parser = httptools.HttpResponseParser(self)
-        self._max_body, self._read_timeout = max_body, read_timeout
+        self._max_body, self._read_timeout, self._deadline = max_body, read_timeout, deadline
         self._wire_left = max_body + _MAX_FRAMING
         self._headers: dict[str, str] = {}
         self._head_left = _MAX_HEAD
-        self._body: Body | None = None
-        self._framed = self._complete = self.reusable = False
+        self._content = bytearray()  # not a list of pieces: a hostile server sends them one byte at a time
+        self._zipped: Body | None = None
+        self._begun = self._framed = self._complete = self.reusable = False
         waiter = self._waiter = self._loop.create_future()
         self._active = self._loop.time()
-        self._watch = self._loop.call_later(read_timeout, self._check)
+        self._watch_until(min(self._active + read_timeout, deadline))
         try:
             self._open().write(  # in clear text here alone, and in no variable
                 b"".join((head, b"Authorization: ", authorization.reveal().encode(), b"\r\n\r\n", content))
@@ -72,7 +82,8 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection at once, and with it the request that waits for its response."""
         self.reusable = False
-        self._end()
+        self._waiter = None
+        self._unwatch()
         if self._transport is not None:
             self._transport.abort()
 
@@ -87,7 +98,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._active = self._loop.time()
-        if self._body is None:
+        if not self._begun:
             self._head_left -= len(data)
         self._wire_left -= len(data)
         try:
@@ -105,7 +116,7 @@ class Connection(asyncio.Protocol):
             self._succeed()
         elif self._wire_left < 0:
             self._fail(ResponseTooLarge())
-        elif self._body is None and self._head_left < 0:
+        elif not self._begun and self._head_left < 0:
             self._fail(ResponseLost("a head without end"))
 
     def eof_received(self) -> bool | None:
@@ -115,9 +126,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False
         self._transport = None
+        self._unwatch()
         if self._waiter is None:
             return
-        if error is None and self._body is not None and not self._framed:
+        if error is None and self._begun and not self._framed:
             self._succeed()  # a body that ends with its connection
         else:
             self._fail(ResponseLost("closed" if error is None else type(error).__name__))
@@ -136,14 +148,21 @@ class Connection(asyncio.Protocol):
         if 100 <= self._parser.get_status_code() < 200:
             return
         self._framed = "content-length" in self._headers or "transfer-encoding" in self._headers
-        self._body = Body(self._headers.get("content-encoding"), self._max_body)
+        if "content-encoding" in self._headers:
+            self._zipped = Body(self._headers["content-encoding"], self._max_body)
+        self._begun = True
 
     def on_body(self, data: bytes) -> None:
-        if self._body is not None:
-            self._body.feed(data)
+        if self._zipped is not None:
+            self._zipped.feed(data)
+            return
+        self._content += data
+        if len(self._content) > self._max_body:
+            raise ResponseTooLarge
 
     def on_message_complete(self) -> None:
-        if 100 <= self._parser.get_status_code() < 200 and self._parser.get_status_code() != 101:
+        status = self._parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
             self._headers, self._head_left = {}, _MAX_HEAD
             return
         self._complete = True
@@ -153,31 +172,42 @@ class Connection(asyncio.Protocol):
 
     def _succeed(self) -> None:
         try:
-            status, body = self._parser.get_status_code(), self._body
-            response = HttpResponse(status, self._headers, body.whole() if body is not None else b"")
+            content = bytes(self._content) if self._zipped is None else self._zipped.whole()
         except ResponseLost as error:
             self._fail(error)
             return
-        waiter = self._end()
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
-            waiter.set_result(response)
+            waiter.set_result(HttpResponse(self._parser.get_status_code(), self._headers, content))
 
     def _fail(self, error: Exception) -> None:
-        waiter = self._end()
+        waiter = self._waiter
         self.abort()
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 
-    def _end(self) -> asyncio.Future[HttpResponse] | None:
-        waiter, self._waiter = self._waiter, None
+    # The timer outlives a request: setting one for each would cost more than looking again now and then.
+
+    def _watch_until(self, due: float) -> None:
+        if self._watch is not None:
+            if self._watch.when() <= due:
+                return
+            self._watch.cancel()
+        self._watch = self._loop.call_at(due, self._check)
+
+    def _check(self) -> None:
+        self._watch = None
+        if self._waiter is None:
+            return
+        now, due = self._loop.time(), self._active + self._read_timeout
+        if now >= self._deadline:
+            self._fail(TimeoutError())
+        elif now >= due:
+            self._fail(ResponseLost("no response in time"))
+        else:
+            self._watch_until(min(due, self._deadline))
+
+    def _unwatch(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        return waiter
-
-    def _check(self) -> None:
-        left = self._active + self._read_timeout - self._loop.time()
-        if left <= 0:
-            self._fail(ResponseLost("no response in time"))
-        else:
-            self._watch = self._loop.call_later(left, self._check)

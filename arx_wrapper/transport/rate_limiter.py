@@ -37,10 +37,16 @@ class RateLimiter:
         self._paused = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
+    def enter(self) -> bool:
+        """Begin a turn where nobody has to wait; return False where somebody has to, and `acquire()` waits."""
+        if self._waiting or not self._open(self._clock()):
+            return False
+        self._take()
+        return True
+
     async def acquire(self, agent_id: str) -> None:
         """Wait for a turn of this agent's."""
-        if not self._waiting and self._open(self._clock()):
-            self._take()
+        if self.enter():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(agent_id, deque()).append(turn)
@@ -57,8 +63,10 @@ class RateLimiter:
         self._in_flight -= 1
         if answered:
             self._wide = min(self._wide + 1, _MOST)
-        self._learn(headers)
-        self._hand_out()
+        if headers:
+            self._learn(headers)
+        if self._waiting or self._timer:
+            self._hand_out()
 
     def block(self, seconds: float) -> None:
         """Hold all callers back after a 429, for so many seconds.

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import (
@@ -49,9 +49,9 @@ _BODILESS: Final = frozenset({202, 204, 205})
 _YEAR: Final = 366 * 86_400
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Attempt:
-    """One try of a request.
+    """One try of a request, written while it goes on.
 
     Attributes:
         sent: Something may have reached the server.

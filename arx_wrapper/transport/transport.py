@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -13,22 +13,30 @@ from attrs import define, field
 
 from arx_wrapper._version import __version__
 from arx_wrapper.credentials import Credentials, Secret
-from arx_wrapper.errors import TransportError
+from arx_wrapper.errors import ArxError, PagerDutyError, RateLimitError, ServerError, TransportError
 from arx_wrapper.http_client import tls
 from arx_wrapper.model import Request
-from arx_wrapper.transport.backend import HttpBackend, HttpRequest, HttpResponse
-from arx_wrapper.transport.loop_state import current, release
-from arx_wrapper.transport.response import Attempt, Response
-from arx_wrapper.transport.sending import Sending
+from arx_wrapper.transport.backend import ConnectFailed, HttpBackend, HttpRequest, ResponseLost, ResponseTooLarge
+from arx_wrapper.transport.connection_pool import current, release
+from arx_wrapper.transport.rate_limiter import LONGEST, RateLimiter
+from arx_wrapper.transport.response import Attempt, Response, read
 from arx_wrapper.urls import Proxy, origin
 
 if TYPE_CHECKING:
     from arx_wrapper.http_client import AsyncTransport
-    from arx_wrapper.transport.rate_limiter import RateLimiter
+    from arx_wrapper.transport.connection_pool import ConnectionPool
 
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
+# Times as many of those tries that the rate limit turned away: other hosts may use the key, nothing was processed.
+_PATIENCE: Final = 2
 _MAX_BODY: Final = 64 * 1024 * 1024
+_RETRIED: Final = frozenset({500, 502, 503, 504})
+_UNCOUNTED_PAUSE: Final = 1.0
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+_LIMITS: Final = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
+_log = logging.getLogger("arx_wrapper.transport")
 
 
 def _uniform(low: float, high: float) -> float:
@@ -57,6 +65,31 @@ class Grant:
         self._used = True
 
 
+@define(eq=False, kw_only=True)
+class _Sending:
+    """One request on its way.
+
+    Attributes:
+        http: The request as it goes over the wire.
+        secret: The key that it is sent with.
+        operation, writes, deprecated, agent_id, attempts: As `Transport.send()` takes them.
+        deadline: When it has to be answered, by the loop's clock.
+        rate_limiter: Paces the key's requests.
+        pool: The connections; None where the caller brought a transport.
+    """
+
+    http: HttpRequest
+    secret: Secret
+    operation: str
+    writes: bool
+    deprecated: bool
+    agent_id: str
+    attempts: list[Attempt]
+    deadline: float
+    rate_limiter: RateLimiter
+    pool: ConnectionPool | None
+
+
 class Transport:
     """Sends requests to an API at one address.
 
@@ -73,7 +106,6 @@ class Transport:
         proxy: Proxy | None = None,
         max_body: int = _MAX_BODY,
         attempts: int = _ATTEMPTS,
-        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         uniform: Callable[[float, float], float] = _uniform,
     ) -> None:
@@ -87,7 +119,6 @@ class Transport:
             proxy: The proxy for hosts beyond this machine.
             max_body: Bytes of body that are accepted, decompressed.
             attempts: How often a request is tried.
-            clock: Seconds, monotonic.
             sleep: Waits for so many seconds.
             uniform: Draws a number between two: spreads the retries of many callers.
 
@@ -99,13 +130,14 @@ class Transport:
         self._tls = parts.scheme == "https"
         self._proxy = proxy if proxy is not None and proxy.serves(parts.hostname or "") else None
         self._max_body, self._attempts = max_body, attempts
-        self.clock, self.sleep, self.uniform = clock, sleep, uniform
+        self._sleep, self._uniform = sleep, uniform
         self._injected: HttpBackend | None = None
         if transport is not None:
             from arx_wrapper.transport.httpx_backend import HttpxBackend
 
             self._injected = HttpxBackend(transport)
-        self._given = transport
+        # A transport of one's own is a server of one's own.
+        self._server = self.origin if transport is None else id(transport)
         self._headers = (
             ("Host", self.origin.partition("://")[2]),
             ("Accept", accept),
@@ -113,6 +145,7 @@ class Transport:
             ("Content-Type", "application/json"),
             ("User-Agent", f"arx-pagerduty/{__version__}"),
         )
+        self._authorized: tuple[Credentials, Secret] | None = None
         self._closed = False
 
     def grant(self, request: Request) -> Grant:
@@ -154,29 +187,29 @@ class Transport:
             ConfigError: the certificates that `SSL_CERT_FILE` names cannot be used. Nothing was sent.
         """
         grant.redeem(request, self)
-        budget = _TOTAL if timeout is None else timeout
-        call = Sending(
-            transport=self,
-            request=request,
-            credentials=credentials,
-            operation=operation,
-            writes=writes,
-            deprecated=deprecated,
-            agent_id=agent_id,
-            deadline=self.clock() + budget,
-            attempts=attempts if attempts is not None else [],
-        )
         if self._closed:
             raise TransportError("the connector was closed", outcome="not_sent", operation=operation)
         if self._tls and self._injected is None:
             tls()  # a file of certificates that cannot be used is found before a try is counted
+        budget, shared = _TOTAL if timeout is None else timeout, await current()
+        sending = _Sending(
+            http=self._on_the_wire(request, credentials),
+            secret=credentials.api_key,
+            operation=operation,
+            writes=writes,
+            deprecated=deprecated,
+            agent_id=agent_id,
+            attempts=attempts if attempts is not None else [],
+            deadline=asyncio.get_running_loop().time() + budget,
+            rate_limiter=shared.rate_limiter((self._server, credentials.fingerprint)),
+            pool=shared.pool(self) if self._injected is None else None,
+        )
         overdue: TransportError | None = None
         try:
-            async with asyncio.timeout(budget):
-                return await call.run(self._attempts)
+            return await self._until_settled(sending)
         except TimeoutError:
             # A request that got a 429 was not processed; any other response to a write ends the call.
-            sent = any(attempt.sent and attempt.status != 429 for attempt in call.attempts)
+            sent = any(attempt.sent and attempt.status != 429 for attempt in sending.attempts)
             overdue = TransportError(
                 f"no response within {budget:g} s",
                 outcome="unknown" if sent and writes else "not_sent",
@@ -193,42 +226,138 @@ class Transport:
 
     async def rate_limiter(self, credentials: Credentials) -> RateLimiter:
         """Return the rate limit that all callers with these credentials share in this event loop."""
-        # A transport of one's own is a server of one's own.
-        server = self.origin if self._given is None else id(self._given)
-        return (await current()).rate_limiter((server, credentials.fingerprint))
+        return (await current()).rate_limiter((self._server, credentials.fingerprint))
 
-    async def exchange(self, request: Request, credentials: Credentials, on_send: Callable[[], None]) -> HttpResponse:
-        """Send a request, once, and read its response.
-
-        Args:
-            request: What to send.
-            credentials: Whose key it is sent with.
-            on_send: Called just before the first byte is written.
-
-        Raises:
-            ConnectFailed, ResponseLost, ResponseTooLarge
-        """
+    def _on_the_wire(self, request: Request, credentials: Credentials) -> HttpRequest:
         target = request.path
         if request.query:
             target += "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query)
-        sent = HttpRequest(
+        if self._authorized is None or self._authorized[0] is not credentials:
+            scheme = "Bearer " if credentials.scheme == "Bearer" else self._key_prefix
+            self._authorized = credentials, Secret(scheme + credentials.api_key.reveal())
+        return HttpRequest(
             method=request.method,
             origin=self.origin,
             target=target,
             headers=(*self._headers, *request.headers),
-            authorization=self._authorization(credentials),
+            authorization=self._authorized[1],
             content=msgspec.json.encode(request.json) if request.method in ("POST", "PUT") else b"",
         )
-        if self._injected is not None:
-            return await self._injected.send(sent, self._max_body, on_send)
-        pool = (await current()).pool(self)
-        return await pool.send(sent, self._proxy, self._max_body, on_send)
 
-    def _authorization(self, credentials: Credentials) -> Secret:
-        scheme = "Bearer " if credentials.scheme == "Bearer" else self._key_prefix
-        return Secret(scheme + credentials.api_key.reveal())
+    async def _until_settled(self, sending: _Sending) -> Response:
+        """Try until a response settles it, or it must not be tried again.
 
-    @property
-    def max_body(self) -> int:
-        """Return the bytes of body that are accepted, decompressed."""
-        return self._max_body
+        Raises:
+            TimeoutError: the deadline has passed.
+        """
+        pause, tried, limited = _FIRST_PAUSE, 0, 0
+        while True:
+            tried += 1
+            try:
+                return await self._try(sending)
+            except PagerDutyError as error:
+                # A rate limit is not waited out here but by the rate limiter, for all callers at once.
+                turned_away = isinstance(error, RateLimitError)
+                limited += turned_away
+                enough = tried - limited >= self._attempts or limited >= _PATIENCE * self._attempts
+                if enough or not self._again(sending, error):
+                    raise
+            if not turned_away:  # full jitter: many callers whose requests failed together do not return together
+                seconds = self._uniform(0, pause)
+                _log.debug("%s: trying again in %.2f s", sending.operation, seconds)
+                async with asyncio.timeout_at(sending.deadline):
+                    await self._sleep(seconds)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _again(self, sending: _Sending, error: PagerDutyError) -> bool:
+        """Return True when trying again cannot do anything twice, and the wait fits into the budget."""
+        if isinstance(error, RateLimitError):
+            wait = _UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after
+            return wait <= LONGEST and asyncio.get_running_loop().time() + wait <= sending.deadline
+        if isinstance(error, TransportError):
+            return error.status is None and (error.outcome == "not_sent" or not sending.writes)
+        return isinstance(error, ServerError) and not sending.writes and error.status in _RETRIED
+
+    async def _try(self, sending: _Sending) -> Response:
+        """Send the request once, in its turn, and record what became of it in an attempt."""
+        clock, rate_limiter, waited = asyncio.get_running_loop().time, sending.rate_limiter, 0.0
+        if not rate_limiter.enter():
+            self._require_time(sending)
+            asked = clock()
+            async with asyncio.timeout_at(sending.deadline):
+                await rate_limiter.acquire(sending.agent_id)
+            waited = round((clock() - asked) * 1000, 3)
+        attempt, began, limits = Attempt(sent=False, waited_ms=waited), clock(), dict[str, str]()
+        sending.attempts.append(attempt)
+        try:
+            attempt.status, limits, result = await self._exchange(sending, attempt)
+            if isinstance(result, PagerDutyError):
+                raise result
+            return result
+        except ArxError as error:
+            attempt.error = type(error).__name__
+            if isinstance(error, TransportError) and error.outcome == "not_sent" and attempt.status is None:
+                attempt.sent = False
+            if isinstance(error, RateLimitError):
+                _log.debug("%s: rate limited, all callers of the key wait", sending.operation)
+                rate_limiter.block(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
+            raise
+        except BaseException as error:  # cancelled, or too late
+            attempt.error = type(error).__name__
+            raise
+        finally:
+            attempt.duration_ms = round((clock() - began) * 1000, 3)
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug("%s: attempt %d: %s", sending.operation, len(sending.attempts), attempt)
+            rate_limiter.release(limits, answered=attempt.status is not None and attempt.status < 400)
+
+    async def _exchange(
+        self, sending: _Sending, attempt: Attempt
+    ) -> tuple[int, dict[str, str], Response | PagerDutyError]:
+        """Send the request; return the status, what the response says of the rate limit, and its result.
+
+        Errors of the backend become `TransportError`, without the backend's frames.
+        """
+
+        def on_send() -> None:
+            attempt.sent = True  # a try that is cancelled from here on counts as sent, unless a response says otherwise
+
+        outcome: Literal["not_sent", "unknown"] = "unknown"
+        try:
+            if sending.pool is not None:
+                response = await sending.pool.send(sending.http, self._proxy, self._max_body, on_send, sending.deadline)
+            else:
+                assert self._injected is not None  # noqa: S101 - there is one or the other
+                async with asyncio.timeout_at(sending.deadline):
+                    response = await self._injected.send(sending.http, self._max_body, on_send)
+            status, headers, content = response
+            limits = {name: headers[name] for name in _LIMITS if headers.get(name, "").replace(".", "", 1).isdigit()}
+            result = read(
+                status,
+                headers,
+                content,
+                operation=sending.operation,
+                method=sending.http.method,
+                writes=sending.writes,
+                deprecated=sending.deprecated,
+                secret=sending.secret,
+            )
+            return status, limits, result
+        except ConnectFailed as error:
+            problem, outcome = f"no connection to {self.origin} ({error})", "not_sent"
+        except ResponseLost as error:
+            problem = f"the connection broke before the response was complete ({error})"
+        except ResponseTooLarge:
+            problem = f"the response is larger than {self._max_body:,} bytes"
+        raise TransportError(problem, outcome=outcome, operation=sending.operation)
+
+    def _require_time(self, sending: _Sending) -> None:
+        """Raise at once when the key is paused, after a 429, for longer than this call may take."""
+        wait = sending.rate_limiter.paused_for()
+        if wait and asyncio.get_running_loop().time() + wait > sending.deadline:
+            raise RateLimitError(
+                f"the API asked to wait {wait:.0f} s more before this key's next request. Nothing was sent",
+                retry_after=wait,
+                status=429,
+                operation=sending.operation,
+            )

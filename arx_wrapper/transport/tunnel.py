@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import httptools
 
 from arx_wrapper.http_client import tls
 from arx_wrapper.transport.backend import ConnectFailed
-from arx_wrapper.transport.connection import Connection
 from arx_wrapper.transport.dialing import dial
 from arx_wrapper.urls import Proxy, bracketed
 
 _MAX_HEAD: Final = 16 * 1024
+_P = TypeVar("_P", bound=asyncio.Protocol)
 
 
 class _Reply(asyncio.Protocol):
@@ -52,8 +52,8 @@ class _Reply(asyncio.Protocol):
 
 
 async def open_tunnel(
-    proxy: Proxy, host: str, port: int, context: ssl.SSLContext | None, factory: Callable[[], Connection]
-) -> Connection:
+    proxy: Proxy, host: str, port: int, context: ssl.SSLContext | None, factory: Callable[[], _P]
+) -> _P:
     """Connect to a host through a proxy.
 
     Args:

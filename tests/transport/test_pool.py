@@ -11,11 +11,11 @@ from collections.abc import Callable
 import pytest
 
 from arx_wrapper.credentials import Secret
-from arx_wrapper.transport.backend import HttpRequest, HttpResponse
+from arx_wrapper.transport.backend import HttpRequest, HttpResponse, ResponseLost
 from arx_wrapper.transport.connection_pool import CONNECTIONS, ConnectionPool
 from arx_wrapper.transport.dialing import first_connected
 from tests.support import PATIENCE
-from tests.transport.test_transport import OK, serving
+from tests.transport.test_transport import OK, hang, serving
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -24,11 +24,11 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def get(pool: ConnectionPool, origin: str) -> asyncio.Task[HttpResponse]:
+def get(pool: ConnectionPool, origin: str, *, deadline: float = float("inf")) -> asyncio.Task[HttpResponse]:
     request = HttpRequest(
         method="GET", origin=origin, target="/x", headers=(("Host", "x"),), authorization=Secret("Bearer x")
     )
-    return asyncio.create_task(pool.send(request, None, 1000, lambda: None))
+    return asyncio.create_task(pool.send(request, None, 1000, lambda: None, deadline))
 
 
 async def test_no_more_connections_are_opened_than_the_limit() -> None:
@@ -60,6 +60,28 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
         await until(lambda: server.open == 0)
         await get(pool, transport.origin)
         assert server.connections == 2
+        await pool.aclose()
+
+
+async def test_a_later_request_on_a_kept_connection_is_given_up_too_when_nothing_comes() -> None:
+    async with serving(OK, OK, hang) as (server, transport):
+        pool = ConnectionPool(read_timeout=0.2)
+        await get(pool, transport.origin)
+        await asyncio.sleep(0.25)  # idle: of no request's time
+        assert (await get(pool, transport.origin)).status == 200
+        with pytest.raises(ResponseLost, match="no response in time"):
+            await get(pool, transport.origin)
+        assert server.connections == 1
+        await pool.aclose()
+
+
+async def test_a_request_that_is_late_ends_with_its_deadline_and_its_connection() -> None:
+    async with serving(OK, hang) as (server, transport):
+        pool, loop = ConnectionPool(), asyncio.get_running_loop()
+        await get(pool, transport.origin)
+        with pytest.raises(TimeoutError):
+            await get(pool, transport.origin, deadline=loop.time() + 0.05)
+        assert server.connections == 1
         await pool.aclose()
 
 
