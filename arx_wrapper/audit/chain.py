@@ -1,4 +1,7 @@
-"""Turn a batch of entries into records: refuse what is over a limit or suspended, and link the rest."""
+"""Append a batch of entries to the hash chain: number, link and hash each, as `record.py` defines the hash.
+
+Entries that exceed a limit, or whose agent is suspended, are refused instead.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One record: the entry that the pipeline hands in, and the record that is stored, hashed and chained."""
+"""Define the audit record: its members, the canonical JSON that is hashed (`body_of`) and the hash (`hasher`).
+
+`chain.py` gives each record its sequence number and the hash of the record before it.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""One act, one rule: the effects of a write, whatever name it is called by.
+"""List the effects of each write, for policy: the other operations that the same request performs.
 
 An agent that may not resolve must not resolve by updating, by bulk management or by merging. Each rule takes a call's
-parameters and yields the other operations that the same request performs, each with the parameters that a call of that
-operation would have had, or the operation itself at a higher risk. Policy judges all of them, and the strictest verdict
-wins.
+parameters and yields these other operations, each with the parameters that a call of it would have. A rule may also
+yield the operation itself at a higher risk. Policy judges all of them, and the strictest verdict wins.
+
+The sentences that reviewers read are in `sentences.py`; the state of the changed objects is in `target_state.py`.
 """
 
 from __future__ import annotations

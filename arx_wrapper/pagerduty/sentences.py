@@ -1,8 +1,8 @@
-"""Say in plain words what each write does, for reviewers: on the command line, in Slack, in MCP and on the page.
+"""Describe each write to reviewers in plain words, for the command line, Slack, MCP and the console.
 
-Every function takes the parameters and the state of what the call changes, as `target_state` read it (None when it was
-not read), and returns one or two sentences. Names come from PagerDuty and from the agent: they are quoted, their own
-quotation marks are replaced, and long ones are cut.
+Each function takes the parameters and the state of the objects that the call changes, as `target_state.py` read it
+(None when it was not read). It returns one or two sentences. Names come from PagerDuty and from the agent, so they are
+quoted, their own quotation marks are replaced, and long ones are cut.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from arx_wrapper.model import JSON, Params
-from arx_wrapper.pagerduty.phrases import (
+from arx_wrapper.pagerduty.sentence_parts import (
     actions_text,
     between,
     counted,

@@ -7,12 +7,12 @@ Any matching `deny` wins; the strictest approval of the entries that match holds
 """
 
 from arx_wrapper.policy.cases import Case, cases
+from arx_wrapper.policy.editor_schema import schema
 from arx_wrapper.policy.engine import PolicySet
 from arx_wrapper.policy.entry import PolicyEntry
 from arx_wrapper.policy.lint import Finding, lint, notes
 from arx_wrapper.policy.prediction import possible_verdicts
 from arx_wrapper.policy.reload import Policies, PolicyLoaded, PolicySource, load, unread_files
-from arx_wrapper.policy.schema import schema
 from arx_wrapper.policy.tracing import EntryTrace, trace
 
 __all__ = [

@@ -16,7 +16,7 @@ from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty.connector import PagerDutyConnector
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.params.model import param_model
-from arx_wrapper.policy.schema import schema
+from arx_wrapper.policy.editor_schema import schema
 
 FAMILIES = {
     "incidents": "Incidents",

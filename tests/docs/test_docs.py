@@ -19,8 +19,8 @@ import pytest
 from arx_wrapper import errors, policy
 from arx_wrapper.config import Config
 from arx_wrapper.pagerduty.operations import RISKS
+from arx_wrapper.policy.editor_schema import MEANINGS
 from arx_wrapper.policy.entry_reader import KEYS
-from arx_wrapper.policy.schema import MEANINGS
 from tests.docs import site
 from tests.docs.blocks import DOCS, ROOT, blocks
 from tests.docs.keystrokes import SCENARIO, rows

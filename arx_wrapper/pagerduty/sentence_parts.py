@@ -1,4 +1,7 @@
-"""The parts that reviewers' sentences are made of: quoted names, lists, spans of time, references and rules."""
+"""Format the parts of a reviewer's sentence: quoted names, lists, spans of time, references, event rules.
+
+`sentences.py` puts them together, one function for each write.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Make a JSON Schema of the policy file, for editors, from the keys that the reader knows."""
+"""Make the JSON Schema with which text editors complete and check a policy file.
+
+It does not validate policies at run time: `entry_reader.py` does, and the schema is derived from its keys.
+"""
 
 from __future__ import annotations
 
