@@ -32,6 +32,7 @@ ENDPOINTS: Final = (
     "GET /schedules",
     "GET /schedules/{id}",
     "GET /oncalls",
+    "GET /audit/records",
     "GET /priorities",
     "GET /users",
     "GET /users/me",

@@ -94,6 +94,19 @@ class ByTime:
 
 
 @frozen(kw_only=True)
+class ByCursor:
+    """A list whose pages follow each other by a cursor, within one span of time.
+
+    Attributes:
+        default_span: How far back the list reaches when a call gives no `since`.
+        widest: The widest span that the API takes; a wider one is read in several.
+    """
+
+    default_span: timedelta
+    widest: timedelta
+
+
+@frozen(kw_only=True)
 class Recovery:
     """Find out whether a write took effect whose response was lost, without writing again.
 
@@ -225,7 +238,7 @@ class Operation:
     performs: Mapping[str, tuple[str, ...]] = field(factory=dict, repr=False, kw_only=True)
     target_state: TargetState | None = field(default=None, repr=False, kw_only=True)
     recovery: Recovery | None = field(default=None, repr=False, kw_only=True)
-    paging: ByTime | None = field(default=None, repr=False, kw_only=True)
+    paging: ByTime | ByCursor | None = field(default=None, repr=False, kw_only=True)
     fallback: Fallback | None = field(default=None, repr=False, kw_only=True)
     pages: Callable[[Params], Iterable[Paged]] | None = field(default=None, repr=False, kw_only=True)
     log_entry: str | None = field(default=None, repr=False, kw_only=True)

@@ -53,6 +53,20 @@ ALERTS: Final[Columns] = (
 LOG_ENTRIES: Final[Columns] = ("created_at", "summary", "note=channel.summary", "agent", "id", "type")
 NOTES: Final[Columns] = ("created_at", "user", "content", "id")
 
+AUDIT_RECORDS: Final[Columns] = (
+    "execution_time",
+    "actors",
+    "action",
+    "resource=root_resource",
+    "part=details.resource",
+    "fields=details.fields.name",
+    "by=method.type",
+    "from=execution_context.remote_address",
+    "key=method.truncated_token",
+    "request=execution_context.request_id",
+    "id",
+)
+
 SERVICES: Final[Columns] = (
     "id",
     "status",

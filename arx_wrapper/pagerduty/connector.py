@@ -17,6 +17,7 @@ from arx_wrapper.pagerduty.iteration import Iteration
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.pagerduty.resources.alerts import Alerts
 from arx_wrapper.pagerduty.resources.analytics import Analytics
+from arx_wrapper.pagerduty.resources.audit_records import AuditRecords
 from arx_wrapper.pagerduty.resources.escalation_policies import EscalationPolicies
 from arx_wrapper.pagerduty.resources.event_rules import EventRules
 from arx_wrapper.pagerduty.resources.incident_timeline import IncidentTimeline
@@ -64,6 +65,7 @@ class PagerDutyConnector(
     EventRules,
     Analytics,
     Priorities,
+    AuditRecords,
     Iteration,
 ):
     """PagerDuty, governed: policy, approval and audit before every call.
@@ -106,6 +108,8 @@ class PagerDutyConnector(
         "notification.address",
         "channel.from",
         "channel.to",
+        "details.fields.value",
+        "details.fields.before_value",
     )
 
     sandbox_account: Sandbox | None = None

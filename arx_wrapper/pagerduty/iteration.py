@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.resolution import Asked
 from arx_wrapper.errors import InvalidParamsError
-from arx_wrapper.model import ByTime, Operation, Params
+from arx_wrapper.model import ByCursor, ByTime, Operation, Params
 from arx_wrapper.pagerduty.decoding import Model, typed
 from arx_wrapper.pagerduty.pagination import OLDEST, ListReader, Unread
 from arx_wrapper.pagerduty.resources.base import Resource
@@ -107,6 +107,10 @@ class Iteration(Resource):
         self, operation: Literal["priorities:read"], params: Given = None, **bounds: Unpack[Bounds]
     ) -> AsyncGenerator[m.Priority, None]: ...
     @overload
+    def iterate(
+        self, operation: Literal["audit:read"], params: Given = None, **bounds: Unpack[Bounds]
+    ) -> AsyncGenerator[m.AuditRecord, None]: ...
+    @overload
     def iterate(self, operation: str, params: Given = None, **bounds: Unpack[Bounds]) -> AsyncGenerator[Any, None]: ...
     async def iterate(
         self,
@@ -188,6 +192,8 @@ class Iteration(Resource):
         if "limit" not in self.model_of(row.name).names:
             return reading.once()
         size, start = asked.get("limit"), asked.get("offset", 0)
+        if isinstance(row.paging, ByCursor):
+            return reading.by_cursor(_spans(row, row.paging, asked, self.backends.clock()), size=size)
         if start or row.paging is None:
             return reading.by_offset(start=start, size=size)
         since, until = _span(row.paging, asked, self.backends.clock())
@@ -206,7 +212,28 @@ def _listed(row: Operation) -> tuple[str, type[Model]]:
     return row.records.envelope, model
 
 
-def _span(paging: ByTime, asked: Params, now: datetime) -> tuple[datetime, datetime]:
+def _spans(row: Operation, paging: ByCursor, asked: Params, now: datetime) -> list[dict[str, str]]:
+    """Return the bounds of the spans that a list is read in, newest first: the whole span, in parts that are taken.
+
+    With a cursor, which holds the bounds of its list, and without bounds, which PagerDuty then sets, nothing is added.
+
+    Raises:
+        InvalidParamsError: the span ends before it begins.
+    """
+    if "cursor" in asked or not ("since" in asked or "until" in asked):
+        return [{}]
+    since, until = _span(paging, asked, now)
+    if since >= until:
+        raise InvalidParamsError(row.name, "since", "is not before until", "an earlier time")
+    spans = []
+    while until - since > paging.widest:
+        spans.append((until - paging.widest, until))
+        until -= paging.widest
+    spans.append((since, until))
+    return [{"since": begin.isoformat(), "until": end.isoformat()} for begin, end in spans]
+
+
+def _span(paging: ByTime | ByCursor, asked: Params, now: datetime) -> tuple[datetime, datetime]:
     """Return the span of time that a list covers, as its parameters say."""
     if asked.get("date_range") == "all":  # then PagerDuty looks at neither of the two
         return OLDEST, now

@@ -1,4 +1,4 @@
-"""The table: the reference's 45 operations and two extensions. No other registry is keyed by operation.
+"""The table: the reference's 45 operations and three extensions. No other registry is keyed by operation.
 
 A new operation is a row here, a method of the same parameters in `resources/`, and a cassette. A write adds its body
 (`bodies.py`), its effects (`effects.py`), the state that a reviewer is shown (`target_state.py`) and how to find out
@@ -15,7 +15,7 @@ from typing import Final
 from attrs import evolve
 from pagerduty_client.scopes import SCOPES
 
-from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByTime, Many, One, Operation, Risk
+from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByCursor, ByTime, Many, One, Operation, Risk
 from arx_wrapper.pagerduty import bodies, columns, effects, pages, recovery, sentences, target_state
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
@@ -396,7 +396,7 @@ _ROWS = (
     ),
 )  # fmt: skip
 
-# Reads outside the reference's 45: what agents need to fill in parameters of those.
+# Reads outside the reference's 45: what agents need to fill in parameters of those, and what an auditor compares.
 _EXTENSIONS = (
     Operation(
         "priorities:read", "GET", "/priorities", LOW, extension=True, since=2,
@@ -414,6 +414,14 @@ _EXTENSIONS = (
             "users:read_detail": ("user_id",), "users:read_contact": ("user_id",),
             "users:read_notification": ("user_id", "urgency"),
         },
+    ),
+    Operation(
+        "audit:read", "GET", "/audit/records", MEDIUM, extension=True, since=2,
+        endpoint="audit.list_audit_records", returns=Many("records", "AuditRecord"),
+        summary="List who changed what in the account's configuration",
+        paging=ByCursor(default_span=timedelta(days=1), widest=timedelta(days=31)),
+        columns=columns.AUDIT_RECORDS,
+        not_for_agents=("actor_id", "actor_type", "method_truncated_token", "method_type"),
     ),
 )  # fmt: skip
 

@@ -51,6 +51,7 @@ class Page(Sequence[T], Generic[T]):
         offset: How many records come before this page.
         more: Whether PagerDuty has more records after this page.
         total: The number of all records, when asked for with `total=True`.
+        next_cursor: Where the next page begins, for a list that pages by cursor; None elsewhere and on the last page.
     """
 
     items: tuple[T, ...] = field(converter=tuple)
@@ -58,6 +59,7 @@ class Page(Sequence[T], Generic[T]):
     offset: int | None = None
     more: bool = False
     total: int | None = None
+    next_cursor: str | None = None
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -153,6 +155,37 @@ class ListReader:
                         ) from None
             spans.extendleft(reversed(halves))
 
+    async def by_cursor(
+        self, spans: Sequence[Mapping[str, Any]], *, size: int | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """Read a list whose pages follow each other by a cursor, one span of time after the other.
+
+        An empty page does not end the list: a server may leave out what the key cannot see. No cursor does.
+
+        Args:
+            spans: The parameters of each span's first page, in the order in which they are read.
+            size: Records a page.
+
+        Raises:
+            PaginationLimitError: the server hands out a cursor again, or the list does not end.
+        """
+        for span in spans:
+            more, known = {"limit": self._limit(size), **span}, set[str]()
+            while not self._done:
+                body = self._read(await self._request(more))
+                for record in self._unseen(body):
+                    yield record
+                cursor = body.get("next_cursor")
+                if not isinstance(cursor, str) or not cursor:
+                    break
+                if cursor in known:
+                    raise PaginationLimitError(
+                        f"{self.operation}: the server handed out the same cursor twice, so its list does not end. "
+                        f"Reading was stopped after {self._handed_out:,} records."
+                    )
+                known.add(cursor)
+                more = {**more, "cursor": cursor}
+
     async def _sweeps(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any] | None = None
     ) -> AsyncGenerator[Any, None]:
@@ -209,16 +242,21 @@ class ListReader:
             await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
 
     async def _page(self, offset: int, size: int | None, more: Mapping[str, Any] | None = None) -> Unread:
+        limit = min(self._limit(size), max(CEILING - offset, 1))
+        return await self._request({**(more or {}), "limit": limit, "offset": offset, "total": True})
+
+    async def _request(self, changes: Mapping[str, Any]) -> Unread:
         self._requests += 1
         if self._too_many:
             raise PaginationLimitError(
                 f"{self.operation}: {self._requests:,} requests brought {self._handed_out:,} records, and the server "
                 "still says that there is more. Reading was stopped: the list does not end, or changes too fast."
             )
-        limit = min(size or PAGE_SIZE, max(CEILING - offset, 1))
-        if self.max_items is not None:
-            limit = min(limit, max(self.max_items, 1))
-        return await self.fetch({**(more or {}), "limit": limit, "offset": offset, "total": True})
+        return await self.fetch(changes)
+
+    def _limit(self, size: int | None) -> int:
+        """Return the records to ask for in one page."""
+        return min(size or PAGE_SIZE, PAGE_SIZE if self.max_items is None else max(self.max_items, 1))
 
     def _read(self, page: Unread) -> Body:
         """A page, parsed. One that does not hold the list is an error, not the list's end."""

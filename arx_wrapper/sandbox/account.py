@@ -7,6 +7,7 @@ other resources is worked out when it is shown (`render.py`), so nothing stored 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
@@ -94,6 +95,7 @@ class Account:
         tables: Resources by kind and id, in order of creation.
         deleted: Resources that are gone but still named by others.
         due: When which incident has something due, a heap.
+        counted: How many there were so far, by what: ids of requests follow from it.
     """
 
     clock: AccountClock
@@ -101,6 +103,7 @@ class Account:
     tables: dict[str, dict[str, Resource]] = field(factory=dict)
     deleted: dict[Ref, Resource] = field(factory=dict)
     due: list[tuple[datetime, str]] = field(factory=list)
+    counted: Counter[str] = field(factory=Counter)
 
     def new_id(self, letters: int = 6, prefix: str = "P") -> str:
         return prefix + "".join(self.random.choices(_ID_LETTERS, k=letters))

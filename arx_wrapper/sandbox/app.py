@@ -8,16 +8,18 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from arx_wrapper.http_client import library
+from arx_wrapper.sandbox import audit_trail
 from arx_wrapper.sandbox import seed as seeding
 from arx_wrapper.sandbox.account import Account, Resource
 from arx_wrapper.sandbox.asgi import Answer, Headers, decoded, drop, failure, read, send_answer
+from arx_wrapper.sandbox.audit_trail import Origin
 from arx_wrapper.sandbox.clock import EPOCH, AccountClock, system_time
 from arx_wrapper.sandbox.control_api import control
 from arx_wrapper.sandbox.endpoint import Call, Endpoint
@@ -155,6 +157,19 @@ class Sandbox:
         """Adds open incidents to the first service, spread over the last 25 days: for tests of size."""
         seeding.add_incidents(self.account, count)
 
+    def record_change(self, action: str, kind: str, id_: str, **origin: Any) -> None:
+        """Add an audit record of a change that was made elsewhere: in the web interface, or with another key.
+
+        Args:
+            action: `create`, `update` or `delete`.
+            kind, id_: The object: `user`, `team`, `schedule`, `service`, `escalation_policy` or `maintenance_window`.
+            origin: Who and from where; see `Origin`. `by` is a user's e-mail address.
+
+        Raises:
+            ValueError: there is no such kind of change, or no such user.
+        """
+        audit_trail.plant(self.account, action, kind, id_, **origin)
+
     def transport(self) -> AsgiTransport:
         """Return a transport for httpx that calls the sandbox in this process."""
         transport: AsgiTransport = library().ASGITransport(self.app)
@@ -199,6 +214,7 @@ class Sandbox:
             headers={name: value for name, value in headers.items() if name not in _CREDENTIALS},
             body=decoded(body),
             scheme=self._scheme(headers),
+            address=(scope.get("client") or (None, 0))[0],
         )
         if endpoint:
             request.unknown = tuple(endpoint.unknown(request.params, request.body))
@@ -210,13 +226,18 @@ class Sandbox:
     def _answer(
         self, request: Recorded, endpoint: Endpoint | None, ids: dict[str, str], headers: Headers, base: str
     ) -> Answer:
-        sent: Headers = {"x-request-id": f"sandbox-{len(self.requests)}"}
+        self.account.counted["requests"] += 1
+        sent: Headers = {"x-request-id": f"sandbox-{self.account.counted['requests']}"}
         try:
             self._authenticate(request, headers)
             sent |= self._limiter.take()
             if endpoint is None:
                 raise refuse(2100)
-            reply = endpoint.handler(self._call(request, endpoint, ids, headers))
+            call = self._call(request, endpoint, ids, headers)
+            change = audit_trail.watch(self.account, endpoint, ids)
+            reply = endpoint.handler(call)
+            if change:
+                change.record(reply.body, Origin.of(request, call, self.token, sent["x-request-id"]), call.now)
             content = b"" if reply.body is None else encode(self.account, base, reply.body)
             return Answer(reply.status, content, sent)
         except ApiError as error:

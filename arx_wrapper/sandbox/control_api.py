@@ -8,6 +8,7 @@ governed connector, can reach it.
     GET    options     PUT changes them
     GET    clock       POST {"advance": seconds}
     POST   incidents   {"count": n} adds open incidents
+    POST   changes     {"action", "kind", "id", "by", "method", ...} adds an audit record of a change made elsewhere
     POST   reset       back to the beginning
 """
 
@@ -40,6 +41,7 @@ class Sandbox(Protocol):
 
     def advance(self, by: timedelta) -> None: ...
     def add_incidents(self, count: int) -> None: ...
+    def record_change(self, action: str, kind: str, id_: str, **origin: Any) -> None: ...
     def reset(self) -> None: ...
 
 
@@ -107,6 +109,12 @@ def _add_incidents(sandbox: Sandbox, given: JSON) -> JSON:
     return {"added": given["count"]}
 
 
+def _record_change(sandbox: Sandbox, given: JSON) -> JSON:
+    named = {name: given[name] for name in given.keys() - {"id"}}
+    sandbox.record_change(id_=given["id"], **named)
+    return {}
+
+
 def _reset(sandbox: Sandbox, _: JSON) -> JSON:
     sandbox.reset()
     return {}
@@ -123,5 +131,6 @@ _ACTIONS: dict[tuple[str, str], Callable[[Sandbox, JSON], JSON]] = {
     ("GET", "clock"): _clock,
     ("POST", "clock"): _advance,
     ("POST", "incidents"): _add_incidents,
+    ("POST", "changes"): _record_change,
     ("POST", "reset"): _reset,
 }

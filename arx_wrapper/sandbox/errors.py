@@ -22,12 +22,14 @@ _MESSAGES = {
     2002: "Arguments Caused Error",
     2003: "Missing Arguments",
     2006: "Authentication failed",
+    2010: "Access Denied",
+    2014: "Required abilities are unavailable",
     2016: 'You must specify a user\'s email address in the "From" header to perform this action',
     2020: "Rate Limit Exceeded",
     2100: "Not Found",
     5003: "Maintenance Window Is In The Past",
 }
-_STATUSES = {2006: 401, 2020: 429, 2100: 404}
+_STATUSES = {2006: 401, 2010: 403, 2020: 429, 2100: 404}
 
 
 class ApiError(Exception):

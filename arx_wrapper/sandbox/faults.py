@@ -139,6 +139,8 @@ class Options:
         event_rules: Status of the retired event rules: 200 in service; 404 or 410 gone; 406 rules too new.
         note_status: Status of a created note: 200 as published, or 201.
         personal_key: Whether the key is the requester's own, as `Token token=` keys of users are; else the account's.
+        audit_records: Status of the audit records: 200, 402 where the plan has none, 403 for a key that is no admin's.
+        audit_lag: Seconds until an audit record shows.
         analytics_lag: Seconds until an incident shows in analytics; the real lag is about a day.
     """
 
@@ -146,6 +148,8 @@ class Options:
     event_rules: int = field(default=200, validator=in_((200, 404, 406, 410)))
     note_status: int = field(default=200, validator=in_((200, 201)))
     personal_key: bool = False
+    audit_records: int = field(default=200, validator=in_((200, 402, 403)))
+    audit_lag: float = field(default=0.0, validator=ge(0.0))
     analytics_lag: float = field(default=0.0, validator=ge(0.0))
 
     def reset(self) -> None:

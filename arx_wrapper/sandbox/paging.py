@@ -11,7 +11,7 @@ from arx_wrapper.sandbox.endpoint import Call, Reply, ok
 from arx_wrapper.sandbox.errors import refuse
 from arx_wrapper.sandbox.render import expanded
 
-__all__ = ["matching", "page", "shown", "sorted_by"]
+__all__ = ["MAX_LIMIT", "matching", "page", "shown", "sorted_by", "whole"]
 
 DEFAULT_LIMIT, MAX_LIMIT, MAX_REACH = 25, 100, 10_000
 _R = TypeVar("_R", bound=Resource)
@@ -19,8 +19,8 @@ _R = TypeVar("_R", bound=Resource)
 
 def page(call: Call, key: str, items: Sequence[Any], include: Sequence[str] = ()) -> Reply:
     """One page of `items` under `key`. A limit above 100 is 100; `total` is null unless it was asked for."""
-    limit = min(_whole(call, "limit", DEFAULT_LIMIT, least=1), MAX_LIMIT)
-    offset = _whole(call, "offset", 0, least=0)
+    limit = min(whole(call, "limit", DEFAULT_LIMIT, least=1), MAX_LIMIT)
+    offset = whole(call, "offset", 0, least=0)
     if offset + limit > MAX_REACH:
         raise refuse(2002, f"Offset+limit exceeds maximum allowed value of {MAX_REACH}")
     end = offset + limit
@@ -77,7 +77,8 @@ def _orderable(value: Any) -> tuple[bool, Any]:
     return value is not None, value if isinstance(value, int | datetime) else 0
 
 
-def _whole(call: Call, name: str, default: int, *, least: int) -> int:
+def whole(call: Call, name: str, default: int, *, least: int) -> int:
+    """Return a query parameter that is a whole number of at least `least`."""
     text = call.one(name)
     if text is None:
         return default

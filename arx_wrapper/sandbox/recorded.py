@@ -24,6 +24,7 @@ class Recorded:
         body: The JSON body; text when it is not JSON; None when there is none.
         scheme: How it authenticated: "token", "bearer" or None.
         unknown: What it sent that the endpoint does not know: `query:staus[]`, `body:incident.titel`.
+        address: The address that it came from; None when it is not known.
         status: What was answered; None for a connection that was dropped.
     """
 
@@ -34,6 +35,7 @@ class Recorded:
     body: Any
     scheme: str | None
     unknown: tuple[str, ...] = ()
+    address: str | None = None
     status: int | None = None
 
     @property

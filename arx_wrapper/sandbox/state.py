@@ -95,13 +95,15 @@ def dump(account: Account) -> JSON:
         "tables": {kind: [_resource(each) for each in table.values()] for kind, table in account.tables.items()},
         "deleted": [_resource(each) for each in account.deleted.values()],
         "due": [[at.isoformat(), id_] for at, id_ in account.due],
+        "counted": dict(account.counted),
     }
 
 
 def restore(account: Account, found: JSON) -> None:
     """Put an account into the state that `dump()` returned."""
-    for kept in (account.tables, account.deleted, account.due):
+    for kept in (account.tables, account.deleted, account.due, account.counted):
         kept.clear()
+    account.counted.update(found.get("counted", {}))
     version, internal, gauss = found["random"]
     account.random.setstate((version, tuple(internal), gauss))
     hanging: list[tuple[Incident, JSON]] = []

@@ -59,6 +59,7 @@ class Attempt:
         error: The error's class, when it failed.
         duration_ms: From sending to the end of the response.
         waited_ms: Before it, for the rate limit.
+        request_id: PagerDuty's id of the request; None when no response named one.
     """
 
     sent: bool
@@ -66,6 +67,7 @@ class Attempt:
     error: str | None = None
     duration_ms: float = 0.0
     waited_ms: float = 0.0
+    request_id: str | None = None
 
 
 @frozen(kw_only=True)

@@ -291,6 +291,7 @@ class Transport:
         sending.attempts.append(attempt)
         try:
             attempt.status, limits, result = await self._exchange(sending, attempt)
+            attempt.request_id = result.request_id
             if isinstance(result, PagerDutyError):
                 raise result
             return result

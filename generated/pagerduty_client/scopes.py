@@ -11,6 +11,7 @@ SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
     "alerts.update_alert": ("incidents.write",),
     "analytics.get_incident_analytics": ("analytics.write",),
     "analytics.get_service_analytics": ("analytics.write",),
+    "audit.list_audit_records": ("audit_records.read",),
     "escalation_policies.create_escalation_policy": ("escalation_policies.write",),
     "escalation_policies.delete_escalation_policy": ("escalation_policies.write",),
     "escalation_policies.get_escalation_policy": ("escalation_policies.read",),

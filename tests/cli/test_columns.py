@@ -40,6 +40,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "users:read_notification": ("high", "0", "5", "Mobile", "sms_contact_method"),
     "users:read_me": ("PS7DTZT", "ada.nkemelu@example.com", "owner"),
     "priorities:read": ("P1", "P5"),
+    "audit:read": ("create", "new disks", "api_token", "127.0.0.1", "cret", "2025-06-01T12:00:00Z"),
     "teams:read": ("P41PJSO", "Databases and pipelines"),
     "teams:read_detail": ("P41PJSO", "Data", "manager"),
     "maintenance:read": ("2026-06-15T02:00:00Z", "2026-06-15T04:00:00Z", "Orders Database", "new disks"),

@@ -159,6 +159,7 @@ async def about_time(api: Api) -> None:
     made = await api("POST", "/event_rules", rule, status=201)
     await api("GET", "/event_rules")
     await api("PUT", f"/event_rules/{made['id']}", rule)
+    assert (await api("GET", "/audit/records", limit=100))["records"]
 
 
 @pytest.fixture(scope="module")

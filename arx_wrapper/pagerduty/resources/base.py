@@ -33,12 +33,14 @@ class Resource(BaseConnector):
     async def _page(self, model: type[_M], operation: str, given: Mapping[str, object]) -> Page[_M]:
         """Return one page of a list."""
         body = await self.execute(operation, _parameters(given))
+        cursor = body.get("next_cursor")
         return Page(
             items=[typed(model, item, operation) for item in self._items(body, operation)],
             limit=body.get("limit"),
             offset=body.get("offset"),
-            more=body.get("more") is True,
+            more=body.get("more") is True or bool(cursor),
             total=body.get("total"),
+            next_cursor=cursor,
         )
 
     async def _gone(self, operation: str, given: Mapping[str, object]) -> None:

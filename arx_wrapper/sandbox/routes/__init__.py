@@ -2,6 +2,7 @@
 
 from arx_wrapper.sandbox.routes import (
     analytics,
+    audit_records,
     escalation_policies,
     event_rules,
     incident_writes,
@@ -26,6 +27,7 @@ _FAMILIES = (
     maintenance_windows,
     event_rules,
     analytics,
+    audit_records,
 )
 
 ENDPOINTS = tuple(endpoint for family in _FAMILIES for endpoint in family.ENDPOINTS)

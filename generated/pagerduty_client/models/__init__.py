@@ -61,6 +61,17 @@ if TYPE_CHECKING:
     from .analytics_query_order import AnalyticsQueryOrder as AnalyticsQueryOrder
     from .assignment import Assignment as Assignment
     from .assignment_write import AssignmentWrite as AssignmentWrite
+    from .audit_metadata import AuditMetadata as AuditMetadata
+    from .audit_record import AuditRecord as AuditRecord
+    from .audit_record_details import AuditRecordDetails as AuditRecordDetails
+    from .audit_record_details_fields_item import AuditRecordDetailsFieldsItem as AuditRecordDetailsFieldsItem
+    from .audit_record_details_references_item import (
+        AuditRecordDetailsReferencesItem as AuditRecordDetailsReferencesItem,
+    )
+    from .audit_record_execution_context import AuditRecordExecutionContext as AuditRecordExecutionContext
+    from .audit_record_method import AuditRecordMethod as AuditRecordMethod
+    from .audit_record_method_type import AuditRecordMethodType as AuditRecordMethodType
+    from .audit_record_response_schema import AuditRecordResponseSchema as AuditRecordResponseSchema
     from .auto_pause_notifications_parameters import (
         AutoPauseNotificationsParameters as AutoPauseNotificationsParameters,
     )
@@ -276,6 +287,12 @@ if TYPE_CHECKING:
     from .integration_envelope import IntegrationEnvelope as IntegrationEnvelope
     from .integration_list import IntegrationList as IntegrationList
     from .integration_type import IntegrationType as IntegrationType
+    from .list_audit_records_actions_item import ListAuditRecordsActionsItem as ListAuditRecordsActionsItem
+    from .list_audit_records_actor_type import ListAuditRecordsActorType as ListAuditRecordsActorType
+    from .list_audit_records_method_type import ListAuditRecordsMethodType as ListAuditRecordsMethodType
+    from .list_audit_records_root_resource_types_item import (
+        ListAuditRecordsRootResourceTypesItem as ListAuditRecordsRootResourceTypesItem,
+    )
     from .list_escalation_policies_include_item import (
         ListEscalationPoliciesIncludeItem as ListEscalationPoliciesIncludeItem,
     )
@@ -344,6 +361,7 @@ if TYPE_CHECKING:
     from .priority_reference_type import PriorityReferenceType as PriorityReferenceType
     from .push_contact_method_sound import PushContactMethodSound as PushContactMethodSound
     from .push_contact_method_sound_type import PushContactMethodSoundType as PushContactMethodSoundType
+    from .reference import Reference as Reference
     from .resolve_reason import ResolveReason as ResolveReason
     from .resolve_reason_type import ResolveReasonType as ResolveReasonType
     from .responder_request import ResponderRequest as ResponderRequest
@@ -467,6 +485,15 @@ _HOMES: Final = {
     "AnalyticsQueryOrder": "analytics_query_order",
     "Assignment": "assignment",
     "AssignmentWrite": "assignment_write",
+    "AuditMetadata": "audit_metadata",
+    "AuditRecord": "audit_record",
+    "AuditRecordDetails": "audit_record_details",
+    "AuditRecordDetailsFieldsItem": "audit_record_details_fields_item",
+    "AuditRecordDetailsReferencesItem": "audit_record_details_references_item",
+    "AuditRecordExecutionContext": "audit_record_execution_context",
+    "AuditRecordMethod": "audit_record_method",
+    "AuditRecordMethodType": "audit_record_method_type",
+    "AuditRecordResponseSchema": "audit_record_response_schema",
     "AutoPauseNotificationsParameters": "auto_pause_notifications_parameters",
     "AutoPauseNotificationsParametersRecommendedTimeout": "auto_pause_notifications_parameters_recommended_timeout",
     "AutoPauseNotificationsParametersTimeout": "auto_pause_notifications_parameters_timeout",
@@ -602,6 +629,10 @@ _HOMES: Final = {
     "IntegrationEnvelope": "integration_envelope",
     "IntegrationList": "integration_list",
     "IntegrationType": "integration_type",
+    "ListAuditRecordsActionsItem": "list_audit_records_actions_item",
+    "ListAuditRecordsActorType": "list_audit_records_actor_type",
+    "ListAuditRecordsMethodType": "list_audit_records_method_type",
+    "ListAuditRecordsRootResourceTypesItem": "list_audit_records_root_resource_types_item",
     "ListEscalationPoliciesIncludeItem": "list_escalation_policies_include_item",
     "ListEscalationPoliciesSortBy": "list_escalation_policies_sort_by",
     "ListIncidentAlertsIncludeItem": "list_incident_alerts_include_item",
@@ -654,6 +685,7 @@ _HOMES: Final = {
     "PriorityReferenceType": "priority_reference_type",
     "PushContactMethodSound": "push_contact_method_sound",
     "PushContactMethodSoundType": "push_contact_method_sound_type",
+    "Reference": "reference",
     "ResolveReason": "resolve_reason",
     "ResolveReasonType": "resolve_reason_type",
     "ResponderRequest": "responder_request",
