@@ -39,7 +39,7 @@ _ACCOUNTS_KEY: Final[JSON] = {
 
 @frozen(kw_only=True)
 class Origin:
-    """Where a change came from.
+    """The origin of a change: who made it, by what means and from where.
 
     Attributes:
         by: The user who made it; None for an account's key.

@@ -30,6 +30,7 @@ FAMILIES = {
     "rules": "Event rules",
     "analytics": "Analytics",
     "priorities": "Priorities",
+    "audit": "Audit records",
 }
 _VALUES = {
     "incident_id": "P1234AB",
