@@ -114,14 +114,18 @@ def _postgres(
         raise ConfigError(
             "An audit log in PostgreSQL needs psycopg: pip install 'arx-pagerduty[postgres]'. Nothing was sent."
         )
-    from arx_wrapper.audit.storage.postgres import PostgresStore, reader
+    from arx_wrapper.audit.storage.postgres import PostgresStore
     from arx_wrapper.audit.storage.postgres_connection import parameters
+    from arx_wrapper.audit.storage.postgres_opening import reader
+    from arx_wrapper.audit.storage.postgres_sharing import PostgresLeases
 
     given = parameters(url)
-    return AuditLog(
+    log = AuditLog(
         _refuse if read_only else lambda: PostgresStore(given, key=key, timeout=timeout, clock=clock),
         timeout=timeout,
         idle=idle,
         reader=lambda: reader(given, key=key, timeout=timeout),
         begun=lambda: not read_only,
     )
+    log.leases = PostgresLeases(log._writer)
+    return log

@@ -15,7 +15,7 @@ from arx_wrapper.audit.pending import PendingEntry, notify
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.errors import AuditError
-from arx_wrapper.model import Limit
+from arx_wrapper.model import Leases, Limit
 
 _T = TypeVar("_T")
 _CHUNK = 1_000
@@ -33,7 +33,12 @@ class AuditLog(ReadableLog):
     Callers hand their entries to one long-lived thread, which writes whatever has come in one transaction: a sync is
     never skipped, and under load it is shared. A caller that is alone blocks for a moment, for about one sync: going to
     sleep and being woken takes as long as the sync itself.
+
+    Attributes:
+        leases: Where the processes that share this log share rate limits; None where they do not.
     """
+
+    leases: Leases | None = None
 
     async def append(
         self, entry: Entry, *, usage: Sequence[tuple[str, int]] = (), limits: Sequence[Limit] = ()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals.slack import Slack
     from arx_wrapper.audit import AuditLog
     from arx_wrapper.http_client import AsyncTransport
-    from arx_wrapper.model import Operation
+    from arx_wrapper.model import Leases, Operation
     from arx_wrapper.policy import Policies, PolicySource
     from arx_wrapper.transport import Transport
     from arx_wrapper.urls import Proxy
@@ -162,8 +162,17 @@ class Backends:
             key_prefix=self._key_prefix,
             transport=self.given.transport,
             proxy=self.config.proxy,
+            leases=self._leases(),
             sleep=self.sleep,
         )
+
+    def _leases(self) -> Leases | None:
+        """Return where processes share the key's rate limit: with a log in PostgreSQL; None elsewhere."""
+        given = self.given.audit
+        if given is None or isinstance(given, str | PathLike):
+            address = _address(given) or self.config.audit_url
+            return self.audit.leases if address.startswith(("postgresql://", "postgres://")) else None
+        return getattr(given, "leases", None)  # a log of the caller's own may have no such member
 
     @property
     def destination(self) -> str:

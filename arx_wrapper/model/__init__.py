@@ -24,6 +24,7 @@ from arx_wrapper.model.operation import (
     TargetState,
     Unknown,
 )
+from arx_wrapper.model.rate_lease import Allowance, Lease, LeaseRequest, Leases
 from arx_wrapper.model.request import Request
 from arx_wrapper.model.risk import Risk, Verdict
 from arx_wrapper.model.secret import Secret
@@ -32,6 +33,7 @@ __all__ = [
     "JSON",
     "NOT_RECOVERABLE",
     "NO_TARGET",
+    "Allowance",
     "Body",
     "ByCursor",
     "ByTime",
@@ -42,6 +44,9 @@ __all__ = [
     "EffectSpec",
     "Fallback",
     "HttpMethod",
+    "Lease",
+    "LeaseRequest",
+    "Leases",
     "Limit",
     "Lookup",
     "Many",

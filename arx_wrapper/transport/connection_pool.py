@@ -12,7 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Hashable
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
@@ -24,6 +24,9 @@ from arx_wrapper.transport.dialing import dial
 from arx_wrapper.transport.rate_limiter import RateLimiter
 from arx_wrapper.transport.tunnel import open_tunnel
 from arx_wrapper.urls import Proxy
+
+if TYPE_CHECKING:
+    from arx_wrapper.model import Leases
 
 # As many as one key's calls in flight: fewer would make them wait for each other.
 CONNECTIONS: Final = 256
@@ -220,11 +223,22 @@ class LoopState:
             self._pool = ConnectionPool()
         return self._pool
 
-    def rate_limiter(self, key: Hashable) -> RateLimiter:
-        """Return the rate limit of a key at an address."""
+    def rate_limiter(self, key: Hashable, leases: Leases | None = None) -> RateLimiter:
+        """Return the rate limit of a key at an address.
+
+        Args:
+            key: Names both.
+            leases: Where it is shared with other processes, for those that have such a place.
+        """
         found = self._rate_limiters.get(key)
         if found is None:
-            found = self._rate_limiters[key] = RateLimiter(self._loop.time)
+            if leases is None:
+                found = RateLimiter(self._loop.time)
+            else:
+                from arx_wrapper.transport.shared_rate_limiter import SharedRateLimiter
+
+                found = SharedRateLimiter(leases, repr(key), self._loop.time)
+            self._rate_limiters[key] = found
         return found
 
     async def release(self, user: object) -> None:
@@ -234,6 +248,8 @@ class LoopState:
             return
         pool, self._pool = self._pool, None
         if self._loop is asyncio.get_running_loop():
+            for rate_limiter in self._rate_limiters.values():
+                rate_limiter.close()
             await pool.aclose()
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(pool.close)  # it runs in another thread
@@ -244,6 +260,8 @@ class LoopState:
             yield
         finally:
             _STATES.pop(self._loop, None)
+            for rate_limiter in self._rate_limiters.values():
+                rate_limiter.close()
             self._rate_limiters.clear()
             if self._pool is not None:
                 await self._pool.aclose()

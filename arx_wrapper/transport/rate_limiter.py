@@ -14,6 +14,8 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 
+from arx_wrapper.model import Allowance
+
 _FIRST = 8
 _MOST = 256
 _SETTLE = 0.02
@@ -23,11 +25,15 @@ _PROBE = 1.0
 
 
 class RateLimiter:
-    """Hands out the allowance of one key at one address, in one event loop."""
+    """Hands out the allowance of one key at one address, in one event loop.
+
+    Attributes:
+        window: The number of the API's window that turns belong to now; always 0 where nobody counts them.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[asyncio.Future[int]]] = OrderedDict()
         self._in_flight, self._wide = 0, _FIRST
         self._left: int | None = None
         self._shared = False
@@ -36,6 +42,7 @@ class RateLimiter:
         self._renews = 0.0
         self._paused = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self.window = 0
 
     def enter(self) -> bool:
         """Begin a turn where nobody has to wait; return False where somebody has to, and `acquire()` waits."""
@@ -44,29 +51,42 @@ class RateLimiter:
         self._take()
         return True
 
-    async def acquire(self, agent_id: str) -> None:
-        """Wait for a turn of this agent's."""
+    async def acquire(self, agent_id: str) -> int:
+        """Wait for a turn of this agent's.
+
+        Returns:
+            The window of the allowance that the turn belongs to.
+        """
         if self.enter():
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return self.window
+        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(agent_id, deque()).append(turn)
         self._hand_out()
         try:
-            await turn
+            return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.release({})  # its turn had come; the next one takes it
+                self.release({}, window=turn.result())  # its turn had come; the next one takes it
             raise
 
-    def release(self, headers: Mapping[str, str], *, answered: bool = False) -> None:
-        """End a turn, and take up what the response says of the allowance."""
+    def release(self, headers: Mapping[str, str], *, answered: bool = False, window: int = 0) -> None:
+        """End a turn, and take up what the response says of the allowance.
+
+        Args:
+            headers: The response's; empty when there was none.
+            answered: The response was no error.
+            window: The window that the turn belonged to.
+        """
         self._in_flight -= 1
         if answered:
             self._wide = min(self._wide + 1, _MOST)
-        if headers:
-            self._learn(headers)
+        if headers and (allowance := _told(headers)):
+            self._learn(allowance, window)
         if self._waiting or self._timer:
             self._hand_out()
+
+    def close(self) -> None:
+        """Let go of what is shared with other processes; nothing here is."""
 
     def block(self, seconds: float) -> None:
         """Hold all callers back after a 429, for so many seconds.
@@ -83,14 +103,8 @@ class RateLimiter:
         """Return for how many seconds more no call goes, after a 429."""
         return max(self._paused - self._clock(), 0.0)
 
-    def _learn(self, headers: Mapping[str, str]) -> None:
-        try:
-            limit, left = int(headers["ratelimit-limit"]), int(headers["ratelimit-remaining"])
-            reset = float(headers["ratelimit-reset"])
-        except (KeyError, ValueError):
-            return
-        if not 0 <= reset <= LONGEST:  # a time of day, or nonsense: waiting for it would take for ever
-            return
+    def _learn(self, allowance: Allowance, window: int) -> None:
+        limit, left, reset = allowance
         now = self._clock()
         self._limit, self._window = max(limit, 1), max(self._window, reset)
         renews = now + reset
@@ -113,7 +127,7 @@ class RateLimiter:
 
     def _take(self) -> None:
         self._in_flight += 1
-        if self._left is not None:
+        if self._left:
             self._left -= 1
 
     def _hand_out(self) -> None:
@@ -125,11 +139,26 @@ class RateLimiter:
                 self._waiting[agent_id] = turns  # to the end of the line
             if not turn.done():
                 self._take()
-                turn.set_result(None)
+                turn.set_result(self.window)
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._waiting:
-            wait = max(self._paused, self._renews if self._left is not None else 0.0) - now
-            if wait > 0 or not self._in_flight:  # else the next response hands out
-                self._timer = asyncio.get_running_loop().call_later(max(wait, 0.0) + _SETTLE, self._hand_out)
+        if self._waiting and (wait := self._wait(now)) is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(wait, 0.0) + _SETTLE, self._hand_out)
+
+    def _wait(self, now: float) -> float | None:
+        """Return the seconds until more calls may go; None when a response will tell."""
+        wait = max(self._paused, self._renews if self._left is not None else 0.0) - now
+        return wait if wait > 0 or not self._in_flight else None
+
+
+def _told(headers: Mapping[str, str]) -> Allowance | None:
+    """Return what headers say of the allowance; None when they say nothing, or nothing of use."""
+    try:
+        limit, left = int(headers["ratelimit-limit"]), int(headers["ratelimit-remaining"])
+        reset = float(headers["ratelimit-reset"])
+    except (KeyError, ValueError):
+        return None
+    if not 0 <= reset <= LONGEST:  # a time of day, or nonsense: waiting for it would take for ever
+        return None
+    return Allowance(max(limit, 1), max(left, 0), reset)

@@ -24,6 +24,7 @@ from arx_wrapper.urls import Proxy, origin
 
 if TYPE_CHECKING:
     from arx_wrapper.http_client import AsyncTransport
+    from arx_wrapper.model import Leases
     from arx_wrapper.transport.connection_pool import ConnectionPool
 
 _TOTAL: Final = 120.0
@@ -104,6 +105,7 @@ class Transport:
         key_prefix: str = "Bearer ",
         transport: AsyncTransport | None = None,
         proxy: Proxy | None = None,
+        leases: Leases | None = None,
         max_body: int = _MAX_BODY,
         attempts: int = _ATTEMPTS,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -117,6 +119,7 @@ class Transport:
             key_prefix: What stands before an API key in `Authorization`.
             transport: A transport of httpx or httpx2 to send through; its owner closes it.
             proxy: The proxy for hosts beyond this machine.
+            leases: Where other processes that use the same key share its rate limit.
             max_body: Bytes of body that are accepted, decompressed.
             attempts: How often a request is tried.
             sleep: Waits for so many seconds.
@@ -138,6 +141,7 @@ class Transport:
             self._injected = HttpxBackend(transport)
         # A transport of one's own is a server of one's own.
         self._server = self.origin if transport is None else id(transport)
+        self._leases = leases if transport is None else None
         self._headers = (
             ("Host", self.origin.partition("://")[2]),
             ("Accept", accept),
@@ -201,7 +205,7 @@ class Transport:
             agent_id=agent_id,
             attempts=attempts if attempts is not None else [],
             deadline=asyncio.get_running_loop().time() + budget,
-            rate_limiter=shared.rate_limiter((self._server, credentials.fingerprint)),
+            rate_limiter=shared.rate_limiter((self._server, credentials.fingerprint), self._leases),
             pool=shared.pool(self) if self._injected is None else None,
         )
         overdue: TransportError | None = None
@@ -226,7 +230,7 @@ class Transport:
 
     async def rate_limiter(self, credentials: Credentials) -> RateLimiter:
         """Return the rate limit that all callers with these credentials share in this event loop."""
-        return (await current()).rate_limiter((self._server, credentials.fingerprint))
+        return (await current()).rate_limiter((self._server, credentials.fingerprint), self._leases)
 
     def _on_the_wire(self, request: Request, credentials: Credentials) -> HttpRequest:
         target = request.path
@@ -281,11 +285,12 @@ class Transport:
     async def _try(self, sending: _Sending) -> Response:
         """Send the request once, in its turn, and record what became of it in an attempt."""
         clock, rate_limiter, waited = asyncio.get_running_loop().time, sending.rate_limiter, 0.0
+        window = rate_limiter.window
         if not rate_limiter.enter():
             self._require_time(sending)
             asked = clock()
             async with asyncio.timeout_at(sending.deadline):
-                await rate_limiter.acquire(sending.agent_id)
+                window = await rate_limiter.acquire(sending.agent_id)
             waited = round((clock() - asked) * 1000, 3)
         attempt, began, limits = Attempt(sent=False, waited_ms=waited), clock(), dict[str, str]()
         sending.attempts.append(attempt)
@@ -310,7 +315,8 @@ class Transport:
             attempt.duration_ms = round((clock() - began) * 1000, 3)
             if _log.isEnabledFor(logging.DEBUG):
                 _log.debug("%s: attempt %d: %s", sending.operation, len(sending.attempts), attempt)
-            rate_limiter.release(limits, answered=attempt.status is not None and attempt.status < 400)
+            answered = attempt.status is not None and attempt.status < 400
+            rate_limiter.release(limits, answered=answered, window=window)
 
     async def _exchange(
         self, sending: _Sending, attempt: Attempt

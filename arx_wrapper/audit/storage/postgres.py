@@ -23,27 +23,29 @@ from arx_wrapper.audit.chain import Chain, close_intent, windows
 from arx_wrapper.audit.key import MARK, configured_key
 from arx_wrapper.audit.record import AuditRecord, Entry, hasher
 from arx_wrapper.audit.state import Window
-from arx_wrapper.audit.storage.migrations import made, migrate
+from arx_wrapper.audit.storage.migrations import migrate
 from arx_wrapper.audit.storage.postgres_connection import POOLED, Link, connect, explained
+from arx_wrapper.audit.storage.postgres_leases import LEASE_WITHIN, lease
+from arx_wrapper.audit.storage.postgres_opening import NO_KEY
 from arx_wrapper.audit.storage.postgres_reader import PostgresReader, plain
-from arx_wrapper.audit.storage.sqlite_opening import empty_reader
-from arx_wrapper.audit.store import Pending, Reader, Segment, Written
+from arx_wrapper.audit.storage.postgres_segments import next_segment
+from arx_wrapper.audit.storage.segments import segment_entry
+from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.errors import AuditError
+from arx_wrapper.model import Lease, LeaseRequest
 
-_NO_SEGMENTS = "Only a log in SQLite has segments. PostgreSQL's is kept whole; its storage is the server's business."
-_NO_KEY = (
-    "An audit log in PostgreSQL needs ARX_AUDIT_KEY, the same on every host: 64 hexadecimal digits, made once with "
-    "`openssl rand -hex 32`. Nothing was sent."
+_NOT_THE_OWNER = (
+    "Only the owner of the audit log's tables seals and removes records. Nothing was changed. Run this with the "
+    "owner's address in ARX_AUDIT_URL."
 )
 _MAY_WRITE = "SELECT has_column_privilege('records', 'body', 'INSERT')"
 _LOCK = "SELECT pg_try_advisory_lock_shared('open_intents'::regclass::oid::integer, %s)"
-_TURN = "SELECT seq, hash, reasons, backend FROM take_turn(%s)"
-_USED = """
-SELECT coalesce(sum(n), 0)::bigint
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::float[]) WITH ORDINALITY AS looked(org, agent, op, seconds, i)
-LEFT JOIN usage ON (org_id, agent_id, operation) = (org, agent, op)
-    AND at > clock_timestamp() - seconds * interval '1 second'
-GROUP BY i ORDER BY i
+_MAY_RETAIN = "SELECT has_function_privilege('may_retain()', 'EXECUTE')"
+_TURN = "SELECT seq, hash, reasons, backend, NULL FROM take_turn(%s)"
+# The second function counts after the first one holds the lock.
+_TURN_AND_USES = """
+SELECT turn.seq, turn.hash, turn.reasons, turn.backend, uses FROM take_turn(%s) AS turn,
+LATERAL used(turn.seq, %s::text[], %s::text[], %s::text[], %s::float[]) AS uses
 """
 # Counted as they are in the table: a trigger may drop or change what is inserted.
 _INSERT = """
@@ -52,6 +54,7 @@ put AS (INSERT INTO records (seq, id, hash, body) SELECT * FROM given RETURNING 
 SELECT count(*) FROM put JOIN given USING (seq, id, hash, body)
 """
 _TRIES = 8
+_RETAINS_WITHIN = 600
 _FIND = "SELECT seq, id, body, hash FROM records WHERE id = ANY (%s)"
 _OPEN = "SELECT intent FROM open_intents WHERE intent = ANY (%s)"
 # Open intents whose writer's lock is held by no session of the role that wrote them. Anybody can take any advisory
@@ -77,7 +80,7 @@ class PostgresStore(PostgresReader):
     ) -> None:
         secret = key or configured_key()
         if secret is None:
-            raise AuditError(_NO_KEY)
+            raise AuditError(NO_KEY)
         super().__init__(lambda: self._connected(time.monotonic() + self._within), hasher(secret))
         self._given, self._clock = given, clock
         self._within = timeout * 0.8  # so that it is the store that tells the cause, before the log's patience ends
@@ -116,11 +119,48 @@ class PostgresStore(PostgresReader):
             link = connect(self._given, timeout=self._within, to_read=True)
             return PostgresReader(lambda: link, self.digest)
 
-    def rotate(self, *, by: str, org_id: str) -> None:
-        raise AuditError(_NO_SEGMENTS)
+    def rotate(self, *, by: str, org_id: str) -> Segment | None:
+        """Seal settled records; None when there are none to seal. They stay in their table until they are removed."""
+        with self._retaining("sealed") as link, self._turn(link) as chain:
+            segment = next_segment(link, chain.seq, lambda size: self.tree().frontier(size))
+            if segment is not None:
+                chain.add(
+                    [Pending(segment_entry(segment, "sealed", by, org_id, self.suspensions()))], now=self._clock()
+                )
+            return segment
 
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
-        raise AuditError(_NO_SEGMENTS)
+        """Remove the segments whose records are all older; their hashes stay in the tree, and the removal on record.
+
+        Each goes in a transaction of its own: other writers wait for one of them, not for all.
+        """
+        removed = list[Segment]()
+        with self._retaining("removed from") as link:
+            for segment in self.expired(before):
+                with self._turn(link) as chain:
+                    chain.add([Pending(segment_entry(segment, "removed", by, org_id))], now=self._clock())
+                removed.append(segment)
+        return removed
+
+    def lease(self, request: LeaseRequest) -> Lease:
+        """Lease a part of a rate limit that many processes share."""
+        with explained("asked for the rate limit"):
+            return lease(self._connected(time.monotonic() + LEASE_WITHIN), request, self.digest)
+
+    @contextmanager
+    def _retaining(self, doing: str) -> Iterator[Link]:
+        """Give a connection to the owner, whose statements may take their time."""
+        with explained(doing, sent=" No record is lost."):
+            link = self._connected(time.monotonic() + _RETAINS_WITHIN)
+            if link.execute(_MAY_RETAIN).fetchone() != (True,):
+                raise AuditError(_NOT_THE_OWNER)
+            (before,) = link.execute("SELECT current_setting('statement_timeout')").fetchone() or ("",)
+            link.execute("SELECT set_config('statement_timeout', %s, false)", (f"{_RETAINS_WITHIN}s",))
+            try:
+                yield link
+            finally:
+                if not link.closed:
+                    link.execute("SELECT set_config('statement_timeout', %s, false)", (before,))
 
     def suspend(self, entry: Entry) -> None:
         """Record that an agent is suspended, or goes on."""
@@ -164,13 +204,13 @@ class PostgresStore(PostgresReader):
     def _turn(self, link: Link, agents: Collection[str] = (), looked: Collection[Window] = ()) -> Iterator[Chain]:
         """Hold the writers' lock in a transaction, and commit the records that the chain has got by its end."""
         with link.transaction():
-            turn = link.execute(_TURN, ([plain(agent) for agent in agents],))
-            seq, head, reasons, backend = turn.fetchone() or (0, "", {}, 0)
+            arguments = [[plain(agent) for agent in agents], *(_columns(looked, 4) if looked else ())]
+            turn = link.execute(_TURN_AND_USES if looked else _TURN, arguments)
+            seq, head, reasons, backend, used = turn.fetchone() or (0, "", {}, 0, [])
             if link.backend and backend != link.backend:
                 raise AuditError(POOLED)
             suspended = {agent: reasons[plain(agent)] for agent in agents if plain(agent) in reasons}
-            used = link.execute(_USED, _columns(looked, 4)) if looked else ()
-            spent = dict(zip(looked, (n for (n,) in used), strict=True))
+            spent = dict(zip(looked, used or (), strict=True))
             chain = Chain(seq, head, self.digest, suspended, spent, str(self._writer or ""))
             yield chain
             if chain.records:
@@ -268,34 +308,3 @@ def _columns(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]
     """Return rows as an array for each column."""
     columns = zip(*rows, strict=True) if rows else [()] * width
     return [[plain(value) if isinstance(value, str) else value for value in column] for column in columns]
-
-
-def reader(given: Mapping[str, object], *, key: bytes | None, timeout: float) -> Reader:
-    """Open a log for reading alone. No table is made; a log that is not begun yet reads as an empty one.
-
-    Raises:
-        AuditError: it cannot be read, or its tables are of another version.
-    """
-    with explained("read"):
-        link = connect(given, timeout=timeout * 0.8, to_read=True)
-        try:
-            begun = made(link)
-        except BaseException:
-            link.close()
-            raise
-    if not begun:
-        link.close()
-        return empty_reader()
-    return PostgresReader(lambda: link, _digest(key))
-
-
-def _digest(key: bytes | None) -> Callable[[bytes], str]:
-    """Return HMAC-SHA256 with the log's key, which is looked for when a hash is first needed: reading needs none."""
-
-    def digest(data: bytes) -> str:
-        secret = key or configured_key()
-        if secret is None:
-            raise AuditError(_NO_KEY)
-        return hasher(secret)(data)
-
-    return digest

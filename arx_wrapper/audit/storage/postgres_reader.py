@@ -11,11 +11,12 @@ from arx_wrapper.audit.blocks import Block
 from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, outline_of
-from arx_wrapper.audit.state import LONGEST_LIMIT, ChainState, counted_of
+from arx_wrapper.audit.state import LONGEST_LIMIT, SWITCHES, ChainState, counted_of
 from arx_wrapper.audit.storage.postgres_connection import Link, explained
 from arx_wrapper.audit.storage.postgres_schema import schema_problem
+from arx_wrapper.audit.storage.postgres_segments import expired, segments
 from arx_wrapper.audit.store import PartialViewError, Query, Segment
-from arx_wrapper.audit.tiles import WIDTH, TileTree
+from arx_wrapper.audit.tiles import WIDTH, TileTree, hashes_in
 from arx_wrapper.errors import AuditError
 
 _AT_ONCE = 1_000
@@ -35,9 +36,12 @@ LIMIT 1
 """
 _OPENED = "SELECT intent FROM open_intents"
 _COUNTED = "SELECT seq, operation, n FROM usage WHERE at > clock_timestamp() - interval '23 hours'"
-_SUSPENDED = """
-SELECT DISTINCT ON (agent_id) agent_id, body FROM records
-WHERE action_type IN ('agent.suspended', 'agent.resumed') ORDER BY agent_id, seq DESC
+_SWITCHES = "SELECT body FROM records WHERE action_type = ANY (%s) ORDER BY seq"
+_TOTALS = """
+SELECT operation FROM (
+    SELECT org_id, agent_id, operation, upto - sum(n) OVER uses AS base, at < lag(at) OVER uses AS back
+    FROM usage WINDOW uses AS (PARTITION BY org_id, agent_id, operation ORDER BY seq)
+) AS summed GROUP BY org_id, agent_id, operation HAVING count(DISTINCT base) > 1 OR bool_or(back) LIMIT 1
 """
 
 
@@ -72,19 +76,26 @@ class PostgresReader:
             yield int(seq), record_id, body.encode(), record_hash
 
     def removed(self) -> Sequence[tuple[int, str, str]]:
-        return ()
+        with explained("read"):
+            gone = [segment for segment in segments(self._reading()) if segment.removed]
+        return [(segment.last, segment.last_hash, segment.tree) for segment in gone]
 
     def expired(self, before: datetime) -> Sequence[Segment]:
-        return ()  # it has no segments
+        with explained("read"):
+            return expired(self._reading(), before.isoformat(timespec="microseconds"))
 
     def tree(self) -> TileTree:
         self._must_see_all()
         with explained("read"):
             (size,) = self._reading().execute("SELECT seq FROM head").fetchone() or (0,)
+            begin = size // WIDTH * WIDTH
             bodies = self._reading().execute(
-                "SELECT body FROM records WHERE seq > %s AND seq <= %s ORDER BY seq", (size // WIDTH * WIDTH, size)
+                "SELECT body FROM records WHERE seq > %s AND seq <= %s ORDER BY seq", (begin, size)
             )
             tail = [leaf_hash(body.encode()) for (body,) in bodies]
+        if missing := size - begin - len(tail):  # retention may have removed the first of them
+            kept = hashes_in(self.tile(0, begin // WIDTH) or b"")
+            tail = [*kept[: max(missing, 0)], *tail]
         if len(tail) != size % WIDTH:
             raise AuditError("The log has gaps among its last records. Run `arx-pagerduty audit verify`.")
         return TileTree(size, tail, self.tile)
@@ -115,8 +126,13 @@ class PostgresReader:
 
     def _usage_problem(self) -> str | None:
         """Return whether the uses that limits count are others than the records'."""
+        gone = max((last for last, _, _ in self.removed()), default=0)
         with explained("read"):
-            counted = Counter({(seq, operation): n for seq, operation, n in self._reading().execute(_COUNTED)})
+            if row := self._reading().execute(_TOTALS).fetchone():
+                return f"the running totals of the uses of {row[0]} are wrong"
+            counted = Counter(
+                {(seq, operation): n for seq, operation, n in self._reading().execute(_COUNTED) if seq > gone}
+            )
             first = min((seq for seq, _ in counted), default=None)
             since = (datetime.now(UTC) - LONGEST_LIMIT + timedelta(hours=2)).isoformat()
             rows = self._reading().execute(
@@ -136,15 +152,18 @@ class PostgresReader:
         return f"the uses of record {min(missing)} are not counted any more" if missing else None
 
     def suspensions(self) -> dict[str, str]:
+        state = ChainState()
         with explained("read"):
-            last = [outline_of(body.encode()) for _, body in self._reading().execute(_SUSPENDED)]
-        return {plain(one.agent_id): one.reason or "" for one in last if one.action_type == "agent.suspended"}
+            for (body,) in self._reading().execute(_SWITCHES, (list(SWITCHES),)):
+                state.switch(outline_of(body.encode()))
+        return state.suspended
 
     def keeps_policy(self, digest: str) -> bool:
         with explained("read"):
             rows = self._reading().execute(
-                "SELECT body FROM records WHERE action_type = 'policy.loaded' AND body LIKE %s ORDER BY seq",
-                (f"%{digest}%",),
+                "SELECT body FROM records WHERE action_type = 'policy.loaded' "
+                "AND readable(body) #>> '{metadata,digest}' = %s ORDER BY seq",
+                (plain(digest),),
             )
             said = (outline_of(body.encode()).metadata for (body,) in rows)
             return any(one.digest == digest and one.text is not None for one in said)

@@ -9,7 +9,7 @@ from typing import Final
 from arx_wrapper.audit.storage.migrations import versions
 from arx_wrapper.audit.storage.postgres_connection import Link
 
-_TRIGGERS: Final = frozenset({"records_never_change", "records_are_read", "records_follow_head"})
+_TRIGGERS: Final = frozenset({"records_never_change", "records_stay", "records_are_read", "records_follow_head"})
 _ATTACHED: Final = """
 SELECT relname, tgname, tgenabled::text FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
 WHERE NOT tgisinternal AND relnamespace = 'arx_audit'::regnamespace ORDER BY tgname

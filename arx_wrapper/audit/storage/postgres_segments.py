@@ -1,0 +1,52 @@
+"""Sealed segments of a log in PostgreSQL: runs of settled records, which retention removes whole.
+
+The records' own trigger keeps the list of segments, from the records of their sealing and removal, and removes the
+records of a segment with the record that says so. Nothing else can remove any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+
+from arx_wrapper.audit.merkle import Tree
+from arx_wrapper.audit.storage.postgres_connection import Link
+from arx_wrapper.audit.storage.segments import MOST
+from arx_wrapper.audit.store import Segment
+from arx_wrapper.errors import AuditError
+
+_SEGMENTS = "SELECT first, last, last_hash, newest, file, tree, removed::integer FROM segments ORDER BY first"
+_FIRST_OPEN = "SELECT min(seq) FROM records JOIN open_intents ON id = open_intents.intent"
+_LAST = (
+    "SELECT hash, created_at, (SELECT count(*) FROM records WHERE seq BETWEEN %s AND %s) FROM records WHERE seq = %s"
+)
+
+
+def segments(link: Link) -> list[Segment]:
+    """Return all segments, oldest first."""
+    return [Segment(*row) for row in link.execute(_SEGMENTS)]
+
+
+def expired(link: Link, until: str) -> Sequence[Segment]:
+    """Return the oldest segments, as far as their newest records were written before a time; ISO 8601 in UTC."""
+    there = (segment for segment in segments(link) if not segment.removed)
+    return list(takewhile(lambda segment: segment.newest < until, there))
+
+
+def next_segment(link: Link, head: int, tree_at: Callable[[int], Tree]) -> Segment | None:
+    """Return the next segment to be sealed, inside the writers' transaction; None when no record is settled.
+
+    Args:
+        head: The last record's sequence number.
+        tree_at: Returns the tree over so many records.
+    """
+    first = max((segment.last for segment in segments(link)), default=0) + 1
+    (oldest,) = link.execute(_FIRST_OPEN).fetchone() or (None,)
+    last = min(head if oldest is None else oldest - 1, first + MOST - 1)
+    if last < first:
+        return None
+    last_hash, newest, count = link.execute(_LAST, (first, last, last)).fetchone() or ("", "", 0)
+    if count != last - first + 1:
+        raise AuditError(f"The audit log has gaps between records {first} and {last}: it was not sealed. Verify it.")
+    nodes = " ".join(node.hex() for node in tree_at(last).nodes)
+    return Segment(first, last, last_hash, newest, f"{first:012d}-{last:012d}", nodes, 0)

@@ -1,0 +1,33 @@
+"""Leases of a rate limit, asked for on the connection and the thread that write the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+
+from arx_wrapper.audit.storage.postgres import PostgresStore
+from arx_wrapper.audit.writer import Writer
+from arx_wrapper.errors import AuditError
+from arx_wrapper.model import Lease, LeaseRequest
+
+
+class PostgresLeases:
+    """The leases of all processes that record their calls in one database; they cost no connection more."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def ask(self, request: LeaseRequest, answer: Callable[[Lease | None], None]) -> None:
+        def job(store: object) -> Lease | None:
+            return store.lease(request) if isinstance(store, PostgresStore) else None
+
+        def done(future: Future[Lease | None]) -> None:
+            try:
+                answer(future.result())
+            except (AuditError, CancelledError):
+                answer(None)
+
+        if not self._writer.opened:  # opening it would wait; a call that was recorded has opened it
+            answer(None)
+            return
+        self._writer.run(job).add_done_callback(done)

@@ -1,0 +1,168 @@
+"""Pace the calls of one key that many processes use: each sends what it has leased of the allowance.
+
+A lease is a number of calls in the API's current window. It ends with the window, or after a few seconds, so that the
+part of a process that died goes back to the others. While the database that gives leases does not answer, a process
+paces itself as if it were alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from arx_wrapper.model import Allowance, Lease, LeaseRequest, Leases
+from arx_wrapper.transport.rate_limiter import RateLimiter
+
+# Seconds: that calls stay leased, that an answer is waited for, until a database that is away is asked again, and
+# until an API without a limit is taken for one that may have got one.
+_LEASE, _PATIENCE, _AGAIN, _UNLIMITED = 5.0, 1.0, 5.0, 60.0
+# Calls leased at once, at least and at most.
+_LEAST, _MOST = 8, 64
+_log = logging.getLogger("arx_wrapper.transport")
+
+
+class SharedRateLimiter(RateLimiter):
+    """Hands out the calls that this process has leased, in one event loop."""
+
+    def __init__(self, leases: Leases, subject: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(clock)
+        self._leases, self._subject, self._holder = leases, subject, secrets.token_hex(8)
+        self._calls, self._lasts, self._spent = 0, 0.0, 0
+        self._seen: Allowance | None = None
+        self._seen_at = 0.0
+        self._asking = self._alone = self._unreachable = False
+        self._plenty = False
+        self._news = False  # something that other processes wait to be told
+        self._not_before = 0.0
+        self._overdue: asyncio.TimerHandle | None = None
+
+    def release(self, headers: Mapping[str, str], *, answered: bool = False, window: int = 0) -> None:
+        if answered and self._seen is None and window == self.window and "ratelimit-limit" not in headers:
+            self._see(Allowance(0, 0, 0.0))
+        super().release(headers, answered=answered, window=window)
+        self._ask()
+
+    def block(self, seconds: float) -> None:
+        super().block(seconds)
+        self._news = self._seen is not None
+
+    def close(self) -> None:
+        """Give back the calls that are not sent."""
+        if self._calls:
+            self._calls = 0
+            self._leases.ask(self._request(0, None), lambda lease: None)
+
+    def _learn(self, allowance: Allowance, window: int) -> None:
+        super()._learn(allowance, window)
+        if window == self.window:
+            self._see(allowance)
+
+    def _see(self, allowance: Allowance) -> None:
+        """Keep the lowest number of calls left, and the earliest end of the window."""
+        now, before = self._clock(), self._seen
+        if before is None or (allowance.limit and not before.limit):
+            self._news = True
+            if allowance.limit and not self._unreachable:
+                self._not_before = 0.0
+        else:
+            ends = min(self._seen_at + before.seconds, now + allowance.seconds)
+            allowance = Allowance(allowance.limit, min(before.left, allowance.left), max(ends - now, 0.0))
+        self._seen, self._seen_at = allowance, now
+
+    def _open(self, now: float) -> bool:
+        if self._alone:
+            return super()._open(now)
+        return now >= self._paused and self._calls > 0 and now < self._lasts
+
+    def _take(self) -> None:
+        super()._take()
+        if not self._alone:
+            self._calls -= 1
+            self._spent += 1
+
+    def _hand_out(self) -> None:
+        self._ask()
+        super()._hand_out()
+
+    def _wait(self, now: float) -> float | None:
+        if self._alone:
+            return super()._wait(now)
+        return None if self._asking else max(self._paused, self._not_before) - now
+
+    def _ask(self) -> None:
+        """Ask for as many calls as wait, when there are too few; tell what others wait to know."""
+        now = self._clock()
+        if now >= self._lasts:
+            self._calls = 0
+        wants = self._wanted(now)
+        if self._asking or not (wants or self._news):
+            return
+        self._asking, self._news = True, False
+        loop, spent, window = asyncio.get_running_loop(), self._spent, self.window
+
+        def answer(lease: Lease | None) -> None:
+            with suppress(RuntimeError):  # the loop was closed
+                loop.call_soon_threadsafe(self._answered, lease, wants, now, spent, window)
+
+        self._overdue = loop.call_later(_PATIENCE, self._go_alone)
+        self._leases.ask(self._request(wants, self._seen), answer)
+
+    def _wanted(self, now: float) -> int:
+        if now < self._not_before or now < self._paused:
+            return 0
+        waiting = sum(len(turns) for turns in self._waiting.values()) - self._calls
+        soon = self._plenty and self._spent and self._calls < _LEAST // 4
+        return min(max(waiting, _LEAST), _MOST) if waiting > 0 or soon or self._alone else 0
+
+    def _request(self, wants: int, seen: Allowance | None) -> LeaseRequest:
+        if seen is not None:
+            seen = seen._replace(seconds=max(self._seen_at + seen.seconds - self._clock(), 0.0))
+        return LeaseRequest(
+            subject=self._subject,
+            holder=self._holder,
+            wants=wants,
+            keeps=self._calls,
+            spent=self._spent,
+            window=self.window,
+            seen=seen,
+            seconds=_LEASE,
+        )
+
+    def _answered(self, lease: Lease | None, wants: int, asked: float, spent: int, window: int) -> None:
+        self._asking = False
+        if self._overdue is not None:
+            self._overdue.cancel()
+        if lease is None:
+            self._not_before = self._clock() + _AGAIN
+            self._go_alone()
+            return
+        if self._unreachable:
+            _log.info("The rate limit is shared with the other processes again.")
+        self._unreachable, self._alone = False, lease.limit == 0
+        if lease.window == window:
+            self._spent -= spent
+        else:
+            self._calls, self._spent, self._seen, self._news = 0, 0, None, False
+        self.window = lease.window
+        self._calls += lease.calls
+        self._lasts = asked + lease.lasts  # from before it was given: never longer than the database thinks
+        self._plenty = lease.calls >= wants
+        if self._alone:
+            self._not_before = self._clock() + _UNLIMITED
+        elif wants and not lease.calls:
+            self._not_before = self._clock() + lease.retry
+        self._hand_out()
+
+    def _go_alone(self) -> None:
+        """Go on as if no other process used the key, because the database does not answer."""
+        if not self._unreachable:
+            _log.warning(
+                "The rate limit is not shared with other processes for now: the audit log's database does not answer. "
+                "This process paces its calls alone, so the API may turn some away with 429. They are tried again."
+            )
+        self._alone = self._unreachable = True
+        self._hand_out()

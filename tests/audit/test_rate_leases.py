@@ -1,0 +1,239 @@
+"""One key on many hosts: its rate limit is leased in PostgreSQL, by processes that know nothing else of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+import psycopg
+import pytest
+
+from arx_wrapper import audit
+from arx_wrapper.audit import AuditLog
+from arx_wrapper.audit.storage.postgres import PostgresStore
+from arx_wrapper.model import Allowance, Lease, LeaseRequest
+from arx_wrapper.sandbox import Sandbox
+from arx_wrapper.sandbox.server import serve
+from arx_wrapper.transport.shared_rate_limiter import SharedRateLimiter
+from tests.audit.conftest import entry, everything
+from tests.postgres import Server
+
+LIMIT = 40
+
+
+@pytest.fixture
+async def log(log_in_postgres: str) -> AsyncIterator[AuditLog]:
+    opened = audit.open(log_in_postgres, timeout=2)
+    await opened.append(entry(action_type="connector.refused"))
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def ask(log: AuditLog) -> Callable[..., Lease]:
+    """Ask for calls as one of several processes would."""
+
+    def ask(holder: str, wants: int, *, keeps: int = 0, spent: int = 0, window: int = 0, **more: object) -> Lease:
+        store = log._writer.store()
+        assert isinstance(store, PostgresStore)
+        values = {"subject": "key", "seen": None, "seconds": 30.0, **more}
+        return store.lease(LeaseRequest(holder=holder, wants=wants, keeps=keeps, spent=spent, window=window, **values))  # type: ignore[arg-type]
+
+    return ask
+
+
+def told(left: int, seconds: float = 60.0) -> Allowance:
+    return Allowance(LIMIT, left, seconds)
+
+
+def begun(ask: Callable[..., Lease], seconds: float = 60.0) -> int:
+    """Have the first process learn the limit. Returns the window."""
+    first = ask("first", 8)
+    assert ask("first", 0, spent=1, window=first.window, seen=told(LIMIT - 1, seconds)).limit == LIMIT
+    return first.window
+
+
+def test_one_call_goes_until_its_response_tells_the_limit(ask: Callable[..., Lease]) -> None:
+    first = ask("one", 8)
+    assert (first.calls, first.limit) == (1, None)
+    assert [ask("one", 8, spent=1, window=first.window).calls, ask("other", 8).calls] == [0, 0]
+    assert ask("one", 0, window=first.window, seen=told(LIMIT - 1)).limit == LIMIT
+    assert ask("other", 8).calls == 8
+
+
+def test_no_window_gives_more_calls_than_it_has(ask: Callable[..., Lease]) -> None:
+    window = begun(ask)
+    given = [ask(f"process {number % 8}", 64, window=window, keeps=0, spent=0).calls for number in range(8)]
+    assert sum(given) == LIMIT - 1
+    late = ask("late", 64)
+    assert (late.calls, late.window) == (0, window)
+    assert late.retry > 20, "it is told when calls come back"
+
+
+def test_those_who_wait_get_a_part_each(ask: Callable[..., Lease]) -> None:
+    window = begun(ask)
+    taken = ask("greedy", 64, window=window).calls
+    assert taken == LIMIT - 1
+    ask("greedy", 64, keeps=taken, window=window)
+    waiting = [ask(name, 64).calls for name in ("b", "c", "d")]
+    assert waiting == [0, 0, 0]
+    ask("greedy", 0, keeps=0, window=window)  # gives all of it back
+    assert ask("b", 64, window=window).calls == 13, "a third, as two others wait"
+
+
+def test_a_new_window_has_all_calls_again_and_old_leases_are_none_of_it(ask: Callable[..., Lease]) -> None:
+    window = begun(ask, seconds=0.05)
+    held = ask("one", 8, window=window)
+    time.sleep(0.06)
+    new = ask("other", 64)
+    assert new.window == window + 1
+    assert ask("one", 64, keeps=held.calls, spent=0, window=window).calls + new.calls == LIMIT
+
+
+def test_calls_that_others_made_without_a_lease_are_taken_off(ask: Callable[..., Lease]) -> None:
+    window = begun(ask)
+    assert ask("one", 4, window=window).calls == 4
+    ask("one", 0, spent=4, window=window, seen=told(10))  # 5 of ours, so 25 of others
+    assert ask("other", 64).calls == 10
+
+
+def test_an_answer_of_the_window_before_says_nothing_of_this_one(ask: Callable[..., Lease]) -> None:
+    window = begun(ask, seconds=0.05)
+    time.sleep(0.06)
+    new = ask("other", 1)
+    ask("one", 0, spent=1, window=window, seen=told(0))
+    assert new.window == window + 1
+    assert ask("third", 64).calls == LIMIT - 1
+
+
+HOLDER = """
+import sys, time
+from arx_wrapper.audit.storage.postgres_connection import connect, parameters
+from arx_wrapper.audit.storage.postgres_leases import lease
+from arx_wrapper.audit.record import hasher
+from arx_wrapper.model import LeaseRequest
+link = connect(parameters(sys.argv[1]), timeout=5)
+got = lease(link, LeaseRequest("key", "doomed", 30, 0, 0, 0, None, 0.4), hasher(bytes.fromhex(sys.argv[2])))
+print(got.calls, flush=True)
+time.sleep(60)
+"""
+
+
+async def test_a_process_that_is_killed_gives_its_part_back(log_in_postgres: str, ask: Callable[..., Lease]) -> None:
+    from tests.audit.conftest import KEY
+
+    begun(ask)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, log_in_postgres, KEY, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout
+    try:
+        assert await child.stdout.readline() == b"30\n"
+    finally:
+        child.kill()
+        await child.wait()
+    while_held = ask("other", 64)
+    assert while_held.calls == LIMIT - 1 - 30
+    assert ask("third", 64).retry < 1, "those who wait are told when the lease ends"
+    await asyncio.sleep(0.5)
+    assert ask("third", 64).calls == 15, "half of the 30, as another waits as well"
+
+
+def test_the_database_is_told_no_account(ask: Callable[..., Lease], log_in_postgres: str) -> None:
+    ask("one", 1, subject="k4n4ry")
+    with psycopg.connect(log_in_postgres) as owner:
+        rows = owner.execute("SELECT * FROM arx_audit.rates").fetchall()
+        rows += owner.execute("SELECT * FROM arx_audit.rate_leases").fetchall()
+    assert rows
+    assert "k4n4ry" not in str(rows)
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+async def test_a_database_that_is_away_stops_no_call_and_no_event_loop(
+    log: AuditLog, postgres_server: Server, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert log.leases
+    limiter = SharedRateLimiter(log.leases, "key")
+    ticks = itertools.count()
+    with getattr(postgres_server, how)():
+        ticking = asyncio.create_task(_tick(ticks))
+        async with asyncio.timeout(10):
+            windows = [await limiter.acquire("agent") for _ in range(8)]
+        for window in windows:
+            limiter.release({}, answered=True, window=window)
+        ticking.cancel()
+        warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert len(warnings) == 1, "told once"
+        assert "not shared" in warnings[0].getMessage()
+    if how == "frozen":
+        assert next(ticks) > 30, "the loop went on while nothing answered"
+
+
+async def _tick(ticks: itertools.count[int]) -> None:
+    while True:
+        await asyncio.sleep(0.01)
+        next(ticks)
+
+
+PROCESS = """
+import asyncio, sys
+from arx_wrapper import PagerDutyConnector
+from arx_wrapper.vault.fixed import FixedVault
+from tests.support import EVERYTHING
+
+async def main(name, url, log, token, email, calls):
+    vault = FixedVault(api_key=token, requester_email=email)
+    async with PagerDutyConnector(name, "o", policies=[EVERYTHING], vault=vault, base_url=url, audit=log) as pd:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await asyncio.gather(*(pd.get_incident("P1234AB") for _ in range(int(calls))))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+PROCESSES, CALLS, DOOMED = 8, 30, "process-0"
+
+
+@pytest.mark.slow
+async def test_eight_processes_with_one_key_get_one_429_each_at_most_though_one_is_killed(log_in_postgres: str) -> None:
+    sandbox = Sandbox(rate_limit=f"{LIMIT}/s")
+    async with serve(sandbox) as served:
+        arguments = (served.url, log_in_postgres, sandbox.token, sandbox.email, str(CALLS))
+        children = [
+            await asyncio.create_subprocess_exec(
+                sys.executable, "-c", PROCESS, f"process-{number}", *arguments,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            )
+            for number in range(PROCESSES)
+        ]  # fmt: skip
+        try:
+            for child in children:
+                assert child.stdout
+                assert await child.stdout.readline() == b"ready\n"
+            for child in children:
+                assert child.stdin
+                child.stdin.write(b"go\n")
+            while len(sandbox.requests) < PROCESSES * CALLS // 3:
+                await asyncio.sleep(0.02)
+            children[0].send_signal(signal.SIGKILL)
+            async with asyncio.timeout(60):
+                ended = [await child.wait() for child in children]
+        finally:
+            for child in children:
+                if child.returncode is None:
+                    child.kill()
+                    await child.wait()
+    assert ended == [-signal.SIGKILL, *[0] * (PROCESSES - 1)]
+    log = audit.open(log_in_postgres)
+    refused, done = Counter[str](), Counter[str]()
+    for record in await everything(log, action_type="connector.completed"):
+        done[record.agent_id] += record.status == "success"
+        refused[record.agent_id] += sum(one["status"] == 429 for one in record.metadata.get("attempts", ()))
+    await log.aclose()
+    assert all(done[f"process-{number}"] == CALLS for number in range(1, PROCESSES))
+    assert max(refused.values()) <= 1, refused
+    assert sum(request.status == 429 for request in sandbox.requests) <= PROCESSES
