@@ -197,8 +197,6 @@ def check_cases(
 
     Exit status 1 when a call gets another verdict.
     A case has `operation` and `expect`, and may have `params`, `agent`, `org`, `now`, `entry`, `because_of`, `reason`.
-
-    Example: arx-pagerduty policy test policy.test.yaml --policy policy.yaml
     """
     from arx_wrapper.policy import cases
 

@@ -13,19 +13,19 @@ from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="Requests for approval, and a reviewer's answer to them.")
+app = typer.Typer(no_args_is_help=True, help="Requests for approval: list, decide, withdraw.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id.", autocompletion=complete_approvals)]
-Reviewer = Annotated[str | None, typer.Option(help="Who decides: not the agent that asks. By default whose key it is.")]
+Reviewer = Annotated[str | None, typer.Option(help="Your name, never the agent's; default the owner of the key.")]
 Key = Annotated[
     Path | None,
     typer.Option(
         envvar="ARX_REVIEWER_KEY",
-        help="Your private key's file, where decisions are signed; default reviewer.key beside the user's arx.toml.",
+        help="Your private key's file, to sign with; default reviewer.key beside the user's arx.toml.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Sign without being shown the request and asked.")]
-Note = Annotated[str, typer.Option(help="What to add for the record.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Sign without showing the request and asking.")]
+Note = Annotated[str, typer.Option(help="A remark, which goes on record.")]
 
 
 @app.command("list")
@@ -56,7 +56,7 @@ def list_(
 
 @app.command()
 def show(context: typer.Context, approval_id: Id, output: Format = Output.TABLE) -> None:
-    """Show what a request would do, exactly."""
+    """Show exactly what a request would do."""
     from arx_wrapper.approvals import render
 
     session: Session = context.obj
@@ -81,10 +81,9 @@ def approve(
     yes: Yes = False,
     output: Format = Output.TABLE,
 ) -> None:
-    """Agree to a request.
+    """Approve a request.
 
-    Where reviewers have registered keys (approvals.reviewers), the decision is signed with yours: you are shown the
-    request, and asked whether you mean it.
+    Where decisions need a signature, the command shows you the request, asks you to confirm, and signs with your key.
     """
     decide(context.obj, approval_id, Decision(reviewer, True, note, key, yes), output)
 
@@ -99,7 +98,7 @@ def deny(
     yes: Yes = False,
     output: Format = Output.TABLE,
 ) -> None:
-    """Refuse a request. Signed like an approval."""
+    """Deny a request. Signed like an approval."""
     decide(context.obj, approval_id, Decision(reviewer, False, note, key, yes), output)
 
 
@@ -107,11 +106,14 @@ def deny(
 def revoke(
     context: typer.Context,
     approval_id: Id,
-    reviewer: Annotated[str, typer.Option(help="Who takes it back.")],
+    reviewer: Annotated[str, typer.Option(help="Your name.")],
     note: Note = "",
     output: Format = Output.TABLE,
 ) -> None:
-    """Withdraw a request, or an approval that is not used yet. It can then be neither decided nor used."""
+    """Withdraw a request, or an approval that no call has used yet.
+
+    Nobody can decide or use it afterwards.
+    """
     from arx_wrapper.core.review import revoke as withdraw
 
     async def run(backends: Any) -> Any:
@@ -127,13 +129,13 @@ def revoke(
 @app.command()
 def watch(
     context: typer.Context,
-    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 1.0,
+    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two checks.")] = 1.0,
     lines: Annotated[int | None, typer.Option(min=1, help="Stop after this many lines.")] = None,
     output: Format = Output.TABLE,
 ) -> None:
     """Print requests as they come, until Ctrl-C.
 
-    Each once when it is asked for, once before it expires, and once when it is decided.
+    A line for each when an agent asks, before it expires, and when somebody decides.
     """
     from arx_wrapper.cli.approvals.watching import watch as run
 
@@ -145,15 +147,15 @@ def watch(
 def review_(context: typer.Context, reviewer: Reviewer = None, key: Key = None) -> None:
     """Step through the requests that wait.
 
-    Shows each in full, and asks whether to approve, deny or skip it. Where decisions are signed it takes your key;
-    passkeys are used at `arx-pagerduty console`.
+    Shows each in full, and asks whether to approve, deny or skip it. Where decisions need a signature, it signs with
+    your key. With a passkey, decide at `arx-pagerduty console`.
     """
     from arx_wrapper.cli.approvals.watching import review as run
 
     session: Session = context.obj
     if session.config.proof == "required" and not session.config.reviewers:
         raise ConfigError(
-            "Decisions are proved here, and no reviewer's key is configured: reviewers decide with their passkeys at "
+            "Decisions need a signature here, and no reviewer's key is configured. Decide with your passkey at "
             "`arx-pagerduty console`. Nothing was decided."
         )
 
@@ -168,7 +170,7 @@ def review_(context: typer.Context, reviewer: Reviewer = None, key: Key = None) 
 
 @app.command()
 def keygen(
-    reviewer: Annotated[str, typer.Option(help="Whose key it will be, as the list of reviewers names them.")],
+    reviewer: Annotated[str, typer.Option(help="The name of the reviewer who will own the key.")],
     file: Annotated[
         Path | None,
         typer.Option(help="Where to keep the private key; default reviewer.key beside the user's arx.toml."),
@@ -177,8 +179,7 @@ def keygen(
 ) -> None:
     """Make a reviewer's key.
 
-    Prints the public half, to be registered. The private key goes to a new file that only you
-    can read, and never anywhere else.
+    Prints the public key, for you to register. The private key goes to a new file that only you can read.
     """
     from arx_wrapper.approvals.request import checked_reviewer
     from arx_wrapper.cli.approvals import signing
@@ -210,8 +211,8 @@ def verify(
 ) -> None:
     """Verify the signatures of a request's decisions.
 
-    Trusts nothing else in the database. With --file and --reviewers no database is needed. Exit status 4 when the
-    request was altered, when a signature does not hold, or when there is no decision.
+    Needs no database with --file and --reviewers. Exit status 4 when somebody altered the request, when a signature
+    does not verify, or when there is no decision.
     """
     from arx_wrapper.cli.approvals.verify import exported, listed, verified
 
@@ -268,8 +269,9 @@ def serve(
 ) -> None:
     """Serve the endpoint for Slack's approve and deny buttons.
 
-    Slack has to reach it over HTTPS: put it behind a proxy, and enter the proxy's address, with the path
-    /slack/interactions, as the Slack app's interactivity request URL. Needs SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET.
+    Slack reaches it over HTTPS, so put a proxy in front. Enter the proxy's address, with the path
+    /slack/interactions, as the interactivity request URL of your Slack app. Needs SLACK_BOT_TOKEN and
+    SLACK_SIGNING_SECRET.
     """
     from arx_wrapper.cli.approvals.slack_server import serve as run
 
@@ -277,6 +279,6 @@ def serve(
         if output is Output.JSON:
             print_json({"url": address})
         else:
-            say(f"Taking Slack's presses at {address}. Stop it with Ctrl-C.")
+            say(f"Listening for Slack at {address}. Stop it with Ctrl-C.")
 
     run(context.obj, host, port, ready)

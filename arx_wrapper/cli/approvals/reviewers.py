@@ -15,7 +15,7 @@ from arx_wrapper.errors import ApprovalError, ConfigError
 if TYPE_CHECKING:
     from arx_wrapper.approvals import Enrolments, Reviewers
 
-app = typer.Typer(no_args_is_help=True, help="The people whose approvals count.")
+app = typer.Typer(no_args_is_help=True, help="Reviewers: invite, confirm, remove.")
 
 DEFAULT_ORIGIN = "http://localhost:8788"
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The reviewer's name, as records will show it.")]
@@ -32,13 +32,13 @@ def invite(
     user: Annotated[
         str | None, typer.Option(help="Their user id in PagerDuty, for rules that ask who is on call.")
     ] = None,
-    origin: Annotated[str | None, typer.Option(help="Where the console is reached; default console.origin.")] = None,
+    origin: Annotated[str | None, typer.Option(help="The console's address; default console.origin.")] = None,
     output: Format = Output.TABLE,
 ) -> None:
     """Print a link at which somebody registers a passkey. It works once, for ten minutes.
 
-    The first reviewer needs nobody else; every later one is confirmed by another reviewer, on the page or with
-    `reviewers confirm`.
+    Another reviewer confirms them afterwards, on the page or with `reviewers confirm`. The first reviewer needs no
+    confirmation.
     """
     from arx_wrapper.approvals.passkeys import rp_id_of
     from arx_wrapper.core.enrolment import invite as make
@@ -58,14 +58,14 @@ def invite(
         return
     say(f"{link}\n")
     say(f"Give this to {name}, and to nobody else. It works once, for ten minutes; `arx-pagerduty console` serves it.")
-    say("They will be the first reviewer." if first else "Another reviewer has to confirm them afterwards.")
+    say("They become the first reviewer." if first else "Another reviewer has to confirm them afterwards.")
 
 
 @app.command("list")
 def list_(context: typer.Context, output: Format = Output.TABLE) -> None:
     """List the reviewers, and who waits for a confirmation.
 
-    With --output json the public keys are included: `approvals verify --reviewers FILE` takes it.
+    With --output json the list has the public keys, for `approvals verify --reviewers FILE`.
     """
     session: Session = context.obj
 
@@ -85,7 +85,10 @@ def list_(context: typer.Context, output: Format = Output.TABLE) -> None:
 
 @app.command()
 def confirm(context: typer.Context, name: Name, key: Key = None, output: Format = Output.TABLE) -> None:
-    """Confirm a reviewer who has registered, with your own key. Reviewers with a passkey do this on the page."""
+    """Confirm a reviewer who has registered, with your own key.
+
+    With a passkey, confirm them on the page "Reviewers" instead.
+    """
     from arx_wrapper.approvals.enrolment import enrolment_statement
     from arx_wrapper.core.enrolment import confirm as record
 
@@ -108,8 +111,8 @@ def confirm(context: typer.Context, name: Name, key: Key = None, output: Format 
 def remove(context: typer.Context, name: Name, key: Key = None, output: Format = Output.TABLE) -> None:
     """Remove a reviewer, with your own key.
 
-    No decision of theirs that is not used yet counts any more. Reviewers with a passkey do this on the page. Nobody
-    removes themselves.
+    Decisions of theirs that no call has used yet stop counting. With a passkey, remove them on the page "Reviewers"
+    instead. You cannot remove yourself.
     """
     from arx_wrapper.approvals.enrolment import removal_statement
     from arx_wrapper.core.enrolment import remove as record

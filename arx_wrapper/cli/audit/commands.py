@@ -56,7 +56,7 @@ _FOLLOW_EVERY = 0.5
 def tail(
     context: typer.Context,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many records.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records until Ctrl-C.")] = False,
     agent: Agent = None,
     operation: Operation = None,
     verdict: Verdict = None,
@@ -64,12 +64,11 @@ def tail(
     target: Target = None,
     reviewer: Reviewer = None,
     approval: Approval = None,
+    since: Since = None,
+    until: Until = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Show the last records.
-
-    Example: arx-pagerduty audit tail --target P1234AB
-    """
+    """Show the last records."""
     session: Session = context.obj
     filters = selection(
         agent_id=agent,
@@ -79,6 +78,8 @@ def tail(
         target=target,
         reviewer=reviewer,
         approval=approval,
+        since=since,
+        until=until,
     )
 
     async def run(log: AuditLog) -> None:
@@ -100,10 +101,7 @@ def show(
     record_id: Annotated[str, typer.Argument(metavar="ID", help="A record's id, or its seq.")],
     output: Format = Output.TABLE,
 ) -> None:
-    """Show one record whole, with its call and approval.
-
-    Example: arx-pagerduty audit show 17
-    """
+    """Show one record in full, with its call and approval."""
     session: Session = context.obj
 
     async def run(log: AuditLog) -> tuple[AuditRecord, list[AuditRecord], list[AuditRecord]]:
@@ -140,8 +138,6 @@ def stats(
     """Count calls by agent and operation.
 
     Shows verdicts, outcomes and durations, and on a table the calls of each day.
-
-    Example: arx-pagerduty audit stats --since 2025-06-01
     """
     from arx_wrapper.audit.statistics import tally
 
@@ -190,10 +186,7 @@ def export(
     since: Since = None,
     until: Until = None,
 ) -> None:
-    """Write records out, oldest first.
-
-    Example: arx-pagerduty audit export --format csv --reviewer ada
-    """
+    """Write records out, oldest first."""
     session: Session = context.obj
     filters = selection(
         agent_id=agent,
@@ -223,8 +216,6 @@ def policy(
     """Print the text of a policy that was in force.
 
     The log keeps it once for each digest, which a `policy.loaded` record names.
-
-    Example: arx-pagerduty audit policy 3f9a
     """
     session: Session = context.obj
 

@@ -50,9 +50,7 @@ def migrate(session: Session, *, show: bool) -> None:
 def grant(context: typer.Context, role: Role, org: Org, duty: As = Duty.CONNECTOR) -> None:
     """Give a role access to an organisation's records.
 
-    No role is given the right to change or remove any.
-
-    Example: arx-pagerduty audit grant arx_acme --org acme
+    No role gets the right to change or remove a record.
     """
     with _owner(context.obj) as link:
         link.execute("SELECT arx_audit.admit(%s, %s, %s)", (role, org, duty.value))
@@ -60,29 +58,20 @@ def grant(context: typer.Context, role: Role, org: Org, duty: As = Duty.CONNECTO
 
 
 def revoke(context: typer.Context, role: Role) -> None:
-    """Revoke a role's access to the audit log.
-
-    Example: arx-pagerduty audit revoke arx_acme
-    """
+    """Revoke a role's access to the audit log."""
     with _owner(context.obj) as link:
         link.execute("SELECT arx_audit.dismiss(%s)", (role,))
     say(f"{role} has no access to the log any more")
 
 
 def admit(context: typer.Context, role: Role, org: Org, duty: As = Duty.CONNECTOR) -> None:
-    """Give a role access: the former name of `audit grant`.
-
-    Example: arx-pagerduty audit admit arx_acme --org acme
-    """
+    """Give a role access: the former name of `audit grant`."""
     warn("`audit admit` is called `audit grant` now; the old name goes with the next release.")
     grant(context, role, org, duty)
 
 
 def dismiss(context: typer.Context, role: Role) -> None:
-    """Revoke a role's access: the former name of `audit revoke`.
-
-    Example: arx-pagerduty audit dismiss arx_acme
-    """
+    """Revoke a role's access: the former name of `audit revoke`."""
     warn("`audit dismiss` is called `audit revoke` now; the old name goes with the next release.")
     revoke(context, role)
 
@@ -91,7 +80,7 @@ def dismiss(context: typer.Context, role: Role) -> None:
 def _owner(session: Session) -> Iterator[Link]:
     url = session.config.audit_url
     if not url.startswith(("postgresql://", "postgres://")):
-        raise typer.BadParameter("ARX_AUDIT_URL names no log in PostgreSQL; others have no roles")
+        raise typer.BadParameter("ARX_AUDIT_URL does not name a log in PostgreSQL, and only such a log has roles")
     with extras():
         from arx_wrapper.audit.storage.postgres_connection import connect, explained, parameters
     with explained("set up"), connect(parameters(url), timeout=_WITHIN) as link:

@@ -26,10 +26,8 @@ def migrate(
 ) -> None:
     """Bring the log's tables to this version, once.
 
-    In PostgreSQL their owner does it: connectors log in as roles that may not make tables themselves. A large log in
-    SQLite that an earlier version wrote gets its Merkle tree and its index.
-
-    Example: arx-pagerduty audit migrate
+    In PostgreSQL run it as the owner of the tables: connectors log in as roles that may not make tables. In SQLite it
+    gives a log of an earlier version its Merkle tree and its index.
     """
     session: Session = context.obj
     if show or session.config.audit_url.startswith(("postgresql://", "postgres://")):
@@ -57,11 +55,9 @@ def _advance(bar: Any) -> Callable[[int, int], None]:
 
 
 def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
-    """Seal settled records into a file of their own.
+    """Move finished records into a sealed file.
 
-    It still verifies as one log with the records that follow.
-
-    Example: arx-pagerduty audit rotate
+    The sealed file and the log still verify as one.
     """
     session: Session = context.obj
 
@@ -87,17 +83,15 @@ def retain(
     context: typer.Context,
     before: Annotated[
         datetime,
-        typer.Option("--before", parser=parsed, metavar="TIME", help="Remove segments of older records only: 90d."),
+        typer.Option("--before", parser=parsed, metavar="TIME", help="Remove files of older records only: 90d."),
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without asking.")] = False,
     output: Format = Output.TABLE,
 ) -> None:
-    """Remove sealed segments, whole, after asking.
+    """Remove old sealed files, after asking.
 
-    Their records are gone for good. Their hashes stay in the Merkle tree, so that the rest still verifies and can be
-    compared with every checkpoint, and the removal is on record.
-
-    Example: arx-pagerduty audit retain --before 2024-06-01
+    Their records are gone for good. Their hashes stay in the Merkle tree, so the rest still verifies and agrees with
+    every checkpoint. The log records the removal.
     """
     session: Session = context.obj
     limit = before.replace(tzinfo=before.tzinfo or UTC)

@@ -36,15 +36,13 @@ Cosigners = Annotated[
 
 
 def keygen(
-    name: Annotated[str, typer.Argument(help="The log's name to the world: audit.example.com/pagerduty")],
+    name: Annotated[str, typer.Argument(help="The log's public name: audit.example.com/pagerduty")],
     file: Annotated[Path, typer.Option("--file", help="Where to keep the signer's key; must not exist.")],
     output: TextFormat = Output.TABLE,
 ) -> None:
     """Make a key that signs checkpoints.
 
     Prints the verifier's key, which may be published.
-
-    Example: arx-pagerduty audit keygen audit.example.com/pagerduty --file signer.key
     """
     with extras():
         from arx_wrapper.audit.transparency.signed_note import Signer
@@ -72,11 +70,8 @@ def checkpoint(
 ) -> None:
     """Verify the log and store a signed checkpoint of it.
 
-    Keep it out of reach of those who can write to the log.
-    Refused when the log does not go on from the last checkpoint of a store, or of a witness (C2SP tlog-witness). Exit
-    status 5.
-
-    Example: arx-pagerduty audit checkpoint --signing-key signer.key --place s3://bucket/checkpoints
+    Keep it where nobody who can write to the log can reach it. Exit status 5 when the log does not go on from the last
+    checkpoint in a store or at a witness (C2SP tlog-witness): nothing is signed then.
     """
     session: Session = context.obj
 
@@ -108,11 +103,9 @@ def prove(
 ) -> None:
     """Write a proof that a record is in the log.
 
-    It starts from the last checkpoint, and can be checked without the log (C2SP tlog-proof; the record is its extra
-    data). With --from, in place of a record, it is a consistency proof: that the log goes on from an earlier
+    The proof leads from the record to the last checkpoint. Anybody can check it without the log (C2SP tlog-proof; the
+    record is its extra data). With --from instead of a record, it proves that the log goes on from an earlier
     checkpoint.
-
-    Example: arx-pagerduty audit prove 275 --place checkpoints --key NAME+1234abcd+BASE64
     """
     session: Session = context.obj
     if bool(record_id) == (earlier is not None):
@@ -142,10 +135,7 @@ def verify_proof(
     key: Key,
     output: Format = Output.TABLE,
 ) -> None:
-    """Check a proof offline, with the verifier's key alone. Exit status 5 when it proves nothing.
-
-    Example: arx-pagerduty audit verify-proof record.tlog-proof --key NAME+1234abcd+BASE64
-    """
+    """Check a proof offline, with the verifier's key alone. Exit status 5 when it proves nothing."""
     import msgspec
 
     with extras():

@@ -30,11 +30,9 @@ def verify(
 ) -> None:
     """Verify every record: its hash, link and number.
 
-    Exit status 5 when something is wrong.
-    With a checkpoint also a rewrite with the log's own key shows, a fork, a tail that was cut off and an older copy.
-    Records before the checkpoint are vouched for by it: with --since-checkpoint they are compared as a whole.
-
-    Example: arx-pagerduty audit verify --checkpoint s3://bucket/checkpoints --key NAME+1234abcd+BASE64
+    With --checkpoint it also finds a log that was rewritten with its own key, a fork, an end that was cut off, and an
+    older copy. With --since-checkpoint it compares the records before the checkpoint as a whole, and verifies one by
+    one only those after it. Exit status 5 when something is wrong.
     """
     session: Session = context.obj
     if stores and not key:

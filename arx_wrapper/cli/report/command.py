@@ -46,12 +46,10 @@ def report(
     ] = None,
     key: Annotated[str, typer.Option(envvar="ARX_AUDIT_VERIFIER_KEY", help="The checkpoints' verifier key.")] = "",
 ) -> None:
-    """Write a report for auditors: one file, self-contained.
+    """Write a report for auditors, as one file.
 
-    It says who did what to which object, under which policy, approved by whom with which proof; what was refused and
-    what is unknown; and that the log verifies. Exit status 5 when it does not.
-
-    Example: arx-pagerduty audit report --since 90d --file report.html
+    It says who did what to which object, under which policy, and who approved it with which proof. It lists refused
+    calls, unknown outcomes and policies, and whether the log verifies. Exit status 5 when it does not.
     """
     session: Session = context.obj
     now = datetime.now(UTC)

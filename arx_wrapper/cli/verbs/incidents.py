@@ -107,7 +107,7 @@ def show(
     fields: Fields = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Show incidents whole."""
+    """Show incidents in full."""
 
     async def prepare(_: Any) -> list[Params]:
         return [{"incident_id": item.removeprefix("#")} for item in expand(incidents)]
@@ -170,7 +170,7 @@ def snooze(
     fields: Fields = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Silence incidents for a while: snooze P1234AB 1h."""
+    """Snooze incidents: snooze P1234AB 1h."""
     *incidents, text = arguments
     if not incidents:
         raise typer.BadParameter("name an incident, then how long: incidents snooze P1234AB 1h")

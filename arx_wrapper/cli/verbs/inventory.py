@@ -60,7 +60,7 @@ def show_services(
     fields: Fields = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Show services whole."""
+    """Show services in full."""
     _show(context, SERVICE, "service_id", services, _options(output, fields, web=web))
 
 
@@ -122,7 +122,7 @@ def show_users(
     fields: Fields = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Show users whole; me for yourself."""
+    """Show users in full; me for yourself."""
     _show(context, USER, "user_id", users, _options(output, fields, web=web))
 
 
@@ -148,7 +148,7 @@ def show_teams(
     fields: Fields = None,
     output: Format = Output.TABLE,
 ) -> None:
-    """Show teams whole."""
+    """Show teams in full."""
     _show(context, TEAM, "team_id", teams, _options(output, fields, web=web))
 
 
