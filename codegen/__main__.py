@@ -1,4 +1,4 @@
-"""`python -m codegen update|trim|generate|check|examples`: see each command's help."""
+"""`python -m codegen update|trim|generate|methods|check|examples`: see each command's help."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from codegen import check, examples, generate, report, trim, update
+from codegen import check, examples, generate, methods, report, trim, update
 from codegen.errors import CodegenError
 
 _UPSTREAM = "PagerDuty's openapiv3.json, as JSON or YAML"
@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
             return _say(f"{examples.write(given.upstream)} examples in {examples.EXAMPLES.parent.name}/")
         if given.command == "generate":
             return _say(f"{generate.write()} modules in {generate.GENERATED.name}")
-        lines = check.drift()
+        if given.command == "methods":
+            return _say(f"{methods.write()} methods in methods.py")
+        lines = check.drift() + methods.drift()
     except CodegenError as error:
         return _say("\n".join(f"codegen: {fault}" for fault in error.faults), failed=True)
     if lines:
@@ -45,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     sampling = commands.add_parser("examples", help="published examples -> tests/client/{examples,requests}.json")
     sampling.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help=_UPSTREAM)
     commands.add_parser("generate", help="spec/pagerduty.json -> generated/pagerduty_client")
+    commands.add_parser("methods", help="the table, spec/pagerduty.json -> the connector's derived methods")
     commands.add_parser("check", help="exit 1 unless generated/ is complete and what spec/ says")
     return parser
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from codegen.errors import CodegenError
 
@@ -22,8 +23,7 @@ def resolve(document: JSON, pointer: str) -> Any:
     if not pointer.startswith("#/"):
         raise CodegenError(pointer, "is a reference into another document", "correct it in spec/overlay.yaml")
     node: Any = document
-    for part in pointer.removeprefix("#/").split("/"):
-        key = part.replace("~1", "/").replace("~0", "~")
+    for key in steps(pointer)[1:]:
         try:
             node = node[int(key)] if isinstance(node, list) else node[key]
         except (KeyError, IndexError, ValueError, TypeError):
@@ -31,6 +31,11 @@ def resolve(document: JSON, pointer: str) -> Any:
                 pointer, f"names nothing: there is no {key!r}{nearest(key, node)}", "correct it in spec/overlay.yaml"
             ) from None
     return node
+
+
+def steps(pointer: str) -> list[str]:
+    """Return a pointer's steps, `#` first; a reference is a URI, so that they may be percent-encoded."""
+    return [unquote(part).replace("~1", "/").replace("~0", "~") for part in pointer.split("/")]
 
 
 def nearest(name: str, known: Iterable[str] | Any) -> str:

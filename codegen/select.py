@@ -8,7 +8,7 @@ from typing import Any, Final
 from openapi_python_client.schema import OpenAPI
 from pydantic import ValidationError
 
-from codegen.document import JSON, nearest
+from codegen.document import JSON, nearest, resolve, steps
 from codegen.endpoints import ENDPOINTS
 from codegen.errors import CodegenError, Fault
 
@@ -52,9 +52,30 @@ def select(published: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
         "openapi": "3.0.2",
         "info": {"title": "PagerDuty", "version": str(published.get("info", {}).get("version", ""))},
         "servers": [{"url": server["url"]} for server in published.get("servers", [])],
-        "paths": paths,
-        "components": shared,
+        "paths": _inlined(paths, published, paths),
+        "components": _inlined(shared, published, paths),
     }
+
+
+def _inlined(node: Any, published: JSON, chosen: JSON, above: tuple[str, ...] = ()) -> Any:
+    """Return a node in which a reference into an endpoint that is not chosen gives way to what it names."""
+    if isinstance(node, list):
+        return [_inlined(each, published, chosen, above) for each in node]
+    if not isinstance(node, dict):
+        return node
+    pointer = node.get("$ref")
+    if not isinstance(pointer, str) or pointer in above or not _is_elsewhere(pointer, chosen):
+        return {key: _inlined(value, published, chosen, above) for key, value in node.items()}
+    try:
+        named = plain(resolve(published, pointer))
+    except CodegenError:
+        return dict(node)  # a later step names it, should an endpoint that is chosen reach it
+    return _inlined(named, published, chosen, (*above, pointer))
+
+
+def _is_elsewhere(pointer: str, chosen: JSON) -> bool:
+    root, kind, path, method, *_ = (*steps(pointer), "", "", "", "")
+    return root == "#" and kind == "paths" and method not in chosen.get(path, {})
 
 
 def split(endpoint: str) -> tuple[str, str]:

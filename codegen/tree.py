@@ -65,6 +65,11 @@ class Tree:
         """The generated package."""
         return self.root / "generated" / PACKAGE
 
+    @property
+    def methods(self) -> Path:
+        """The connector's derived methods."""
+        return self.root / "arx_wrapper" / "pagerduty" / "methods.py"
+
     def digests(self, folder: Path | None = None) -> dict[str, str]:
         """Return the digests of the files that the lock holds: of those in another folder, where one is given."""
         files = [self.overlay, self.members, self.trimmed, self.surface]

@@ -49,6 +49,7 @@ class Update:
         tree: The checkout that is updated.
         endpoints: The endpoints that the client is made of.
         thorough: Check the client's types and run its tests.
+        always: Generate and test even where the trimmed document is the same.
         newest: Finds the newest document's address.
         connector: Says what operations and sandbox routes the connector has.
     """
@@ -58,6 +59,7 @@ class Update:
     tree: Tree = TREE
     endpoints: tuple[str, ...] = ENDPOINTS
     thorough: bool = True
+    always: bool = False
     newest: Callable[[JSON], str] = upstream.newest
     connector: Callable[[], JSON] = impact.connector
     _steps: list[tuple[str, str]] = field(factory=list, init=False)
@@ -102,7 +104,8 @@ class Update:
         spec = folder / "spec"
         self._write_spec(spec, trimmed, published, upstream.extending(overlay_text, lock), lock)
         fixtures = self._fixtures(folder, published, trimmed)
-        if trimmed == old and all(_same(self.tree.fixtures / each.name, each) for each in fixtures):
+        same = trimmed == old and all(_same(self.tree.fixtures / each.name, each) for each in fixtures)
+        if same and not self.always:
             self._steps.append(("generate", "not needed: the trimmed document and its examples are the same"))
             return made
         document = spec / self.tree.trimmed.name

@@ -55,6 +55,25 @@ def lines_of_the_core() -> int:
     )
 
 
+def lines_by_hand() -> tuple[int, int]:
+    """Return the hand-written lines of all operations, and the number of operations.
+
+    They are the rows of the table, the methods that are not derived, and the whole of what builds bodies and judges
+    effects: every function, class and table of those modules.
+    """
+    pagerduty = PACKAGE / "pagerduty"
+    table = ast.parse((pagerduty / "operations.py").read_text("utf-8"))
+    rows = [n for n in ast.walk(table) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "Operation"]
+    counted: list[ast.stmt | ast.expr] = [*rows]
+    for path in sorted((pagerduty / "resources").glob("*.py")):
+        if path.name != "base.py":
+            counted += [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.AsyncFunctionDef)]
+    for name in ("bodies.py", "effects.py"):
+        defined = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+        counted += [n for n in ast.parse((pagerduty / name).read_text("utf-8")).body if isinstance(n, defined)]
+    return sum((n.end_lineno or n.lineno) - n.lineno + 1 for n in counted), len(rows)
+
+
 def clauses() -> Iterator[str]:
     """Yield the docstrings that begin with a clause instead of a verb, as `file:line: first line`."""
     for folder in ("arx_wrapper", "codegen"):
@@ -112,6 +131,8 @@ def main() -> None:
     print(f"levels of imports: {levels()}")  # noqa: T201
     print(f"files entered by one acknowledge_incident; changes of file: {len(files)}; {changes}")  # noqa: T201
     print(f"lines without sandbox, test kit, CLI, MCP and console: {lines_of_the_core()}")  # noqa: T201
+    by_hand, operations = lines_by_hand()
+    print(f"hand-written lines per operation: {by_hand / operations:.1f} ({by_hand} / {operations})")  # noqa: T201
     print(f"docstrings that begin with a clause: {len(found)}", *found, sep="\n  ")  # noqa: T201
 
 

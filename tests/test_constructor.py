@@ -13,7 +13,7 @@ import pytest
 
 from arx_wrapper import ConfigError, InvalidParamsError, PagerDutyConnector, UnknownOperationError, Verdict
 from arx_wrapper.core.backends import Backends
-from arx_wrapper.pagerduty.iteration import Iteration
+from arx_wrapper.pagerduty.methods import Methods
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import ASK_ABOUT_HIGH, EVERYTHING, trail
 
@@ -98,7 +98,7 @@ def test_backends_are_opened_once_and_only_when_they_are_used(tmp_path: Path) ->
 
 def test_iterate_is_typed_as_the_table_says() -> None:
     typed: dict[str, str] = {}
-    for overload in get_overloads(Iteration.iterate):
+    for overload in get_overloads(Methods.iterate):
         named = re.findall(r"'([a-z_:]+)'", overload.__annotations__["operation"])
         typed |= dict.fromkeys(named, overload.__annotations__["return"])
     lists = {name: row.records for name, row in PagerDutyConnector.operations.items() if row.records}

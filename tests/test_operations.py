@@ -37,7 +37,7 @@ def test_every_operation_has_a_method_of_its_own_and_every_method_an_operation()
     methods = {
         name
         for name, member in inspect.getmembers(PagerDutyConnector, inspect.iscoroutinefunction)
-        if not name.startswith("_") and member.__module__.startswith("arx_wrapper.pagerduty.resources.")
+        if not name.startswith("_") and member.__module__.startswith("arx_wrapper.pagerduty.")
     }
     assert methods == {row.function for row in PagerDutyConnector.operations.values()}
     assert len(methods) == len(OPERATIONS) + len(EXTENSIONS)

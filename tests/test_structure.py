@@ -17,3 +17,8 @@ def test_imports_have_at_most_seven_levels_type_only_ones_counted() -> None:
 
 def test_no_docstring_begins_with_a_clause() -> None:
     assert list(structure.clauses()) == []
+
+
+def test_an_operation_costs_at_most_twenty_lines_by_hand_on_average() -> None:
+    lines, operations = structure.lines_by_hand()
+    assert lines / operations <= 20

@@ -187,6 +187,8 @@ class Operation:
         risk: The operation's own risk; its effects may raise that of a call.
         endpoint: The generated client's module, `incidents.get_incident`.
         summary: One line for people.
+        doc: The docstring of the derived method, before its arguments, source and risk; by default the summary.
+        args: What that docstring says of parameters, where their names do not say it.
         function: The connector's method, whose keyword arguments are the operation's parameters; by default as the
             endpoint is called.
         returns: The form of the response; None when it has no body.
@@ -222,6 +224,8 @@ class Operation:
     risk: Risk
     endpoint: str = field(kw_only=True)
     summary: str = field(kw_only=True)
+    doc: str | None = field(default=None, repr=False, kw_only=True)
+    args: Mapping[str, str] = field(factory=dict, repr=False, kw_only=True)
     function: str = field(default=_FUNCTION, kw_only=True)
     returns: One | Many | None = field(default=None, kw_only=True)
     records: Many | None = field(default=_RECORDS, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 from pagerduty_client import models as m
 
 from arx_wrapper.model import Params
@@ -94,6 +94,61 @@ _FILTERS: Final = {
 }
 
 
+@frozen
+class Sent:
+    """Build the body of a write that sends its parameters and nothing else.
+
+    Attributes:
+        model: The name of the generated class of the body.
+        envelope: The body's one member, which holds the others; None where the body holds them itself.
+        own: The members that parameters send. The typed method has a parameter for each.
+        fixed: Members that are the same in every call.
+        further: The parameter that holds members which have none of their own.
+        required: Parameters that have to be given, though PagerDuty's schema does not require their members.
+    """
+
+    model: str
+    envelope: str | None
+    own: Mapping[str, _Member]
+    fixed: Mapping[str, str] = field(factory=dict)
+    further: str | None = None
+    required: tuple[str, ...] = ()
+
+    def __call__(self, p: Params) -> object:
+        members = _sent(p, self.own, further=self.further, **self.fixed)
+        return getattr(m, self.model).parse({self.envelope: members} if self.envelope else members)
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """The member that each parameter sends."""
+        return {name: member.name for name, member in self.own.items()}
+
+
+_REFERENCE: Final = {"type": "incident_reference"}
+ACKNOWLEDGE_INCIDENT: Final = Sent("UpdateIncidentBody", "incident", {}, {**_REFERENCE, "status": "acknowledged"})
+RESOLVE_INCIDENT: Final = Sent(
+    "UpdateIncidentBody", "incident", _plain("resolution"), {**_REFERENCE, "status": "resolved"}
+)
+SNOOZE_INCIDENT: Final = Sent("SnoozeIncidentBody", None, _plain("duration"))
+MERGE_INCIDENTS: Final = Sent(
+    "MergeIncidentsBody", None, {"source_incident_ids": _Member("source_incidents", _to_each("incident"))}
+)
+REASSIGN_INCIDENT: Final = Sent(
+    "UpdateIncidentBody",
+    "incident",
+    {"assignee_ids": _REFERENCES["assignee_ids"]},
+    _REFERENCE,
+    required=("assignee_ids",),
+)
+ALERT: Final = Sent("UpdateAlertBody", "alert", _ALERT, {"type": "alert"})
+NEW_SERVICE: Final = Sent("CreateServiceBody", "service", _NEW_SERVICE, {"type": "service"}, "fields")
+SERVICE: Final = Sent("UpdateServiceBody", "service", _SERVICE, {"type": "service"}, "fields")
+INCIDENT_NOTE: Final = Sent("AddIncidentNoteBody", "note", _plain("content"))
+MAINTENANCE_WINDOW: Final = Sent(
+    "CreateMaintenanceWindowBody", "maintenance_window", _WINDOW, {"type": "maintenance_window"}
+)
+
+
 def create_incident(p: Params) -> object:
     return m.CreateIncidentBody.parse({"incident": _sent(p, _NEW_INCIDENT, type="incident")})
 
@@ -102,41 +157,8 @@ def update_incident(p: Params) -> object:
     return m.UpdateIncidentBody.parse({"incident": _incident(p)})
 
 
-def resolve_incident(p: Params) -> object:
-    return m.UpdateIncidentBody.parse({"incident": {**_incident(p), "status": "resolved"}})
-
-
-def acknowledge_incident(p: Params) -> object:
-    return m.UpdateIncidentBody.parse({"incident": {**_incident(p), "status": "acknowledged"}})
-
-
 def manage_incidents(p: Params) -> object:
     return m.ManageIncidentsBody.parse({"incidents": [{"id": one["id"], **_incident(one)} for one in p["incidents"]]})
-
-
-def snooze_incident(p: Params) -> object:
-    return m.SnoozeIncidentBody.parse(_sent(p, _plain("duration")))
-
-
-def merge_incidents(p: Params) -> object:
-    sources = {"source_incident_ids": _Member("source_incidents", _to_each("incident"))}
-    return m.MergeIncidentsBody.parse(_sent(p, sources))
-
-
-def add_incident_note(p: Params) -> object:
-    return m.AddIncidentNoteBody.parse({"note": _sent(p, _plain("content"))})
-
-
-def update_alert(p: Params) -> object:
-    return m.UpdateAlertBody.parse({"alert": _sent(p, _ALERT, type="alert")})
-
-
-def create_service(p: Params) -> object:
-    return m.CreateServiceBody.parse({"service": _sent(p, _NEW_SERVICE, further="fields", type="service")})
-
-
-def update_service(p: Params) -> object:
-    return m.UpdateServiceBody.parse({"service": _sent(p, _SERVICE, further="fields", type="service")})
 
 
 def create_service_integration(p: Params) -> object:
@@ -148,10 +170,6 @@ def escalation_policy(p: Params) -> object:
     _refuse_other_targets(p, "services")  # a service names its policy: that is a change of the service
     body = m.UpdateEscalationPolicyBody if "policy_id" in p else m.CreateEscalationPolicyBody
     return body.parse({"escalation_policy": _sent(p, _POLICY, further="fields", type="escalation_policy")})
-
-
-def create_maintenance_window(p: Params) -> object:
-    return m.CreateMaintenanceWindowBody.parse({"maintenance_window": _sent(p, _WINDOW, type="maintenance_window")})
 
 
 def event_rule(p: Params) -> object:

@@ -13,21 +13,13 @@ from arx_wrapper.core.backends import Given
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty import effects, oncall, tool_parameters
-from arx_wrapper.pagerduty.iteration import Iteration
+from arx_wrapper.pagerduty.methods import Methods
 from arx_wrapper.pagerduty.operations import TABLE
-from arx_wrapper.pagerduty.resources.alerts import Alerts
 from arx_wrapper.pagerduty.resources.analytics import Analytics
-from arx_wrapper.pagerduty.resources.audit_records import AuditRecords
 from arx_wrapper.pagerduty.resources.escalation_policies import EscalationPolicies
 from arx_wrapper.pagerduty.resources.event_rules import EventRules
-from arx_wrapper.pagerduty.resources.incident_timeline import IncidentTimeline
 from arx_wrapper.pagerduty.resources.incidents import Incidents
-from arx_wrapper.pagerduty.resources.maintenance_windows import MaintenanceWindows
-from arx_wrapper.pagerduty.resources.priorities import Priorities
-from arx_wrapper.pagerduty.resources.schedules import Schedules
 from arx_wrapper.pagerduty.resources.services import Services
-from arx_wrapper.pagerduty.resources.teams import Teams
-from arx_wrapper.pagerduty.resources.users import Users
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -54,19 +46,11 @@ class Options(TypedDict, total=False):
 @final
 class PagerDutyConnector(
     Incidents,
-    IncidentTimeline,
-    Alerts,
     Services,
     EscalationPolicies,
-    Schedules,
-    Users,
-    Teams,
-    MaintenanceWindows,
     EventRules,
     Analytics,
-    Priorities,
-    AuditRecords,
-    Iteration,
+    Methods,
 ):
     """PagerDuty, governed: policy, approval and audit before every call.
 

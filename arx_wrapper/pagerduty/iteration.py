@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import Any, TypedDict
 
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.resolution import Asked
@@ -15,12 +15,7 @@ from arx_wrapper.pagerduty.decoding import Model, typed
 from arx_wrapper.pagerduty.pagination import OLDEST, ListReader, Unread
 from arx_wrapper.pagerduty.resources.base import Resource
 
-if TYPE_CHECKING:
-    from typing import Unpack
-
-    from pagerduty_client import models as m
-
-    Given = Mapping[str, Any] | None
+Given = Mapping[str, Any] | None
 
 
 class Bounds(TypedDict, total=False):
@@ -36,83 +31,9 @@ class Bounds(TypedDict, total=False):
 
 
 class Iteration(Resource):
-    """`iterate()`, typed for each operation that lists."""
+    """Read lists page by page; the derived `iterate()` types it for each operation that lists."""
 
-    @overload
-    def iterate(
-        self, operation: Literal["incidents:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.Incident, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["incidents:read_alerts", "alerts:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.Alert, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["incidents:read_log"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.LogEntry, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["incidents:read_notes"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.IncidentNote, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["services:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.Service, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["services:read_integrations"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.Integration, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["escalation:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.EscalationPolicy, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["schedules:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.Schedule, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["schedules:read_oncall"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.Oncall, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["users:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.User, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["users:read_contact"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.ContactMethod, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["users:read_notification"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.NotificationRule, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["teams:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.Team, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["maintenance:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.MaintenanceWindow, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["rules:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.EventRule, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["analytics:read", "analytics:services"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.AnalyticsIncidentMetrics, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["priorities:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.Priority, None]: ...
-    @overload
-    def iterate(
-        self, operation: Literal["audit:read"], params: Given = None, **bounds: Unpack[Bounds]
-    ) -> AsyncGenerator[m.AuditRecord, None]: ...
-    @overload
-    def iterate(self, operation: str, params: Given = None, **bounds: Unpack[Bounds]) -> AsyncGenerator[Any, None]: ...
-    async def iterate(
+    async def _iterate(
         self,
         operation: str,
         params: Given = None,
@@ -120,27 +41,7 @@ class Iteration(Resource):
         max_items: int | None = None,
         approval_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
-        """Read every record of a list, page by page, under one permission and one intent record.
-
-        Pages are read up to eight at a time and handed out in order, each record once. Past 10,000 records, incidents
-        and log entries are read in spans of time; their order then holds within a span, newest span first unless
-        `sort_by` starts with `created_at:asc`. A `since` without `until` reaches to now; an `until` without `since`
-        goes back a month for incidents, and to the beginning for log entries. Between pages policy is asked again.
-
-        Args:
-            operation: One of the operations that list, `incidents:read`.
-            params: The parameters of its method; `limit` is the page size, `offset` where to begin.
-            max_items: Stop after this many records.
-            approval_id: An approval to use up, as `execute()` does.
-
-        Returns:
-            An iterator over the generated models of `operation`.
-
-        Raises:
-            InvalidParamsError: the operation does not list.
-            PermissionDeniedError: policy denies it, by now, or the agent was suspended.
-            PaginationLimitError: the list reaches past 10,000 records and cannot be narrowed by time.
-        """
+        """Read every record of a list; `iterate()` says how."""
         from arx_wrapper.core import pipeline  # only now: it brings asyncio and the audit log's threads
 
         def lists(row: Operation) -> None:

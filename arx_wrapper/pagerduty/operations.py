@@ -1,8 +1,9 @@
 """The table: the reference's 45 operations and three extensions. No other registry is keyed by operation.
 
-A new operation is a row here, a method of the same parameters in `resources/`, and a cassette. A write adds its body
-(`bodies.py`), its effects (`effects.py`), the state that a reviewer is shown (`target_state.py`) and how to find out
-what became of it when its response is lost (`recovery.py`).
+A new operation is a row here: `python -m codegen methods` derives its typed method from the row and PagerDuty's
+document. A write adds its body (`bodies.py`), its effects (`effects.py`), the state that a reviewer is shown
+(`target_state.py`) and how to find out what became of it when its response is lost (`recovery.py`). An operation whose
+parameters are not those of the endpoint or of the body has a method of its own in `resources/`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ _ROWS = (
         "incidents:read", "GET", "/incidents", LOW,
         endpoint="incidents.list_incidents", returns=Many("incidents", "Incident"),
         summary="List and query incidents with filters",
+        doc="""List incidents, by default those of the last month.
+
+            PagerDuty looks back one month unless told otherwise, spans six at most, and ignores both with
+            `date_range="all"`. With `user_ids` it never returns resolved incidents.""",
+        args={
+            "sort_by": "`incident_number`, `created_at`, `resolved_at` or `urgency`, each with `:asc` or `:desc`.",
+            "limit": "Records a page, 1 to 100; PagerDuty's default is 25.",
+            "total": "Whether to count all matching records, which is slow.",
+        },
         paging=ByTime(default_span=timedelta(days=31)), probe=True,
         columns=columns.INCIDENTS,
         not_for_agents=("incident_key",),
@@ -33,6 +43,7 @@ _ROWS = (
         "incidents:read_detail", "GET", "/incidents/{incident_id}", LOW,
         endpoint="incidents.get_incident", returns=One("incident", "Incident"),
         summary="Get full incident details by ID",
+        doc="Get one incident, by its id or its number.",
         columns=columns.INCIDENT,
     ),
     Operation(
@@ -73,7 +84,8 @@ _ROWS = (
         "incidents:snooze", "POST", "/incidents/{incident_id}/snooze", LOW,
         endpoint="incidents.snooze_incident", returns=One("incident", "Incident"),
         summary="Snooze an incident for a duration",
-        body=bodies.snooze_incident, effects=effects.snooze_incident,
+        doc="Acknowledge an incident for `duration` seconds, after which it notifies again.",
+        body=bodies.SNOOZE_INCIDENT, effects=effects.snooze_incident,
         target_state=target_state.incident, recovery=recovery.SNOOZED, log_entry="snooze_log_entry",
         needs=("incidents:acknowledge",),
         columns=columns.INCIDENT,
@@ -84,7 +96,8 @@ _ROWS = (
         "incidents:merge", "PUT", "/incidents/{incident_id}/merge", MEDIUM,
         endpoint="incidents.merge_incidents", returns=One("incident", "Incident"),
         summary="Merge other incidents into this one",
-        body=bodies.merge_incidents, effects=effects.merge_incidents,
+        doc="Merge other incidents into this one: their alerts move here and they are resolved.",
+        body=bodies.MERGE_INCIDENTS, effects=effects.merge_incidents,
         target_state=target_state.merge, recovery=NOT_RECOVERABLE,
         needs=("incidents:resolve",),
         columns=columns.INCIDENT,
@@ -95,7 +108,7 @@ _ROWS = (
         "incidents:read_alerts", "GET", "/incidents/{incident_id}/alerts", LOW,
         endpoint="incidents.list_incident_alerts", returns=Many("alerts", "Alert"),
         summary="Get alerts associated with an incident", effects=effects.read_alerts,
-        needs=("alerts:read",),
+        doc="List the alerts of an incident.", needs=("alerts:read",),
         columns=columns.ALERTS,
         performs={"alerts:read": ()},
         not_for_agents=("sort_by",),
@@ -103,7 +116,8 @@ _ROWS = (
     Operation(
         "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
         endpoint="incidents.list_incident_log_entries", returns=Many("log_entries", "LogEntry"),
-        summary="Get log entries (timeline) for an incident", paging=ByTime(),
+        summary="Get log entries (timeline) for an incident", paging=ByTime(), doc="List an incident's timeline.",
+        args={"is_overview": "Only the most important entries."},
         columns=columns.LOG_ENTRIES,
         not_for_agents=("is_overview",),
     ),
@@ -117,7 +131,8 @@ _ROWS = (
         "incidents:add_note", "POST", "/incidents/{incident_id}/notes", LOW,
         endpoint="incidents.add_incident_note", returns=One("note", "IncidentNote"),
         summary="Add a note to an incident",
-        body=bodies.add_incident_note, effects=effects.none,
+        doc="Add a note of up to 2,000 characters to an incident.",
+        body=bodies.INCIDENT_NOTE, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.NOTED, log_entry="annotate_log_entry",
         columns=columns.NOTES,
         sentence=sentences.add_note,
@@ -126,7 +141,8 @@ _ROWS = (
         "incidents:reassign", "PUT", "/incidents/{incident_id}", MEDIUM,
         endpoint="incidents.update_incident", function="reassign_incident", returns=One("incident", "Incident"),
         summary="Reassign an incident to different user(s)",
-        body=bodies.update_incident, effects=effects.none,
+        doc="Assign an incident to these users instead: they are notified.",
+        body=bodies.REASSIGN_INCIDENT, effects=effects.none,
         target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
         log_entry="assign_log_entry",
         columns=columns.INCIDENT,
@@ -136,7 +152,8 @@ _ROWS = (
         "incidents:resolve", "PUT", "/incidents/{incident_id}", MEDIUM,
         endpoint="incidents.update_incident", function="resolve_incident", returns=One("incident", "Incident"),
         summary="Resolve an incident (set status=resolved)",
-        body=bodies.resolve_incident, effects=effects.none,
+        doc="Resolve an incident, with a note on its log if `resolution` is given.",
+        body=bodies.RESOLVE_INCIDENT, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.RESOLVED, log_entry="resolve_log_entry",
         columns=columns.INCIDENT,
         sentence=sentences.resolve_incident,
@@ -145,7 +162,8 @@ _ROWS = (
         "incidents:acknowledge", "PUT", "/incidents/{incident_id}", LOW,
         endpoint="incidents.update_incident", function="acknowledge_incident", returns=One("incident", "Incident"),
         summary="Acknowledge an incident (set status=acknowledged)",
-        body=bodies.acknowledge_incident, effects=effects.none,
+        doc="Acknowledge an incident: it stops escalating.",
+        body=bodies.ACKNOWLEDGE_INCIDENT, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.ACKNOWLEDGED, log_entry="acknowledge_log_entry",
         columns=columns.INCIDENT,
         sentence=sentences.acknowledge_incident,
@@ -153,7 +171,7 @@ _ROWS = (
     Operation(
         "alerts:read", "GET", "/incidents/{incident_id}/alerts", LOW,
         endpoint="incidents.list_incident_alerts", function="list_alerts", returns=Many("alerts", "Alert"),
-        summary="Get alerts for an incident", effects=effects.read_alerts,
+        summary="Get alerts for an incident", effects=effects.read_alerts, doc="List the alerts of an incident.",
         needs=("incidents:read_alerts",),
         columns=columns.ALERTS,
         performs={"incidents:read_alerts": ()},
@@ -163,7 +181,11 @@ _ROWS = (
         "alerts:update", "PUT", "/incidents/{incident_id}/alerts/{alert_id}", MEDIUM,
         endpoint="alerts.update_alert", returns=One("alert", "Alert"),
         summary="Update an alert (resolve, suppress, etc.)",
-        body=bodies.update_alert, effects=effects.update_alert,
+        doc="""Resolve or re-trigger an alert, or move it to another incident.
+
+            Resolving also needs `incidents:resolve`, because an incident resolves with its last alert; moving also
+            needs `incidents:merge`.""",
+        body=bodies.ALERT, effects=effects.update_alert,
         target_state=target_state.incident, recovery=NOT_RECOVERABLE,
         columns=columns.ALERTS,
         sentence=sentences.update_alert,
@@ -173,6 +195,7 @@ _ROWS = (
         "services:read", "GET", "/services", LOW,
         endpoint="services.list_services", returns=Many("services", "Service"),
         summary="List all services", probe=True,
+        args={"query": "Matches part of a name.", "name": "Matches a whole name."},
         effects=effects.read_service,
         columns=columns.SERVICES,
         performs={"services:read_integrations": ("*",)},
@@ -181,7 +204,7 @@ _ROWS = (
     Operation(
         "services:read_detail", "GET", "/services/{service_id}", LOW,
         endpoint="services.get_service", returns=One("service", "Service"),
-        summary="Get service details by ID",
+        summary="Get service details by ID", doc="Get one service.",
         effects=effects.read_service,
         columns=columns.SERVICE,
         performs={"services:read_integrations": ()},
@@ -190,7 +213,9 @@ _ROWS = (
         "services:create", "POST", "/services", HIGH,
         endpoint="services.create_service", returns=One("service", "Service"),
         summary="Create a new service",
-        body=bodies.create_service, effects=effects.none, target_state=target_state.new_service,
+        doc="Create a service whose incidents follow an escalation policy.",
+        args={"fields": "Further writable members of PagerDuty's service schema; an unknown name is refused."},
+        body=bodies.NEW_SERVICE, effects=effects.none, target_state=target_state.new_service,
         recovery=NOT_RECOVERABLE,
         columns=columns.SERVICE,
         sentence=sentences.create_service,
@@ -199,7 +224,11 @@ _ROWS = (
         "services:update", "PUT", "/services/{service_id}", MEDIUM,
         endpoint="services.update_service", returns=One("service", "Service"),
         summary="Update an existing service", highest_risk=HIGH,
-        body=bodies.update_service, effects=effects.update_service,
+        doc="""Change a service; what is not given stays as it is.
+
+            `status="disabled"`, and fields that stop or weaken its alerts, silence the service and are judged at
+            HIGH.""",
+        body=bodies.SERVICE, effects=effects.update_service,
         target_state=target_state.changed_service, recovery=NOT_RECOVERABLE,
         columns=columns.SERVICE,
         sentence=sentences.update_service,
@@ -208,6 +237,7 @@ _ROWS = (
         "services:delete", "DELETE", "/services/{service_id}", HIGH,
         endpoint="services.delete_service",
         summary="Delete a service permanently",
+        doc="Delete a service and its integrations, permanently.",
         effects=effects.none, target_state=target_state.service, recovery=NOT_RECOVERABLE,
         sentence=sentences.delete_service,
     ),
@@ -215,6 +245,10 @@ _ROWS = (
         "services:read_integrations", "GET", "/services/{service_id}/integrations", LOW,
         endpoint="services.list_service_integrations", returns=Many("integrations", "Integration"),
         summary="List integrations for a service", fallback=recovery.INTEGRATIONS_OF_SERVICE,
+        doc="""List the integrations of a service.
+
+            An account that does not serve this path (404 or 405) is asked for the service with its integrations
+            instead. `integration_key` lets its holder raise incidents: treat it as a secret.""",
         columns=columns.INTEGRATIONS,
     ),
     Operation(
@@ -262,6 +296,7 @@ _ROWS = (
         "escalation:delete", "DELETE", "/escalation_policies/{policy_id}", HIGH,
         endpoint="escalation_policies.delete_escalation_policy",
         summary="Delete an escalation policy",
+        doc="Delete an escalation policy that no service uses.",
         effects=effects.none, target_state=target_state.escalation_policy, recovery=NOT_RECOVERABLE,
         sentence=sentences.delete_escalation_policy,
     ),
@@ -269,6 +304,7 @@ _ROWS = (
         "schedules:read", "GET", "/schedules", LOW,
         endpoint="schedules.list_schedules", returns=Many("schedules", "Schedule"),
         summary="List on-call schedules", probe=True,
+        args={"include_next_oncall_for_user": "A user's id; each schedule says when that user is on call next."},
         columns=columns.SCHEDULES,
         not_for_agents=("offset",),
     ),
@@ -276,6 +312,11 @@ _ROWS = (
         "schedules:read_detail", "GET", "/schedules/{schedule_id}", LOW,
         endpoint="schedules.get_schedule", returns=One("schedule", "Schedule"),
         summary="Get schedule details",
+        doc="Get one schedule, rendered between `since` and `until`.",
+        args={
+            "overflow": "Keep entries whole that reach over the range, instead of cutting them to it.",
+            "include_next_oncall_for_user": "A user's id; the schedule says when that user is on call next.",
+        },
         columns=columns.SCHEDULE,
         not_for_agents=("overflow",),
     ),
@@ -283,6 +324,10 @@ _ROWS = (
         "schedules:read_oncall", "GET", "/oncalls", LOW,
         endpoint="schedules.list_oncalls", function="get_oncall_users", returns=Many("oncalls", "Oncall"),
         summary="Query currently on-call users",
+        doc="""List who is on call: now, or between `since` and `until`, at most 90 days ahead.
+
+            An entry without start and end is permanent.""",
+        args={"earliest": "Only the first on-call of each policy, level and user."},
         columns=columns.ONCALLS,
         not_for_agents=("offset",),
     ),
@@ -290,6 +335,7 @@ _ROWS = (
         "users:read", "GET", "/users", LOW,
         endpoint="users.list_users", returns=Many("users", "User"),
         summary="List all users", probe=True,
+        args={"query": "Matches part of a name or e-mail address."},
         effects=effects.read_user,
         columns=columns.USERS,
         performs={"users:read_contact": ("*",), "users:read_notification": ("*",)},
@@ -298,7 +344,7 @@ _ROWS = (
     Operation(
         "users:read_detail", "GET", "/users/{user_id}", LOW,
         endpoint="users.get_user", returns=One("user", "User"),
-        summary="Get user details by ID",
+        summary="Get user details by ID", doc="Get one user.",
         effects=effects.read_user,
         columns=columns.USER,
         performs={"users:read_contact": (), "users:read_notification": ("urgency",), "users:read_me": ()},
@@ -307,12 +353,15 @@ _ROWS = (
         "users:read_contact", "GET", "/users/{user_id}/contact_methods", LOW,
         endpoint="users.list_user_contact_methods", returns=Many("contact_methods", "ContactMethod"),
         summary="Get contact methods for a user",
+        doc="List how a user is reached: phone, e-mail, text message, push.",
         columns=columns.CONTACT_METHODS,
     ),
     Operation(
         "users:read_notification", "GET", "/users/{user_id}/notification_rules", LOW,
         endpoint="users.list_user_notification_rules", returns=Many("notification_rules", "NotificationRule"),
         summary="Get notification rules for a user",
+        doc="List when and how a user is notified.",
+        args={"urgency": "For incidents of which urgency; PagerDuty's default is `high`."},
         effects=effects.read_notification_rules,
         columns=columns.NOTIFICATION_RULES,
         performs={"users:read_contact": ()},
@@ -327,7 +376,7 @@ _ROWS = (
     Operation(
         "teams:read_detail", "GET", "/teams/{team_id}", LOW,
         endpoint="teams.get_team", returns=One("team", "Team"),
-        summary="Get team details by ID",
+        summary="Get team details by ID", doc="Get one team.",
         columns=columns.TEAM,
     ),
     Operation(
@@ -342,7 +391,10 @@ _ROWS = (
         endpoint="maintenance_windows.create_maintenance_window",
         returns=One("maintenance_window", "MaintenanceWindow"),
         summary="Create maintenance window (silences alerts for services)",
-        body=bodies.create_maintenance_window, effects=effects.none,
+        doc="""Silence services between two times: no incident is raised on them, no one is notified.
+
+            PagerDuty takes a start in the past as now; the end must lie in the future and after the start.""",
+        body=bodies.MAINTENANCE_WINDOW, effects=effects.none,
         target_state=target_state.window_services, recovery=recovery.OPENED_WINDOW,
         columns=columns.MAINTENANCE_WINDOWS,
         sentence=sentences.create_maintenance_window,
@@ -351,6 +403,7 @@ _ROWS = (
         "maintenance:delete", "DELETE", "/maintenance_windows/{window_id}", MEDIUM,
         endpoint="maintenance_windows.delete_maintenance_window",
         summary="Delete (end) a maintenance window",
+        doc="Delete a future maintenance window or end an ongoing one; alerting comes back.",
         effects=effects.none, target_state=target_state.window, recovery=NOT_RECOVERABLE,
         sentence=sentences.delete_maintenance_window,
     ),
@@ -402,12 +455,14 @@ _EXTENSIONS = (
         "priorities:read", "GET", "/priorities", LOW, extension=True, since=2,
         endpoint="priorities.list_priorities", returns=Many("priorities", "Priority"),
         summary="List the priorities of incidents",
+        doc="List the priorities that incidents can have, most severe first; `priority_id` takes their ids.",
         columns=columns.PRIORITIES,
     ),
     Operation(
         "users:read_me", "GET", "/users/me", LOW, extension=True, since=2,
         endpoint="users.get_current_user", returns=One("user", "User"),
         summary="Get the user whose API key is in use",
+        doc="Get the user whose API key is in use. PagerDuty refuses it for keys of an account (400).",
         effects=effects.read_oneself, needs=("users:read_detail",),
         columns=columns.USER,
         performs={
@@ -419,6 +474,17 @@ _EXTENSIONS = (
         "audit:read", "GET", "/audit/records", MEDIUM, extension=True, since=2,
         endpoint="audit.list_audit_records", returns=Many("records", "AuditRecord"),
         summary="List who changed what in the account's configuration",
+        doc="""List who changed what in the account's configuration, newest first.
+
+            PagerDuty records changes of users, teams, schedules, escalation policies and services, and keeps them for
+            18 months. Only an account's key, or one of an admin, may read them (403), and only on plans that include
+            the audit trail (402).""",
+        args={
+            "since": "Default: 24 hours before `until`.",
+            "until": "Default: now. One page reaches over 31 days at most; `iterate()` reads more.",
+            "actor_id": "Needs `actor_type`.", "method_truncated_token": "Needs `method_type`.",
+            "cursor": "The page's `next_cursor`, for the next one.",
+        },
         paging=ByCursor(default_span=timedelta(days=1), widest=timedelta(days=31)),
         columns=columns.AUDIT_RECORDS,
         not_for_agents=("actor_id", "actor_type", "method_truncated_token", "method_type"),

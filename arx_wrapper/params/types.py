@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from msgspec import Meta
 
@@ -41,6 +41,8 @@ Id = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'"),
 ]
+_T = TypeVar("_T")
+NonEmpty = Annotated[Sequence[_T], Meta(min_length=1)]
 Ids = Annotated[Sequence[Id], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 ids")]
 AnyIds = Annotated[Sequence[Id], Meta(max_length=1_000, description="a list of ids, which may be empty")]
 Query = Annotated[str, Meta(min_length=1, max_length=1_000, description="text to search for")]
@@ -103,6 +105,12 @@ Instant = Annotated[
         "an ISO 8601 time with its offset (2025-01-01T00:00:00Z), or an aware datetime",
     ),
 ]
+SnoozeSeconds = Annotated[int, Meta(ge=1, le=604_800, description="1 to 604,800 seconds")]
+SourceIds = Annotated[Sequence[Id], Meta(min_length=1, max_length=250, description="1 to 250 incident ids")]
+Token = Annotated[
+    str, Meta(pattern=r"^[!-~]{1,8}$(?!\n)", description="the last characters of a key, as a record shows them")
+]
+Cursor = Annotated[str, Meta(pattern=r"^[!-~]{1,4096}$(?!\n)", description="the next_cursor of the page before")]
 Limit = Annotated[int, Meta(ge=1, le=100, description="1 to 100")]
 Offset = Annotated[int, Meta(ge=0, le=9_999, description="0 to 9,999")]
 SortBy = Annotated[

@@ -194,7 +194,7 @@ _PYTHON = """# Python API
     options:
       members: [execute, explain, plan, possible_verdicts, approval, audit, requester_email, aclose]
 
-::: arx_wrapper.pagerduty.iteration.Iteration.iterate
+::: arx_wrapper.pagerduty.methods.Methods.iterate
 
 The typed methods, one for each operation, are listed under [Operations](operations.md).
 

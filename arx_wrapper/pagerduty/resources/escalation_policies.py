@@ -9,14 +9,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from pagerduty_client import models as m
 
-from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
-from arx_wrapper.params import AnyIds, Description, Email, Fields, Id, Ids, Limit, Null, Offset, Query, Title
+from arx_wrapper.params import AnyIds, Description, Email, Fields, Id, Null, Title
 
-Include = Annotated[
-    Sequence[Literal["services", "teams", "targets", "escalation_rule_assignment_strategies"]],
-    Meta(min_length=1),
-]
 Loops = Annotated[int, Meta(ge=0, le=9, description="0 to 9")]
 
 
@@ -59,32 +54,7 @@ Rules = Annotated[
 
 
 class EscalationPolicies(Resource):
-    """The `escalation:*` operations."""
-
-    async def list_escalation_policies(
-        self,
-        *,
-        query: Query | None = None,
-        user_ids: Ids | None = None,
-        team_ids: Ids | None = None,
-        include: Include | None = None,
-        sort_by: Literal["name", "name:asc", "name:desc"] | None = None,
-        limit: Limit | None = None,
-        offset: Offset | None = None,
-        total: bool | None = None,
-    ) -> Page[m.EscalationPolicy]:
-        """List escalation policies.
-
-        Source: `GET /escalation_policies`. Risk: LOW.
-        """
-        return await self._page(m.EscalationPolicy, "escalation:read", locals())
-
-    async def get_escalation_policy(self, policy_id: Id, *, include: Include | None = None) -> m.EscalationPolicy:
-        """Get one escalation policy.
-
-        Source: `GET /escalation_policies/{policy_id}`. Risk: LOW.
-        """
-        return await self._one(m.EscalationPolicy, "escalation:read_detail", locals())
+    """The `escalation:*` operations that need more than their rows say."""
 
     async def create_escalation_policy(
         self,
@@ -125,10 +95,3 @@ class EscalationPolicies(Resource):
         Source: `PUT /escalation_policies/{policy_id}`. Risk: MEDIUM.
         """
         return await self._one(m.EscalationPolicy, "escalation:update", locals())
-
-    async def delete_escalation_policy(self, policy_id: Id, *, requester_email: Email | None = None) -> None:
-        """Delete an escalation policy that no service uses.
-
-        Source: `DELETE /escalation_policies/{policy_id}`. Risk: HIGH.
-        """
-        await self._gone("escalation:delete", locals())

@@ -7,22 +7,12 @@ from __future__ import annotations
 
 from pagerduty_client import models as m
 
-from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
-from arx_wrapper.params import Email, Fields, Id, Limit, Offset
+from arx_wrapper.params import Email, Fields, Id
 
 
 class EventRules(Resource):
-    """The `rules:*` operations."""
-
-    async def list_event_rules(
-        self, *, limit: Limit | None = None, offset: Offset | None = None, total: bool | None = None
-    ) -> Page[m.EventRule]:
-        """List the account's global event rules.
-
-        Source: `GET /event_rules`. Risk: LOW.
-        """
-        return await self._page(m.EventRule, "rules:read", locals())
+    """The `rules:*` operations that need more than their rows say."""
 
     async def create_event_rule(self, rule: Fields, *, requester_email: Email | None = None) -> m.EventRule:
         """Create a global event rule. One that may keep events from paging is judged at HIGH.

@@ -7,50 +7,25 @@ sent, and `PagerDutyError` in one of its classes. Times are ISO 8601 text with a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from pagerduty_client import models as m
 
-from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.pagerduty.resources.base import Resource
 from arx_wrapper.params import (
     Email,
     Id,
     Ids,
-    Limit,
-    LocalTime,
     Null,
-    Offset,
-    SortFields,
     Status,
     Text,
     Title,
     Urgency,
-    Zone,
 )
 
-Statuses = Annotated[Sequence[Status], Meta(min_length=1)]
-Urgencies = Annotated[Sequence[Urgency], Meta(min_length=1)]
-SnoozeSeconds = Annotated[int, Meta(ge=1, le=604_800, description="1 to 604,800 seconds")]
 Level = Annotated[int, Meta(ge=1, le=100, description="an escalation level, from 1")]
-SourceIds = Annotated[Sequence[Id], Meta(min_length=1, max_length=250, description="1 to 250 incident ids")]
-
-_Include = Literal[
-    "acknowledgers",
-    "agents",
-    "assignees",
-    "conference_bridge",
-    "escalation_policies",
-    "first_trigger_log_entries",
-    "priorities",
-    "services",
-    "teams",
-    "users",
-]
-Include = Annotated[Sequence[_Include], Meta(min_length=1)]
-DetailInclude = Annotated[Sequence[_Include | Literal["custom_fields"]], Meta(min_length=1)]
 
 
 class ConferenceBridge(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -88,47 +63,7 @@ Changes = Annotated[
 
 
 class Incidents(Resource):
-    """The `incidents:*` operations."""
-
-    async def list_incidents(
-        self,
-        *,
-        statuses: Statuses | None = None,
-        urgencies: Urgencies | None = None,
-        service_ids: Ids | None = None,
-        team_ids: Ids | None = None,
-        user_ids: Ids | None = None,
-        incident_key: Text | None = None,
-        date_range: Literal["all"] | None = None,
-        since: LocalTime | None = None,
-        until: LocalTime | None = None,
-        time_zone: Zone | None = None,
-        sort_by: SortFields | None = None,
-        include: Include | None = None,
-        limit: Limit | None = None,
-        offset: Offset | None = None,
-        total: bool | None = None,
-    ) -> Page[m.Incident]:
-        """List incidents, by default those of the last month.
-
-        PagerDuty looks back one month unless told otherwise, spans six at most, and ignores both with
-        `date_range="all"`. With `user_ids` it never returns resolved incidents.
-
-        Args:
-            sort_by: `incident_number`, `created_at`, `resolved_at` or `urgency`, each with `:asc` or `:desc`.
-            limit: Records a page, 1 to 100; PagerDuty's default is 25.
-            total: Whether to count all matching records, which is slow.
-
-        Source: `GET /incidents`. Risk: LOW.
-        """
-        return await self._page(m.Incident, "incidents:read", locals())
-
-    async def get_incident(self, incident_id: Id, *, include: DetailInclude | None = None) -> m.Incident:
-        """Get one incident, by its id or its number.
-
-        Source: `GET /incidents/{incident_id}`. Risk: LOW.
-        """
-        return await self._one(m.Incident, "incidents:read_detail", locals())
+    """The `incidents:*` operations that need more than their rows say."""
 
     async def create_incident(
         self,
@@ -200,46 +135,3 @@ class Incidents(Resource):
         Source: `PUT /incidents`. Risk: MEDIUM.
         """
         return await self._many(m.Incident, "incidents:manage", locals())
-
-    async def snooze_incident(
-        self, incident_id: Id, duration: SnoozeSeconds, *, requester_email: Email | None = None
-    ) -> m.Incident:
-        """Acknowledge an incident for `duration` seconds, after which it notifies again.
-
-        Also needs `incidents:acknowledge`. Source: `POST /incidents/{incident_id}/snooze`. Risk: LOW.
-        """
-        return await self._one(m.Incident, "incidents:snooze", locals())
-
-    async def merge_incidents(
-        self, incident_id: Id, source_incident_ids: SourceIds, *, requester_email: Email | None = None
-    ) -> m.Incident:
-        """Merge other incidents into this one: their alerts move here and they are resolved.
-
-        Also needs `incidents:resolve`. Source: `PUT /incidents/{incident_id}/merge`. Risk: MEDIUM.
-        """
-        return await self._one(m.Incident, "incidents:merge", locals())
-
-    async def reassign_incident(
-        self, incident_id: Id, assignee_ids: Ids, *, requester_email: Email | None = None
-    ) -> m.Incident:
-        """Assign an incident to these users instead: they are notified.
-
-        Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
-        """
-        return await self._one(m.Incident, "incidents:reassign", locals())
-
-    async def resolve_incident(
-        self, incident_id: Id, *, resolution: Text | None = None, requester_email: Email | None = None
-    ) -> m.Incident:
-        """Resolve an incident, with a note on its log if `resolution` is given.
-
-        Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
-        """
-        return await self._one(m.Incident, "incidents:resolve", locals())
-
-    async def acknowledge_incident(self, incident_id: Id, *, requester_email: Email | None = None) -> m.Incident:
-        """Acknowledge an incident: it stops escalating.
-
-        Source: `PUT /incidents/{incident_id}`. Risk: LOW.
-        """
-        return await self._one(m.Incident, "incidents:acknowledge", locals())
