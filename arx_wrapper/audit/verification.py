@@ -230,8 +230,11 @@ def compared(log: Reader, checkpoints: Sequence[tuple[int, bytes]]) -> str | Non
 
 
 def _without(removed: dict[int, tuple[str, str]], record: AuditRecord) -> dict[int, tuple[str, str]]:
-    """Return the removed segments that no record accounts for yet, after a record of a removal."""
+    """Return the removed segments that no record accounts for yet, after a record of a removal.
+
+    It accounts for those before its own as well: the records of their removal may be in it, and its tree is over all.
+    """
     said = record.metadata
     if record.action_type == "log.removed" and removed.get(said.get("last", 0)) == (said["last_hash"], said["tree"]):
-        return {last: kept for last, kept in removed.items() if last != said["last"]}
+        return {last: kept for last, kept in removed.items() if last > said["last"]}
     return removed

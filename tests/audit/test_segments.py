@@ -147,6 +147,17 @@ async def test_retention_removes_whole_segments_and_the_rest_still_verifies(path
     await log.aclose()
 
 
+async def test_a_removal_whose_own_record_was_removed_later_is_accounted_for(path: Path, clock: Clock) -> None:
+    log = opened(path, clock)
+    for _ in range(3):
+        await sealed(log)
+        clock.now += timedelta(days=100)
+        assert await log.retain(clock.now - timedelta(days=50), **WHO)
+    found = await log.verify()
+    assert (found.ok, found.problem) == (True, None)
+    await log.aclose()
+
+
 @pytest.mark.parametrize("count", [5, 200])
 async def test_the_hashes_that_stay_of_removed_records_are_held_by_the_record_of_their_removal(
     path: Path, clock: Clock, count: int
