@@ -27,7 +27,7 @@ from arx_wrapper import (
 )
 from arx_wrapper.audit import AuditLog
 from arx_wrapper.config import MEMORY
-from arx_wrapper.core.recorded import named_ids, state_of
+from arx_wrapper.core.entries import named_ids, state_of
 from arx_wrapper.credentials import Credentials
 from arx_wrapper.sandbox import Fault
 from arx_wrapper.vault.fixed import FixedVault

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arx_wrapper.core.visibility import HIDDEN, Filter
+from arx_wrapper import PagerDutyConnector
+from arx_wrapper.core.visibility import HIDDEN, Documented, Filter
 from arx_wrapper.model import Visibility
 
 DEFAULT = ("email", "contact_methods.address")
@@ -207,3 +211,88 @@ def test_no_value_is_left_that_the_oracle_hides_and_none_is_missing_that_it_show
     shown = [(path, value) for path, value in leaves(before) if path and not is_hidden(path, effects)]
     assert [(path, value) for path, value in after if path and not is_hidden(path, effects)][: len(shown)] == shown
     assert all(value in (None, HIDDEN) for path, value in after if is_hidden(path, effects))
+
+
+_RECORD = st.dictionaries(_NAME, _JSON, max_size=3).map(lambda record: {"id": "P1", **record})
+
+
+@given(
+    st.lists(_RECORD, min_size=1, max_size=14),
+    st.lists(st.lists(_RULE, max_size=2), min_size=1, max_size=2),
+    st.sampled_from([frozenset[str](), frozenset({"records"}), frozenset({"records", "a"})]),
+)
+def test_a_body_that_is_said_to_hold_nothing_to_hide_holds_nothing_to_hide(
+    records: Any, rules: Any, objects: frozenset[str]
+) -> None:
+    import copy
+
+    body = {"records": records, "more": False}
+    wanted = Filter.of(DEFAULT, tuple(tuple(group) for group in rules))
+    if not wanted.concerns(body, Documented(plain=frozenset({"id"}), objects=objects)):
+        before = copy.deepcopy(body)
+        assert not wanted.apply(body, envelopes=["records"])
+        assert body == before
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_what_is_to_be_hidden_is_found_in_any_record_of_a_list_and_at_any_depth(count: int) -> None:
+    def page(last: dict[str, Any]) -> dict[str, Any]:
+        return {"records": [{"id": "P1", "owner": {"id": "U1", "name": "x"}} for _ in range(count - 1)] + [last]}
+
+    wanted, documented = Filter.of(("email",), ((),)), Documented(plain=frozenset({"id"}), objects=frozenset({"owner"}))
+    assert not wanted.concerns(page({"id": "P1", "owner": None}), documented)
+    for last in (
+        {"email": "a@example.com"},
+        {"owner": {"email": "a@example.com"}},
+        {"owner": {"data": [1, [{"id": {"email": "a@example.com"}}]]}},  # what is not documented may be anything
+        {"owner": {"name": {"email": "a@example.com"}}},
+    ):
+        assert wanted.concerns(page(last), documented)
+
+
+def test_nothing_is_looked_for_where_policy_shows_whatever_is_hidden_by_default() -> None:
+    body = {"users": [user()["user"]]}
+    for shows in (("*",), ("email", "address"), ("email", "contact_methods.address")):
+        assert not Filter.of(DEFAULT, ((rule(show=shows),),)).concerns(body)
+    assert Filter.of(DEFAULT, ((rule(show=("email",)),),)).concerns(body)
+    assert Filter.of(DEFAULT, ((rule(show=("*",)),), ())).concerns(body), "each effect has to show it"
+
+
+def test_members_are_documented_as_the_connector_says() -> None:
+    document = json.loads((Path(__file__).parents[1] / "spec/pagerduty.json").read_text("utf-8"))
+    kinds: dict[str, set[str]] = {}
+    for schema in _schemas(document):
+        for name, member in schema.get("properties", {}).items():
+            kinds.setdefault(name, set()).update(_kinds(document, member))
+    documented = PagerDutyConnector.documented
+    scalars = {"string", "integer", "number", "boolean", "null"}
+    assert {name: kinds[name] - scalars for name in documented.plain if kinds[name] - scalars} == {}
+    assert {name: kinds[name] - scalars for name in documented.objects if kinds[name] - scalars != {"members"}} == {}
+
+
+def _schemas(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if isinstance(value.get("properties"), dict):
+            yield value
+        value = list(value.values())
+    for inner in value if isinstance(value, list) else ():
+        yield from _schemas(inner)
+
+
+def _kinds(document: Any, schema: Any) -> set[str]:
+    """The kinds of value that a schema takes; `members` for objects that name theirs, alone or in a list."""
+    if "$ref" in schema:
+        found = document
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        return _kinds(document, found)
+    if "properties" in schema:
+        return {"members"}
+    several = [one for key in ("oneOf", "anyOf", "allOf") for one in schema.get(key, ())]
+    if several:
+        return set().union(*(_kinds(document, one) for one in several))
+    if "items" in schema:
+        items = _kinds(document, schema["items"])
+        return items if items == {"members"} else {f"list of {kind}" for kind in items}
+    types = schema.get("type", "anything")
+    return set(types) if isinstance(types, list) else {types}

@@ -15,7 +15,7 @@ from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.running import Options, perform
 from arx_wrapper.cli.session import Session, now_of
 from arx_wrapper.cli.tables import Columns, split
-from arx_wrapper.core.effects import minimal_call
+from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.errors import UnknownOperationError
 from arx_wrapper.model import Decision
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from arx_wrapper.cli import local_checks
 from arx_wrapper.cli.connectivity import Unreachable, reach
 from arx_wrapper.cli.findings import Finding, ok, warning, wrong
-from arx_wrapper.core.effects import minimal_call
+from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.core.scopes import compared, needed
 from arx_wrapper.errors import (
     ArxError,

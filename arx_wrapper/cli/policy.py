@@ -13,7 +13,7 @@ from arx_wrapper.cli.arguments import parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.times import moment
-from arx_wrapper.core.effects import minimal_call
+from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.errors import ConfigError, InvalidParamsError, PolicyError, UnknownOperationError
 from arx_wrapper.model import Verdict
 

@@ -11,7 +11,7 @@ from arx_wrapper.approvals.reviewers import Reviewers, verify_decision
 from arx_wrapper.console import views
 from arx_wrapper.console.rendering import page
 from arx_wrapper.console.state import Console, Problem, signed_in
-from arx_wrapper.core.effects import minimal_call
+from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.errors import ApprovalError, ConfigError, PolicyError
 from arx_wrapper.model import Verdict
 

@@ -6,14 +6,16 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from arx_wrapper.config import MEMORY, CheckpointSettings, Config, SlackSettings
+from arx_wrapper.core.origin import process_facts
 from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.urls import without_password
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from arx_wrapper.vault import Vault
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
+"""Return the time, aware."""
 
 
 async def pause(seconds: float) -> None:
@@ -91,6 +93,7 @@ class Backends:
         self.given, self.config, self.clock, self.sleep = given, given.config, clock, sleep
         self.connector, self.requester_header = connector, requester_header
         self._registry, self._accept, self._key_prefix = registry, accept, key_prefix
+        self.log_opened = False
         self.on_waiting: Callable[[ApprovalRequest], None] | None = None
 
     @cached_property
@@ -174,10 +177,14 @@ class Backends:
             return self.audit.leases if address.startswith(("postgresql://", "postgres://")) else None
         return getattr(given, "leases", None)  # a log of the caller's own may have no such member
 
-    @property
-    def destination(self) -> str:
-        """The API's address, as it may be shown."""
-        return without_password(self.given.base_url or self.config.base_url)
+    @cached_property
+    def origin(self) -> Mapping[str, str | int]:
+        """The process that calls, and the API's address, as records show them.
+
+        A connector that a call was made with is refused after a fork, so that this never is the parent's.
+        """
+        destination = without_password(self.given.base_url or self.config.base_url)
+        return MappingProxyType({**process_facts(), "destination": destination})
 
     async def aclose(self) -> None:
         """Close what was opened here: the audit log last, so that it holds whatever the others still report."""

@@ -6,7 +6,9 @@ the pipeline of `arx_wrapper.core.pipeline`, which is the only way to the networ
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from functools import partial
 from os import PathLike
@@ -18,16 +20,25 @@ from attrs import evolve, frozen
 from arx_wrapper.config import Config
 from arx_wrapper.core.backends import Backends, Given
 from arx_wrapper.core.dispatch import Dispatch
-from arx_wrapper.core.effects import minimal_call
 from arx_wrapper.core.environment import Environment
-from arx_wrapper.core.inflight import InFlightCalls
-from arx_wrapper.core.resolution import Api, Asked, Caller, build_request, request_of, resolve, row_of
-from arx_wrapper.core.visibility import Filter
-from arx_wrapper.errors import ApprovalError
+from arx_wrapper.core.resolution import (
+    Api,
+    Asked,
+    Caller,
+    build_request,
+    minimal_call,
+    request_of,
+    resolve,
+    row_of,
+)
+from arx_wrapper.core.visibility import NOTHING_DOCUMENTED, Documented, Filter
+from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.model import Call, Decision, OnCallReader, Operation, Params, Request, Verdict
 from arx_wrapper.params.model import ParamModel, param_model
 
 if TYPE_CHECKING:
+    from asyncio import Event
+
     from arx_wrapper.approvals import ApprovalRequest, Approvals
     from arx_wrapper.audit import AuditLog
     from arx_wrapper.http_client import AsyncTransport
@@ -67,6 +78,8 @@ class BaseConnector:
         tool_omissions: Parameters that agents are not offered by any operation.
         recorded_fields: The members of its objects whose values records may hold, of what a write changed.
         hidden: Globs over members of its responses that are hidden unless policy shows them.
+        documented: The members of its responses that are of one kind wherever its document has them: nothing to be
+            hidden is looked for in plain ones.
         on_call: The operation that reads who is on call, and its reader; None where the API knows of no such thing.
         agent_id, org_id: Who calls, for which organisation.
         backends: The policies, audit log, vault, approvals and transport in use; each is opened when it is first used.
@@ -82,6 +95,7 @@ class BaseConnector:
     tool_omissions: ClassVar[frozenset[str]] = frozenset()
     recorded_fields: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
     hidden: ClassVar[tuple[str, ...]] = ()
+    documented: ClassVar[Documented] = NOTHING_DOCUMENTED
     on_call: ClassVar[tuple[str, OnCallReader] | None] = None
 
     def __init__(
@@ -133,7 +147,7 @@ class BaseConnector:
             accept=self.accept,
             key_prefix=self.key_prefix,
         )
-        self._in_flight = InFlightCalls()
+        self._in_flight = _InFlightCalls()
         self._env = Environment(
             api=Api(
                 connector=self.connector,
@@ -144,6 +158,7 @@ class BaseConnector:
                 is_alias=self.is_alias,
                 recorded_fields=self.recorded_fields,
                 hidden=self.hidden,
+                documented=self.documented,
                 on_call=self.on_call[1] if self.on_call else None,
             ),
             caller=Caller(agent_id=agent_id, org_id=org_id),
@@ -324,6 +339,55 @@ class BaseConnector:
     def _completed(self, given: Given) -> Given:
         """Return what the connector works with, given what was given: a connector may put a sandbox in its place."""
         return given
+
+
+class _InFlightCalls:
+    """Counts a connector's calls in flight: enter it around each.
+
+    Raises:
+        ConfigError: the connector was closed, or was used before this process was forked from the one that used it.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none: Event | None = None
+        self._closed = False
+        self._process: int | None = None
+
+    def __enter__(self) -> None:
+        if self._closed:
+            raise ConfigError("This connector was closed. Nothing was sent. Make another one.")
+        if self.inherited:
+            raise ConfigError(
+                "This connector was used before this process was forked, and cannot be used here: the audit log's "
+                "thread, its database and the connections stayed with the parent. Nothing was sent. Make a connector "
+                "in each process after the fork (gunicorn: post_fork; Celery: worker_process_init)."
+            )
+        self._process = os.getpid()
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if self._none and not self._count:
+            self._none.set()
+
+    @property
+    def inherited(self) -> bool:
+        """Return True in a process that was forked after the connector's first call."""
+        return self._process is not None and self._process != os.getpid()
+
+    def close(self) -> None:
+        """Refuse further calls."""
+        self._closed = True
+
+    async def wait_idle(self, seconds: float) -> None:
+        """Wait until no call is in flight, so long at most."""
+        if self._count:
+            import asyncio  # only now: it takes longer to import than everything else here
+
+            self._none = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._none.wait(), seconds)
 
 
 def _identity(agent_id: object, org_id: object) -> tuple[str, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from attrs import evolve
-
+from arx_wrapper.core.entries import Report
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.recovery import not_done, recover
-from arx_wrapper.core.report import Report
 from arx_wrapper.core.visibility import Filter
 from arx_wrapper.errors import (
     ApprovalDeniedError,
@@ -59,8 +57,7 @@ class Dispatch:
         self._responses = self._lookups = 0
         self._digest = hashlib.sha256()
         self._after: JSON | None = None
-        self._visible, self._hidden = visible, Counter[str]()
-        self._known = frozenset(value.casefold() for value in call.params.values() if isinstance(value, str))
+        self._visible, self._hidden = visible, dict[str, int]()
         self._recovery: Literal["found", "absent"] | None = None
 
     def report(self) -> Report:
@@ -74,7 +71,7 @@ class Dispatch:
             records=self.records,
             account=self._credentials.fingerprint if self._credentials else None,
             requester=self.requester(self._credentials) if self._credentials else None,
-            hidden=dict(self._hidden),
+            hidden=self._hidden,
             recovery=self._recovery,
         )
 
@@ -177,15 +174,21 @@ class Dispatch:
         """Hide from a response body what policy hides from the caller, in place, and return it."""
         row = self.call.operation
         if isinstance(body, dict):
-            envelopes = [name for name in (row.envelope, row.records and row.records.envelope) if name]
-            self._hidden += self._visible.apply(body, envelopes=envelopes, known=self._known)
+            self._hide(body, [name for name in (row.envelope, row.records and row.records.envelope) if name])
         return body
 
     def show_record(self, record: T) -> T:
         """Hide from one record of a list what policy hides from the caller, in place, and return it."""
         records = self.call.operation.records
-        self._hidden += self._visible.apply(record, (records.envelope,) if records else (), known=self._known)
+        self._hide(record, (), above=(records.envelope,) if records else ())
         return record
+
+    def _hide(self, body: Any, envelopes: Sequence[str], *, above: tuple[str, ...] = ()) -> None:
+        visible = self._visible
+        if not visible.concerns(body, self._env.api.documented):
+            return
+        for glob, count in visible.apply(body, above, envelopes=envelopes, known=self.call.params.values()).items():
+            self._hidden[glob] = self._hidden.get(glob, 0) + count
 
     async def _preview(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
         body = await self.lookup(endpoint, *path, **query)
@@ -211,7 +214,7 @@ class Dispatch:
         Raises:
             ApprovalDeniedError: the key that is there by now is another account's than the approval's.
         """
-        credentials = await self.credentials()
+        credentials = self._credentials or await self.credentials()
         try:
             return await self._send(request, credentials, attempts)
         except AuthenticationError as refused:
@@ -228,8 +231,7 @@ class Dispatch:
         operation, backends = self.call.operation, self._env.backends
         writes = operation.writes and request.method != "GET"
         if writes and backends.requester_header:
-            header = (backends.requester_header, self._require_requester(credentials))
-            request = evolve(request, headers=(*request.headers, header))
+            request = request.with_header(backends.requester_header, self._require_requester(credentials))
         try:
             response = await backends.transport.send(
                 request,

@@ -1,21 +1,21 @@
 """The audit entries of one call: what is recorded before it, and what after it. Pure functions of values.
 
 Records name classes of errors, status and codes, never their messages: a message may quote what a caller or the API
-put into it.
+put into it. Of parameters and of the API's objects they hold ids, and the members on a list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
-from typing import TYPE_CHECKING, Any, Final
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from attrs import evolve, field, fields, frozen
+from attrs import evolve, field, frozen
 
 from arx_wrapper.audit import Entry
 from arx_wrapper.audit.record import ActionType, Status
-from arx_wrapper.core.recorded import named_ids, state_of
-from arx_wrapper.core.report import Report
 from arx_wrapper.errors import (
     ApprovalError,
     ApprovalPendingError,
@@ -24,7 +24,7 @@ from arx_wrapper.errors import (
     ServerError,
     TransportError,
 )
-from arx_wrapper.model import JSON, Call, Decision, Verdict
+from arx_wrapper.model import JSON, Call, Decision, Params, Risk, Verdict
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 
 # With these statuses the API did not process the request.
 _UNPROCESSED: Final = frozenset({401, 429})
+
+# Ids that one record names at most: a bulk call has 250 entries, each with its own assignees.
+_MOST_IDS: Final = 1_000
+# Levels of an object that are looked at: no object of an API has as many.
+_DEEPEST: Final = 20
+# An `external_id` is a routing key, which is a secret.
+_NAMES_IDS: Final = re.compile(r"(^|_)(?<!external_)ids?$")
+_RISKS: Final = {risk: risk.name.lower() for risk in Risk}
+_VERDICTS: Final = {verdict: verdict.value for verdict in Verdict}
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
@@ -62,6 +71,41 @@ class Subject:
     inputs_hash: str | None = None
     decision: Decision | None = None
     approval_id: str | None = None
+
+
+@frozen(kw_only=True)
+class Report:
+    """Everything that was sent for a call, and everything that came back.
+
+    Attributes:
+        attempts: Every attempt of the call itself, retries included.
+        responses: How many requests got a response, lookups included.
+        lookups: How many attempts read the state of what the call changes.
+        digest: SHA-256 over all responses in their order.
+        after: The object in a write's response.
+        records: How many records an iteration handed out; None for a call that is none.
+        account: Fingerprint of the credentials that were used last; None when none were read.
+        requester: The user that a write was sent for; None for reads.
+        hidden: How many values were hidden from the caller, by the glob that hides them.
+        recovery: What was found out of a write whose response was lost: its effect (`found`), or that it has none
+            (`absent`); None when nothing was lost, or nothing is known.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
+    responses: int = 0
+    lookups: int = 0
+    digest: bytes = b""
+    after: JSON | None = None
+    records: int | None = None
+    account: str | None = None
+    requester: str | None = None
+    hidden: Mapping[str, int] = field(factory=dict)
+    recovery: Literal["found", "absent"] | None = None
+
+    @property
+    def sent(self) -> bool:
+        """True when anything may have reached the API."""
+        return any(attempt.sent for attempt in self.attempts)
 
 
 def policy_loaded(connector: str, caller: Caller, event: PolicyLoaded) -> Entry:
@@ -222,7 +266,7 @@ def _asked(subject: Subject, call: Call | None, decision: Decision | None, captu
         return dict(subject.origin)
     metadata: dict[str, Any] = {
         **subject.origin,
-        "effects": [[effect.operation, effect.risk.name.lower(), effect.count] for effect in call.effects],
+        "effects": [[effect.operation, _RISKS[effect.risk], effect.count] for effect in call.effects],
         "ids": named_ids(call.params),
     }
     if decision and decision.observed:
@@ -251,7 +295,14 @@ def _changed(
 
 
 def _plain(attempt: Attempt) -> dict[str, Any]:
-    return {member.name: getattr(attempt, member.name) for member in fields(type(attempt))}
+    return {
+        "sent": attempt.sent,
+        "status": attempt.status,
+        "error": attempt.error,
+        "duration_ms": attempt.duration_ms,
+        "waited_ms": attempt.waited_ms,
+        "request_id": attempt.request_id,
+    }
 
 
 def _sent_as(account: str | None, requester: str | None) -> dict[str, str]:
@@ -276,8 +327,8 @@ def _entry(subject: Subject, action_type: ActionType, status: Status, metadata: 
         operation=subject.operation,
         method=call.operation.method if call else None,
         path=call.operation.path if call else None,
-        risk=(decision.risk if decision else call.risk).name.lower() if call else None,
-        policy_verdict=decision.verdict.value if decision else None,
+        risk=_RISKS[decision.risk if decision else call.risk] if call else None,
+        policy_verdict=_VERDICTS[decision.verdict] if decision else None,
         policy=decision.policy if decision else None,
         reason=decision.reason if decision else None,
         approval_id=subject.approval_id,
@@ -285,3 +336,67 @@ def _entry(subject: Subject, action_type: ActionType, status: Status, metadata: 
         metadata={**metadata, **subject.correlation},
         **more,
     )
+
+
+def named_ids(params: Params, most: int = _MOST_IDS) -> dict[str, Any]:
+    """Return the ids that parameters name, at any depth: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`.
+
+    Those further down are under their path: `incidents.assignee_ids`, `rules.targets`, `filters.service_ids`, each
+    once. Ids past `most` are counted under `omitted`.
+    """
+    if len(params) <= most and not any(isinstance(value, list | Mapping) for value in params.values()):  # most calls
+        return {name: value for name, value in params.items() if isinstance(value, str) and _names_ids(name)}
+    ids: dict[str, Any] = {}
+    inner: dict[str, dict[str, None]] = {}
+    omitted = 0
+    for path, found in _ids_in("", params):
+        if most == 0:
+            omitted += 1
+        elif path in params and isinstance(params[path], str):
+            ids[path] = found
+            most -= 1
+        elif found not in inner.setdefault(path, {}):
+            inner[path][found] = None
+            most -= 1
+    ids |= {path: list(found) for path, found in inner.items()}
+    return ids | ({"omitted": omitted} if omitted else {})
+
+
+def _ids_in(path: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield the ids in a list or an object, each with its path; an object's own id is under the object's path."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _ids_in(path, item)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            below = f"{path}.{name}" if path else name
+            if name == "id" and path and isinstance(inner, str):
+                yield path, inner
+            elif _names_ids(name):
+                yield from ((below, one) for one in _each(inner) if isinstance(one, str))
+            else:
+                yield from _ids_in(below, inner)
+
+
+@lru_cache(maxsize=1024)  # parameters have few names, and callers cannot make up others but within free members
+def _names_ids(name: str) -> bool:
+    return _NAMES_IDS.search(name) is not None
+
+
+def _each(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def state_of(seen: Mapping[str, Any], members: Container[str], depth: int = _DEEPEST) -> dict[str, Any]:
+    """Return what of an object may be kept: the members on the list, up to `depth` levels deep, and nothing else."""
+    kept: dict[str, Any] = {}
+    for name, value in seen.items() if depth else ():
+        if isinstance(value, Mapping):
+            inner: Any = state_of(value, members, depth - 1)
+        elif isinstance(value, list):
+            inner = [state_of(item, members, depth - 1) for item in value if isinstance(item, Mapping)]
+        else:
+            inner = value if name in members else None
+        if inner:
+            kept[name] = inner
+    return kept

@@ -16,6 +16,7 @@ add steps 6 and 7, and differ in what step 6 hands out: one result, or records w
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -26,10 +27,9 @@ from attrs import evolve, frozen
 from arx_wrapper.audit import Entry, Refused
 from arx_wrapper.core import entries
 from arx_wrapper.core.approval import approve, ask
-from arx_wrapper.core.correlation import correlation
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.environment import Environment
-from arx_wrapper.core.provenance import process_facts
+from arx_wrapper.core.origin import context, correlation
 from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
 from arx_wrapper.core.visibility import Filter
@@ -101,64 +101,83 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
     Raises:
         ArxError: it is refused, and that is on record. Nothing was sent.
     """
-    backends, caller, log = env.backends, env.caller, env.backends.audit
-    started, observed = time.monotonic(), observe(env.api.operations, asked.operation, caller.agent_id, caller.org_id)
-    subject = entries.Subject(
-        connector=env.api.connector,
-        caller=caller,
-        operation=_name(env, asked),
-        origin=_origin(env),
-        correlation=_correlation(observed),
-    )
+    backends, caller, log, started = env.backends, env.caller, env.backends.audit, time.monotonic()
+    traced = "opentelemetry.trace" in sys.modules or "opentelemetry.metrics" in sys.modules
+    observed = observe(env.api.operations, asked.operation, caller.agent_id, caller.org_id) if traced else None
+    correlated = correlation(observed.trace_id if observed else None) if traced or context.get() else {}
+    call: Call | None = None
+    decision: Decision | None = None
+    inputs_hash: str | None = None
     captured: JSON | None = None
     intent_id: str | None = None
 
-    def refusal(error: BaseException, intent_id: str | None = None) -> Entry:
-        return entries.refusal(subject, error, _elapsed(started), intent_id=intent_id, captured=captured)
+    def subject(approval_id: str | None = None) -> entries.Subject:
+        return entries.Subject(
+            connector=env.api.connector,
+            caller=caller,
+            operation=call.operation.name if call is not None else _name(env, asked),
+            origin=backends.origin,
+            correlation=correlated,
+            call=call,
+            inputs_hash=inputs_hash,
+            decision=decision,
+            approval_id=approval_id,
+        )
+
+    def refusal(error: BaseException, *, intent_id: str | None = None, approval_id: str | None = None) -> Entry:
+        entry = entries.refusal(subject(approval_id), error, _elapsed(started), intent_id=intent_id, captured=captured)
+        _observe(observed, entry)
+        return entry
 
     try:
-        await record_policy_changes(env)  # 0 what is in force, on record
+        if not backends.log_opened:
+            await log.open()
+            backends.log_opened = True
+        if backends.policies.changed():
+            await record_policy_changes(env)  # 0 what is in force, on record
         call, request = resolve(env.api, caller, asked)  # 1 what is asked, frozen
-        subject = evolve(subject, call=call, inputs_hash=log.keyed_hash(call.canonical))
+        inputs_hash = log.keyed_hash(call.canonical)
         captured = captured_params(env, call)
-        check(asked, call.operation)
+        if asked.timeout is not None or asked.check is not None:
+            check(asked, call.operation)
         await backends.vault.locate(caller.org_id)  # 2 there are credentials; no secret is read yet
         decision = backends.policies.decide(call, backends.clock())  # 3 what policy says
-        subject = evolve(subject, decision=decision)
-        policy = decision.policy or "default"
-        _log.debug("%s: %s at %s by %s", asked.operation, decision.verdict.name, decision.risk.name, policy)
+        if _log.isEnabledFor(logging.DEBUG):
+            policy = decision.policy or "default"
+            _log.debug("%s: %s at %s by %s", asked.operation, decision.verdict.name, decision.risk.name, policy)
         if decision.verdict is Verdict.DENY:
             raise PermissionDeniedError(decision)
-        intent_id = call.id  # a caller who goes away while it is written does not keep it off the record
-        await log_intent(env, entries.intent(subject, call, decision, captured), call, decision, asked)  # 4 durable
+        judged, intent_id = (
+            subject(),
+            call.id,
+        )  # a caller who goes away while it is written does not keep it off the record
+        await log_intent(env, entries.intent(judged, call, decision, captured), call, decision, asked)  # 4 durable
     except AuditError as error:
-        _observe(observed, refusal(error))  # a log that did not take the intent in time is not waited for once more
+        refusal(error)  # a log that did not take the intent in time is not waited for once more
         raise
     except ArxError as error:
-        _observe(observed, entry := refusal(error))
-        await log.append(entry)
+        await log.append(refusal(error))
         raise
     except BaseException as error:
-        _observe(observed, entry := refusal(error, intent_id))
-        log.append_soon(entry)  # cancelled before anything was sent
+        log.append_soon(refusal(error, intent_id=intent_id))  # cancelled before anything was sent
         raise
 
-    dispatch = Dispatch(env, call, request, asked.timeout, visible=Filter.of(env.api.hidden, decision.visibility))
-    cleared = Cleared(dispatch=dispatch, subject=subject, before=None, started=started, observed=observed)
-    if decision.verdict is not Verdict.ESCALATE:
-        return cleared
-    try:
-        waiting = await wait_for(env, asked, decision, dispatch)  # 5 a person agrees, to exactly this
-        cleared = evolve(cleared, subject=evolve(subject, approval_id=waiting.id))
-        if asked.approval_id is None:
-            await log.append(entries.approval_requested(cleared.subject, waiting))
-        before = await approve(env, decision, dispatch, waiting, resumed=asked.approval_id is not None)
-    except BaseException as error:
-        entry = entries.refusal(cleared.subject, error, _elapsed(started), intent_id=intent_id)
-        _observe(observed, entry)
-        log.append_soon(entry)
-        raise
-    return evolve(cleared, before=before)
+    visible = Filter.of(env.api.hidden, decision.visibility)
+    dispatch = Dispatch(env, call, request, asked.timeout, visible=visible)
+    before = None
+    if decision.verdict is Verdict.ESCALATE:
+        approval_id = None
+        try:
+            waiting = await wait_for(env, asked, decision, dispatch)  # 5 a person agrees, to exactly this
+            approval_id = waiting.id
+            judged = subject(approval_id)
+            if asked.approval_id is None:
+                await log.append(entries.approval_requested(judged, waiting))
+            before = await approve(env, decision, dispatch, waiting, resumed=asked.approval_id is not None)
+        except BaseException as error:
+            log.append_soon(refusal(error, intent_id=intent_id, approval_id=approval_id))
+            raise
+    return Cleared(dispatch=dispatch, subject=judged, before=before, started=started, observed=observed)
 
 
 async def wait_for(env: Environment, asked: Asked, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
@@ -195,8 +214,10 @@ def conclude(env: Environment, cleared: Cleared, error: BaseException | None) ->
             )
         except Exception as defect:  # whatever it was: that the call was made has to be on record
             entry = entries.bare_outcome(cleared.subject, report, error, duration, defect)
-    _observe(cleared.observed, entry, attempts=len(report.attempts))
-    _log.debug("%s: %s after %.0f ms", entry.operation, entry.status, duration)
+    if cleared.observed:
+        _observe(cleared.observed, entry, attempts=len(report.attempts))
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("%s: %s after %.0f ms", entry.operation, entry.status, duration)
     log.append_soon(entry)
 
 
@@ -207,9 +228,7 @@ async def record_policy_changes(env: Environment) -> None:
         AuditError: the log does not open, or cannot be written.
         PolicyError: no policy could be loaded.
     """
-    log = env.backends.audit
-    await log.open()
-    policies = env.backends.policies
+    log, policies = env.backends.audit, env.backends.policies
     events = policies.drain_events()
     try:
         while events:
@@ -248,17 +267,6 @@ def _name(env: Environment, asked: Asked) -> str:
     """Return the operation's name for the record, also where what was asked for is none."""
     given: object = asked.operation
     return given if isinstance(given, str) and given in env.api.operations else shown(given)
-
-
-def _origin(env: Environment) -> JSON:
-    """Return the process that calls, and the address that is called."""
-    return {**process_facts(), "destination": env.backends.destination}
-
-
-def _correlation(observed: Observed | None) -> dict[str, str]:
-    """Return the trace and session that a call belongs to, as far as they are known."""
-    trace = observed.trace_id if observed else None
-    return {**({"trace_id": trace} if trace else {}), **correlation()}
 
 
 def _elapsed(started: float) -> float:

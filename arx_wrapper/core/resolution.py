@@ -1,20 +1,26 @@
-"""Step 1 of the pipeline: what is asked, frozen, and the request built from the very text that is judged."""
+"""Step 1 of the pipeline: the call and its effects, frozen, and the request built from the very text that is judged."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from attrs import frozen
 
-from arx_wrapper.core.effects import expand
+from arx_wrapper.core.visibility import NOTHING_DOCUMENTED, Documented
 from arx_wrapper.errors import InvalidParamsError, UnknownOperationError
-from arx_wrapper.model import Call, OnCallReader, Operation, Params, Request, new_id
+from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id
 from arx_wrapper.params.model import ParamModel
+
+_ALIAS = Unknown("it names an object by another name than its id")
+Table = Mapping[str, Operation]
+IsAlias = Callable[[str, Any], bool]
+"""Tell whether a parameter's value names an object by another name than its id."""
 
 
 @frozen(kw_only=True)
@@ -30,17 +36,19 @@ class Api:
         is_alias: Tells whether a parameter's value names an object by another name than its id.
         recorded_fields: The members of the API's objects whose values records may hold.
         hidden: Globs over members of responses that are hidden unless policy shows them.
+        documented: The members of responses that are of one kind wherever the API's document has them.
         on_call: Reads who is on call; None for an API that knows of no such thing.
     """
 
     connector: str
-    operations: Mapping[str, Operation]
+    operations: Table
     parameters: Callable[[Operation], ParamModel]
     build: Callable[[Operation, Params], Request]
     request: Callable[..., Request]
-    is_alias: Callable[[str, Any], bool]
+    is_alias: IsAlias
     recorded_fields: frozenset[str]
     hidden: tuple[str, ...] = ()
+    documented: Documented = NOTHING_DOCUMENTED
     on_call: OnCallReader | None = None
 
 
@@ -135,7 +143,7 @@ def build_request(client: str, row: Operation, params: Params) -> Request:
     Raises:
         InvalidParamsError: the client refuses a value.
     """
-    endpoint = importlib.import_module(f"{client}.api.{row.endpoint}")
+    endpoint = _endpoint(client, row.endpoint)
     arguments = {name: value for name, value in params.items() if name != "requester_email"}
     try:
         if row.body:
@@ -153,5 +161,51 @@ def build_request(client: str, row: Operation, params: Params) -> Request:
 
 def request_of(client: str, endpoint: str, *path: object, **query: object) -> Request:
     """Return the request of one of a generated client's endpoints: `incidents.get_incident` and its arguments."""
-    module = importlib.import_module(f"{client}.api.{endpoint}")
-    return Request.of(module.request(*path, **query))
+    return Request.of(_endpoint(client, endpoint).request(*path, **query))
+
+
+@cache
+def _endpoint(client: str, name: str) -> Any:
+    return importlib.import_module(f"{client}.api.{name}")
+
+
+def expand(row: Operation, params: Params, table: Table, is_alias: IsAlias) -> tuple[Effect, ...]:
+    """Return the effects of a call, each with its own parameters: the operation itself first.
+
+    Args:
+        row: The operation that is called.
+        params: Its parameters, validated.
+        table: Every operation of the connector.
+        is_alias: Tells which values are second names. Conditions cannot compare those, so they become `Unknown`.
+    """
+    effects = {row.name: Effect(operation=row.name, risk=row.risk, params=(_comparable(params, is_alias),))}
+    for spec in row.effects(params) if row.effects else ():
+        risk, known = max(table[spec.operation].risk, spec.at_least), effects.get(spec.operation)
+        if spec.operation == row.name:  # the call itself, at a higher risk or several times
+            own = effects[row.name]
+            effects[row.name] = Effect(
+                operation=row.name, risk=max(own.risk, risk), count=max(own.count, spec.times), params=own.params
+            )
+            continue
+        each = (None if spec.params is None else _comparable(spec.params, is_alias),)
+        effects[spec.operation] = Effect(
+            operation=spec.operation,
+            risk=max(risk, known.risk) if known else risk,
+            count=spec.times + (known.count if known else 0),
+            params=(known.params if known else ()) + each,
+        )
+    return tuple(effects.values())
+
+
+def minimal_call(row: Operation, table: Table, *, agent_id: str, org_id: str) -> Call:
+    """Return a call without parameters, to be judged by the effects that every call of the operation has."""
+    own = Effect(operation=row.name, risk=row.risk, params=({},))
+    needed = (Effect(operation=name, risk=table[name].risk) for name in row.needs)
+    effects = (own, *needed)
+    return Call(id="", operation=row, agent_id=agent_id, org_id=org_id, canonical=b"{}", params={}, effects=effects)
+
+
+def _comparable(params: Params, is_alias: IsAlias) -> Params:
+    if not any(is_alias(name, value) for name, value in params.items()):
+        return params
+    return {name: _ALIAS if is_alias(name, value) else value for name, value in params.items()}

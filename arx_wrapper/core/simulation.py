@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
-from arx_wrapper.core.effects import IsAlias, expand
+from arx_wrapper.core.resolution import IsAlias, expand
 from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
 from arx_wrapper.policy import PolicyEntry, PolicySet
 from arx_wrapper.policy.condition import Condition

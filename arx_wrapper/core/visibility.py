@@ -3,6 +3,9 @@
 A glob names a member by its name or the end of its path, lists left out: `email`, `contact_methods.address`. `*` stands
 for any text within one name; `*.email` is the same as `email`, and `*` alone is everything. A text that is hidden reads
 `[hidden]`, and every other value is null. An object that holds something shown stays.
+
+Most answers hold nothing to hide. That is found out first, for all objects in the same place at once, and without
+looking into members that the API's document declares as plain. Only then is a body walked member by member.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -21,6 +26,8 @@ HIDDEN: Final = "[hidden]"
 # What a list says of itself; never hidden, because it is not about anybody.
 _OF_THE_LIST: Final = frozenset({"limit", "offset", "more", "total"})
 _EVERYTHING: Final = "*"
+# Items of a list from which on it is quicker to look at all of them at once.
+_MANY: Final = 10
 _Path = tuple[str, ...]
 
 
@@ -48,6 +55,10 @@ class _Glob:
         last = self._parts[-1]
         return last if isinstance(last, str) else None
 
+    def covers(self, other: _Glob) -> bool:
+        """Return whether it certainly matches every path that another glob matches."""
+        return other.text == self.text or other.text.endswith(f".{self.text}") or self.text == _EVERYTHING
+
     def matches(self, path: _Path) -> bool:
         """Return whether the path ends as the glob says."""
         if len(self._parts) > len(path):
@@ -69,6 +80,23 @@ class _Rule:
     hide: tuple[_Glob, ...]
     show: tuple[_Glob, ...]
     begins: str | None
+
+
+@frozen(kw_only=True)
+class Documented:
+    """The members of responses that are of one kind wherever the API's document has them.
+
+    Attributes:
+        plain: Names of members that are text, numbers or truth values.
+        objects: Names of members that are objects, or lists of them, with documented members. In any other object a
+            member may be anything, whatever its name.
+    """
+
+    plain: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()
+
+
+NOTHING_DOCUMENTED: Final = Documented()
 
 
 # For each effect, the globs that hide a place: by default first, then by rule. None where one does not.
@@ -107,8 +135,16 @@ class Filter:
         """
         return _filter(default, visibility)
 
+    def concerns(self, body: Any, documented: Documented = NOTHING_DOCUMENTED) -> bool:
+        """Return whether a body may hold members to hide: False is certain."""
+        if self._any_name or not self._names or not isinstance(body, dict):
+            return self._any_name or bool(self._names)
+        if any(type(value) is list and len(value) >= _MANY for value in body.values()):
+            return _in_any_place(body, self._names, documented)
+        return _anywhere((body,), self._names)
+
     def apply(
-        self, body: Any, above: _Path = (), *, envelopes: Collection[str] = (), known: Collection[str] = ()
+        self, body: Any, above: _Path = (), *, envelopes: Collection[str] = (), known: Iterable[Any] = ()
     ) -> Counter[str]:
         """Hide members of a response body, in place.
 
@@ -116,14 +152,14 @@ class Filter:
             body: The body, or a part of it.
             above: The members that lead to the part, `("users",)`.
             envelopes: The members of the body that hold what was asked for; they are not hidden as a whole.
-            known: Texts that the caller named itself, in lower case. Where what is hidden by default repeats one, it is
-                shown.
+            known: Values that the caller named itself. Where what is hidden by default repeats one of their texts, in
+                upper or lower case, it is shown.
 
         Returns:
             How many values each glob hid.
         """
         hidden: Counter[str] = Counter()
-        if isinstance(body, dict | list) and (self._any_name or _holds((body,), self._names)):
+        if isinstance(body, dict | list):
             walk = _Walk(self, hidden, known)
             begin: _State = tuple((None, *(rule.begins for rule in rules)) for rules in self._effects)
             root = _Place(self, above, begin)
@@ -182,8 +218,9 @@ class _Place:
 class _Walk:
     """One pass over a body, which hides as it goes."""
 
-    def __init__(self, wanted: Filter, hidden: Counter[str], known: Collection[str]) -> None:
-        self._filter, self._hidden, self._known = wanted, hidden, known
+    def __init__(self, wanted: Filter, hidden: Counter[str], known: Iterable[Any]) -> None:
+        self._filter, self._hidden = wanted, hidden
+        self._known = frozenset(value.casefold() for value in known if isinstance(value, str))
 
     def within(self, value: Any, place: _Place) -> None:
         """Hide members of an object, or of each object in a list, and leave these themselves."""
@@ -235,18 +272,53 @@ def _filter(default: tuple[str, ...], visibility: tuple[tuple[Visibility, ...], 
         hide = tuple(text for text in one.hide if text != _EVERYTHING)
         return _Rule(globs(hide), globs(one.show), _EVERYTHING if _EVERYTHING in one.hide else None)
 
-    return Filter(globs(default), tuple(tuple(rule(one) for one in rules) for rules in visibility))
+    effects = tuple(tuple(rule(one) for one in rules) for rules in visibility)
+    hiding = (glob for glob in globs(default) if not all(_shown(glob, rules) for rules in effects))
+    return Filter(tuple(hiding), effects)
 
 
-def _holds(values: Iterable[Any], names: frozenset[str]) -> bool:
-    """Return whether a member of one of these names is anywhere in some values. Quick: most answers hold none."""
-    for item in values:
-        kind = type(item)
-        if kind is str:
-            continue
+def _shown(hidden: _Glob, rules: tuple[_Rule, ...]) -> bool:
+    """Return whether an effect shows whatever a glob hides by default: nothing is looked for then."""
+    return any(shown.covers(hidden) for rule in rules for shown in rule.show)
+
+
+def _anywhere(values: Iterable[Any], names: frozenset[str]) -> bool:
+    """Return whether a member of one of these names is anywhere in some values."""
+    for value in values:
+        kind = type(value)
         if kind is dict:
-            if not item.keys().isdisjoint(names) or _holds(item.values(), names):
+            if not value.keys().isdisjoint(names) or _anywhere(value.values(), names):
                 return True
-        elif kind is list and item and _holds(item, names):
+        elif kind is list and value and _anywhere(value, names):
             return True
     return False
+
+
+def _in_any_place(body: Any, names: frozenset[str], documented: Documented) -> bool:
+    """Return the same of a list's body: looks at all objects of a place at once, and into no member that is plain.
+
+    Its loops over values run in C where they can: a page of a hundred incidents holds thousands of objects.
+    """
+    places: list[tuple[list[Any], bool]] = [([body], True)]  # values, and whether they are documented objects
+    while places:
+        values, known = places.pop()
+        kinds = set(map(type, values))
+        if list in kinds:
+            lists = values if len(kinds) == 1 else [value for value in values if type(value) is list]
+            places.append((list(chain.from_iterable(lists)), known))
+        if dict not in kinds:
+            continue
+        objects = values if len(kinds) == 1 else [value for value in values if type(value) is dict]
+        members = set(objects[0]).union(*objects[1:])
+        if not names.isdisjoint(members):
+            return True
+        for name in members - documented.plain if known else members:
+            places.append((_column(objects, name), known and name in documented.objects))
+    return False
+
+
+def _column(objects: list[dict[str, Any]], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), objects))
+    except KeyError:  # some have no such member
+        return [one[name] for one in objects if name in one]

@@ -38,3 +38,14 @@ class Request:
             json=generated.json if generated.json or isinstance(generated.json, dict | list) else None,
             operation_id=generated.operation_id,
         )
+
+    def with_header(self, name: str, value: str) -> Request:
+        """Return the same request with a further header."""
+        return Request(
+            method=self.method,
+            path=self.path,
+            query=self.query,
+            headers=(*self.headers, (name, value)),
+            json=self.json,
+            operation_id=self.operation_id,
+        )

@@ -94,6 +94,11 @@ class Policies:
         self._follow()
         return trace(self.current, call, now)
 
+    def changed(self) -> bool:
+        """Return whether a policy was loaded, or failed to load, since the last `drain_events()`."""
+        self._follow()
+        return bool(self._events)
+
     def drain_events(self) -> list[PolicyLoaded]:
         """Return the policies that were loaded, or failed to load, since the last time."""
         self._follow()

@@ -314,7 +314,10 @@ class Transport:
         finally:
             attempt.duration_ms = round((clock() - began) * 1000, 3)
             if _log.isEnabledFor(logging.DEBUG):
-                _log.debug("%s: attempt %d: %s", sending.operation, len(sending.attempts), attempt)
+                what, took = f"{attempt.error or attempt.status}", attempt.duration_ms
+                what += f", status {attempt.status}" if attempt.error else ""
+                number = len(sending.attempts)
+                _log.debug("%s: attempt %d: %s, %.0f ms, waited %.0f ms", sending.operation, number, what, took, waited)
             answered = attempt.status is not None and attempt.status < 400
             rate_limiter.release(limits, answered=answered, window=window)
 

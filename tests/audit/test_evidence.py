@@ -18,7 +18,7 @@ import pytest
 from arx_wrapper import PagerDutyConnector, audit
 from arx_wrapper.audit.ocsf import event_of
 from arx_wrapper.cli.main import run
-from arx_wrapper.core.recorded import named_ids
+from arx_wrapper.core.entries import named_ids
 from tests.audit.conftest import entry, everything
 from tests.support import EVERYTHING
 

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from arx_wrapper import PagerDutyConnector, PolicyError, Verdict
 from arx_wrapper.cli.main import run
-from arx_wrapper.core.effects import minimal_call
+from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.policy import PolicySet, lint, load
