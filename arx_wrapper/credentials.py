@@ -1,4 +1,4 @@
-"""Credentials, checked before use. Only the library call that sends a secret sees it in clear text."""
+"""Hold an account's credentials, checked before use. Only the call that sends a secret sees its clear text."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Credentials:
         api_key: The secret: a REST API key, or an OAuth access token.
         requester_email: Sent as `From` with every write; None when the vault has none.
         scheme: How the key is presented: `Token token=…` or `Bearer …`.
-        account: Names the account where the secret renews itself (an OAuth client); None: the key does.
+        account: A name for the account, when its secret changes by itself (an OAuth client). None: the key is the name.
 
     Raises:
         CredentialError: a value is malformed. The message says how, and never shows it.
@@ -72,7 +72,7 @@ class Credentials:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return what names the account, as hex: what an approval is bound to. The key cannot be found from it."""
+        """Return a hash that identifies the account, as hex. Approvals are bound to it; it does not reveal the key."""
         subject = f"account\0{self.account}" if self.account else f"key\0{self.api_key.reveal()}"
         return hashlib.sha256(f"arx-wrapper account v1\0{self.scheme}\0{subject}".encode()).hexdigest()
 

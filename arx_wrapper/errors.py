@@ -65,10 +65,9 @@ Outcome = Literal["not_sent", "unknown"]
 
 
 class ArxError(Exception):
-    """Anything that went wrong in this package. Catch this to catch them all.
+    """The base of every error that this package raises. Catch it to catch them all.
 
-    `str()` of it holds no control characters: a message may quote a file, a parameter or a server, and is printed on
-    terminals.
+    `str()` returns no control characters: a message may quote a file, a parameter or a server, and terminals print it.
     """
 
     def __str__(self) -> str:
@@ -170,7 +169,7 @@ class ApprovalDeniedError(ApprovalError):
 
 
 class ApprovalExpiredError(ApprovalError):
-    """Nobody decided in time, or the approval was left unused for too long."""
+    """No reviewer decided in time, or the approval expired before a call used it."""
 
 
 class PaginationLimitError(ArxError):
@@ -244,7 +243,7 @@ class RateLimitError(PagerDutyError):
 
 
 class ServerError(PagerDutyError):
-    """5xx: PagerDuty failed. A write may have been processed all the same: look before repeating it."""
+    """5xx: PagerDuty failed. It may have processed a write all the same: read the target before repeating it."""
 
 
 class EndpointRetiredError(PagerDutyError):
@@ -256,7 +255,7 @@ class TransportError(PagerDutyError):
 
     Attributes:
         outcome: "not_sent" when the request cannot have been processed; "unknown" when it may have been.
-            An unknown write is never repeated: look at the target first.
+            The connector never repeats an unknown write. Read the target before you do.
     """
 
     def __init__(self, message: str, *, outcome: Outcome, operation: str = "", status: int | None = None) -> None:
@@ -278,6 +277,6 @@ def _plain(character: str) -> str:
 
 
 def shown(text: object, limit: int = 80) -> str:
-    """A caller's value made safe and short enough for a message."""
+    """Return a caller's value as text that is safe and short enough for a message."""
     escaped = ascii(text)
     return escaped if len(escaped) <= limit else f"{escaped[:limit]}…"

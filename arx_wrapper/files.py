@@ -12,8 +12,8 @@ def private_file(path: Path) -> None:
     """Create an empty file unless it exists, and let only its owner read it; SQLite's side files take its mode.
 
     An existing file is never opened: closing a descriptor of it would drop the locks that this process's connections
-    hold on it, because POSIX locks belong to the process and the file. Another process would then take the log for
-    unused, and remove what is not checkpointed yet.
+    hold on it, because POSIX locks belong to the process and the file. Another process would then believe that the log
+    is not in use, and remove records that are not in the database file yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
@@ -29,7 +29,7 @@ def open_private(path: Path) -> int:
     """Create a file for writing, mode 0600, and return its descriptor. Its folder is created, mode 0700.
 
     Raises:
-        FileExistsError: something is there already, a dangling link included.
+        FileExistsError: the path exists already; a dangling link counts.
         OSError: it cannot be created.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,7 +79,7 @@ def writable_by_others(path: Path) -> str | None:
         if stat.S_ISDIR(state.st_mode) and state.st_mode & stat.S_ISVTX and place != whole:
             continue  # as /tmp: others add to it, but replace nothing of this user's
         if state.st_mode & stat.S_IWOTH:
-            return f"{place} is writable by everybody"
+            return f"{place} is writable by every user"
         if state.st_mode & stat.S_IWGRP and not _own_group(state.st_gid):
             return f"{place} is writable by its group"
     return None

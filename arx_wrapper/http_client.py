@@ -1,7 +1,7 @@
-"""The only module that imports httpx, or httpx2, its maintained continuation; and the certificates that are trusted.
+"""Make HTTP clients and TLS contexts. Only this module imports httpx, or httpx2, its maintained continuation.
 
-Requests to the API go through `arx_wrapper.transport`. httpx carries the others: to an identity server, a webhook, or
-through a transport that the caller brings.
+Requests to the API go through `arx_wrapper.transport`. httpx sends all others: those to an identity server or a
+webhook, and those through a transport that the caller supplies.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Route(Protocol):
 
 def library(given: object = None) -> ModuleType:
     """Return the library that a transport or client belongs to: httpx2 for its own, else httpx."""
-    httpx2 = sys.modules.get("httpx2")  # when it is not imported, the caller can have brought nothing of it
+    httpx2 = sys.modules.get("httpx2")  # when it is not imported, no object of the caller's can belong to it
     if httpx2 is not None and isinstance(given, httpx2.AsyncBaseTransport | httpx2.AsyncClient):
         return httpx2
     import httpx
@@ -53,7 +53,9 @@ def library(given: object = None) -> ModuleType:
 
 
 def client(url: str, *, timeout: float, proxy: Route | None = None) -> httpx.AsyncClient:
-    """Make a client for one host: certificates verified, no redirects, nothing read from the environment but its trust.
+    """Make a client for one host. It verifies certificates and follows no redirects.
+
+    Of the environment it reads only which certificates to trust.
 
     Args:
         url: Where the client's requests will go; decides whether they go through the proxy.

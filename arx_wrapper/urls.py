@@ -32,7 +32,7 @@ def split(url: object) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or a port that are none
+    except ValueError:  # malformed brackets or port
         return None
     return parts if usable else None
 
@@ -96,8 +96,8 @@ class Proxy:
     """A proxy for requests that leave this machine, through which TLS goes end to end (`CONNECT`).
 
     Attributes:
-        scheme, host, port: The proxy's address; `https` encrypts the way to the proxy as well.
-        user, password: What the proxy asks for (Basic), if anything.
+        scheme, host, port: The proxy's address; `https` also encrypts the connection to the proxy.
+        user, password: The proxy's login (Basic authentication); None when it needs none.
         bypass: Hosts that are reached directly: a name, or a name and what lies below it (`.corp.example`).
     """
 
@@ -135,14 +135,14 @@ class Proxy:
         return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
 
     def serves(self, host: str) -> bool:
-        """Return False for this machine and for hosts on the bypass list: they are reached directly."""
+        """Return True when requests to a host go through the proxy: not those to this machine or a bypassed host."""
         host = host.lower()
         if is_loopback(host):
             return False
         return not any(host == name.lstrip(".") or host.endswith(f".{name.lstrip('.')}") for name in self.bypass)
 
     def authorization(self) -> Secret | None:
-        """Return the value of `Proxy-Authorization`; None when the proxy asks for nothing."""
+        """Return the value of `Proxy-Authorization`; None when the proxy needs no login."""
         if self.user is None or self.password is None:
             return None
         return Secret("Basic " + base64.b64encode(f"{self.user}:{self.password.reveal()}".encode()).decode())

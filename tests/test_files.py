@@ -75,7 +75,7 @@ def test_what_others_may_read_is_not_read(tmp_path: Path) -> None:
         read_private(tmp_path / "pipe", 10)
 
 
-@pytest.mark.parametrize(("mode", "who"), [(0o666, "everybody"), (0o660, "its group")])
+@pytest.mark.parametrize(("mode", "who"), [(0o666, "every user"), (0o660, "its group")])
 def test_a_file_that_others_can_change_is_named(tmp_path: Path, mode: int, who: str) -> None:
     file = tmp_path / "folder" / "arx.toml"
     file.parent.mkdir(mode=0o755)
@@ -91,7 +91,7 @@ def test_a_file_that_others_can_change_is_named(tmp_path: Path, mode: int, who: 
     assert writable_by_others(file) == f"{file} is writable by {who}"
     file.chmod(0o644)
     file.parent.chmod(0o777)
-    assert writable_by_others(file) == f"{file.parent} is writable by everybody"
+    assert writable_by_others(file) == f"{file.parent} is writable by every user"
     file.parent.chmod(0o1777)
     assert writable_by_others(file) is None, "a sticky folder's files stay their owners'"
     assert writable_by_others(file.parent) is not None, "but others add policies to it"
@@ -102,7 +102,7 @@ def test_a_link_is_as_safe_as_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "open" / "target").touch(mode=0o644)
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "link").symlink_to(tmp_path / "open" / "target")
-    assert writable_by_others(tmp_path / "link") == f"{tmp_path}/open is writable by everybody"
+    assert writable_by_others(tmp_path / "link") == f"{tmp_path}/open is writable by every user"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -1,4 +1,4 @@
-"""Approval by people: asked for one exact call, given by somebody else, used once.
+"""Approval by people: requested for one exact call, given by a reviewer who did not request it, used once.
 
 approvals = approvals.open("sqlite:///var/approvals.db")
 asked = await approvals.request(...)                            # the agent
@@ -59,21 +59,21 @@ def open(  # noqa: A001 - read as `approvals.open`
     """Open the approval store at an address; the database is opened on first use.
 
     Args:
-        url: `sqlite:///path` (made with mode 0600) or `postgresql://…`; may be the audit log's database.
-        clock: The time, aware.
+        url: `sqlite:///path` (created with mode 0600) or `postgresql://…`; may be the audit log's database.
+        clock: Returns the time, aware.
         ids: Makes the requests' ids.
-        ttl: Seconds from asking until a request can be neither decided nor used.
-        reviewers: Reviewers whose keys are configured; those who were enrolled on record come on top.
+        ttl: Seconds after which a request can be neither decided nor used.
+        reviewers: Reviewers whose keys are configured; those enrolled in the audit log are added to them.
         proof: `required`: a decision counts only with its reviewer's signature. `name`: a plain name is enough, unless
             reviewers' keys are configured.
         groups: Groups of reviewers that policies may name: group → reviewers' names.
-        channels: Where new requests are announced, besides the command line.
+        channels: The channels that announce new requests; the command line needs none.
         pending_cap: How many requests of one agent may wait at a time.
         timeout: Seconds that the store may take before a call fails.
-        allow_memory: Whether `sqlite:///:memory:` will do.
+        allow_memory: Whether `sqlite:///:memory:` is accepted.
 
     Raises:
-        ConfigError: the address is of another kind.
+        ConfigError: the address is of no accepted kind.
     """
     from arx_wrapper.approvals.database import database
     from arx_wrapper.approvals.store import Store

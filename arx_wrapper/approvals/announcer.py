@@ -1,4 +1,4 @@
-"""Telling reviewers of requests in the background: one message at a time, a reminder, nothing after the decision."""
+"""Notify reviewers of requests in the background: one message at a time, one reminder, none after the decision."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ANNOUNCES_WITHIN = 30.0
 _REMINDS_BEFORE = 300.0
 
 StillWaits = Callable[[str], Awaitable[bool]]
-"""Tell whether a request is undecided still."""
+"""Return True while a request is undecided."""
 
 
 class Channel(Protocol):
-    """A way to reach reviewers. One with a method `remind` is reminded by it, any other is told again."""
+    """Sends messages to reviewers. A channel without a method `remind` announces the request again as a reminder."""
 
     async def announce(self, request: ApprovalRequest) -> None:
-        """Show a request to reviewers. Any exception means that it has to be tried again."""
+        """Show a request to reviewers. After any exception the announcer tries again."""
         ...
 
     async def aclose(self) -> None:
@@ -33,17 +33,17 @@ class Channel(Protocol):
 
 
 class Announcer:
-    """Tells reviewers of each request, one message at a time, in the background.
+    """Notifies reviewers of each request, one message at a time, in the background.
 
-    The first channel is told at once. The next one is told when that fails, or when nobody has decided after a while.
-    Shortly before a request expires, the channel that was told first is reminded. Once it is decided nobody is told
-    any more. A failed announcement changes nothing about its request, which goes on waiting.
+    The first channel announces a request at once. The next one does when that fails, or after `stagger` seconds without
+    a decision. Shortly before the request expires, the channel that announced it first sends a reminder. No message is
+    sent after the decision. When an announcement fails, the request still waits.
 
     Args:
         channels: The channels, the preferred one first.
         attempts, wait: How often a channel is tried, and the first pause between two tries in seconds.
-        stagger: Seconds without a decision after which the next channel is told.
-        clock, sleep: The time, aware, and what waits.
+        stagger: Seconds without a decision after which the next channel announces the request.
+        clock, sleep: Returns the time, aware; waits for a number of seconds.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class Announcer:
         self._closing = False
 
     def announce(self, request: ApprovalRequest, still_waits: StillWaits) -> None:
-        """Start telling reviewers of a request; returns at once.
+        """Start notifying reviewers of a request; returns at once.
 
         Args:
             request: The request.
-            still_waits: Tells whether it is undecided still.
+            still_waits: Returns True while the request is undecided.
         """
         task = asyncio.create_task(self._tell(request, still_waits))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
     async def aclose(self, *, within: float = 10.0) -> None:
-        """Let messages under way finish, for as many seconds at most, and close the channels. Reminders are dropped."""
+        """Drop reminders, wait at most `within` seconds for messages being sent, and close the channels."""
         self._closing = True
         for pause in self._pausing:
             pause.cancel()
@@ -83,7 +83,7 @@ class Announcer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        async with AsyncExitStack() as closing:  # each of them, whatever becomes of the others
+        async with AsyncExitStack() as closing:  # closes every channel, even when closing another one fails
             for channel in self._channels:
                 closing.push_async_callback(channel.aclose)
 
@@ -100,7 +100,7 @@ class Announcer:
             await self._deliver(told, request, reminder=True)
 
     async def _waits(self, seconds: float, request: ApprovalRequest, still_waits: StillWaits) -> bool:
-        """Let time pass; False when the request was decided meanwhile, or when the process ends."""
+        """Wait some seconds; return False when the request was decided meanwhile, or when the process ends."""
         if self._closing:
             return False
         pause: asyncio.Future[object] = asyncio.ensure_future(self._sleep(seconds))
@@ -130,9 +130,9 @@ class Announcer:
             )
             await retrying(once)
         except BaseException as error:
-            # The error's text stays out: it may quote an address that holds a secret.
+            # Without the error's text, which may quote an address that holds a secret.
             log.error(
-                "Approval request %s was not announced on %s (%s). It waits all the same: "
+                "Approval request %s was not announced on %s (%s). It still waits for a reviewer: "
                 "`arx-pagerduty approvals list` shows it.",
                 request.id,
                 name,

@@ -1,4 +1,4 @@
-"""The checks of a decision: by itself, and against the reviewers, when it is made and again when it is used."""
+"""Check a decision: its form, and its reviewer and signature, when it is made and again when it is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals.store import Check
 
 UNTIMELY: Final = (
-    "A signed decision states the time of signing, which has to be within five minutes of now. Nothing was decided."
+    "A signed decision states the time of signing, which must be within five minutes of now. Nothing was decided."
 )
 _SKEW: Final = timedelta(minutes=5)
 _NOTE_LIMIT: Final = 2000
@@ -34,14 +34,14 @@ def counting(reviewers: Reviewers | None, *, required: bool, clock: Callable[[],
         checked_reviewer(review.reviewer, agent_id=request.agent_id)
         if not reviewers and required:
             raise ApprovalDeniedError(
-                f"{request.id}: decisions are proved here (approvals.proof), and no reviewer is enrolled: the "
+                f"{request.id}: decisions need a signature here (approvals.proof), and no reviewer is enrolled: the "
                 f"decision of {review.reviewer!a} does not count. Enrol reviewers: `arx-pagerduty reviewers invite "
                 "NAME`.",
                 approval_id=request.id,
             )
         if reviewers and (required or review.signature is not None):
             reviewers.verify(request, review)
-        # The time of signing is the one time here that nobody who edits the database can move.
+        # The signature covers this time, so it is the one time here that an edit of the database cannot change.
         if review.signature is not None and clock() - review.at > ttl + _SKEW:
             raise ApprovalExpiredError(
                 f"{request.id}: the decision of {review.reviewer} was signed at {stamp(review.at)}, too long ago. "
@@ -53,10 +53,10 @@ def counting(reviewers: Reviewers | None, *, required: bool, clock: Callable[[],
 
 
 def require_sound(review: Review, reviewers: Reviewers | None, now: datetime) -> None:
-    """Check a decision by itself: its note, and the time of its signature.
+    """Check a decision's note and the time of its signature.
 
     Raises:
-        ApprovalError: it is not sound. Nothing was decided.
+        ApprovalError: one of them is not acceptable. Nothing was decided.
     """
     surrogates = any("\ud800" <= character <= "\udfff" for character in review.note)
     if len(review.note) > _NOTE_LIMIT or surrogates:

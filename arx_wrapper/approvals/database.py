@@ -1,4 +1,4 @@
-"""The databases that approvals are kept in, behind one small seam: a transaction without other writers."""
+"""Run transactions on the approvals' database, SQLite or PostgreSQL, each without other writers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Rows = list[tuple[Any, ...]]
 
 _READ_ONLY = "25006"
-_LOCK = 0x617278_617070  # names the advisory lock under which PostgreSQL's writers take turns
+_LOCK = 0x617278_617070  # the key of PostgreSQL's advisory lock, which one writer holds at a time
 
 
 class Transaction(Protocol):
@@ -49,9 +49,9 @@ def database(url: str, *, schema: str, timeout: float, allow_memory: bool = Fals
 
     Args:
         url: `sqlite:///path` or `postgresql://…`.
-        schema: Statements that make the tables, each ending in `;`, harmless when they exist.
+        schema: Statements that create the tables unless they exist, each ending in `;`.
         timeout: Seconds to wait for another writer.
-        allow_memory: Whether `sqlite:///:memory:` will do: it forgets all when the process ends.
+        allow_memory: Whether `sqlite:///:memory:` is accepted, which ends with the process.
 
     Raises:
         ConfigError: the address is of another kind, or in memory where that is not allowed.
@@ -130,7 +130,7 @@ class SQLite:
             self._path or ":memory:", timeout=self._timeout, isolation_level=None, check_same_thread=True
         )
         try:
-            # A decision and its use must outlive a power cut: a rollback would let an approval be used twice.
+            # A decision and its use must survive a power cut: losing a use would let an approval be used twice.
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("BEGIN IMMEDIATE")
             for statement in filter(str.strip, self._schema.split(";")):
@@ -199,7 +199,7 @@ class PostgreSQL:
             autocommit=True,
             connect_timeout=max(2, int(self._timeout)),
             target_session_attrs="read-write",
-            # A server that went away without a word is given up, not waited for until TCP does.
+            # Detect a server that disappeared within seconds, long before TCP's own time-out.
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
@@ -211,7 +211,7 @@ class PostgreSQL:
             connection.execute("SET synchronous_commit = on")
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                # A role that may use the tables need not be one that may make them.
+                # The role may be allowed to use the tables but not to create them.
                 made = connection.execute("SELECT to_regclass('approval_requests_v2')").fetchone()
                 if made == (None,):
                     connection.execute(self._schema.encode())

@@ -1,8 +1,8 @@
-"""Enrolment of reviewers, as the audit log tells it: invited, registered, confirmed by another reviewer, removed.
+"""Derive an organisation's reviewers from the audit log: invited, registered, confirmed by another reviewer, removed.
 
-Nothing else is kept: whoever reads an organisation's records from the first to the last knows its reviewers. The first
-reviewer needs nobody's confirmation, unless reviewers' keys are configured; every later one does, and so does every
-removal. A record that does not hold is passed over.
+The log is the only store of enrolments. `Enrolments` applies an organisation's records in order. The first reviewer
+needs no confirmation, unless reviewers' keys are configured. Each later reviewer and each removal needs another
+reviewer's signature. A record whose proof is invalid is ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REGISTERS = b"arx-wrapper passkey registration v1\n"
 
 
 class Record(Protocol):
-    """A record of the audit log, as far as enrolments are concerned."""
+    """The members of an audit record that enrolments use."""
 
     @property
     def action_type(self) -> str: ...
@@ -40,13 +40,13 @@ class Record(Protocol):
 
 @frozen(kw_only=True)
 class Invitation:
-    """An invitation that can still be taken up.
+    """An invitation that can still be used.
 
     Attributes:
         id: SHA-256 of the link's token, as hex.
-        reviewer: The name that it is for.
-        user: Their id in PagerDuty, when it was given.
-        expires_at: Aware; past it the link is dead.
+        reviewer: The invited name.
+        user: The person's id in PagerDuty, when it was given.
+        expires_at: The time after which the link is not accepted; aware.
     """
 
     id: str
@@ -60,10 +60,10 @@ class Candidate:
     """A registered passkey that waits for a reviewer's confirmation.
 
     Attributes:
-        reviewer, user: The name that was invited, and their id in PagerDuty.
-        passkey: The passkey that was registered.
+        reviewer, user: The invited name, and the person's id in PagerDuty.
+        passkey: The registered passkey.
         invitation: The invitation's id.
-        since: When it was registered.
+        since: The time of registration.
     """
 
     reviewer: str
@@ -74,7 +74,7 @@ class Candidate:
 
 
 class Enrolments:
-    """An organisation's reviewers and those who are about to become reviewers.
+    """An organisation's reviewers, its open invitations, and the candidates that wait for confirmation.
 
     Args:
         org_id: The organisation.
@@ -93,7 +93,7 @@ class Enrolments:
         self.reviewers = self._configured
 
     def add(self, record: Record) -> None:
-        """Take the next record into account; a record that does not hold changes nothing."""
+        """Apply the next record; a record whose proof is invalid changes nothing."""
         said = record.metadata
         if record.status == "error":
             return
@@ -110,13 +110,13 @@ class Enrolments:
             return
 
     def invitation(self, token: str, now: datetime) -> Invitation | None:
-        """Return the invitation of a link that can still be taken up; None for every other."""
+        """Return the invitation of a link's token; None when it is unknown, used or expired."""
         found = self._invitations.get(invitation_id(token))
         return found if found and found.id not in self._taken and now < found.expires_at else None
 
     @property
     def first(self) -> bool:
-        """Return True while nobody is a reviewer: the first to register needs no confirmation."""
+        """Return True while there is no reviewer: the first to register needs no confirmation."""
         return not self._begun and not self._configured
 
     def _invite(self, record: Record) -> None:
@@ -154,7 +154,7 @@ class Enrolments:
     def _confirm(self, said: Mapping[str, Any]) -> None:
         candidate, by = self.candidates[str(said["invitation"])], str(said["by"])
         if identity(by) == identity(candidate.reviewer):
-            raise NotProvenError("nobody confirms themselves")
+            raise NotProvenError("a reviewer cannot confirm themselves")
         statement = enrolment_statement(self.org_id, candidate, by=by, at=str(said["at"]))
         self.reviewers.prove(by, statement, str(said["proof"]))
         self._admit(candidate, by)
@@ -162,7 +162,7 @@ class Enrolments:
     def _remove(self, said: Mapping[str, Any]) -> None:
         name, by = str(said["reviewer"]), str(said["by"])
         if identity(by) == identity(name):
-            raise NotProvenError("nobody removes themselves")
+            raise NotProvenError("a reviewer cannot remove themselves")
         statement = removal_statement(self.org_id, self._members[name], by=by, at=str(said["at"]))
         self.reviewers.prove(by, statement, str(said["proof"]))
         del self._members[name]
@@ -199,12 +199,12 @@ def invitation_id(token: str) -> str:
 
 
 def registration_challenge(token: str) -> bytes:
-    """Return the challenge that a link's passkey is registered with."""
+    """Return the WebAuthn challenge for registering a passkey with a link's token."""
     return hashlib.sha256(_REGISTERS + token.encode()).digest()
 
 
 def enrolment_statement(org_id: str, candidate: Candidate, *, by: str, at: str) -> bytes:
-    """Return what a reviewer signs who confirms another one."""
+    """Return the statement that a reviewer signs to confirm another reviewer."""
     said = {
         "at": at,
         "by": by,
@@ -221,7 +221,7 @@ def enrolment_statement(org_id: str, candidate: Candidate, *, by: str, at: str) 
 
 
 def removal_statement(org_id: str, reviewer: Enrolled, *, by: str, at: str) -> bytes:
-    """Return what a reviewer signs who removes another one."""
+    """Return the statement that a reviewer signs to remove another reviewer."""
     said = {
         "at": at,
         "by": by,

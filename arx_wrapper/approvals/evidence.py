@@ -1,7 +1,7 @@
-"""The audit log's part in an approval: what it says of a request, against what the approval store says.
+"""Check an approval against the audit log's records of it.
 
-The store can be edited by anyone who can write to its database. The log's records carry an HMAC, so a decision without
-its record does not count, and a denial, a withdrawal or a use that is on record cannot be undone in the store.
+A process that can write to the approval store's database can edit it. The log's records carry an HMAC. So a decision
+without a record does not count, and the store cannot undo a recorded denial, withdrawal or use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from arx_wrapper.errors import ApprovalDeniedError
 
 
 class Record(Protocol):
-    """A record of the audit log, as far as approvals are concerned."""
+    """The members of an audit record that approvals use."""
 
     @property
     def action_type(self) -> str: ...
@@ -34,10 +34,10 @@ class Evidence:
     """The records of one request.
 
     Attributes:
-        requested: Digests under which it was asked for.
-        reviews: Decisions on record: reviewer, verdict, digest, note and signature.
-        withdrawn: Whether a person took it back.
-        used: Whether a call was made with it.
+        requested: The digests that the records of the request state.
+        reviews: The recorded decisions: reviewer, verdict, digest, note and signature.
+        withdrawn: Whether a person withdrew it.
+        used: Whether a call used it.
     """
 
     requested: frozenset[str]
@@ -47,7 +47,7 @@ class Evidence:
 
     @classmethod
     def of(cls, approval_id: str, records: Iterable[Record]) -> Evidence:
-        """Collect what records say of a request; records of other requests are passed over."""
+        """Collect the records of one request; records of other requests are ignored."""
         requested, reviews, verdicts, used = set(), set(), set(), False
         for record in records:
             said = record.metadata
@@ -76,10 +76,10 @@ class Evidence:
         )
 
     def require(self, request: ApprovalRequest) -> None:
-        """Check that the log knows of the request as it is, and of nothing that ends it.
+        """Check that the log records this request unaltered, and neither a denial, a withdrawal nor a use of it.
 
         Raises:
-            ApprovalDeniedError: it does not.
+            ApprovalDeniedError: the log contradicts the store.
         """
         if not any(hmac.compare_digest(known.encode(), request.digest.encode()) for known in self.requested):
             raise _refused(request, "is not in the audit log as it is shown: it was inserted or altered")
@@ -91,10 +91,10 @@ class Evidence:
             raise _refused(request, "has been used already, by the audit log; an approval holds for one call")
 
     def require_review(self, request: ApprovalRequest, review: Review) -> None:
-        """Check that a decision is on record as it is.
+        """Check that the log records exactly this decision.
 
         Raises:
-            ApprovalDeniedError: it is not.
+            ApprovalDeniedError: it does not.
         """
         if (review.reviewer, review.verdict, request.digest, review.note, review.signature) not in self.reviews:
             raise _refused(request, f"has a decision of {review.reviewer!a} that is not in the audit log")

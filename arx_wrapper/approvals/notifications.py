@@ -1,4 +1,4 @@
-"""The messages to reviewers, and the channels that carry them; only `Approvals.decide()` takes a decision.
+"""Send messages to reviewers through Apprise or a webhook. Decisions are taken only by `Approvals.decide()`.
 
 The command line needs no channel: `arx-pagerduty approvals list` reads the database.
 """
@@ -30,13 +30,13 @@ _SECRET = re.compile(r".{32,}", re.DOTALL)
 
 
 def message(request: ApprovalRequest, now: datetime, *, origin: str | None, reminder: bool = False) -> tuple[str, str]:
-    """Return title and text of a message about a request: the sentence, the time left, and where to decide.
+    """Return title and text of a message about a request: its sentence, the time left, and the place to decide it.
 
     Args:
         request: The request.
         now: The time, aware.
         origin: The console's origin; None when reviewers decide on the command line.
-        reminder: Whether reviewers were told before.
+        reminder: Whether the message is a reminder.
     """
     minutes = max(0, int((request.expires_at - now).total_seconds())) // 60
     left = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
@@ -46,12 +46,12 @@ def message(request: ApprovalRequest, now: datetime, *, origin: str | None, remi
 
 
 def link_to(request: ApprovalRequest, origin: str | None) -> str | None:
-    """Return the address of a request's page; None when there is no console that others reach."""
+    """Return the address of a request's page; None when no console's origin is configured."""
     return link_to_id(request.id, origin)
 
 
 def link_to_id(approval_id: str, origin: str | None) -> str | None:
-    """Return the address of a request's page; None when there is no console that others reach."""
+    """Return the address of a request's page, given its id; None when no console's origin is configured."""
     return f"{origin}/requests/{approval_id}" if origin else None
 
 
@@ -59,12 +59,12 @@ class Notify:
     """Sends messages through Apprise: e-mail, Teams, ntfy, Pushover and many more; needs the extra `notify`.
 
     Args:
-        urls: Apprise's addresses, which hold secrets.
-        clock: The time, aware.
+        urls: Apprise addresses, which hold secrets.
+        clock: Returns the time, aware.
         origin: The console's origin, for the link.
 
     Raises:
-        ConfigError: apprise is not installed, or takes none of the addresses.
+        ConfigError: apprise is not installed, or does not accept an address.
     """
 
     def __init__(self, urls: Sequence[str], *, clock: Callable[[], datetime], origin: str | None = None) -> None:
@@ -78,37 +78,37 @@ class Notify:
         self._apprise = apprise.Apprise()
         for number, url in enumerate(urls, 1):
             if not self._apprise.add(url):
-                raise ConfigError(f"ARX_NOTIFY_URLS: address {number} is none that Apprise knows. Nothing was sent.")
+                raise ConfigError(f"ARX_NOTIFY_URLS: Apprise does not accept address {number}. Nothing was sent.")
 
     async def announce(self, request: ApprovalRequest) -> None:
-        """Send the message. ApprovalError when a service does not take it."""
+        """Send the message. ApprovalError when a service does not accept it."""
         await self._send(request, reminder=False)
 
     async def remind(self, request: ApprovalRequest) -> None:
-        """Send the reminder. ApprovalError when a service does not take it."""
+        """Send the reminder. ApprovalError when a service does not accept it."""
         await self._send(request, reminder=True)
 
     async def aclose(self) -> None:
-        """Nothing is held open: each message has its own connection."""
+        """Do nothing: each message has its own connection."""
 
     async def _send(self, request: ApprovalRequest, *, reminder: bool) -> None:
         title, body = message(request, self._clock(), origin=self._origin, reminder=reminder)
         if not await self._apprise.async_notify(title=title, body=body):
-            raise ApprovalError("A notification was not taken.", approval_id=request.id)
+            raise ApprovalError("A service did not accept the notification.", approval_id=request.id)
 
 
 class Webhook:
-    """Posts each request as JSON to an address of yours, signed so that the receiver knows where it came from.
+    """Posts each request as JSON to your own address, signed so that the receiver can verify the sender.
 
     The receiver computes HMAC-SHA256 over the header `X-Arx-Timestamp`, a full stop and the raw body, compares it
     with the hexadecimal `v1=…` of `X-Arx-Signature` in constant time, and refuses timestamps far from its own clock.
 
     Args:
-        url: Where to post: https, or loopback.
-        secret: Shared with the receiver, at least 32 characters.
-        clock: The time, aware.
+        url: The receiver's address: https, or loopback.
+        secret: The secret shared with the receiver, at least 32 characters.
+        clock: Returns the time, aware.
         client: The client of httpx or httpx2 to use; by default one that follows no redirect.
-        proxy: The proxy for hosts beyond this machine.
+        proxy: The proxy for other machines.
         origin: The console's origin, for the link.
 
     Raises:
@@ -150,7 +150,7 @@ class Webhook:
             "X-Arx-Timestamp": timestamp,
             "X-Arx-Signature": f"v1={signature}",
         }
-        # What it says besides its status is nobody's concern, however long it is.
+        # Only the status counts. The body is not read, because it may be of any length.
         async with self._http().stream("POST", self._url, content=body, headers=headers) as answer:
             if not answer.is_success:
                 raise ApprovalError(f"The webhook answered {answer.status_code}.", approval_id=request.id)
@@ -166,7 +166,7 @@ class Webhook:
 
 
 def webhook_body(request: ApprovalRequest, *, link: str | None = None, reminder: bool = False) -> bytes:
-    """Return the body of a webhook: the members that a program needs, and the text for a person."""
+    """Return a webhook's body as JSON: the request's members for a program, and the text for a person."""
     facts = {
         "id": request.id,
         "digest": request.digest,
@@ -189,7 +189,7 @@ def webhook_body(request: ApprovalRequest, *, link: str | None = None, reminder:
 
 
 def require_private(what: str, url: str) -> None:
-    """Refuse an address over which others could read along. ConfigError, without the address: it may hold a secret."""
+    """Refuse an address that is not encrypted. The ConfigError omits the address, which may hold a secret."""
     try:
         address(url)
     except ValueError as error:

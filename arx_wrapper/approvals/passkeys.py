@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn): verify that a person, verified by their own device, signed a statement.
+"""Verify passkeys (WebAuthn): registrations, and statements signed by a user whom the device has verified.
 
-The challenge of an assertion is the SHA-256 of the statement, so the assertion is a signature over it and can be
-verified later, offline, with the public key alone.
+The challenge of an assertion is the SHA-256 of the statement. So the assertion is a signature over the statement, and
+can be verified later, offline, with the public key alone.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _LONGEST = 64 * 1024
 
 
 class NotProvenError(Exception):
-    """An assertion or a registration does not hold; the message says why, for people."""
+    """An assertion or a registration is invalid; the message is a clause that says why."""
 
 
 @frozen(kw_only=True)
 class Passkey:
-    """The public half of a passkey, as it is recorded when it is enrolled.
+    """The public part of a passkey, as the enrolment's record holds it.
 
     Attributes:
-        credential_id: Name of the credential, base64url.
+        credential_id: The credential's id, base64url.
         public_key: COSE public key, base64url.
         rp_id: The domain that it is for.
-        origin: The origin at which it was enrolled, and at which alone it may be used.
+        origin: The origin at which it was enrolled; it counts at no other.
     """
 
     credential_id: str
@@ -46,7 +46,7 @@ def rp_id_of(origin: str) -> str:
     """Return the WebAuthn domain of a console's origin.
 
     Raises:
-        ConfigError: browsers offer no passkeys there: it is neither https nor localhost, or has an address for a name.
+        ConfigError: browsers offer no passkeys there: it is neither https nor localhost, or its host is an IP address.
     """
     found = urlsplit(origin)
     host = found.hostname or ""
@@ -68,20 +68,20 @@ def challenge_of(statement: bytes) -> bytes:
 
 
 def verify_assertion(assertion: str, statement: bytes, passkey: Passkey) -> None:
-    """Check that a passkey signed a statement, with its user verified.
+    """Check that a passkey signed a statement and that the device verified its user.
 
     Args:
         assertion: The browser's `PublicKeyCredential` as JSON.
-        statement: What should have been signed.
-        passkey: The passkey that should have signed it.
+        statement: The statement that the challenge must be the hash of.
+        passkey: The passkey that must have signed it.
 
     Raises:
-        NotProvenError: it did not.
+        NotProvenError: the assertion is invalid.
         ConfigError: the package webauthn is not installed.
     """
     webauthn = _webauthn()
     if credential_of(assertion) != passkey.credential_id:
-        raise NotProvenError("is of another passkey")
+        raise NotProvenError("belongs to another passkey")
     try:
         webauthn.verify_authentication_response(
             credential=assertion,
@@ -97,15 +97,15 @@ def verify_assertion(assertion: str, statement: bytes, passkey: Passkey) -> None
 
 
 def verify_registration(credential: str, challenge: bytes, *, rp_id: str, origin: str) -> Passkey:
-    """Return the passkey that a browser registered.
+    """Verify a browser's registration and return the passkey.
 
     Args:
         credential: The browser's `PublicKeyCredential` as JSON.
-        challenge: The challenge that it was given.
-        rp_id, origin: Where the page was served.
+        challenge: The challenge that the page was given.
+        rp_id, origin: The domain and the origin that served the page.
 
     Raises:
-        NotProvenError: the registration does not hold.
+        NotProvenError: the registration is invalid.
         ConfigError: the package webauthn is not installed.
     """
     webauthn = _webauthn()
@@ -129,7 +129,7 @@ def verify_registration(credential: str, challenge: bytes, *, rp_id: str, origin
 
 
 def credential_of(assertion: str) -> str:
-    """Return the credential's id that an assertion names. NotProvenError when it is not an assertion at all."""
+    """Return the id of the credential that an assertion names. NotProvenError when the text is no assertion."""
     try:
         if len(assertion) > _LONGEST:
             raise ValueError
@@ -153,7 +153,7 @@ def _decoded(value: str) -> bytes:
 
 
 def _plain(error: Exception) -> str:
-    return f"does not hold: {str(error)[:200] or type(error).__name__}"
+    return f"is invalid: {str(error)[:200] or type(error).__name__}"
 
 
 def _webauthn() -> Any:

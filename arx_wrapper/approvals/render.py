@@ -1,7 +1,7 @@
-"""Requests as text for a person, with nothing in it that could deceive them.
+"""Render requests as text that cannot deceive the reviewer.
 
-Much of a request was written by a model, perhaps on somebody else's instructions: control and bidirectional
-characters, invisible ones and fake line breaks are shown as escapes, and what is cut says so.
+A model wrote much of a request, perhaps on an attacker's instructions. So control, bidirectional and invisible
+characters and line breaks are shown as escapes, and text that was cut is marked as cut.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _INVISIBLE = frozenset(
 
 
 def escape(text: str) -> str:
-    r"""Return text on one line, where every character that is not plainly visible is shown as `\uXXXX`.
+    r"""Return text on one line, with every character that is not plainly visible shown as `\uXXXX`.
 
-    The form is JSON's, so canonical JSON stays valid JSON and means the same. Of several spaces in a row only
-    the first is left: a long run would push what follows onto a line of its own, dressed as another field.
+    The form is JSON's, so canonical JSON stays valid and keeps its meaning. Only the first of several spaces is kept:
+    a long run would move the text after it to a line of its own, where it would look like another field.
     """
     shown, before = [], ""
     for character in text:
@@ -42,7 +42,7 @@ def escape(text: str) -> str:
 
 
 def shorten(text: str, limit: int | None, *, digest: str) -> str:
-    """Escaped text of at most `limit` characters, and then how much is missing and of what."""
+    """Return escaped text of at most `limit` characters; when cut, it states how much is missing, and the digest."""
     shown = escape(text)
     if limit is None or len(shown) <= limit:
         return shown
@@ -54,7 +54,7 @@ def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
 
     Args:
         request: The request.
-        limit: Characters per field; what is longer is cut, visibly. None shows everything.
+        limit: Characters per field; a longer field is cut and marked as cut. None shows everything.
     """
     effects = (f"{effect.operation} ({effect.risk.name}, {effect.count} times)" for effect in request.effects)
     rows = [
@@ -84,7 +84,7 @@ def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
 
 
 def reviewers_text(request: ApprovalRequest) -> str:
-    """Return whose approvals count, for people: names, groups and on-call rules, by policy entry."""
+    """Describe the reviewers whose approvals count: names, groups and on-call rules, by policy entry."""
     return "; ".join(_rule(rule) for rule in request.reviewers) or "any reviewer"
 
 

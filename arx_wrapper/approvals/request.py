@@ -1,4 +1,4 @@
-"""A request for approval, its decisions, and the digests that bind both to one exact call."""
+"""Define a request for approval, its decisions, and the digests that bind both to one exact call."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@:/+-]{0,127}")
 _DOMAIN = b"arx-wrapper approval v2\n"
 _CALL_DOMAIN = b"arx-wrapper approved call v2\n"
 _TARGET_DOMAIN = b"arx-wrapper approval target v1\n"
-# The members that change while a request waits, and the digest itself; the digest covers every other.
+# The digest covers every member except these: those that change while a request waits, and the digest itself.
 _NOT_COVERED = frozenset({"digest", "state", "decisions"})
 
 
 @frozen(kw_only=True)
 class Review:
-    """One reviewer's answer.
+    """One reviewer's decision.
 
     Attributes:
-        reviewer: Who answered.
-        approve: Whether they agreed.
-        note: What they added.
-        at: When, in UTC.
-        signature: Ed25519 signature as base64, when the reviewer has a registered key.
+        reviewer: The reviewer's name.
+        approve: True for an approval, False for a denial.
+        note: The reviewer's note; may be empty.
+        at: The time of the decision, in UTC.
+        signature: Ed25519 signature as base64, or a passkey's assertion as JSON; None for a decision by name alone.
     """
 
     reviewer: str
@@ -51,24 +51,24 @@ class Review:
 
 @frozen(kw_only=True)
 class ApprovalRequest:
-    """One call that waits for people, as they see it.
+    """One call that waits for reviewers, with everything that they are shown.
 
     Attributes:
-        id: Name of the request, for reviewers and for a call that resumes.
-        digest: SHA-256 over every member but `state` and `decisions`: what a reviewer is shown and agrees to.
+        id: Id of the request, for reviewers and for a call that resumes.
+        digest: SHA-256 over every member except `state` and `decisions`: all that a reviewer is shown and agrees to.
         call_digest: SHA-256 over the call alone, equal for equal calls; see `call_digest`.
-        org_id, agent_id: The organisation and the agent that asks.
+        org_id, agent_id: The organisation, and the agent that requests the approval.
         account: Fingerprint of the credentials that the call will use.
-        requester: The address in whose name a write is sent; None when the API wants none.
+        requester: The e-mail address sent as `From` with a write; None when the API needs none.
         connector, operation: The operation called.
         sentence: The call in plain words.
         effects: The operations that the call performs, itself first.
         risk: The risk at which it was judged.
-        params: The parameters as canonical JSON: exactly what will be sent.
-        policy, policy_source, reason: The policy entry that asks for approval, its `file:line`, and why.
+        params: The parameters as canonical JSON, exactly as they will be sent.
+        policy, policy_source, reason: The policy entry that requires approval, its `file:line`, and the reason.
         reviewers: The people, groups or on-call rules that the policy entry names; empty for every reviewer.
-        channel: The channel on which reviewers are asked.
-        target: State of the objects that the call changes when it was asked for; None when it was not read.
+        channel: The channel on which reviewers are notified.
+        target: State of the objects that the call changes, read before the request; None when it was not read.
         min_approvals: How many different people must agree.
         created_at, expires_at: In UTC. Past `expires_at` it can neither be decided nor used.
         state: `pending`, `approved`, `denied`, `expired`, `consumed` (used, for good), `stale` (its target changed) or
@@ -102,13 +102,13 @@ class ApprovalRequest:
     decisions: tuple[Review, ...] = ()
 
     def expected_digest(self) -> str:
-        """Return the digest of what this request shows; unlike `digest` once the store was altered."""
+        """Compute the digest of the request's members. It differs from `digest` when the store was altered."""
         shown = asdict(self, filter=lambda attribute, _: attribute.name not in _NOT_COVERED)
         shown |= {"created_at": stamp(self.created_at), "expires_at": stamp(self.expires_at)}
         return hashlib.sha256(_DOMAIN + msgspec.json.encode(shown, order="sorted")).hexdigest()
 
     def expected_call_digest(self) -> str:
-        """Return the digest of the call that this request shows."""
+        """Compute the digest of the call from the request's members."""
         return call_digest(
             agent_id=self.agent_id,
             org_id=self.org_id,
@@ -125,7 +125,7 @@ class ApprovalRequest:
 
     @property
     def unaltered(self) -> bool:
-        """Return True when the request matches its digests."""
+        """Return True when the request's members match its digests."""
         return self.digest == self.expected_digest() and self.call_digest == self.expected_call_digest()
 
 
@@ -143,17 +143,17 @@ def call_digest(
     sentence: str = "",
     target: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the digest of one exact call, as hex: change any argument and no approval of it holds.
+    """Return the digest of one exact call, as hex. An approval does not cover a call of which any argument differs.
 
     Args:
-        agent_id, org_id: The agent that calls, and for which organisation.
+        agent_id, org_id: The agent that calls, and its organisation.
         account: Fingerprint of the credentials.
-        requester: The address in whose name a write is sent.
+        requester: The e-mail address sent as `From` with a write.
         connector, operation: The operation called.
         params: The canonical JSON of the parameters.
         effects: The operations that the call performs.
         sentence: The call in plain words.
-        policy: Name of the policy entry that asked for approval.
+        policy: Name of the policy entry that requires approval.
         target: State of the objects that the call changes, when it was shown to the reviewer.
     """
     state = None
@@ -176,15 +176,15 @@ def call_digest(
 
 
 def checked_reviewer(name: str, *, agent_id: str) -> str:
-    """Return a reviewer's name, if it may stand for a person who did not ask.
+    """Return a reviewer's name, unless it is the name of the agent that requested the approval.
 
     Raises:
-        ApprovalError: it is not a plain name, or it is the requester.
+        ApprovalError: it is not a plain name, or it is the requesting agent's.
     """
     plain_name(name)
     if identity(name) == identity(agent_id):
         raise ApprovalError(
-            f"{name!r} asked for this approval and cannot give it: somebody else has to. Nothing was decided."
+            f"{name!r} requested this approval, so another reviewer has to decide it. Nothing was decided."
         )
     return name
 
@@ -204,20 +204,20 @@ def plain_name(name: str) -> str:
 
 
 def identity(name: str) -> str:
-    """Reduce a name to the person it stands for: `cli:alice`, `Alice` and `alice` are one person.
+    """Reduce a name to the person that it identifies: `cli:alice`, `Alice` and `alice` are one person.
 
-    Refusing somebody who shares the requester's name costs a second reviewer; accepting the requester costs
-    the control. So case, width and any prefix up to the last colon do not count.
+    Case, width and any prefix up to the last colon are ignored. Refusing a person who shares the requester's name only
+    costs a second reviewer; accepting the requester would defeat the control.
     """
     plain = unicodedata.normalize("NFKC", name).casefold().rpartition(":")[2]
     return "".join(character for character in plain if character.isalnum() or character in "._@/+-")
 
 
 def stamp(moment: datetime) -> str:
-    """A moment as text that sorts by time: `2026-01-31T23:59:59.000000Z`."""
+    """Return a time as text that sorts by time: `2026-01-31T23:59:59.000000Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def moment(text: str) -> datetime:
-    """The reverse of `stamp`."""
+    """Parse the text that `stamp` made."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

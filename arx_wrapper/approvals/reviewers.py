@@ -1,7 +1,7 @@
-"""Reviewers and their proofs: an Ed25519 key from the configuration, or a passkey that was enrolled on record.
+"""Verify reviewers' signatures: by an Ed25519 key from the configuration, or a passkey enrolled in the audit log.
 
-A decision's proof is a signature over the request's digest, the verdict, the note and the time. Anyone who has the
-public key can verify it later, offline.
+A decision's signature covers the request's digest, the verdict, the note and the time. It can be verified later,
+offline, with the public key alone.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Kind = Literal["ed25519", "passkey"]
 
 @frozen(kw_only=True)
 class Enrolled:
-    """A reviewer who was enrolled on record.
+    """A reviewer who was enrolled in the audit log.
 
     Attributes:
         name: The reviewer's name.
         passkeys: Their passkeys, oldest first.
-        user: Their id in PagerDuty, by which on-call rules know them; None when it was not given.
+        user: Their id in PagerDuty, which on-call rules compare; None when it was not given.
         since: Time of the enrolment's record.
         confirmed_by: The reviewer who confirmed it; None for the first one.
     """
@@ -50,10 +50,10 @@ class Reviewers:
 
     Args:
         keys: Reviewer's name → Ed25519 public key, the 32 bytes as base64; from the configuration.
-        enrolled: Reviewers who were enrolled on record.
+        enrolled: Reviewers who were enrolled in the audit log.
 
     Raises:
-        ConfigError: a name or key is malformed, or two names are one person or share a key.
+        ConfigError: a name or key is malformed, two names identify one person, or two reviewers share a key.
     """
 
     def __init__(self, keys: Mapping[str, str], enrolled: Sequence[Enrolled] = ()) -> None:
@@ -75,16 +75,16 @@ class Reviewers:
         return bool(self._keys or self.enrolled)
 
     def with_enrolled(self, enrolled: Sequence[Enrolled]) -> Reviewers:
-        """Return the same keys with these enrolled reviewers."""
+        """Return reviewers with the same configured keys and these enrolled ones."""
         return Reviewers(self.keys, enrolled)
 
     def passkeys(self, name: str) -> tuple[Passkey, ...]:
-        """Return a reviewer's passkeys; none for a reviewer who has no such name or a key instead."""
+        """Return a reviewer's passkeys; empty when the name is unknown or has a configured key instead."""
         found = self.enrolled.get(name)
         return found.passkeys if found else ()
 
     def owner_of(self, credential_id: str) -> str | None:
-        """Return the reviewer whose passkey a credential is; None for nobody's."""
+        """Return the name of the reviewer who owns a credential; None when no reviewer does."""
         for name, found in self.enrolled.items():
             if any(passkey.credential_id == credential_id for passkey in found.passkeys):
                 return name
@@ -94,7 +94,7 @@ class Reviewers:
         """Check that a registered reviewer, who is not the requester, signed exactly this decision.
 
         Raises:
-            ApprovalDeniedError: it is not so.
+            ApprovalDeniedError: the reviewer is not registered, or the signature is missing or invalid.
             ConfigError: a package that the proof needs is not installed.
         """
         checked_reviewer(review.reviewer, agent_id=request.agent_id)
@@ -108,15 +108,15 @@ class Reviewers:
             raise _rejected(request, review, f"did not sign this: the signature {error}") from None
 
     def prove(self, name: str, statement: bytes, proof: str) -> Kind:
-        """Check that a reviewer signed a statement, and return with what.
+        """Check that a reviewer signed a statement, and return the kind of signature.
 
         Args:
             name: The reviewer.
-            statement: What should have been signed.
+            statement: The statement that must have been signed.
             proof: An Ed25519 signature as base64, or a passkey's assertion as JSON.
 
         Raises:
-            NotProvenError: they did not.
+            NotProvenError: the signature is invalid.
             ConfigError: a package that the proof needs is not installed.
         """
         if proof.lstrip().startswith("{"):
@@ -125,7 +125,7 @@ class Reviewers:
                 if passkey.credential_id == credential:
                     verify_assertion(proof, statement, passkey)
                     return "passkey"
-            raise NotProvenError("does not match: it is of no passkey of theirs")
+            raise NotProvenError("does not match: it belongs to none of their passkeys")
         from cryptography.exceptions import InvalidSignature
 
         key = self._keys.get(name)
@@ -139,10 +139,10 @@ class Reviewers:
 
 
 def verify_decision(request: ApprovalRequest, review: Review, reviewers: Reviewers) -> None:
-    """Verify one decision of a request offline: that the request is unaltered, and who agreed to it.
+    """Verify offline that a request is unaltered and that its reviewer signed the decision.
 
     Raises:
-        ApprovalDeniedError: the request does not match its digest, or the signature does not hold.
+        ApprovalDeniedError: the request does not match its digest, or the signature is invalid.
     """
     if not request.unaltered:
         raise ApprovalDeniedError(
@@ -154,13 +154,13 @@ def verify_decision(request: ApprovalRequest, review: Review, reviewers: Reviewe
 def sign_decision(
     key: Ed25519PrivateKey, *, request_id: str, digest: str, approve: bool, note: str = "", at: datetime
 ) -> str:
-    """Sign a decision, as `Approvals.decide` takes it.
+    """Sign a decision for `Approvals.decide`.
 
     Args:
         key: The reviewer's private key.
         request_id, digest: The request, as the reviewer saw it.
         approve, note: The decision.
-        at: When, aware; at most five minutes from the time it is handed in.
+        at: The time of signing, aware; `decide` must receive it within five minutes.
 
     Returns:
         The signature as base64.
@@ -169,7 +169,7 @@ def sign_decision(
 
 
 def decision_statement(request: ApprovalRequest, review: Review) -> bytes:
-    """Return what a reviewer signs: the request, by its digest, the verdict, the note and the time."""
+    """Return the statement that a reviewer signs: the request's digest, the verdict, the note and the time."""
     return _statement(request.id, request.digest, approve=review.approve, note=review.note, at=review.at)
 
 

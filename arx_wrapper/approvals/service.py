@@ -1,4 +1,4 @@
-"""Approvals as the pipeline uses them: asynchronous, all database work on one long-lived thread."""
+"""Provide approvals to the pipeline: asynchronous, with all database work on one long-lived thread."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def new_id() -> str:
 
 
 class Approvals:
-    """Requests for approval, and what people said to them. Made by `approvals.open()`.
+    """Requests for approval and the reviewers' decisions on them. Made by `approvals.open()`.
 
-    Everything survives the process: a call that was interrupted resumes by its request's id. Many connectors,
-    in as many processes, may share one database.
+    Requests and decisions survive the process: an interrupted call resumes by its request's id. Many connectors, in
+    many processes, may share one database.
 
     Attributes:
         reviewers: The reviewers whose keys are configured; None when none are.
-        proof: Whether a decision needs its reviewer's signature (`required`) or a name is enough.
+        proof: `required` when a decision needs its reviewer's signature, `name` when a name is enough.
         groups: Groups of reviewers, by name.
-        on_waiting: Called with the request that a call begins to wait for.
+        on_waiting: A function to call with the request when a call begins to wait for it.
     """
 
     def __init__(
@@ -100,21 +100,21 @@ class Approvals:
         target: Mapping[str, Any] | None = None,
         min_approvals: int = 1,
     ) -> ApprovalRequest:
-        """Ask reviewers to approve one exact call; finds the request that already waits for the same call.
+        """Request approval of one exact call; returns the request that already waits for the same call, if any.
 
         Args:
-            org_id, agent_id: Who asks, for which organisation.
-            account: Fingerprint of the credentials that will be used.
-            connector, operation: What is to be called.
-            params: Its canonical parameters.
+            org_id, agent_id: The organisation, and the agent that requests the approval.
+            account: Fingerprint of the credentials that the call will use.
+            connector, operation: The operation to be called.
+            params: Its parameters as canonical JSON.
             effects: The operations that the call performs.
             risk: The risk at which it was judged.
-            requester: The address in whose name a write is sent.
+            requester: The e-mail address sent as `From` with a write.
             sentence: The call in plain words.
-            policy, policy_source, reason: The entry that asks for approval, its `file:line`, and why.
+            policy, policy_source, reason: The entry that requires approval, its `file:line`, and the reason.
             reviewers: The people, groups or on-call rules that the entry names.
-            channel: Where reviewers are asked.
-            target: State of what the call changes, to be shown and bound; None when it was not read.
+            channel: The channel on which reviewers are notified.
+            target: State of the objects that the call changes, which the approval is bound to; None when not read.
             min_approvals: How many different people must agree.
 
         Returns:
@@ -151,7 +151,7 @@ class Approvals:
         )
         asked = evolve(asked, call_digest=asked.expected_call_digest())
         asked = evolve(asked, digest=asked.expected_digest())
-        # Whoever gives up meanwhile has asked all the same: the request is there, and reviewers have to hear of it.
+        # Not cancelled with the caller: the request may be stored already, so reviewers have to be notified of it.
         return await asyncio.shield(asyncio.ensure_future(self._ask(asked)))
 
     async def _ask(self, asked: ApprovalRequest) -> ApprovalRequest:
@@ -166,11 +166,11 @@ class Approvals:
         return False
 
     async def check(self, request_id: str, review: Review, *, reviewers: Reviewers | None = None) -> ApprovalRequest:
-        """Return a request as it would be after a decision, and change nothing.
+        """Check a decision without storing it; return the request as it would be after it.
 
         Args:
             request_id, review: The request and the decision.
-            reviewers: The reviewers in force, with those that were enrolled; by default the configured ones.
+            reviewers: All current reviewers, configured and enrolled; by default the configured ones.
 
         Raises:
             ApprovalError: as `decide()` does.
@@ -195,17 +195,17 @@ class Approvals:
 
         Args:
             request_id: The request.
-            reviewer: Who decides: not the agent that asks, and nobody twice.
-            approve: Yes or no.
-            note: What they want to add, up to 2,000 characters.
-            signature: Their signature (`sign_decision`), where reviewers have registered keys.
-            at: When they signed; at most five minutes from now.
+            reviewer: The person who decides: not the requesting agent, and each person only once.
+            approve: True to approve, False to deny.
+            note: The reviewer's note, up to 2,000 characters.
+            signature: The reviewer's signature (`sign_decision`), when reviewers have registered keys.
+            at: The time of signing, aware; at most five minutes from now.
 
         Returns:
-            The request as it stands now.
+            The request after the decision.
 
         Raises:
-            ApprovalExpiredError: it is too late.
+            ApprovalExpiredError: the request has expired.
             ApprovalError: there is no such request, it is decided already, or this reviewer may not decide
                 it. Nothing was changed.
         """
@@ -214,7 +214,7 @@ class Approvals:
     def review(
         self, reviewer: str, approve: bool, note: str = "", signature: str | None = None, *, at: datetime | None = None
     ) -> Review:
-        """Return a decision as `check()` and `take()` want it; arguments as for `decide()`."""
+        """Return a decision for `check()` and `take()`; arguments as for `decide()`."""
         signed_at = at if signature is not None else None
         if signature is not None and signed_at is None:
             raise ApprovalError(UNTIMELY)
@@ -231,7 +231,7 @@ class Approvals:
 
         Args:
             request_id: The request.
-            poll: Seconds between looks at the database: decisions come from other processes.
+            poll: Seconds between reads of the database, where other processes store their decisions.
 
         Raises:
             ApprovalError: there is no such request, or the store cannot be used; the call can be resumed.
@@ -241,7 +241,7 @@ class Approvals:
             try:
                 request = await self.get(request_id)
             except ApprovalError as error:
-                # A database that is away for a moment, with the connection lost, has not decided anything.
+                # Losing the connection for a short time is no decision: keep waiting.
                 trouble += poll
                 if error.approval_id is not None or trouble > _TROUBLE:
                     raise
@@ -265,21 +265,21 @@ class Approvals:
         evidence: Evidence | None = None,
         reviewers: Reviewers | None = None,
     ) -> ApprovalRequest:
-        """Use an approval up: succeeds once, in one process, for the call with this digest.
+        """Use an approval for the call with this digest. Succeeds once, in one process only.
 
         Args:
             request_id: The request.
             call: `call_digest` of the call that is about to be sent.
-            min_approvals: How many approvals policy asks for now, if that is more than when it was asked.
-            evidence: What the audit log says of the request; the pipeline always gives it.
-            reviewers: The reviewers in force, with those that were enrolled; by default the configured ones.
+            min_approvals: The number of approvals that policy requires now, if more than at the time of the request.
+            evidence: The audit log's records of the request; the pipeline always passes it.
+            reviewers: All current reviewers, configured and enrolled; by default the configured ones.
 
         Returns:
             The request, consumed.
 
         Raises:
-            ApprovalPendingError: nobody has decided yet.
-            ApprovalExpiredError: it is too late.
+            ApprovalPendingError: no reviewer has decided yet.
+            ApprovalExpiredError: the request has expired.
             ApprovalDeniedError: it was denied, used or withdrawn, or it is for another call.
         """
         now, check = self._clock(), self._counts(reviewers or self.reviewers)
@@ -295,7 +295,7 @@ class Approvals:
         )
 
     async def get(self, request_id: str) -> ApprovalRequest:
-        """One request as it stands. ApprovalError when there is none."""
+        """Return one request. ApprovalError when there is none with this id."""
         return await self._on_thread(lambda: self._store.get(request_id, self._clock()))
 
     async def list(
@@ -307,12 +307,12 @@ class Approvals:
         limit: int = 100,
         offset: int = 0,
     ) -> tuple[ApprovalRequest, ...]:
-        """Requests, newest first.
+        """Return requests, newest first.
 
         Args:
-            state: Only those in this state.
-            org_id, agent_id: Only those asked for by these.
-            limit, offset: How many at most, after how many.
+            state: Only requests in this state.
+            org_id, agent_id: Only requests of this organisation, of this agent.
+            limit, offset: The largest number of requests to return, and the number to skip.
         """
         if state is not None and state not in STATES:
             raise ApprovalError(f"There is no state {state!a}; there are {', '.join(STATES)}.")
@@ -331,21 +331,21 @@ class Approvals:
         return await self._on_thread(lambda: self._store.states(org_id, self._clock()))
 
     async def mark_stale(self, request_id: str) -> ApprovalRequest:
-        """Withdraw a request: the objects that it is about have changed. ApprovalError when it is over already."""
+        """Withdraw a request because the objects it changes have changed. ApprovalError when it has already ended."""
         return await self._on_thread(lambda: self._store.withdraw(request_id, "stale", self._clock()))
 
     async def revoke(self, request_id: str) -> ApprovalRequest:
-        """Withdraw a request or an approval that is not used yet. ApprovalError when it is over already."""
+        """Withdraw a request or an unused approval. ApprovalError when it has already ended."""
         return await self._on_thread(lambda: self._store.withdraw(request_id, "revoked", self._clock()))
 
     async def first_time(self, message_id: str, *, keep: float) -> bool:
-        """Return True when no process has seen a channel's message; remember it for `keep` seconds."""
+        """Return True when no process has seen a channel's message yet; remember the message for `keep` seconds."""
         now = self._clock()
         forget_at = now + timedelta(seconds=keep)
         return await self._on_thread(lambda: self._store.first_time(message_id, now=now, forget_at=forget_at))
 
     async def aclose(self) -> None:
-        """Let announcements finish and close the database; again does nothing. Requests stay."""
+        """Wait for announcements and close the database. Requests are kept; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -355,11 +355,11 @@ class Approvals:
         finally:
             closed = self._thread.submit(self._store.close)
             self._thread.shutdown(wait=False)
-            with suppress(TimeoutError):  # behind a statement that a server does not answer
+            with suppress(TimeoutError):  # the thread may be waiting for a server that does not respond
                 await asyncio.wait_for(asyncio.wrap_future(closed), _CLOSES_WITHIN)
 
     def _counts(self, reviewers: Reviewers | None) -> Check:
-        """Return the check of a decision, for when it is made and again for when it is used."""
+        """Return the check that decides whether a decision counts; it runs when it is made and when it is used."""
         required = self.proof == "required" or bool(self.reviewers)
         return counting(reviewers, required=required, clock=self._clock, ttl=self._ttl)
 
@@ -369,10 +369,10 @@ class Approvals:
         return now
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
-        """Run database work on the thread, for as long as a caller may reasonably be kept waiting.
+        """Run database work on the thread; raise ApprovalError when it takes longer than the time-out.
 
-        Work that is given up on may still take effect: an approval used up for nothing, or a decision that its
-        reviewer was not told of. Neither permits a call that nobody agreed to.
+        The work may still take effect afterwards: an approval is used although no call was made, or a decision is
+        stored although its reviewer saw an error. Neither permits a call that no reviewer approved.
         """
         if self._closed:
             raise ApprovalError("The approval store is closed. Nothing was sent.")
@@ -381,6 +381,6 @@ class Approvals:
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except TimeoutError:
             raise ApprovalError(
-                f"The approval store did not answer within {self._timeout:g} s. Nothing was sent. Look before "
-                "deciding again: `arx-pagerduty approvals show`."
+                f"The approval store did not answer within {self._timeout:g} s. Nothing was sent. The decision may be "
+                "stored: run `arx-pagerduty approvals show` before deciding again."
             ) from None

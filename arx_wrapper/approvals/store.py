@@ -1,7 +1,7 @@
-"""The rules of approval, each a single transaction: ask, decide, use up. Synchronous, for one thread.
+"""Request, decide and use approvals, each in one database transaction. Synchronous, for one thread.
 
-A row's text is canonical JSON of what the reviewer sees; the columns beside it are what the rules go by.
-Every row is checked against its digest when it is read: an altered call is refused rather than shown.
+A row's `body` is canonical JSON of all that the reviewer sees; the rules use the columns beside it. Each read checks
+the row against its digest, so that an altered request is refused instead of shown.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ class Store:
         self._database = database
 
     def create(self, request: ApprovalRequest, *, cap: int) -> tuple[ApprovalRequest, bool]:
-        """Store a request, or find the one that already waits for the same call.
+        """Store a request, unless one already waits for the same call.
 
         Returns:
-            The request, and whether it is new.
+            The stored request, and True when it is new.
 
         Raises:
             ApprovalError: the agent has `cap` requests waiting already.
         """
         now = stamp(request.created_at)
         with self._database.write() as run:
-            run(EXPIRE, (now,))  # makes room for a new request of an expired one's call
+            run(EXPIRE, (now,))  # so that the same call can be requested again
             waiting = self._select(run, now, "call_digest = ? AND state = 'pending'", (request.call_digest,))
             if waiting:
                 if _asks_no_less(waiting[0], request):
                     return waiting[0], False
-                # Policy became stricter meanwhile: what was agreed to under the old terms must not count.
+                # Policy became stricter meanwhile: approvals given under the earlier terms must not count.
                 self._set(run, waiting[0].id, "stale")
             [(pending,)] = run(PENDING, (request.org_id, request.agent_id))
             if pending >= cap:
                 raise ApprovalError(
-                    f"{pending} requests of this agent wait for reviewers already, and no more are taken "
+                    f"{pending} requests of this agent already wait for reviewers, and no more are accepted "
                     "until some are decided or expire. Nothing was sent. See `arx-pagerduty approvals list`."
                 )
             row = (request.id, request.digest, request.call_digest, request.org_id, request.agent_id)
@@ -62,7 +62,7 @@ class Store:
         return request, True
 
     def check(self, request_id: str, review: Review, *, now: datetime, check: Check) -> ApprovalRequest:
-        """Return the request as it would be after a decision, and change nothing. Raises as `decide()` does."""
+        """Check a decision without storing it; return the request as it would be after it. Raises as `decide()`."""
         with self._database.read() as run:
             return _decided(self._one(run, request_id, stamp(now)), review, check)
 
@@ -78,7 +78,7 @@ class Store:
             return decided
 
     def consume(self, request_id: str, call: str, *, at_least: int, now: datetime, check: Check) -> ApprovalRequest:
-        """Use an approval up, for the call with this digest and no other."""
+        """Mark an approval as used, for the call with this digest and no other."""
         with self._database.write() as run:
             found = self._select(run, stamp(now), "id = ?", (request_id,))
             if not found:
@@ -94,12 +94,12 @@ class Store:
                 )
             _require_usable(request, at_least)
             for review in request.decisions:
-                check(request, review)  # again: the database may have been edited since
+                check(request, review)  # checked again: the database may have been edited since
             self._set(run, request_id, "consumed")
             return evolve(request, state="consumed")
 
     def withdraw(self, request_id: str, state: State, now: datetime) -> ApprovalRequest:
-        """Set a request that is not used yet to `stale` or `revoked`: it can no longer be decided or used."""
+        """Set an unused request to `stale` or `revoked`, so that it can no longer be decided or used."""
         with self._database.write() as run:
             request = self._one(run, request_id, stamp(now))
             if request.state not in ("pending", "approved"):
@@ -110,7 +110,7 @@ class Store:
             return evolve(request, state=state)
 
     def get(self, request_id: str, now: datetime) -> ApprovalRequest:
-        """One request as it stands."""
+        """Return one request."""
         with self._database.read() as run:
             return self._one(run, request_id, stamp(now))
 
@@ -138,12 +138,12 @@ class Store:
         return int(number)
 
     def states(self, org_id: str, now: datetime) -> tuple[tuple[Any, ...], ...]:
-        """Return id, state and number of decisions of the newest requests: what changes when any of them does."""
+        """Return id, state and number of decisions of the newest requests, so that a change of any is noticed."""
         with self._database.read() as run:
             return tuple(run(STATES, (stamp(now), org_id)))
 
     def first_time(self, message_id: str, *, now: datetime, forget_at: datetime) -> bool:
-        """Return True the first time that any process sees a message from outside."""
+        """Return True the first time that any process sees a channel's message."""
         with self._database.write() as run:
             run("DELETE FROM approval_messages WHERE forget_at <= ?", (stamp(now),))
             if run("SELECT 1 FROM approval_messages WHERE id = ?", (message_id,)):
@@ -155,12 +155,11 @@ class Store:
         self._database.close()
 
     def _one(self, run: Transaction, request_id: str, now: str) -> ApprovalRequest:
-        known = isinstance(request_id, str) and request_id.isascii()  # no database need hear of anything else
+        known = isinstance(request_id, str) and request_id.isascii()  # no other id can exist
         found = self._select(run, now, "id = ?", (request_id,)) if known else ()
         if not found:
             raise ApprovalError(
-                f"There is no approval request {_shown(request_id)}. `arx-pagerduty approvals list` shows "
-                "those there are.",
+                f"There is no approval request {_shown(request_id)}. `arx-pagerduty approvals list` lists requests.",
                 approval_id=request_id,
             )
         return found[0]
@@ -214,13 +213,13 @@ def _request(row: tuple[Any, ...], reviews: tuple[Review, ...]) -> ApprovalReque
 
 
 def _decided(request: ApprovalRequest, review: Review, check: Check) -> ApprovalRequest:
-    """Return the request with one more decision, if that counts."""
+    """Return the request with one more decision. Raises when the decision does not count."""
     _require_undecided(request)
     person = identity(review.reviewer)
     if any(identity(earlier.reviewer) == person for earlier in request.decisions):
         raise ApprovalError(
             f"{review.reviewer!r} has decided {request.id} already; the next approval has to come "
-            "from somebody else. Nothing was changed.",
+            "from another reviewer. Nothing was changed.",
             approval_id=request.id,
         )
     check(request, review)

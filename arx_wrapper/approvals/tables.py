@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS approval_messages (
 """
 
 APART = ("id", "digest", "call_digest", "org_id", "agent_id", "state", "created_at", "expires_at", "decisions")
-# Time alone makes a request expire; nobody has to be there to write it down.
+# A request expires by time alone: no process has to run to change its state.
 STATE = "CASE WHEN state IN ('pending', 'approved') AND expires_at <= ? THEN 'expired' ELSE state END"
 COLUMNS = f"id, digest, call_digest, org_id, agent_id, {STATE}, created_at, expires_at, body"
 SELECT = f"SELECT {COLUMNS} FROM approval_requests_v2"  # noqa: S608 - ours

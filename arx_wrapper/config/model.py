@@ -1,9 +1,9 @@
-"""Configuration: constructor argument, then environment, then `arx.toml`, then the default.
+"""Define and load the configuration: constructor argument, then environment, then `arx.toml`, then the default.
 
 `arx.toml` is read from the working directory, or else from the user's configuration folder
 (`$XDG_CONFIG_HOME/arx/arx.toml`); `ARX_CONFIG` names another. The MCP server and the console, which are started in
 folders that an agent may write to, do not look in the working directory. A secret is never read from a file: channels
-take theirs from the environment, keys come from a vault.
+read theirs from the environment, and keys come from a vault.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["MEMORY", "CheckpointSettings", "Config", "SlackSettings"]
 
 PROXY = "PAGERDUTY_PROXY"
 MEMORY = "sqlite:///:memory:"
-"""An audit log that is gone with its connector: for the sandbox only."""
+"""An audit log that ends with its connector: for the sandbox only."""
 
 
 def _shown(url: str) -> str:
@@ -38,9 +38,9 @@ class SlackSettings:
     """Slack's settings, without its secrets: `SLACK_BOT_TOKEN`, and `SLACK_SIGNING_SECRET` for the buttons.
 
     Attributes:
-        channel: Where requests go whose policy entry names no `hitl_channel`.
-        team: The workspace's id; a press of a button in any other is refused.
-        users: Whose presses count: Slack user id → reviewer's name.
+        channel: The channel for requests whose policy entry names no `hitl_channel`.
+        team: The workspace's id; a button press from any other workspace is refused.
+        users: The users whose button presses count: Slack user id → reviewer's name.
         base_url: Slack's address; only the environment changes it.
     """
 
@@ -52,12 +52,12 @@ class SlackSettings:
 
 @frozen(kw_only=True)
 class CheckpointSettings:
-    """The checkpoints that a process takes by itself; see `audit.transparency.checkpointer.Plan`.
+    """Settings for checkpoints that a process signs and stores by itself; see `audit.transparency.checkpointer.Plan`.
 
     Attributes:
-        signing_key: The file of the signer's key.
-        stores: Folders, or addresses of fsspec.
-        witnesses: `KEY@URL` of the witnesses that have to cosign.
+        signing_key: The file that holds the signing key.
+        stores: Folders or fsspec addresses that checkpoints are written to.
+        witnesses: `KEY@URL` of each witness that has to cosign.
         every: Seconds after which a checkpoint is due.
         records: The number of new records after which one is due.
     """
@@ -82,23 +82,23 @@ class Config:
         pending_cap: How many requests of one agent may wait at a time.
         approvals_proof: `required`: an approval counts only with its reviewer's signature. `name`: a name is enough.
             None: `name` in the sandbox, else `required`; see `proof`.
-        reviewers: Reviewers with keys: name → Ed25519 public key as base64. Others are enrolled on record.
+        reviewers: Reviewers with keys: name → Ed25519 public key as base64. Others are enrolled in the audit log.
         reviewer_groups: Groups of reviewers that policies may name as `group:NAME`.
         console_origin: The origin at which reviewers reach the console, `https://approvals.example.com`; None: this
             machine only.
-        slack: Announces requests in Slack; None: it does not.
-        webhook_url: Announces requests to an address of yours, signed with `ARX_WEBHOOK_SECRET`; None: it does not.
-        notify_urls: Addresses of Apprise, which hold secrets: from `ARX_NOTIFY_URLS` alone, separated by spaces.
-        agent_id, org_id: Who calls, on the command line.
+        slack: Slack's settings, when requests are announced there; None when not.
+        webhook_url: Your address to which requests are posted, signed with `ARX_WEBHOOK_SECRET`; None for no webhook.
+        notify_urls: Apprise addresses, which hold secrets; read from `ARX_NOTIFY_URLS` only, separated by spaces.
+        agent_id, org_id: The agent and organisation for which the command line calls.
         vault_url: `env:`, `file:///path`, `hashicorp://mount/path`.
         base_url: PagerDuty's address; EU accounts: `https://api.eu.pagerduty.com`.
-        proxy: The proxy for everything beyond this machine; None for none.
+        proxy: The proxy for requests to other machines; None for none.
         file: The `arx.toml` that was read; None when there was none.
         sandbox: Whether every call goes to the embedded sandbox.
         sandbox_seed: Decides the sandbox's ids and history.
         sandbox_state: The file that keeps the sandbox's account between processes; None to forget it.
         capture_params: Whether the audit log also keeps redacted parameters.
-        checkpoints: The checkpoints of the audit log that a process takes by itself; None for none.
+        checkpoints: Settings for checkpoints that a process signs and stores by itself; None for none.
     """
 
     policy: str | None = None
@@ -128,7 +128,7 @@ class Config:
 
     @property
     def proof(self) -> Literal["required", "name"]:
-        """Return what a reviewer's decision needs here: `required` is a signature."""
+        """Return the proof that a reviewer's decision needs: `required` is a signature."""
         return self.approvals_proof or ("name" if self.sandbox else "required")
 
     @classmethod
@@ -141,20 +141,20 @@ class Config:
         working_folder: bool = True,
         audit_default: str | None = None,
     ) -> Config:
-        """Return the configuration in force here.
+        """Read the configuration from the environment and `arx.toml`.
 
         Args:
             environ: The environment; by default the process's own.
             folder: The folder to look for `arx.toml` in first; by default the working directory.
             file: The file to read instead of any `arx.toml`.
-            working_folder: The working directory counts. False: neither is `arx.toml` read from it, nor may a variable
-                name a file by a relative path.
+            working_folder: Whether to use the working directory. When False, `arx.toml` is not read from it, and no
+                variable may name a file by a relative path.
             audit_default: The audit log's address when none is configured.
 
         Raises:
-            ConfigError: naming the file or variable, what is wrong with it and what is accepted.
+            ConfigError: a setting is wrong. The message names the file or variable, the problem and what is accepted.
         """
-        environ = Variables(environ)  # its values are in no traceback
+        environ = Variables(environ)  # so that no traceback shows its values
         if not working_folder:
             _require_absolute(environ)
         elif folder is None:
@@ -202,20 +202,20 @@ def _slack(settings: Settings) -> SlackSettings | None:
         channel=channel,
         team=settings.get("ARX_SLACK_TEAM", "approvals.slack.team", parse.text, None),
         users=settings.get("ARX_SLACK_USERS", "approvals.slack.users", parse.names, {}),
-        # Not from the file: a process that can write to the working directory would be sent the bot's token.
+        # Not from the file: a process that can write to the working directory could have the bot's token sent to it.
         base_url=settings.get("ARX_SLACK_URL", "", address, "https://slack.com/api/"),
     )
 
 
 def _checkpoints(settings: Settings) -> CheckpointSettings | None:
-    """Return the checkpoints that are taken by themselves: only where both a key and a store are named."""
+    """Return the settings of automatic checkpoints; None unless both a key and a store are named."""
     key = settings.path("ARX_AUDIT_SIGNING_KEY", "audit.signing_key")
     stores = settings.stores("ARX_AUDIT_CHECKPOINTS", "audit.checkpoints")
     if key is None or not stores:
         return None
     return CheckpointSettings(
         signing_key=key,
-        stores=tuple(store for store in stores if store != "-"),  # stdout is for the command that takes one
+        stores=tuple(store for store in stores if store != "-"),  # "-" is for `audit checkpoint`, which prints one
         witnesses=settings.get("ARX_AUDIT_WITNESSES", "audit.witnesses", parse.words, ()),
         every=settings.get("ARX_AUDIT_CHECKPOINT_EVERY", "audit.checkpoint_every", parse.seconds, 3_600.0),
         records=settings.get("ARX_AUDIT_CHECKPOINT_RECORDS", "audit.checkpoint_records", parse.count, 10_000),

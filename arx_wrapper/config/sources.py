@@ -1,4 +1,4 @@
-"""Look settings up in the environment, then in `arx.toml`; name what is wrong with its place."""
+"""Look settings up in the environment, then in `arx.toml`. Errors name the variable or the file's key."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CONFIG = "ARX_CONFIG"
 def user_folder(environ: Mapping[str, str] | Variables, variable: str, below_home: str) -> Path:
     """Return a folder of the user's by the XDG base directory specification: `XDG_CONFIG_HOME`, else below `HOME`.
 
-    A relative path counts for nothing, as the specification says: it would name a folder of the working directory.
+    A relative path is ignored, as the specification says: it would name a folder below the working directory.
 
     Raises:
         ConfigError: the user has no home, as in a container under an arbitrary user id.
     """
-    environ = Variables(environ)  # its values are in no traceback
+    environ = Variables(environ)  # so that no traceback shows its values
     if (folder := environ.get(variable)) and Path(folder).is_absolute():
         return Path(folder)
     try:
@@ -40,7 +40,7 @@ def user_folder(environ: Mapping[str, str] | Variables, variable: str, below_hom
         ) from None
 
 
-# The file's keys; those that hold a table of the user's own names are taken as they are.
+# The file's keys. Tables whose keys are the user's own names are not checked further.
 _SQLITE = "sqlite:///"
 _TABLES = frozenset({"approvals.reviewers", "approvals.groups", "approvals.slack.users"})
 KEYS = _TABLES | {
@@ -134,7 +134,7 @@ class Settings:
         return f"{_SQLITE}{self._file.parent / path}"
 
     def from_file(self, variable: str, key: str) -> bool:
-        """Return True when the file gives the setting, and not the variable."""
+        """Return True when the setting comes from the file and not from the variable."""
         return key in self._table and not self._environ.get(variable)
 
     def secret_in_file(self, key: str, variable: str) -> ConfigError:
@@ -142,20 +142,20 @@ class Settings:
         return _secret(self._file, key, variable)
 
     def missing(self, variable: str, key: str, because: str) -> ConfigError:
-        """Return the error to raise when a setting is needed on account of another."""
+        """Return the error to raise when another setting requires this one."""
         return ConfigError(
             f"{self._file or 'environment'}: {key} ({variable}) is missing: {because}. Nothing was sent."
         )
 
     def has(self, prefix: str) -> bool:
-        """Return True when the file says anything below a key."""
+        """Return True when the file has any setting below a key."""
         return any(key.startswith(prefix) for key in self._table)
 
 
 def read_toml(
     environ: Variables, folder: Path | None, file: Path | None = None
 ) -> tuple[Path | None, Mapping[str, Any]]:
-    """Return the file in force, and its keys made flat.
+    """Return the file that was found, and its settings by dotted key.
 
     Args:
         environ: The environment; `ARX_CONFIG` names the file where `file` does not.
@@ -163,7 +163,7 @@ def read_toml(
         file: The file to read, and no other.
 
     Raises:
-        ConfigError: it cannot be read, has a key that is unknown, or is named and not there.
+        ConfigError: it cannot be read, has an unknown key, or was named and does not exist.
     """
     named = file or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
     if named is not None and not named.is_file():
@@ -194,9 +194,7 @@ def _require_known(file: Path, key: str) -> None:
     if key in KEYS:
         return
     if any(name.startswith(f"{key}.") for name in KEYS):
-        raise ConfigError(
-            f"{file}: [{key}] is no section with settings; give it some or take it out. Nothing was sent."
-        )
+        raise ConfigError(f"{file}: [{key}] is a section without settings; add some or remove it. Nothing was sent.")
     if variable := _SECRETS.get(key):
         raise _secret(file, key, variable)
     nearest = difflib.get_close_matches(key, KEYS, n=1)
@@ -206,8 +204,8 @@ def _require_known(file: Path, key: str) -> None:
 
 def _secret(file: Path | None, key: str, variable: str) -> ConfigError:
     return ConfigError(
-        f"{file}: {key!r} is a secret, which no file here may hold. Take it out, consider it known, and set "
-        f"{variable} instead. Nothing was sent."
+        f"{file}: {key!r} is a secret, and secrets are not read from files. Remove it, consider it known to others, "
+        f"and set {variable} instead. Nothing was sent."
     )
 
 

@@ -1,4 +1,4 @@
-"""Values of settings: each reader takes text from a variable or a value from the file, or says what it wants."""
+"""Read the values of settings: text from a variable, or a value from the file. A ValueError says what is accepted."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def count(value: object) -> int:
 
 
 def pagerduty(value: object) -> str:
-    """Read an address on pagerduty.com: a file that somebody else can write must not send the key elsewhere."""
+    """Read an address on pagerduty.com: a file that another process can write must not redirect the key."""
     found = text(value)
     parts = urls.split(found)
     host = parts.hostname or "" if parts else ""
@@ -105,13 +105,13 @@ def names(value: object) -> Mapping[str, str]:
     if isinstance(value, str):
         pairs = [pair.strip().partition("=")[::2] for pair in value.split(",")]
         if len(pairs) != len({name for name, _ in pairs}):
-            raise ValueError("names somebody twice")
+            raise ValueError("holds a name twice")
         value = dict(pairs)
     if not isinstance(value, Mapping) or not value:
-        raise ValueError("must be a table of names, and not an empty one")
+        raise ValueError("must be a table of names that is not empty")
     for name, text in value.items():
         if not name or not isinstance(text, str) or not text:
-            raise ValueError(f"{name!a} must be text, and not empty")
+            raise ValueError(f"{name!a} must be text that is not empty")
     return dict(value)
 
 
@@ -120,11 +120,11 @@ def groups(value: object) -> Mapping[str, tuple[str, ...]]:
     if isinstance(value, str):
         value = {group: text.split("+") for group, text in names(value).items()}
     if not isinstance(value, Mapping) or not value:
-        raise ValueError("must be a table of lists of names, and not an empty one")
+        raise ValueError("must be a table of lists of names that is not empty")
     for group, members in value.items():
         sound = isinstance(members, list) and members and all(isinstance(name, str) and name for name in members)
         if not group or not sound:
-            raise ValueError(f"{group!a} must be a list of names, and not an empty one")
+            raise ValueError(f"{group!a} must be a list of names that is not empty")
     return {group: tuple(members) for group, members in value.items()}
 
 

@@ -1,4 +1,4 @@
-"""One call: its effects, and the decision of policy on it."""
+"""Define one call, its effects, and the decision of policy on it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from arx_wrapper.model.risk import Risk, Verdict
 
 @frozen(kw_only=True)
 class Effect:
-    """An operation that a call performs, whatever name it was called by.
+    """One operation that a call performs: the operation called, or another that the same request performs.
 
     Attributes:
         operation: The operation whose permission is needed.
         risk: The risk at which it is judged.
-        count: How often the call does it (the entries of a bulk call), for limits.
-        params: With which parameters, one set for each time, named as `operation` names them; what conditions see. A
-            value may be `Unknown`; None stands for a set of which nothing can be told.
+        count: How many times the call performs it (once for each entry of a bulk call). Limits count these.
+        params: The parameters that conditions see, one set for each time, named as `operation` names them. A value may
+            be `Unknown`; None stands for a set whose values are all unknown.
     """
 
     operation: str
@@ -33,17 +33,17 @@ class Effect:
 
 @frozen(kw_only=True)
 class Call:
-    """One call, frozen: what is judged, recorded, approved and sent is this text and nothing else.
+    """One call, frozen. Policy, audit log, reviewers and transport all use exactly this text.
 
     Attributes:
         id: Unique id; the intent record carries it.
         operation: The table's row.
-        agent_id: Who asks.
-        org_id: For which organisation.
+        agent_id: The agent that calls.
+        org_id: The organisation for which it calls.
         canonical: The validated parameters as canonical JSON.
         params: The same, decoded for policy conditions; read-only by convention, never the source of what is sent.
-        effects: Every operation that the call performs: the one called first.
-        iteration: How far an iteration over every page goes, `{"max_items": 500}`; None for a call of one page.
+        effects: Every operation that the call performs; the operation called comes first.
+        iteration: The bounds of an iteration over all pages, `{"max_items": 500}`; None for a call of one page.
     """
 
     id: str
@@ -77,9 +77,9 @@ class OnCall:
 
     Attributes:
         escalation_policy: Its id.
-        levels: The levels whose users may decide, the first to be asked first; empty for all of them.
-        escalate_after: Seconds without a decision after which the next level's users may decide too; None when those of
-            all levels may from the beginning.
+        levels: The levels whose users may decide, in order; empty means all levels.
+        escalate_after: Seconds without a decision after which the next level's users may decide too. None: the users of
+            all levels may decide at once.
     """
 
     escalation_policy: str
@@ -130,14 +130,14 @@ class Decision:
         risk: The risk at which the call was judged.
         operation: The operation that caused the verdict: the one called, or another of its effects.
         policy: Name of the entry that decided; None when none matched.
-        reason: For people, one sentence.
+        reason: The reason in one sentence, for people.
         source: `file:line` of the entry, when it came from a file.
-        channel: Where to ask reviewers (`hitl_channel`).
+        channel: The channel on which to notify reviewers (`hitl_channel`).
         min_approvals: How many different reviewers must agree.
-        reviewers: Whose approvals count, by entry: each rule has to be met. Empty: those of any reviewer.
-        visibility: What the response shows, by effect: what one of them hides is hidden.
-        limits: Limits to be counted when the intent is written.
-        observed: What entries in observe mode would have said: `name: VERDICT`.
+        reviewers: One rule for each entry that names reviewers; each has to be met. Empty: any reviewer may approve.
+        visibility: The members that the response shows, by effect. A member that one effect hides is hidden.
+        limits: The limits to be counted when the intent is written.
+        observed: The verdicts of entries in observe mode, which are not enforced: `name: VERDICT`.
     """
 
     verdict: Verdict
@@ -155,6 +155,6 @@ class Decision:
 
 
 def new_id() -> str:
-    """Return a UUID of version 7: in the order of time, so that an index grows at its end, and not to be foreseen."""
+    """Return a UUID of version 7. It sorts by time, so that an index grows at its end, and cannot be predicted."""
     now, drawn = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10)) >> 6
     return f"{now << 80 | 0x7 << 76 | drawn >> 62 << 64 | 0x2 << 62 | drawn & 0x3FFFFFFFFFFFFFFF:032x}"

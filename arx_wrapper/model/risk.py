@@ -1,4 +1,4 @@
-"""Risk and verdict: the two scales that policy uses."""
+"""Define risk and verdict, the two scales that policy uses."""
 
 from __future__ import annotations
 

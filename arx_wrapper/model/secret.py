@@ -1,4 +1,4 @@
-"""A text that is shown to no one."""
+"""Hold a secret text that no log, message or traceback shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from typing import Final, NoReturn
 from urllib.parse import quote
 
-# A secret of fewer characters is no real one: masking it would garble the text.
+# Masking a shorter text, which is no real secret, would garble the text around it.
 _MASKED: Final = 6
 
 
@@ -42,7 +42,7 @@ class Secret:
     def masked(self, text: str) -> str:
         """Return another text with every repetition of this one masked: as it is, percent-encoded, or as base64.
 
-        A secret of fewer than six characters is no real one: masking it would garble the text.
+        A secret of fewer than six characters is left as it is: masking it would garble the text around it.
         """
         secret = self.__text
         if not isinstance(secret, str) or len(secret) < _MASKED:

@@ -1,6 +1,6 @@
-"""JSON Schema (draft 2020-12) of the types that parameter models are made of.
+"""Derive the JSON Schema (draft 2020-12) of a method's parameters.
 
-Derived here rather than by msgspec, whose own derivation crashes CPython at exit now and then (0.19 to 0.22).
+msgspec is not used for it: its derivation sometimes crashes CPython at exit (0.19 to 0.22).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NAMED: Final[Mapping[Any, Schema]] = {
     dict: {"type": "object"},
     Any: {},
 }
-# msgspec's bounds, and what JSON Schema calls them for text, lists and numbers.
+# msgspec's bounds, and their names in JSON Schema for text, lists and numbers.
 _BOUNDS: Final[Mapping[str, Mapping[str, str]]] = {
     "string": {"min_length": "minLength", "max_length": "maxLength", "pattern": "pattern"},
     "array": {"min_length": "minItems", "max_length": "maxItems"},
@@ -41,17 +41,17 @@ _ARGUMENT: Final = re.compile(r"(?m)^ {4}(\w+(?:, \w+)*): ")
 def of_parameters(
     function: object, types: Mapping[str, Any], required: Sequence[str], two_forms: Collection[str]
 ) -> Schema:
-    """Return the schema of a method's parameters, described as its docstring does.
+    """Return the schema of a method's parameters, with the descriptions of its docstring.
 
     Args:
         function: The method.
         types: Its parameters' types, as they are sent.
-        required: Those that must be given.
-        two_forms: Those that may also be given in another form: a list as its only item. (The other form of a time
-            is a `datetime`, which JSON does not have.)
+        required: The names of the required parameters.
+        two_forms: The names of parameters that accept a second form: for a list, its only item. (The second form of a
+            time is a `datetime`, which JSON does not have.)
 
     Raises:
-        TypeError: a type that parameters are not made of.
+        TypeError: a parameter's type has no JSON Schema here.
     """
     found = {"$schema": DIALECT, **of_object(types, required)}
     properties: dict[str, Schema] = found["properties"]

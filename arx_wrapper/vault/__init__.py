@@ -1,10 +1,10 @@
 """Read credentials from the environment, an encrypted file, HashiCorp Vault or an identity server.
 
     vault = vault.open("env:")                      # PAGERDUTY_API_KEY, PAGERDUTY_REQUESTER_EMAIL
-    where = await vault.locate("org-acme")          # proves that there are some, reads no secret
+    where = await vault.locate("org-acme")          # proves that credentials exist; reads no secret
     credentials = await vault.read("org-acme")
 
-A secret is read only when a call is about to be sent; `locate()` is for the steps before.
+The pipeline calls `locate()` first, and `read()` only when a call is about to be sent.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Vault(Protocol):
     """A source of credentials."""
 
     async def locate(self, org_id: str) -> str:
-        """Return where the organisation's credentials are; reads no secret. CredentialError when there are none."""
+        """Return a name for the organisation's credentials, reading no secret; CredentialError when none exist."""
         ...
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
-        """Return the credentials; `fresh` goes past every cache, as after a 401. CredentialError when unusable."""
+        """Return the credentials; `fresh` bypasses every cache, as after a 401. CredentialError when unusable."""
         ...
 
     async def aclose(self) -> None:
@@ -46,10 +46,10 @@ def open(  # noqa: A001 - read as `vault.open`
     Args:
         url: `env:`, `oauth:` (a scoped app), `file:///path` (encrypted), or `hashicorp://mount/path` (KV v2).
         environ: The environment to use; by default the process's own.
-        proxy: The proxy for vaults beyond this machine.
+        proxy: The proxy for vaults on other machines.
 
     Raises:
-        ConfigError: no vault is known by this address.
+        ConfigError: the address is of no known kind of vault.
     """
     environ = Variables(environ)
     if url == "env:":
@@ -68,6 +68,6 @@ def open(  # noqa: A001 - read as `vault.open`
 
         return HashiCorpVault(mount, path, environ, proxy=proxy)
     raise ConfigError(
-        "ARX_VAULT_URL names no kind of vault that is known: env:, oauth:, file:///path, hashicorp://mount/path. "
+        "ARX_VAULT_URL names an unknown kind of vault; accepted: env:, oauth:, file:///path, hashicorp://mount/path. "
         "Nothing was sent."
     )

@@ -1,7 +1,7 @@
-"""The content of an encrypted vault file: one entry an organisation, each AES-256-GCM under one key.
+"""Encode and decode an encrypted vault file: one entry for each organisation, each AES-256-GCM under one key.
 
-The readable header (format, version, key id, organisation) is authenticated with every entry, so an entry can be
-moved neither to another organisation nor to another key's file.
+The readable header (format, version, key id, organisation) is authenticated with every entry. So an entry cannot be
+moved to another organisation, nor to another key's file.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Document:
         return org_id if org_id in self.entries else "*" if "*" in self.entries else None
 
     def seal(self, name: str, credentials: Credentials, key: Key) -> Document:
-        """Return this document with one entry more, or another in its place."""
+        """Return this document with one entry added or replaced."""
         nonce = os.urandom(_NONCE)
         ciphertext = _cipher(key).encrypt(nonce, _content(credentials), self._header(name))
         return evolve(self, entries={**self.entries, name: Entry(nonce=nonce, ciphertext=ciphertext)})
@@ -78,14 +78,14 @@ class Document:
         found = self._decrypted(name, _cipher(key))
         if found is None:
             raise CredentialError(
-                f"The vault's entry {name!a} was altered, or belongs to another key. Nothing was sent. "
+                f"The vault's entry {name!a} was altered, or encrypted under another key. Nothing was sent. "
                 "Store the credentials again: `arx-pagerduty vault set`."
             )
         return Credentials(api_key=found[0], requester_email=found[1])
 
     def _decrypted(self, name: str, cipher: AESGCM) -> tuple[Secret, str | None] | None:
-        """Return an entry's key and e-mail; None when it does not open. The clear text stays in this frame."""
-        from cryptography.exceptions import InvalidTag  # installed, or there were no cipher
+        """Return an entry's key and e-mail; None when it cannot be decrypted. The clear text stays in this frame."""
+        from cryptography.exceptions import InvalidTag  # installed: the cipher was made with it
 
         entry = self.entries[name]
         try:

@@ -1,4 +1,4 @@
-"""`env:`, credentials from the process's environment."""
+"""Read credentials from the process's environment (`env:`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EnvVault:
         self._environ = Variables(environ)
 
     async def locate(self, org_id: str) -> str:
-        """Return where the credentials are, without reading them.
+        """Return the name of the variable that holds the key, without reading it.
 
         Raises:
             CredentialError: the variable is not set.
@@ -30,7 +30,7 @@ class EnvVault:
         return f"env:{KEY}"
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
-        """Read the credentials. An environment serves one organisation, whatever it is called.
+        """Read the credentials. The environment's are used for every organisation.
 
         Raises:
             CredentialError: a variable is not set or malformed.

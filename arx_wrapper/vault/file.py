@@ -1,4 +1,4 @@
-"""`file:///path`, credentials in an encrypted file that only its owner can read."""
+"""Keep credentials in an encrypted file that only its owner can read (`file:///path`)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Status:
 
 
 class FileVault:
-    """Reads the file again whenever it changed, and keeps what it decrypted until then."""
+    """Reads the file again after each change, and keeps the decrypted credentials until then."""
 
     def __init__(self, path: Path, environ: Mapping[str, str] | Variables) -> None:
         self._path, self._environ = path, Variables(environ)
@@ -46,7 +46,7 @@ class FileVault:
         self._credentials: dict[str, tuple[Document, Credentials]] = {}
 
     async def locate(self, org_id: str) -> str:
-        """Return where the credentials are; decrypts nothing.
+        """Return the file and entry of the credentials; decrypts nothing.
 
         Raises:
             CredentialError: there is no such file or entry, or others may read the file.
@@ -70,7 +70,7 @@ class FileVault:
         return kept[1]
 
     async def set(self, api_key: Secret | str, requester_email: str | None = None, *, org_id: str = "*") -> Status:
-        """Store credentials for one organisation, or for all that have none of their own. Makes the file if need be.
+        """Store credentials for one organisation, or (`*`) for all that have none of their own. Creates the file.
 
         Raises:
             CredentialError: they are malformed, or there is no key to encrypt them with. Nothing was stored.
@@ -112,7 +112,7 @@ class FileVault:
         return await self.status()
 
     async def status(self) -> Status:
-        """Return what the file has, without its secrets. CredentialError when it cannot be read."""
+        """Describe the file without its secrets. CredentialError when it cannot be read."""
         document = self._present()
         try:
             key = await asyncio.to_thread(self._key, document.key_id)
@@ -123,7 +123,7 @@ class FileVault:
         return Status(path=self._path, orgs=tuple(sorted(document.entries)), key_id=document.key_id, key_source=source)
 
     async def aclose(self) -> None:
-        """Forget what was decrypted."""
+        """Forget the decrypted credentials."""
         self._credentials.clear()
         self._seen = None
 
@@ -141,7 +141,7 @@ class FileVault:
         document = self._load()
         if document is None:
             raise CredentialError(
-                f"There is no vault file {self._path}. Nothing was sent. Make it: `arx-pagerduty vault set`."
+                f"There is no vault file {self._path}. Nothing was sent. Create it: `arx-pagerduty vault set`."
             )
         return document
 
@@ -199,7 +199,7 @@ class FileVault:
             raise self._unreadable(error.strerror) from None
 
     def _replace(self, document: Document) -> None:
-        """Put a whole new file in place of the old one: a crash leaves the one or the other."""
+        """Replace the file as a whole: a crash leaves the old content or the new."""
         content = document.dump()
         if len(content) > _LIMIT:
             raise CredentialError(

@@ -1,6 +1,6 @@
-"""`hashicorp://mount/path`, credentials in HashiCorp Vault's KV v2 engine, through hvac.
+"""Keep credentials in HashiCorp Vault's KV v2 engine, through hvac (`hashicorp://mount/path`).
 
-The server and the way in come from the variables that Vault's own tools use: `VAULT_ADDR`, `VAULT_NAMESPACE`,
+The server and the login method come from the variables that Vault's own tools use: `VAULT_ADDR`, `VAULT_NAMESPACE`,
 `VAULT_CACERT`, and one of `VAULT_TOKEN`; `VAULT_ROLE_ID` with `VAULT_SECRET_ID` (AppRole); `VAULT_K8S_ROLE`
 (Kubernetes). `{org_id}` in the path stands for the organisation.
 """
@@ -33,15 +33,15 @@ class _Kept:
 
 
 class HashiCorpVault:
-    """Reads a KV v2 secret with the members `api_key` and `requester_email`, and keeps it for a while.
+    """Reads a KV v2 secret with the members `api_key` and `requester_email`, and caches it.
 
     Args:
-        mount: Where the KV v2 engine is mounted.
+        mount: The mount point of the KV v2 engine.
         path: The secret's path; `{org_id}` stands for the organisation.
-        environ: Where the server and the way in are named.
-        keep: Seconds that what was read, or found to exist, is good for.
+        environ: The variables that name the server and the login method.
+        keep: Seconds for which a secret, or the fact that it exists, is cached.
         clock: Seconds, monotonic.
-        proxy: The proxy for hosts beyond this machine.
+        proxy: The proxy for other machines.
 
     Raises:
         ConfigError: the server is not named, is not https, or hvac is not installed.
@@ -60,20 +60,20 @@ class HashiCorpVault:
         self._mount, self._path, self._keep, self._clock = mount, path, keep, clock
         self._server = Server(Variables(environ), clock=clock, proxy=proxy)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-vault")
-        self._lock = LoopLock()  # callers that ask at once are answered by one request
+        self._lock = LoopLock()  # concurrent callers share one request
         self._credentials: dict[str, _Kept] = {}
         self._located: dict[str, float] = {}
 
     async def locate(self, org_id: str) -> str:
-        """Return where the credentials are; asks for the secret's metadata, never its value.
+        """Return the secret's path, once it is known to exist. Reads the secret's metadata, never its value.
 
         Raises:
-            CredentialError: there is no such secret, or the server cannot be asked.
+            CredentialError: there is no such secret, or the server does not respond.
         """
         path = self._path_of(org_id)
         if not self._is_located(path):
             async with self._lock.here():
-                if not self._is_located(path):  # no other caller asked meanwhile
+                if not self._is_located(path):  # unless another caller did meanwhile
                     await self._on_thread(path, lambda: self._server.require(self._mount, path))
                     self._located[path] = self._clock() + self._keep
         return f"hashicorp://{self._mount}/{path}"
@@ -82,7 +82,7 @@ class HashiCorpVault:
         """Read the credentials.
 
         Raises:
-            CredentialError: there are none, they are malformed, or the server cannot be asked.
+            CredentialError: there are none, they are malformed, or the server does not respond.
         """
         path = self._path_of(org_id)
         before = self._credentials.get(path)
@@ -104,10 +104,10 @@ class HashiCorpVault:
 
         Args:
             api_key, requester_email: The credentials.
-            org_id: Whose; `*` will do where the path does not name the organisation.
+            org_id: The organisation; `*` is enough where the path does not contain `{org_id}`.
 
         Raises:
-            CredentialError: they are malformed, or the server did not take them. Nothing was stored.
+            CredentialError: they are malformed, or the server refused them. Nothing was stored.
         """
         api_key = Secret(api_key)
         credentials, path = Credentials(api_key=api_key, requester_email=requester_email), self._path_of(org_id)
@@ -130,7 +130,7 @@ class HashiCorpVault:
             return self._path
         if not _ORG.fullmatch(org_id):
             raise CredentialError(
-                f"The organisation {org_id!a} cannot stand in a path of the vault: letters, digits and ._- can. "
+                f"The organisation {org_id!a} cannot be part of a vault path; accepted: letters, digits and ._-. "
                 "Nothing was sent."
             )
         return self._path.replace("{org_id}", org_id)

@@ -1,4 +1,4 @@
-"""A Vault server's KV v2 engine: logging in, keeping the token alive, reading. Synchronous, for one thread."""
+"""Talk to a Vault server's KV v2 engine: log in, renew the token, read secrets. Synchronous, for one thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _TIMEOUT = 10
 _TOKEN = re.compile(r"[!-~]+")
-_AGAIN = 30.0  # seconds until a renewal that failed on the way is tried again
+_AGAIN = 30.0  # seconds until a renewal that got no response is tried again
 
 
 class NoSuchSecretError(Exception):
@@ -27,10 +27,10 @@ class NoSuchSecretError(Exception):
 
 
 class Server:
-    """One server, logged in to when it is first asked.
+    """One server; the first request logs in.
 
-    A token is renewed once two thirds of its lease are over. One that cannot be renewed any more is replaced by logging
-    in again, where the login method allows that.
+    A token is renewed once two thirds of its lease are over. When it can no longer be renewed, the client logs in
+    again, where the login method allows that.
 
     Raises:
         ConfigError: the server or the login is not named, or hvac is not installed.
@@ -49,7 +49,7 @@ class Server:
 
         Raises:
             NoSuchSecretError: it does not.
-            CredentialError: the server cannot be asked.
+            CredentialError: the server does not respond.
         """
         from hvac.exceptions import Forbidden  # type: ignore[import-untyped]  # it has no types
 
@@ -57,7 +57,7 @@ class Server:
             try:
                 self._client.secrets.kv.v2.read_secret_metadata(path=path, mount_point=mount)
             except Forbidden:
-                # Whoever may read a secret need not be allowed to read its metadata: then reading it will tell.
+                # A token may be allowed to read a secret but not its metadata. Then `read()` finds out.
                 return
 
         self._ask(look)
@@ -93,7 +93,7 @@ class Server:
             self._client = None
 
     def _ask(self, look: Callable[[], _T]) -> _T:
-        """Ask something of the server, logged in; once more after logging in anew, when the token is not accepted."""
+        """Send a request as a logged-in client; when the server refuses the token, log in again and repeat it once."""
         from hvac.exceptions import Forbidden, VaultError
         from requests import RequestException
 
@@ -107,7 +107,7 @@ class Server:
                 self._log_in()
                 return self._looked(look)
         except (VaultError, RequestException, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            # The library's errors carry the server's whole response: neither their text nor they themselves go further.
+            # The library's errors carry the server's whole response, so neither they nor their text are passed on.
             problem = type(error).__name__
         raise CredentialError(
             f"Could not read the credentials from the vault at VAULT_ADDR: {problem}. Nothing was sent. "
@@ -119,11 +119,11 @@ class Server:
 
         try:
             return look()
-        except InvalidPath:  # of the secret, that is; the login's path may be wrong too
+        except InvalidPath:  # the secret's path; a wrong login path is handled by the caller
             raise NoSuchSecretError from None
 
     def _ready(self) -> bool:
-        """Have a token that is good for now; whether it is new."""
+        """Make sure that the token is valid; return True when it is a new one."""
         now = self._clock()
         if self._client is None or now >= self._expires_at:
             self._log_in()
@@ -135,9 +135,9 @@ class Server:
             try:
                 self._lease(self._client.auth.token.renew_self()["auth"])
             except (Forbidden, InvalidRequest):
-                self._renew_at = math.inf  # it has reached its longest life; good until it expires
+                self._renew_at = math.inf  # it has reached its maximum lifetime, and is valid until it expires
             except (VaultError, RequestException):
-                self._renew_at = now + _AGAIN  # the server is away for a moment; the token is good meanwhile
+                self._renew_at = now + _AGAIN  # the server is unreachable; the token is still valid
         return False
 
     def _log_in(self) -> None:
@@ -171,11 +171,11 @@ def _client(url: str, environ: Variables, proxy: Proxy | None) -> Any:
     import requests
 
     session = requests.Session()
-    session.trust_env = False  # neither the environment's proxy nor .netrc: the token goes to the server
+    session.trust_env = False  # ignore the environment's proxy and .netrc: the token goes to the server only
     session.verify = _certificates(environ) or True
     if proxy is not None and proxy.serves(urlsplit(url).hostname or ""):
         session.proxies = {"https": proxy.with_password().reveal()}
-    # A redirect would take the token along: requests strips only headers that it knows.
+    # A redirect would carry the token to another host: requests strips only the headers that it knows.
     return hvac.Client(
         url=url,
         token="",

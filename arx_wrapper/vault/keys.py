@@ -1,4 +1,4 @@
-"""Read and make the key of an encrypted vault file, which `ARX_VAULT_KEY` holds."""
+"""Read or generate the key of an encrypted vault file, which `ARX_VAULT_KEY` holds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def new_key(source: str = VARIABLE) -> Key:
 
 
 def parse(text: Secret | str, source: str) -> Key:
-    """Return the key in a text.
+    """Decode a key.
 
     Raises:
         CredentialError: it is not 32 bytes as base64. The message does not show it.

@@ -1,4 +1,4 @@
-"""A lock for callers of one event loop, in a vault that may be used in one loop after another."""
+"""Lock a vault that may be used in one event loop after another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class LoopLock:
-    """Hands out an `asyncio.Lock` of the running event loop; asyncio's own refuses to change loops."""
+    """Provides an `asyncio.Lock` for the running event loop; an `asyncio.Lock` itself is bound to one loop."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None

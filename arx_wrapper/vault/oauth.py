@@ -1,4 +1,4 @@
-"""`oauth:`, a scoped PagerDuty app: access tokens by the OAuth 2.0 client credentials grant (RFC 6749, 4.4).
+"""Fetch access tokens of a scoped PagerDuty app (`oauth:`): OAuth 2.0 client credentials grant (RFC 6749, 4.4).
 
 Reads `PAGERDUTY_OAUTH_CLIENT_ID`, `PAGERDUTY_OAUTH_CLIENT_SECRET`, `PAGERDUTY_OAUTH_SCOPE`
 (`as_account-us.acme incidents.read incidents.write`), `PAGERDUTY_OAUTH_URL` and `PAGERDUTY_REQUESTER_EMAIL`.
@@ -56,7 +56,7 @@ class OAuthVault:
     Args:
         environ: The variables that describe the app.
         clock: Seconds, monotonic.
-        proxy: The proxy for hosts beyond this machine.
+        proxy: The proxy for other machines.
 
     Raises:
         ConfigError: the identity server's address is not https.
@@ -75,27 +75,27 @@ class OAuthVault:
         self._token: _Token | None = None
 
     async def locate(self, org_id: str) -> str:
-        """Return where the credentials are, without reading them.
+        """Return a name for the credentials, without reading them.
 
         Raises:
             CredentialError: a variable is not set.
         """
         missing = [name for name in (CLIENT_ID, CLIENT_SECRET, SCOPE) if name not in self._environ]
         if missing:
-            raise CredentialError(f"{', '.join(missing)} not set, which the oauth: vault needs. Nothing was sent.")
+            raise CredentialError(f"{', '.join(missing)} not set; the oauth: vault needs it. Nothing was sent.")
         return f"oauth:{CLIENT_ID}"
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
-        """Return an access token that is good for now.
+        """Return a valid access token, fetching one when necessary.
 
         Raises:
-            CredentialError: a variable is not set, or the identity server gives no token.
+            CredentialError: a variable is not set, or the identity server issues no token.
         """
         await self.locate(org_id)
         before = self._token
         if fresh or before is None or before.renew_at <= self._clock():
             async with self._lock.here():
-                if self._token is before:  # no other caller fetched one meanwhile
+                if self._token is before:  # unless another caller fetched one meanwhile
                     self._token = await self._renewed(before, fresh=fresh)
         if self._token is None:
             raise CredentialError("The oauth: vault was closed. Nothing was sent.")
@@ -111,10 +111,10 @@ class OAuthVault:
         except CredentialError:
             if fresh or before is None or before.expires_at <= self._clock():
                 raise
-            return before  # good for a while yet; the next call tries again
+            return before  # still valid for a while; the next call tries again
 
     async def _fetch(self) -> _Token:
-        """Ask for a token (`POST /oauth/token`)."""
+        """Request a token (`POST /oauth/token`)."""
         now = self._clock()
         status, grant = await self._ask()
         if grant is None:
@@ -130,7 +130,7 @@ class OAuthVault:
         return _Token(credentials=credentials, renew_at=now + grant.expires_in * 0.9, expires_at=now + grant.expires_in)
 
     async def _ask(self) -> tuple[str, _Grant | None]:
-        """Return the token, or what came instead. Failures are no exceptions: their frames hold the app's secret."""
+        """Return the token, or a description of the failure: an exception's traceback would show the app's secret."""
         try:
             async with (
                 asyncio.timeout(_TIMEOUT),
@@ -162,7 +162,7 @@ async def _token_in(response: Response) -> tuple[str, _Grant | None]:
     async for chunk in response.aiter_bytes():
         content += chunk
         if len(content) > _ANSWER_LIMIT:
-            return "a response without end", None
+            return "a response that is too long", None
     try:
         return "", msgspec.json.decode(content, type=_Grant)
     except msgspec.MsgspecError:
@@ -171,7 +171,7 @@ async def _token_in(response: Response) -> tuple[str, _Grant | None]:
 
 def _refused(what: str) -> CredentialError:
     return CredentialError(
-        f"PagerDuty's identity server gave {what} instead of a token. Nothing was sent to the API. "
+        f"PagerDuty's identity server returned {what} instead of a token. Nothing was sent to the API. "
         f"Check {CLIENT_ID}, {CLIENT_SECRET} and {SCOPE}."
     )
 

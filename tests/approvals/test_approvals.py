@@ -121,7 +121,7 @@ async def test_an_approval_that_nobody_asked_for_does_not_exist(store):
 )
 async def test_the_requester_cannot_approve_under_any_spelling(store, agent, reviewer):
     asked = await store.request(**terms(agent_id=agent))
-    with pytest.raises(ApprovalError, match="somebody else"):
+    with pytest.raises(ApprovalError, match="another reviewer"):
         await store.decide(asked.id, reviewer, True)
     assert (await store.get(asked.id)).state == "pending"
 
@@ -197,7 +197,7 @@ async def test_a_flood_is_capped_per_agent_and_others_are_still_heard(url, clock
     )
     refused = [answer for answer in answers if isinstance(answer, ApprovalError)]
     assert len(refused) == 980
-    assert "20 requests of this agent wait" in str(refused[0])
+    assert "20 requests of this agent already wait" in str(refused[0])
     assert (await store.request(**terms(agent_id="agent-002"))).state == "pending"
     clock.move(3600)
     assert (await store.request(**terms())).state == "pending"

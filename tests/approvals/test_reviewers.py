@@ -96,7 +96,7 @@ async def test_somebody_without_a_registered_key_cannot_decide(store, clock):
 
 async def test_a_registered_requester_cannot_approve_even_with_a_signature(store, clock):
     asked = await store.request(**terms(agent_id="cli:alice"))
-    with pytest.raises(ApprovalError, match="somebody else"):
+    with pytest.raises(ApprovalError, match="another reviewer"):
         await store.decide(asked.id, "alice", True, "ok", signature(asked, clock), at=clock())
 
 

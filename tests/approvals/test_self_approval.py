@@ -91,7 +91,7 @@ async def test_1_another_name_on_the_command_line(deployment: Deployment, monkey
 
 async def test_2_a_fresh_key(deployment: Deployment) -> None:
     asked = await deployment.ask()
-    with pytest.raises(ApprovalDeniedError, match="no passkey of theirs"):
+    with pytest.raises(ApprovalDeniedError, match="none of their passkeys"):
         await deployment.decide(asked, "alice", passkey=Authenticator())
     await require_attempt_on_record(deployment, asked)
     key, at = Ed25519PrivateKey.generate(), datetime.now(UTC)
@@ -299,7 +299,7 @@ async def test_15_an_invitation_for_a_reviewers_own_name_needs_a_confirmation_to
     forged = Authenticator()
     assert await deployment.register("alice", forged) is False
     asked = await deployment.ask()
-    with pytest.raises(ApprovalDeniedError, match="no passkey of theirs"):
+    with pytest.raises(ApprovalDeniedError, match="none of their passkeys"):
         await deployment.decide(asked, "alice", passkey=forged)
     assert (await deployment.decide(asked, "alice", passkey=true_passkey)).state == "approved"
 
@@ -394,7 +394,7 @@ async def test_20_no_tool_of_the_mcp_server_decides() -> None:
 async def test_21_name_variants_of_the_agent(deployment: Deployment, agent: str) -> None:
     async with deployment.connector(agent) as pd:
         asked = await deployment.ask(pd=pd)
-        with pytest.raises(ApprovalError, match="somebody else has to"):
+        with pytest.raises(ApprovalError, match="another reviewer has to"):
             await deployment.decide(asked, "alice")
         await require_attempt_on_record(deployment, asked)
 

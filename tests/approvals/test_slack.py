@@ -194,7 +194,7 @@ async def test_a_replayed_press_is_refused_even_by_another_process(desk, url, st
     [
         ("U0MALLORY", "agent-001", "not on the list"),
         ("u0alice", "agent-001", "not on the list"),
-        ("U0ALICE", "cli:alice", "somebody else"),
+        ("U0ALICE", "cli:alice", "another reviewer"),
     ],
 )
 async def test_a_press_by_the_wrong_person_decides_nothing_and_they_are_told(desk, stand_in, user, agent, told):
@@ -364,7 +364,7 @@ async def test_refused_presses_are_on_record_but_do_not_fill_the_log(stand_in, u
         assert await desk.send(press(asked, user="U0MALLORY")) == 200
         assert [each.partition("refused. ")[2] for each in recorded] == [
             "It is not signed by Slack, or its time is too far from now.",
-            "It is no press of a card's button in this workspace.",
+            "It is not a press of a card's button in this workspace.",
             "The user who pressed it is not on the list of reviewers.",
         ]
         for _ in range(30):

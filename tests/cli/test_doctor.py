@@ -238,7 +238,7 @@ def test_configuration_that_others_can_change_is_named(
     policy.chmod(0o666)
     monkeypatch.setenv("ARX_POLICY", str(policy))
     (found,) = [check for check in sound("doctor", "-o", "json").json["checks"] if check["check"] == "files"]
-    assert (found["state"], f"{policy} is writable by everybody" in found["found"]) == ("warning", True)
+    assert (found["state"], f"{policy} is writable by every user" in found["found"]) == ("warning", True)
     assert "chmod go-w" in found["remedy"]
 
 

@@ -1,4 +1,4 @@
-"""Approval in Slack: a card in the channel that the policy names, and two buttons.
+"""Approve in Slack: a card in the channel that the policy names, with two buttons.
 
 channel = slack.Slack(token=..., channel="#approvals")
 store = approvals.open(url, channels=[channel])

@@ -1,7 +1,7 @@
-"""An ASGI application that receives the presses of Slack's buttons.
+"""Serve the endpoint to which Slack sends button presses, as an ASGI application.
 
-A press counts when Slack signed it, just now, for the first time, and the person is on the list of reviewers. Then the
-rules are those of `Approvals.decide()`: not the requester, nobody twice, in time.
+A press counts when Slack signed it within the last minutes, when it was not received before, and when the Slack user is
+on the list of reviewers. The rules of `Approvals.decide()` apply as well.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("arx_wrapper.approvals.slack")
 
 _SKEW = 300
-_REFUSALS = 20  # that are recorded, a minute
+_REFUSALS = 20  # refused presses that are recorded in a minute
 _BODY_LIMIT = 256 * 1024
 
 
@@ -65,17 +65,18 @@ def app(
     refused: Refused | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Starlette:
-    """The application to serve at the Slack app's interactivity address: `POST /slack/interactions`.
+    """Return the application to serve at the Slack app's interactivity address (`POST /slack/interactions`).
 
     Args:
-        approvals: Where decisions go.
+        approvals: The store of the requests.
         signing_secret: The Slack app's signing secret.
-        reviewers: Who may decide: Slack user id → reviewer's name.
+        reviewers: The users who may decide: Slack user id → reviewer's name.
         slack: The channel that posted the cards; updates them.
-        team: The workspace's id; presses from any other are refused.
-        decide: Takes a decision: request, reviewer, approve, note. By default `approvals.decide`, off the record.
-        refused: Records that a press was refused, and why; called for 20 of them a minute at most.
-        clock: The time, aware.
+        team: The workspace's id; presses from any other workspace are refused.
+        decide: Stores a decision: request, reviewer, approve, note. By default `approvals.decide`, which writes no
+            audit record.
+        refused: Records that a press was refused, and the reason; called at most 20 times a minute.
+        clock: Returns the time, aware.
 
     Raises:
         ConfigError: the secret is empty, or starlette is not installed.
@@ -116,7 +117,7 @@ class _InteractionHandler:
     _refusals: deque[datetime] = field(factory=deque, init=False, repr=False)
 
     async def receive(self, request: Request) -> Response:
-        """Check and take a press. Slack is answered at once; people are told afterwards."""
+        """Check a press and store its decision. Slack gets a response at once; the card is updated afterwards."""
         from starlette.background import BackgroundTask
         from starlette.responses import Response
 
@@ -129,17 +130,17 @@ class _InteractionHandler:
             return Response(status_code=401)
         press = _press(body)
         if press is None or (self.team is not None and press.team != self.team):
-            await self._refuse("It is no press of a card's button in this workspace.")
+            await self._refuse("It is not a press of a card's button in this workspace.")
             return Response(status_code=400)
-        # Remembered for as long as its timestamp could pass, on either side of now.
+        # Remembered for as long as a repetition's timestamp would be accepted, before and after now.
         if not await self.approvals.first_time(f"slack {signature}", keep=2 * _SKEW):
-            await self._refuse("It was taken before.")
+            await self._refuse("It was received before.")
             return Response(status_code=409)
         problem = await self._decide(press)
         return Response(status_code=200, background=BackgroundTask(self._report, press, problem))
 
     async def _refuse(self, problem: str) -> None:
-        """Have a refusal recorded; those past 20 a minute are dropped, so that nobody fills the log from outside."""
+        """Record a refusal; those beyond 20 a minute are dropped, so that outside callers cannot fill the log."""
         now = self.clock()
         while self._refusals and now - self._refusals[0] >= timedelta(minutes=1):
             self._refusals.popleft()
@@ -149,7 +150,7 @@ class _InteractionHandler:
         await self.refused(f"A press of a button in Slack was refused. {problem}")
 
     def _genuine(self, body: bytes, timestamp: str, signature: str) -> bool:
-        """Slack's v0 signature over the raw body. slack-sdk's own check decodes the body first and may raise."""
+        """Return True when Slack signed the raw body (v0). slack-sdk's check decodes the body first and may raise."""
         if not re.fullmatch(r"[0-9]{1,12}", timestamp):
             return False
         if abs(self.clock().timestamp() - int(timestamp)) > _SKEW:
@@ -158,7 +159,7 @@ class _InteractionHandler:
         return hmac.compare_digest(f"v0={expected}".encode(), signature.encode())
 
     async def _decide(self, press: ButtonPress) -> str | None:
-        """Hand the press in; what to tell the person when it does not count."""
+        """Store the press's decision; return the message for the user when it does not count."""
         reviewer = self.reviewers.get(press.user)
         if reviewer is None:
             await self._refuse("The user who pressed it is not on the list of reviewers.")
@@ -167,7 +168,7 @@ class _InteractionHandler:
         try:
             shown = await self.approvals.get(press.request_id)
             if not hmac.compare_digest(shown.digest, press.digest):
-                return "This card shows another call than the one that waits. Nothing was decided."
+                return "This card shows a call that differs from the waiting request. Nothing was decided."
             decide = self.decide or self.approvals.decide
             await decide(press.request_id, reviewer, press.approve, f"Slack user {press.user}")
         except ApprovalError as error:
@@ -182,12 +183,12 @@ class _InteractionHandler:
                 now = await self.approvals.get(press.request_id)
                 await self.slack.refresh(now, channel=press.channel, ts=press.ts)
         except Exception as error:
-            # The decision stands, or does not, whatever Slack shows.
+            # The card shows the decision only; failing to update it does not change the decision.
             log.error("The Slack card of %s was not updated (%s).", press.request_id, type(error).__name__)
 
 
 async def _body(request: Request) -> bytes | None:
-    """The raw body; None when it is longer than any press."""
+    """Return the raw body; None when it is longer than any press."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -197,7 +198,7 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _press(body: bytes) -> ButtonPress | None:
-    """The press that a body reports; None when it reports anything else."""
+    """Parse a button press from a body; None when the body is anything else."""
     try:
         [payload] = parse_qs(body.decode("ascii"), strict_parsing=True)["payload"]
         told: dict[str, Any] = msgspec.json.decode(payload, type=dict[str, Any])

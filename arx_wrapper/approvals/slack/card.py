@@ -1,4 +1,4 @@
-"""A request as a Slack message: plain text only, so that nothing in it is a mention, a link or markup."""
+"""Render a request as a Slack message, in plain text only: no mention, link or markup can be injected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ APPROVE, DENY = "arx_approve", "arx_deny"
 
 Block = dict[str, Any]
 
-_TEXT_LIMIT = 2900  # Slack takes 3000 a section
+_TEXT_LIMIT = 2900  # Slack accepts 3000 for each section
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -23,7 +23,7 @@ def summary(request: ApprovalRequest) -> str:
 
 
 def card(request: ApprovalRequest, *, link: str | None = None, buttons: bool = True) -> list[Block]:
-    """The message's blocks: what is asked, by whom, in full where it fits, and two buttons while it is undecided."""
+    """Return the message's blocks: the call and its agent, and two buttons while it is undecided."""
     effects = ", ".join(f"{e.operation} ({e.risk.name}, {e.count} times)" for e in request.effects)
     target = "-" if request.target is None else msgspec.json.encode(request.target, order="sorted").decode()
     sections = {
@@ -49,7 +49,7 @@ def card(request: ApprovalRequest, *, link: str | None = None, buttons: bool = T
 
 
 def plain(text: str, limit: int = _TEXT_LIMIT, *, digest: str = "") -> str:
-    """Text as Slack shows it literally; says how much is missing when it is cut."""
+    """Return text that Slack shows literally; when cut, it states how much is missing."""
     shown = escape(text)
     whole = [_ENTITIES.get(character, character) for character in shown]
     if sum(map(len, whole)) <= limit:
@@ -63,7 +63,7 @@ def plain(text: str, limit: int = _TEXT_LIMIT, *, digest: str = "") -> str:
 
 
 def button_value(request: ApprovalRequest) -> str:
-    """The value of a button: the request, and the call that was shown beside it."""
+    """Return the value of a button: the request's id, and the digest of the call that the card shows."""
     return f"{request.id} {request.digest}"
 
 

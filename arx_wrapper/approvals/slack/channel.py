@@ -1,4 +1,4 @@
-"""Slack as a channel: posts a card where the policy's `hitl_channel` says, and keeps it up to date."""
+"""Announce requests in Slack: post a card to the policy's `hitl_channel` and update it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Slack:
 
     Attributes:
         token: The bot's token.
-        channel: Where requests go whose policy names no `hitl_channel`.
+        channel: The channel for requests whose policy names no `hitl_channel`.
         base_url: Slack's address.
-        proxy: The proxy for hosts beyond this machine.
+        proxy: The proxy for other machines.
         origin: The console's origin, for the link.
-        buttons: Whether cards have buttons: not where each decision needs its reviewer's signature.
+        buttons: Whether cards have buttons; False when each decision needs its reviewer's signature.
     """
 
     token: Secret = field(converter=Secret)
@@ -56,18 +56,18 @@ class Slack:
         client = AsyncWebClient(
             token=self.token.reveal(), base_url=self.base_url, timeout=10, trust_env_in_session=False, ssl=tls()
         )
-        # Which the client had filled from the environment: the token takes the configured way alone.
+        # The client took it from the environment; only the configured proxy may carry the token.
         client.proxy = None
         if self.proxy is not None and self.proxy.serves(urlsplit(self.base_url).hostname or ""):
             client.proxy = self.proxy.with_password().reveal()
         return client
 
     async def announce(self, request: ApprovalRequest) -> None:
-        """Post a card (`POST chat.postMessage`). Raises when Slack does not take it."""
+        """Post a card (`POST chat.postMessage`). Raises when Slack does not accept it."""
         await self._post(request, summary(request), self._card(request))
 
     async def remind(self, request: ApprovalRequest) -> None:
-        """Post a line that the request is about to expire. Raises when Slack does not take it."""
+        """Post a line that the request is about to expire. Raises when Slack does not accept it."""
         text = f"Reminder: {summary(request)} It expires at {request.expires_at:%H:%M} UTC."
         link = link_to(request, self.origin)
         await self._post(request, f"{text} {plain(link)}" if link else text, None)
@@ -87,12 +87,12 @@ class Slack:
         )
 
     async def refresh(self, request: ApprovalRequest, *, channel: str, ts: str) -> None:
-        """Bring a posted card up to date (`POST chat.update`)."""
+        """Update a posted card (`POST chat.update`)."""
         await self._client.chat_update(channel=channel, ts=ts, text=summary(request), blocks=self._card(request))
 
     async def tell(self, text: str, *, channel: str, user: str) -> None:
-        """Say something to one person only (`POST chat.postEphemeral`)."""
+        """Send a message that one user alone sees (`POST chat.postEphemeral`)."""
         await self._client.chat_postEphemeral(channel=channel, user=user, text=plain(text))
 
     async def aclose(self) -> None:
-        """Nothing is held open: each message has its own connection."""
+        """Do nothing: each message has its own connection."""
