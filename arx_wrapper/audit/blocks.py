@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from arx_wrapper.audit.record import Outline
+from arx_wrapper.audit.state import Key, counted_of
 from arx_wrapper.audit.tiles import WIDTH
 
 ORG: Final = "g:"
@@ -19,6 +20,7 @@ APPROVAL: Final = "r:"
 REVIEWER: Final = "w:"
 TARGET: Final = "i:"
 POLICY: Final = "d:"
+RECORD: Final = "n:"
 
 
 class Block(NamedTuple):
@@ -28,12 +30,14 @@ class Block(NamedTuple):
         number: Its number, from 0; it holds records 256 * number + 1 up to 256 * (number + 1).
         earliest, latest: The first and last `created_at` in it; clocks jump, so these need not be its ends'.
         terms: What its records can be looked up by, sorted.
+        uses: The uses that limits count: organisation, agent, operation, and when and how many, oldest record first.
     """
 
     number: int
     earliest: str
     latest: str
     terms: Sequence[str]
+    uses: Sequence[tuple[str, str, str, Sequence[tuple[str, int]]]] = ()
 
 
 def block_of(number: int, outlines: Sequence[Outline]) -> Block:
@@ -50,15 +54,26 @@ def block_of(number: int, outlines: Sequence[Outline]) -> Block:
         said = outline.metadata
         if isinstance(said.intent, str):
             terms.add(CALL + said.intent)
-        elif outline.action_type == "connector.called":
+        if outline.action_type == "connector.called" and said.intent is None:
             terms.add(CALL + outline.id)
+        else:
+            terms.add(RECORD + outline.id)
         if said.ids is not None:
             terms.update(TARGET + target for target in targets_of(said.ids))
         if isinstance(said.reviewer, str):
             terms.add(REVIEWER + said.reviewer)
         if isinstance(said.text, str) and isinstance(said.digest, str):
             terms.add(POLICY + said.digest)
-    return Block(number, min(times), max(times), sorted(terms))
+    return Block(number, min(times), max(times), sorted(terms), _uses(outlines))
+
+
+def _uses(outlines: Iterable[Outline]) -> list[tuple[str, str, str, list[tuple[str, int]]]]:
+    found: dict[Key, list[tuple[str, int]]] = {}
+    for outline in outlines:
+        if outline.metadata.counted is not None:
+            for key, count in counted_of(outline):
+                found.setdefault(key, []).append((outline.created_at, count))
+    return [(*key, uses) for key, uses in sorted(found.items())]
 
 
 def number_of(seq: int) -> int:

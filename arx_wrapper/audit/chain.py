@@ -49,12 +49,17 @@ class Chain:
                 pending.outcome = refusal
                 continue
             self.seq += 1
-            said = entry.metadata
+            said = entry.metadata.get
             details = Details(
-                intent=entry.intent_id or said.get("intent"),
-                writer=self.writer if entry.action_type == "connector.called" else None,
-                counted=uses or None,
-                **{name: said[name] for name in _READ if name in said},
+                entry.intent_id or said("intent"),
+                self.writer if entry.action_type == "connector.called" else None,
+                uses or None,
+                said("ids"),
+                said("reviewer"),
+                said("suspended"),
+                said("digest"),
+                said("text"),
+                said("last"),
             )
             body = body_of(
                 entry,
@@ -83,7 +88,6 @@ class Chain:
 
 
 _NOTHING: Mapping[str, int] = {}
-_READ = ("ids", "reviewer", "suspended", "digest", "text")
 
 
 def _uses(pending: Pending) -> Mapping[str, int]:

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -141,6 +141,7 @@ class Details(msgspec.Struct, frozen=True):
     suspended: Any = None
     digest: Any = None
     text: Any = None
+    last: Any = None
 
 
 class Outline(msgspec.Struct, frozen=True):
@@ -185,54 +186,101 @@ _DECODER = msgspec.json.Decoder(AuditRecord)
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-def body_of(entry: Entry, *, seq: int, created_at: str, prev_hash: str, **more: object) -> bytes:
+class _Body(msgspec.Struct, frozen=True):
+    """A record without its own hash; the members are in the order of their names, so that none has to be sorted."""
+
+    action_type: str
+    agent_id: str
+    approval_id: str | None
+    connector: str
+    created_at: str
+    duration_ms: float | None
+    error: str | None
+    id: str
+    inputs_hash: str | None
+    metadata: Mapping[str, Any]
+    method: str | None
+    operation: str | None
+    org_id: str
+    outputs_hash: str | None
+    path: str | None
+    policy: str | None
+    policy_verdict: str | None
+    prev_hash: str
+    reason: str | None
+    risk: str | None
+    seq: int
+    status: str
+
+
+_encoded: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+def body_of(
+    entry: Entry,
+    *,
+    seq: int,
+    created_at: str,
+    prev_hash: str,
+    counted: Mapping[str, int] | None = None,
+    writer: str | None = None,
+) -> bytes:
     """Return the record's canonical JSON without its own hash: the text that is stored and hashed.
 
     Args:
-        more: Members that the log adds to the metadata; None adds nothing.
+        counted: The uses that limits count, which the log adds to the metadata; None or empty adds nothing.
+        writer: The connection that writes an intent; None adds nothing.
     """
-    metadata = dict(entry.metadata)
-    if entry.intent_id:
-        metadata["intent"] = entry.intent_id
-    for name, value in more.items():
-        if value:
-            metadata[name] = value
-    return _ENCODER.encode(
-        {
-            "id": entry.id,
-            "seq": seq,
-            "created_at": created_at,
-            "org_id": entry.org_id,
-            "agent_id": entry.agent_id,
-            "action_type": entry.action_type,
-            "connector": entry.connector,
-            "operation": entry.operation,
-            "method": entry.method,
-            "path": entry.path,
-            "risk": entry.risk,
-            "policy_verdict": entry.policy_verdict,
-            "policy": entry.policy,
-            "reason": entry.reason,
-            "approval_id": entry.approval_id,
-            "status": entry.status,
-            "inputs_hash": entry.inputs_hash,
-            "outputs_hash": entry.outputs_hash,
-            "duration_ms": entry.duration_ms,
-            "error": entry.error,
-            "metadata": metadata,
-            "prev_hash": prev_hash,
-        }
+    metadata = entry.metadata
+    if entry.intent_id or counted or writer:
+        metadata = dict(metadata)
+        if entry.intent_id:
+            metadata["intent"] = entry.intent_id
+        if counted:
+            metadata["counted"] = counted
+        if writer:
+            metadata["writer"] = writer
+    return _encoded(
+        _Body(
+            entry.action_type,
+            entry.agent_id,
+            entry.approval_id,
+            entry.connector,
+            created_at,
+            entry.duration_ms,
+            entry.error,
+            entry.id,
+            entry.inputs_hash,
+            metadata,
+            entry.method,
+            entry.operation,
+            entry.org_id,
+            entry.outputs_hash,
+            entry.path,
+            entry.policy,
+            entry.policy_verdict,
+            prev_hash,
+            entry.reason,
+            entry.risk,
+            seq,
+            entry.status,
+        )
     )
 
 
 def hasher(key: bytes) -> Callable[[bytes], str]:
-    """Return HMAC-SHA256 with a key, as hex: without the key, not even a short value can be guessed back."""
+    """Return HMAC-SHA256 (RFC 2104) with a key, as hex: without the key, not even a short value can be guessed back.
 
-    keyed = hmac.new(key, digestmod="sha256")  # copied, so that the key is set up once
+    The two halves of the key are hashed once and copied for each text: `hmac` does more for each.
+    """
+    block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
+    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
 
     def digest(data: bytes) -> str:
-        one = keyed.copy()
-        one.update(data)
-        return one.hexdigest()
+        first, second = inner(), outer()
+        first.update(data)
+        second.update(first.digest())
+        return second.hexdigest()
 
     return digest

@@ -1,7 +1,7 @@
 """State derived from the chain: open intents, suspensions and the uses that limits count, kept in memory.
 
-It is rebuilt from the records when a log is opened, kept up with every record that is written, by whichever process,
-and never stored beside the chain: there is nothing that could be edited instead of a record.
+It is kept up with every record that is written, by whichever process. A log stores a snapshot of it now and then, with
+a keyed hash, so that opening reads a few records however many there are: nothing can be edited instead of a record.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+import msgspec
 from attrs import define, field
 
 from arx_wrapper.audit.record import Outline
@@ -44,10 +45,12 @@ class ChainState:
     Attributes:
         open: The open intents by id.
         suspended: The suspended agents, each with the reason.
+        removed: The last record that retention removed, by the records that say so; 0 when it removed none.
     """
 
     open: dict[str, OpenIntent] = field(factory=dict)
     suspended: dict[str, str] = field(factory=dict)
+    removed: int = 0
 
     def apply(self, outline: Outline) -> None:
         """Take the next record into account."""
@@ -60,6 +63,17 @@ class ChainState:
                 self.open.pop(intent, None)
         elif action in SWITCHES:
             self.switch(outline)
+        elif action == "log.removed" and isinstance(outline.metadata.last, int):
+            self.removed = max(self.removed, outline.metadata.last)
+
+    def copy(self) -> ChainState:
+        """Return a state that goes on by itself."""
+        return ChainState(dict(self.open), dict(self.suspended), self.removed)
+
+    def snapshot(self, seq: int, head: str, block: str) -> Snapshot:
+        """Return the state as it is stored, after record `seq` with hash `head` and the index of `block`'s mark."""
+        opened = [(intent_id, intent.seq, intent.writer) for intent_id, intent in self.open.items()]
+        return Snapshot(seq, head, block, sorted(opened), dict(self.suspended), self.removed)
 
     def switch(self, outline: Outline) -> None:
         """Take a record of a suspension, its end, or a seal that carries them over, into account."""
@@ -76,6 +90,31 @@ class ChainState:
 
 
 SWITCHES: Final = frozenset({"agent.suspended", "agent.resumed", "log.sealed"})
+KEPT_AT_ONCE: Final = SWITCHES | {"log.removed"}
+"""Records with which a snapshot is stored: that one of them was cut off the log's end shows."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The state after some record, as a log stores it.
+
+    Attributes:
+        seq, head: The record, and its hash.
+        block: The mark of the newest block's index; empty when there is none.
+        open: The open intents: id, sequence number and writer, sorted.
+        suspended, removed: As in `ChainState`.
+    """
+
+    seq: int
+    head: str
+    block: str
+    open: list[tuple[str, int, str]]
+    suspended: dict[str, str]
+    removed: int
+
+    def state(self) -> ChainState:
+        """Return the state, to go on from."""
+        opened = {intent_id: OpenIntent(seq, writer) for intent_id, seq, writer in self.open}
+        return ChainState(opened, dict(self.suspended), self.removed)
 
 
 def counted_of(outline: Outline) -> Iterator[tuple[Key, int]]:

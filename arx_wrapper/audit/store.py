@@ -15,7 +15,7 @@ from arx_wrapper.model import Limit
 
 if TYPE_CHECKING:
     from arx_wrapper.audit.blocks import Block
-    from arx_wrapper.audit.state import ChainState
+    from arx_wrapper.audit.state import ChainState, Snapshot
     from arx_wrapper.audit.tiles import TileTree
 
 
@@ -184,6 +184,14 @@ class Reader(Protocol):
         """Return what is wrong with the index of 256 records; None when nothing is."""
         ...
 
+    def snapshot(self) -> Snapshot | None:
+        """Return the state that is stored beside the records; None where a database stores none.
+
+        Raises:
+            AuditError: it is missing, or the log's key did not write it.
+        """
+        ...
+
     def state_problem(self, state: ChainState, terms: int) -> str | None:
         """Return what the database says that the chain does not; None when they agree.
 
@@ -218,6 +226,10 @@ class Reader(Protocol):
 
 class Store(Reader, Protocol):
     """A database that holds one log. Used from one thread."""
+
+    def leave(self) -> None:
+        """Let go of a connection in the child of a fork, so that the parent's goes on undisturbed."""
+        ...
 
     def write(self, batch: Sequence[Pending]) -> None:
         """Write a batch in one durable transaction and set each `outcome`; raise when nothing could be written."""

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from arx_wrapper.audit.blocks import block_of, number_of
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Outline, outline_of
-from arx_wrapper.audit.state import ChainState
+from arx_wrapper.audit.state import ChainState, Snapshot
 from arx_wrapper.audit.store import PartialViewError, Reader
 from arx_wrapper.audit.tiles import WIDTH, TileTree, hashes_in, subtree
 from arx_wrapper.errors import AuditError
@@ -65,6 +65,7 @@ class _Checks:
     _head: str = GENESIS
     _state: ChainState = field(factory=ChainState)
     _terms: int = 0
+    _kept: Snapshot | None = None
     _tiles: _Tiles | None = None
     _broken: str | None = None
 
@@ -81,6 +82,10 @@ class _Checks:
                 raise
             except (AuditError, IndexError) as error:  # the records say more exactly what is missing
                 self._broken = f"the log's Merkle tree is damaged: {error}"
+        try:
+            self._kept = log.snapshot()
+        except AuditError as error:
+            self._broken = self._broken or str(error)
         if self._since <= self._start:
             return self._tiles.problem_at(self._start, self._removed) if self._tiles and self._start else None
         self._removed, self._start = {}, self._since
@@ -105,6 +110,8 @@ class _Checks:
                 return f"record {seq} is out of its place"
             self._head, self.seen = record_hash, self.seen + 1
             state.apply(outline)
+            if self._kept is not None and seq == self._kept.seq and (problem := self._state_problem(self._kept)):
+                return problem
             if self._removed and _REMOVED in body:
                 self._removed = _without(self._removed, AuditRecord.parse(body, record_hash))
             if tiles is not None:
@@ -118,7 +125,14 @@ class _Checks:
             return f"up to {max(self._removed)} records are missing, and no record says why"
         if tiles is not None:
             tiles.add(leaves)
-        return self._ended()
+        return self._ended(expected)
+
+    def _state_problem(self, kept: Snapshot) -> str | None:
+        """Compare the stored state with the one that follows from the records up to the same one."""
+        expected = self._state.snapshot(kept.seq, self._head, kept.block)
+        if kept.head == self._head and (self._since or kept == expected):  # not all records are read: of `since`
+            return None
+        return f"the stored state is not that of its records up to {kept.seq}"
 
     def _complete(self, number: int, leaves: list[bytes], outlines: list[Outline]) -> str | None:
         """Compare the tiles and the index of a block with its records."""
@@ -132,9 +146,11 @@ class _Checks:
         self._terms += len(block.terms)
         return self._log.block_problem(block)
 
-    def _ended(self) -> str | None:
+    def _ended(self, last: int) -> str | None:
         if self._broken:
             return self._broken
+        if self._kept is not None and not last // WIDTH * WIDTH <= self._kept.seq <= last:
+            return f"the stored state is that of record {self._kept.seq}, and record {last} is the last one"
         if self._tiles is not None and (problem := self._tiles.ended()):
             return problem
         return None if self._since else self._log.state_problem(self._state, self._terms)

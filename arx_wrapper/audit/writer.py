@@ -50,8 +50,7 @@ class Writer:
     def after_fork(self) -> None:
         """Begin anew in the child of a fork."""
         if self._store is not None:
-            # Kept, never closed: closing it here would end the log that the parent goes on writing.
-            _INHERITED.append(self._store)
+            self._store.leave()
         self._begin()
 
     @property
@@ -174,9 +173,6 @@ class Writer:
 
 
 _WRITERS: WeakSet[Writer] = WeakSet()
-_INHERITED: list[Store] = []
-
-
 _HELD: list[Writer] = []
 
 

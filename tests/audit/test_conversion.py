@@ -15,7 +15,7 @@ from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog, Refused
 from arx_wrapper.audit.merkle import Tree
 from arx_wrapper.audit.record import GENESIS, Entry, body_of, hasher
-from arx_wrapper.audit.storage.segments import NO_DELETE, RECORDS, SCHEMA
+from arx_wrapper.audit.storage.segments import EARLIER_RECORDS, NO_DELETE, SCHEMA
 from arx_wrapper.cli.main import run
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
@@ -44,7 +44,9 @@ class Earlier:
     def __init__(self, path: Path) -> None:
         self.db, self.digest = sqlite3.connect(path, isolation_level=None), hasher(KEY)
         self.db.execute("PRAGMA journal_mode=WAL")
-        self.db.executescript(f"{RECORDS.format(schema='')};{NO_DELETE};{_TABLES}{SCHEMA}PRAGMA user_version = 1;")
+        self.db.executescript(
+            f"{EARLIER_RECORDS.format(schema='')};{NO_DELETE};{_TABLES}{SCHEMA}PRAGMA user_version = 1;"
+        )
         self.seq, self.head, self.tree, self.clock = 0, GENESIS, Tree(), datetime.now(UTC)
 
     def add(self, one: Entry) -> None:
@@ -189,7 +191,7 @@ def test_a_large_log_is_converted_by_a_command_and_not_under_a_call(
     with pytest.raises(AuditError, match=r"600 records.*audit migrate"):
         asyncio.run(call())
     assert run(["audit", "migrate"]) == 0
-    assert "format 2, before it was 1" in capsys.readouterr().out
+    assert "format 3, before it was 1" in capsys.readouterr().out
     assert run(["audit", "migrate"]) == 0
     assert run(["audit", "verify", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["records"] == 600

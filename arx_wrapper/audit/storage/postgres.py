@@ -55,6 +55,7 @@ SELECT count(*) FROM put JOIN given USING (seq, id, hash, body)
 """
 _TRIES = 8
 _RETAINS_WITHIN = 600
+_INHERITED: list[Link | None] = []  # never closed, see `leave()`
 _FIND = "SELECT seq, id, body, hash FROM records WHERE id = ANY (%s)"
 _OPEN = "SELECT intent FROM open_intents WHERE intent = ANY (%s)"
 # Open intents whose writer's lock is held by no session of the role that wrote them. Anybody can take any advisory
@@ -184,6 +185,10 @@ class PostgresStore(PostgresReader):
         if self._link is not None:
             self._link.close()
             self._link = None
+
+    def leave(self) -> None:
+        """Keep the parent's connection as it is: closing it here would end the parent's session at the server."""
+        _INHERITED.append(self._link)
 
     def _append(self, batch: Sequence[Pending], until: float) -> None:
         looked = {window: None for pending in batch for window in windows(pending)}

@@ -117,6 +117,9 @@ class PostgresReader:
     def block_problem(self, block: Block) -> str | None:
         return None  # its indexes are the server's
 
+    def snapshot(self) -> None:
+        """Return None: the server's tables hold the state, and `state_problem` compares them."""
+
     def state_problem(self, state: ChainState, terms: int) -> str | None:
         with explained("read"):
             opened = {intent for (intent,) in self._reading().execute(_OPENED)}

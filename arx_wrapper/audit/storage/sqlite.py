@@ -17,7 +17,8 @@ from typing import Final
 
 from arx_wrapper.audit.chain import close_intent
 from arx_wrapper.audit.key import MARK, NOT_THE_KEY, configured_key, made_key
-from arx_wrapper.audit.record import AuditRecord, Entry, hasher
+from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, hasher
+from arx_wrapper.audit.state import ChainState
 from arx_wrapper.audit.storage.segments import detach, expired, seal, segment_entry, segments
 from arx_wrapper.audit.storage.sqlite_chain import SqliteChain
 from arx_wrapper.audit.storage.sqlite_files import (
@@ -32,14 +33,14 @@ from arx_wrapper.audit.storage.sqlite_files import (
 from arx_wrapper.audit.storage.sqlite_growth import Progress, convert
 from arx_wrapper.audit.storage.sqlite_opening import has_records
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
-from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
+from arx_wrapper.audit.storage.sqlite_schema import EARLIER, VERSION, statements
+from arx_wrapper.audit.storage.sqlite_state import altered, store_snapshot
 from arx_wrapper.audit.storage.writers import WriterLock, forget, gone
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.audit.tiles import HASH, WIDTH
 from arx_wrapper.errors import AuditError
 from arx_wrapper.files import private_file
 
-_ROWS: Final = 64
 _CONVERTED_AT_ONCE: Final = 20_000
 _TOO_LARGE: Final = (
     "The audit log has the format of an earlier version, and {count} records. Nothing was sent. Convert it, once, with "
@@ -137,6 +138,16 @@ class SqliteStore(SqliteChain):
         if len(self.tile(0, number) or b"") < count * HASH:
             self._db.execute("INSERT OR REPLACE INTO audit_tiles VALUES (0, ?, ?)", (number, b"".join(tail[:count])))
 
+    def leave(self) -> None:
+        """Let go of the parent's connection in the child of a fork, and of its lock's descriptor.
+
+        The connection is idle: no fork happens while it is used. SQLite keeps a process's locks by file, so that as
+        long as this connection is there, another one in this process would hold none of its own, and the log's side
+        files would go with the parent's last connection.
+        """
+        self._lock.release()
+        self._db.close()
+
     def suspended(self, agent_id: str) -> str | None:
         """Return why an agent is suspended; None when it is not."""
         with explained("read"):
@@ -193,8 +204,9 @@ class SqliteStore(SqliteChain):
             for statement in statements():
                 self._db.execute(statement)
             self._db.execute("INSERT INTO audit_meta VALUES ('key_mark', ?)", (self.digest(MARK),))
+            store_snapshot(self._db, ChainState().snapshot(0, GENESIS, ""), self.digest)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
-        elif version == 1:
+        elif version in EARLIER:
             count = self._last_seq()
             if count > _CONVERTED_AT_ONCE and self._progress is None:
                 raise AuditError(_TOO_LARGE.format(count=count, seconds=max(1, count // 50_000)))
@@ -249,8 +261,10 @@ class SqliteStore(SqliteChain):
     def _stored(self, seq: int) -> tuple[bytes, str]:
         for database, place in self._places([(seq, seq)]):
             for row in database.execute("SELECT CAST(body AS BLOB), hash FROM audit WHERE seq BETWEEN ? AND ?", place):
+                if self.digest(row[0]) != row[1]:
+                    raise altered(f"Record {seq}", "was altered or inserted")
                 return row[0], row[1]
-        raise AuditError(f"The audit log has no record {seq}. Nothing was sent. Verify it.")
+        raise altered(f"Record {seq}", "is missing")
 
     def _into_wal(self) -> None:
         """Statements wait for other processes; this change alone does not, and several may open a log at once."""

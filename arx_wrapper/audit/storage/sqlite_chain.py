@@ -5,25 +5,24 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-from arx_wrapper.audit import blocks
 from arx_wrapper.audit.chain import Chain, windows
-from arx_wrapper.audit.record import GENESIS, Outline, outline_of
-from arx_wrapper.audit.state import SWITCHES, ChainState, Key, Usage, counted_of
+from arx_wrapper.audit.record import GENESIS, Outline
+from arx_wrapper.audit.state import KEPT_AT_ONCE, ChainState, Key, Usage, counted_of
 from arx_wrapper.audit.storage.sqlite_files import OpenFile
 from arx_wrapper.audit.storage.sqlite_growth import grow
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import schema_problem
+from arx_wrapper.audit.storage.sqlite_state import intact, store_snapshot, stored_snapshot, uses_after
 from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.audit.tiles import WIDTH, hashes_in
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
 _ROWS: Final = 64
-_INSERT: Final = "INSERT INTO audit (seq, id, hash, body) VALUES {}"
 _WRITTEN: Final = "SELECT seq, id, hash, body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
 
 
@@ -44,7 +43,8 @@ class SqliteChain(SqliteReader):
         super().__init__(database, digest, folder)
         self._writer, self._clock = writer, clock
         self._file: OpenFile | None = None
-        self._seq, self._head, self._seen, self._schema = 0, GENESIS, -1, -1
+        self._seq, self._head, self._seen, self._schema = -1, GENESIS, -1, -1
+        self._block, self._grown = "", ""
         self._tail: list[tuple[Outline | None, bytes]] = []
         self._state, self._usage = ChainState(), Usage(self._uses)
         self._added: list[tuple[Outline, Written]] = []
@@ -59,7 +59,7 @@ class SqliteChain(SqliteReader):
     def _transact(self, work: Callable[[], _T], *, catch_up: bool = True) -> _T:
         """Run something with the writers' lock and the state of the chain as it is now; commit at its end."""
         self._db.execute("BEGIN IMMEDIATE")
-        self._added = []
+        self._added, self._grown = [], ""
         try:
             if self._file is not None:
                 self._file.check()
@@ -74,7 +74,7 @@ class SqliteChain(SqliteReader):
             raise
         for outline, record in self._added:
             self._apply(outline, record.hash, record.body)
-        self._added = []
+        self._added, self._block = [], self._grown or self._block
         return result
 
     def _catch_up(self) -> None:
@@ -89,36 +89,30 @@ class SqliteChain(SqliteReader):
         schema = self._db.execute("PRAGMA schema_version").fetchone()[0]
         if schema != self._schema and (problem := schema_problem(self._db)):
             raise AuditError(f"The audit log was tampered with: {problem}. Nothing was sent.")
-        if self._seq == 0:
+        if self._seq < 0:
             self._load()
-        head = self._db.execute("SELECT hash FROM audit WHERE seq = ?", (self._seq,)).fetchone()
-        later = list(self.rows(after=self._seq))
-        if self._seq and not later and head != (self._head,):
+        later = list(intact(self.rows(after=self._seq), self._seq, self.digest))
+        if self._seq and not later and self._stored_hash(self._seq) != self._head:
             raise AuditError(
                 "The audit log is not the one that this process has written: its last records are gone or changed. "
                 "Nothing was sent. Keep a copy as evidence, and run `arx-pagerduty audit verify`."
             )
-        for seq, _, body, record_hash in later:
-            if seq != self._seq + 1:
-                raise AuditError(f"The audit log has no record {self._seq + 1}. Nothing was sent. Verify it.")
-            self._apply(outline_of(body), record_hash, body)
+        before = self._seq // WIDTH
+        for outline, body, record_hash in later:
+            self._apply(outline, record_hash, body)
+        if self._seq // WIDTH != before:
+            self._block = stored_snapshot(self._db, self.digest).block
         self._seen, self._schema = version, schema
 
     def _load(self) -> None:
-        """Build the state from the records: from the oldest that may be open on, and from those of suspensions."""
-        newest = self._last_seq()
-        oldest = self._db.execute("SELECT min(since) FROM audit_writers").fetchone()[0]
-        start = min(newest if oldest is None else oldest, newest // WIDTH * WIDTH + 1, newest)
-        self._state.suspended = self.suspensions()
-        begin, tail = newest // WIDTH * WIDTH, list[tuple[Outline | None, bytes]]()
-        for seq, _, body, record_hash in self.rows(after=start - 1):
-            outline = outline_of(body)
-            if outline.action_type not in SWITCHES:  # those are in it already
-                self._state.apply(outline)
-            self._seq, self._head = seq, record_hash
-            if seq > begin:
-                tail.append((outline, body))
-        self._tail = [(None, b"")] * (newest - begin - len(tail)) + tail  # retention may have removed the first of them
+        """Take the state from the snapshot that is stored, and from the records since."""
+        found = self.loaded(self.digest)
+        self._state, self._block, self._tail = found.state, found.block, found.tail
+        self._seq, self._head = found.seq, found.head
+
+    def _stored_hash(self, seq: int) -> str | None:
+        row = self._db.execute("SELECT hash FROM audit WHERE seq = ?", (seq,)).fetchone()
+        return row[0] if row else None
 
     def _apply(self, outline: Outline, record_hash: str, body: bytes) -> None:
         if outline.prev_hash != self._head:
@@ -133,7 +127,7 @@ class SqliteChain(SqliteReader):
             self._tail = []
 
     def _add(self, batch: Sequence[Pending]) -> None:
-        """Link entries and insert their records, inside a transaction; each is read back as it was written."""
+        """Link entries and insert their records, inside a transaction."""
         now = self._clock()
         kept = [pending for pending in batch if not pending.cancelled]
         used = {window: self._usage.used(window, now) for one in kept if one.limits for window in windows(one)}
@@ -142,8 +136,30 @@ class SqliteChain(SqliteReader):
         chain.add(kept, now=now)
         if not chain.records:
             return
-        rows = [(record.seq, record.id, record.hash, record.body.decode()) for record in chain.records]
-        self._run(_INSERT, rows)
+        self._insert(chain.records)
+        added = list(zip(chain.outlines, chain.records, strict=True))
+        filled = len(self._tail) + len(self._added)
+        full = filled // WIDTH != (filled + len(added)) // WIDTH
+        if full:
+            self._grow(*([(outline, record.body) for outline, record in some] for some in (self._added, added)))
+        self._added += added
+        if full or any(outline.action_type in KEPT_AT_ONCE for outline in chain.outlines):
+            self._keep_state()
+
+    def _insert(self, records: Sequence[Written]) -> None:
+        """Insert records, and make sure that the database holds them as they were written."""
+        before, done, count = self._db.total_changes, 0, len(records)
+        while done < count:  # many rows at once: each statement gives the interpreter to a busy loop, and waits for it
+            size = min(_ROWS, 1 << (count - done).bit_length() - 1)  # of few sizes, which stay prepared
+            values: list[object] = []
+            for seq, record_id, body, record_hash in records[done : done + size]:
+                values += (seq, record_id, record_hash, body.decode())
+            cursor = self._db.execute(_INSERTS[size], values)
+            done += size
+        # A trigger that drops or removes records changes one of these; then the records are read back.
+        if self._db.total_changes - before == count and cursor.lastrowid == records[-1].seq:
+            return
+        rows = [(record.seq, record.id, record.hash, record.body.decode()) for record in records]
         there = self._db.execute(_WRITTEN, (rows[0][0], rows[-1][0])).fetchall()
         if there != rows:
             raise AuditError(
@@ -151,10 +167,14 @@ class SqliteChain(SqliteReader):
                 "something in the database drops or changes records. Nothing was sent. Run `arx-pagerduty audit "
                 "verify`."
             )
-        added = list(zip(chain.outlines, chain.records, strict=True))
-        if (len(self._tail) + len(self._added)) // WIDTH != (len(self._tail) + len(self._added) + len(added)) // WIDTH:
-            self._grow(*([(outline, record.body) for outline, record in some] for some in (self._added, added)))
-        self._added += added
+
+    def _keep_state(self) -> None:
+        """Store the state after the records that this transaction has added, with the log's keyed hash."""
+        state = self._state.copy()
+        for outline, _ in self._added:
+            state.apply(outline)
+        last = self._added[-1]
+        store_snapshot(self._db, state.snapshot(last[0].seq, last[1].hash, self._grown or self._block), self.digest)
 
     def _grow(self, before: Sequence[tuple[Outline, bytes]], added: Sequence[tuple[Outline, bytes]]) -> None:
         """Store the tiles and the index of the blocks that the last records of this transaction complete."""
@@ -165,34 +185,41 @@ class SqliteChain(SqliteReader):
             removed = hashes_in(self.tile(0, first + number) or b"")[: max(gone - begin, 0)]
             block = records[number * WIDTH + len(removed) : (number + 1) * WIDTH]
             outlines = [outline for outline, _ in block if outline is not None]
-            grow(self._db, first + number, [body for _, body in block], outlines, removed)
+            self._grown = grow(self._db, first + number, [body for _, body in block], outlines, self.digest, removed)
         since = self._state.oldest_open(self._writer) or self._seq + 1
         self._db.execute("UPDATE audit_writers SET since = ? WHERE writer = ?", (since, self._writer))
 
-    def _run(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """Run a statement for many rows at once: each gives the interpreter to a busy event loop, and waits for it."""
-        done = 0
-        while done < len(rows):
-            count = min(_ROWS, 1 << (len(rows) - done).bit_length() - 1)  # of few sizes, which stay prepared
-            some = rows[done : done + count]
-            text = _for_rows(statement, count, len(some[0]))
-            self._db.execute(text, [value for row in some for value in row])
-            done += count
-
     def _uses(self, key: Key, since: str) -> Iterator[tuple[str, int]]:
-        """Yield the uses of an operation by an agent that are in the log, oldest first."""
-        org, agent, _ = key
-        exact = "SELECT block FROM audit_terms WHERE term = ?"
-        select = f"{exact} INTERSECT {exact} INTERSECT SELECT number FROM audit_blocks WHERE latest > ?"  # noqa: S608
-        values = (blocks.ORG + org, blocks.AGENT + agent, since)
-        statement = "SELECT body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
-        for database, (first, last) in self._places(self._numbers(select, values)):
-            for (body,) in database.execute(statement, (first, min(last, self._seq))):
-                outline = outline_of(body)
-                if outline.created_at > since:
-                    yield from ((outline.created_at, count) for whose, count in counted_of(outline) if whose == key)
+        """Yield the uses of an operation by an agent that are in the log, oldest first.
+
+        Raises:
+            AuditError: what says so is missing, or the log's key did not write it.
+        """
+        gone = self._state.removed
+        whole = range(-(-gone // WIDTH), self._seq // WIDTH)
+        found, complete = list[Sequence[tuple[str, int]]](), False
+        if whole:
+            found, complete = uses_after(self._db, self.digest, key, since, whole, self._block)
+        if not complete:
+            yield from self._counted(self._partly_removed(gone, whole.start * WIDTH), key, since)
+        for uses in reversed(found):
+            yield from (use for use in uses if use[0] > since)
+        yield from self._counted([outline for outline, _ in self._tail if outline is not None], key, since)
+
+    def _partly_removed(self, gone: int, end: int) -> list[Outline]:
+        """Return the records that are left of a block whose beginning retention removed; it has no index."""
+        if gone >= min(end, self._seq // WIDTH * WIDTH):
+            return []
+        rows = list(islice(self.rows(after=gone), end - gone))
+        return [outline for outline, _, _ in intact(rows, gone, self.digest)]
+
+    def _counted(self, outlines: Sequence[Outline], key: Key, since: str) -> Iterator[tuple[str, int]]:
+        for outline in outlines:
+            if outline.created_at > since:
+                yield from ((outline.created_at, count) for whose, count in counted_of(outline) if whose == key)
 
 
-@cache
-def _for_rows(statement: str, count: int, width: int) -> str:
-    return statement.format(", ".join([f"({', '.join('?' * width)})"] * count))
+_INSERT: Final = "INSERT INTO audit (seq, id, hash, body) VALUES "
+_INSERTS: Final = {
+    1 << power: _INSERT + ", ".join(["(?, ?, ?, ?)"] * (1 << power)) for power in range(_ROWS.bit_length())
+}

@@ -1,17 +1,19 @@
-"""Tiles and index of a log in SQLite, written with each 256th record; and their making for a log of format 1."""
+"""Tiles and index of a log in SQLite, written with each 256th record; and their making for logs of earlier formats."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from arx_wrapper.audit.blocks import block_of
 from arx_wrapper.audit.key import MARK, NOT_THE_KEY
 from arx_wrapper.audit.merkle import leaf_hash
-from arx_wrapper.audit.record import Outline, outline_of
+from arx_wrapper.audit.record import GENESIS, Outline
+from arx_wrapper.audit.state import ChainState
 from arx_wrapper.audit.storage.segments import segments
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
+from arx_wrapper.audit.storage.sqlite_state import Digest, intact, store_block, store_snapshot
 from arx_wrapper.audit.storage.sqlite_tiles import known_subtrees, stored_tile
 from arx_wrapper.audit.tiles import HASH, WIDTH, TileTree, grown, hashes_in, subtree
 from arx_wrapper.errors import AuditError
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 
 Progress = Callable[[int, int], None]
-_OLD_TABLES: Final = ("audit_open", "audit_usage", "audit_suspended", "audit_writers")
+_TABLES_OF_1: Final = ("audit_open", "audit_usage", "audit_suspended", "audit_writers")
+_TABLES_OF_2: Final = ("audit_blocks", "audit_terms")
 
 
 def grow(
@@ -28,25 +31,28 @@ def grow(
     number: int,
     bodies: Sequence[bytes],
     outlines: Sequence[Outline],
+    digest: Digest,
     removed: Sequence[bytes] = (),
-) -> None:
+) -> str:
     """Store the tiles and the index of a block that is full, inside a transaction.
 
     Args:
         bodies, outlines: Its records.
+        digest: The log's keyed hash.
         removed: The leaf hashes of its first records, when retention removed them; then it gets no index.
+
+    Returns:
+        The mark of its index; empty when it gets none.
     """
     leaves = [*removed, *(leaf_hash(body) for body in bodies)]
     _store_tiles(database, number, b"".join(leaves), subtree(leaves))
-    if removed:
-        return
-    block = block_of(number, outlines)
-    database.execute("INSERT INTO audit_blocks VALUES (?, ?, ?)", block[:3])
-    database.executemany("INSERT INTO audit_terms VALUES (?, ?)", [(term, number) for term in block.terms])
+    return "" if removed else store_block(database, block_of(number, outlines), digest)
 
 
 def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progress | None = None) -> Mapping[str, str]:
-    """Bring a log of format 1 to this one, inside a transaction: its tiles, its index and the mark of its key.
+    """Bring a log of format 1 or 2 to this one, inside a transaction: its tiles, its index and its state.
+
+    The table of records stays as it is: making it anew would take as long again.
 
     Args:
         progress: Called now and then with the number of records that are done, and of all.
@@ -55,37 +61,60 @@ def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progre
         The suspensions that format 1 kept in a table of its own.
 
     Raises:
-        AuditError: the key is not the log's, or records are missing.
+        AuditError: the key is not the log's, or records are missing or were altered.
     """
     last = database.execute("SELECT body, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     if last and reader.digest(last[0].encode()) != last[1]:
         raise AuditError(f"{NOT_THE_KEY} Nothing was sent.")
-    suspended = dict(database.execute("SELECT agent_id, reason FROM audit_suspended").fetchall())
-    removed = [segment for segment in segments(database) if segment.removed]
-    for table in _OLD_TABLES:
+    first = reader.version() == 1
+    suspended = dict(database.execute("SELECT agent_id, reason FROM audit_suspended").fetchall()) if first else {}
+    for table in _TABLES_OF_1 if first else _TABLES_OF_2:
         database.execute(f"DROP TABLE {table}")
     for statement in statements():
         database.execute(statement)
-    database.execute("INSERT INTO audit_meta VALUES ('key_mark', ?)", (reader.digest(MARK),))
-    if removed:
-        base = f"{removed[-1].last} {removed[-1].tree}"
-        database.execute("INSERT INTO audit_meta VALUES ('base', ?)", (base,))
+    removed = [segment for segment in segments(database) if segment.removed]
+    if first:
+        database.execute("INSERT INTO audit_meta VALUES ('key_mark', ?)", (reader.digest(MARK),))
+        if removed:
+            base = f"{removed[-1].last} {removed[-1].tree}"
+            database.execute("INSERT INTO audit_meta VALUES ('base', ?)", (base,))
     database.execute(f"PRAGMA user_version = {VERSION}")
-    _index(reader, database, removed[-1].last if removed else 0, progress)
+    _index(reader, database, removed[-1].last if removed else 0, first, progress)
     return suspended
 
 
-def _index(reader: SqliteReader, database: sqlite3.Connection, base: int, progress: Progress | None) -> None:
+def _index(
+    reader: SqliteReader, database: sqlite3.Connection, base: int, tiles: bool, progress: Progress | None
+) -> None:
+    """Make index and state, and the tiles too where there are none, from the records after the first `base`."""
     total = database.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()[0]
-    _fill(database, base)
-    for number, bodies in _blocks(reader, base):
-        if number * WIDTH < base:  # the first leaves of this block are not known, but the subtrees over them are
+    if tiles:
+        _fill(database, base)
+    state, head, mark, seq = ChainState(), GENESIS, "", base
+    bodies, outlines = list[bytes](), list[Outline]()
+    for outline, body, record_hash in intact(reader.rows(), base, reader.digest):
+        seq, head = outline.seq, record_hash
+        state.apply(outline)
+        bodies.append(body)
+        outlines.append(outline)
+        if seq % WIDTH:
+            continue
+        number, whole = seq // WIDTH - 1, len(bodies) == WIDTH
+        if whole and tiles:
+            mark = grow(database, number, bodies, outlines, reader.digest)
+        elif whole:
+            mark = store_block(database, block_of(number, outlines), reader.digest)
+        elif tiles:  # the first leaves of this block are not known, but the subtrees over them are
             leaves = bytes(HASH * (WIDTH - len(bodies))) + b"".join(leaf_hash(body) for body in bodies)
             _store_tiles(database, number, leaves, _partly_known(database, base, 0, number, leaves))
-        else:
-            grow(database, number, bodies, [outline_of(body) for body in bodies])
+        bodies, outlines = [], []
         if progress:
-            progress((number + 1) * WIDTH, total)
+            progress(seq, total)
+    if state.removed != base:
+        raise AuditError(
+            f"Up to {base} records of the audit log are missing, and no record says why. Nothing was changed."
+        )
+    store_snapshot(database, state.snapshot(seq, head, mark), reader.digest)
 
 
 def _fill(database: sqlite3.Connection, base: int) -> None:
@@ -109,19 +138,6 @@ def _partly_known(database: sqlite3.Connection, base: int, level: int, number: i
         base,
     )
     return tree.node(8 * level + 8, number)
-
-
-def _blocks(reader: SqliteReader, base: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the records of each full block, of the first one only those that are not removed."""
-    bodies, expected = list[bytes](), base
-    for seq, _, body, _ in reader.rows():
-        expected += 1
-        if seq != expected:
-            raise AuditError(f"The audit log has no record {expected}. Nothing was changed. Verify it.")
-        bodies.append(body)
-        if seq % WIDTH == 0:
-            yield seq // WIDTH - 1, bodies
-            bodies = []
 
 
 def _store_tiles(database: sqlite3.Connection, number: int, hashes: bytes, root: bytes) -> None:

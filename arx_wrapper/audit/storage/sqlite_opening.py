@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 from arx_wrapper.audit.key import configured_key, key_file, stored_key
-from arx_wrapper.audit.record import hasher
+from arx_wrapper.audit.record import GENESIS, hasher
+from arx_wrapper.audit.state import ChainState
 from arx_wrapper.audit.storage.sqlite_files import connected, opened_to_read
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
+from arx_wrapper.audit.storage.sqlite_state import store_snapshot
 from arx_wrapper.errors import AuditError
 
 
@@ -28,21 +29,13 @@ def reader(path: str, *, key: bytes | None) -> SqliteReader:
                 f"The audit log {path} is gone; its key {key_file(path)} is still there. Put the log back; if it was "
                 "removed on purpose, remove the key too."
             )
-        return SqliteReader(_empty(), _digest(path, key), folder)
+        return empty_reader()
     database = opened_to_read(path)
     made = database.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'audit')").fetchone()
     if made != (1,):
         database.close()
-        database = _empty()
+        return empty_reader()
     return SqliteReader(database, _digest(path, key), folder)
-
-
-def _empty() -> sqlite3.Connection:
-    database = connected(":memory:")
-    for statement in statements():
-        database.execute(statement)
-    database.execute(f"PRAGMA user_version = {VERSION}")
-    return database
 
 
 def _digest(path: str, key: bytes | None) -> Callable[[bytes], str]:
@@ -79,5 +72,10 @@ def has_records(path: str) -> bool:
 
 
 def empty_reader() -> SqliteReader:
-    """Return a log without records."""
-    return SqliteReader(_empty(), hasher(b""), None)
+    """Return a log without records, as one that is not begun yet reads."""
+    database, digest = connected(":memory:"), hasher(b"")
+    for statement in statements():
+        database.execute(statement)
+    store_snapshot(database, ChainState().snapshot(0, GENESIS, ""), digest)
+    database.execute(f"PRAGMA user_version = {VERSION}")
+    return SqliteReader(database, digest, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from arx_wrapper.audit import blocks
@@ -17,17 +18,17 @@ def conditions(query: Query) -> tuple[str, list[object]]:
     wanted: list[tuple[str, object]] = [
         ("id = ?", query.id),
         ("? IN (id, json_extract(body, '$.metadata.intent'))", query.call),
-        ("org_id = ?", query.org_id),
-        ("agent_id = ?", query.agent_id),
-        ("operation GLOB ?", _glob(query.operation)),
-        ("verdict = ?", query.verdict),
-        ("status = ?", query.status),
-        ("action_type = ?", query.action_type),
+        ("json_extract(body, '$.org_id') = ?", query.org_id),
+        ("json_extract(body, '$.agent_id') = ?", query.agent_id),
+        ("json_extract(body, '$.operation') GLOB ?", _glob(query.operation)),
+        ("json_extract(body, '$.policy_verdict') = ?", query.verdict),
+        ("json_extract(body, '$.status') = ?", query.status),
+        ("json_extract(body, '$.action_type') = ?", query.action_type),
         ("json_extract(body, '$.approval_id') = ?", query.approval),
         ("json_extract(body, '$.metadata.reviewer') = ?", query.reviewer),
         (_TARGETS, query.target),
-        ("created_at >= ?", query.since),
-        ("created_at < ?", query.until),
+        ("json_extract(body, '$.created_at') >= ?", query.since),
+        ("json_extract(body, '$.created_at') < ?", query.until),
     ]
     given = [(condition, value) for condition, value in wanted if value is not None]
     return " AND ".join(condition for condition, _ in given) or "1", [value for _, value in given]
@@ -36,27 +37,29 @@ def conditions(query: Query) -> tuple[str, list[object]]:
 def block_conditions(query: Query) -> tuple[list[str], list[object]]:
     """Return selects of the blocks that can have a query's records; those must be in all of them."""
     exact = "SELECT block FROM audit_terms WHERE term = ?"
+    either = "SELECT DISTINCT block FROM audit_terms WHERE term IN (?, ?)"
     pattern = _glob(query.operation)
-    wanted: list[tuple[str, object]] = [
-        (exact, _term(blocks.CALL, query.call)),
-        (exact, _term(blocks.ORG, query.org_id)),
-        (exact, _term(blocks.AGENT, query.agent_id)),
-        ("SELECT DISTINCT block FROM audit_terms WHERE term GLOB ?", _term(blocks.OPERATION, pattern)),
-        (exact, _term(blocks.VERDICT, query.verdict)),
-        (exact, _term(blocks.STATUS, query.status)),
-        (exact, _term(blocks.ACTION, query.action_type)),
-        (exact, _term(blocks.APPROVAL, query.approval)),
-        (exact, _term(blocks.REVIEWER, query.reviewer)),
-        (exact, _term(blocks.TARGET, query.target)),
-        ("SELECT number FROM audit_blocks WHERE latest >= ?", query.since),
-        ("SELECT number FROM audit_blocks WHERE earliest < ?", query.until),
+    wanted: list[tuple[str, Sequence[str] | None]] = [
+        (either, _terms(query.id, blocks.RECORD, blocks.CALL)),
+        (either, _terms(query.call, blocks.RECORD, blocks.CALL)),
+        (exact, _terms(query.org_id, blocks.ORG)),
+        (exact, _terms(query.agent_id, blocks.AGENT)),
+        ("SELECT DISTINCT block FROM audit_terms WHERE term GLOB ?", _terms(pattern, blocks.OPERATION)),
+        (exact, _terms(query.verdict, blocks.VERDICT)),
+        (exact, _terms(query.status, blocks.STATUS)),
+        (exact, _terms(query.action_type, blocks.ACTION)),
+        (exact, _terms(query.approval, blocks.APPROVAL)),
+        (exact, _terms(query.reviewer, blocks.REVIEWER)),
+        (exact, _terms(query.target, blocks.TARGET)),
+        ("SELECT number FROM audit_blocks WHERE latest >= ?", _terms(query.since, "")),
+        ("SELECT number FROM audit_blocks WHERE earliest < ?", _terms(query.until, "")),
     ]
-    given = [(condition, value) for condition, value in wanted if value is not None]
-    return [condition for condition, _ in given], [value for _, value in given]
+    given = [(condition, values) for condition, values in wanted if values is not None]
+    return [condition for condition, _ in given], [value for _, values in given for value in values]
 
 
-def _term(kind: str, value: str | None) -> str | None:
-    return None if value is None else kind + value
+def _terms(value: str | None, *kinds: str) -> Sequence[str] | None:
+    return None if value is None else [kind + value for kind in kinds]
 
 
 def _glob(pattern: str | None) -> str | None:

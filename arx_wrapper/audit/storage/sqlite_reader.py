@@ -15,11 +15,20 @@ from arx_wrapper.audit.blocks import Block
 from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, Outline, outline_of
-from arx_wrapper.audit.state import SWITCHES, ChainState
+from arx_wrapper.audit.state import SWITCHES, ChainState, Snapshot
 from arx_wrapper.audit.storage.segments import expired, opened, segments
 from arx_wrapper.audit.storage.sqlite_files import explained
 from arx_wrapper.audit.storage.sqlite_queries import block_conditions, conditions
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, schema_problem, segment_problem
+from arx_wrapper.audit.storage.sqlite_state import (
+    Digest,
+    Loaded,
+    altered,
+    intact,
+    row_of,
+    stored_row,
+    stored_snapshot,
+)
 from arx_wrapper.audit.storage.sqlite_tiles import known_subtrees, stored_tile
 from arx_wrapper.audit.store import Query, Segment
 from arx_wrapper.audit.tiles import HASH, WIDTH, TileTree, hashes_in
@@ -105,17 +114,24 @@ class SqliteReader:
             return stored_tile(self._db, level, number)
 
     def block_problem(self, block: Block) -> str | None:
+        where = f"the index of records {block.number * WIDTH + 1} and following"
         with explained("read"):
-            row = self._db.execute(
-                "SELECT earliest, latest FROM audit_blocks WHERE number = ?", (block.number,)
-            ).fetchone()
+            row, previous = stored_row(self._db, block.number), stored_row(self._db, block.number - 1)
             if row is None:
-                return f"the index of records {block.number * WIDTH + 1} and following is missing"
+                return f"{where} is missing"
             terms = msgspec.json.encode(block.terms).decode()
             there = self._db.execute(_TERMS, (terms, block.number)).fetchone()[0]
-        if row != (block.earliest, block.latest) or there != len(block.terms):
-            return f"the index of records {block.number * WIDTH + 1} and following was changed"
-        return None
+            gone = self._gone()
+        if gone and block.number == -(-gone // WIDTH):  # retention removed the index before
+            previous = row._replace(mark=row.before)
+        expected = row_of(block, previous, self.digest)
+        return f"{where} was changed" if row != expected or there != len(block.terms) else None
+
+    def snapshot(self) -> Snapshot | None:
+        if not self.converted:
+            return None
+        with explained("read"):
+            return stored_snapshot(self._db, self.digest)
 
     def state_problem(self, state: ChainState, terms: int) -> str | None:
         if not self.converted:
@@ -136,15 +152,14 @@ class SqliteReader:
         return ANOTHER_KEY if mark is not None and mark != self.digest(MARK) else None
 
     def damage(self, *, indexes: bool = True) -> str | None:
-        # The records are verified one by one; what is left is the index by which single ones are found, and the
-        # tables themselves. SQLite's own integrity_check asks the former too, and takes four times as long.
+        # The records are verified one by one, and with them what is derived from them; what is left is the tables.
         with explained("read"):
             if self.version() == VERSION and (problem := schema_problem(self._db)):
                 return problem
             for database, _ in self._places([(_FIRST, _LAST)]):
                 if database is not self._db and (problem := segment_problem(database)):
                     return problem
-                if not indexes:
+                if not indexes or not database.execute(_HAS_INDEX).fetchone():
                     continue
                 records, indexed, matched = (database.execute(count).fetchone()[0] for count in _COUNTS)
                 if not records == indexed == matched:
@@ -162,16 +177,52 @@ class SqliteReader:
         return self.version() == VERSION
 
     def suspensions(self) -> dict[str, str]:
-        """Return the suspended agents, each with the reason."""
-        return self.switched().suspended
+        """Return the suspended agents, each with the reason; verified where the log's key is here."""
+        if not self.converted:
+            return self._switched().suspended
+        with explained("read"):
+            return self.loaded(self._digest_if_any()).state.suspended
 
-    def switched(self) -> ChainState:
-        """Return the suspensions that the records say, found by the index."""
+    def loaded(self, digest: Digest | None) -> Loaded:
+        """Return the end of the log: the stored state, and the records since, which follow each other without a gap.
+
+        Args:
+            digest: The log's keyed hash; None to take state and records as they are.
+
+        Raises:
+            AuditError: something of it is missing, or the log's key did not write it.
+        """
+        snapshot, newest, gone = stored_snapshot(self._db, digest), self._last_seq(), self._gone()
+        begin = newest // WIDTH * WIDTH
+        if snapshot.seq > newest:
+            raise altered(f"Record {newest + 1}", "is missing")
+        if snapshot.seq < begin:
+            raise altered(
+                "The stored state", f"is that of record {snapshot.seq}, not of record {begin}: it was altered"
+            )
+        found, first = Loaded(snapshot.state(), snapshot.block, snapshot.seq, snapshot.head), max(begin, gone)
+        found.begin(first)
+        for outline, body, record_hash in intact(self.rows(after=first), first, digest):
+            found.take(outline, body, record_hash, begin)
+        if found.seq != newest or found.state.removed != gone:
+            raise altered(f"The removal of records up to {max(gone, found.state.removed)}", "is not what was recorded")
+        found.tail[:0] = [(None, b"")] * (newest - begin - len(found.tail))  # retention may have removed the first
+        return found
+
+    def _switched(self) -> ChainState:
+        """Return the suspensions that the records of a log of an earlier format say."""
         state = ChainState()
         for outline in self._outlines([blocks.ACTION + action for action in sorted(SWITCHES)]):
             if outline.action_type in SWITCHES:
                 state.switch(outline)
         return state
+
+    def _digest_if_any(self) -> Digest | None:
+        try:
+            self.digest(MARK)
+        except AuditError:  # without its key, a log can be read and not verified
+            return None
+        return self.digest
 
     def keeps_policy(self, digest: str) -> bool:
         """Return whether a record holds the text of a policy."""
@@ -197,7 +248,7 @@ class SqliteReader:
         """Return the runs of records among which a query's are, oldest first."""
         after, until = (query.after_seq or 0) + 1, (query.before_seq or _LAST) - 1
         selects, values = block_conditions(query)
-        if query.id is not None or not self.converted or not selects:
+        if not self.converted or not selects:
             return [(after, until)]
         found = self._numbers(" INTERSECT ".join(selects), values)
         return [(max(first, after), min(last, until)) for first, last in found if last >= after and first <= until]
@@ -259,6 +310,7 @@ class SqliteReader:
             )
 
 
+_HAS_INDEX: Final = "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_autoindex_audit_1'"
 _COUNTS: Final = (
     """
     SELECT coalesce(

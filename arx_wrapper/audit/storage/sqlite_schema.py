@@ -9,10 +9,12 @@ from contextlib import closing
 from functools import cache
 from typing import Final
 
-from arx_wrapper.audit.storage.segments import NO_DELETE, RECORDS
+from arx_wrapper.audit.storage.segments import EARLIER_RECORDS, NO_DELETE, RECORDS
 from arx_wrapper.audit.storage.segments import SCHEMA as SEGMENTS
 
-VERSION: Final = 2
+VERSION: Final = 3
+EARLIER: Final = frozenset({1, 2})
+"""Formats that are converted: 1 kept state in tables of its own, 2 had an index that no key vouched for."""
 _SCHEMA: Final = """
 CREATE TRIGGER IF NOT EXISTS audit_one_chain BEFORE INSERT ON audit WHEN NEW.seq <> 1 AND NOT EXISTS
     (SELECT 1 FROM audit WHERE seq = NEW.seq - 1 AND instr(NEW.body, '"prev_hash":"' || hash || '"'))
@@ -24,15 +26,21 @@ CREATE TABLE IF NOT EXISTS audit_writers (writer TEXT PRIMARY KEY, since INTEGER
 CREATE TABLE IF NOT EXISTS audit_tiles (
     level INTEGER, number INTEGER, hashes BLOB NOT NULL, PRIMARY KEY (level, number)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS audit_blocks (number INTEGER PRIMARY KEY, earliest TEXT NOT NULL, latest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS audit_blocks (
+    number INTEGER PRIMARY KEY, earliest TEXT NOT NULL, latest TEXT NOT NULL, peak TEXT NOT NULL, uses TEXT NOT NULL,
+    before TEXT NOT NULL, mark TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS audit_state (
+    one INTEGER PRIMARY KEY CHECK (one = 1), said TEXT NOT NULL, mark TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS audit_terms (term TEXT, block INTEGER, PRIMARY KEY (term, block)) WITHOUT ROWID;
 """
 _OURS: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name LIKE 'audit%' ORDER BY name"
 
 
-def statements() -> Iterator[str]:
-    """Yield what makes the tables of an empty log."""
-    yield RECORDS.format(schema="")
+def statements(records: str = RECORDS) -> Iterator[str]:
+    """Yield what makes the tables of an empty log, with the given table of records."""
+    yield records.format(schema="")
     yield NO_DELETE
     yield from (statement for statement in (_SCHEMA + SEGMENTS).split(";\n") if statement.strip())
 
@@ -42,13 +50,20 @@ def schema_problem(database: sqlite3.Connection) -> str | None:
 
     A trigger that drops records, or a column that says something else than the record, is found here.
     """
-    return _difference(database.execute(_OURS).fetchall(), _expected())
+    found = database.execute(_OURS).fetchall()
+    return _difference(found, _expected(_records_of(found)))
 
 
 def segment_problem(database: sqlite3.Connection) -> str | None:
     """Return what is wrong with the tables of a sealed segment."""
-    wanted = [row for row in _expected() if row[2] == "audit" and row[0] != "trigger"]
-    return _difference(database.execute(_OURS).fetchall(), wanted)
+    found = database.execute(_OURS).fetchall()
+    wanted = [row for row in _expected(_records_of(found)) if row[2] == "audit" and row[0] != "trigger"]
+    return _difference(found, wanted)
+
+
+def _records_of(found: list[tuple[str, str, str, str | None]]) -> str:
+    """Return which of the two tables of records a log must have: that of earlier formats has an index of its own."""
+    return EARLIER_RECORDS if any(row[1] == "sqlite_autoindex_audit_1" for row in found) else RECORDS
 
 
 def _difference(
@@ -67,9 +82,9 @@ def _difference(
 
 
 @cache
-def _expected() -> list[tuple[str, str, str, str | None]]:
+def _expected(records: str) -> list[tuple[str, str, str, str | None]]:
     with closing(sqlite3.connect(":memory:")) as model:
-        for statement in statements():
+        for statement in statements(records):
             model.execute(statement)
         return model.execute(_OURS).fetchall()
 
