@@ -16,7 +16,7 @@ from attrs import asdict, evolve
 
 from arx_wrapper.approvals.database import Database, Transaction
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, identity, moment, stamp
-from arx_wrapper.approvals.tables import APART, EXPIRE, INSERT, PENDING, REVIEW, REVIEWS, SELECT, STATE, STATES
+from arx_wrapper.approvals.tables import APART, EXPIRE, IN_STATE, INSERT, PENDING, REVIEW, REVIEWS, SELECT, STATES
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     ApprovalError,
@@ -181,13 +181,15 @@ class Store:
 def _where(
     now: datetime, *, state: State | None = None, org_id: str | None = None, agent_id: str | None = None
 ) -> tuple[str, list[object]]:
-    wanted: dict[str, tuple[object, ...]] = {
-        f"{STATE} = ?": (stamp(now), state),
-        "org_id = ?": (org_id,),
-        "agent_id = ?": (agent_id,),
-    }
-    given = {condition: args for condition, args in wanted.items() if args[-1] is not None}
-    return " AND ".join(given) or "1 = 1", [argument for group in given.values() for argument in group]
+    conditions, args = list[str](), list[object]()
+    if state is not None:  # as the columns say it, not as it is computed, so that an index finds them
+        conditions.append(IN_STATE.get(state, "state = ?"))
+        args.append(stamp(now) if state in IN_STATE else state)
+    for condition, value in (("org_id = ?", org_id), ("agent_id = ?", agent_id)):
+        if value is not None:
+            conditions.append(condition)
+            args.append(value)
+    return " AND ".join(conditions) or "1 = 1", args
 
 
 def _body(request: ApprovalRequest) -> str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing
 
+import psycopg
 import pytest
 
 from arx_wrapper import approvals
+from arx_wrapper.approvals.request import stamp
+from arx_wrapper.approvals.store import _where
+from arx_wrapper.approvals.tables import SELECT
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     ApprovalError,
@@ -303,3 +309,28 @@ async def test_a_note_has_a_limit(store):
     asked = await store.request(**terms())
     with pytest.raises(ApprovalError, match="2000 characters"):
         await store.decide(asked.id, "alice", True, "x" * 2001)
+
+
+_DECIDED = """
+INSERT INTO approval_requests_v2 (id, digest, call_digest, org_id, agent_id, state, created_at, expires_at, body)
+WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 5000)
+SELECT 'd' || n, '', 'c' || n, 'org-acme', 'agent', 'consumed', '2020-01-01', '2020-01-02', '{}' FROM number
+"""
+
+
+async def test_waiting_requests_are_listed_without_reading_those_that_are_decided(store, edit, url, clock):
+    asked = await store.request(**terms())
+    edit(_DECIDED)
+    edit("ANALYZE approval_requests_v2")
+    where, args = _where(clock(), state="pending", org_id="org-acme")
+    statement = f"{SELECT} WHERE {where} ORDER BY created_at DESC, id LIMIT 100"
+    values = (stamp(clock()), *args)
+    if url.startswith("postgresql:"):
+        with psycopg.connect(url) as connection:
+            plan = str(connection.execute(f"EXPLAIN {statement}".replace("?", "%s").encode(), values).fetchall())
+    else:
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            plan = str(connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall())
+    assert "approval_requests_v2_waiting" in plan or "approval_requests_v2_state" in plan, plan
+    assert [one.id for one in await store.list("pending", org_id="org-acme")] == [asked.id]
+    assert await store.count("pending", org_id="org-acme") == 1

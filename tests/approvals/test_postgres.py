@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from arx_wrapper import approvals
+from arx_wrapper.approvals.postgres import grant
 from arx_wrapper.errors import ApprovalError
 from tests.approvals.conftest import terms
 from tests.support import PATIENCE
@@ -86,8 +87,7 @@ async def test_a_role_needs_no_right_to_make_tables(store, url):
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS limited")
         connection.execute("CREATE ROLE limited LOGIN")
-        connection.execute("GRANT USAGE ON SCHEMA public TO limited")
-        connection.execute("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO limited")
+        grant(url, "limited", "*", reads_only=False, within=5)
         limited = approvals.open(url.replace("arx@", "limited@"), proof="name")
         try:
             asked = await limited.request(**terms())

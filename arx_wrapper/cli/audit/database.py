@@ -40,27 +40,43 @@ def migrate(session: Session, *, show: bool) -> None:
     if show:
         for part in migrations.script():
             say(part)
+        if _approvals(session) == session.config.audit_url:
+            from arx_wrapper.approvals.tables import ACCESS, SCHEMA
+
+            say(SCHEMA + ACCESS)
         return
     with _owner(session) as link:
         found = migrations.migrate(link)
+    if url := _approvals(session):
+        from arx_wrapper.approvals import postgres
+
+        postgres.make(url, within=_WITHIN)
     newest = max(migrations.versions())
     say(f"the tables have version {newest}" + (f", before it was {found}" if found < newest else ""))
 
 
 def grant(context: typer.Context, role: Role, org: Org, duty: As = Duty.CONNECTOR) -> None:
-    """Give a role access to an organisation's records.
+    """Give a role access to an organisation's records, and to its approvals where PostgreSQL has them.
 
     No role gets the right to change or remove a record.
     """
     with _owner(context.obj) as link:
         link.execute("SELECT arx_audit.admit(%s, %s, %s)", (role, org, duty.value))
+    if url := _approvals(context.obj):
+        from arx_wrapper.approvals import postgres
+
+        postgres.grant(url, role, org, reads_only=duty is Duty.AUDITOR, within=_WITHIN)
     say(f"{role} is {duty.value} of {'all organisations' if org == '*' else org}")
 
 
 def revoke(context: typer.Context, role: Role) -> None:
-    """Revoke a role's access to the audit log."""
+    """Revoke a role's access to the audit log and the approvals."""
     with _owner(context.obj) as link:
         link.execute("SELECT arx_audit.dismiss(%s)", (role,))
+    if url := _approvals(context.obj):
+        from arx_wrapper.approvals import postgres
+
+        postgres.revoke(url, role, within=_WITHIN)
     say(f"{role} has no access to the log any more")
 
 
@@ -74,6 +90,12 @@ def dismiss(context: typer.Context, role: Role) -> None:
     """Revoke a role's access: the former name of `audit revoke`."""
     warn("`audit dismiss` is called `audit revoke` now; the old name goes with the next release.")
     revoke(context, role)
+
+
+def _approvals(session: Session) -> str | None:
+    """Return the address of the approvals; None when they are not in PostgreSQL."""
+    url = session.config.approvals_url
+    return url if url.startswith(("postgresql://", "postgres://")) else None
 
 
 @contextmanager
