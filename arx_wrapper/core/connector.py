@@ -7,10 +7,11 @@ the pipeline of `arx_wrapper.core.pipeline`, which is the only way to the networ
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
-from functools import partial
+from functools import cache, partial
 from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -26,6 +27,7 @@ from arx_wrapper.core.resolution import (
     Asked,
     Caller,
     build_request,
+    is_alias,
     minimal_call,
     request_of,
     resolve,
@@ -80,6 +82,8 @@ class BaseConnector:
         hidden: Globs over members of its responses that are hidden unless policy shows them.
         documented: The members of its responses that are of one kind wherever its document has them: nothing to be
             hidden is looked for in plain ones.
+        aliases: Parameters that may name an object by another name than its id, and what such names look like.
+            Conditions cannot compare them.
         on_call: The operation that reads who is on call, and its reader; None where the API knows of no such thing.
         agent_id, org_id: Who calls, for which organisation.
         backends: The policies, audit log, vault, approvals and transport in use; each is opened when it is first used.
@@ -96,6 +100,7 @@ class BaseConnector:
     recorded_fields: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
     hidden: ClassVar[tuple[str, ...]] = ()
     documented: ClassVar[Documented] = NOTHING_DOCUMENTED
+    aliases: ClassVar[Mapping[str, re.Pattern[str]]] = MappingProxyType({})
     on_call: ClassVar[tuple[str, OnCallReader] | None] = None
 
     def __init__(
@@ -148,14 +153,15 @@ class BaseConnector:
             key_prefix=self.key_prefix,
         )
         self._in_flight = _InFlightCalls()
+        own = type(self).build_request is not BaseConnector.build_request
         self._env = Environment(
             api=Api(
                 connector=self.connector,
                 operations=self.operations,
-                parameters=lambda row: param_model(row.name, getattr(type(self), row.function)),
-                build=self.build_request,
+                parameters=cache(lambda name: param_model(name, getattr(type(self), self.operations[name].function))),
+                build=self.build_request if own else partial(build_request, self.client),
                 request=partial(request_of, self.client),
-                is_alias=self.is_alias,
+                is_alias=partial(is_alias, self.aliases),
                 recorded_fields=self.recorded_fields,
                 hidden=self.hidden,
                 documented=self.documented,
@@ -317,7 +323,7 @@ class BaseConnector:
         Raises:
             UnknownOperationError: there is no such operation.
         """
-        return self._env.api.parameters(row_of(self.operations, operation))
+        return self._env.api.parameters(row_of(self.operations, operation).name)
 
     def build_request(self, row: Operation, params: Params) -> Request:
         """Return an operation's request, built by the generated client. A connector without one overrides this.
@@ -331,10 +337,10 @@ class BaseConnector:
         """
         return build_request(self.client, row, params)
 
-    @staticmethod
-    def is_alias(name: str, value: Any) -> bool:
-        """Tell whether a parameter's value names an object by another name than its id. None does by default."""
-        return False
+    @classmethod
+    def is_alias(cls, name: str, value: Any) -> bool:
+        """Tell whether a parameter's value names an object by another name than its id."""
+        return is_alias(cls.aliases, name, value)
 
     def _completed(self, given: Given) -> Given:
         """Return what the connector works with, given what was given: a connector may put a sandbox in its place."""

@@ -231,7 +231,15 @@ class Dispatch:
         operation, backends = self.call.operation, self._env.backends
         writes = operation.writes and request.method != "GET"
         if writes and backends.requester_header:
-            request = request.with_header(backends.requester_header, self._require_requester(credentials))
+            header = (backends.requester_header, self._require_requester(credentials))
+            request = Request(
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                headers=(*request.headers, header),
+                json=request.json,
+                operation_id=request.operation_id,
+            )
         try:
             response = await backends.transport.send(
                 request,

@@ -260,7 +260,7 @@ def captured_params(env: Environment, call: Call) -> JSON | None:
     """Return a call's parameters, redacted, where the audit log keeps them."""
     if not env.backends.config.capture_params:
         return None
-    return env.api.parameters(call.operation).redacted(call.params)
+    return env.api.parameters(call.operation.name).redacted(call.params)
 
 
 def _name(env: Environment, asked: Asked) -> str:

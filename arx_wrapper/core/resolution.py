@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from attrs import frozen
 
 from arx_wrapper.core.visibility import NOTHING_DOCUMENTED, Documented
 from arx_wrapper.errors import InvalidParamsError, UnknownOperationError
-from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id
+from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id, no_effects
 from arx_wrapper.params.model import ParamModel
 
 _ALIAS = Unknown("it names an object by another name than its id")
@@ -30,7 +31,7 @@ class Api:
     Attributes:
         connector: The connector's name, as policies and records know it.
         operations: The table.
-        parameters: Returns the parameter model of an operation.
+        parameters: Returns the parameter model of an operation, by its name.
         build: Returns the request of an operation, given its parameters.
         request: Returns the request of any endpoint: the endpoint's module and its arguments.
         is_alias: Tells whether a parameter's value names an object by another name than its id.
@@ -42,7 +43,7 @@ class Api:
 
     connector: str
     operations: Table
-    parameters: Callable[[Operation], ParamModel]
+    parameters: Callable[[str], ParamModel]
     build: Callable[[Operation, Params], Request]
     request: Callable[..., Request]
     is_alias: IsAlias
@@ -87,7 +88,7 @@ def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
         UnknownOperationError, InvalidParamsError: nothing can be called so.
     """
     row = row_of(api.operations, asked.operation)
-    canonical = api.parameters(row).canonical(asked.params or {})
+    canonical = api.parameters(row.name).canonical(asked.params or {})
     frozen_params: Mapping[str, Any] = msgspec.json.decode(canonical)
     request = api.build(row, msgspec.json.decode(canonical))
     if asked.iteration is not None:
@@ -156,12 +157,25 @@ def build_request(client: str, row: Operation, params: Params) -> Request:
         accepted = getattr(error, "accepted", "") or "what the operation's schema allows"
         problem = getattr(error, "problem", "") or str(error)
         raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
-    return Request.of(request)
+    return _request(request)
 
 
 def request_of(client: str, endpoint: str, *path: object, **query: object) -> Request:
     """Return the request of one of a generated client's endpoints: `incidents.get_incident` and its arguments."""
-    return Request.of(_endpoint(client, endpoint).request(*path, **query))
+    return _request(_endpoint(client, endpoint).request(*path, **query))
+
+
+def _request(generated: Any) -> Request:
+    """Return the same request, given one that a generated client has built."""
+    body = generated.json
+    return Request(
+        method=generated.method,
+        path=generated.path,
+        query=generated.query,
+        headers=generated.headers,
+        json=body if body or isinstance(body, dict | list) else None,
+        operation_id=generated.operation_id,
+    )
 
 
 @cache
@@ -178,8 +192,11 @@ def expand(row: Operation, params: Params, table: Table, is_alias: IsAlias) -> t
         table: Every operation of the connector.
         is_alias: Tells which values are second names. Conditions cannot compare those, so they become `Unknown`.
     """
-    effects = {row.name: Effect(operation=row.name, risk=row.risk, params=(_comparable(params, is_alias),))}
-    for spec in row.effects(params) if row.effects else ():
+    own = Effect(operation=row.name, risk=row.risk, params=(_comparable(params, is_alias),))
+    if row.effects is None or row.effects is no_effects:
+        return (own,)
+    effects = {row.name: own}
+    for spec in row.effects(params):
         risk, known = max(table[spec.operation].risk, spec.at_least), effects.get(spec.operation)
         if spec.operation == row.name:  # the call itself, at a higher risk or several times
             own = effects[row.name]
@@ -205,7 +222,21 @@ def minimal_call(row: Operation, table: Table, *, agent_id: str, org_id: str) ->
     return Call(id="", operation=row, agent_id=agent_id, org_id=org_id, canonical=b"{}", params={}, effects=effects)
 
 
+def is_alias(aliases: Mapping[str, re.Pattern[str]], name: str, value: Any) -> bool:
+    """Tell whether a parameter's value, or one of a list of them, is an alias: matches what the parameter's look like.
+
+    Args:
+        aliases: What the aliases of each parameter look like, as whole texts.
+        name, value: The parameter; in a list of objects, their ids count.
+    """
+    pattern = aliases.get(name)
+    if pattern is None:
+        return False
+    named = value if isinstance(value, list) else [value]
+    texts = (one.get("id") if isinstance(one, Mapping) else one for one in named)
+    return any(isinstance(text, str) and pattern.fullmatch(text) is not None for text in texts)
+
+
 def _comparable(params: Params, is_alias: IsAlias) -> Params:
-    if not any(is_alias(name, value) for name, value in params.items()):
-        return params
-    return {name: _ALIAS if is_alias(name, value) else value for name, value in params.items()}
+    aliased = [name for name, value in params.items() if is_alias(name, value)]
+    return {**params, **dict.fromkeys(aliased, _ALIAS)} if aliased else params

@@ -23,6 +23,7 @@ from arx_wrapper.model.operation import (
     Sentence,
     TargetState,
     Unknown,
+    no_effects,
 )
 from arx_wrapper.model.rate_lease import Allowance, Lease, LeaseRequest, Leases
 from arx_wrapper.model.request import Request
@@ -67,4 +68,5 @@ __all__ = [
     "Verdict",
     "Visibility",
     "new_id",
+    "no_effects",
 ]

@@ -56,6 +56,11 @@ class EffectSpec(NamedTuple):
     at_least: Risk = Risk.LOW
 
 
+def no_effects(params: Params) -> Iterable[EffectSpec]:
+    """Yield nothing: the write has no other effects, whatever its parameters."""
+    return ()
+
+
 @frozen
 class One:
     """A response that holds one object.
@@ -173,6 +178,10 @@ _WRITES: Any = Factory(lambda row: row.method != "GET", takes_self=True)
 _RECORDS: Any = Factory(
     lambda row: row.returns if isinstance(row.returns, Many) and row.method == "GET" else None, takes_self=True
 )
+_ENVELOPE: Any = Factory(lambda row: row.returns.envelope if row.returns else None, takes_self=True)
+_PATH_NAMES: Any = Factory(
+    lambda row: tuple(name for _, name, _, _ in Formatter().parse(row.path) if name), takes_self=True
+)
 _HIGHEST_RISK: Any = Factory(lambda row: row.risk, takes_self=True)
 
 
@@ -216,6 +225,8 @@ class Operation:
             the same.
         columns: The members that a table of the response shows, most important first.
         sentence: Says what a call does, for reviewers.
+        envelope: The response's key of what the operation is about; None when there is none.
+        path_names: The parameters that stand in the path, in its order.
     """
 
     name: str
@@ -250,18 +261,10 @@ class Operation:
     not_for_agents: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     columns: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     sentence: Sentence | None = field(default=None, repr=False, kw_only=True)
+    envelope: str | None = field(default=_ENVELOPE, repr=False, init=False)
+    path_names: tuple[str, ...] = field(default=_PATH_NAMES, repr=False, init=False)
 
     @property
     def family(self) -> str:
         """The part of the name before the colon."""
         return self.name.partition(":")[0]
-
-    @property
-    def envelope(self) -> str | None:
-        """The response's key of what the operation is about; None when there is none."""
-        return self.returns.envelope if self.returns else None
-
-    @property
-    def path_names(self) -> tuple[str, ...]:
-        """The parameters that stand in the path, in its order."""
-        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)

@@ -26,26 +26,3 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     json: Any = field(default=None, repr=False)
     operation_id: str
-
-    @classmethod
-    def of(cls, generated: Any) -> Request:
-        """Return the same request, given one that a generated client has built."""
-        return cls(
-            method=generated.method,
-            path=generated.path,
-            query=generated.query,
-            headers=generated.headers,
-            json=generated.json if generated.json or isinstance(generated.json, dict | list) else None,
-            operation_id=generated.operation_id,
-        )
-
-    def with_header(self, name: str, value: str) -> Request:
-        """Return the same request with a further header."""
-        return Request(
-            method=self.method,
-            path=self.path,
-            query=self.query,
-            headers=(*self.headers, (name, value)),
-            json=self.json,
-            operation_id=self.operation_id,
-        )

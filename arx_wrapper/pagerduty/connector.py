@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, final
+from typing import TYPE_CHECKING, ClassVar, Self, TypedDict, final
 
 from attrs import evolve
 
@@ -97,6 +98,7 @@ class PagerDutyConnector(
         "details.fields.before_value",
     )
 
+    aliases: ClassVar[Mapping[str, re.Pattern[str]]] = effects.ALIASES
     documented: ClassVar[Documented] = Documented(
         plain=frozenset(
             {
@@ -179,11 +181,6 @@ class PagerDutyConnector(
         """
         config = config or Config.load(audit_default=MEMORY)
         return cls(agent_id, org_id, config=evolve(config, sandbox=True, sandbox_seed=seed), **options)
-
-    @staticmethod
-    def is_alias(name: str, value: Any) -> bool:
-        """Tell whether a parameter names an object by another name than its id."""
-        return effects.is_alias(name, value)
 
     def _completed(self, given: Given) -> Given:
         """Put an account inside this process in PagerDuty's place, where the configuration says so."""

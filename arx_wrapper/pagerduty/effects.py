@@ -9,10 +9,11 @@ The sentences that reviewers read are in `sentences.py`; the state of the change
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from arx_wrapper.model import EffectSpec, Params, Risk, Unknown
+from arx_wrapper.model import EffectSpec, Params, Risk, Unknown, no_effects
 
 # A service setting that stops or weakens its alerts, as surely as disabling the service does.
 _SILENCING_FIELDS = frozenset(
@@ -38,29 +39,16 @@ _BY_POLICY = Unknown("an escalation policy, a level or a service decides who is 
 _BOTH_URGENCIES = Unknown("rules for either urgency are returned")
 # Members of a bulk entry that are no edit; whatever else it has, now or later, is one.
 _NO_EDITS = frozenset({"id", "status", "resolution", *_REROUTES})
-# Parameters that name incidents, which have a number besides their id.
-_INCIDENT_IDS = frozenset({"incident_id", "source_incident_ids", "parent_incident_id", "incidents"})
+_NUMBER: Final = re.compile(r"\d+")
 # PagerDuty's name for the user whose API key is in use.
 _ME: Final = "me"
+# PagerDuty takes an incident's number for its id, and `me` for a user's.
+ALIASES: Final[Mapping[str, re.Pattern[str]]] = {
+    **dict.fromkeys(("incident_id", "source_incident_ids", "parent_incident_id", "incidents"), _NUMBER),
+    "user_id": re.compile(_ME),
+}
+none = no_effects
 _ONESELF = Unknown("PagerDuty knows whose key is in use")
-
-
-def is_alias(name: str, value: Any) -> bool:
-    """Tell whether a parameter names an object by another name than its id, which a condition cannot compare.
-
-    PagerDuty takes an incident's number for its id, and `me` for that of the user whose key is in use.
-    """
-    if name == "user_id":
-        return bool(value == _ME)
-    if name not in _INCIDENT_IDS:
-        return False
-    named = value if isinstance(value, list) else [value]
-    return any(_is_number(entry["id"] if isinstance(entry, Mapping) else entry) for entry in named)
-
-
-def none(params: Params) -> Iterator[EffectSpec]:
-    """Yield nothing: the write has no other effects, whatever its parameters."""
-    yield from ()
 
 
 def update_incident(params: Params) -> Iterator[EffectSpec]:
@@ -183,10 +171,6 @@ def _included(params: Params, user_id: Any) -> Iterator[EffectSpec]:
 def _same(params: Params, name: str) -> Params | None:
     """Return one parameter that both operations have; None when this call is about more than one object."""
     return {name: params[name]} if name in params else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, str) and value.isdigit()
 
 
 def _never_pages_again(fields: Params) -> bool:

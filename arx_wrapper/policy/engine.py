@@ -27,9 +27,15 @@ _ORDER = {Verdict.PERMIT: 0, Verdict.ESCALATE: 1, Verdict.DENY: 2}
 
 @frozen(kw_only=True)
 class Candidates:
-    """The entries that name an operation and cover its risk, computed before the first call."""
+    """The entries that name an operation and cover its risk, computed before the first call.
+
+    Attributes:
+        conditional: An entry has a condition.
+        constant: Neither parameters nor time change what the entries say.
+    """
 
     conditional: bool
+    constant: bool
     denies: tuple[PolicyEntry, ...]
     permits: tuple[PolicyEntry, ...]
     observed: tuple[PolicyEntry, ...]
@@ -84,6 +90,10 @@ class PolicySet:
             limits=tuple(dict.fromkeys(limit for decision in decisions for limit in decision.limits)),
             observed=tuple(dict.fromkeys(note for decision in decisions for note in decision.observed)),
         )
+
+    def is_constant(self, call: Call) -> bool:
+        """Return whether every call of this agent with the same effects gets the same decision, at any time."""
+        return all(self.about(effect).constant for effect in call.effects)
 
     def parameter_sets(self, effect: Effect) -> tuple[Params | None, ...]:
         """Return the parameters to judge an effect with: one set stands for all where there are no conditions."""
@@ -183,8 +193,10 @@ class PolicySet:
         except KeyError:
             denies = [entry for entry in self.own if matches_any(entry.deny, effect.operation)]
             permits = [entry for entry in self.own if entry.permits(effect.operation) and effect.risk <= entry.risk_max]
+            concerned = (*denies, *permits, *self._hiding)
             found = self._candidates[key] = Candidates(
-                conditional=any(entry.when is not None for entry in (*denies, *permits, *self._hiding)),
+                conditional=any(entry.when is not None for entry in concerned),
+                constant=not any(entry.when or entry.expires or entry.requesters for entry in concerned),
                 denies=tuple(entry for entry in denies if entry.enforce),
                 permits=tuple(entry for entry in permits if entry.enforce),
                 observed=tuple(entry for entry in self.own if not entry.enforce and entry in (*denies, *permits)),

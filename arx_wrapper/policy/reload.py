@@ -26,6 +26,8 @@ from arx_wrapper.policy.yaml_document import Located, located, read
 # a policy may be one that lacks its denials.
 _LOOK_EVERY = 0.4
 _SETTLES_IN = 0.25
+# Decisions that are remembered: of each agent for each operation.
+_REMEMBERED = 4096
 _SUFFIXES = frozenset({".yaml", ".yml"})
 Documents = Sequence[tuple[str | None, Located]]
 PolicySource = str | PathLike[str] | Sequence[Mapping[str, Any]] | PolicySet
@@ -76,13 +78,24 @@ class Policies:
         self._registry, self._connector = registry, connector
         self._clock, self._wall = clock, wall
         self._events: list[PolicyLoaded] = []
+        self._decided: dict[tuple[object, ...], Decision] = {}
         self._looked, self._seen = clock(), _seen(self._source)
         self._load()
 
     def decide(self, call: Call, now: datetime) -> Decision:
-        """Return the decision of the policy in force."""
+        """Return the decision of the policy in force; what does not depend on parameters or time is decided once."""
         self._follow()
-        return self.current.decide(call, now)
+        decided = self._decided  # before the policy that it belongs to: another thread may load one meanwhile
+        key = (call.agent_id, call.org_id, *[(effect.operation, effect.risk) for effect in call.effects])
+        decision = decided.get(key)
+        if decision is None:
+            current = self.current
+            decision = current.decide(call, now)
+            if current.is_constant(call):
+                if len(decided) >= _REMEMBERED:
+                    decided.clear()
+                decided[key] = decision
+        return decision
 
     def possible_verdicts(self, call: Call, now: datetime) -> frozenset[Verdict]:
         """Return the possible verdicts of the policy in force; see `policy.possible_verdicts()`."""
@@ -122,13 +135,14 @@ class Policies:
             self._note("", str(error))
 
     def _load(self) -> None:
+        """Read the policy; decisions of the one before are forgotten once it is in force."""
         if isinstance(self._source, PolicySet):
-            self.current = self._source
+            self.current, self._decided = self._source, {}
             self._note("")
             return
         documents = _documents(self._source)
         loaded, text = _policy(documents, self._registry, self._connector), _plain(documents)
-        self.current = loaded
+        self.current, self._decided = loaded, {}
         self._note(text)
 
     def _note(self, text: str, error: str | None = None) -> None:

@@ -265,6 +265,8 @@ def _flat(value: object) -> str:
 
 def _short(text: object, secret: Secret) -> str:
     """Return server text for a message: the key masked, no control characters, not long."""
+    if isinstance(text, str) and len(text) <= _SHOWN and text.isprintable():
+        return secret.masked(text)
     shown = secret.masked(_flat(text)[: _SHOWN * 20])
     plain = secret.masked("".join(character if character.isprintable() else " " for character in shown))
     return plain if len(plain) <= _SHOWN else plain[:_SHOWN] + "…"

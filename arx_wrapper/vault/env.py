@@ -16,6 +16,7 @@ class EnvVault:
 
     def __init__(self, environ: Mapping[str, str] | Variables) -> None:
         self._environ = Variables(environ)
+        self._last: Credentials | None = None  # checked already
 
     async def locate(self, org_id: str) -> str:
         """Return the name of the variable that holds the key, without reading it.
@@ -36,7 +37,10 @@ class EnvVault:
             CredentialError: a variable is not set or malformed.
         """
         await self.locate(org_id)
-        return Credentials(api_key=self._environ.secret(KEY), requester_email=self._environ.get(EMAIL) or None)
+        api_key, email, last = self._environ.secret(KEY), self._environ.get(EMAIL) or None, self._last
+        if last is None or last.api_key != api_key or last.requester_email != email:
+            last = self._last = Credentials(api_key=api_key, requester_email=email)
+        return last
 
     async def aclose(self) -> None:
         """Do nothing: nothing is held open."""

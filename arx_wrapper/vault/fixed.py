@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from attrs import field, frozen
 
 from arx_wrapper.credentials import Credentials, Secret
@@ -25,6 +27,10 @@ class FixedVault:
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
         """Return the credentials. CredentialError when they are malformed."""
+        return self._credentials
+
+    @cached_property
+    def _credentials(self) -> Credentials:
         return Credentials(api_key=self.api_key, requester_email=self.requester_email)
 
     async def aclose(self) -> None:
