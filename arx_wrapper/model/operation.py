@@ -220,6 +220,7 @@ class Operation:
         fallback: Another request for accounts that do not serve the endpoint.
         pages: Yields the people that a call would page, given its parameters; None for an operation that pages no one.
         log_entry: The type of the entry that the operation leaves in the API's own log.
+        audited: The kind of object and the action in the record that the operation leaves in the API's audit trail.
         certain_effects: Effects that are sure to leave a log entry of their own.
         not_for_agents: Parameters that agents are not offered, though accepted: rarely of use to them, or a filter does
             the same.
@@ -257,6 +258,7 @@ class Operation:
     fallback: Fallback | None = field(default=None, repr=False, kw_only=True)
     pages: Callable[[Params], Iterable[Paged]] | None = field(default=None, repr=False, kw_only=True)
     log_entry: str | None = field(default=None, repr=False, kw_only=True)
+    audited: tuple[str, str] | None = field(default=None, repr=False, kw_only=True)
     certain_effects: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     not_for_agents: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
     columns: tuple[str, ...] = field(default=(), repr=False, kw_only=True)

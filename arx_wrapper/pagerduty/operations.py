@@ -218,6 +218,7 @@ _ROWS = (
         body=bodies.NEW_SERVICE, effects=effects.none, target_state=target_state.new_service,
         recovery=NOT_RECOVERABLE,
         columns=columns.SERVICE,
+        audited=("service", "create"),
         sentence=sentences.create_service,
     ),
     Operation(
@@ -231,6 +232,7 @@ _ROWS = (
         body=bodies.SERVICE, effects=effects.update_service,
         target_state=target_state.changed_service, recovery=NOT_RECOVERABLE,
         columns=columns.SERVICE,
+        audited=("service", "update"),
         sentence=sentences.update_service,
     ),
     Operation(
@@ -239,6 +241,7 @@ _ROWS = (
         summary="Delete a service permanently",
         doc="Delete a service and its integrations, permanently.",
         effects=effects.none, target_state=target_state.service, recovery=NOT_RECOVERABLE,
+        audited=("service", "delete"),
         sentence=sentences.delete_service,
     ),
     Operation(
@@ -258,6 +261,7 @@ _ROWS = (
         body=bodies.create_service_integration, effects=effects.create_integration,
         target_state=target_state.service, recovery=NOT_RECOVERABLE,
         columns=columns.INTEGRATIONS,
+        audited=("service", "update"),
         sentence=sentences.create_integration,
         performs={"incidents:resolve": ("*",)},
     ),
@@ -281,6 +285,7 @@ _ROWS = (
         summary="Create a new escalation policy",
         body=bodies.escalation_policy, effects=effects.none, target_state=NO_TARGET, recovery=NOT_RECOVERABLE,
         columns=columns.ESCALATION_POLICY,
+        audited=("escalation_policy", "create"),
         sentence=sentences.create_escalation_policy,
     ),
     Operation(
@@ -290,6 +295,7 @@ _ROWS = (
         body=bodies.escalation_policy, effects=effects.none,
         target_state=target_state.escalation_policy, recovery=NOT_RECOVERABLE,
         columns=columns.ESCALATION_POLICY,
+        audited=("escalation_policy", "update"),
         sentence=sentences.update_escalation_policy,
     ),
     Operation(
@@ -298,6 +304,7 @@ _ROWS = (
         summary="Delete an escalation policy",
         doc="Delete an escalation policy that no service uses.",
         effects=effects.none, target_state=target_state.escalation_policy, recovery=NOT_RECOVERABLE,
+        audited=("escalation_policy", "delete"),
         sentence=sentences.delete_escalation_policy,
     ),
     Operation(
@@ -397,6 +404,7 @@ _ROWS = (
         body=bodies.MAINTENANCE_WINDOW, effects=effects.none,
         target_state=target_state.window_services, recovery=recovery.OPENED_WINDOW,
         columns=columns.MAINTENANCE_WINDOWS,
+        audited=("maintenance_window", "create"),
         sentence=sentences.create_maintenance_window,
     ),
     Operation(
@@ -405,6 +413,7 @@ _ROWS = (
         summary="Delete (end) a maintenance window",
         doc="Delete a future maintenance window or end an ongoing one; alerting comes back.",
         effects=effects.none, target_state=target_state.window, recovery=NOT_RECOVERABLE,
+        audited=("maintenance_window", "delete"),
         sentence=sentences.delete_maintenance_window,
     ),
     Operation(

@@ -1,13 +1,15 @@
-"""Reconciliation: what PagerDuty's own log shows of our requester, held against our audit log.
+"""Reconciliation: PagerDuty's own logs, compared with our audit log.
 
-What only PagerDuty shows was done past the connector, with the same user. What only we have was reported as done, and
-left no trace there: an act that changed nothing, or a log that is not to be trusted. Both are read through governed
-calls, so the agent that asks needs `users:read`, `incidents:read` and `incidents:read_log`.
+What the log entries of incidents show of our requester, and only they, was done outside the connector, with the same
+user. What only we have was reported as done, and left no trace there: an act that changed nothing, or a log that is not
+to be trusted. The configuration's changes are compared by PagerDuty's audit records, whoever made them; see
+`configuration_changes.py`. All of it is read through governed calls, so the agent that asks needs `users:read`,
+`incidents:read`, `incidents:read_log` and `audit:read`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,15 +17,15 @@ from attrs import define, field, frozen
 
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Operation
+from arx_wrapper.pagerduty.configuration_changes import ConfigurationChanges, compare, recorded_changes
 from arx_wrapper.pagerduty.operations import OPERATIONS
+from arx_wrapper.pagerduty.sent_writes import SentWrite, sent_writes
 
 if TYPE_CHECKING:
-    from arx_wrapper.audit import AuditRecord
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
 # The operation that leaves each type of PagerDuty's log entries.
 _LOGGED: Final[Mapping[str, Operation]] = {row.log_entry: row for row in OPERATIONS.values() if row.log_entry}
-_APART: Final = timedelta(minutes=2)
 _AT_ONCE: Final = timedelta(seconds=5)
 
 
@@ -60,6 +62,7 @@ class Reconciliation:
         theirs: Acts that only PagerDuty shows.
         ours: Acts that only our log has.
         settled: Acts whose outcome we did not know, and that PagerDuty shows to have happened.
+        configuration: The changes of the account's configuration; None when they were left out.
     """
 
     incidents: int = 0
@@ -67,23 +70,30 @@ class Reconciliation:
     theirs: list[Activity] = field(factory=list)
     ours: list[Activity] = field(factory=list)
     settled: list[Activity] = field(factory=list)
+    configuration: ConfigurationChanges | None = None
 
 
 async def reconcile(
-    pd: PagerDutyConnector, *, requester_email: str, since: datetime, until: datetime
+    pd: PagerDutyConnector, *, requester_email: str, since: datetime, until: datetime, configuration: bool = True
 ) -> Reconciliation:
-    """Compare the two logs over a span of time.
+    """Compare PagerDuty's logs with ours over a span of time.
 
     Args:
         pd: Reads PagerDuty's side, and its audit log is ours.
-        requester_email: Whose acts, in PagerDuty.
+        requester_email: Whose acts on incidents, in PagerDuty.
         since, until: Aware. Incidents that were created in this span are looked at.
+        configuration: Whether to compare changes of the configuration as well, whoever made them.
 
     Raises:
-        ConfigError: PagerDuty has no such user.
+        ConfigError: the span is empty, or PagerDuty has no such user.
+        PagerDutyError: PagerDuty's audit records cannot be read by this key (403) or in this account (402).
     """
+    if since >= until:
+        raise ConfigError(f"The span is empty: {since.isoformat()} is not before {until.isoformat()}.")
+    found, began = Reconciliation(), pd.backends.clock()
+    # First: a key that may not read them is found out before incidents are read one by one.
+    changes = await recorded_changes(pd, since, until) if configuration else None
     user_id = await _user_id(pd, requester_email)
-    found = Reconciliation()
     seen: set[str] = set()
     shown: list[Activity] = []
     span = {"since": since.isoformat(), "until": until.isoformat()}
@@ -91,8 +101,12 @@ async def reconcile(
         seen.add(str(incident.id))
         shown += await _theirs(pd, str(incident.id), user_id, since, until)
     found.incidents = len(seen)
-    records = pd.audit.records(since=since, until=until)
-    _match(found, shown, [act for act in await _ours(records) if act.incident_id in seen])
+    # Last: what others do through connectors meanwhile is in both logs.
+    writes = await sent_writes(pd.audit, since, until)
+    if changes is not None:
+        credentials = await pd.backends.vault.read(pd.org_id)
+        found.configuration = compare(changes, writes, credentials, since=since, until=until, began=began)
+    _match(found, began, shown, [pair for pair in _ours(writes) if pair[1].incident_id in seen])
     return found
 
 
@@ -125,42 +139,31 @@ async def _theirs(
     return [act for acts in found.values() for act in acts]
 
 
-async def _ours(records: AsyncIterator[AuditRecord]) -> list[Activity]:
-    """Every act of every write that went out, one for each incident."""
-    intents: dict[str, AuditRecord] = {}
-    acts = []
-    async for record in records:
-        if record.action_type == "connector.called":
-            intents[record.id] = record
-        if record.action_type != "connector.completed" or record.status not in ("success", "unknown"):
-            continue
-        intent = intents.pop(record.metadata.get("intent", ""), None)
-        if intent is None:
-            continue
-        acts += [
-            Activity(
-                incident_id=incident_id,
-                operation=operation,
-                at=datetime.fromisoformat(intent.created_at),
-                source=intent.id,
-                agent_id=intent.agent_id,
-                status=record.status,
-                certain=certain,
+def _ours(writes: Sequence[SentWrite]) -> Iterable[tuple[SentWrite, Activity]]:
+    """Yield every act of every write that went out, one for each incident."""
+    for write in writes:
+        for incident_id, operation, certain in _done(write):
+            yield (
+                write,
+                Activity(
+                    incident_id=incident_id,
+                    operation=operation,
+                    at=write.latest,
+                    source=write.intent.id,
+                    agent_id=write.intent.agent_id,
+                    status=write.status,
+                    certain=certain,
+                ),
             )
-            for incident_id, operation, certain in _done(intent, record)
-        ]
-    return acts
 
 
-def _done(intent: AuditRecord, outcome: AuditRecord) -> Iterable[tuple[str, str, bool]]:
+def _done(write: SentWrite) -> Iterable[tuple[str, str, bool]]:
     """Yield which incidents a write did what to, and whether that is certain."""
-    row = OPERATIONS.get(intent.operation or "")
-    if row is None:
-        return
-    ids, effects = intent.metadata.get("ids", {}), intent.metadata.get("effects", ())
+    row = write.operation
+    ids, effects = write.intent.metadata.get("ids", {}), write.intent.metadata.get("effects", ())
     logged = {operation.name for operation in _LOGGED.values()}
     shown = [(operation, count) for operation, _, count in effects if operation in logged]
-    created = outcome.metadata.get("after", {}).get("id")
+    created = write.after.get("id")
     # A merge resolves its sources, but PagerDuty says of some only that they were merged.
     for source in ids.get("source_incident_ids", ()):
         yield from ((source, operation, False) for operation, _ in shown)
@@ -176,20 +179,23 @@ def _done(intent: AuditRecord, outcome: AuditRecord) -> Iterable[tuple[str, str,
         yield from ((one, operation, operation in certain) for operation, _ in shown)
 
 
-def _match(found: Reconciliation, theirs: list[Activity], ours: list[Activity]) -> None:
+def _match(
+    found: Reconciliation, began: datetime, theirs: list[Activity], ours: Iterable[tuple[SentWrite, Activity]]
+) -> None:
+    """Match acts on incidents. What was done since reading began, PagerDuty may not have shown."""
     left = list(theirs)
-    for act in ours:
+    for write, act in ours:
         near = [
             other
             for other in left
             if (other.incident_id, other.operation) == (act.incident_id, act.operation)
-            and abs(other.at - act.at) <= _APART
+            and write.may_have_been_at(other.at)
         ]
         if near:
-            left.remove(min(near, key=lambda other: abs(other.at - act.at)))
+            left.remove(min(near, key=lambda other: write.seconds_from(other.at)))
             found.matched += 1
-            if act.status == "unknown":
+            if act.status != "success":
                 found.settled.append(act)
-        elif act.status == "success" and act.certain:
+        elif act.status == "success" and act.certain and write.latest < began:
             found.ours.append(act)
     found.theirs = left

@@ -1,0 +1,126 @@
+"""The writes on record that may have taken effect: when they were sent, and by which requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from arx_wrapper.model import Operation
+from arx_wrapper.pagerduty.operations import TABLE
+
+if TYPE_CHECKING:
+    from arx_wrapper.audit import AuditLog, AuditRecord
+
+# How far apart PagerDuty's clock and this machine's may be.
+APART: Final = timedelta(minutes=2)
+
+
+@frozen(kw_only=True)
+class SentWrite:
+    """A write that may have taken effect.
+
+    Attributes:
+        operation: The row of the operation that was called.
+        intent: Its intent.
+        status: How it ended: `success`, `unknown`, or `in_progress` while nothing is known.
+        after: What the outcome's record says of the object that the write returned.
+        account: Fingerprint of the key that it was sent with; None when it is not known.
+        earliest, latest: When it was sent, by this machine's clock.
+        request_ids: PagerDuty's ids of its requests, as far as they are known.
+        lost: Whether one of its requests may have taken effect of which no id is known.
+    """
+
+    operation: Operation
+    intent: AuditRecord
+    status: str
+    after: Mapping[str, Any]
+    account: str | None
+    earliest: datetime
+    latest: datetime
+    request_ids: frozenset[str]
+    lost: bool
+
+    def may_have_been_at(self, moment: datetime) -> bool:
+        """Tell whether PagerDuty may have recorded the write at this time by its own clock."""
+        return self.earliest - APART <= moment <= self.latest + APART
+
+    def seconds_from(self, moment: datetime) -> float:
+        """Return how far the write's response was from a moment."""
+        return abs((self.latest - moment).total_seconds())
+
+
+async def sent_writes(log: AuditLog, since: datetime, until: datetime) -> list[SentWrite]:
+    """Return the writes that were sent in a span of time, or about then, in the order in which they ended.
+
+    A call that waited for a reviewer is there by the time at which it was sent, not by that at which it was asked for.
+
+    Args:
+        log: The audit log.
+        since, until: Aware.
+    """
+    intents: dict[str, AuditRecord] = {}
+    found = []
+    async for record in log.records(since=since - 2 * APART, until=until + 2 * APART):
+        row = TABLE.get(record.operation or "")
+        if row is None or not row.writes:
+            continue
+        if record.action_type == "connector.called":
+            intents[record.id] = record
+        elif record.action_type in ("connector.completed", "connector.refused"):
+            intent = intents.pop(str(record.metadata.get("intent")), None)
+            if record.action_type == "connector.refused" or record.status not in ("success", "unknown"):
+                continue
+            if intent is None:  # asked for before the span began
+                intent = await _intent(log, record)
+            if intent is not None:
+                found.append(_ended(row, intent, record))
+    open_ = (intent for intent in intents.values() if intent.status == "in_progress")
+    return found + [_open(TABLE[str(intent.operation)], intent, until) for intent in open_]
+
+
+async def _intent(log: AuditLog, outcome: AuditRecord) -> AuditRecord | None:
+    named = outcome.metadata.get("intent")
+    if isinstance(named, str):
+        async for record in log.records(id=named, limit=1):
+            return record
+    return None
+
+
+def _ended(row: Operation, intent: AuditRecord, outcome: AuditRecord) -> SentWrite:
+    asked, ended = datetime.fromisoformat(intent.created_at), datetime.fromisoformat(outcome.created_at)
+    attempts = [each for each in _listed(outcome.metadata.get("attempts")) if each.get("sent")]
+    sent_for = timedelta(milliseconds=sum(each.get("duration_ms") or 0 for each in attempts))
+    told = bool(attempts) and outcome.status == "success"
+    return SentWrite(
+        operation=row,
+        intent=intent,
+        status=outcome.status,
+        after=outcome.metadata.get("after") or {},
+        account=outcome.metadata.get("account"),
+        earliest=max(asked, ended - sent_for) if told else asked,
+        latest=ended,
+        request_ids=frozenset(each["request_id"] for each in attempts if each.get("request_id")),
+        lost=not attempts or any(not each.get("request_id") for each in attempts),
+    )
+
+
+def _open(row: Operation, intent: AuditRecord, until: datetime) -> SentWrite:
+    asked = datetime.fromisoformat(intent.created_at)
+    return SentWrite(
+        operation=row,
+        intent=intent,
+        status="in_progress",
+        after={},
+        account=None,
+        earliest=asked,
+        latest=max(asked, until),
+        request_ids=frozenset(),
+        lost=True,
+    )
+
+
+def _listed(value: Any) -> Iterable[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
