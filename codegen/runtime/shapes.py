@@ -1,21 +1,26 @@
-"""Shapes of the members of request bodies: each validates a typed value and reads plain JSON, equally strictly."""
+"""Request bodies, closed and strict: a misspelt member is refused here and not ignored by PagerDuty.
+
+Each member has a shape, which validates a typed value and reads plain JSON, equally strictly.
+"""
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeGuard
 
-from attrs import Attribute, frozen
+from attrs import Attribute, fields, frozen
 
 from .errors import InvalidRequestError, shown
 from .types import UNSET
 
 if TYPE_CHECKING:
-    from .body import Body
+    from .answer import Answer
 
 
 def is_integer(value: object) -> TypeGuard[int]:
@@ -269,8 +274,7 @@ class Nested(Shape):
         return self.model().writable(value) if isinstance(value, Mapping) else value
 
     def model(self) -> type[Body]:
-        model: type[Body] = getattr(import_module(f"{__package__}.models"), self.name)
-        return model
+        return _model(self.name)
 
 
 TEXT: Final = Text()
@@ -279,6 +283,124 @@ NUMBER: Final = Number()
 BOOLEAN: Final = Boolean()
 TIME: Final = Time()
 FREE: Final = Free()
+
+
+@frozen(kw_only=True)
+class Body:
+    """The base of every model that a request sends. `UNSET` members are left out; None is JSON's null."""
+
+    _partial: ClassVar[bool] = False  # the endpoint leaves as it is what the request leaves out
+    _members: ClassVar[dict[str, Attribute[Any]]] = {}
+    _readers: ClassVar[dict[str, tuple[str, Callable[[object, str], Any]]]] = {}
+    _defaults: ClassVar[dict[str, Any]] = {}
+    _required: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        cls._members = {each.metadata.get("wire", each.name): each for each in fields(cls)}
+        cls._readers = {name: (each.name, _shape(each).read) for name, each in cls._members.items()}
+        cls._defaults = {each.name: each.default for each in cls._members.values()}
+        cls._required = tuple(name for name, each in cls._members.items() if each.default is not UNSET)
+
+    @classmethod
+    def members(cls) -> dict[str, Attribute[Any]]:
+        """Return the members by their JSON names."""
+        return cls._members
+
+    @classmethod
+    def parse(cls, src: Mapping[str, object], path: str = "") -> Self:
+        """Read plain JSON, strictly.
+
+        Raises:
+            InvalidRequestError: an unknown name (with the nearest known one), a missing member, a wrong type or
+                value; `path` says where, `accepted` what would be right.
+        """
+        readers = cls._readers
+        if not isinstance(src, Mapping):
+            raise InvalidRequestError(path, f"is {shown(src)}", f"an object ({', '.join(readers)})")
+        values = cls._defaults.copy()
+        for name, value in src.items():
+            if name not in readers:
+                raise _unknown(name, path, list(readers))
+            attribute, read = readers[name]
+            values[attribute] = read(value, _below(path, name))
+        for name in cls._required:
+            if name not in src:
+                raise InvalidRequestError(_below(path, name), "is missing", _shape(cls._members[name]).accepted)
+        body = object.__new__(cls)
+        for attribute, value in values.items():
+            _set(body, attribute, value)  # what was just read is not validated a second time
+        return body
+
+    @classmethod
+    def from_response(cls, response: Answer | Mapping[str, object]) -> Self:
+        """Build the request that writes back what a response says.
+
+        Members that no request can write are left out: read-only ones, unknown ones, nulls where none is allowed. An
+        endpoint that changes only what it is given is also spared the values that only PagerDuty sets.
+
+        Raises:
+            InvalidRequestError: what is left is no request; `path` says where.
+        """
+        return cls.parse(cls.writable(response if isinstance(response, Mapping) else response.to_dict()))
+
+    @classmethod
+    def writable(cls, src: Mapping[str, object]) -> dict[str, Any]:
+        """Return the members of a JSON object that this model can write, as plain JSON."""
+        kept = ((name, _shape(member), src[name]) for name, member in cls.members().items() if name in src)
+        return {name: shape.writable(value) for name, shape, value in kept if cls._writes(shape, value)}
+
+    @classmethod
+    def _writes(cls, shape: Shape, value: object) -> bool:
+        if value is None:
+            return isinstance(shape, Null | Free)
+        inner = shape.shape if isinstance(shape, Null) else shape
+        return not (cls._partial and isinstance(inner, Enum)) or value in inner.values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the members that are set, as plain JSON."""
+        found: dict[str, Any] = {}
+        for name, (attribute, _) in self._readers.items():
+            value = getattr(self, attribute)
+            if value is not UNSET:
+                found[name] = value if type(value) is str else _json(value)
+        return found
+
+
+_set: Final = object.__setattr__  # past the frozen one
+
+
+@cache
+def _model(name: str) -> type[Body]:
+    model: type[Body] = getattr(import_module(f"{__package__}.models"), name)
+    return model
+
+
+def _shape(member: Attribute[Any]) -> Shape:
+    shape = member.validator
+    assert isinstance(shape, Shape)  # noqa: S101 - the templates give every member one
+    return shape
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _unknown(name: object, path: str, members: list[str]) -> InvalidRequestError:
+    nearest = difflib.get_close_matches(str(name), members, n=1)
+    accepted = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(members)}"
+    label = str(name) if str(name).isidentifier() and str(name).isascii() and len(str(name)) <= 80 else shown(name)
+    return InvalidRequestError(_below(path, label), "is not a member that can be written", accepted)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Body):
+        return value.to_dict()
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _json(item) for key, item in value.items()}
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _within(value: float, minimum: float | None, maximum: float | None) -> bool:

@@ -8,14 +8,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .errors import InvalidRequestError, shown
-from .shapes import FREE, INTEGER, NUMBER, Boolean, Integer, Number, Shape, is_number
+from .shapes import FREE, INTEGER, NUMBER, Body, Boolean, Integer, Number, Shape, is_number
 from .types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from .body import Body
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -164,7 +161,9 @@ def headers(*given: Given) -> tuple[tuple[str, str], ...]:
     Raises:
         InvalidRequestError: naming the header.
     """
-    return tuple((name, header(name, _checked(name, *rest))) for name, *rest in given if rest[0] is not UNSET)
+    return tuple(
+        [(name, header(name, _checked(name, *rest))) for name, *rest in given if rest[0] is not UNSET]
+    )
 
 
 def cookies(*given: Given) -> tuple[tuple[str, str], ...]:

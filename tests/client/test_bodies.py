@@ -13,7 +13,7 @@ import attrs
 import pytest
 from pagerduty_client import UNSET, InvalidRequestError, Unset, models
 from pagerduty_client.api.incidents import list_incidents
-from pagerduty_client.body import Body
+from pagerduty_client.shapes import Body
 
 from tests.client.test_requests import DOCUMENT, sample
 

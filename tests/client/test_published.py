@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pagerduty_client import InvalidRequestError, models
-from pagerduty_client.body import Body
+from pagerduty_client.shapes import Body
 
 from tests.client.test_requests import DOCUMENT, OPERATIONS
 

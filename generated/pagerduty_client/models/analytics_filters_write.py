@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
     BOOLEAN,
     INTEGER,
     TEXT,
     Array,
+    Body,
     Enum,
 )
 from ..types import UNSET, Unset

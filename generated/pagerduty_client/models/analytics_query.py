@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
     TEXT,
+    Body,
     Enum,
     Nested,
     Null,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
+    Body,
     Nested,
 )
 

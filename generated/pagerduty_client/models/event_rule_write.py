@@ -8,10 +8,10 @@ from typing import Any
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
     FREE,
     Array,
+    Body,
 )
 from ..types import UNSET, Unset
 

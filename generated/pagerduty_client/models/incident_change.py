@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
     INTEGER,
     TEXT,
     Array,
+    Body,
     Enum,
     Nested,
     Null,

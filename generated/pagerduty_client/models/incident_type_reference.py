@@ -5,9 +5,9 @@ from __future__ import annotations
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
     TEXT,
+    Body,
 )
 from ..types import UNSET, Unset
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
     TEXT,
     TIME,
     Array,
+    Body,
     Enum,
     Nested,
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
+    Body,
     Integer,
 )
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from attrs import field as _field
 from attrs import frozen
 
-from ..body import Body
 from ..shapes import (
     TEXT,
     Array,
+    Body,
     Enum,
     Integer,
 )
