@@ -1,4 +1,4 @@
-"""The handlers that change something: decide, withdraw, stop and start agents, verify the log."""
+"""Handle the requests that change something: decide, withdraw, suspend and resume agents, verify the log."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LONGEST = 512 * 1024
 
 
 async def given(request: Request) -> Mapping[str, Any]:
-    """Return what a form or a script sent. Problem 400 or 413 when it is neither, or too long."""
+    """Return the members that a form or a script sent. Problem 400 or 413 when it is neither, or too long."""
     from urllib.parse import parse_qsl
 
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LONGEST:
-            raise Problem(413, "Too much", "This is more than any page of the console sends. Nothing was changed.")
+            raise Problem(413, "Too large", "This is more than any page of the console sends. Nothing was changed.")
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
     try:
         if kind == "application/json":
@@ -39,11 +39,11 @@ async def given(request: Request) -> Mapping[str, Any]:
             return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=50))
     except (msgspec.MsgspecError, ValueError):
         pass
-    raise Problem(400, "Not understood", "This is nothing that a page of the console sends. Nothing was changed.")
+    raise Problem(400, "Not understood", "No page of the console sends this. Nothing was changed.")
 
 
 async def decision_options(console: Console, request: Request) -> Response:
-    """Return what a passkey has to sign for a decision."""
+    """Return the options with which a passkey signs a decision."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
     asked = await request_asked(console, request.path_params["id"])
@@ -76,7 +76,7 @@ async def options(console: Console, reviewer: str, statement: bytes, echo: Mappi
 
 
 def proof_of(said: Mapping[str, Any]) -> str:
-    """Return the assertion that a script sent. Problem 400 when there is none: without scripts there is no passkey."""
+    """Return the assertion that a script sent. Problem 400 when there is none, as in a browser without JavaScript."""
     found = said.get("credential")
     if not isinstance(found, Mapping):
         raise Problem(
@@ -88,7 +88,7 @@ def proof_of(said: Mapping[str, Any]) -> str:
 
 
 def go(path: str, said: Mapping[str, Any], request: Request) -> Response:
-    """Send the browser on: a script by name, a form by redirect."""
+    """Send the browser to a page: a form by redirect; a script gets the page's path as JSON."""
     from starlette.responses import JSONResponse, RedirectResponse
 
     if request.headers.get("content-type", "").startswith("application/json"):
@@ -97,7 +97,7 @@ def go(path: str, said: Mapping[str, Any], request: Request) -> Response:
 
 
 async def decide(console: Console, request: Request) -> Response:
-    """Take a decision that a passkey signed."""
+    """Store a decision that a passkey signed."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
     asked = await request_asked(console, request.path_params["id"])
@@ -143,7 +143,7 @@ async def withdraw(console: Console, request: Request) -> Response:
 
 
 async def switch_agent(console: Console, request: Request) -> Response:
-    """Suspend an agent, or let it go on."""
+    """Suspend or resume an agent."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
     agent, reason = str(said.get("agent") or ""), str(said.get("reason") or "").strip()
@@ -168,7 +168,7 @@ async def verify_log(console: Console, request: Request) -> Response:
 
 
 async def simulate(console: Console, request: Request) -> Response:
-    """Try a proposed policy on the calls on record."""
+    """Judge the recorded calls by a proposed policy."""
     said = await given(request)
     await signed_in_post(console, request, said)
     return await proposed_policy(console, request, str(said.get("policy") or "")[:200_000])
@@ -177,5 +177,5 @@ async def simulate(console: Console, request: Request) -> Response:
 def _verdict(said: Mapping[str, Any]) -> bool:
     verdict = said.get("verdict")
     if verdict not in ("approve", "deny"):
-        raise Problem(400, "Approve or deny?", "The form says neither. Nothing was decided.")
+        raise Problem(400, "Approve or deny?", "The form states neither. Nothing was decided.")
     return bool(verdict == "approve")

@@ -80,10 +80,10 @@ def app(
         org_id: The organisation whose requests are shown.
         origin: The origin at which browsers reach it; passkeys are bound to it.
         operations: The connector's table.
-        is_alias: Tells which parameter values are second names.
-        clock: The time, aware.
+        is_alias: Returns True for a parameter value that is a second name of an object.
+        clock: Returns the time, aware.
         checkpoints: The store of the log's checkpoints, whose age is shown.
-        ask_on_call: Asks who is on call, for policies that name reviewers so.
+        ask_on_call: Reads who is on call, for policies with on-call rules.
 
     Raises:
         ConfigError: browsers offer no passkeys at this origin, or the extra `console` is not installed.
@@ -152,7 +152,7 @@ async def _handled(console: Console, handler: Handler, request: Request) -> Resp
         return await handler(console, request)
     except SignInNeeded:
         if scripted:
-            return JSONResponse({"problem": "Your session is over. Sign in again.", "go": "/sign-in"}, 401)
+            return JSONResponse({"problem": "Your session has ended. Sign in again.", "go": "/sign-in"}, 401)
         if request.method != "GET":
             return page(console, "problem.html", None, title="Sign in first", text=_OVER, status=401)
         from urllib.parse import quote
@@ -174,7 +174,7 @@ def _said(console: Console, problem: Problem, scripted: bool) -> Response:
     return page(console, "problem.html", None, title=problem.title, text=problem.text, status=problem.status)
 
 
-_OVER = "Your session is over, or this browser has none. Nothing was changed."
+_OVER = "Your session has ended, or this browser has none. Nothing was changed."
 
 
 def _headers(console: Console) -> dict[str, str]:

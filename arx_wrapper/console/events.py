@@ -1,4 +1,4 @@
-"""Live updates: one look at the store a second for all browsers together, told by Server-Sent Events."""
+"""Send live updates as Server-Sent Events: one read of the approval store a second for all browsers together."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _PING: Final = 15.0
 
 
 class Watcher:
-    """Watches an organisation's requests while a browser listens, and tells every browser when they change.
+    """Watches an organisation's requests while a browser listens, and notifies every browser of changes.
 
     Args:
-        approvals: The requests.
+        approvals: The store of the requests.
         org_id: The organisation.
-        every: Seconds between two looks.
+        every: Seconds between two reads.
     """
 
     def __init__(self, approvals: Approvals, org_id: str, *, every: float = _EVERY) -> None:
@@ -34,7 +34,7 @@ class Watcher:
         self._closed = False
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Yield Server-Sent Events until the browser goes: `change` when something changed, else a comment."""
+        """Yield Server-Sent Events until the browser disconnects: `change` after a change, else a comment."""
         self._listening += 1
         if self._task is None or self._task.done():
             self._version = await self._look() or self._version
@@ -75,7 +75,7 @@ class Watcher:
                     self._changed.notify_all()
 
     async def _look(self) -> str | None:
-        """Return a digest of what the pages show; None when the store cannot be read now."""
+        """Return a digest of the requests' states; None when the store cannot be read now."""
         try:
             states = await self._approvals.states(self._org_id)
         except ApprovalError:

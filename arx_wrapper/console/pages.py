@@ -1,4 +1,4 @@
-"""The pages that are only read: waiting, one request, history, agents, log, policy."""
+"""Show the pages that change nothing: waiting requests, one request, history, agents, log, policy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _VERDICTS: Final = {
 
 
 async def waiting(console: Console, request: Request) -> Response:
-    """Show the requests that wait, the newest first."""
+    """Show the waiting requests, the newest first."""
     session = await signed_in(console, request)
     number = _number(request.query_params.get("page"))
     approvals = console.backends.approvals
@@ -45,7 +45,7 @@ async def waiting(console: Console, request: Request) -> Response:
 
 
 async def one_request(console: Console, request: Request) -> Response:
-    """Show one request: what it does, why it waits, and what the agent did last."""
+    """Show one request: its effects, the reason for approval, and the agent's last calls."""
     session = await signed_in(console, request)
     asked = await request_asked(console, request.path_params["id"])
     records = console.backends.audit.records(
@@ -101,7 +101,7 @@ async def history(console: Console, request: Request) -> Response:
 
 
 async def agents(console: Console, request: Request) -> Response:
-    """Show the agents on record, with the switch that stops one."""
+    """Show the agents in the audit log, each with the button that suspends it."""
     session = await signed_in(console, request)
     return page(console, "agents.html", session, title="Agents", agents=await _agents(console))
 
@@ -137,14 +137,14 @@ async def record(console: Console, request: Request) -> Response:
     wanted = str(request.path_params["id"])
     found = [each async for each in console.backends.audit.records(id=wanted, org_id=console.org_id)]
     if not found:
-        raise Problem(404, "No such record", "The log has no record of this id. Nothing was changed.")
+        raise Problem(404, "No such record", "The log has no record with this id. Nothing was changed.")
     intent = str(found[0].metadata.get("intent") or found[0].id)
     call = [each async for each in console.backends.audit.records(call=intent, org_id=console.org_id)]
     return page(console, "record.html", session, title=f"Record {found[0].seq}", record=found[0], call=call)
 
 
 async def policy(console: Console, request: Request) -> Response:
-    """Show what policy says of each operation to each agent, and why of one cell."""
+    """Show the possible verdicts for each operation and agent, and the explanation of one of them."""
     session = await signed_in(console, request)
     agent, operation = (request.query_params.get(name, "") for name in ("agent", "operation"))
     known = [each["agent"] for each in await _agents(console)][:_AGENTS] or ["any-agent"]
@@ -165,7 +165,7 @@ async def policy(console: Console, request: Request) -> Response:
 
 
 async def proposed_policy(console: Console, request: Request, text: str) -> Response:
-    """Show what a proposed policy file would have changed about the calls of the last 30 days."""
+    """Show which calls of the last 30 days a proposed policy file would have decided differently."""
     from arx_wrapper.core.simulation import simulate
 
     session = await signed_in(console, request)
@@ -205,14 +205,14 @@ async def request_asked(console: Console, approval_id: str) -> ApprovalRequest:
 
 
 def _affected(console: Console, asked: ApprovalRequest) -> list[tuple[str, str]]:
-    row = console.operations.get(asked.operation)  # none when the request was made by a later version
+    row = console.operations.get(asked.operation)  # None when a later version made the request
     return views.affected(row, asked) if row else []
 
 
 def _proof(asked: ApprovalRequest, number: int, reviewers: Reviewers) -> dict[str, str]:
     review = asked.decisions[number]
     if review.signature is None:
-        return {"kind": "none: by name alone", "state": "not proved"}
+        return {"kind": "none: by name alone", "state": "not signed"}
     kind = "passkey" if review.signature.startswith("{") else "Ed25519 key"
     try:
         verify_decision(asked, review, reviewers)

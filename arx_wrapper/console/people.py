@@ -45,7 +45,7 @@ async def sign_in_page(console: Console, request: Request) -> Response:
 
 
 async def sign_in_options(console: Console, request: Request) -> Response:
-    """Return a challenge that this browser alone can answer, once."""
+    """Return a challenge that only this browser can respond to, once."""
     from starlette.responses import Response
     from webauthn import generate_authentication_options, options_to_json
     from webauthn.helpers.structs import UserVerificationRequirement
@@ -68,7 +68,7 @@ async def sign_in_options(console: Console, request: Request) -> Response:
 
 
 async def sign_in(console: Console, request: Request) -> Response:
-    """Start a session for the reviewer whose passkey answered the challenge."""
+    """Start a session for the reviewer whose passkey signed the challenge."""
     said = await given(request)
     require_own_origin(console, request)
     _limited(console, request)
@@ -81,7 +81,7 @@ async def sign_in(console: Console, request: Request) -> Response:
             raise NotProvenError("is too late, or was used before: try again")
         owner = reviewers.owner_of(credential_of(proof))
         if owner is None:
-            raise NotProvenError("is of no reviewer's passkey")
+            raise NotProvenError("belongs to no reviewer's passkey")
         passkey = next(each for each in reviewers.passkeys(owner) if each.credential_id == credential_of(proof))
         verify_assertion(proof, _SIGNS_IN + challenge, passkey)
     except NotProvenError as error:
@@ -94,7 +94,7 @@ async def sign_in(console: Console, request: Request) -> Response:
 
 
 def started(console: Console, request: Request, reviewer: str, path: str, said: Mapping[str, Any]) -> Response:
-    """Return a response that starts a session; the one that the browser had is over."""
+    """Return a response that starts a session and ends the browser's earlier one."""
     console.sessions.end(request.cookies.get(console.cookie))
     response = go(path, said, request)
     token = console.sessions.start(reviewer)
@@ -113,7 +113,7 @@ async def sign_out(console: Console, request: Request) -> Response:
 
 
 async def enrol_page(console: Console, request: Request) -> Response:
-    """Show the button that registers a passkey, at a link that is still good."""
+    """Show the button that registers a passkey, when the link is still valid."""
     enrolments = await console.enrolments()
     invitation = enrolments.invitation(request.path_params["token"], console.clock())
     if invitation is None:
@@ -122,7 +122,7 @@ async def enrol_page(console: Console, request: Request) -> Response:
             console.backends.audit,
             console.org_id,
             "unknown",
-            "A dead or unknown invitation was opened.",
+            "An expired, used or unknown invitation was opened.",
             action="enrol",
         )
         raise Problem(404, "This link is dead", _DEAD)
@@ -130,7 +130,7 @@ async def enrol_page(console: Console, request: Request) -> Response:
 
 
 async def enrol_options(console: Console, request: Request) -> Response:
-    """Return what a passkey is made with."""
+    """Return the options with which the browser creates a passkey."""
     from starlette.responses import Response
     from webauthn import generate_registration_options, options_to_json
     from webauthn.helpers.structs import (
@@ -159,7 +159,7 @@ async def enrol_options(console: Console, request: Request) -> Response:
 
 
 async def enrol(console: Console, request: Request) -> Response:
-    """Take a registered passkey; the first reviewer is signed in, others wait for a confirmation."""
+    """Store a registered passkey. The first reviewer is signed in; others wait for a confirmation."""
     said = await given(request)
     require_own_origin(console, request)
     _limited(console, request)
@@ -178,7 +178,7 @@ async def enrol(console: Console, request: Request) -> Response:
 
 
 async def enrolled_page(console: Console, request: Request) -> Response:
-    """Tell a new reviewer that another one has to confirm them."""
+    """Inform a new reviewer that another one has to confirm them."""
     return page(
         console,
         "problem.html",
@@ -190,13 +190,13 @@ async def enrolled_page(console: Console, request: Request) -> Response:
 
 
 async def reviewers_page(console: Console, request: Request) -> Response:
-    """Show the reviewers, and who waits for a confirmation."""
+    """Show the reviewers, and the candidates that wait for a confirmation."""
     session = await signed_in(console, request)
     return page(console, "reviewers.html", session, title="Reviewers", enrolments=await console.enrolments(), link=None)
 
 
 async def invite(console: Console, request: Request) -> Response:
-    """Make an invitation's link and show it, once."""
+    """Create an invitation and show its link, once."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
     enrolments = await console.enrolments()
@@ -204,13 +204,13 @@ async def invite(console: Console, request: Request) -> Response:
     try:
         token = await enrolment.invite(console.backends.audit, enrolments, name, by=session.reviewer, user=user)
     except ApprovalError as error:
-        raise Problem(400, "Nobody was invited", str(error)) from None
+        raise Problem(400, "No one was invited", str(error)) from None
     link = {"name": name, "url": f"{console.origin}/enrol/{token}"}
     return page(console, "reviewers.html", session, title="Reviewers", enrolments=enrolments, link=link)
 
 
 async def confirm_options(console: Console, request: Request) -> Response:
-    """Return what a passkey has to sign to confirm a reviewer."""
+    """Return the options with which a passkey signs the confirmation of a reviewer."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
     candidate = await _candidate(console, said)
@@ -239,19 +239,19 @@ async def confirm(console: Console, request: Request) -> Response:
 
 
 async def remove_options(console: Console, request: Request) -> Response:
-    """Return what a passkey has to sign to remove a reviewer."""
+    """Return the options with which a passkey signs the removal of a reviewer."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
     found = (await console.enrolments()).reviewers.enrolled.get(str(said.get("name")))
     if found is None:
-        raise Problem(404, "No such reviewer", "Nobody of that name was enrolled. Nothing was changed.")
+        raise Problem(404, "No such reviewer", "No reviewer of that name was enrolled. Nothing was changed.")
     at = console.clock().isoformat(timespec="seconds")
     statement = removal_statement(console.org_id, found, by=session.reviewer, at=at)
     return await options(console, session.reviewer, statement, {"at": at})
 
 
 async def remove(console: Console, request: Request) -> Response:
-    """Remove a reviewer: sessions and unused decisions of theirs do not count any more."""
+    """Remove a reviewer: their sessions end, and their unused decisions no longer count."""
     said = await given(request)
     session = await signed_in_post(console, request, said)
     name = str(said.get("name"))
@@ -265,7 +265,7 @@ async def remove(console: Console, request: Request) -> Response:
             proof=proof_of(said),
         )
     except ApprovalError as error:
-        raise Problem(409, "Nobody was removed", str(error)) from None
+        raise Problem(409, "No reviewer was removed", str(error)) from None
     console.sessions.end_all_of(name)
     return go("/reviewers", said, request)
 
@@ -277,7 +277,7 @@ _DEAD: Final = (
 
 
 def own_path(text: str | None) -> str:
-    """Return a path of the console that was asked for; the first page for anything else."""
+    """Return the requested path when it is one of the console's; otherwise the first page."""
     plain = text and text.startswith("/") and not text.startswith("//") and text.isascii() and "\\" not in text
     return text if plain and text and text.isprintable() else "/"
 
@@ -285,7 +285,7 @@ def own_path(text: str | None) -> str:
 async def _candidate(console: Console, said: Mapping[str, Any]) -> Candidate:
     found = (await console.enrolments()).candidates.get(str(said.get("invitation")))
     if found is None:
-        raise Problem(404, "Nobody to confirm", "Nobody waits for this confirmation any more. Nothing was changed.")
+        raise Problem(404, "No one to confirm", "This candidate no longer waits for confirmation. Nothing was changed.")
     return found
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def page(
     console: Console, template: str, session: Session | None, *, title: str, status: int = 200, **context: Any
 ) -> Response:
-    """Return a page. `session` is that of the browser; None for pages that anybody sees."""
+    """Return a page. `session` is the browser's; None for pages that need no sign-in."""
     from starlette.responses import HTMLResponse
 
     now = console.clock()
@@ -43,7 +43,7 @@ def page(
 
 @cache
 def environment() -> Environment:
-    """Return the templates' environment: everything is escaped, and an unknown name is an error."""
+    """Return the templates' environment: it escapes all values, and an unknown name is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(

@@ -1,4 +1,4 @@
-"""Sessions, one-time challenges and rate limits of the console, in the memory of its process."""
+"""Keep the console's sessions, one-time challenges and rate limits, in the memory of its process."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Session:
     """A signed-in reviewer's browser.
 
     Attributes:
-        reviewer: Whose passkey signed in.
-        csrf: The token that every form and script of the session sends along.
-        began, seen: When it was made and last used.
+        reviewer: The reviewer whose passkey signed in.
+        csrf: The token that every form and script of the session sends.
+        began, seen: The times of its creation and of its last use.
     """
 
     reviewer: str
@@ -46,7 +46,7 @@ class Sessions:
         self._open: dict[bytes, Session] = {}
 
     def start(self, reviewer: str) -> str:
-        """Return the token of a new session; one that the browser had before is never taken over."""
+        """Return the token of a new session. A token that the browser sent is never reused."""
         now = self._clock()
         for key in [key for key, session in self._open.items() if self._over(session, now)]:
             del self._open[key]
@@ -57,7 +57,7 @@ class Sessions:
         return token
 
     def find(self, token: str | None) -> Session | None:
-        """Return the session of a token, and keep it alive; None when there is none or it is over."""
+        """Return the session of a token, and extend it; None when there is none or it has ended."""
         if not token:
             return None
         now, session = self._clock(), self._open.get(_hash(token))
@@ -68,12 +68,12 @@ class Sessions:
         return session
 
     def end(self, token: str | None) -> None:
-        """End a session; an unknown one is none already."""
+        """End a session; an unknown token is ignored."""
         if token:
             self._open.pop(_hash(token), None)
 
     def end_all_of(self, reviewer: str) -> None:
-        """End the sessions of somebody who is no reviewer any more."""
+        """End the sessions of a reviewer who was removed."""
         for key in [key for key, session in self._open.items() if session.reviewer == reviewer]:
             del self._open[key]
 
@@ -99,7 +99,7 @@ class Challenges:
         self._open: dict[str, _Challenge] = {}
 
     def issue(self) -> tuple[str, bytes]:
-        """Return the name under which a browser keeps a challenge, and the challenge."""
+        """Return a new challenge, and the name under which the browser sends it back."""
         now = self._clock()
         for key in [key for key, challenge in self._open.items() if challenge.until <= now]:
             del self._open[key]
@@ -110,13 +110,13 @@ class Challenges:
         return name, value
 
     def take(self, name: str | None) -> bytes | None:
-        """Return the challenge of a name, once; None when there is none or it is too old."""
+        """Return the challenge of a name and forget it; None when there is none or it is too old."""
         found = self._open.pop(name or "", None)
         return found.value if found and self._clock() < found.until else None
 
 
 class RateLimit:
-    """At most so many attempts a minute for each key, the oldest keys forgotten first.
+    """Limits attempts a minute for each key; the oldest keys are forgotten first.
 
     Args:
         most: Attempts in any minute.

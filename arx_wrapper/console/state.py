@@ -1,4 +1,4 @@
-"""The values that every handler of the console works with."""
+"""Hold the console's state, and check the session and origin of each request."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 @define(kw_only=True)
 class Console:
-    """One console: its backends, its origin, and the browsers that are signed in.
+    """One console: its backends, its origin, and its sessions.
 
     Attributes:
         backends: Approvals, audit log and policies.
         org_id: The organisation whose requests are shown.
-        origin: The origin at which browsers reach it; passkeys hold there only.
+        origin: The origin at which browsers reach it; passkeys are valid there only.
         operations: The connector's table.
-        is_alias: Tells which parameter values are second names; for judging recorded calls by another policy.
-        clock: The time, aware.
-        checkpoints: The store of the log's checkpoints; None when the console is not told.
-        ask_on_call: Asks who is on call; None where nobody can be asked.
+        is_alias: Returns True for a parameter value that is a second name; used to judge calls by a proposed policy.
+        clock: Returns the time, aware.
+        checkpoints: The store of the log's checkpoints; None when it is not configured.
+        ask_on_call: Reads who is on call; None when that is not possible.
     """
 
     backends: Backends
@@ -69,20 +69,20 @@ class Console:
 
     @property
     def secure(self) -> bool:
-        """True when browsers reach the console by https."""
+        """Return True when browsers reach the console by https."""
         return urlsplit(self.origin).scheme == "https"
 
     @property
     def cookie(self) -> str:
-        """Name of the session's cookie; the prefix makes browsers refuse one that is not bound to this host."""
+        """Return the session cookie's name; its prefix makes browsers refuse a cookie not bound to this host."""
         return "__Host-arx" if self.secure else "arx"
 
     async def enrolments(self) -> Enrolments:
-        """Read who the reviewers are now."""
+        """Read the current reviewers, invitations and candidates."""
         return await enrolments_of(self.backends.audit, self.org_id, self.backends.approvals.reviewers)
 
     async def verify(self) -> None:
-        """Verify the log; the page shows the result until the next time."""
+        """Verify the log; the page shows the result until the next verification."""
         try:
             found = await self.backends.audit.verify()
         except AuditError as error:
@@ -90,7 +90,7 @@ class Console:
         self.verified, self.verified_at = found, self.clock()
 
     async def checkpoint_age(self) -> dict[str, Any] | None:
-        """Return the last checkpoint's size, and when its last record was written; None when there is none."""
+        """Return the last checkpoint's size and the time of its last record; None when there is none."""
         if self.checkpoints is None:
             return None
         from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
@@ -103,7 +103,7 @@ class Console:
         return {"size": size, "at": next(iter([record.created_at async for record in records]), None)}
 
     async def session(self, request: Request) -> Session | None:
-        """Return the browser's session, if its reviewer still is one."""
+        """Return the browser's session; None when there is none or its reviewer was removed."""
         session = self.sessions.find(request.cookies.get(self.cookie))
         if session and session.reviewer not in (await self.enrolments()).reviewers:
             self.sessions.end_all_of(session.reviewer)
@@ -116,7 +116,7 @@ class Problem(Exception):  # noqa: N818 - a page, not a fault
 
     Attributes:
         status: The HTTP status.
-        title, text: What happened, and what to do.
+        title, text: The problem, and what the user should do.
     """
 
     def __init__(self, status: int, title: str, text: str) -> None:
@@ -152,7 +152,7 @@ async def signed_in_post(console: Console, request: Request, given: Mapping[str,
 
 
 def require_own_origin(console: Console, request: Request) -> None:
-    """Refuse a request that a page of another site made. Problem 403."""
+    """Refuse a request from a page of another site. Problem 403."""
     if request.headers.get("origin") != console.origin:
         _forged()
 
@@ -173,11 +173,11 @@ def asset(name: str) -> str:
 
 @cache
 def style_hash() -> str:
-    """Return the source expression that permits the one inline stylesheet and no other."""
+    """Return the content security policy's source that permits the one inline stylesheet and no other."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(asset('console.css').encode()).digest()).decode()}'"
 
 
 @cache
 def script_version() -> str:
-    """Return a name for the script's content, so that browsers may keep it."""
+    """Return a hash of the script, for its address, so that browsers may cache it."""
     return hashlib.sha256(asset("console.js").encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Turn requests, records and policies into what the templates show. Nothing here is trusted to be harmless text."""
+"""Turn requests, records and policies into the values that templates show. All text is treated as untrusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arx_wrapper.approvals.request import ApprovalRequest, identity
 from arx_wrapper.model import Operation, Paged
 
 _CELL: Final = 200
-# Parameters, and where in the state of a call's target the present value stands.
+# Parameters, and the path of the present value in the target's state.
 _NOW: Final[Mapping[str, tuple[str, ...]]] = {
     "assignee_ids": ("assignees",),
     "escalation_policy_id": ("escalation_policy",),
@@ -40,7 +40,7 @@ def visible(value: object) -> str:
 
 
 def left(until: datetime, now: datetime) -> str:
-    """Return the time that is left, for people."""
+    """Return the time left until a time, for people."""
     seconds = int((until - now).total_seconds())
     if seconds <= 0:
         return "expired"
@@ -48,7 +48,7 @@ def left(until: datetime, now: datetime) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """Return how long ago something was, for people."""
+    """Return the time since a time, for people."""
     seconds = int((now - moment).total_seconds())
     return "just now" if seconds < 5 else f"{span(seconds)} ago"
 
@@ -63,13 +63,13 @@ def span(seconds: int) -> str:
 
 
 def clock(moment: datetime | str) -> str:
-    """Return a moment as `2026-01-31 23:59 UTC`."""
+    """Return a time as `2026-01-31 23:59 UTC`."""
     found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def changes(request: ApprovalRequest) -> list[tuple[str, str, str]]:
-    """Return the rows of the table of what changes: member, now, after."""
+    """Return the rows of the table of changes: member, value now, value after."""
     params: Mapping[str, Any] = msgspec.json.decode(request.params)
     target = request.target or {}
     deletes = request.operation.endswith(":delete")
@@ -97,7 +97,7 @@ def _label(name: str) -> str:
 
 
 def affected(row: Operation, request: ApprovalRequest) -> list[tuple[str, str]]:
-    """Return who would be paged, and what would be silent until when; nothing for calls that do neither."""
+    """Return the people that the call pages and the services that it silences, with the end time; empty for others."""
     params: Mapping[str, Any] = msgspec.json.decode(request.params)
     target = request.target or {}
     found = [("Pages", _paged(paged, target)) for paged in (row.pages(params) if row.pages else ())]
@@ -131,7 +131,7 @@ def _until(text: object) -> str:
 
 
 def short(value: object) -> str:
-    """Return a value of JSON for a table's cell: names instead of objects, cut where it is long."""
+    """Return a JSON value as text for a table's cell: names instead of objects, cut where it is long."""
     text = visible(", ".join(_said(value)) or "none")
     return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
 
@@ -158,25 +158,25 @@ def _said(value: object) -> Iterator[str]:
 
 
 def pretty(text: str) -> str:
-    """Return canonical JSON with a member a line, and escapes for whatever is not plainly visible."""
+    """Return canonical JSON with each member on a line of its own, and escapes for characters that are not visible."""
     lines = msgspec.json.format(text.encode(), indent=2).decode().split("\n")
     return "\n".join(line[: len(line) - len(line.lstrip())] + visible(line.strip()) for line in lines)
 
 
 def why_not(request: ApprovalRequest, reviewer: str) -> str | None:
-    """Return why a reviewer cannot decide a request, for people; None when they can."""
+    """Explain why a reviewer cannot decide a request; None when they can."""
     if request.state != "pending":
         by = ", ".join(f"{visible(review.reviewer)}" for review in request.decisions)
         return {
             "approved": f"Approved by {by}. It can be withdrawn until it is used.",
             "denied": f"Denied by {by}.",
-            "expired": "Nobody decided in time. The agent has to ask again.",
+            "expired": "No reviewer decided in time. The agent has to request approval again.",
             "consumed": f"Approved by {by}, and used.",
-            "stale": "What it was asked for has changed since. The agent has to ask again.",
+            "stale": "Its target has changed since. The agent has to request approval again.",
             "revoked": "It was withdrawn.",
         }[request.state]
     if identity(reviewer) == identity(request.agent_id):
-        return "You asked for this yourself: somebody else has to decide."
+        return "You requested this yourself: another reviewer has to decide."
     if any(identity(review.reviewer) == identity(reviewer) for review in request.decisions):
         return "You have decided; another reviewer has to agree as well."
     return None

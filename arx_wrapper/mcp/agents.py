@@ -1,4 +1,4 @@
-"""The agents that one server serves: each gets the tools of its own policy, on shared backends."""
+"""Give each agent of one server the tools that its policy permits, on shared backends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ToolSource(Protocol):
         """Return the tools of the agent whose request is being served."""
 
     def known(self) -> Collection[Tools]:
-        """Return the tools of the agents that were served lately."""
+        """Return the tools of the agents that were served recently."""
 
 
 class OneAgent:
@@ -52,7 +52,7 @@ class Agents:
     """The agents that verified access tokens name.
 
     Args:
-        connector: The connector whose backends all of them share, and whose owner closes it.
+        connector: The connector whose backends all agents share; its owner closes it.
         options: Options of each agent's `Tools`.
     """
 

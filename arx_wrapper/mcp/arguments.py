@@ -1,7 +1,7 @@
-"""Tolerant reading of a tool call's arguments: JSON's forms of a value, as clients and models write them.
+"""Read a tool call's arguments tolerantly, in the JSON forms that clients and models write.
 
-Clients write parameters that they leave out as null, lists and objects as their JSON text, and whole numbers as `5.0`.
-What is read here is then validated, judged and recorded like any other call.
+Clients write omitted parameters as null, lists and objects as their JSON text, and whole numbers as `5.0`. The result
+is then validated, judged and recorded like any other call.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _BOOLEANS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
 
 def read_arguments(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments as the parameter model takes them.
+    """Return arguments in the form that the parameter model accepts.
 
-    Null means "not given", except where the schema offers null as a value. Text is read as the list, object, number or
-    boolean that the schema asks for; a whole number is an integer however it is written. Anything else stays as it is,
-    for the model to refuse by name.
+    Null means "not given", except where the schema accepts null as a value. Text is parsed as the list, object, number
+    or boolean that the schema requires; a whole number is an integer however it is written. Any other value is left
+    unchanged, so that the model refuses it by name.
 
     Args:
         schema: The parameter model's schema, of an object.
@@ -63,7 +63,7 @@ def _value(schema: Mapping[str, Any], value: Any) -> Any:
 
 
 def _from_text(kind: str, text: str) -> Any:
-    """Return the value that a text is the JSON of; the text itself when that is not of the kind wanted."""
+    """Parse text as JSON; return the text itself when the value is not of the required kind."""
     if kind == "boolean":
         return _BOOLEANS.get(text.strip().lower(), text)
     try:
@@ -77,9 +77,9 @@ def _from_text(kind: str, text: str) -> Any:
 
 
 def with_nulls(value: Any, depth: int = 0) -> Any:
-    """Return JSON as the parameter models take it, where None is "not given" and `NULL` is null.
+    """Return JSON with `NULL` in place of null, as parameter models require: None means "not given" there.
 
-    What is nested deeper than the models take stays as it is, for them to refuse.
+    Values nested deeper than the models accept are left unchanged, so that the models refuse them.
     """
     if value is None:
         return NULL

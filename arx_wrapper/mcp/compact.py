@@ -1,4 +1,4 @@
-"""Compact answers: the columns of the operation's row, references as `{id, summary}`, no empty members."""
+"""Compact responses: the columns of the operation's row, references as `{id, summary}`, no empty members."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def compact(row: Operation, body: Mapping[str, Any], fields: Sequence[str] = ())
     Args:
         row: The operation.
         body: The response's JSON.
-        fields: Dotted paths below a record, `service.summary`, or names of columns; through a list a path leads to all
-            of its items. Empty for the row's columns; a row without columns keeps every member.
+        fields: Dotted paths below a record, `service.summary`, or names of columns. A path through a list applies to
+            each of its items. Empty for the row's columns; a row without columns keeps every member.
 
     Returns:
-        The reduced response, its paging members left out; and the fields that no record has.
+        The reduced response without its paging members, and the fields that no record has.
     """
     shown = {columns.name(c): columns.path_of(c) for c in row.columns if not _covered(c, row.columns)}
     wanted = {field: shown.get(field, field) for field in fields} or shown
@@ -62,7 +62,7 @@ def _short(value: Any, *, whole: bool) -> Any:
 
 
 def _at(value: Any, path: str) -> Any:
-    """Return what a dotted path leads to; through a list, the list of what is below its items."""
+    """Return the value at a dotted path; through a list, the list of its items' values."""
     if isinstance(value, list):
         found = [_at(item, path) for item in value] if path else value
         return [part for item in found for part in (item if isinstance(item, list) else [item]) if part is not None]
@@ -73,6 +73,6 @@ def _at(value: Any, path: str) -> Any:
 
 
 def _covered(column: str, all_columns: Sequence[str]) -> bool:
-    """Return whether a column is the id or summary of a reference that another column shows whole."""
+    """Return True when a column is the id or summary of a reference that another column shows as a whole."""
     parent, _, last = columns.path_of(column).rpartition(".")
     return last in ("id", "summary") and any(columns.path_of(other) == parent for other in all_columns)

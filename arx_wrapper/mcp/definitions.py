@@ -1,4 +1,4 @@
-"""Tool definitions: what a model reads of an operation before it calls it."""
+"""Define the tools: the name, description and schemas from which a model chooses an operation."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ _STATUS: Final = Tool(
 
 
 def tool_name(operation: str) -> str:
-    """Return an operation's tool name: some clients take no colons, so `teams:read` is `teams_read`."""
+    """Return an operation's tool name: some clients accept no colons, so `teams:read` is `teams_read`."""
     return operation.replace(":", "_")
 
 
 def status_tool() -> Tool:
-    """Return the tool that asks how a request for approval stands."""
+    """Return the tool that reads the state of a request for approval."""
     return _STATUS.model_copy(deep=True)
 
 
 def options_of(connector: BaseConnector, operation: str) -> Mapping[str, Schema]:
-    """Return the parameters that select from an operation's answer, besides the operation's own.
+    """Return the parameters that select from an operation's response, in addition to the operation's own.
 
-    Lists also take `limit` up to 1,000 where the operation pages. A parameter of the operation's own stays its own.
+    Where the operation pages, `limit` accepts up to 1,000. A parameter of the operation itself takes precedence.
     """
     row, names = connector.operations[operation], connector.model_of(operation).names
     return {} if row.writes else {name: member for name, member in _SELECTION.items() if name not in names}
@@ -67,7 +67,7 @@ def definition(
         connector: The connector whose table has the operation.
         operation: Its name.
         verdicts: The verdicts that policy can still give; ESCALATE adds the parameters of approvals.
-        output_schemas: Publish the answer's schema as well.
+        output_schemas: Whether to publish the result's schema as well.
     """
     row = connector.operations[operation]
     omitted = {*connector.tool_omissions, *row.not_for_agents}
@@ -87,7 +87,7 @@ def definition(
 
 
 def pages(connector: BaseConnector, operation: str) -> bool:
-    """Return whether an operation reads a list in pages, so that agents may ask for more than one page holds."""
+    """Return True when an operation reads a list in pages, so that agents may request more than one page."""
     names = connector.model_of(operation).names
     return connector.operations[operation].records is not None and "limit" in names and "offset" in names
 
@@ -95,7 +95,7 @@ def pages(connector: BaseConnector, operation: str) -> bool:
 def _descriptions(connector: BaseConnector) -> dict[str, str] | None:
     """Return the connector's descriptions of parameters, with the names of tools in place of operations.
 
-    None when it has none: then the descriptions of its methods have to do.
+    None when it has none: the descriptions in its methods' docstrings are used then.
     """
     if not connector.tool_descriptions:
         return None
@@ -129,5 +129,5 @@ def _annotations(row: Operation) -> ToolAnnotations:
 
 
 def _destroys(row: Operation) -> bool:
-    """Return whether an operation may undo the work of others, rather than add to it: no more than a hint."""
+    """Return True when an operation may undo the work of others instead of adding to it. It is only a hint."""
     return row.writes and (row.risk is Risk.HIGH or (row.method != "POST" and row.risk > Risk.LOW))

@@ -8,7 +8,7 @@ from arx_wrapper import errors as e
 
 _TELL: Final = "Nothing you can call will help. Tell a person what this says."
 
-# The first class that an error is of, from the narrow to the wide. "refused": PagerDuty answered, nothing was changed.
+# The first matching class counts, so narrow classes come first. "refused": PagerDuty responded, nothing was changed.
 _ADVICE: Final[tuple[tuple[type[e.ArxError], str, str], ...]] = (
     (e.UnknownOperationError, "no", "Use a tool from the list; read the list again, it may have changed."),
     (e.InvalidParamsError, "no", "Correct the parameter that is named, as the tool's schema has it, and call again."),

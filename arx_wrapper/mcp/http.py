@@ -1,4 +1,4 @@
-"""The MCP server over streamable HTTP: a bearer token for every caller, and only the hosts it is meant for.
+"""Serve MCP over streamable HTTP: every caller needs a bearer token, and only configured hosts and origins are served.
 
 The token is one shared secret for one agent, or an access token of an authorization server that names the agent.
 """
@@ -38,10 +38,10 @@ class HttpServer:
         token: The secret that callers send as `Authorization: Bearer`; compared in constant time. Not used with an
             issuer.
         issuer: The authorization server whose access tokens are accepted, in place of the one secret.
-        hosts: The `Host` headers that are answered, with their ports. Others are refused: a page in a person's
-            browser can have its own name resolve to this machine.
-        origins: The `Origin` headers that are answered; clients other than browsers send none.
-        address: The URL to tell users.
+        hosts: The accepted `Host` headers, with their ports. Others are refused, because a web page can make its own
+            host name resolve to this machine (DNS rebinding).
+        origins: The accepted `Origin` headers; clients other than browsers send none.
+        address: The URL shown to users.
 
     Raises:
         ConfigError: the token is too short to be a secret.
@@ -59,8 +59,9 @@ class HttpServer:
     ) -> None:
         if issuer is None and len(token) < _SHORTEST:
             raise ConfigError(
-                f"{TOKEN} is {'too short' if token else 'not set'}, which callers over HTTP have to show: at least "
-                f"{_SHORTEST} characters. Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+                f"{TOKEN} is {'too short' if token else 'not set'}; callers over HTTP have to send it. It needs at "
+                f"least {_SHORTEST} characters. Make one: "
+                "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
         security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=list(origins))
         self.address = address
@@ -84,7 +85,7 @@ class HttpServer:
         hosts: Sequence[str],
         origins: Sequence[str],
     ) -> Self:
-        """Make the application for a listening socket: its own names are answered, besides `hosts` and `origins`.
+        """Make the application for a listening socket; it accepts the socket's own names besides `hosts` and `origins`.
 
         Raises:
             ConfigError: the token is too short, or the socket listens on every address and no host is named.
@@ -92,7 +93,7 @@ class HttpServer:
         names = _own_names(opened)
         if not names and not hosts:
             raise ConfigError(
-                "The server would listen on every address of this machine and answer to no name. Name the host that "
+                "The server would listen on every address of this machine and accept no host name. Name the host that "
                 "clients use: --allow-host mcp.example.com, or listen on one address: --host 127.0.0.1."
             )
         return cls(
@@ -115,17 +116,17 @@ class HttpServer:
             refusal = PlainTextResponse("A bearer token is needed.\n", status_code=401, headers=headers)
             await refusal(scope, receive, send)
         else:
-            # A GET opens a stream of the server's own messages, which has no end of its own.
+            # A GET opens a stream of the server's own messages, which does not end by itself.
             reading = self._until_closed(receive) if scope["method"] == "GET" else _mending(receive)
             await self._inner(scope, reading, send)
 
     def close(self) -> None:
-        """End the streams on which clients only listen, so that a server which stops need not wait for them."""
+        """End the streams on which clients only listen, so that stopping the server need not wait for them."""
         self._closing.set()
         self._server.stop_subscriptions()
 
     def _may_pass(self, scope: Scope) -> bool:
-        """Return whether the request shows the one secret, or at most one access token for the SDK to verify."""
+        """Return True when the request has the one secret, or at most one access token for the SDK to verify."""
         shown = [value for name, value in scope["headers"] if name == b"authorization"]
         if self._verifies_tokens:
             return len(shown) <= 1
@@ -146,7 +147,7 @@ class HttpServer:
 
 
 def _mending(receive: Receive) -> Receive:
-    """Read a request's body whole, and mend half surrogate pairs in it; one that is too large is left to the SDK."""
+    """Read a request's whole body and replace half surrogate pairs in it; the SDK refuses one that is too large."""
     parts: list[bytes] = []
 
     async def receive_whole() -> Message:
@@ -187,7 +188,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def quiet_server(application: ASGIApp) -> uvicorn.Server:
-    """Return a uvicorn server for an application, which leaves signals and logging to the caller."""
+    """Return a uvicorn server for an application; it leaves signals and logging to the caller."""
     return _Server(
         uvicorn.Config(
             application,
@@ -208,7 +209,7 @@ class _Server(uvicorn.Server):
 
 
 def _own_names(opened: socket.socket) -> list[str]:
-    """Return the host names of the socket's address, with its port; none for one that stands for all addresses."""
+    """Return the host names of the socket's address, with its port; none when it listens on all addresses."""
     host, port = opened.getsockname()[:2]
     address = ipaddress.ip_address(host)
     if address.is_unspecified:

@@ -1,7 +1,7 @@
-"""Identity over HTTP: access tokens of an OAuth 2.1 authorization server, verified with its published keys.
+"""Identify agents over HTTP: verify access tokens of an OAuth 2.1 authorization server with its published keys.
 
-The server is a resource server only: it issues nothing and keeps no secret. A token names the agent and, where it says
-so, the organisation; nothing that a client sends besides it does.
+The MCP server is only a resource server: it issues no token and keeps no secret. The token alone names the agent and,
+by a claim, the organisation; nothing else that a client sends does.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _log = logging.getLogger(__name__)
 
 @frozen(kw_only=True)
 class Issuer:
-    """An authorization server, and how its tokens name an agent.
+    """An authorization server, and the claims by which its tokens name an agent.
 
     Attributes:
-        url: The issuer, as tokens have it in `iss`.
-        audience: This server's address, as clients and tokens (`aud`) have it.
+        url: The issuer, as in the tokens' `iss`.
+        audience: This server's address, as clients use it and tokens state it in `aud`.
         agent_claim: The claim that names the agent.
-        org_claim: The claim that names the organisation; None where all agents are of `org_id`.
-        org_id: The organisation, where no claim names it.
+        org_claim: The claim that names the organisation; None when all agents belong to `org_id`.
+        org_id: The organisation, when no claim names it.
         scopes: The scopes that a token needs.
-        jwks_url: Where the issuer's keys are; None to read its metadata.
+        jwks_url: The address of the issuer's keys; None to find it in the issuer's metadata.
 
     Raises:
         ConfigError: an address is neither https nor on this machine's loopback interface.
@@ -80,7 +80,7 @@ class Issuer:
 
 
 class Keys:
-    """An issuer's public keys, read when a token first names one, and again when a token names one that is new.
+    """An issuer's public keys, read when a token first names a key, and again when a token names an unknown one.
 
     Args:
         issuer: The issuer.
@@ -93,7 +93,7 @@ class Keys:
         self._lock = asyncio.Lock()
 
     async def get(self, kid: str) -> jwt.PyJWK | None:
-        """Return the key of an id; None when the issuer publishes none of that id, or cannot be asked."""
+        """Return the key of an id; None when the issuer publishes none with that id, or does not respond."""
         now = time.monotonic()
         if kid in self._keys and now - self._read_at < _FRESH:
             return self._keys[kid]
@@ -115,7 +115,7 @@ class Keys:
         return {key.key_id: key for key in found.keys if key.key_id and key.public_key_use in (None, "sig")}
 
     async def _discovered(self, client: AsyncClient) -> str:
-        """Return where the issuer's metadata says that its keys are (OpenID Connect discovery, or RFC 8414)."""
+        """Return the address of the keys from the issuer's metadata (OpenID Connect discovery, or RFC 8414)."""
         base = self._issuer.url.rstrip("/")
         parts = split(base)
         origin, path = (f"{parts.scheme}://{parts.netloc}", parts.path) if parts else (base, "")
@@ -135,7 +135,7 @@ class TokenVerifier:
     """Verifies access tokens (RFC 9068 JWTs) for the SDK's middleware.
 
     Args:
-        issuer: Whose tokens are accepted, and for which audience.
+        issuer: The issuer whose tokens are accepted, with their audience.
         keys: The issuer's keys.
     """
 
@@ -143,7 +143,7 @@ class TokenVerifier:
         self._issuer, self._keys = issuer, keys or Keys(issuer)
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Return what a token says; None for one that is not valid here. Why is logged, without the token."""
+        """Return a token's claims; None when it is not valid here. The reason is logged, without the token."""
         try:
             return await self._verified(token)
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -196,8 +196,8 @@ async def _json(client: AsyncClient, address: str) -> dict[str, Any]:
         async for part in answer.aiter_bytes():
             body += part
             if len(body) > _LARGEST:
-                raise ValueError(f"{address} answers with more than {_LARGEST:,} bytes")
+                raise ValueError(f"{address} responds with more than {_LARGEST:,} bytes")
     found = msgspec.json.decode(bytes(body))
     if not isinstance(found, dict):
-        raise ValueError(f"{address} answers with no object")
+        raise ValueError(f"{address} responds with no JSON object")
     return found

@@ -1,4 +1,4 @@
-"""Read an operation for an agent: one call, or as many pages of a list as its limit asks for."""
+"""Read an operation for an agent: one call, or as many pages of a list as its limit requires."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PAGE: Final = 100
 
 @frozen(kw_only=True)
 class Answer:
-    """An API's answer, and where it stands in the whole list.
+    """An API's response, and its position in the whole list.
 
     Attributes:
-        body: The answer's JSON.
-        offset: How many records come before it; None where the operation does not page.
+        body: The response's JSON.
+        offset: The number of records before it; None when the operation does not page.
         more: Whether there are records after it.
-        remaining: How many; None when that is not known.
-        total: How many records there are in all; None when that is not known.
+        remaining: The number of records after it; None when it is unknown.
+        total: The number of records in all; None when it is unknown.
     """
 
     body: Mapping[str, Any]
@@ -56,13 +56,13 @@ async def read(
     limit: int | None = None,
     approval_id: str | None = None,
 ) -> Answer:
-    """Run an operation through the connector's pipeline; a list is read up to `limit`, whatever the API's page size.
+    """Run an operation through the connector's pipeline; read a list up to `limit`, over as many pages as necessary.
 
     Args:
         connector: The connector to call.
         row: The operation.
         params: Its parameters.
-        limit: The most records of a list; None for the API's own page.
+        limit: The largest number of records; None for one page of the API's own size.
         approval_id: An approval to use.
 
     Raises:
@@ -93,7 +93,7 @@ def _page(row: Operation, body: Mapping[str, Any]) -> Answer:
 async def _pages(
     connector: Any, row: Operation, params: Mapping[str, Any], limit: int, approval_id: str | None
 ) -> Answer:
-    """Read up to `limit` records, and one more to know whether there are any."""
+    """Read up to `limit` records, and one more to learn whether more follow."""
     given = {**params, "limit": _PAGE}
     records: list[Any] = []
     pages = connector.iterate(row.name, given, max_items=limit + 1, approval_id=approval_id)
@@ -114,7 +114,7 @@ async def _pages(
 
 
 async def _total(connector: BaseConnector, row: Operation, params: Mapping[str, Any]) -> int | None:
-    """Return how many records a list has; None when that cannot be read, or not without another approval."""
+    """Return the number of records in a list; None when it cannot be read, or only with another approval."""
     counting = {name: value for name, value in params.items() if name != "offset"}
     try:
         body = await connector.execute(row.name, {**counting, "limit": 1, "total": True})

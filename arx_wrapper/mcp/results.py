@@ -1,4 +1,4 @@
-"""The results of tool calls: one JSON object, sent once, as text or, with output schemas, as structured content."""
+"""Build the results of tool calls: one JSON object, as text or, with output schemas, as structured content."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _NEXT: Final[Mapping[str, str]] = {
 
 @frozen(kw_only=True)
 class Results:
-    """Makes the results of tool calls.
+    """Builds the results of tool calls.
 
     Attributes:
-        cap: The most bytes of an API's answer that are handed on.
-        structured: Send structured content in place of text; tools then publish output schemas.
+        cap: The largest number of bytes of an API's response that a result carries.
+        structured: Whether to send structured content instead of text; tools then publish output schemas.
     """
 
     cap: int
@@ -50,12 +50,12 @@ class Results:
     def answer(
         self, row: Operation, answer: Answer, *, full: bool = False, fields: Sequence[str] = ()
     ) -> CallToolResult:
-        """Return what the API answered, reduced, cut to `cap` bytes, and marked as written by others.
+        """Return an API's response: reduced, cut to `cap` bytes, and marked as text that others wrote.
 
         Args:
             row: The operation.
-            answer: The API's answer.
-            full: Keep every member.
+            answer: The API's response.
+            full: Whether to keep every member.
             fields: The members to keep; by default those of the row's columns.
         """
         kept, unknown = (dict(answer.body), []) if full and not fields else compact(row, answer.body, fields)
@@ -71,7 +71,7 @@ class Results:
         return self._result({**found, "untrusted": UNTRUSTED, "data": data})
 
     def pending(self, operation: str, request: ApprovalRequest) -> CallToolResult:
-        """Return that the call waits for a reviewer, and was not made."""
+        """Return the result of a call that waits for a reviewer and was not made."""
         return self._result({"operation": operation, "done": False, "sent": "no", "approval": _shown(request)})
 
     def status(self, request: ApprovalRequest) -> CallToolResult:
@@ -79,14 +79,14 @@ class Results:
         return self._result({"operation": request.operation, "done": False, "approval": _shown(request)})
 
     def failure(self, operation: str, error: ArxError) -> CallToolResult:
-        """Return why a call failed, whether anything was sent, and what to do."""
+        """Return the result of a failed call: the reason, whether anything was sent, and what to do."""
         found: dict[str, Any] = {"operation": operation, "done": False, "error": explain(error)}
         if isinstance(error, PagerDutyError):
             found["untrusted"] = _UNTRUSTED_ERROR
         return self._result(found, is_error=True)
 
     def defect(self, operation: str, error: Exception) -> CallToolResult:
-        """Return that there is a defect here. Its text is left out: it may hold secrets."""
+        """Return the result of a call that met a defect in this package. Its text is omitted: it may hold secrets."""
         found = {
             "class": "InternalError",
             "message": f"Unexpected {type(error).__name__}.",
@@ -104,7 +104,7 @@ class Results:
 
 
 def _page(answer: Answer, kept: Mapping[str, Any], data: Mapping[str, Any], key: str | None) -> dict[str, Any] | None:
-    """Return where the records stand in the whole list; None when the answer is no list or is all of it."""
+    """Return the records' position in the whole list; None when the response is no list or is the whole list."""
     records, shown = kept.get(key or ""), data.get(key or "")
     if not isinstance(records, list) or not isinstance(shown, list):
         return None

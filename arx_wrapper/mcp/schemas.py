@@ -1,8 +1,8 @@
-"""Input schemas that every client accepts: flat, typed, without `$ref`, `$schema`, look-around or open objects.
+"""Make input schemas that every client accepts: flat, typed, without `$ref`, `$schema`, look-around or open objects.
 
 OpenAI's strict mode, Gemini's function declarations, llama.cpp's grammars and the regex engines of Go and Rust each
-take a subset of JSON Schema. The published schemas keep to what all of them take. Bounds that are left out (lengths,
-most patterns) are still checked when the tool is called.
+accept a subset of JSON Schema. The published schemas use what all of them accept. Omitted bounds (lengths, most
+patterns) are still checked when the tool is called.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Descriptions = Mapping[str, str] | None
 
 _TYPES: Final[Mapping[type, str]] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 _BOUNDS: Final = ("minimum", "maximum")
-# `$(?!\n)` is Python's way to say "the end of the text"; every other engine's `$` means that already.
+# `$(?!\n)` means "the end of the text" in Python; in every other engine `$` alone means that.
 _PYTHON_END: Final = re.compile(r"\$\(\?!\\n\)$")
 _OPEN_OBJECT: Final = "JSON object, as text."
 
@@ -26,33 +26,33 @@ _OPEN_OBJECT: Final = "JSON object, as text."
 def portable(schema: Mapping[str, Any], *, descriptions: Descriptions, omitted: Collection[str] = ()) -> Schema:
     """Return a parameter model's schema in the form that tools publish.
 
-    Required parameters keep their bounds and patterns, but for ids, which agents copy from other answers. The call
+    Required parameters keep their bounds and patterns, except ids, which agents copy from other results. The call
     itself checks the rest.
 
     Args:
         schema: An object's schema, as `ParamModel.schema()` makes it.
-        descriptions: Descriptions by parameter name, for those whose name does not say enough; None for the schema's.
+        descriptions: Descriptions by name, for parameters whose name is not clear by itself; None for the schema's.
         omitted: Parameters to leave out, also within objects.
     """
     return _object(schema, descriptions, frozenset(omitted))
 
 
 def portable_pattern(pattern: str) -> str:
-    """Return a pattern in the form that RE2, Rust's regex and ECMAScript compile as well as Python does."""
+    """Return a pattern that RE2, Rust's regex, ECMAScript and Python all compile."""
     return _PYTHON_END.sub("$", pattern)
 
 
 def nullable(schema: Mapping[str, Any]) -> bool:
-    """Return whether a parameter's schema offers null as a value of its own."""
+    """Return True when a parameter's schema accepts null as a value."""
     kind = schema.get("type")
     offered = kind if isinstance(kind, list) else [kind]
     return "null" in offered or any(nullable(option) for option in schema.get("anyOf", ()))
 
 
 def without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part of a parameter's schema that is about values other than null.
+    """Return the alternative of a parameter's schema that is not null.
 
-    Of a text and a list of texts, the list is returned: it says the same and can say more.
+    Of text and a list of text, the list is returned: it can express both.
     """
     options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
     if not options:
@@ -107,7 +107,7 @@ def _member(schema: Mapping[str, Any], text: str | None, omitted: Collection[str
 def _value(schema: Mapping[str, Any], omitted: Collection[str]) -> Schema:
     kind = schema.get("type") or _TYPES[type(schema["enum"][0])]
     if kind == "object":
-        # An open object has no form that strict clients take: it travels as JSON text.
+        # Strict clients accept no open object, so it is sent as JSON text.
         return _object(schema, {}, omitted) if schema.get("properties") else {"type": "string"}
     if kind == "array":
         return {"type": "array", "items": _member(schema.get("items", {"type": "string"}), None, omitted)}
@@ -115,9 +115,9 @@ def _value(schema: Mapping[str, Any], omitted: Collection[str]) -> Schema:
 
 
 def output_schema(row: Operation) -> Schema:
-    """Return the schema of an operation's answers: the envelope that `results.py` makes, errors included.
+    """Return the schema of an operation's results: the envelope that `results.py` makes, errors included.
 
-    What is below `data` stays open: the columns shown depend on the call, and PagerDuty adds members of its own.
+    Members below `data` are not listed: the columns depend on the call, and PagerDuty may add members.
     """
     data: Schema = {"type": "object", "properties": {}}
     if row.envelope:

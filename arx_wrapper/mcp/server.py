@@ -1,4 +1,4 @@
-"""The MCP server: lists the tools, runs them, and tells clients when the list changes."""
+"""Serve MCP: list the tools, run them, and notify clients when the list changes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _INSTRUCTIONS: Final = (
 
 
 def correlation_of(context: Context) -> dict[str, str | None]:
-    """Return the trace context and session that a client's `_meta` names, or else the transport's session."""
+    """Return the trace context and session from a client's `_meta`, or else the transport's session."""
     meta: Mapping[str, Any] = context.meta or {}
     session = next((meta[key] for key in _SESSIONS if isinstance(meta.get(key), str)), None)
     headers = getattr(context.request, "headers", None)
@@ -49,7 +49,7 @@ def correlation_of(context: Context) -> dict[str, str | None]:
 
 
 def _describe_span(agent_id: str, session: str | None) -> None:
-    """Add what the GenAI and MCP conventions say of the caller to the SDK's span of a tool call."""
+    """Add the caller's attributes of the GenAI and MCP conventions to the SDK's span of a tool call."""
     span = trace.get_current_span()
     span.set_attribute("gen_ai.agent.id", agent_id)
     if session:
@@ -59,8 +59,7 @@ def _describe_span(agent_id: str, session: str | None) -> None:
 class ToolServer(Server[Any]):
     """An MCP server of one connector's tools, for one agent or for those that access tokens name.
 
-    Serves clients of the handshake protocol, which are sent `tools/list_changed` as they are, and those of 2026-07-28,
-    which subscribe to it.
+    Clients of the handshake protocol always get `tools/list_changed`; those of protocol 2026-07-28 subscribe to it.
     """
 
     def __init__(self, tools: Tools | ToolSource) -> None:
@@ -88,12 +87,12 @@ class ToolServer(Server[Any]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        """Return the SDK's options, with the promise to tell of a changed list."""
+        """Return the SDK's options, with the capability to notify of a changed list."""
         promised = notification_options or NotificationOptions(tools_changed=True)
         return super().create_initialization_options(promised, experimental_capabilities, extensions)
 
     def stop_subscriptions(self) -> None:
-        """End the streams of clients that subscribed, so that a server which stops need not wait for them."""
+        """End the streams of clients that subscribed, so that stopping the server need not wait for them."""
         self._subscriptions.close()
 
     async def _list_tools(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
@@ -124,7 +123,7 @@ class ToolServer(Server[Any]):
         return await self._tasks.cancel(self._source.current(), params.task_id)
 
     async def _tell_of_changes(self, context: Context, _: types.NotificationParams) -> None:
-        """Tell a client of changed lists for as long as it is connected."""
+        """Notify a client of changed lists for as long as it is connected."""
         changed = asyncio.Event()
         unsubscribe = self._bus.subscribe(lambda _: changed.set())
         try:
@@ -155,5 +154,5 @@ class ToolServer(Server[Any]):
             known = now
             if changed:
                 await self._bus.publish(ToolsListChanged())
-            # However many agents there are, this takes a twentieth of the time at most.
+            # Limits this work to a twentieth of the time, however many agents there are.
             await asyncio.sleep(max(_LOOK_EVERY, 20 * (time.monotonic() - began)))

@@ -1,4 +1,4 @@
-"""The MCP server over stdin and stdout, until its client closes stdin or the process is told to stop."""
+"""Serve MCP over stdin and stdout, until the client closes stdin or a signal stops the process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_LINE: Final = 16 * 1024 * 1024
 
 
 async def serve(server: ToolServer) -> None:
-    """Serve one client. Returns when stdin ends, or on SIGINT or SIGTERM; calls under way are cancelled, on record."""
+    """Serve one client. Return when stdin ends, or on SIGINT or SIGTERM; running calls are cancelled and recorded."""
     loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(_serve(server))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
@@ -35,10 +35,10 @@ async def _serve(server: ToolServer) -> None:
 
 @asynccontextmanager
 async def _stdin() -> AsyncIterator[AsyncIterator[str] | None]:
-    """Yield the lines of stdin, read by the event loop; None for a regular file, which is left to the SDK.
+    """Yield the lines of stdin, read by the event loop; None for a regular file, which the SDK reads itself.
 
-    The SDK reads stdin in a thread, which cannot be told to stop: the process would outlive SIGTERM, or Ctrl-C on a
-    terminal, until another line came. All that it does with what it is given instead is to iterate.
+    The SDK would read stdin in a thread, which cannot be stopped: after SIGTERM, or Ctrl-C on a terminal, the process
+    would run until another line arrived. The SDK only iterates over the lines that it gets instead.
     """
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode) and not sys.stdin.isatty():
@@ -65,13 +65,13 @@ async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
             return
         except asyncio.LimitOverrunError as more:
             await _skip_line(reader, more.consumed)
-            yield "\n"  # no message: what asked for it is answered with an error, and the others go on
+            yield "\n"  # not a message: the SDK responds with an error, and later messages are served
             continue
         yield mend(line.decode("utf-8", "replace"))
 
 
 async def _skip_line(reader: asyncio.StreamReader, known: int) -> None:
-    """Leave out the rest of a line that is longer than anything sensible."""
+    """Discard the rest of a line that exceeds the size limit."""
     while True:
         await reader.readexactly(known)
         try:

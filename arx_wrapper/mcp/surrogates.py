@@ -1,7 +1,7 @@
-"""Messages with half a surrogate pair, `"\\ud83d"`: JSON can write them, Unicode text cannot hold them.
+"""Handle messages with half a surrogate pair, `"\\ud83d"`, which JSON can express but Unicode text cannot hold.
 
-The SDK drops such a message, so that its call is neither answered nor recorded. Here the half is replaced before the
-SDK reads the message, and the message marked: its call is then refused, on record, like any other bad parameter.
+The SDK drops such a message, so that its call gets no response and no record. This module replaces the half before the
+SDK reads the message, and marks the message. Its call is then refused and recorded like any other bad parameter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def mend(text: str) -> str:
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
-        return text  # no JSON: for the SDK to say
+        return text  # not JSON: the SDK refuses it
     mended = _mended(message)
     if mended == message:
         return text
@@ -33,12 +33,12 @@ def mend(text: str) -> str:
 
 
 def is_marked(meta: Any) -> bool:
-    """Return whether a message's `_meta` says that it was mended."""
+    """Return True when a message's `_meta` carries the mark of a replaced half."""
     return bool(meta and meta.get(MARK))
 
 
 def broken(value: Any) -> Any:
-    """Return mended arguments with halves of surrogate pairs in place again, for the parameter model to refuse."""
+    """Restore the halves of surrogate pairs in a marked message's arguments; the parameter model then refuses them."""
     if isinstance(value, str):
         return value.replace("\N{REPLACEMENT CHARACTER}", "\ud83d")
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""MCP's Tasks extension (SEP-2663): a call that waits for a reviewer is a task, which the client polls.
+"""Implement MCP's Tasks extension (SEP-2663): a call that waits for a reviewer is a task, which the client polls.
 
-Only clients that declare the extension on the request get one; all others get an `approval_id` to come back with. The
-server makes the call itself once a reviewer approves. A task lives in this process and is known to its agent alone.
-After a restart the approval still stands, and the same call with its `approval_id` goes on.
+Only clients that declare the extension on the request get a task; others get an `approval_id` with which to repeat the
+call. The server makes a task's call itself once a reviewer approves. A task exists in this process only, and only its
+agent can read it. After a restart the approval is still valid, and the same call with its `approval_id` continues.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Status = Literal["working", "completed", "failed", "cancelled"]
 Context = ServerRequestContext[Any, Any]
 
 _POLL_HINT_MS: Final = 2_000
-# How long a result is kept after the approval could have been used.
+# How long a result is kept after its approval expires.
 _KEPT: Final = timedelta(minutes=10)
 
 
@@ -48,13 +48,13 @@ class Task:
         id: Its unguessable id.
         tools: The tools of the agent that called.
         approval_id: The request for approval that it waits for.
-        created, updated: When it was made and last changed.
+        created, updated: The times of its creation and of its last change.
         ttl: How long it is kept from its creation.
         status: Its state, in the extension's words.
-        message: The same for people.
+        message: Its state as a sentence for people.
         result: The call's result, once it is completed.
-        running: The waiting and the call, in the background.
-        sending: Whether the call is being made: it is not cancelled any more.
+        running: The background task that waits and then makes the call.
+        sending: Whether the call is being made; then the task can no longer be cancelled.
     """
 
     id: str
@@ -74,11 +74,11 @@ class Task:
         return self.created
 
     def change(self, status: Status, message: str, result: dict[str, Any] | None = None) -> None:
-        """Put the task into its last state."""
+        """Set the task's final state."""
         self.status, self.message, self.result, self.updated = status, message, result, datetime.now(UTC)
 
     def wire(self) -> dict[str, Any]:
-        """Return the task as clients see it."""
+        """Return the task in the protocol's form."""
         return {
             "taskId": self.id,
             "status": self.status,
@@ -97,7 +97,7 @@ class Tasks:
         self._tasks: dict[str, Task] = {}
 
     def create(self, tools: Tools, tool: str, arguments: Mapping[str, Any], request: ApprovalRequest) -> dict[str, Any]:
-        """Make a task of a call that waits for a reviewer, and return the result that announces it.
+        """Make a task for a call that waits for a reviewer, and return the result that announces it.
 
         Args:
             tools: The tools of the agent that calls.
@@ -136,7 +136,7 @@ class Tasks:
         return {"resultType": "complete", **task.wire(), **more}
 
     async def cancel(self, tools: Tools, task_id: str) -> dict[str, Any]:
-        """Stop waiting for a reviewer. A call that is being made goes on, and a task that is over stays as it is.
+        """Stop waiting for a reviewer. A call that is being made continues, and a finished task is left unchanged.
 
         Raises:
             MCPError: this agent has no such task.
@@ -148,7 +148,7 @@ class Tasks:
         return {"resultType": "complete"}
 
     async def update(self, tools: Tools, task_id: str) -> dict[str, Any]:
-        """Acknowledge input for a task. No task here asks for any, so there is nothing to do with it.
+        """Acknowledge input for a task. It is ignored, because no task here requests any.
 
         Raises:
             MCPError: this agent has no such task.
@@ -157,7 +157,7 @@ class Tasks:
         return {"resultType": "complete"}
 
     async def aclose(self) -> None:
-        """Stop all waiting, when the server stops. Calls that are being made end with an outcome on record."""
+        """Cancel all waiting tasks, when the server stops. Calls that are being made end with a recorded outcome."""
         running = [task.running for task in self._tasks.values() if task.running]
         for each in running:
             each.cancel()
@@ -193,7 +193,7 @@ class Tasks:
 
 
 def takes_tasks(context: Context) -> bool:
-    """Return whether a request's client declared the extension, in a protocol that has it."""
+    """Return True when a request's client declared the extension, in a protocol that has it."""
     capabilities = context.session.client_capabilities
     declared = capabilities.extensions if capabilities else None
     return context.protocol_version in MODERN_PROTOCOL_VERSIONS and bool(declared and EXTENSION in declared)
@@ -203,11 +203,11 @@ def require_tasks(context: Context, method: str, task_id: str) -> None:
     """Refuse a tasks method to a client that did not declare the extension, or whose routing header names another task.
 
     Raises:
-        MCPError: in the protocol's own classes.
+        MCPError: with the protocol's own error code.
     """
     if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         raise MCPError(code=METHOD_NOT_FOUND, message="Method not found", data=method)
     require_client_extension(context, EXTENSION)
-    headers = getattr(context.request, "headers", None)  # over HTTP alone
+    headers = getattr(context.request, "headers", None)  # only requests over HTTP have headers
     if headers is not None and decode_header_value(headers.get(MCP_NAME_HEADER)) != task_id:
         raise MCPError(code=HEADER_MISMATCH, message=f"{MCP_NAME_HEADER} does not match params.taskId")

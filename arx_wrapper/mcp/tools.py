@@ -1,4 +1,4 @@
-"""The tools of one connector: which are offered, and what a call of one does."""
+"""Offer one connector's operations as tools, and run them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from arx_wrapper.mcp.results import Results
 from arx_wrapper.model import Verdict
 
 Progress = Callable[[float, float, str], Awaitable[None]]
-"""Tells the client how long has been waited, of how long at most, and for what."""
+"""Reports to the client the seconds waited, the most seconds to wait, and the reason."""
 
 Defer = Callable[[ApprovalRequest], Mapping[str, Any]]
-"""Makes a result of a call that waits for a reviewer."""
+"""Makes the result of a call that waits for a reviewer."""
 
 _POLL, _TELL_EVERY = 0.5, 5.0
 _MAX_FIELDS: Final = 50
@@ -52,15 +52,15 @@ async def _silent(*_: object) -> None:
 
 @frozen(kw_only=True)
 class ToolCall:
-    """A tool call's arguments, taken apart.
+    """A tool call's arguments, separated into the operation's own and those of the tool.
 
     Attributes:
         params: The operation's parameters.
-        approval_id: The approval to use, if one was named.
+        approval_id: The approval to use; None when the call names none.
         wait: Seconds to wait for a reviewer.
-        full: Whether every member of the answer was asked for.
-        fields: The members of the answer that were asked for; none for the row's columns.
-        limit: How many records to read at most; None where the operation does not page.
+        full: Whether the result keeps every member of the response.
+        fields: The members of the response to keep; empty for the row's columns.
+        limit: The largest number of records to read; None when the operation does not page.
     """
 
     params: Mapping[str, Any]
@@ -75,11 +75,11 @@ class Tools:
     """A connector's operations as tools.
 
     Args:
-        connector: A connector whose configuration says `approvals_mode="raise"`, so that a call which waits for a
-            reviewer is answered and can be resumed.
-        cap: The most bytes of an API's answer that are handed on.
-        wait: How many seconds a call waits for a reviewer, unless it says so itself.
-        output_schemas: Publish the answers' schemas, and answer with structured content in place of text.
+        connector: A connector with the setting `approvals_mode="raise"`, so that a call which waits for a reviewer
+            returns at once and can be resumed.
+        cap: The largest number of bytes of an API's response that a result carries.
+        wait: The seconds that a call waits for a reviewer, unless its `wait_seconds` says otherwise.
+        output_schemas: Whether to publish the results' schemas and return structured content instead of text.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class Tools:
 
     @property
     def connector(self) -> str:
-        """The connector's name."""
+        """Return the connector's name."""
         return self._connector.connector
 
     @property
     def agent_id(self) -> str:
-        """The agent that the tools are for."""
+        """Return the id of the agent that the tools are for."""
         return self._connector.agent_id
 
     def offered(self) -> list[Tool]:
@@ -123,7 +123,7 @@ class Tools:
         return {name: self._connector.possible_verdicts(name) for name in self._connector.operations}
 
     def why_none(self) -> str | None:
-        """Return why no tool is offered; None when some are.
+        """Explain why no tool is offered; None when some are.
 
         Raises:
             PolicyError: as `offered()`.
@@ -136,7 +136,7 @@ class Tools:
         return self._connector.explain(name, given).reason
 
     async def decided(self, approval_id: str) -> None:
-        """Wait until one of this agent's requests for approval is not pending any more.
+        """Wait until one of this agent's requests for approval is no longer pending.
 
         Raises:
             ApprovalError: as `BaseConnector.approval()`.
@@ -144,7 +144,7 @@ class Tools:
         await self._decided(approval_id, float("inf"), _silent)
 
     async def call(self, tool: str, arguments: Mapping[str, Any], progress: Progress = _silent) -> CallToolResult:
-        """Run a tool, as `start()` does; a call that waits for a reviewer is answered as pending."""
+        """Run a tool, as `start()` does; a call that waits for a reviewer returns a pending result."""
         result = await self.start(tool, arguments, progress)
         assert isinstance(result, CallToolResult)  # noqa: S101 - without `defer` there is no other result
         return result
@@ -152,14 +152,14 @@ class Tools:
     async def start(
         self, tool: str, arguments: Mapping[str, Any], progress: Progress, *, defer: Defer | None = None
     ) -> CallToolResult | Mapping[str, Any]:
-        """Run a tool. Every error becomes an answer; only being cancelled does not.
+        """Run a tool. Every error becomes a result, except cancellation.
 
         Args:
-            tool: Its name. One that is not offered is refused by policy, on record, like any other call.
+            tool: Its name. Policy refuses a tool that is not offered, and the refusal is recorded, like any other call.
             arguments: Its operation's parameters, with `approval_id` and `wait_seconds` for an approval, and `detail`
-                and `fields` for more of the answer.
-            progress: Called while a reviewer is waited for.
-            defer: Makes the result of a call that is still waiting then; by default it is answered as pending.
+                and `fields` for more of the response.
+            progress: Called while the call waits for a reviewer.
+            defer: Makes the result of a call that still waits after that; by default the result is `pending`.
         """
         operation = self._operations.get(tool, tool)
         try:
@@ -168,7 +168,7 @@ class Tools:
             return await self._run(operation, arguments, progress, defer)
         except ArxError as error:
             return self._results.failure(operation, error)
-        except Exception as error:  # the last resort: a defect here must not end the server, nor show its innards
+        except Exception as error:  # a defect must neither stop the server nor show its internals
             _log.error("%s: unexpected %s", operation, type(error).__name__)
             _log.debug("%s", "".join(traceback.format_tb(error.__traceback__)))
             return self._results.defect(operation, error)
@@ -177,7 +177,7 @@ class Tools:
         self, operation: str, arguments: Mapping[str, Any], progress: Progress, defer: Defer | None
     ) -> CallToolResult | Mapping[str, Any]:
         if operation not in self._connector.operations:
-            await self._connector.execute(operation, dict(arguments))  # refuses, on record
+            await self._connector.execute(operation, dict(arguments))  # refuses the call and records it
         try:
             call = self._read(operation, arguments)
         except InvalidParamsError as error:
@@ -198,10 +198,10 @@ class Tools:
         return self._results.answer(row, answer, full=call.full, fields=call.fields)
 
     def _read(self, operation: str, arguments: Mapping[str, Any]) -> ToolCall:
-        """Take a call's arguments apart.
+        """Separate a call's arguments.
 
         Raises:
-            InvalidParamsError: one that is not the operation's own is wrong.
+            InvalidParamsError: an argument of the tool itself is wrong.
         """
         own = self._connector.model_of(operation).schema()["properties"]
         options = options_of(self._connector, operation)
@@ -219,7 +219,7 @@ class Tools:
         )
 
     async def _record_refusal(self, operation: str, error: InvalidParamsError, arguments: Mapping[str, Any]) -> None:
-        """Have the pipeline refuse the argument that is wrong here, so that this refusal is on record as well."""
+        """Have the pipeline refuse the wrong argument, so that the refusal is recorded like others."""
         with suppress(InvalidParamsError):
             await self._connector.execute(operation, {error.param: arguments.get(error.param)})
 
@@ -234,7 +234,7 @@ class Tools:
         return self._results.status(await self._decided(approval_id, wait if waits else 0, progress))
 
     def _approval_arguments(self, operation: str, params: dict[str, Any]) -> tuple[str | None, float]:
-        """Take the arguments about approval out of the parameters."""
+        """Remove the arguments about approval from the parameters, and return them."""
         approval_id, wait = params.pop("approval_id", None), params.pop("wait_seconds", self._wait)
         if approval_id is not None and not isinstance(approval_id, str):
             raise InvalidParamsError(operation, "approval_id", "is not text", "the approval_id that a call was given")
@@ -244,7 +244,7 @@ class Tools:
         return approval_id, wait
 
     async def _decided(self, approval_id: str, wait: float, progress: Progress) -> ApprovalRequest:
-        """Return a request for approval once it is decided, or as it stands after the wait."""
+        """Wait for a decision, at most `wait` seconds, and return the request for approval."""
         began, told = time.monotonic(), float("-inf")
         while True:
             request = await self._connector.approval(approval_id)
@@ -277,7 +277,7 @@ def _is_path(given: object) -> bool:
 
 
 def _limit(operation: str, params: Mapping[str, Any]) -> int | None:
-    """Return how many records a call asks for; None when it does not say, or not as a whole number."""
+    """Return the number of records that a call requests; None when it gives none, or no whole number."""
     limit = params.get("limit")
     if not isinstance(limit, int) or isinstance(limit, bool):
         return None

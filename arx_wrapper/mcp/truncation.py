@@ -1,4 +1,4 @@
-"""Answers made to fit what a model can read, always as whole JSON, and what was left out said."""
+"""Shorten responses to a number of bytes: the result is valid JSON and states what was left out."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import msgspec
 
 Json = dict[str, Any]
 
-# The longest text and the longest list that stay whole, one after the other until it all fits.
+# Limits of text length and list length; each pair is tried in turn until the response fits.
 _BOUNDS: Final = ((4_000, 100), (1_000, 30), (200, 10), (50, 3))
 
 
 def fit(body: Mapping[str, Any], key: str | None, cap: int) -> tuple[Json, Json | None]:
-    """An answer of at most so many bytes of JSON.
+    """Return a response of at most `cap` bytes of JSON.
 
-    A list loses its last records; what is too large without them has its texts and inner lists shortened.
+    A list loses its last records first. If that is not enough, texts and inner lists are shortened.
 
     Args:
-        body: The API's answer.
+        body: The API's response.
         key: The member that holds its records, or its only object.
-        cap: The most bytes.
+        cap: The largest number of bytes.
 
     Returns:
-        The answer, and what was left out of it; None when it is whole.
+        The response, and a description of what was left out; None when nothing was.
     """
     if _size(body) <= cap:
         return dict(body), None

@@ -1,9 +1,10 @@
-"""Policy: what an agent may do, read from YAML, judged for every effect of a call.
+"""Decide what an agent may do: read policies from YAML and judge every effect of a call.
 
     policies = policy.Policies("policy.yaml", registry=RISKS, connector="pagerduty")
     decision = policies.decide(call, now)
 
-Any matching `deny` wins; the strictest approval of the entries that match holds; what nothing permits is denied.
+Any matching `deny` wins. Of the other matching entries, the strictest approval applies. A call that no entry permits is
+denied.
 """
 
 from arx_wrapper.policy.cases import Case, cases

@@ -20,17 +20,17 @@ _KEYS: Final = (*_TEXTS, "params", "expect", "now")
 
 @frozen(kw_only=True)
 class Case:
-    """A call and its verdict.
+    """A call and the verdict that it must get.
 
     Attributes:
         operation, params: The call.
-        expect: The verdict that policy has to give.
-        agent, org: Who calls; None is whoever runs the tests.
-        now: When; aware. None is the present.
-        entry: The entry that has to decide; None when any may.
-        because_of: The operation that has to have caused the verdict; None when any may.
-        reason: Text that the decision's reason has to contain; None when any may.
-        source: `file:line`.
+        expect: The expected verdict.
+        agent, org: The calling agent and its organisation; None means those that run the tests.
+        now: The time of the call, aware; None means the present.
+        entry: The entry that must decide; None when any entry may.
+        because_of: The operation that must have caused the verdict; None when any operation may.
+        reason: Text that the decision's reason must contain; None when any reason will do.
+        source: `file:line` of the case.
     """
 
     operation: str
@@ -45,7 +45,7 @@ class Case:
     source: str
 
     def fault(self, decision: Decision) -> str | None:
-        """Return what is wrong with a decision; None when it is as expected."""
+        """Describe how a decision differs from the expected one; None when it does not."""
         if decision.verdict is not self.expect:
             return f"expected {self.expect}, got {decision.verdict}: {decision.reason}"
         if self.entry is not None and decision.policy != self.entry:
@@ -61,7 +61,7 @@ def cases(path: Path) -> list[Case]:
     """Read a test file.
 
     Raises:
-        PolicyError: something in it is wrong, with its file and line.
+        PolicyError: a case is malformed; it names file and line.
     """
     try:
         text = path.read_text("utf-8")

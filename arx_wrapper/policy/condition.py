@@ -1,13 +1,13 @@
-"""`when`: a condition in CEL, the Common Expression Language, over one effect of a call and the time.
+"""Evaluate `when`: a condition in CEL, the Common Expression Language, over one effect of a call and the time.
 
-Each effect is judged with its own parameters, named as the operation that it refers to names them. A condition that
-reads a parameter which the call does not tell fails, even where it asks first whether there is one.
+Each effect is judged with its own parameters, named as its operation names them. A condition that reads a parameter
+whose value the call does not determine fails, even when it first tests whether the parameter is present.
 
-Of the libraries for it, measured with a condition of two terms (CPython 3.11): `common-expression-language`, a binding
-of the Rust crate, takes 6 µs and 6 MB and is released steadily; Google's `cel-expr-python` takes 5 µs, but 50 MB, and
-is at version 0.1; `cel-python`, all Python, takes 214 µs.
+Three libraries were measured with a condition of two terms (CPython 3.11). `common-expression-language`, a binding of
+the Rust crate, takes 6 µs and 6 MB and is released steadily. Google's `cel-expr-python` takes 5 µs, but 50 MB, and is
+at version 0.1. `cel-python`, all Python, takes 214 µs.
 
-A name or a function that CEL does not have fails at load: at run time it would deny for a reason that nobody sees.
+An unknown name or function is refused at load: at run time it would deny calls for a reason that is hard to find.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _FUNCTIONS: Final = frozenset(
         "uint",
     }
 )
-# What a macro binds: `params.assignee_ids.exists(user, user == "PU1")`.
+# The variable that a macro binds: `user` in `params.assignee_ids.exists(user, user == "PU1")`.
 _BOUND: Final = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\(\s*(\w+)\s*,")
 _PARAMETER: Final = re.compile(r"\bparams\s*\.\s*(\w+)")
 _PARAMETERS: Final = re.compile(r"\bparams\b")
 
 
 class ConditionError(Exception):
-    """The expression failed at run time, or gave something else than true or false."""
+    """The expression failed at run time, or its value is neither true nor false."""
 
 
 @frozen
@@ -70,7 +70,7 @@ class Condition:
     Attributes:
         text: As the policy wrote it.
         parameters: The parameters that it names, `params.urgency`.
-        reads_all: Whether it may read any other too: it looks one up, `params["urgency"]`, or takes them as a whole.
+        reads_all: Whether it may also read others: it uses an index, `params["urgency"]`, or `params` as a whole.
     """
 
     text: str
@@ -91,7 +91,7 @@ class Condition:
         """Compile an expression.
 
         Raises:
-            ValueError: it is not CEL, or names what there is not.
+            ValueError: it is not CEL, or uses a name that does not exist.
             ConfigError: the library is not installed.
         """
         try:
@@ -107,16 +107,16 @@ class Condition:
         return cls(text, program)
 
     def holds(self, call: Call, effect: Effect, params: Params | None, now: datetime) -> bool:
-        """Return whether it holds for one effect of a call.
+        """Return True when the condition holds for one effect of a call.
 
         Args:
-            call: Who calls.
+            call: The call.
             effect: The operation that the call performs, and the risk at which it is judged.
             params: One set of the effect's parameters; see `Effect.params`.
-            now: Aware.
+            now: The time, aware.
 
         Raises:
-            ConditionError: it cannot be told. Policy then denies.
+            ConditionError: the condition cannot be evaluated. Policy then denies the call.
         """
         variables = {
             "params": self._told(call, effect, params),
@@ -135,10 +135,10 @@ class Condition:
         raise ConditionError("it is neither true nor false")
 
     def _told(self, call: Call, effect: Effect, params: Params | None) -> dict[str, Any]:
-        """Return the parameters that the call tells.
+        """Return the parameters whose values the call determines.
 
         Raises:
-            ConditionError: the condition reads one that it does not.
+            ConditionError: the condition reads another parameter.
         """
         if params is None:
             if self.parameters or self.reads_all:
@@ -154,5 +154,5 @@ def _known(kind: str, names: Iterable[str], known: Collection[str], besides: Col
     for name in names:
         if name not in known and name not in besides:
             nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(known))}"
-            raise ValueError(f"names the {kind} {name!r}, which there is not; {hint}")
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(known))}"
+            raise ValueError(f"names the {kind} {name!r}, which does not exist; {hint}")

@@ -62,13 +62,13 @@ _KINDS: Final[Mapping[Callable[..., object], dict[str, Any]]] = {
 }
 
 MEANINGS: Final[Mapping[str, str]] = {
-    "name": "What decisions and records call the entry; unique.",
-    "connector": "Which connector it is for: `pagerduty`.",
+    "name": "The entry's name in decisions and records; unique.",
+    "connector": "The connector that it is for: `pagerduty`.",
     "operations": "Globs over operation names that it permits.",
     "deny": "Globs over operation names that it denies, before everything else.",
     "risk_max": "The highest risk that it permits.",
-    "approval": "`hitl` asks a person first; `auto` and `none` do not. For all, or by risk.",
-    "hitl_channel": "Where to ask, `#channel`.",
+    "approval": "`hitl` requires a reviewer's approval; `auto` and `none` do not. One value, or one for each risk.",
+    "hitl_channel": "The channel on which reviewers are notified, `#channel`.",
     "description": "For people.",
     "agents": "Globs over agent ids; all when left out.",
     "orgs": "Globs over organisation ids; all when left out.",
@@ -76,16 +76,16 @@ MEANINGS: Final[Mapping[str, str]] = {
     "when": "A CEL expression that has to hold for it to match.",
     "limits": "Operation to `N/second`, `N/minute`, `N/hour` or `N/day`, for each agent; above it the call is denied.",
     "min_approvals": "How many different people have to agree.",
-    "reviewers": "Whose approvals count: names, `group:NAME`, or `{on_call: ESCALATION_POLICY_ID, levels: [1, 2], "
-    "escalate_after: 5m}`; those of any reviewer when left out.",
-    "requesters": "Globs over the addresses that `requester_email` may name; any when left out. The vault's own always "
-    "may.",
-    "hide": "Globs over members of answers that are hidden, `contact_methods.address`. Without `operations`, of every "
-    "answer.",
+    "reviewers": "The reviewers whose approvals count: names, `group:NAME`, or `{on_call: ESCALATION_POLICY_ID, "
+    "levels: [1, 2], escalate_after: 5m}`; any reviewer's when left out.",
+    "requesters": "Globs over the addresses that `requester_email` may name; any when left out. The vault's own "
+    "address is always accepted.",
+    "hide": "Globs over members of responses that are hidden, `contact_methods.address`. Without `operations`, of "
+    "every response.",
     "show": "Exceptions to `hide`, and to the keys and addresses that are hidden by default.",
     "enforce": "`false` observes: evaluated and recorded, never enforced.",
-    "table": "The version of the table of operations that its globs were written for; they do not permit what came "
-    "later. When left out, they do not permit writes that came after version 1.",
+    "table": "The version of the table of operations that its globs were written for; they do not permit operations "
+    "that were added later. When left out, they do not permit writes that were added after version 1.",
 }
 
 

@@ -1,4 +1,4 @@
-"""Read the entries of a policy: every key is known, every value is of its kind, every glob matches an operation."""
+"""Validate the entries of a policy file: keys are known, values have their type, globs match an operation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from arx_wrapper.policy.entry import Approval, PolicyEntry, glob
 from arx_wrapper.policy.reviewers import Reviewers, read_reviewers
 from arx_wrapper.policy.yaml_document import Located
 
-# Every operation of a connector: its row, or its risk where versions do not matter.
+# A connector's operations: for each its row, or only its risk when table versions do not matter.
 Registry = Mapping[str, Risk] | Mapping[str, Operation]
 APPROVALS: Final = ("none", "auto", "hitl")
 RISKS: Final[Mapping[str, Risk]] = {risk.name.lower(): risk for risk in Risk}
@@ -25,7 +25,7 @@ _LIMIT = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)")
 
 
 class EntryReader:
-    """Reads entries of one file."""
+    """Reads the entries of one file."""
 
     def __init__(self, file: str | None, registry: Registry) -> None:
         self._file, self._registry = file, registry
@@ -35,7 +35,7 @@ class EntryReader:
         """Read one entry.
 
         Raises:
-            PolicyError: naming line, key and the nearest valid name.
+            PolicyError: the entry is invalid; it names line, key and the nearest valid name.
         """
         if not isinstance(found.value, dict):
             raise self._error(found, None, "an entry must be a mapping with a name")
@@ -49,7 +49,7 @@ class EntryReader:
             if key not in values:
                 raise self._error(found, key, f"{key!r} is missing")
         if not values.keys() & {"operations", "deny", "hide"}:
-            raise self._error(found, "operations", "neither 'operations' nor 'deny' nor 'hide': it would do nothing")
+            raise self._error(found, "operations", "has no 'operations', 'deny' or 'hide': it would do nothing")
         if "operations" in values and "risk_max" not in values:
             raise self._error(found, "risk_max", "'risk_max' is missing: low, medium or high")
         if "limits" in values:
@@ -186,7 +186,10 @@ class EntryReader:
             raise self._error(found, key, f"{pattern!a} matches no operation{_nearest(pattern, self._registry)}")
 
     def _later(self, table: int | None) -> frozenset[str]:
-        """Return what the globs of an entry do not permit because it came later: of no stated version, writes alone."""
+        """Return the operations newer than a table version, which globs do not permit.
+
+        An entry that states no version excludes only the writes that came after version 1.
+        """
         return frozenset(row.name for row in self._rows if row.since > (table or 1) and (row.writes or table))
 
     def _named(self, limit: Limit, policy: str) -> Limit:

@@ -16,7 +16,7 @@ from arx_wrapper.policy.entry import PolicyEntry, glob, matches_any
 
 @frozen(kw_only=True)
 class Finding:
-    """Something to look at."""
+    """One likely mistake."""
 
     entry: PolicyEntry
     problem: str
@@ -30,14 +30,14 @@ def lint(
     parameters: Mapping[str, Collection[str]] | None = None,
     members: Collection[str] = (),
 ) -> list[Finding]:
-    """Look for entries that can never match, and for power that nobody has to approve.
+    """Find entries that can never match, and high-risk operations that no reviewer has to approve.
 
     Args:
         policy: A loaded policy.
         operations: The connector's table.
-        now: Aware, for `expires`.
-        parameters: The names of each operation's parameters; those that conditions name are not checked without.
-        members: The names of all members of answers; those that `hide` and `show` name are not checked without.
+        now: The time for `expires`, aware.
+        parameters: The names of each operation's parameters; when None, names in conditions are not checked.
+        members: The names of all members of responses; when None, `hide` and `show` are not checked.
     """
     registry = {name: row.risk for name, row in operations.items()}
     high = {name for name, row in operations.items() if row.highest_risk is Risk.HIGH}
@@ -55,7 +55,7 @@ def lint(
 
 
 def notes(policy: PolicySet, *, operations: Mapping[str, Operation]) -> list[Finding]:
-    """Explain what conditions decide on besides the operations that their entries name: other ways to perform these.
+    """List the further calls that a condition decides on: other operations that perform those its entry names.
 
     Args:
         policy: A loaded policy.
@@ -78,43 +78,46 @@ def _performed_by_others(entry: PolicyEntry, when: Condition, operations: Mappin
             continue
         yield (
             f"its condition also decides on {name} when {', '.join(others)} performs it, with the parameters that "
-            f"{name} would have had"
+            f"{name} would have"
         )
         untold: dict[str, list[str]] = {}
         for other, names in others.items():
             if names and (when.reads_all or when.parameters.intersection(names) or ("*" in names and when.parameters)):
                 untold.setdefault("its parameters" if "*" in names else " and ".join(names), []).append(other)
         for which, by in untold.items():
-            yield f"where {', '.join(by)} performs {name} without telling {which}, the condition fails, which denies"
+            yield (
+                f"when {', '.join(by)} performs {name} without determining {which}, the condition fails and the call "
+                "is denied"
+            )
 
 
 def _problems(
     entry: PolicyEntry, policy: PolicySet, registry: Mapping[str, Risk], high: Collection[str], now: datetime
 ) -> Iterator[str]:
     if not policy.is_about(entry):
-        yield f"it is about the connector {entry.connector!r} and matches nothing of this one"
+        yield f"it is for the connector {entry.connector!r} and matches no operation of this one"
         return
     if entry.expires is not None and now >= entry.expires:
         yield f"it expired at {entry.expires.isoformat()} and matches nothing"
     permitted = [name for name in _permitted(entry, registry) if registry[name] <= entry.risk_max]
     if entry.operations and not permitted:
-        yield f"nothing that it names is within its risk_max {entry.risk_max.name}: it permits nothing"
+        yield f"every operation that it names is above its risk_max {entry.risk_max.name}: it permits nothing"
     denied = {name for other in _always_denying(policy) for name in _matching(other.deny, registry)}
     if permitted and denied.issuperset(permitted):
-        yield "everything that it permits is denied by other entries: it cannot be reached"
+        yield "other entries deny every operation that it permits: it has no effect"
     unasked = [name for name in permitted if name in high and name not in denied]
     if unasked and entry.risk_max is Risk.HIGH and entry.approval.get(Risk.HIGH) != "hitl" and entry.enforce:
         yield f"it permits HIGH without a reviewer: {', '.join(unasked)}"
     if "hitl" in entry.approval.values() and entry.hitl_channel is None:
-        yield "it asks reviewers but names no hitl_channel: they have to look by themselves"
+        yield "it requires approval but names no hitl_channel: reviewers are not notified by it"
     if entry.min_approvals > 1 and "hitl" not in entry.approval.values():
-        yield f"it wants {entry.min_approvals} approvals but asks no reviewer: write approval: hitl"
+        yield f"it requires {entry.min_approvals} approvals, but no approval is `hitl`: write approval: hitl"
     yield from _reviewers(entry)
     if entry.requesters and not entry.operations:
-        yield "it names requesters and permits nothing, so that it limits nobody"
+        yield "it names requesters and permits nothing, so they have no effect"
     idle = {limit.operation for limit in entry.limits}.difference(permitted)
     if idle:
-        yield f"it limits what it does not permit, which counts nothing: {', '.join(sorted(idle))}"
+        yield f"it sets limits for operations that it does not permit, which have no effect: {', '.join(sorted(idle))}"
 
 
 def _reviewers(entry: PolicyEntry) -> Iterator[str]:
@@ -122,13 +125,13 @@ def _reviewers(entry: PolicyEntry) -> Iterator[str]:
     if rule is None:
         return
     if "hitl" not in entry.approval.values():
-        yield "it names reviewers but asks none: write approval: hitl"
+        yield "it names reviewers, but no approval is `hitl`: write approval: hitl"
     if not rule.groups and not rule.on_call and len(rule.people) < rule.min_approvals:
-        yield f"it wants {rule.min_approvals} approvals of {len(rule.people)} reviewers: nothing can be approved"
+        yield f"it requires {rule.min_approvals} approvals of {len(rule.people)} reviewers: no call can be approved"
 
 
 def _incomplete(entry: PolicyEntry, policy: PolicySet, operations: Mapping[str, Operation]) -> Iterator[str]:
-    """Find what it permits in vain: every such call needs another operation too, which nothing permits."""
+    """Find permitted operations that are always denied, because each call also needs one that no entry permits."""
     if not (policy.is_about(entry) and entry.enforce):
         return
     registry = {name: row.risk for name, row in operations.items()}
@@ -143,19 +146,19 @@ def _incomplete(entry: PolicyEntry, policy: PolicySet, operations: Mapping[str, 
 
 
 def _outgrown(entry: PolicyEntry, operations: Mapping[str, Operation]) -> Iterator[str]:
-    """Find operations that its globs have come to match, and do not permit."""
+    """Find newer operations that its globs match and do not permit."""
     for name in sorted(entry.later):
         if entry.globs_match(name) and not entry.permits(name):
             row = operations[name]
             kind = "write" if row.writes else "read"
             yield (
-                f"its globs match {name}, a {kind} that came with version {row.since} of the table: it is not "
-                f"permitted until the entry names it, or says table: {row.since}"
+                f"its globs match {name}, a {kind} that was added in version {row.since} of the table: it is not "
+                f"permitted until the entry names it, or states table: {row.since}"
             )
 
 
 def _misnamed(entry: PolicyEntry, parameters: Mapping[str, Collection[str]] | None) -> Iterator[str]:
-    """Find parameters in its condition that no operation has which it is about."""
+    """Find parameters in its condition that none of its operations has."""
     if entry.when is None or not parameters:
         return
     about = _matching((*entry.operations, *entry.deny), parameters)
@@ -164,18 +167,18 @@ def _misnamed(entry: PolicyEntry, parameters: Mapping[str, Collection[str]] | No
     for name in sorted(entry.when.parameters.difference(known)):
         nearest = difflib.get_close_matches(name, every - {name}, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest and name not in every else ""
-        yield f"its condition is about the parameter {name!r}, which none of its operations has{hint}"
+        yield f"its condition reads the parameter {name!r}, which none of its operations has{hint}"
 
 
 def _misnamed_members(entry: PolicyEntry, members: Collection[str]) -> Iterator[str]:
-    """Find globs over members of answers that match none."""
+    """Find globs over members of responses that match none."""
     for key, globs in (("hide", entry.hide), ("show", entry.show)) if members else ():
         for pattern in globs:
             name = pattern.rpartition(".")[2]
             if not any(glob(name).fullmatch(member) for member in members):
                 nearest = difflib.get_close_matches(name, members, n=1)
                 hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-                yield f"{key}: {pattern!r} is a member of no answer that is known{hint}"
+                yield f"{key}: {pattern!r} matches no member of any response{hint}"
 
 
 def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:

@@ -13,7 +13,8 @@ from arx_wrapper.policy.engine import PolicySet
 def possible_verdicts(policy: PolicySet, call: Call, now: datetime) -> frozenset[Verdict]:
     """Return the verdicts other than DENY that calls like this one can receive, over all possible parameters.
 
-    Conditions and limits are left open. Empty: all are denied; ESCALATE alone: a reviewer is always asked.
+    Conditions are assumed to hold or not; limits are ignored. An empty set means that every call is denied; ESCALATE
+    alone means that every permitted call needs approval.
 
     Args:
         policy: A loaded policy.
@@ -25,13 +26,13 @@ def possible_verdicts(policy: PolicySet, call: Call, now: datetime) -> frozenset
         return frozenset()
     if frozenset({Verdict.ESCALATE}) in found:
         return frozenset({Verdict.ESCALATE})
-    # A write's further effects depend on its parameters, so any entry that asks for approval may come to apply.
+    # A write's further effects depend on its parameters, so any entry that requires approval may apply.
     asks = call.operation.writes and any("hitl" in entry.approval.values() for entry in policy.own)
     return frozenset().union(*found, {Verdict.ESCALATE} if asks else ())
 
 
 def _of_effect(policy: PolicySet, call: Call, effect: Effect, now: datetime) -> frozenset[Verdict]:
-    """Return the verdicts that one effect can receive; parameters may raise the risk of a write's."""
+    """Return the verdicts that one effect can receive, at each risk that a write's parameters can raise it to."""
     risks = (risk for risk in Risk if risk == effect.risk or (call.operation.writes and risk > effect.risk))
     return frozenset().union(*(_at_risk(policy, call, evolve(effect, risk=risk), now) for risk in risks))
 

@@ -29,17 +29,17 @@ def read_reviewers(key: str, found: Located, error: _Error) -> Reviewers:
     Args:
         key: The entry's key, for messages.
         found: Its value: a name, `group:NAME`, an on-call rule, or a list of these.
-        error: Makes the error of a value.
+        error: Makes the error for a value.
 
     Raises:
-        PolicyError: a value is none of these, or names somebody twice.
+        PolicyError: a value is none of these, or names a reviewer twice.
     """
     reader = _Reader(key, error)
     items = [found] if isinstance(found.value, dict | str) else reader.items(found)
     on_call = tuple(reader.on_call(item) for item in items if isinstance(item.value, dict))
     names = [reader.name(item) for item in items if not isinstance(item.value, dict)]
     if len(set(names)) < len(names) or len(set(on_call)) < len(on_call):
-        raise error(found, key, "names somebody twice")
+        raise error(found, key, "names a reviewer twice")
     people = tuple(name for name in names if not name.startswith(_GROUP))
     return people, tuple(name.removeprefix(_GROUP) for name in names if name.startswith(_GROUP)), on_call
 
@@ -71,7 +71,7 @@ class _Reader:
         levels = self._levels(found.value["levels"]) if "levels" in found.value else ()
         after = found.value.get("escalate_after")
         if after is not None and len(levels) == 1:
-            raise self._wrong(after, "escalate_after: there is one level, and nobody to escalate to")
+            raise self._wrong(after, "escalate_after: needs a second level to escalate to")
         seconds = self._duration(after) if after is not None else None
         return OnCall(escalation_policy=policy.value, levels=levels, escalate_after=seconds)
 

@@ -1,4 +1,4 @@
-"""State what an entry says of an effect: the verdict, and the reason in words."""
+"""Build the decision of one entry on one effect: the verdict, and the reason in words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def decision(
     visibility: tuple[Visibility, ...] = (),
     reviewers: tuple[ReviewerRule, ...] = (),
 ) -> Decision:
-    """Return what one entry says of one effect; no entry stands for the default, which denies."""
+    """Return the decision of one entry on one effect; without an entry, the default, which denies."""
     return Decision(
         verdict=verdict,
         risk=effect.risk,
@@ -44,7 +44,7 @@ def decision(
 
 
 def subject(params: Params | None) -> str:
-    """Say which object an effect is about: its ids, and no other parameter."""
+    """Name the objects of an effect by their ids, without any other parameter."""
     ids = [
         f"{name} {value}" for name, value in (params or {}).items() if name.endswith("_id") and isinstance(value, str)
     ]

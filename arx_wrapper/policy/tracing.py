@@ -1,4 +1,4 @@
-"""Tell of every entry whether it matched a call, and why or why not."""
+"""Explain for every entry why it matched a call, or why not."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class EntryTrace:
 
     Attributes:
         entry, effect: The two.
-        subject: The ids that the effect is about, ` for incident_id P1`; empty when it tells none.
-        matched, why: Whether the entry matched, and the cause.
+        subject: The ids of the effect's objects, ` for incident_id P1`; empty when there are none.
+        matched, why: Whether the entry matched, and the reason.
     """
 
     entry: PolicyEntry
@@ -30,7 +30,7 @@ class EntryTrace:
 
 
 def trace(policy: PolicySet, call: Call, now: datetime) -> list[EntryTrace]:
-    """Return for every entry and effect whether the entry matched, and why or why not.
+    """Return one trace for every entry and effect.
 
     Args:
         policy: A loaded policy.
@@ -50,21 +50,21 @@ def _why(
     policy: PolicySet, entry: PolicyEntry, call: Call, effect: Effect, params: Params | None, now: datetime
 ) -> tuple[bool, str]:
     if not policy.is_about(entry):
-        return False, f"it is about the connector {entry.connector!r}"
+        return False, f"it is for the connector {entry.connector!r}"
     denied = matches_any(entry.deny, effect.operation)
     if not denied and not entry.permits(effect.operation):
-        return False, f"no glob of it matches {effect.operation}"
+        return False, f"none of its globs matches {effect.operation}"
     if not denied and effect.risk > entry.risk_max:
         return False, f"risk {effect.risk.name} is above its risk_max {entry.risk_max.name}"
     if entry.expires is not None and now >= entry.expires:
         return False, f"it expired at {entry.expires.isoformat()}"
     if not policy.named(entry.agents, call.agent_id):
-        return False, f"it is not about the agent {call.agent_id!a}"
+        return False, f"it is not for the agent {call.agent_id!a}"
     if not policy.named(entry.orgs, call.org_id):
-        return False, f"it is not about the organisation {call.org_id!a}"
+        return False, f"it is not for the organisation {call.org_id!a}"
     matched, why = policy.matches(entry, call, effect, params, now)
     if why:
-        return True, why + ", which denies"
+        return True, why + ", so the call is denied"
     if not matched and entry.when:
         return False, f"its condition {entry.when.text!r} does not hold"
     return matched, "it denies" if denied else f"approval: {entry.approval.get(effect.risk, 'none')}"

@@ -1,6 +1,6 @@
-"""Reading a policy file: YAML 1.2 without aliases, tags and duplicate keys, and with the line of everything.
+"""Read a policy file: YAML 1.2 without aliases, tags and duplicate keys, with the line number of every value.
 
-PyYAML parses; what it would do beyond that is left out. `off` and `12:30` are text, as they look.
+Only PyYAML's parser is used, not its conversion of values. So `off` and `12:30` are text, as they look.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from arx_wrapper.errors import PolicyError
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 12
 
-# YAML 1.2's core schema: what a plain scalar means.
+# The types of plain scalars in YAML 1.2's core schema.
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE, _FALSE = re.compile(r"true|True|TRUE"), re.compile(r"false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
@@ -26,7 +26,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 @frozen
 class Located:
-    """A value and the line it stands on, counted from 1; mappings and lists hold further such values."""
+    """A value and its line, counted from 1; mappings and lists hold further such values."""
 
     value: Any
     line: int | None = field(default=None, eq=False)
@@ -44,7 +44,7 @@ def read(text: str, file: str) -> Located:
     """Read one YAML document.
 
     Raises:
-        PolicyError: it is not YAML, or uses what a policy file must not.
+        PolicyError: it is not YAML, or uses a feature that policy files must not.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise PolicyError(f"is larger than {MAX_BYTES:,} bytes", file=file)
@@ -53,12 +53,12 @@ def read(text: str, file: str) -> Located:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise PolicyError(f"is not YAML: {error.problem}", file=file, line=line) from None
-    except (yaml.YAMLError, ValueError) as error:  # PyYAML lets the error of a character past Unicode through
+    except (yaml.YAMLError, ValueError) as error:  # PyYAML raises ValueError for characters beyond Unicode
         raise PolicyError(f"is not YAML: {error}", file=file) from None
 
 
 class _Reader:
-    """Builds values from parsing events, so that nothing is built of what is refused."""
+    """Builds values from parsing events, so that refused features never become values."""
 
     def __init__(self, text: str, file: str) -> None:
         self._events = yaml.parse(text, Loader=yaml.SafeLoader)
@@ -76,9 +76,9 @@ class _Reader:
     def _value(self, event: yaml.Event, depth: int) -> Located:
         line = _line(event)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise self._error("uses an anchor or an alias, which policy files do not take", event)
+            raise self._error("uses an anchor or an alias, which policy files must not", event)
         if tag := getattr(event, "tag", None):
-            raise self._error(f"uses the tag {tag!a}, which policy files do not take", event)
+            raise self._error(f"uses the tag {tag!a}, which policy files must not", event)
         if depth > MAX_DEPTH:
             raise self._error(f"is nested deeper than {MAX_DEPTH} levels", event)
         if isinstance(event, yaml.MappingStartEvent):
@@ -134,7 +134,7 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
 
 
 def located(value: Any) -> Located:
-    """Return a value that did not come from a file, with no lines."""
+    """Wrap a value that did not come from a file, without line numbers."""
     if isinstance(value, dict):
         return Located({key: located(item) for key, item in value.items()})
     if isinstance(value, list | tuple):

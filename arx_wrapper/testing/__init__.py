@@ -1,4 +1,4 @@
-"""Test kit for code that uses the connector: an account per test, faults, a clock, requests, and reviewers in code.
+"""Test code that uses the connector: an account for each test, faults, a clock, recorded requests, scripted reviewers.
 
     async def test_an_incident_is_acknowledged(pagerduty):
         async with pagerduty.connector() as pd:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PERMIT_ALL", "PagerDutyKit", "cassette", "scrub_request", "scrub_response"]
 
-# Loaded on first use: pytest's plugin is in this package, and must cost nothing where no test asks for it.
+# Loaded on first use: pytest loads the plugin in this package everywhere, which must cost nothing where it is not used.
 _LAZY = {
     "PERMIT_ALL": "kit",
     "PagerDutyKit": "kit",

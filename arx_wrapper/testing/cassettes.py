@@ -1,4 +1,4 @@
-"""Cassettes of real calls (vcrpy), scrubbed before they are written: no key, person or host of yours stays in them."""
+"""Record and replay real calls (vcrpy cassettes). Keys, people and hosts are removed before a cassette is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HOSTS: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
 
 
 class RecordedRequest(Protocol):
-    """A request as vcrpy hands it to `before_record_request`."""
+    """A request as vcrpy passes it to `before_record_request`."""
 
     uri: str
     headers: dict[str, Any]
@@ -32,7 +32,7 @@ class RecordedRequest(Protocol):
 
 
 def scrub_request(request: RecordedRequest) -> RecordedRequest:
-    """Take credentials, host and requester out of a request; for vcrpy's `before_record_request`."""
+    """Remove credentials, host and requester from a request; for vcrpy's `before_record_request`."""
     parts = urlsplit(request.uri)
     request.uri = urlunsplit(("http", "127.0.0.1", parts.path, _EMAIL.sub(SOMEBODY, parts.query), ""))
     request.headers = {name: value for name, value in request.headers.items() if name.lower() in _KEPT_REQUEST}
@@ -43,7 +43,7 @@ def scrub_request(request: RecordedRequest) -> RecordedRequest:
 
 
 def scrub_response(response: dict[str, Any]) -> dict[str, Any]:
-    """Take keys, e-mail addresses, telephone numbers and hosts out of a response; for `before_record_response`."""
+    """Remove keys, e-mail addresses, telephone numbers and hosts from a response; for `before_record_response`."""
     headers = response["headers"]
     response["headers"] = {name: headers[name] for name in headers if name.lower() in _KEPT_RESPONSE}
     body = response["body"]["string"]
@@ -55,14 +55,14 @@ def scrub_response(response: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def cassette(path: str | PathLike[str], *, record: bool = False) -> Iterator[Any]:
-    """Replay a cassette, or record one: the same method, path, query and body, each exactly once.
+    """Replay a cassette, or record one. In a replay each request must match method, path, query and body, once.
 
-    Give the connector `transport=httpx.AsyncHTTPTransport()`, which vcrpy can listen to, and for a replay
+    Give the connector `transport=httpx.AsyncHTTPTransport()`, which vcrpy can intercept. For a replay, also give
     `base_url="http://127.0.0.1"` and a vault with any key.
 
     Args:
         path: The cassette's file.
-        record: Send real requests and write what comes back, scrubbed, over what is there.
+        record: Whether to send real requests and replace the file with them and their responses, scrubbed.
 
     Raises:
         ModuleNotFoundError: vcrpy is not installed.

@@ -1,4 +1,4 @@
-"""A PagerDuty account for one test, connectors to it, and reviewers who decide in code."""
+"""Give a test its own PagerDuty account, connectors to it, and reviewers that decide in code."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ PERMIT_ALL: Final[dict[str, Any]] = {
     "approval": "none",
     "show": ["*"],
 }
-"""A policy entry that permits every operation and hides nothing, for tests that are not about policy."""
+"""A policy entry that permits every operation and hides nothing, for tests that do not concern policy."""
 
 _LOOK_EVERY: Final = 0.02
 
 
 class PagerDutyKit:
-    """An account of its own, as new, and everything a test does with it.
+    """A new account for one test, and all that a test does with it.
 
     Args:
-        seed: Decides ids and history; the same seed gives the same account.
-        clock: Tells the account's time, aware; by default it starts at 2025-06-01T12:00:00Z and ticks.
+        seed: Determines ids and history; the same seed gives the same account.
+        clock: Returns the account's time, aware; by default it starts at 2025-06-01T12:00:00Z and runs.
 
     Attributes:
         account: The account, `arx_wrapper.sandbox.Sandbox`: with the service `PABC123` and the open incident `P1234AB`.
@@ -49,17 +49,17 @@ class PagerDutyKit:
 
     @property
     def faults(self) -> Faults:
-        """Faults to inject: `pagerduty.faults.rate_limited()`."""
+        """Return the faults to inject: `pagerduty.faults.rate_limited()`."""
         return self.account.faults
 
     @property
     def options(self) -> Options:
-        """Options for behaviour that PagerDuty's documents leave open."""
+        """Return the options for behaviour that PagerDuty does not document."""
         return self.account.options
 
     @property
     def requests(self) -> list[Recorded]:
-        """The requests that arrived, oldest first, without credentials."""
+        """Return the requests that arrived, oldest first, without credentials."""
         return self.account.requests
 
     def sent(self, method: str, path: str) -> Recorded:
@@ -75,7 +75,7 @@ class PagerDutyKit:
         raise AssertionError(f"no {method} {path} arrived, but {arrived}")
 
     def advance(self, **by: float) -> None:
-        """Move the account's clock forward: `advance(minutes=30)`. What falls due happens."""
+        """Move the account's clock forward, as `advance(minutes=30)`; events due by then happen."""
         self.account.advance(timedelta(**by))
 
     def connector(
@@ -87,13 +87,13 @@ class PagerDutyKit:
         approvals_mode: str = "wait",
         **options: Any,
     ) -> PagerDutyConnector:
-        """Return a connector to the account, governed as elsewhere. Close it: `async with pagerduty.connector() as pd`.
+        """Return a governed connector to the account. Close it: `async with pagerduty.connector() as pd`.
 
         Args:
-            agent_id, org_id: Who calls, for which organisation.
-            policies: As the connector takes them; by default everything is permitted.
+            agent_id, org_id: The agent that calls, and its organisation.
+            policies: The connector's policies; by default every operation is permitted.
             approvals_mode: `wait` for a reviewer, or `raise` `ApprovalPendingError`.
-            options: Everything else that the connector takes.
+            options: Any other argument of the connector.
         """
         config = options.pop("config", None) or Config.load({}, audit_default=MEMORY)
         given: dict[str, Any] = {
@@ -114,10 +114,10 @@ class PagerDutyKit:
         reviewer: str = "reviewer",
         note: str = "",
     ) -> ApprovalRequest:
-        """Decide a request for approval, on record, as a reviewer would.
+        """Decide a request for approval as a reviewer; the decision is recorded in the audit log.
 
         Raises:
-            ApprovalError: this reviewer may not decide it, or it is over.
+            ApprovalError: this reviewer may not decide it, or it has ended.
         """
         backends = connector.backends
         return await review(
@@ -132,15 +132,15 @@ class PagerDutyKit:
         *,
         reviewer: str = "reviewer",
     ) -> AsyncIterator[list[ApprovalRequest]]:
-        """Decide every request for approval as it comes, so that calls which wait for a reviewer go on.
+        """Decide every request for approval as it arrives, so that waiting calls continue.
 
         Args:
             connector: The connector whose requests are decided.
-            decide: Returns whether a request is approved.
-            reviewer: Who decides.
+            decide: Returns True to approve a request.
+            reviewer: The name of the reviewer.
 
         Yields:
-            The requests that were decided so far.
+            The requests decided so far; the list grows.
         """
         decided: list[ApprovalRequest] = []
 
@@ -160,7 +160,7 @@ class PagerDutyKit:
                 await working
 
     async def records(self, connector: PagerDutyConnector) -> list[AuditRecord]:
-        """Return what the connector's audit log holds so far, oldest first."""
+        """Return the records of the connector's audit log, oldest first."""
         log = connector.audit
         await log.flush()
         return [record async for record in log.records()]

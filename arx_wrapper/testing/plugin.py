@@ -1,6 +1,6 @@
-"""The plugin of pytest: the fixture `pagerduty`, an account for each test.
+"""Plug the fixture `pagerduty`, an account for each test, into pytest.
 
-It is loaded wherever the package is installed, so it imports nothing of the package until a test asks for the fixture.
+pytest loads it wherever the package is installed, so it imports nothing of the package until a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pagerduty() -> PagerDutyKit:
-    """An account of PagerDuty that is the test's own: connectors to it, faults, clock and the requests that arrived."""
+    """Provide a PagerDuty account for one test: connectors to it, faults, a clock and the requests that arrived."""
     from arx_wrapper.testing.kit import PagerDutyKit
 
     return PagerDutyKit()

@@ -110,7 +110,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         made.picture("enrol")
         made.tap("Register a passkey")
         made.at("/")
-        made.reads("Nothing waits")
+        made.reads("No request waits")
         yield made
 
 
@@ -147,12 +147,12 @@ def test_a_denial_with_a_note_reaches_the_agent(page: Page) -> None:
 
 def test_a_new_request_appears_by_itself_and_goes_when_it_is_decided(page: Page) -> None:
     page.open("/")
-    page.reads("Nothing waits")
+    page.reads("No request waits")
     asked = ask(page)
     page.reads("Delete service")
     page.picture("waiting")
     page.served.run(page.served.deployment.pd.backends.approvals.revoke(asked.id))
-    page.reads("Nothing waits")
+    page.reads("No request waits")
 
 
 def test_everything_is_done_with_the_keyboard_alone(page: Page) -> None:

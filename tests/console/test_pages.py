@@ -27,7 +27,7 @@ async def test_nobody_sees_a_page_without_signing_in(pages: Pages) -> None:
 
 async def test_what_waits_is_shown_as_a_sentence_with_risk_agent_and_time(pages: Pages) -> None:
     alice = await pages.browser("alice")
-    assert "Nothing waits" in (await alice.get("/")).text
+    assert "No request waits" in (await alice.get("/")).text
     asked = await pages.deployment.ask()
     shown = (await alice.get("/")).text
     assert "Delete service &#34;Orders Database&#34;." in shown
@@ -248,7 +248,7 @@ async def test_a_decision_by_name_is_shown_as_not_proved(pages: Pages) -> None:
         asked = await deployment.ask(DELETE)
         await decide(deployment.pd, asked.id, "somebody")
         alice = await pages.browser("alice")
-        assert "none: by name alone, not proved" in (await alice.get(f"/requests/{asked.id}")).text
+        assert "none: by name alone, not signed" in (await alice.get(f"/requests/{asked.id}")).text
 
 
 async def test_the_page_says_whose_approvals_count(tmp_path) -> None:  # type: ignore[no-untyped-def]

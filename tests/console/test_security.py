@@ -230,7 +230,7 @@ async def test_a_session_ends_by_itself(pages: Pages) -> None:
     pages.console.sessions._clock = lambda: real() + timedelta(minutes=30)
     assert (await alice.get("/")).status_code == 303
     late = await alice.post("/agents", {"agent": "a"})
-    assert (late.status_code, "session is over" in late.json()["problem"]) == (401, True)
+    assert (late.status_code, "session has ended" in late.json()["problem"]) == (401, True)
 
 
 async def test_signing_out_ends_the_session(pages: Pages) -> None:

@@ -41,7 +41,7 @@ def test_it_serves_on_loopback_and_stops_at_a_signal(sandboxed: Command) -> None
         assert url.startswith("http://localhost:")
         answer = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/")
-        assert "Nobody is enrolled yet" in httpx.get(f"http://127.0.0.1:{port}/sign-in", trust_env=False).text
+        assert "No reviewer is enrolled yet" in httpx.get(f"http://127.0.0.1:{port}/sign-in", trust_env=False).text
         served.send_signal(signal.SIGTERM)
         out, err = served.communicate(timeout=20)
     assert (served.returncode, out) == (0, ""), err

@@ -101,7 +101,7 @@ def test_what_cannot_be_told_denies_whatever_else_permits(
         ("params.in == 1", "is not CEL"),
         ("true false", "is not CEL"),
         ("(" * 500 + "true" + ")" * 500, "is not CEL"),
-        ("agent == 'a'", "the variable 'agent', which there is not; did you mean 'agent_id'"),
+        ("agent == 'a'", "the variable 'agent', which does not exist; did you mean 'agent_id'"),
         ("param.urgency == 'low'", "did you mean 'params'"),
         ("__class__ == 1", "the variable '__class__'"),
         ("[1].exists(x, x == y)", "the variable 'y'"),

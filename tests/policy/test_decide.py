@@ -96,8 +96,8 @@ def test_why_is_told_of_every_entry() -> None:
     )
     told = {found.entry.name: (found.matched, found.why) for found in trace(traced, bare("users:read"), NOW)}
     assert told["a"][0] is True
-    assert "no glob" in told["b"][1]
-    assert "not about the agent" in told["c"][1]
+    assert "none of its globs" in told["b"][1]
+    assert "not for the agent" in told["c"][1]
 
 
 def test_lint_points_at_power_without_a_reviewer_and_at_what_cannot_match() -> None:
@@ -115,8 +115,8 @@ def test_lint_points_at_power_without_a_reviewer_and_at_what_cannot_match() -> N
     )
     assert {(finding.entry.name, finding.problem.partition(":")[0][:20]) for finding in found} == {
         ("loose", "it permits HIGH with"),
-        ("silent", "it asks reviewers bu"),
-        ("void", "nothing that it name"),
+        ("silent", "it requires approval"),
+        ("void", "every operation that"),
         ("past", "it expired at 2020-0"),
-        ("shadowed", "everything that it p"),
+        ("shadowed", "other entries deny e"),
     }

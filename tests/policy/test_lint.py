@@ -20,7 +20,7 @@ ASKED: dict[str, Any] = {**ALL, "approval": {"high": "hitl"}, "hitl_channel": "#
 RULES: dict[str, Any] = {"operations": ["rules:*"], "risk_max": "medium"}
 MAY_BE_HIGH = {row.name for row in OPERATIONS.values() if row.highest_risk > row.risk}
 NO_RULES: dict[str, Any] = {"deny": ["rules:*"]}
-UNREACHABLE, EXPIRED = "cannot be reached", "expired at"
+UNREACHABLE, EXPIRED = "it has no effect", "expired at"
 HIGH, NO_CHANNEL = "HIGH without a reviewer", "names no hitl_channel"
 
 FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
@@ -75,20 +75,20 @@ FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
         ],
         [],
     ),
-    "approvals of nobody": ([entry(**RULES, min_approvals=2)], ["2 approvals but asks no reviewer"]),
+    "approvals of nobody": ([entry(**RULES, min_approvals=2)], ["2 approvals, but no approval is `hitl`"]),
     "approvals of two": ([entry(**ASKED, min_approvals=2)], []),
     "limit on what it permits": ([entry(**RULES, limits={"rules:create": "1/hour"})], []),
     "limit on what it does not permit": (
         [entry(**RULES, limits={"services:delete": "1/hour"})],
-        ["does not permit, which counts nothing: services:delete"],
+        ["does not permit, which have no effect: services:delete"],
     ),
-    "reviewers of nothing": ([entry(**RULES, reviewers=["alice"])], ["names reviewers but asks none"]),
+    "reviewers of nothing": ([entry(**RULES, reviewers=["alice"])], ["names reviewers, but no approval is `hitl`"]),
     "more approvals than reviewers": (
         [entry(**ASKED, min_approvals=2, reviewers=["alice"])],
-        ["wants 2 approvals of 1 reviewers"],
+        ["requires 2 approvals of 1 reviewers"],
     ),
     "approvals of a group": ([entry(**ASKED, min_approvals=2, reviewers=["group:sre"])], []),
-    "requesters of nothing": ([entry(**NO_RULES, requesters=["*@example.com"])], ["limits nobody"]),
+    "requesters of nothing": ([entry(**NO_RULES, requesters=["*@example.com"])], ["so they have no effect"]),
     "hidden members": ([entry(**RULES, hide=["*.email", "teams.summary"], show=["*_url"])], []),
     "hidden misspelt": ([entry(**RULES, hide=["user.emial"])], ["did you mean 'email'?"]),
     "no channel": ([entry(**{**ASKED, "hitl_channel": None})], [NO_CHANNEL]),
@@ -175,8 +175,14 @@ def test_check_explains_what_a_condition_decides_on_besides(tmp_path: Path, caps
     told = [(note.entry.name, note.problem) for note in notes(policy(*found), operations=TABLE)]
     for name, part in (
         ("mine", "incidents:resolve when incidents:update, incidents:manage, incidents:merge, alerts:update"),
-        ("mine", "rules:create, rules:update performs incidents:resolve without telling its parameters, the condition"),
-        ("mine", "where incidents:update, incidents:manage performs incidents:reassign without telling assignee_ids"),
+        (
+            "mine",
+            "rules:create, rules:update performs incidents:resolve without determining its parameters, the condition",
+        ),
+        (
+            "mine",
+            "when incidents:update, incidents:manage performs incidents:reassign without determining assignee_ids",
+        ),
         ("who", "incidents:resolve when incidents:update"),
     ):
         assert [problem for entry_name, problem in told if entry_name == name and part in problem], part
@@ -184,4 +190,4 @@ def test_check_explains_what_a_condition_decides_on_besides(tmp_path: Path, caps
     file = tmp_path / "policy.yaml"
     file.write_text(json.dumps(found[:1]))
     assert run(["policy", "check", "--strict", "--output", "table", str(file)]) == 0, "an explanation is no finding"
-    assert "note: mine: where services:create_integration, rules:create" in capsys.readouterr().out
+    assert "note: mine: when services:create_integration, rules:create" in capsys.readouterr().out

@@ -82,7 +82,7 @@ def test_the_reason_says_what_to_write() -> None:
 
 def test_lint_lists_what_a_glob_has_come_to_match() -> None:
     problems = [one.problem for one in lint(policy(entry(operations=["*"], risk_max="low")), operations=LATER, now=NOW)]
-    assert [problem for problem in problems if "came with version 3" in problem and NEW_WRITE.name in problem]
+    assert [problem for problem in problems if "added in version 3" in problem and NEW_WRITE.name in problem]
     assert not [problem for problem in problems if NEW_READ in problem]
     stated = policy(entry(operations=["*"], risk_max="low", table=1))
     problems = [one.problem for one in lint(stated, operations=LATER, now=NOW)]
