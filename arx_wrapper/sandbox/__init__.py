@@ -1,6 +1,6 @@
-"""A stateful PagerDuty for tests, demonstrations and development: `Sandbox`.
+"""Simulate a stateful PagerDuty account for tests, demonstrations and development: `Sandbox`.
 
-Needs the `sandbox` extra. Serving it over HTTP is in `arx_wrapper.sandbox.server`.
+Needs the `sandbox` extra. `arx_wrapper.sandbox.server` serves it over HTTP.
 """
 
 from arx_wrapper.sandbox.app import Recorded, Sandbox

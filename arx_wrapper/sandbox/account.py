@@ -1,7 +1,7 @@
-"""The account's state: resources in tables, and how one names another.
+"""Hold the account's state: resources in tables, and references between them.
 
-A stored resource is its wire members alone. `summary`, `self`, `html_url` and everything that follows from
-other resources is worked out when it is shown (`render.py`), so nothing stored can go stale.
+A stored resource has only the members that cannot be derived. `render.py` computes `summary`, `self`, `html_url` and
+all members that depend on other resources for each response, so stored data cannot become stale.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _R = TypeVar("_R", bound="Resource")
 
 @frozen
 class Ref:
-    """One resource naming another; shown as PagerDuty's `{"id", "type": "…_reference", "summary", …}`."""
+    """A reference to a resource; shown as PagerDuty's `{"id", "type": "…_reference", "summary", …}`."""
 
     kind: str
     id: str
 
 
 class Resource(dict[str, Any]):
-    """A stored resource: its wire members, keyed as on the wire.
+    """A stored resource: its members, named as in PagerDuty's JSON.
 
     Attributes:
-        kind: The table it is in.
+        kind: The name of its table.
         home: The path of its collection.
-        hidden: Members that are shown only on demand (`include[]`).
+        hidden: Members that are shown only on request (`include[]`).
     """
 
     def __init__(self, kind: str, home: str, members: JSON, hidden: JSON | None = None) -> None:
@@ -60,7 +60,7 @@ class Resource(dict[str, Any]):
 
 
 class Incident(Resource):
-    """An incident, with what hangs on it.
+    """An incident, with its alerts, log entries and notes.
 
     Attributes:
         level: Escalation level, from 1.
@@ -87,15 +87,15 @@ class Incident(Resource):
 
 @frozen
 class Account:
-    """Everything one PagerDuty account holds.
+    """The content of one PagerDuty account.
 
     Attributes:
         clock: Its time.
-        random: Where its ids come from.
+        random: The source of its ids.
         tables: Resources by kind and id, in order of creation.
-        deleted: Resources that are gone but still named by others.
-        due: When which incident has something due, a heap.
-        counted: How many there were so far, by what: ids of requests follow from it.
+        deleted: Deleted resources that others still refer to.
+        due: A heap of times and the incidents that change by themselves then.
+        counted: Counters by name, from which ids of requests are made.
     """
 
     clock: AccountClock
@@ -109,7 +109,7 @@ class Account:
         return prefix + "".join(self.random.choices(_ID_LETTERS, k=letters))
 
     def add(self, kind: str, home: str, members: JSON, hidden: JSON | None = None) -> Resource:
-        """Stores a new resource; it gets an id unless it brings one."""
+        """Store a new resource; it gets an id unless its members have one."""
         members = {"id": members.get("id") or self.new_id(), "type": kind, **members}
         return self.store(Resource(kind, home, members, hidden))
 
@@ -127,7 +127,7 @@ class Account:
         return self.tables.get(kind, {}).get(id_) if isinstance(id_, str) else None
 
     def get(self, kind: str, id_: str) -> Resource:
-        """The resource; refuses with 404 when there is none."""
+        """Return a resource; refuse with 404 when there is none."""
         if (found := self.find(kind, id_)) is None:
             raise refuse(2100)
         return found
@@ -136,7 +136,7 @@ class Account:
         return self.find(ref.kind, ref.id) or self.deleted.get(ref)
 
     def incident(self, id_or_number: str) -> Incident:
-        """By id, or by number; refuses with 404 when there is none."""
+        """Return an incident by id or number; refuse with 404 when there is none."""
         if isinstance(found := self.find("incident", id_or_number), Incident):
             return found
         if id_or_number.isascii() and id_or_number.isdigit():
@@ -149,13 +149,13 @@ class Account:
         return (incident for incident in self.all("incident") if isinstance(incident, Incident))
 
     def references(self, value: object, kind: str, refused: Callable[[], Exception]) -> list[Ref]:
-        """A request's list of references to existing resources; anything else raises `refused()`."""
+        """Parse a request's list of references to existing resources; raise `refused()` for anything else."""
         if not isinstance(value, list):
             raise refused()
         return [self.reference(item, kind, refused) for item in value]
 
     def reference(self, value: object, kind: str, refused: Callable[[], Exception]) -> Ref:
-        """A request's reference to an existing resource; anything else raises `refused()`."""
+        """Parse a request's reference to an existing resource; raise `refused()` for anything else."""
         id_ = value.get("id") if isinstance(value, dict) else None
         if (found := self.find(kind, id_)) is None:
             raise refused()

@@ -1,4 +1,4 @@
-"""The sandbox: one account, served as an ASGI application."""
+"""Serve one simulated account as an ASGI application: `Sandbox`."""
 
 from __future__ import annotations
 
@@ -45,30 +45,30 @@ _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 
 class Sandbox:
-    """A PagerDuty account that lives in this process, and forgets everything with it unless a file keeps it.
+    """A simulated PagerDuty account. Its state ends with the process unless a file keeps it.
 
     Use `transport()` in-process, or serve it with `arx_wrapper.sandbox.server`.
 
     Args:
-        seed: Decides ids and history; the same seed and clock give the same account. None is seed 0.
-        clock: Tells the time, aware. None starts on 2025-06-01T12:00:00Z and ticks, so that the documented
-            examples run as written; pass `arx_wrapper.sandbox.clock.system_time` for the real time.
+        seed: Determines ids and history; the same seed and clock give the same account. None is seed 0.
+        clock: Returns the time, aware. None starts at 2025-06-01T12:00:00Z and runs, so that the documented
+            examples work as written; pass `arx_wrapper.sandbox.clock.system_time` for the real time.
         rate_limit: `960/min` like PagerDuty, `16/s`, a `RateLimit`, or None for no limit.
         state: A file that keeps the account; other processes may use it at the same time.
-        seed_file: A file of teams, people, services and incidents to begin with; see `seed_file.py`.
-        webhooks: Where events are sent.
+        seed_file: A file with the initial teams, people, services and incidents; see `seed_file.py`.
+        webhooks: The subscription to which events are sent.
 
     Raises:
-        ValueError: a file does not hold what it should.
+        ValueError: a file is malformed.
 
     Attributes:
         token: The API key that is accepted, as `Token token=…` or as `Bearer …`.
         email: The requester's address, for the `From` header.
-        base_url: Where `transport()` is reached.
-        faults: What goes wrong on demand.
-        options: How it behaves where PagerDuty's documents are silent.
+        base_url: The base address for a client that uses `transport()`.
+        faults: The faults that tests inject.
+        options: Options for behaviour that PagerDuty does not document.
         requests: The requests that arrived, oldest first; at least the newest 10,000.
-        account: The state, for tests that look behind the API.
+        account: The account's state, for tests that check it directly.
     """
 
     token = "sandbox-token-not-a-secret"  # noqa: S105 - opens this sandbox, which holds nothing
@@ -97,7 +97,7 @@ class Sandbox:
                 self._load_or_save(self._state)
 
     def reset(self) -> None:
-        """Back to the beginning: account, clock, rate limit, faults, options and recorded requests."""
+        """Restore the initial account, clock, rate limit and options; clear faults and recorded requests."""
         self._begin()
         if self._state:
             with self._state.locked():
@@ -114,7 +114,7 @@ class Sandbox:
         seeding.seed(self.account, self._plan)
 
     def _told_by_system_time(self) -> datetime:
-        """The time of an account in a file: it goes on between processes."""
+        """Return the time of an account in a file: it also passes while no process runs."""
         return EPOCH + (system_time() - self._began)
 
     def _load_or_save(self, state: StateFile) -> None:
@@ -127,7 +127,7 @@ class Sandbox:
 
     @contextmanager
     def _shared(self) -> Iterator[None]:
-        """Handle one request on the account as the file has it, and keep what the request changes."""
+        """Load the account from the file for one request, and save the request's changes."""
         before = len(self.account.tables["log_entry"])
         if self._state is None:
             yield
@@ -150,11 +150,11 @@ class Sandbox:
                 task.add_done_callback(self._sending.discard)
 
     def advance(self, by: timedelta) -> None:
-        """Moves the account's clock forward; what falls due happens, and rate limits renew."""
+        """Move the account's clock forward: events due by then happen, and rate limits renew."""
         self.clock.advance(by)
 
     def add_incidents(self, count: int) -> None:
-        """Adds open incidents to the first service, spread over the last 25 days: for tests of size."""
+        """Add open incidents to the first service, spread over the last 25 days, for tests with large lists."""
         seeding.add_incidents(self.account, count)
 
     def record_change(self, action: str, kind: str, id_: str, **origin: Any) -> None:
@@ -176,7 +176,7 @@ class Sandbox:
         return transport
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Handle one HTTP request, as an ASGI application."""
         if scope["type"] != "http":
             raise RuntimeError(f"the sandbox serves HTTP, not {scope['type']}")
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
@@ -285,14 +285,14 @@ class Sandbox:
 
 
 async def _unused(scope: Scope, receive: Receive, send: Send) -> None:
-    raise AssertionError("routes are matched here, not called")
+    raise AssertionError("routes are only matched, never called")
 
 
 _ROUTES = tuple((Route(endpoint.path, _unused, methods=[endpoint.method]), endpoint) for endpoint in ENDPOINTS)
 
 
 def _route(scope: Scope, path: str) -> tuple[Endpoint | None, dict[str, str]]:
-    """By the path as it was sent: an encoded slash or dot never becomes another path."""
+    """Match the path as it was sent, not decoded: an encoded slash or dot never becomes another path."""
     literal = {**scope, "path": path}
     for route, endpoint in _ROUTES:
         match, found = route.matches(literal)

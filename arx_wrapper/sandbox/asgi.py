@@ -1,4 +1,4 @@
-"""Answers on the wire: as they should be, as a fault wants them, or not at all."""
+"""Send responses over ASGI: complete, as a fault changes them, or cut off."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Answer:
 
 
 def failure(fault: Fault) -> Answer | None:
-    """Build the response that a fault gives instead of the account."""
+    """Build the response that a fault sends instead of the account's."""
     if fault.status is None:
         return None
     headers = dict(fault.headers)
@@ -48,7 +48,7 @@ def decoded(body: bytes) -> Any:
 
 
 async def read(receive: Receive) -> bytes | None:
-    """The request's body; None when the client has gone before it was complete."""
+    """Return the request's body; None when the client disconnected before it was complete."""
     chunks, more = [], True
     while more:
         message: Message = await receive()
@@ -72,11 +72,11 @@ async def send_answer(send: Send, answer: Answer, part: bool = False) -> None:
 
 
 async def drop(scope: Scope, receive: Receive, send: Send, answer: Answer | None) -> None:
-    """Breaks the connection off, after half of the answer when there is one."""
+    """Close the connection abruptly, after half of the response when there is one."""
     abort = scope.get("state", {}).get("abort")
-    if abort is None:  # in-process: there is no connection, so the client gets its error straight away
+    if abort is None:  # in-process there is no connection, so the client's error is raised directly
         raise library().RemoteProtocolError("Server disconnected without sending a response.")
     if answer is not None:
         await send_answer(send, answer, part=True)
     abort()
-    await receive()  # until the server has noticed
+    await receive()  # returns when the server has noticed

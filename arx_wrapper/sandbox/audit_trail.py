@@ -1,4 +1,4 @@
-"""The account's audit trail: each change of its configuration, with who made it, by what means and from where.
+"""Record the account's audit trail: each change of its configuration, with actor, method and address.
 
 PagerDuty records users, teams, schedules, escalation policies and services; this account records maintenance windows as
 well. A request that changes nothing leaves no record, and incidents have their log entries instead.
@@ -39,14 +39,14 @@ _ACCOUNTS_KEY: Final[JSON] = {
 
 @frozen(kw_only=True)
 class Origin:
-    """The origin of a change: who made it, by what means and from where.
+    """The origin of a change: its actor, method and address.
 
     Attributes:
         by: The user who made it; None for an account's key.
-        method: By what means, as PagerDuty calls it.
-        token: The last four characters of the key; None where none was used.
-        address: The address that the request came from; None where it is not known.
-        request_id: The request's id; None where it is not known.
+        method: PagerDuty's name of the method, `api_token` for one.
+        token: The last four characters of the key; None when none was used.
+        address: The address of the request's sender; None when it is unknown.
+        request_id: The request's id; None when it is unknown.
     """
 
     by: Resource | None = None
@@ -69,7 +69,7 @@ class Watched:
     Attributes:
         account: The account it belongs to.
         kind: Its kind.
-        root: The object; None for a request that makes one.
+        root: The object; None for a request that creates one.
         before: Its members before the request.
     """
 
@@ -79,7 +79,7 @@ class Watched:
     before: JSON
 
     def record(self, body: Any, origin: Origin, at: datetime) -> None:
-        """Record what the request changed, given the body of its answer."""
+        """Record the request's changes, given the body of its response."""
         if self.root is None:
             made = body[self.kind]
             _add(self.account, at, origin, "create", made.ref, _details(made.ref, {}, made))
@@ -93,7 +93,7 @@ class Watched:
 
 
 def watch(account: Account, endpoint: Endpoint, ids: dict[str, str]) -> Watched | None:
-    """Return what a request may change; None for one that changes nothing that is recorded."""
+    """Return the object that a request may change; None when its changes are not recorded."""
     kind = _ROOTS.get(endpoint.path.split("/")[1])
     if endpoint.method == "GET" or kind is None:
         return None
@@ -163,7 +163,7 @@ def _refs(value: Any) -> Iterator[Ref]:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value as text; PagerDuty need not tell it, so what is nested and holds references is left out."""
+    """Return a value as text. Nested values with references are omitted, which PagerDuty's format allows."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, datetime):

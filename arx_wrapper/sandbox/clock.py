@@ -1,4 +1,4 @@
-"""The account's clock: every time in the sandbox comes from here, so that tests can set and advance it."""
+"""Keep the account's clock, the only source of time in the sandbox, which tests can set and advance."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from arx_wrapper.sandbox.errors import refuse
 
 __all__ = ["EPOCH", "AccountClock", "parse_time", "system_time"]
 
-# Before every date of the documented examples, so that they run as written; it ticks from there.
+# Earlier than every date in the documented examples, so that they work as written.
 EPOCH = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 
 def system_time() -> datetime:
-    """The machine's time, UTC."""
+    """Return the machine's time, in UTC."""
     return datetime.now(UTC)
 
 
 class AccountClock:
-    """Whole seconds, UTC, as PagerDuty keeps them.
+    """The account's time, in whole seconds and UTC, as PagerDuty stores times.
 
     Args:
-        source: Tells the time, aware. None starts at `EPOCH` and ticks.
+        source: Returns the time, aware. None starts at `EPOCH` and runs.
     """
 
     def __init__(self, source: Callable[[], datetime] | None = None) -> None:
@@ -34,7 +34,7 @@ class AccountClock:
         return (self._source().astimezone(UTC) + self.advanced).replace(microsecond=0)
 
     def elapsed(self) -> float:
-        """Seconds for rate limits: real ones, plus what the clock was advanced by."""
+        """Return seconds for rate limits: those that really passed, plus those that the clock was advanced by."""
         return monotonic() + self.advanced.total_seconds()
 
     def advance(self, by: timedelta) -> None:
@@ -44,7 +44,7 @@ class AccountClock:
 
 
 def parse_time(text: object, name: str) -> datetime:
-    """An ISO 8601 date or time as UTC, whole seconds; without a zone it is read as UTC."""
+    """Parse an ISO 8601 date or time, as UTC in whole seconds; a time without a zone is read as UTC."""
     try:
         moment = datetime.fromisoformat(text if isinstance(text, str) else "")
     except ValueError:

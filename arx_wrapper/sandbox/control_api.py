@@ -1,15 +1,15 @@
-"""`/_sandbox/`: the controls of a sandbox that is served to another process.
+"""Control a sandbox that another process serves, at `/_sandbox/`.
 
-It takes no credentials and refuses calls that bring some, so nothing that holds an API key, such as the
-governed connector, can reach it.
+The API refuses calls that carry credentials. So a client with an API key, such as the governed connector, cannot use
+it.
 
-    GET    requests    what arrived; DELETE forgets it
-    GET    faults      what can still strike; POST adds one, DELETE clears them
+    GET    requests    the requests that arrived; DELETE clears them
+    GET    faults      the faults that can still happen; POST adds one, DELETE clears them
     GET    options     PUT changes them
     GET    clock       POST {"advance": seconds}
     POST   incidents   {"count": n} adds open incidents
     POST   changes     {"action", "kind", "id", "by", "method", ...} adds an audit record of a change made elsewhere
-    POST   reset       back to the beginning
+    POST   reset       restores the initial state
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Sandbox(Protocol):
 
 
 def control(sandbox: Sandbox, method: str, name: str, headers: dict[str, str], body: bytes) -> tuple[int, JSON]:
-    """Answers a control call: status and JSON."""
+    """Handle a control call; return status and JSON."""
     if "authorization" in headers:
         return 403, {"error": "/_sandbox/ is for tests, not for clients with credentials"}
     action = _ACTIONS.get((method, name))

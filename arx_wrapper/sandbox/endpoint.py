@@ -1,4 +1,4 @@
-"""One call as a handler sees it, and what an endpoint declares about the calls it takes."""
+"""Define a call as its handler sees it, and the parameters that an endpoint declares."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from arx_wrapper.sandbox.faults import Options
 __all__ = ["PAGE", "REFERENCE", "Call", "Endpoint", "Reply", "Shape", "created", "no_content", "ok"]
 
 Shape = Mapping[str, "Shape | None"]
-"""The members a request body may have; None where any value goes. A list has the shape of its items."""
+"""The members that a request body may have; None where any value is accepted. A list has the shape of its items."""
 
 PAGE = frozenset({"limit", "offset", "total"})
 REFERENCE: Shape = dict.fromkeys(("id", "type", "summary", "self", "html_url"))
@@ -48,13 +48,13 @@ class Call:
     """One authenticated call.
 
     Attributes:
-        account: The account called upon.
-        options: The behaviour where PagerDuty's own is not documented.
+        account: The account.
+        options: Options for behaviour that PagerDuty does not document.
         now: The account's time of the call.
         path: The ids in the path.
         query: The query's names and values, in order.
         body: The JSON body; empty when there is none.
-        requester: The user in the `From` header, or behind a user's token.
+        requester: The user in the `From` header, or the owner of a user's token.
     """
 
     account: Account
@@ -67,17 +67,17 @@ class Call:
 
     @property
     def user(self) -> Resource:
-        """The requester, on endpoints that require one."""
+        """Return the requester, on endpoints that require one."""
         if self.requester is None:
             raise refuse(2016)
         return self.requester
 
     def one(self, name: str) -> str | None:
-        """A query parameter's value; the last one wins."""
+        """Return a query parameter's value; the last one when it is repeated."""
         return next((value for key, value in reversed(self.query) if key == name), None)
 
     def many(self, name: str, accepted: Sequence[str] = ()) -> list[str]:
-        """The values of `name[]`; one that is not accepted is refused."""
+        """Return the values of `name[]`; refuse a value that is not accepted."""
         values = [value for key, value in self.query if key == f"{name}[]"]
         if accepted:
             for value in values:
@@ -99,12 +99,12 @@ class Call:
         return None if value is None else parse_time(value, name)
 
     def zone(self) -> tzinfo | None:
-        """The zone to show times in; None for UTC."""
+        """Return the zone to show times in; None for UTC."""
         name = self.one("time_zone")
         return None if name is None else zone_named(name)
 
     def wrapped(self, name: str) -> JSON:
-        """The body's one member, an object."""
+        """Return the body's one member, an object; refuse any other body."""
         value = self.body.get(name)
         if not isinstance(value, dict):
             raise refuse(2001, f"{name} is required and must be an object")
@@ -112,7 +112,7 @@ class Call:
 
 
 def zone_named(name: object) -> ZoneInfo:
-    """The zone; refuses a name that is none."""
+    """Return the zone with this name; refuse an unknown one."""
     try:
         return ZoneInfo(name if isinstance(name, str) else "")
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -121,15 +121,15 @@ def zone_named(name: object) -> ZoneInfo:
 
 @frozen
 class Endpoint:
-    """One method and path, and what it takes.
+    """One method and path, and the parameters that it accepts.
 
     Attributes:
         method: HTTP method.
         path: Path template, `/incidents/{id}`.
-        handler: What it does.
-        query: Query parameters it knows; others are ignored, and noted as unknown.
-        body: Body members it knows; others are ignored, and noted as unknown.
-        requester: Whether the `From` header is used, or has to be there.
+        handler: The function that handles its calls.
+        query: Known query parameters; others are ignored, and recorded as unknown.
+        body: Known body members; others are ignored, and recorded as unknown.
+        requester: Whether the `From` header is used, or required.
     """
 
     method: str

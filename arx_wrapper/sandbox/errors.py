@@ -1,4 +1,4 @@
-"""PagerDuty's refusals: a status, one of its documented codes and the details."""
+"""Build PagerDuty's error responses: a status, one of its documented codes and the details."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _STATUSES = {2006: 401, 2010: 403, 2020: 429, 2100: 404}
 
 
 class ApiError(Exception):
-    """An error answer.
+    """An error response.
 
     Attributes:
         status: HTTP status.
-        body: The JSON body; text for a plain-text answer.
+        body: The JSON body; text for a plain-text response.
         headers: Further headers.
     """
 
@@ -47,7 +47,7 @@ class ApiError(Exception):
 
 
 def refuse(code: int, *details: str, status: int | None = None) -> ApiError:
-    """The error of one of PagerDuty's codes; 400 unless the code has a status of its own."""
+    """Return the error with one of PagerDuty's codes; its status is 400 unless the code has another."""
     error: dict[str, Any] = {"message": _MESSAGES[code], "code": code}
     if details:
         error["errors"] = list(details)

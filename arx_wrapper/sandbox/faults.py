@@ -1,4 +1,4 @@
-"""Faults on demand: what a test wants PagerDuty, or the network to it, to do wrong."""
+"""Inject faults: failures of PagerDuty, or of the network to it, that a test needs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Fault:
     Attributes:
         method: Only calls with this method.
         path: Only calls whose path matches this glob, `/incidents/*`.
-        after: How many matching calls pass first.
-        times: How many calls fail then; None for all.
+        after: The number of matching calls that succeed first.
+        times: The number of calls that fail then; None for all.
         latency: Seconds to wait before anything else.
-        status: Answer with this status instead; the work is not done unless `work`.
-        body: Answer with this body: an object as JSON, text as it is.
-        headers: Answer with these headers as well.
+        status: Respond with this status instead; the call has no effect unless `work`.
+        body: Respond with this body: an object as JSON, text as it is.
+        headers: Further response headers.
         content_type: The body's type; by default JSON for an object, HTML for text.
-        work: Whether the work is done all the same.
-        drop: Break the connection off: "before" the work, "after" it without an answer, or "midway"
-            through the answer.
+        work: Whether the call takes effect all the same.
+        drop: Close the connection abruptly: "before" the call takes effect, "after" it without a response, or
+            "midway" through the response.
     """
 
     method: str | None = None
@@ -69,9 +69,9 @@ class _Armed:
 
 
 class Faults:
-    """The faults in force; the first that strikes a call decides it.
+    """The injected faults; the first that applies to a call decides its response.
 
-    Every method that adds one takes `Fault`'s `method`, `path`, `after` and `times` as well.
+    Every method that adds one also accepts `Fault`'s `method`, `path`, `after` and `times`.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Faults:
         self._armed.clear()
 
     def pending(self) -> list[Fault]:
-        """The faults that can still strike."""
+        """Return the faults that can still happen."""
         return [
             armed.fault
             for armed in self._armed
@@ -92,16 +92,16 @@ class Faults:
         ]
 
     def strike(self, method: str, path: str) -> Fault | None:
-        """The fault that this call meets. Each call counts once for every fault that it matches."""
+        """Return the fault for this call, or None. A call counts once for every fault that it matches."""
         struck = [armed.fault for armed in self._armed if armed.strikes(method, path)]
         return struck[0] if struck else None
 
     def slow(self, seconds: float, *, times: int | None = None, **where: Any) -> None:
-        """Lets calls take longer."""
+        """Delay calls."""
         self.add(Fault(latency=seconds, times=times, **where))
 
     def rate_limited(self, *, reset: int | None = 1, bare: bool = False, **where: Any) -> None:
-        """429. `reset` is the `ratelimit-reset` header in seconds; `bare` leaves headers and body out."""
+        """Respond with 429. `reset` is the `ratelimit-reset` header in seconds; `bare` omits headers and body."""
         if bare:
             self.add(Fault(status=429, body="", content_type="text/plain", **where))
             return
@@ -112,36 +112,36 @@ class Faults:
         self.add(Fault(status=429, body=body, headers=headers, **where))
 
     def server_error(self, status: int = 500, *, html: bool = False, work: bool = False, **where: Any) -> None:
-        """5xx, as JSON or as a proxy's HTML; with `work` after the work was done."""
+        """Respond with a 5xx, as JSON or as a proxy's HTML; with `work` the call still takes effect."""
         body: dict[str, Any] = {"error": {"message": "Internal Server Error", "code": 2000}}
         self.add(Fault(status=status, body=_HTML.format(status) if html else body, work=work, **where))
 
     def unauthorized(self, *, html: bool = False, **where: Any) -> None:
-        """401, as JSON or as HTML, whatever the credentials."""
+        """Respond with 401, as JSON or as HTML, even to valid credentials."""
         body: dict[str, Any] = {"error": {"message": "Authentication failed", "code": 2006}}
         self.add(Fault(status=401, body=_HTML.format(401) if html else body, **where))
 
     def html(self, status: int = 200, **where: Any) -> None:
-        """An HTML page where JSON was expected."""
+        """Respond with an HTML page where JSON is expected."""
         self.add(Fault(status=status, body=_HTML.format(status), **where))
 
     def dropped(self, when: Drop = "before", **where: Any) -> None:
-        """A connection broken off: "before" the work was done, "after" it, or "midway" through the answer."""
+        """Close the connection: "before" the call takes effect, "after" it, or "midway" through the response."""
         self.add(Fault(drop=when, **where))
 
 
 @define(kw_only=True)
 class Options:
-    """Options for behaviour that PagerDuty's documents leave open.
+    """Options for behaviour that PagerDuty does not document.
 
     Attributes:
-        list_integrations: Whether `GET /services/{id}/integrations` exists; documented is that it does not.
-        event_rules: Status of the retired event rules: 200 in service; 404 or 410 gone; 406 rules too new.
-        note_status: Status of a created note: 200 as published, or 201.
+        list_integrations: Whether `GET /services/{id}/integrations` exists; PagerDuty documents no such endpoint.
+        event_rules: Status of the retired event rules: 200 in service; 404 or 410 retired; 406 rules too new.
+        note_status: Status of a created note: 200 as documented, or 201.
         personal_key: Whether the key is the requester's own, as `Token token=` keys of users are; else the account's.
-        audit_records: Status of the audit records: 200, 402 where the plan has none, 403 for a key that is no admin's.
-        audit_lag: Seconds until an audit record shows.
-        analytics_lag: Seconds until an incident shows in analytics; the real lag is about a day.
+        audit_records: Status of the audit records: 200, 402 (not in the account's plan), 403 (not an admin's key).
+        audit_lag: Seconds until an audit record appears.
+        analytics_lag: Seconds until an incident appears in analytics; PagerDuty takes about a day.
     """
 
     list_integrations: bool = False
@@ -153,6 +153,6 @@ class Options:
     analytics_lag: float = field(default=0.0, validator=ge(0.0))
 
     def reset(self) -> None:
-        """Back to the defaults."""
+        """Restore the defaults."""
         for option in fields(type(self)):
             setattr(self, option.name, option.default)

@@ -1,6 +1,6 @@
-"""The life of an incident: its transitions, and the log entry that each one leaves.
+"""Change an incident's state, and add the log entry of each change.
 
-Every function takes the moment it happens at, so that the seed can write history with the same rules.
+Every function takes the time of the change, so that the seed can create history by the same rules.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _API: JSON = {"type": "api"}
 def record(
     account: Account, incident: Incident, kind: str, at: datetime, agent: Ref, summary: str, **members: Any
 ) -> Resource:
-    """Adds a log entry, `kind` being PagerDuty's name of it without `_log_entry`."""
+    """Add a log entry; `kind` is PagerDuty's name for it without `_log_entry`."""
     entry = account.add(
         "log_entry",
         "/log_entries",
@@ -64,7 +64,7 @@ def trigger(
     by: Ref,
     summary: str = "Triggered through the API.",
 ) -> Incident:
-    """A new incident of `title`, `service`, `escalation_policy` and `urgency`, not yet assigned."""
+    """Create an incident with `title`, `service`, `escalation_policy` and `urgency`, not yet assigned."""
     service = account.get("service", members["service"].id)
     incident = Incident(
         {
@@ -102,7 +102,7 @@ def trigger(
 def assign(
     account: Account, incident: Incident, users: list[Ref], *, at: datetime, by: Ref, directly: bool = False
 ) -> None:
-    """Gives the incident to `users`, who are notified."""
+    """Assign the incident to `users` and notify them."""
     incident["assignments"] = [{"at": at, "assignee": user} for user in users]
     incident["assigned_via"] = "direct_assignment" if directly else "escalation_policy"
     incident["updated_at"] = at
@@ -121,7 +121,7 @@ def assign(
 
 
 def escalate(account: Account, incident: Incident, level: int, *, at: datetime, by: Ref, quietly: bool = False) -> None:
-    """Hands the incident to a level of its escalation policy; `quietly` when this is its first assignment."""
+    """Assign the incident to a level of its escalation policy; `quietly` omits the `escalate` log entry."""
     policy = account.get("escalation_policy", incident["escalation_policy"].id)
     users = responders(account, policy, level, at)
     incident.level = level
@@ -138,14 +138,14 @@ def acknowledge(account: Account, incident: Incident, *, at: datetime, by: Ref) 
 
 
 def unacknowledge(account: Account, incident: Incident, *, at: datetime, by: Ref) -> None:
-    """Back to triggered, from acknowledged."""
+    """Set an acknowledged incident back to triggered."""
     incident["acknowledgements"], incident["pending_actions"] = [], []
     _status(incident, "triggered", at, by)
     record(account, incident, "unacknowledge", at, by, "Unacknowledged.")
 
 
 def snooze(account: Account, incident: Incident, seconds: int, *, at: datetime, by: Ref) -> None:
-    """Acknowledged until the time is over."""
+    """Acknowledge the incident for a number of seconds."""
     if incident["status"] == "triggered":
         acknowledge(account, incident, at=at, by=by)
     ends = at + timedelta(seconds=seconds)
@@ -166,7 +166,7 @@ def resolve(
     note: str | None = None,
     merged_into: Incident | None = None,
 ) -> None:
-    """Closes the incident and its alerts. `note` goes onto the log entry."""
+    """Resolve the incident and its alerts. The log entry holds `note`."""
     for alert in incident.alerts:
         alert["status"] = "resolved"
     incident["assignments"], incident["acknowledgements"], incident["pending_actions"] = [], [], []
@@ -180,7 +180,7 @@ def resolve(
 
 
 def reopen(account: Account, incident: Incident, *, at: datetime, by: Ref) -> None:
-    """From resolved to triggered, assigned by the escalation policy's first level again."""
+    """Set a resolved incident to triggered, and assign it to the escalation policy's first level again."""
     incident["resolved_at"], incident["resolve_reason"] = None, None
     _status(incident, "triggered", at, by)
     record(account, incident, "trigger", at, by, f"Reopened by {_names(account, [by])}.")
@@ -232,7 +232,7 @@ def add_alert(account: Account, incident: Incident, *, at: datetime, severity: s
 
 
 def run_due(account: Account, now: datetime) -> None:
-    """Run what has become due: snoozed incidents come back."""
+    """Set snoozed incidents whose time has passed back to triggered."""
     while account.due and account.due[0][0] <= now:
         at, id_ = heappop(account.due)
         incident = account.incident(id_)

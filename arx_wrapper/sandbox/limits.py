@@ -1,4 +1,4 @@
-"""The rate limit: fixed windows per account, as the `ratelimit-*` headers describe them."""
+"""Limit the rate of calls, in fixed windows for each account, as the `ratelimit-*` headers describe them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RateLimit:
 
     @classmethod
     def parse(cls, text: str) -> RateLimit:
-        """From `960/min` or `16/s`."""
+        """Parse `960/min` or `16/s`."""
         match = re.fullmatch(r"(\d+)/([a-z]+)", text)
         if not match or match[2] not in _UNITS:
             raise ValueError(f"a rate limit is written 960/min or 16/s, not {text!r}")
@@ -36,7 +36,7 @@ class Limiter:
     """Counts the calls of one key in windows that begin with its first call.
 
     Args:
-        limit: What is allowed; None for everything.
+        limit: The limit; None for none.
         elapsed: Seconds, monotonic.
     """
 
@@ -45,7 +45,7 @@ class Limiter:
         self._began, self._used = float("-inf"), 0
 
     def take(self) -> dict[str, str]:
-        """Counts a call and returns its headers; refuses with 429 when none is left."""
+        """Count a call and return its headers; refuse with 429 beyond the limit."""
         if self.limit is None:
             return {}
         now = self._elapsed()

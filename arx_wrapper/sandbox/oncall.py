@@ -1,6 +1,6 @@
-"""On-call shifts: render rotations, and list the people at a level of an escalation policy.
+"""Compute on-call shifts from rotations, and list the people at a level of an escalation policy.
 
-A schedule has one layer here, without restrictions or overrides: each user in turn, as long as a turn lasts.
+A schedule here has one layer, without restrictions or overrides: its users take shifts of equal length in turn.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Shift", "on_call", "responders", "shifts"]
 
 @frozen
 class Shift:
-    """One turn of one user."""
+    """One shift of one user."""
 
     user: Ref
     start: datetime
@@ -25,7 +25,7 @@ class Shift:
 
 
 def shifts(schedule: Resource, since: datetime, until: datetime) -> Iterator[Shift]:
-    """The turns that overlap `since` to `until`, whole; the one at `since` when they are equal."""
+    """Yield the whole shifts that overlap `since` to `until`; when both are equal, the shift at that time."""
     layer = schedule.hidden["schedule_layers"][0]
     turn = timedelta(seconds=layer["rotation_turn_length_seconds"])
     first: datetime = layer["rotation_virtual_start"]
@@ -37,12 +37,12 @@ def shifts(schedule: Resource, since: datetime, until: datetime) -> Iterator[Shi
 
 
 def on_call(schedule: Resource, at: datetime) -> Ref | None:
-    """Return the user whose turn it is; None before the rotation begins."""
+    """Return the user who is on call; None before the rotation begins."""
     return next((shift.user for shift in shifts(schedule, at, at) if shift.start <= at), None)
 
 
 def responders(account: Account, policy: Resource, level: int, at: datetime) -> list[Ref]:
-    """The users whom a level of an escalation policy notifies, each once."""
+    """Return the users whom a level of an escalation policy notifies, each once."""
     users: dict[Ref, None] = {}
     for target in policy["escalation_rules"][level - 1]["targets"]:
         schedule = account.find("schedule", target.id) if target.kind == "schedule" else None

@@ -1,4 +1,4 @@
-"""Lists as PagerDuty pages them: 25 by default, 100 at most, nothing beyond 10,000."""
+"""Page, filter and sort lists as PagerDuty does: 25 items by default, 100 at most, none beyond 10,000."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _R = TypeVar("_R", bound=Resource)
 
 
 def page(call: Call, key: str, items: Sequence[Any], include: Sequence[str] = ()) -> Reply:
-    """One page of `items` under `key`. A limit above 100 is 100; `total` is null unless it was asked for."""
+    """Return one page of `items` under `key`. A limit above 100 means 100; `total` is null unless requested."""
     limit = min(whole(call, "limit", DEFAULT_LIMIT, least=1), MAX_LIMIT)
     offset = whole(call, "offset", 0, least=0)
     if offset + limit > MAX_REACH:
@@ -36,12 +36,12 @@ def page(call: Call, key: str, items: Sequence[Any], include: Sequence[str] = ()
 
 
 def shown(call: Call, value: Any, include: Sequence[str] = ()) -> Any:
-    """The value as the call wants to see it: included resources written out, times in its zone."""
+    """Return a value in the form that the call requests: with included resources, and times in its zone."""
     return expanded(call.account, value, call.many("include", include), call.zone())
 
 
 def matching(call: Call, items: Iterable[_R], *, name: str = "name") -> list[_R]:
-    """The items that the call's `query` and `team_ids[]` leave."""
+    """Return the items that match the call's `query` and `team_ids[]`."""
     wanted = (call.one("query") or "").casefold()
     teams = {Ref("team", id_) for id_ in call.many("team_ids")}
     return [
@@ -53,7 +53,7 @@ def matching(call: Call, items: Iterable[_R], *, name: str = "name") -> list[_R]
 
 
 def sorted_by(items: Sequence[_R], sort_by: str | None, fields: Sequence[str], default: str) -> list[_R]:
-    """The items in the order of `field:direction`, up to two of them, comma-joined."""
+    """Return the items sorted by one or two comma-separated `field:direction`."""
     keys = (sort_by or default).split(",")
     if len(keys) > 2:
         raise refuse(2001, "sort_by takes at most two fields")
@@ -71,7 +71,7 @@ def _by(name: str) -> Callable[[Resource], tuple[bool, Any]]:
 
 
 def _orderable(value: Any) -> tuple[bool, Any]:
-    """Nulls first; text without regard to case."""
+    """Return a sort key: nulls first, and text regardless of case."""
     if isinstance(value, str):
         return True, value.casefold()
     return value is not None, value if isinstance(value, int | datetime) else 0

@@ -1,4 +1,4 @@
-"""Plans: the contents that an account starts with, the usual ones or those of a seed file."""
+"""Define the content that an account starts with: the default, or that of a seed file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BOT = {"name": "Oncall Bot", "email": REQUESTER, "role": "admin", "job": "Automa
 
 @frozen(kw_only=True)
 class Plan:
-    """The contents that an account starts with; `seed_file.py` reads them from a file.
+    """The content that an account starts with; `seed_file.py` reads it from a file.
 
     Attributes:
         teams: Each with name and description.
         people: Each with name, email, role, job and team; those without a team are spread over all.
         services: Each with id (may be empty), name, team and urgency.
         incidents: Each with id (may be empty), service, title, status, urgency and minutes_ago.
-        history: How many incidents of the last month there are besides.
+        history: The number of further incidents, spread over the last month.
     """
 
     teams: tuple[JSON, ...]

@@ -1,4 +1,4 @@
-"""The requests that arrived at a sandbox."""
+"""Record the requests that arrive at a sandbox."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Recorded:
         headers: Names in lower case; credentials are left out.
         body: The JSON body; text when it is not JSON; None when there is none.
         scheme: How it authenticated: "token", "bearer" or None.
-        unknown: What it sent that the endpoint does not know: `query:staus[]`, `body:incident.titel`.
-        address: The address that it came from; None when it is not known.
-        status: What was answered; None for a connection that was dropped.
+        unknown: Names in the request that the endpoint does not know: `query:staus[]`, `body:incident.titel`.
+        address: The client's address; None when it is unknown.
+        status: The response's status; None when the connection was dropped.
     """
 
     method: str
@@ -40,5 +40,5 @@ class Recorded:
 
     @property
     def params(self) -> list[tuple[str, str]]:
-        """The query's names and values, decoded, in order."""
+        """Return the query's names and values, decoded, in order."""
         return parse_qsl(self.query, keep_blank_values=True)

@@ -1,4 +1,4 @@
-"""From stored resources to the JSON that is sent."""
+"""Render stored resources as the JSON of a response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["encode", "expanded"]
 _WEB = "https://sandbox.example.com"
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
-# What `include[]=name` turns from references into whole resources.
+# The members whose references `include[]=name` replaces with whole resources.
 _EXPANDS: dict[str, tuple[str, ...]] = {
     "acknowledgers": ("acknowledger",),
     "agents": ("agent", "last_status_change_by"),
@@ -37,12 +37,12 @@ _EXPANDS: dict[str, tuple[str, ...]] = {
 
 
 def encode(account: Account, base: str, value: Any) -> bytes:
-    """JSON, with links under `base`."""
+    """Return JSON, with links under `base`."""
     return orjson.dumps(value, partial(_shown, account, base), _OPTIONS)
 
 
 def expanded(account: Account, value: Any, include: list[str], zone: tzinfo | None) -> Any:
-    """The value with what was asked to be included written out, and its times in a zone."""
+    """Return the value with whole resources in place of included references, and its times in a zone."""
     names = {member for name in include for member in _EXPANDS.get(name, ())}
     return _expanded(account, value, names, set(include), zone, "") if names or include or zone else value
 
@@ -68,7 +68,7 @@ def _expanded(account: Account, value: Any, names: set[str], hidden: set[str], z
 
 
 def _shown(account: Account, base: str, value: Any) -> JSON:
-    """Write references and resources, which orjson does not know."""
+    """Encode references and resources, which orjson does not know."""
     if isinstance(value, Ref):
         resource = account.resolve(value)
         if resource is None:

@@ -1,6 +1,6 @@
-"""The account that every sandbox starts with: the same for the same seed and clock.
+"""Fill a new account: the same seed and clock give the same content.
 
-Two ids are PagerDuty's documentation's: service `PABC123` and its triggered incident `P1234AB`.
+Two ids come from PagerDuty's documentation: service `PABC123` and its triggered incident `P1234AB`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 
 
 def seed(account: Account, plan: Plan = DEFAULT) -> None:
-    """Fills an empty account."""
+    """Fill an empty account."""
     now = account.clock.now()
     teams = [
         account.add(
@@ -126,7 +126,7 @@ def _user(account: Account, name: str, email: str, role: str, job: str, team: Re
 def _policy(
     account: Account, team: Resource, rota: list[Resource], lead: Resource, now: datetime, turn: int
 ) -> Resource:
-    """A weekly rotation, and a policy that asks it first and the lead second."""
+    """Add a weekly rotation, and an escalation policy that notifies it first and the lead second."""
     started = now.replace(hour=9, minute=0, second=0) - timedelta(days=60)
     order = [user.ref for user in (*rota[turn:], *rota[:turn])]
     layer = {
@@ -201,7 +201,7 @@ def _service(account: Account, id_: str | None, name: str, policy: Resource, urg
 
 
 def _history(account: Account, services: list[Resource], rota: list[Resource], now: datetime, count: int) -> None:
-    """A month of incidents: most resolved, the newest two still open."""
+    """Add a month of incidents: most resolved, the newest two still open."""
     hours = sorted((account.random.uniform(6, 29 * 24) for _ in range(count)), reverse=True)
     for number, ago in enumerate(hours):
         at = (now - timedelta(hours=ago)).replace(microsecond=0)
@@ -213,7 +213,7 @@ def _history(account: Account, services: list[Resource], rota: list[Resource], n
 
 
 def _documented(account: Account, service: Resource, rota: list[Resource], now: datetime) -> None:
-    """The open incident of PagerDuty's documentation."""
+    """Add the open incident of PagerDuty's documentation."""
     at = now - timedelta(minutes=12)
     title = "Orders Database: replication lag above 30 s"
     open_one = _triggered(account, service, at, id="P1234AB", title=title)
@@ -222,7 +222,7 @@ def _documented(account: Account, service: Resource, rota: list[Resource], now: 
 
 
 def _planned(account: Account, services: list[Resource], rota: list[Resource], now: datetime, plan: JSON) -> None:
-    """An incident of a seed file."""
+    """Add an incident of a seed file."""
     service = next(each for each in services if plan["service"] in (each["id"], each["name"]))
     at = (now - timedelta(minutes=float(plan["minutes_ago"]))).replace(microsecond=0)
     own = {"id": plan["id"]} if plan["id"] else {}
@@ -260,7 +260,7 @@ def _worked_on(account: Account, incident: Incident, user: Ref, at: datetime, *,
 
 
 def _windows(account: Account, services: Iterable[Resource], author: Resource, now: datetime) -> None:
-    """One window that is over, one to come; none at present."""
+    """Add one past and one future maintenance window; none is active."""
     first, second, *_ = services
     day = timedelta(days=1)
     for number, (service, start, text) in enumerate(
@@ -291,7 +291,7 @@ def _event_rules(account: Account, services: list[Resource]) -> None:
 
 
 def add_incidents(account: Account, count: int) -> None:
-    """More open incidents on the first service, spread evenly over the last 25 days."""
+    """Add open incidents to the first service, spread evenly over the last 25 days."""
     service = next(iter(account.all("service")))
     now, step = account.clock.now(), timedelta(days=25) / max(count, 1)
     for number in range(count):

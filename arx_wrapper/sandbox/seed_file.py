@@ -1,4 +1,4 @@
-"""Seed files: an account of one's own teams, people, services and incidents, as YAML or JSON.
+"""Read a seed file: an account with your own teams, people, services and incidents, as YAML or JSON.
 
     teams: [{name: Payments, description: Cards and invoices}]
     people: [{name: Ada Nkemelu, email: ada@example.com, role: user, job: Engineer, team: Payments}]
@@ -6,7 +6,7 @@
     incidents: [{service: Card Gateway, title: Declines above 5 %, status: triggered, minutes_ago: 12}]
     history: 20
 
-Each team gets a schedule and an escalation policy of its people. What is left out is as in the usual account.
+Each team gets a schedule and an escalation policy with its people. A key that is left out keeps its default content.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _CHOICES: Final = {
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:
-    """Return the plan that a seed file holds.
+    """Read the plan in a seed file.
 
     Raises:
-        ValueError: naming the file, the entry, what is wrong with it and what is accepted.
+        ValueError: an entry is malformed; the message names file, entry, problem and what is accepted.
         OSError: the file cannot be read.
     """
     try:
@@ -51,7 +51,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         raise ValueError(f"{path} must hold an object of {', '.join((*_MEMBERS, 'history'))}")
     if unknown := found.keys() - _MEMBERS.keys() - {"history"}:
         raise ValueError(
-            f"{path}: there is no {min(map(str, unknown))!r}; there are {', '.join((*_MEMBERS, 'history'))}"
+            f"{path}: {min(map(str, unknown))!r} is not a key; accepted: {', '.join((*_MEMBERS, 'history'))}"
         )
     given: dict[str, Any] = {name: _entries(path, name, found[name]) for name in _MEMBERS if name in found}
     plan = evolve(DEFAULT, **given)
@@ -74,7 +74,7 @@ def _entries(path: object, name: str, given: object) -> tuple[dict[str, Any], ..
 def _entry(where: str, kind: str, given: dict[str, Any]) -> dict[str, Any]:
     members = _MEMBERS[kind]
     if unknown := given.keys() - members.keys():
-        raise ValueError(f"{where} has no member {min(map(str, unknown))!r}; there are {', '.join(members)}")
+        raise ValueError(f"{where}: {min(map(str, unknown))!r} is not a member; accepted: {', '.join(members)}")
     found = {**members, **given}
     for name, value in found.items():
         if value is None:
@@ -90,7 +90,7 @@ def _entry(where: str, kind: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(path: object, plan: Plan) -> None:
-    """Refuse names that stand for nothing: a service's team, an incident's service."""
+    """Refuse references to names that do not exist: a service's team, an incident's service."""
     teams = {team["name"] for team in plan.teams}
     services = {known for service in plan.services for known in (service["name"], service["id"]) if known}
     for kind, member, known in (("services", "team", teams), ("people", "team", teams | {""}),
@@ -98,4 +98,4 @@ def _check_names(path: object, plan: Plan) -> None:
         for number, entry in enumerate(getattr(plan, kind)):
             if entry[member] not in known:
                 accepted = ", ".join(sorted(name for name in known if name)) or "none"
-                raise ValueError(f"{path}: {kind}[{number}].{member} is {entry[member]!r}; there are {accepted}")
+                raise ValueError(f"{path}: {kind}[{number}].{member} is {entry[member]!r}; accepted: {accepted}")

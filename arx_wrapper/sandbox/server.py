@@ -1,4 +1,4 @@
-"""The sandbox over HTTP(S), on loopback only: in this event loop, in a thread, or as a main loop."""
+"""Serve a sandbox over HTTP(S), on loopback only: in this event loop, in a thread, or as the process's main loop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Served:
 
     Attributes:
         url: Its address, `http://127.0.0.1:49152`.
-        ca_file: The certificate authority to trust, when it is served over TLS; gone when it stops.
+        ca_file: The certificate authority to trust, when it is served over TLS; deleted when it stops.
     """
 
     url: str
@@ -38,7 +38,7 @@ class Served:
 
 
 class _AbortableProtocol(H11Protocol):
-    """Hands the application the means to break its connection off."""
+    """Gives the application a function that closes its connection abruptly."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
         super().connection_made(transport)
@@ -46,7 +46,7 @@ class _AbortableProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and leaves the process's signals alone."""
+    """Signals when it is ready, and does not handle the process's signals."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -63,25 +63,25 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve(sandbox: Sandbox, port: int = 0, *, tls: bool = False) -> AsyncIterator[Served]:
-    """Serves a sandbox in the running event loop.
+    """Serve a sandbox in the running event loop.
 
     Args:
-        sandbox: What to serve.
-        port: On 127.0.0.1; 0 for any free one.
-        tls: HTTPS, with a throw-away certificate for 127.0.0.1 and localhost.
+        sandbox: The sandbox to serve.
+        port: The port on 127.0.0.1; 0 for any free one.
+        tls: Whether to use HTTPS, with a temporary certificate for 127.0.0.1 and localhost.
 
     Yields:
-        Where it is served.
+        The address.
 
     Raises:
-        OSError: The port is taken.
+        OSError: the port is in use.
     """
     with (
         tempfile.TemporaryDirectory(prefix="arx-sandbox-") as folder,
         socket.create_server((HOST, port)) as listening,
     ):
-        # Inherited by every connection; asyncio leaves it off for a socket that it has not made itself, and then
-        # an answer's second packet waits 40 ms for the first one's acknowledgement.
+        # Inherited by every connection. asyncio does not set it on sockets that it has not created itself. Without it,
+        # a response's second packet waits 40 ms for the first one's acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context, ca_file = _certificate(Path(folder)) if tls else (None, None)
         config = uvicorn.Config(
@@ -116,7 +116,7 @@ def _certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     import trustme  # for TLS alone: it brings cryptography with it
 
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # The last name resolves nowhere: by it the sandbox is reached through a proxy alone.
+    # The last name does not resolve, so that a client can reach the sandbox by it only through a proxy.
     authority.issue_cert(HOST, "localhost", "localhost.example").configure_cert(context)
     ca_file = folder / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
@@ -125,7 +125,7 @@ def _certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
 
 @contextmanager
 def run_in_thread(sandbox: Sandbox, port: int = 0, *, tls: bool = False) -> Iterator[Served]:
-    """`serve()` for code without an event loop, in a thread of its own. Yields where it is served."""
+    """Serve a sandbox in a thread, for code without an event loop. Yields the address; arguments as for `serve()`."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="arx-sandbox", daemon=True)
     thread.start()
@@ -157,13 +157,13 @@ def main_loop(
     tls: bool = False,
     sandbox: Sandbox | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM; for a process that does nothing else.
+    """Serve until SIGINT or SIGTERM, for a process that does nothing else.
 
     Args:
-        on_ready: Called once with where it is served, and the sandbox with its token and e-mail.
-        port: On 127.0.0.1; 0 for any free one.
-        tls: HTTPS, with a throw-away certificate.
-        sandbox: What to serve; by default a new one that keeps the machine's time.
+        on_ready: Called once with the address, and the sandbox with its token and e-mail.
+        port: The port on 127.0.0.1; 0 for any free one.
+        tls: Whether to use HTTPS, with a temporary certificate.
+        sandbox: The sandbox to serve; by default a new one with the machine's time.
     """
     asyncio.run(_until_stopped(on_ready, port, tls, sandbox or Sandbox(clock=system_time)))
 

@@ -1,4 +1,4 @@
-"""An account in a file: what one command changes, the next one finds, also while both run."""
+"""Keep an account in a file, which several processes may use at the same time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _HANGING: Final = ("alerts", "log", "notes")
 
 
 class StateFile:
-    """The file that holds an account. It is written whole, and put in place at once, under a lock beside it.
+    """The file that holds an account. Each save replaces it as a whole, under a lock file beside it.
 
     Args:
-        path: The file; it is made, readable by its owner alone, when the account is first saved.
+        path: The file; the first save creates it, readable by its owner only.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -45,11 +45,11 @@ class StateFile:
             os.close(lock)
 
     def changed(self) -> bool:
-        """Return whether the file holds another account than the one that was loaded or saved last."""
+        """Return True when another process saved the file since this object last loaded or saved it."""
         return self._stamp() != self._seen
 
     def load(self) -> JSON | None:
-        """Return the file's account, for `restore()`; None where there is no file.
+        """Return the file's account, for `restore()`; None when there is no file.
 
         Raises:
             ValueError: the file holds no account; the message names it.
@@ -66,7 +66,7 @@ class StateFile:
         return found
 
     def save(self, account: Account, began: datetime, advanced: timedelta) -> None:
-        """Write the account, and when its clock began and how far it was moved."""
+        """Write the account, the start of its clock, and the time by which it was advanced."""
         content = orjson.dumps({"version": _VERSION, **dump(account), "began": began.isoformat(),
                                 "advanced": advanced.total_seconds()})  # fmt: skip
         descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
@@ -88,7 +88,7 @@ class StateFile:
 
 
 def dump(account: Account) -> JSON:
-    """Return an account as JSON: times and references tagged, everything that hangs on an incident by its id."""
+    """Return an account as JSON: times and references are tagged; an incident's parts are stored under its id."""
     version, internal, gauss = account.random.getstate()
     return {
         "random": [version, list(internal), gauss],
@@ -100,7 +100,7 @@ def dump(account: Account) -> JSON:
 
 
 def restore(account: Account, found: JSON) -> None:
-    """Put an account into the state that `dump()` returned."""
+    """Restore an account from the JSON that `dump()` returned."""
     for kept in (account.tables, account.deleted, account.due, account.counted):
         kept.clear()
     account.counted.update(found.get("counted", {}))

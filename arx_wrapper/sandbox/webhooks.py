@@ -1,4 +1,4 @@
-"""PagerDuty's v3 webhooks, signed, to an address on this machine."""
+"""Send PagerDuty's v3 webhooks, signed, to an address on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from arx_wrapper.sandbox.render import encode
 
 __all__ = ["Webhooks"]
 
-# Log entries that PagerDuty tells of, and what it calls the event.
+# The log entries that PagerDuty sends events for, and the events' names.
 EVENTS: Final = {
     "trigger_log_entry": "incident.triggered",
     "acknowledge_log_entry": "incident.acknowledged",
@@ -35,7 +35,7 @@ class Webhooks:
     """A subscription to an account's incidents.
 
     Attributes:
-        url: An http address on this machine; nothing is sent anywhere else.
+        url: An http address on this machine; no other address is accepted.
         secret: Signs each event: `X-PagerDuty-Signature: v1=<HMAC-SHA256 of the body>`.
 
     Raises:
@@ -58,7 +58,7 @@ class Webhooks:
             raise ValueError("webhooks need a secret, which signs them")
 
     def event(self, account: Account, entry: Resource) -> bytes | None:
-        """Return the event of a log entry as it is sent; None for entries that PagerDuty does not tell of."""
+        """Return the body of a log entry's event; None for entries that PagerDuty sends no event for."""
         kind = EVENTS.get(str(entry["type"]))
         if kind is None:
             return None
@@ -75,7 +75,7 @@ class Webhooks:
         return encode(account, "https://sandbox.example.com", {"event": event})
 
     async def send(self, body: bytes) -> None:
-        """Send an event once. A receiver that does not answer misses it: nothing here waits for it."""
+        """Send an event once. A receiver that does not respond in time does not get it again."""
         signature = hmac.new(self.secret.encode(), body, "sha256").hexdigest()
         headers = {"Content-Type": "application/json", "X-PagerDuty-Signature": f"v1={signature}"}
         try:

@@ -48,15 +48,15 @@ async def test_history_and_people_alone_change_no_more_than_that(tmp_path: Path)
     [
         ("- a", "must hold an object of teams"),
         ("{", "neither YAML nor JSON"),
-        ("servises: []", "there is no 'servises'; there are teams"),
+        ("servises: []", "'servises' is not a key; accepted: teams"),
         ("services: {}", "services must be a list"),
         ("services: [{name: A}]", r"services\[0\] needs a team"),
-        ("services: [{name: A, team: Nobody}]", r"services\[0\]\.team is 'Nobody'; there are Data"),
+        ("services: [{name: A, team: Nobody}]", r"services\[0\]\.team is 'Nobody'; accepted: Data"),
         ("services: [{name: A, team: Data, urgency: mild}]", "urgency must be one of high"),
         ("incidents: [{title: A, service: B}]", r"incidents\[0\]\.service is 'B'"),
         ("incidents: [{title: A, service: PABC123, minutes_ago: -1}]", "minutes_ago must be a number"),
         ("incidents: [{title: 7, service: PABC123}]", "title must be text"),
-        ("people: [{name: A, email: a@example.com, shoe: 42}]", r"people\[0\] has no member 'shoe'"),
+        ("people: [{name: A, email: a@example.com, shoe: 42}]", r"people\[0\]: 'shoe' is not a member"),
         ("history: many", "history must be a number"),
     ],
 )

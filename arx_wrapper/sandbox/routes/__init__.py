@@ -1,4 +1,4 @@
-"""PagerDuty's endpoints, a module for each family."""
+"""Implement PagerDuty's endpoints, one module for each family."""
 
 from arx_wrapper.sandbox.routes import (
     analytics,

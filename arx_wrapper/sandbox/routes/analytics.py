@@ -1,4 +1,4 @@
-"""Analytics, computed from the account's own incidents and their log entries."""
+"""Compute analytics from the account's incidents and their log entries."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _metrics(call: Call, *, per_service: bool) -> JSON:
 
 
 def _ordered(data: list[JSON], column: Any, *, descending: bool) -> list[JSON]:
-    """By time and service, or by a column."""
+    """Sort rows by time and service, or by a column."""
     if column is not None:
         if not isinstance(column, str) or (data and column not in data[0]):
             raise refuse(2001, "order_by must be one of the columns")
@@ -76,7 +76,7 @@ def _selected(call: Call, filters: JSON) -> list[Incident]:
 
 
 def _tests(filters: JSON) -> list[Callable[[Incident], bool]]:
-    """The other filters; those about responders, which the sandbox has no numbers for, select everything."""
+    """Return the tests for further filters. Filters on responders, for which the sandbox has no data, are ignored."""
     candidates: dict[str, Callable[[Incident, Any], bool]] = {
         "urgency": lambda incident, value: incident["urgency"] == value,
         "service_ids": lambda incident, ids: incident["service"].id in ids,
@@ -133,7 +133,7 @@ def _engagement(incident: Incident) -> tuple[int | None, int | None]:
 
 
 def _seconds_until(incident: Incident, kind: str) -> int | None:
-    """From creation to the first such log entry."""
+    """Return the seconds from creation to the first log entry of a kind; None when there is none."""
     for entry in incident.log:
         if entry["type"] == f"{kind}_log_entry":
             return int((entry["created_at"] - incident["created_at"]).total_seconds())

@@ -1,4 +1,4 @@
-"""Audit records: newest first, in pages that follow each other by a cursor."""
+"""Serve audit records, newest first, in pages linked by a cursor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ACTIONS: Final = ("create", "update", "delete")
 
 
 def list_audit_records(call: Call) -> Reply:
-    """At most 31 days at once, and for keys that may read them alone."""
+    """List audit records of at most 31 days; refused unless the key may read them."""
     if call.options.audit_records == 402:
         raise refuse(2014, status=402)
     if call.options.audit_records == 403:

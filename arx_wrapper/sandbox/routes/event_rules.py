@@ -1,4 +1,4 @@
-"""Global event rules: a retired API, unwrapped bodies. `Options.event_rules` takes it out of service."""
+"""Serve global event rules, a retired API with bodies that have no envelope; `Options.event_rules` switches it off."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _is_expression(value: Any) -> bool:
 
 
 def _plain(rule: JSON) -> JSON:
-    """Without the links and the type that later resources have."""
+    """Return a rule without the links and the type that newer resources have."""
     return {name: value for name, value in rule.items() if name != "type"}
 
 

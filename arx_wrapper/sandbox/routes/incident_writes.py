@@ -1,4 +1,4 @@
-"""Changes to incidents: one, many, snoozing and merging. All of a request holds, or none of it."""
+"""Change incidents: update one or many, snooze, merge. A request takes effect as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONGEST_SNOOZE = 604_800  # a week
 
 @frozen(kw_only=True)
 class Change:
-    """A request's change of one incident, checked against everything that could refuse it."""
+    """A request's change of one incident, after all checks that could refuse it."""
 
     incident: Incident
     members: JSON
@@ -142,7 +142,7 @@ def _apply(call: Call, change: Change) -> None:
         lifecycle.assign(account, incident, change.assignees, at=at, by=by, directly=True)
     elif rerouted:
         lifecycle.escalate(account, incident, change.level or 1, at=at, by=by)
-    # Whoever gets an acknowledged incident has not acknowledged it.
+    # The new assignees have not acknowledged the incident.
     status = change.status or ("triggered" if rerouted else incident["status"])
     if incident["status"] == "acknowledged" and status == "triggered":
         lifecycle.unacknowledge(account, incident, at=at, by=by)

@@ -1,4 +1,4 @@
-"""Incidents: listing, looking up, creating; changes are in `changes.py`."""
+"""List, read and create incidents; `incident_writes.py` changes them."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ Test = Callable[[Incident], bool]
 def list_incidents(call: Call) -> Reply:
     tests = [*_span(call), *_filters(call)]
     found = [incident for incident in call.account.incidents() if all(test(incident) for test in tests)]
-    if sort_by := call.one("sort_by"):  # they are kept in order of their numbers
+    if sort_by := call.one("sort_by"):  # otherwise they are in order of their numbers already
         found = sorted_by(found, sort_by, _SORT_FIELDS, "created_at")
     return page(call, "incidents", found, _INCLUDE)
 
 
 def _span(call: Call) -> list[Test]:
-    """Return the tests of `since` and `until`: at most six months apart; `date_range=all` sets both aside.
+    """Return the tests for `since` and `until`, at most six months apart; `date_range=all` disables both.
 
-    With one of them PagerDuty answers for the month on its side, silently; with neither, for the last month.
+    When only one is given, PagerDuty uses the month after or before it; when neither is, the last month.
     """
     since, until = call.time("since"), call.time("until")
     if call.choice("date_range", ("all",)) == "all":

@@ -1,4 +1,4 @@
-"""Maintenance windows: while one is on, the status of its services is `maintenance`."""
+"""Serve maintenance windows; while one is active, the status of its services is `maintenance`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def get_window(call: Call) -> Reply:
 
 
 def create_window(call: Call) -> Reply:
-    """A start in the past becomes now; the end has to be after both."""
+    """Create a window. A start in the past becomes the present; the end must be after both."""
     given, account = call.wrapped("maintenance_window"), call.account
     if given.get("type") != "maintenance_window":
         raise refuse(2001, "type must be maintenance_window")
@@ -66,7 +66,7 @@ def create_window(call: Call) -> Reply:
 
 
 def delete_window(call: Call) -> Reply:
-    """Removes a future window, ends an ongoing one; one that has ended stays."""
+    """Delete a future window, end an active one, and refuse to delete one that has ended."""
     window = _window(call)
     if _FILTERS["past"](window, call.now):
         message = "A maintenance window that has ended cannot be deleted"

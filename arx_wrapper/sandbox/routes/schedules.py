@@ -1,4 +1,4 @@
-"""Schedules, rendered from their rotations, and who is on call."""
+"""Serve schedules, computed from their rotations, and on-call entries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ONCALL_INCLUDE = ("escalation_policies", "users", "schedules")
 
 
 def list_schedules(call: Call) -> Reply:
-    """Without layers, unless they are asked for."""
+    """List schedules, without their layers unless they are included."""
     wanted = call.many("include", _PARTS)
     schedules = matching(call, call.account.all("schedule"))
     return page(call, "schedules", [_rendered(call, schedule, wanted) for schedule in schedules], _PARTS)
@@ -33,7 +33,7 @@ def get_schedule(call: Call) -> Reply:
 
 
 def _rendered(call: Call, schedule: Resource, parts: Sequence[str]) -> Resource:
-    """The schedule with its turns from `since` to `until`, two weeks from now by default."""
+    """Return the schedule with its shifts from `since` to `until`, by default for two weeks from now."""
     since = call.time("since") or call.now
     until = call.time("until") or since + _RENDERED
     if not timedelta() <= until - since <= _LONGEST_RENDERED:
@@ -105,7 +105,7 @@ def _wanted(call: Call, entry: JSON) -> bool:
 
 
 def _earliest(entries: list[JSON]) -> list[JSON]:
-    """The first of each policy, level and user."""
+    """Return the first entry of each policy, level and user."""
     first: dict[tuple[Ref, int, Ref], JSON] = {}
     for entry in sorted(entries, key=lambda e: (e["start"] is not None, e["start"] or 0)):
         first.setdefault((entry["escalation_policy"], entry["escalation_level"], entry["user"]), entry)

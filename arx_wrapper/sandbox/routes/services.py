@@ -1,4 +1,4 @@
-"""Services and their integrations."""
+"""Serve services and their integrations."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SERVICE_DEFAULTS: JSON = {
     "auto_pause_notifications_parameters": {"enabled": False, "timeout": 300},
     "response_play": None,
 }
-# What a client may set besides name, status and escalation policy, which are checked.
+# The members that a client may set without further checks; name, status and escalation policy are checked.
 _WRITABLE = (
     "description",
     "auto_resolve_timeout",
@@ -134,13 +134,13 @@ def _policy(call: Call, given: JSON) -> Ref:
 
 
 def _status(call: Call, given: JSON, service: Resource) -> str:
-    """A service is switched on or off; its other statuses follow from its incidents and windows."""
+    """Return the status to store: active or disabled. Other statuses are derived from incidents and windows."""
     status = given["status"]
     if status == "disabled":
         return "disabled"
     if status not in ("active", "warning", "critical", "maintenance"):
         raise refuse(2001, "status must be active or disabled")
-    # A client that sends a whole service back sends its derived status as well.
+    # A client that sends back a whole service also sends its derived status.
     return "active" if status == "active" else str(service["status"])
 
 

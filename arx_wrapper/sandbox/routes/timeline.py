@@ -1,4 +1,4 @@
-"""An incident's alerts, notes and log entries, and the account's log entries."""
+"""Serve an incident's alerts, notes and log entries, and the account's log entries."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def update_alert(call: Call) -> Reply:
         incident.alerts.remove(alert)
         parent.alerts.append(alert)
         alert["incident"], alert.home = parent.ref, f"{parent.path}/alerts"
-    # An incident resolves with the last of its alerts.
+    # An incident is resolved with the last of its alerts.
     if status == "resolved" and parent.open and all(a["status"] == "resolved" for a in parent.alerts):
         lifecycle.resolve(call.account, parent, at=call.now, by=call.user.ref)
     return ok({"alert": alert})
@@ -108,7 +108,7 @@ def _log(call: Call, entries: Iterable[Resource]) -> Reply:
         and (not overview or entry["type"] in _OVERVIEW)
         and (not teams or any(team.id in teams for team in entry["teams"]))
     ]
-    found.reverse()  # the sort is stable: of entries of one second, the one written last comes first
+    found.reverse()  # the sort is stable: of entries of the same second, the newest comes first
     found.sort(key=lambda entry: entry["created_at"], reverse=True)
     return page(call, "log_entries", found, _LOG_INCLUDE)
 

@@ -1,4 +1,4 @@
-"""Users, their contact methods and notification rules, and teams."""
+"""Serve users, their contact methods and notification rules, teams, priorities and abilities."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def get_user(call: Call) -> Reply:
 
 
 def get_me(call: Call) -> Reply:
-    """The user behind a user's token; an account's key has none."""
+    """Return the owner of a user's token; an account's key has none."""
     if call.requester is None:
         # The one error that PagerDuty sends as a bare string; its own client looks for this text.
         raise ApiError(400, {"error": "Can't find the current user: this is an account-level access token"})
