@@ -115,8 +115,10 @@ class SharedRateLimiter(RateLimiter):
         if now < self._not_before or now < self._paused:
             return 0
         waiting = sum(len(turns) for turns in self._waiting.values()) - self._calls
-        soon = self._plenty and self._spent and self._calls < _LEAST // 4
-        return min(max(waiting, _LEAST), _MOST) if waiting > 0 or soon or self._alone else 0
+        if self._plenty or self._alone:  # some more than now wait, so that the next callers need not
+            soon = self._alone or (self._spent and self._calls < _LEAST // 4)
+            return min(max(waiting, _LEAST), _MOST) if waiting > 0 or soon else 0
+        return max(0, min(waiting, _MOST))
 
     def _request(self, wants: int, seen: Allowance | None) -> LeaseRequest:
         if seen is not None:
@@ -150,7 +152,7 @@ class SharedRateLimiter(RateLimiter):
         self.window = lease.window
         self._calls += lease.calls
         self._lasts = asked + lease.lasts  # from before it was given: never longer than the database thinks
-        self._plenty = lease.calls >= wants
+        self._plenty = lease.calls >= wants > 0 or (self._plenty and not wants)
         if self._alone:
             self._not_before = self._clock() + _UNLIMITED
         elif wants and not lease.calls:

@@ -105,7 +105,8 @@ async def test_a_log_that_another_session_holds_fails_calls_in_time_and_recovers
     await log.append(entry())
     with psycopg.connect(url) as other:
         other.execute("SELECT * FROM arx_audit.head FOR UPDATE")
-        async with refused("holds the log locked|did not answer in time"):
+        session = rf"holds the log locked, of role 'arx', process {other.info.backend_pid}"
+        async with refused(session):
             await log.append(entry())
     await log.append(entry())
     assert (await log.verify()).records == 2

@@ -7,7 +7,7 @@ import json
 import platform
 from pathlib import Path
 
-from tests.bench import audit, calls, console, imports, policy, report, storm, syncs
+from tests.bench import audit, calls, console, imports, policy, postgres, report, storm, syncs
 from tests.bench.chart import draw
 from tests.bench.figures import Figure
 
@@ -15,6 +15,7 @@ ROUNDS = {
     "imports": imports.measure,
     "policy": policy.measure,
     "audit": audit.measure,
+    "postgres": postgres.measure,
     "report": report.measure,
     "syncs": syncs.measure,
     "calls": calls.measure,

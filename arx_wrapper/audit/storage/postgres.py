@@ -11,7 +11,6 @@ writer whose lock no session of its own role holds is gone, and its open intents
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import psycopg
 
 from arx_wrapper.audit.chain import Chain, close_intent, windows
 from arx_wrapper.audit.key import MARK, configured_key
-from arx_wrapper.audit.record import AuditRecord, Entry, hasher
+from arx_wrapper.audit.record import Entry, hasher
 from arx_wrapper.audit.state import Window
 from arx_wrapper.audit.storage.migrations import migrate
 from arx_wrapper.audit.storage.postgres_connection import POOLED, Link, connect, explained
@@ -29,6 +28,7 @@ from arx_wrapper.audit.storage.postgres_leases import LEASE_WITHIN, lease
 from arx_wrapper.audit.storage.postgres_opening import NO_KEY
 from arx_wrapper.audit.storage.postgres_reader import PostgresReader, plain
 from arx_wrapper.audit.storage.postgres_segments import next_segment
+from arx_wrapper.audit.storage.postgres_writers import hold_lock, locked, orphans
 from arx_wrapper.audit.storage.segments import segment_entry
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.errors import AuditError
@@ -39,7 +39,6 @@ _NOT_THE_OWNER = (
     "owner's address in ARX_AUDIT_URL."
 )
 _MAY_WRITE = "SELECT has_column_privilege('records', 'body', 'INSERT')"
-_LOCK = "SELECT pg_try_advisory_lock_shared('open_intents'::regclass::oid::integer, %s)"
 _MAY_RETAIN = "SELECT has_function_privilege('may_retain()', 'EXECUTE')"
 _TURN = "SELECT seq, hash, reasons, backend, NULL FROM take_turn(%s)"
 # The second function counts after the first one holds the lock.
@@ -53,24 +52,10 @@ WITH given AS (SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::te
 put AS (INSERT INTO records (seq, id, hash, body) SELECT * FROM given RETURNING seq, id, hash, body)
 SELECT count(*) FROM put JOIN given USING (seq, id, hash, body)
 """
-_TRIES = 8
 _RETAINS_WITHIN = 600
 _INHERITED: list[Link | None] = []  # never closed, see `leave()`
 _FIND = "SELECT seq, id, body, hash FROM records WHERE id = ANY (%s)"
 _OPEN = "SELECT intent FROM open_intents WHERE intent = ANY (%s)"
-# Open intents whose writer's lock is held by no session of the role that wrote them. Anybody can take any advisory
-# lock, so one that another role holds says nothing.
-_ORPHANS = """
-WITH held AS MATERIALIZED (
-    SELECT objid::bigint AS writer, usesysid AS role FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid = 'open_intents'::regclass::oid
-        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-)
-SELECT body, hash FROM records JOIN open_intents ON id = open_intents.intent
-WHERE writer <> %s AND NOT EXISTS (
-    SELECT FROM held WHERE held.writer = open_intents.writer AND held.role = coalesce(open_intents.role, held.role)
-) ORDER BY seq
-"""
 
 
 class PostgresStore(PostgresReader):
@@ -104,6 +89,8 @@ class PostgresStore(PostgresReader):
             with explained("written"):
                 try:
                     self._append(wanted, until)
+                except psycopg.errors.LockNotAvailable:
+                    raise AuditError(locked(self._connected(until))) from None
                 except psycopg.OperationalError:
                     if not self._lost():
                         raise
@@ -271,29 +258,12 @@ class PostgresStore(PostgresReader):
             )
         if link.execute(_MAY_WRITE).fetchone() != (True,):
             return  # an auditor's role reads
-        self._hold_lock(link)
+        self._writer = hold_lock(link, self._writer)
         link.execute("SELECT forget_usage()")
         with self._turn(link) as chain:
-            orphans = [AuditRecord.parse(body.encode(), mark) for body, mark in link.execute(_ORPHANS, (self._writer,))]
-            gone = (
-                Pending(close_intent(orphan, "connector.completed", "unknown", "ProcessDied")) for orphan in orphans
-            )
+            dead = orphans(link, self._writer)
+            gone = [Pending(close_intent(orphan, "connector.completed", "unknown", "ProcessDied")) for orphan in dead]
             chain.add(gone, now=self._clock())
-
-    def _hold_lock(self, link: Link) -> None:
-        """Take this writer's lock, for as long as the session lives.
-
-        It is shared, so that a session that was lost, and that the server may not know of yet, is not in the way. Its
-        number cannot be foreseen, or another role could take it first and keep this one from connecting.
-        """
-        for _ in range(_TRIES):
-            if self._writer is None:
-                self._writer = secrets.randbelow(2**31 - 1) + 1
-            if link.execute(_LOCK, (self._writer,)).fetchone() == (True,):
-                link.execute("SELECT set_config('arx_audit.writer', %s, false)", (str(self._writer),))
-                return
-            self._writer = None
-        raise AuditError("Another session holds the locks of the audit log's writers. Nothing was sent.")
 
     def _lost(self) -> bool:
         """Drop a connection that is of no use any more. Returns whether there was one."""

@@ -25,7 +25,7 @@ SELECT set_config(name, value, false) FROM (VALUES
     ('default_transaction_isolation', 'read committed'),
     ('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on')),
     ('client_encoding', 'UTF8'),
-    ('lock_timeout', %(within)s),
+    ('lock_timeout', %(locks)s),
     ('statement_timeout', %(statements)s),
     ('idle_in_transaction_session_timeout', %(idle)s)
 ) AS setting(name, value)
@@ -116,7 +116,9 @@ def connect(given: Mapping[str, Any], *, timeout: float, to_read: bool = False) 
         link.deadline = time.monotonic() + timeout
         within = f"{max(1, int(timeout * 1000))}ms"
         statements, idle = ("0", "10min") if to_read else (within, within)
-        link.execute(_SETTINGS, {"within": within, "statements": statements, "idle": idle})
+        # Shorter than a statement's time, so that there is some left to find out who holds the lock.
+        locks = f"{max(1, int(timeout * 800))}ms"
+        link.execute(_SETTINGS, {"locks": locks, "statements": statements, "idle": idle})
         encoding, fsync, backend = link.execute(
             "SELECT current_setting('server_encoding'), current_setting('fsync'), pg_backend_pid()"
         ).fetchone() or ("", "", 0)
