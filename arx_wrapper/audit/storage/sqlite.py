@@ -28,6 +28,7 @@ from arx_wrapper.audit.storage.sqlite_files import (
     damaged,
     explained,
     opened_to_read,
+    require_locks,
     unusable,
 )
 from arx_wrapper.audit.storage.sqlite_growth import Progress, convert
@@ -182,6 +183,7 @@ class SqliteStore(SqliteChain):
     def _prepare(self) -> None:
         carried = self._make_tables()
         if self._path != ":memory:":
+            require_locks(self._path)
             self._file = OpenFile(self._path)
         self._catch_up()
         self._settle_orphans()

@@ -50,6 +50,42 @@ def connected(path: str, *, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
 
 
+def require_locks(path: str) -> None:
+    """Refuse a connection that holds no lock of its own, as can be in the child of a fork.
+
+    SQLite keeps the locks of a process by file. A child inherits that book and not the locks, so that as long as any
+    of its parent's connections to the file is left in it, another one takes none: when the parent closes the log,
+    its side files are removed under the child.
+
+    Raises:
+        AuditError: this process was forked, and its connection holds no lock on the file.
+    """
+    if not _FORKED:
+        return
+    try:
+        held = Path("/proc/locks").read_text("ascii")
+    except OSError:  # no Linux
+        return
+    inode = os.stat(path).st_ino
+    locks = (line.split() for line in held.splitlines())
+    if any(lock[-4] == str(os.getpid()) and lock[-3].endswith(f":{inode}") for lock in locks if len(lock) > 7):
+        return
+    raise AuditError(
+        f"This process was forked while {path} was open in its parent for something else than writing the log, such as "
+        "approvals, and SQLite's locks do not outlive a fork. Nothing was sent. Fork before the file is opened, or "
+        "start the process anew (`spawn` in place of `fork`)."
+    )
+
+
+def _forked() -> None:
+    _FORKED.append(True)
+
+
+_FORKED: list[bool] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 class OpenFile:
     """The identity of an open log's files: what is written must be what the log's path leads to.
 
@@ -105,7 +141,7 @@ def opened_to_read(path: str) -> sqlite3.Connection:
     with explained("read"):
         if not _cramped(path):
             try:
-                return _begun(connected(path))
+                return _begun(connected(path), path)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF not in _UNWRITABLE:
                     raise
@@ -129,11 +165,13 @@ _UNWRITABLE: Final = frozenset(
 )
 
 
-def _begun(database: sqlite3.Connection) -> sqlite3.Connection:
+def _begun(database: sqlite3.Connection, path: str | None = None) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA query_only=ON")
         database.execute("BEGIN")  # one state of the log, whatever is written or sealed meanwhile
         database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if path is not None:
+            require_locks(path)
     except BaseException:
         database.close()
         raise
