@@ -1,1 +1,1 @@
-"""PagerDuty: the table of operations and everything that is specific to its API."""
+"""Connect to PagerDuty: the table of operations and all code that is specific to its API."""

@@ -1,7 +1,7 @@
 """Build the request body of each write from an operation's parameters.
 
-The generated body classes are closed and strict: a name or a value that PagerDuty's schema lacks is refused here,
-before anything is judged or sent.
+The generated body classes are closed and strict. They refuse a name or value that PagerDuty's schema does not have,
+before policy judges the call and before anything is sent.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _plain(*names: str) -> dict[str, _Member]:
 
 
 def _to(kind: str) -> Callable[[str | None], Mapping[str, str] | None]:
-    """Make a reference of an id; of null, null."""
+    """Return a function that turns an id into a reference, and null into null."""
     return lambda identifier: None if identifier is None else {"id": identifier, "type": f"{kind}_reference"}
 
 
@@ -47,8 +47,8 @@ def _to_each(kind: str) -> Callable[[list[str]], object]:
     return lambda identifiers: [_to(kind)(identifier) for identifier in identifiers]
 
 
-# What each parameter sends. A member that stands here is never taken from `fields` or `filters`: policy judges the
-# parameter, and must not be bypassed by another name for the same thing.
+# The member that each parameter sends. `fields` and `filters` must not set these members: policy judges the parameter,
+# and another name for the same member would bypass it.
 _REFERENCES: Final = {
     "priority_id": _Member("priority", _to("priority")),
     "escalation_policy_id": _Member("escalation_policy", _to("escalation_policy")),
@@ -100,11 +100,11 @@ class Sent:
 
     Attributes:
         model: The name of the generated class of the body.
-        envelope: The body's one member, which holds the others; None where the body holds them itself.
+        envelope: The body's one member, which holds the others; None when the body holds them itself.
         own: The members that parameters send. The typed method has a parameter for each.
         fixed: Members that are the same in every call.
-        further: The parameter that holds members which have none of their own.
-        required: Parameters that have to be given, though PagerDuty's schema does not require their members.
+        further: The parameter that holds members without a parameter of their own.
+        required: Required parameters whose members PagerDuty's schema does not require.
     """
 
     model: str
@@ -120,7 +120,7 @@ class Sent:
 
     @property
     def sent(self) -> dict[str, str]:
-        """The member that each parameter sends."""
+        """Return the name of the member that each parameter sends."""
         return {name: member.name for name, member in self.own.items()}
 
 
@@ -162,12 +162,12 @@ def manage_incidents(p: Params) -> object:
 
 
 def create_service_integration(p: Params) -> object:
-    _refuse_other_targets(p, "service")  # the path names it
+    _refuse_other_targets(p, "service")  # the path names the service
     return m.CreateServiceIntegrationBody.parse({"integration": _sent(p, _INTEGRATION, further="fields")})
 
 
 def escalation_policy(p: Params) -> object:
-    _refuse_other_targets(p, "services")  # a service names its policy: that is a change of the service
+    _refuse_other_targets(p, "services")  # assigning a policy to a service is a change of the service
     body = m.UpdateEscalationPolicyBody if "policy_id" in p else m.CreateEscalationPolicyBody
     return body.parse({"escalation_policy": _sent(p, _POLICY, further="fields", type="escalation_policy")})
 
@@ -192,7 +192,7 @@ def _sent(p: Params, own: Mapping[str, _Member], *, further: str | None = None, 
     Args:
         p: The parameters.
         own: The members that parameters send.
-        further: The parameter that holds members which have none of their own.
+        further: The parameter that holds members without a parameter of their own.
         fixed: Members that are the same in every call.
 
     Raises:
@@ -209,11 +209,11 @@ def _sent(p: Params, own: Mapping[str, _Member], *, further: str | None = None, 
 
 def _refuse_other_targets(p: Params, member: str) -> None:
     if member in p.get("fields", {}):
-        raise TakenError(f"fields.{member}", "names what another parameter or operation is about", "no such member")
+        raise TakenError(f"fields.{member}", "is set by another parameter or operation", "no such member")
 
 
 class TakenError(ValueError):
-    """A further member that policy would not judge as what it is."""
+    """A further member whose effect policy would not judge."""
 
     def __init__(self, path: str, problem: str, accepted: str) -> None:
         super().__init__(problem)

@@ -1,4 +1,4 @@
-"""The columns of each kind of record, most important first: a narrow table leaves out the last ones.
+"""List the columns of each kind of record, most important first: a narrow table omits the last ones.
 
 `core/columns.py` explains their form. Keep a list's columns few and short: the MCP server and the reviewers' pages show
 the same ones, and an incident of a list fits 350 bytes of JSON.
@@ -49,7 +49,7 @@ ALERTS: Final[Columns] = (
     "service",
     "incident",
 )
-# No operation takes the id of an entry or a note, so that their text comes first.
+# No operation accepts the id of an entry or a note, so their text comes first.
 LOG_ENTRIES: Final[Columns] = ("created_at", "summary", "note=channel.summary", "agent", "id", "type")
 NOTES: Final[Columns] = ("created_at", "user", "content", "id")
 
@@ -86,7 +86,7 @@ SERVICE: Final[Columns] = (
     "created_at",
     "html_url",
 )
-# Without `integration_key`: it is a secret, whoever has it can page people. `-o json` shows it to those who need it.
+# Without `integration_key`, a secret with which anyone can page people. `-o json` shows it when it is needed.
 INTEGRATIONS: Final[Columns] = ("id", "name", "type", "vendor", "service", "created_at")
 
 ESCALATION_POLICIES: Final[Columns] = (

@@ -1,8 +1,8 @@
-"""Reconciliation of the account's configuration: PagerDuty's audit records beside our audit log.
+"""Compare changes of the account's configuration: PagerDuty's audit records with the connector's audit log.
 
-A record is ours when it names a request of ours. Where PagerDuty or our record names no request, because a response was
-lost, it is ours when it was made with our key, at the time of one such write, and changed the same object. Everything
-else was done outside the connector.
+A change was made by the connector when PagerDuty's record names one of its requests. When a response was lost, one side
+names no request. Then it was the connector's if key, time and changed object match one of its writes. All other changes
+were made outside the connector.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
 OPERATION: Final = "audit:read"
-# PagerDuty does not say how long its records take to appear.
+# PagerDuty does not document how long its records take to appear.
 LATE: Final = timedelta(minutes=15)
-# PagerDuty publishes that it records these; of others, no record proves nothing.
+# PagerDuty documents that it records changes of these. For other kinds, a missing record proves nothing.
 _RECORDED: Final = frozenset({"service", "escalation_policy", "schedule", "team", "user"})
 _WITH_A_KEY: Final = frozenset({"api_token", "oauth"})
 
@@ -34,17 +34,17 @@ class Change:
     """One request's change of one object of the account's configuration, as PagerDuty recorded it.
 
     Attributes:
-        at: When, aware.
+        at: The time, aware.
         action: `create`, `update` or `delete`.
-        resource_type, resource_id, resource_name: The object, `service`.
-        parts: What of it was changed, where that is an object or a member: `name`, `integration P123`.
-        who: Who did it: names, or ids where there are none; empty when PagerDuty does not say.
-        method: By what means: `browser`, `oauth`, `api_token`, `identity_provider` or `other`.
-        key: The last characters of the key that was used; None where none was.
-        our_key: Whether that may be the key that this connector uses.
-        address: The address that it came from; None when PagerDuty does not say.
-        request_id: The request that did it.
-        sources: PagerDuty's ids of the records.
+        resource_type, resource_id, resource_name: The changed object; its type is `service`, for one.
+        parts: The changed members or sub-objects: `name`, `integration P123`.
+        who: The actors' names, or ids when there are none; empty when PagerDuty names none.
+        method: The way of access: `browser`, `oauth`, `api_token`, `identity_provider` or `other`.
+        key: The last characters of the key that was used; None when none was.
+        our_key: Whether it may be the key that this connector uses.
+        address: The sender's address; None when PagerDuty names none.
+        request_id: The id of the request that made the change.
+        sources: The ids of PagerDuty's records.
     """
 
     at: datetime
@@ -64,15 +64,15 @@ class Change:
 
 @frozen(kw_only=True)
 class OwnChange:
-    """A change that our log has.
+    """A change in the connector's audit log.
 
     Attributes:
-        at: When it was sent, aware.
+        at: The time at which it was sent, aware.
         operation: The operation.
-        resource_type, resource_id: The object; its id is None where no response told it.
-        agent_id: Who did it.
+        resource_type, resource_id: The object; its id is None when no response named it.
+        agent_id: The agent that made it.
         source: The intent's id.
-        status: How our record says that it ended.
+        status: The recorded status.
     """
 
     at: datetime
@@ -89,12 +89,12 @@ class ConfigurationChanges:
     """The result of a comparison of configuration changes.
 
     Attributes:
-        recorded: How many changes PagerDuty recorded.
-        matched: How many of them are ours.
-        outside: Those that were made outside the connector, oldest first.
-        missing: Ours that PagerDuty has no record of, though they created or deleted something.
-        awaited: Ours that are so recent that PagerDuty's records may not be there yet.
-        settled: Ours whose outcome we did not know, and that PagerDuty shows to have happened.
+        recorded: The number of changes that PagerDuty recorded.
+        matched: The number of them that the connector made.
+        outside: Changes that were made outside the connector, oldest first.
+        missing: The connector's changes that PagerDuty has no record of, although they created or deleted an object.
+        awaited: The connector's changes so recent that PagerDuty's records may not have appeared yet.
+        settled: The connector's changes with an unknown outcome that PagerDuty's records confirm.
     """
 
     recorded: int = 0
@@ -117,11 +117,11 @@ def compare(
     """Compare the configuration's changes over a span of time.
 
     Args:
-        theirs: PagerDuty's.
-        writes: Our writes of that time and about then, read after PagerDuty's changes.
-        credentials: Those in use.
-        since, until: Aware.
-        began: When the reading of PagerDuty's changes began, aware.
+        theirs: The changes that PagerDuty recorded.
+        writes: The connector's writes in or near that span, read after PagerDuty's changes.
+        credentials: The credentials in use.
+        since, until: The span, aware.
+        began: The time at which the reading of PagerDuty's changes began, aware.
     """
     theirs = [evolve(change, our_key=_is_ours(change, credentials)) for change in theirs]
     found = ConfigurationChanges(recorded=len(theirs))
@@ -135,12 +135,12 @@ def compare(
 
 
 def refused(error: PagerDutyError) -> bool:
-    """Tell whether an error says that this key or account cannot read audit records at all."""
+    """Return True when an error means that this key or account may not read audit records at all."""
     return error.operation == OPERATION and error.status in (402, 403)
 
 
 async def recorded_changes(pd: PagerDutyConnector, since: datetime, until: datetime) -> list[Change]:
-    """Return the changes that PagerDuty recorded, oldest first: the records of one request on one object are one.
+    """Return the changes that PagerDuty recorded, oldest first; the records of one request on one object are one.
 
     Raises:
         PermissionDeniedError: policy denies `audit:read`.
@@ -151,7 +151,7 @@ async def recorded_changes(pd: PagerDutyConnector, since: datetime, until: datet
     async for record in pd.iterate(OPERATION, span):
         plain: Mapping[str, Any] = record.to_dict()
         at = datetime.fromisoformat(str(plain.get("execution_time")))
-        if since <= at < until:  # PagerDuty does not say whether its bounds are within
+        if since <= at < until:  # PagerDuty does not document whether its bounds are inclusive
             root = plain.get("root_resource") or {}
             request = (plain.get("execution_context") or {}).get("request_id")
             grouped[request or plain.get("id"), root.get("type"), root.get("id")].append(plain)
@@ -166,7 +166,7 @@ def _change(records: Sequence[Mapping[str, Any]]) -> Change:
     parts = dict.fromkeys(part for record in reversed(records) for part in _parts(record, root.get("id")))
     return Change(
         at=datetime.fromisoformat(str(first["execution_time"])),
-        # A request that creates an object also fills it, and the records of that may be updates.
+        # A request that creates an object also sets its members, which may be recorded as updates.
         action=next((action for action in ("create", "delete") if action in actions), str(first.get("action"))),
         resource_type=_kind(root),
         resource_id=root.get("id"),
@@ -199,18 +199,18 @@ def _named(actor: Mapping[str, Any]) -> str:
 
 
 def _is_ours(change: Change, credentials: Credentials) -> bool:
-    """Tell whether a change may have been made with the key in use. A token that renews itself has no lasting end."""
+    """Return True when a change may have been made with the key in use; an OAuth token's characters prove nothing."""
     if change.method not in _WITH_A_KEY:
         return False
     return credentials.scheme == "Bearer" or change.key in (None, credentials.api_key.reveal()[-4:])
 
 
 def _contradicts(change: Change, write: SentWrite, credentials: Credentials) -> bool:
-    """Tell whether a change was not made with the key that a write was sent with."""
+    """Return True when a change was certainly not made with the key of a write."""
     if change.method not in _WITH_A_KEY:
         return True
     if write.account not in (None, credentials.fingerprint):
-        return False  # the key was another one by then, whose end is not known
+        return False  # the write used another key, whose last characters are unknown
     return not change.our_key
 
 
@@ -221,7 +221,7 @@ def _by_request(
     credentials: Credentials,
     seen: set[str],
 ) -> list[Change]:
-    """Match what names a request of ours; return the rest."""
+    """Match the changes that name a request of the connector; return the others."""
     requests = {request: write for write in writes for request in write.request_ids}
     left = []
     for change in theirs:
@@ -240,7 +240,7 @@ def _by_object(
     credentials: Credentials,
     seen: set[str],
 ) -> None:
-    """Match by key, time and object where one side names no request; the rest was done outside."""
+    """Match by key, time and object when one side names no request; the others were made outside the connector."""
     waiting: defaultdict[tuple[str, str, str | None], list[SentWrite]] = defaultdict(list)
     for write in writes:
         if write.operation.audited:
@@ -270,7 +270,7 @@ def _match(found: ConfigurationChanges, write: SentWrite, seen: set[str]) -> Non
 
 
 def _unseen(found: ConfigurationChanges, write: SentWrite, began: datetime) -> None:
-    """File a success that PagerDuty has no record of. An update that changed nothing leaves none."""
+    """Add a successful write without a record to `missing` or `awaited`; an update without changes has no record."""
     if write.operation.audited is None:
         return
     kind, action = write.operation.audited
@@ -293,7 +293,7 @@ def _own(write: SentWrite) -> OwnChange:
 
 
 def _object(write: SentWrite) -> str | None:
-    """Return the id of the object that a write changed or made; None when no response told it."""
+    """Return the id of the object that a write changed or created; None when no response named it."""
     names = write.operation.path_names
     named = write.intent.metadata.get("ids", {}).get(names[0]) if names else write.after.get("id")
     return named if isinstance(named, str) else None

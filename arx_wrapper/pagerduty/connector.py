@@ -1,4 +1,4 @@
-"""The PagerDuty connector: the table of operations on the governed pipeline."""
+"""Define the PagerDuty connector: the table of operations on the governed pipeline."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class PagerDutyConnector(
         {"id", "incident", "type", "status", "urgency", "created_at", "updated_at", "start_time", "end_time"}
     )
 
-    # Keys by which events are sent, and how people are reached.
+    # Keys with which events are sent, and people's contact data.
     on_call = ("schedules:read_oncall", oncall.on_call)
     hidden: ClassVar[tuple[str, ...]] = (
         "integration_key",
@@ -167,23 +167,23 @@ class PagerDutyConnector(
         config: Config | None = None,
         **options: Unpack[Options],
     ) -> Self:
-        """Make a connector to a PagerDuty account of its own, inside this process; needs the extra `sandbox`.
+        """Make a connector to a simulated PagerDuty account inside this process; needs the extra `sandbox`.
 
-        Policy, approval and audit are as real as elsewhere: without policies everything is denied. Unless told
-        otherwise the audit log lives in memory and is gone with the connector. The account is `sandbox_account`.
+        Policy, approval and audit work as with a real account: without policies everything is denied. By default the
+        audit log is in memory and ends with the connector. The account is `sandbox_account`.
 
         Args:
-            agent_id: Who calls, for which organisation.
+            agent_id: The agent that calls.
             org_id: Its organisation.
-            seed: Decides the account's ids and history.
-            config: Where everything left out comes from.
-            options: Everything else the connector takes.
+            seed: Determines the account's ids and history.
+            config: The settings; arguments take precedence.
+            options: Any other argument of the connector.
         """
         config = config or Config.load(audit_default=MEMORY)
         return cls(agent_id, org_id, config=evolve(config, sandbox=True, sandbox_seed=seed), **options)
 
     def _completed(self, given: Given) -> Given:
-        """Put an account inside this process in PagerDuty's place, where the configuration says so."""
+        """Replace PagerDuty by a simulated account inside this process, when the configuration says so."""
         if not given.config.sandbox or given.transport is not None or given.base_url is not None:
             return given
         from arx_wrapper.sandbox import Sandbox

@@ -1,4 +1,4 @@
-"""Read the members of a response: a success that lacks them is an error, not an empty result."""
+"""Read the members of a response. A successful response without them is an error, not an empty result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def member(body: Mapping[str, Any], key: str, operation: str, kind: type) -> Any
     if isinstance(found, kind):
         return found
     raise PagerDutyError(
-        f"the call succeeded, but its response holds no {key!r}; execute() returns the response as it came",
+        f"the call succeeded, but its response holds no {key!r}; execute() returns the response unchanged",
         status=200,
         operation=operation,
     )
@@ -38,13 +38,13 @@ def typed(model: type[_M], value: Any, operation: str) -> _M:
     """Return an object of a response as its model.
 
     Raises:
-        PagerDutyError: it is no object.
+        PagerDutyError: the value is not an object.
     """
     if isinstance(value, Mapping):
         return model.from_dict(value)
     raise PagerDutyError(
-        f"the call succeeded, but where its response should hold an object it holds a {type(value).__name__}; "
-        "execute() returns the response as it came",
+        f"the call succeeded, but its response holds a {type(value).__name__} instead of an object; "
+        "execute() returns the response unchanged",
         status=200,
         operation=operation,
     )

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from arx_wrapper.model import EffectSpec, Params, Risk, Unknown, no_effects
 
-# A service setting that stops or weakens its alerts, as surely as disabling the service does.
+# Service settings that stop or weaken its alerts, like disabling the service.
 _SILENCING_FIELDS = frozenset(
     {
         "alert_creation",
-        "alert_grouping",  # an alert that joins an open incident pages nobody
+        "alert_grouping",  # an alert that joins an open incident notifies no one
         "alert_grouping_parameters",
         "alert_grouping_timeout",
         "auto_pause_notifications_parameters",
@@ -29,26 +29,26 @@ _SILENCING_FIELDS = frozenset(
         "support_hours",
     }
 )
-# Seconds. What stays acknowledged for longer than a day is as good as silenced.
+# Seconds. An incident that stays acknowledged for longer than a day is as good as silenced.
 _LONGEST_ACKNOWLEDGEMENT: Final = 86_400
-# What an event rule may do to an event without keeping it from anybody.
+# The actions of an event rule that do not keep an event from notifying people.
 _LOUD_ACTIONS = ("route", "annotate", "extract", "priority")
 _REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level", "service_id")
 _REROUTES_BY_POLICY = ("escalation_policy_id", "escalation_level", "service_id")
 _BY_POLICY = Unknown("an escalation policy, a level or a service decides who is assigned")
 _BOTH_URGENCIES = Unknown("rules for either urgency are returned")
-# Members of a bulk entry that are no edit; whatever else it has, now or later, is one.
+# Members of a bulk entry that are no edit. Any other member, also one that PagerDuty adds later, is an edit.
 _NO_EDITS = frozenset({"id", "status", "resolution", *_REROUTES})
 _NUMBER: Final = re.compile(r"\d+")
 # PagerDuty's name for the user whose API key is in use.
 _ME: Final = "me"
-# PagerDuty takes an incident's number for its id, and `me` for a user's.
+# PagerDuty also accepts an incident's number in place of its id, and `me` in place of a user's.
 ALIASES: Final[Mapping[str, re.Pattern[str]]] = {
     **dict.fromkeys(("incident_id", "source_incident_ids", "parent_incident_id", "incidents"), _NUMBER),
     "user_id": re.compile(_ME),
 }
 none = no_effects
-_ONESELF = Unknown("PagerDuty knows whose key is in use")
+_ONESELF = Unknown("only PagerDuty knows the owner of the key")
 
 
 def update_incident(params: Params) -> Iterator[EffectSpec]:
@@ -58,7 +58,7 @@ def update_incident(params: Params) -> Iterator[EffectSpec]:
 def manage_incidents(params: Params) -> Iterator[EffectSpec]:
     yield EffectSpec("incidents:manage", times=len(params["incidents"]))
     for entry in params["incidents"]:
-        # As `incidents:update` would be called for this incident alone.
+        # With the parameters that `incidents:update` would have for this incident.
         alone = {**_requester(params), **entry, "incident_id": entry["id"]}
         del alone["id"]
         yield from _change(alone)
@@ -67,17 +67,17 @@ def manage_incidents(params: Params) -> Iterator[EffectSpec]:
 
 
 def read_alerts(params: Params) -> Iterator[EffectSpec]:
-    # Two names for one request, with the same parameters: each needs both permissions.
+    # Both operations send the same request, so each needs the permission for both.
     yield EffectSpec("incidents:read_alerts", params)
     yield EffectSpec("alerts:read", params)
 
 
 def snooze_incident(params: Params) -> Iterator[EffectSpec]:
-    yield EffectSpec("incidents:acknowledge", _incident(params))  # PagerDuty acknowledges what it snoozes
+    yield EffectSpec("incidents:acknowledge", _incident(params))  # PagerDuty acknowledges a snoozed incident
 
 
 def merge_incidents(params: Params) -> Iterator[EffectSpec]:
-    # The sources end up resolved: merging is a way to close incidents.
+    # Merging resolves the source incidents.
     for source in params["source_incident_ids"]:
         yield EffectSpec("incidents:resolve", _incident(params, source))
 
@@ -85,7 +85,7 @@ def merge_incidents(params: Params) -> Iterator[EffectSpec]:
 def update_alert(params: Params) -> Iterator[EffectSpec]:
     parent = params.get("parent_incident_id")
     if params.get("status") == "resolved":
-        # An incident resolves with its last alert: the one that the alert belongs to, and the one it moves to.
+        # The last alert's resolution resolves its incident: the present one, or the one that the alert moves to.
         yield EffectSpec("incidents:resolve", _incident(params))
         if parent is not None:
             yield EffectSpec("incidents:resolve", _incident(params, parent))
@@ -106,13 +106,13 @@ def event_rule(params: Params) -> Iterator[EffectSpec]:
     if not _lets_events_through(actions):
         yield EffectSpec("rules:update" if "rule_id" in params else "rules:create", at_least=Risk.HIGH)
     if any("resolve" in action for action in _listed(actions) if isinstance(action, list)):
-        yield EffectSpec("incidents:resolve")  # an event that resolves closes the incident of its key, whichever it is
+        yield EffectSpec("incidents:resolve")  # an event can resolve any incident that has its key
 
 
 def create_integration(params: Params) -> Iterator[EffectSpec]:
     parsers = _listed((params.get("fields") or {}).get("email_parsers"))
     if any(parser.get("action") == "resolve" for parser in parsers if isinstance(parser, dict)):
-        yield EffectSpec("incidents:resolve")  # whoever writes the right mail closes incidents, whichever they are
+        yield EffectSpec("incidents:resolve")  # an e-mail to the integration can resolve any of its incidents
 
 
 def read_service(params: Params) -> Iterator[EffectSpec]:
@@ -122,7 +122,7 @@ def read_service(params: Params) -> Iterator[EffectSpec]:
 
 def read_user(params: Params) -> Iterator[EffectSpec]:
     yield from _included(params, params.get("user_id"))
-    if params.get("user_id") == _ME:  # two names for one request
+    if params.get("user_id") == _ME:  # the same request as `users:read_me`
         yield EffectSpec("users:read_me", {name: value for name, value in params.items() if name != "user_id"})
 
 
@@ -137,7 +137,7 @@ def read_notification_rules(params: Params) -> Iterator[EffectSpec]:
 
 
 def _change(change: Params) -> Iterator[EffectSpec]:
-    """Yield what a change of one incident is besides an update. Takes the parameters of `incidents:update`."""
+    """Yield the effects of a change of one incident besides the update. Takes the parameters of `incidents:update`."""
     if change.get("status") == "resolved":
         note = {"resolution": change["resolution"]} if "resolution" in change else {}
         yield EffectSpec("incidents:resolve", {**_incident(change), **note})
@@ -150,7 +150,7 @@ def _change(change: Params) -> Iterator[EffectSpec]:
 
 
 def _incident(params: Params, incident_id: Any = None) -> dict[str, Any]:
-    """Return the parameters that name one incident: the call's own, or another one that it changes."""
+    """Return the parameters that name one incident: the call's own, or another that it changes."""
     return {**_requester(params), "incident_id": params["incident_id"] if incident_id is None else incident_id}
 
 
@@ -159,22 +159,22 @@ def _requester(params: Params) -> dict[str, Any]:
 
 
 def _included(params: Params, user_id: Any) -> Iterator[EffectSpec]:
-    """Yield what reading a user reads besides. Without `user_id`, more than one user is read."""
+    """Yield the further reads of a call that reads users. Without `user_id` it reads more than one user."""
     include = params.get("include", ())
     if "contact_methods" in include:
         yield EffectSpec("users:read_contact", None if user_id is None else {"user_id": user_id})
-    if "notification_rules" in include:  # of either urgency; a call of that operation asks for one
+    if "notification_rules" in include:  # of both urgencies; a call of that operation reads one
         rules = None if user_id is None else {"user_id": user_id, "urgency": _BOTH_URGENCIES}
         yield EffectSpec("users:read_notification", rules)
 
 
 def _same(params: Params, name: str) -> Params | None:
-    """Return one parameter that both operations have; None when this call is about more than one object."""
+    """Return one parameter that both operations have; None when this call reads more than one object."""
     return {name: params[name]} if name in params else None
 
 
 def _never_pages_again(fields: Params) -> bool:
-    """Tell whether a service's settings keep what is acknowledged from paging again within a day."""
+    """Return True when a service's settings keep acknowledged incidents from paging again within a day."""
     if "acknowledgement_timeout" not in fields:
         return False
     seconds = fields["acknowledgement_timeout"]
@@ -182,10 +182,10 @@ def _never_pages_again(fields: Params) -> bool:
 
 
 def _lets_events_through(actions: Any) -> bool:
-    """Return whether a rule's actions are sure to leave events as loud as they are.
+    """Return True when a rule's actions certainly neither suppress events nor lower their urgency.
 
-    PagerDuty suppresses what is routed nowhere; a severity decides on the urgency; actions that are not given stay as
-    they are, and may suppress what new conditions select. Whatever is not known is not trusted either.
+    PagerDuty suppresses an event that is routed nowhere, and a severity decides on the urgency. Actions that are not
+    given remain in force, and may suppress the events that new conditions select. Unknown actions are not trusted.
     """
     if not isinstance(actions, list) or not all(_is_action(action) for action in actions):
         return False
@@ -200,5 +200,5 @@ def _is_action(action: Any) -> bool:
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return a list, or an empty one: another form is refused when the body is built."""
+    """Return a list, or an empty one for any other value, which is refused when the body is built."""
     return value if isinstance(value, list) else []

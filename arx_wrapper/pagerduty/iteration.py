@@ -1,4 +1,4 @@
-"""Every record of a list, page by page, under one permission."""
+"""Read every record of a list, page by page, under one permission."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Given = Mapping[str, Any] | None
 
 
 class Bounds(TypedDict, total=False):
-    """The end of an iteration.
+    """Options of an iteration.
 
     Attributes:
         max_items: Stop after this many records.
-        approval_id: An approval to use up, as `execute()` does.
+        approval_id: An approval to use, as in `execute()`.
     """
 
     max_items: int | None
@@ -42,7 +42,7 @@ class Iteration(Resource):
         approval_id: str | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Read every record of a list; `iterate()` says how."""
-        from arx_wrapper.core import pipeline  # only now: it brings asyncio and the audit log's threads
+        from arx_wrapper.core import pipeline  # imported late: it loads asyncio and the audit log
 
         def lists(row: Operation) -> None:
             _listed(row)
@@ -114,9 +114,10 @@ def _listed(row: Operation) -> tuple[str, type[Model]]:
 
 
 def _spans(row: Operation, paging: ByCursor, asked: Params, now: datetime) -> list[dict[str, str]]:
-    """Return the bounds of the spans that a list is read in, newest first: the whole span, in parts that are taken.
+    """Return the bounds of the spans in which a list is read, newest first, each as wide as PagerDuty accepts.
 
-    With a cursor, which holds the bounds of its list, and without bounds, which PagerDuty then sets, nothing is added.
+    A call with a cursor gets none, because the cursor holds its list's bounds. A call without bounds gets none either:
+    PagerDuty then uses its default.
 
     Raises:
         InvalidParamsError: the span ends before it begins.
@@ -135,8 +136,8 @@ def _spans(row: Operation, paging: ByCursor, asked: Params, now: datetime) -> li
 
 
 def _span(paging: ByTime | ByCursor, asked: Params, now: datetime) -> tuple[datetime, datetime]:
-    """Return the span of time that a list covers, as its parameters say."""
-    if asked.get("date_range") == "all":  # then PagerDuty looks at neither of the two
+    """Return the span of time that a list's parameters select."""
+    if asked.get("date_range") == "all":  # then PagerDuty ignores both bounds
         return OLDEST, now
     zone = asked.get("time_zone")
     until = _moment(asked.get("until"), zone) or now
@@ -145,18 +146,18 @@ def _span(paging: ByTime | ByCursor, asked: Params, now: datetime) -> tuple[date
 
 
 def _moment(text: str | None, zone: str | None) -> datetime | None:
-    """Return a bound as PagerDuty reads it: a date begins in the zone that the call names."""
+    """Return a bound as PagerDuty interprets it: a date begins in the zone that the call names."""
     if text is None:
         return None
     moment = datetime.fromisoformat(text)
     if moment.tzinfo:
         return moment
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # only now: few calls name dates
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # imported late: few calls use dates
 
     try:
         return moment.replace(tzinfo=ZoneInfo(zone or "UTC"))
     except (ZoneInfoNotFoundError, ValueError):
-        return moment.replace(tzinfo=UTC)  # PagerDuty says what it thinks of such a zone
+        return moment.replace(tzinfo=UTC)  # PagerDuty refuses an unknown zone itself
 
 
 def _first(sort_by: str | list[str] | None) -> str | None:

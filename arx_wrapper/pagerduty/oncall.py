@@ -1,4 +1,4 @@
-"""Read who is on call for an escalation policy: for policies whose reviewers are those on call."""
+"""Read who is on call for an escalation policy, for policy entries whose reviewers are the people on call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell from a call's parameters whom it pages: users who are assigned, or those on call."""
+"""Derive from a call's parameters the people that it pages: assigned users, or the people on call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def changed_incident(params: Params) -> Iterator[Paged]:
 
 
 def changed_incidents(params: Params) -> Iterator[Paged]:
-    """Yield for each entry of a bulk change whom the same change by itself would page."""
+    """Yield the people that each entry of a bulk change would page as a change of its own."""
     for entry in params["incidents"]:
         if paged := _change(entry, entry["id"]):
             yield paged

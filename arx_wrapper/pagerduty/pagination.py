@@ -1,7 +1,7 @@
-"""One page of a list, and the reading of all of them.
+"""Hold one page of a list (`Page`), and read all pages of a list (`ListReader`).
 
-PagerDuty pages by offset and refuses to go past 10,000 records. Within that, pages are read a few at a time and handed
-out in order; past it, a list that can be narrowed by time is read in spans of time, each below the ceiling.
+PagerDuty pages by offset, up to 10,000 records. Up to this ceiling, a few pages are read at a time and yielded in
+order. Beyond it, a list that can be narrowed by time is read in spans of time, each below the ceiling.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ CEILING = 10_000
 PAGE_SIZE = 100
 IN_FLIGHT = 8
 SWEEPS = 3
-# Requests that a list may take: some, and as many for each record. A server that always says that there is more, and
-# brings nothing new, would be asked for ever.
+# Limits of the number of requests for one list: a fixed part, and a part for each record. Without them, a server that
+# always reports more records but returns no new ones would be called for ever.
 REQUESTS = 1_000
 REQUESTS_A_RECORD = 4
-# PagerDuty refuses a wider span of incidents; it opened its doors in 2009.
+# PagerDuty refuses a wider span of incidents. It has no records from before 2009.
 WIDEST = timedelta(days=180)
 OLDEST = datetime(2009, 1, 1, tzinfo=UTC)
 
 Body = Mapping[str, Any]
 Unread = Callable[[], Body]
-"""A page as it came: parsed when its turn comes, for parsed it takes several times the memory."""
+"""A page as received. It is parsed only when its records are yielded, as parsed it takes several times the memory."""
 Fetch = Callable[[Mapping[str, Any]], Awaitable[Unread]]
-"""Reads one page: the caller's parameters with these on top."""
+"""Reads one page, with the caller's parameters and these changes to them."""
 
 
 @frozen(kw_only=True)
 class Page(Sequence[T], Generic[T]):
-    """One page of a list: a sequence of models, and where it stands in the whole.
+    """One page of a list: a sequence of models, and its position in the whole list.
 
     Attributes:
         items: The models.
-        limit: The page size that PagerDuty used; None where the endpoint does not page.
-        offset: How many records come before this page.
+        limit: The page size that PagerDuty used; None when the endpoint does not page.
+        offset: The number of records before this page.
         more: Whether PagerDuty has more records after this page.
-        total: The number of all records, when asked for with `total=True`.
-        next_cursor: Where the next page begins, for a list that pages by cursor; None elsewhere and on the last page.
+        total: The number of all records, when requested with `total=True`; else None.
+        next_cursor: The cursor of the next page, in a list that pages by cursor; else, and on the last page, None.
     """
 
     items: tuple[T, ...] = field(converter=tuple)
@@ -79,7 +79,7 @@ class ListReader:
     Attributes:
         fetch: Reads one page.
         key: The envelope's key of the records.
-        operation: For messages.
+        operation: The operation's name, for messages.
         max_items: Stop after this many records; None reads them all.
         changed: Whether the list shrank while it was read, so that it was read again.
     """
@@ -94,12 +94,12 @@ class ListReader:
     _requests: int = field(default=0, init=False)
 
     async def once(self) -> AsyncGenerator[Any, None]:
-        """A list that PagerDuty hands out whole."""
+        """Read a list that PagerDuty returns as a whole."""
         for record in self._unseen(self._read(await self.fetch({}))):
             yield record
 
     async def by_offset(self, *, start: int = 0, size: int | None = None) -> AsyncGenerator[Any, None]:
-        """A list that pages by offset, up to the ceiling.
+        """Read a list that pages by offset, up to the ceiling.
 
         Raises:
             PaginationLimitError: before the first record, when the list reaches past the ceiling.
@@ -118,16 +118,16 @@ class ListReader:
         size: int | None = None,
         whole: bool = False,
     ) -> AsyncGenerator[Any, None]:
-        """Read a list that can be narrowed by time, in spans of time where it does not fit in one.
+        """Read a list that can be narrowed by time, in several spans when one reaches past the ceiling.
 
-        Both bounds are sent with every span: with one of them PagerDuty reads a month, and says nothing. No span is
-        wider than six months, which PagerDuty refuses.
+        Both bounds are sent with every span, because PagerDuty silently reads one month when one is missing. No span is
+        wider than six months, because PagerDuty refuses it.
 
         Args:
-            since, until: Its span.
-            oldest_first: Go through the spans from the oldest to the newest, not the other way.
-            size: Records a page.
-            whole: Try the call's own parameters first, which name no bounds.
+            since, until: The span, aware.
+            oldest_first: Whether to read the oldest span first instead of the newest.
+            size: Records in a page.
+            whole: Whether to try the call's own parameters first, which have no bounds.
 
         Raises:
             PaginationLimitError: more than 10,000 records are within one second.
@@ -145,7 +145,7 @@ class ListReader:
                     async for record in self._sweeps(first, 0, size, bounds):
                         yield record
                     continue
-                except PaginationLimitError:  # also when it grew past the ceiling meanwhile
+                except PaginationLimitError:  # raised also when the list grew past the ceiling while it was read
                     if self._too_many:
                         raise
                     if len(halves) == 1:
@@ -158,16 +158,17 @@ class ListReader:
     async def by_cursor(
         self, spans: Sequence[Mapping[str, Any]], *, size: int | None = None
     ) -> AsyncGenerator[Any, None]:
-        """Read a list whose pages follow each other by a cursor, one span of time after the other.
+        """Read a list whose pages are linked by a cursor, one span of time after the other.
 
-        An empty page does not end the list: a server may leave out what the key cannot see. No cursor does.
+        A page without a cursor ends the list. An empty page does not: a server may omit records that the key may not
+        read.
 
         Args:
             spans: The parameters of each span's first page, in the order in which they are read.
-            size: Records a page.
+            size: Records in a page.
 
         Raises:
-            PaginationLimitError: the server hands out a cursor again, or the list does not end.
+            PaginationLimitError: the server returns the same cursor twice, or the list does not end.
         """
         for span in spans:
             more, known = {"limit": self._limit(size), **span}, set[str]()
@@ -180,7 +181,7 @@ class ListReader:
                     break
                 if cursor in known:
                     raise PaginationLimitError(
-                        f"{self.operation}: the server handed out the same cursor twice, so its list does not end. "
+                        f"{self.operation}: the server returned the same cursor twice, so its list does not end. "
                         f"Reading was stopped after {self._handed_out:,} records."
                     )
                 known.add(cursor)
@@ -189,9 +190,10 @@ class ListReader:
     async def _sweeps(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any] | None = None
     ) -> AsyncGenerator[Any, None]:
-        """Read all pages; when records vanished meanwhile, others slid past unread: look again for those.
+        """Read all pages; when records disappeared meanwhile, read again, because others moved to pages already read.
 
-        Each page begins with the last record of the one before it. Where it does not hold that one, something slid.
+        Each page is requested to begin with the last record of the page before it. When it does not hold that record,
+        records have moved.
         """
         for _ in range(SWEEPS):
             steady, last = True, None
@@ -211,7 +213,7 @@ class ListReader:
     async def _pages(
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
     ) -> AsyncGenerator[tuple[Body, int], None]:
-        """The pages in order, each with the least number of records that it held when the list was counted."""
+        """Yield the pages in order, each with the least number of records that it held when the list was counted."""
         import asyncio  # only now: importing this module must be cheap
 
         step, overlap = _step(first, size), _overlap(first, size)
@@ -227,7 +229,7 @@ class ListReader:
                 while len(ahead) < IN_FLIGHT and offset < end and self._wants(len(ahead) * stride):
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
                     offset += stride
-                if not ahead:  # past what was counted, or nothing was counted: one page at a time
+                if not ahead:  # beyond the counted records, or without a count: one page at a time
                     if offset + overlap >= CEILING or self._done:
                         self._check_ceiling(body, offset + overlap)
                         return
@@ -255,17 +257,17 @@ class ListReader:
         return await self.fetch(changes)
 
     def _limit(self, size: int | None) -> int:
-        """Return the records to ask for in one page."""
+        """Return the number of records to request in one page."""
         return min(size or PAGE_SIZE, PAGE_SIZE if self.max_items is None else max(self.max_items, 1))
 
     def _read(self, page: Unread) -> Body:
-        """A page, parsed. One that does not hold the list is an error, not the list's end."""
+        """Parse a page. A page without the list is an error, not the list's end."""
         body = page()
         member(body, self.key, self.operation, list)
         return body
 
     def _unseen(self, body: Body) -> list[Any]:
-        """The page's records that were not handed out before, as many as are still wanted."""
+        """Return the page's records that were not yielded before, up to the number still needed."""
         unseen = []
         for record in _records(body, self.key):
             identity = _identity(record)
@@ -284,14 +286,14 @@ class ListReader:
         return self.max_items is not None and self._handed_out >= self.max_items
 
     def _wants(self, coming: int) -> bool:
-        """Tell whether more records are wanted than were handed out or are on their way."""
+        """Return True when more records are needed than were yielded or requested."""
         return self.max_items is None or self._handed_out + coming < self.max_items
 
     def _check_ceiling(self, body: Body, start: int) -> None:
-        """Refuse a list of which more is wanted, from `start` on, than the API pages through.
+        """Refuse a list when the needed records, from `start` on, reach past the ceiling.
 
         Raises:
-            PaginationLimitError: it reaches past the ceiling.
+            PaginationLimitError: they do.
         """
         total = body.get("total")
         beyond = self.max_items is None or start + self.max_items - self._handed_out > CEILING
@@ -302,13 +304,13 @@ class ListReader:
         if beyond:
             count = f"{total:,}" if isinstance(total, int) else f"more than {CEILING:,}"
             raise PaginationLimitError(
-                f"{self.operation}: the list holds {count} records and PagerDuty pages through the first {CEILING:,} "
-                "only. Narrow the filters, or ask for fewer with max_items."
+                f"{self.operation}: the list holds {count} records, and PagerDuty pages through the first {CEILING:,} "
+                "only. Narrow the filters, or read fewer with max_items."
             )
 
 
 def _halves(since: datetime, until: datetime, oldest_first: bool) -> list[tuple[datetime, datetime]]:
-    """A span of time in two, at a whole second; in one when it is too short for that."""
+    """Split a span of time in two at a whole second; return it unsplit when it is too short."""
     middle = (since + (until - since) / 2).replace(microsecond=0)
     if not since < middle < until:
         return [(since, until)]
@@ -322,19 +324,19 @@ def _records(body: Body, key: str) -> Sequence[Any]:
 
 
 def _has_next(body: Body, key: str) -> bool:
-    """Tell whether another page follows. An empty page ends the list, whatever it says of more."""
+    """Return True when another page follows. An empty page ends the list, even when it reports more."""
     return body.get("more") is True and bool(_records(body, key))
 
 
 def _step(body: Body, size: int | None) -> int:
-    """The page size in use: the server's own when it gave less than was asked."""
+    """Return the page size in use: the server's own when it is smaller than the requested one."""
     asked = size or PAGE_SIZE
     limit = body.get("limit")
     return limit if isinstance(limit, int) and 0 < limit <= asked else asked
 
 
 def _overlap(body: Body, size: int | None) -> int:
-    """Return how many records of a page the next one repeats: one, where a page holds more than one."""
+    """Return the number of records that the next page repeats: one, when a page holds more than one."""
     return 1 if _step(body, size) > 1 else 0
 
 

@@ -1,10 +1,11 @@
-"""Reconciliation: PagerDuty's own logs, compared with our audit log.
+"""Compare PagerDuty's logs with the connector's audit log (reconciliation).
 
-What the log entries of incidents show of our requester, and only they, was done outside the connector, with the same
-user. What only we have was reported as done, and left no trace there: an act that changed nothing, or a log that is not
-to be trusted. The configuration's changes are compared by PagerDuty's audit records, whoever made them; see
-`configuration_changes.py`. All of it is read through governed calls, so the agent that asks needs `users:read`,
-`incidents:read`, `incidents:read_log` and `audit:read`.
+An act of the requester that only PagerDuty's log entries show was done outside the connector. An act that only the
+audit log shows changed nothing in PagerDuty, or the audit log is wrong. Changes of the configuration are compared with
+PagerDuty's audit records, for all actors; see `configuration_changes.py`. PagerDuty is read through governed calls, so
+the calling agent needs `users:read`, `incidents:read`, `incidents:read_log` and `audit:read`.
+
+`theirs` and `ours` in names mean PagerDuty's logs and the connector's audit log.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ _AT_ONCE: Final = timedelta(seconds=5)
 
 @frozen(kw_only=True)
 class Activity:
-    """Something that was done to an incident.
+    """One act on an incident.
 
     Attributes:
         operation: The operation that has this effect.
-        at: When, aware.
-        source: PagerDuty's log entry, or our intent's id.
-        agent_id: Who did it; None when only PagerDuty knows of it.
-        status: How our record says that it ended.
-        certain: Whether our record says that this was done to this incident, or only that it may have been: a bulk
-            change is on record as a whole.
+        at: The time of the act, aware.
+        source: The id of PagerDuty's log entry, or of the audit log's intent.
+        agent_id: The agent that did it; None when only PagerDuty shows it.
+        status: The status in the audit log; None when only PagerDuty shows it.
+        certain: Whether the audit log proves the act on this incident. False: it may have happened, because a bulk
+            change is recorded as a whole.
     """
 
     incident_id: str
@@ -57,12 +58,12 @@ class Reconciliation:
     """The result of a comparison.
 
     Attributes:
-        incidents: How many incidents were looked at.
-        matched: Acts that both know of.
+        incidents: The number of incidents that were compared.
+        matched: The number of acts in both logs.
         theirs: Acts that only PagerDuty shows.
-        ours: Acts that only our log has.
-        settled: Acts whose outcome we did not know, and that PagerDuty shows to have happened.
-        configuration: The changes of the account's configuration; None when they were left out.
+        ours: Acts that only the audit log shows.
+        settled: Acts with an unknown outcome in the audit log that PagerDuty's log confirms.
+        configuration: The changes of the account's configuration; None when they were not compared.
     """
 
     incidents: int = 0
@@ -76,13 +77,13 @@ class Reconciliation:
 async def reconcile(
     pd: PagerDutyConnector, *, requester_email: str, since: datetime, until: datetime, configuration: bool = True
 ) -> Reconciliation:
-    """Compare PagerDuty's logs with ours over a span of time.
+    """Compare PagerDuty's logs with the audit log over a span of time.
 
     Args:
-        pd: Reads PagerDuty's side, and its audit log is ours.
-        requester_email: Whose acts on incidents, in PagerDuty.
-        since, until: Aware. Incidents that were created in this span are looked at.
-        configuration: Whether to compare changes of the configuration as well, whoever made them.
+        pd: The connector that reads PagerDuty, and whose audit log is compared.
+        requester_email: The PagerDuty user whose acts on incidents are compared.
+        since, until: The span, aware. Incidents that were created in it are compared.
+        configuration: Whether to compare changes of the configuration as well, by all actors.
 
     Raises:
         ConfigError: the span is empty, or PagerDuty has no such user.
@@ -91,7 +92,7 @@ async def reconcile(
     if since >= until:
         raise ConfigError(f"The span is empty: {since.isoformat()} is not before {until.isoformat()}.")
     found, began = Reconciliation(), pd.backends.clock()
-    # First: a key that may not read them is found out before incidents are read one by one.
+    # Read first: a key that may not read audit records fails here, before incidents are read one by one.
     changes = await recorded_changes(pd, since, until) if configuration else None
     user_id = await _user_id(pd, requester_email)
     seen: set[str] = set()
@@ -101,7 +102,7 @@ async def reconcile(
         seen.add(str(incident.id))
         shown += await _theirs(pd, str(incident.id), user_id, since, until)
     found.incidents = len(seen)
-    # Last: what others do through connectors meanwhile is in both logs.
+    # Read last, so that calls made by other connectors meanwhile are in both logs.
     writes = await sent_writes(pd.audit, since, until)
     if changes is not None:
         credentials = await pd.backends.vault.read(pd.org_id)
@@ -130,7 +131,7 @@ async def _theirs(
         if since <= at < until:
             act = Activity(incident_id=incident_id, operation=_LOGGED[kind].name, at=at, source=plain["id"])
             found.setdefault(kind, []).append(act)
-    # Creating an incident brings assignments with it, which are no acts of their own.
+    # Creating an incident also assigns it. These assignments are not acts of their own.
     created = [act.at for act in found.get("trigger_log_entry", ())]
     if "assign_log_entry" in found:
         found["assign_log_entry"] = [
@@ -140,7 +141,7 @@ async def _theirs(
 
 
 def _ours(writes: Sequence[SentWrite]) -> Iterable[tuple[SentWrite, Activity]]:
-    """Yield every act of every write that went out, one for each incident."""
+    """Yield every act of every write that was sent, one for each incident."""
     for write in writes:
         for incident_id, operation, certain in _done(write):
             yield (
@@ -158,13 +159,13 @@ def _ours(writes: Sequence[SentWrite]) -> Iterable[tuple[SentWrite, Activity]]:
 
 
 def _done(write: SentWrite) -> Iterable[tuple[str, str, bool]]:
-    """Yield which incidents a write did what to, and whether that is certain."""
+    """Yield the acts of a write: incident id, operation, and True when it is certain."""
     row = write.operation
     ids, effects = write.intent.metadata.get("ids", {}), write.intent.metadata.get("effects", ())
     logged = {operation.name for operation in _LOGGED.values()}
     shown = [(operation, count) for operation, _, count in effects if operation in logged]
     created = write.after.get("id")
-    # A merge resolves its sources, but PagerDuty says of some only that they were merged.
+    # A merge resolves its sources, but PagerDuty's log shows some of them only as merged.
     for source in ids.get("source_incident_ids", ()):
         yield from ((source, operation, False) for operation, _ in shown)
     many = ids.get("incidents", ())
@@ -172,8 +173,8 @@ def _done(write: SentWrite) -> Iterable[tuple[str, str, bool]]:
         yield from ((incident, operation, count == len(many)) for operation, count in shown)
     if "source_incident_ids" in ids or "incidents" in ids:
         return
-    # Not every other effect shows in PagerDuty's log: a snooze of an acknowledged incident, the end of one alert of
-    # many, another escalation level.
+    # PagerDuty's log does not show every other effect: not a snooze of an acknowledged incident, the resolution of one
+    # of several alerts, or a change of the escalation level.
     certain = {row.name, *row.certain_effects}
     if one := ids.get("incident_id") or (created if row.log_entry else None):
         yield from ((one, operation, operation in certain) for operation, _ in shown)
@@ -182,7 +183,7 @@ def _done(write: SentWrite) -> Iterable[tuple[str, str, bool]]:
 def _match(
     found: Reconciliation, began: datetime, theirs: list[Activity], ours: Iterable[tuple[SentWrite, Activity]]
 ) -> None:
-    """Match acts on incidents. What was done since reading began, PagerDuty may not have shown."""
+    """Match acts on incidents. PagerDuty may not have shown acts that were done after reading began."""
     left = list(theirs)
     for write, act in ours:
         near = [

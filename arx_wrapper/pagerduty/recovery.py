@@ -1,8 +1,8 @@
 """Find the effect of a write whose response was lost, by reading, never by writing again.
 
-Finding the write's effect, and none that may be older than the write, proves that it was done. Not finding it proves
-nothing, because the request may still be on its way, except for a new incident: its key is unique, and it is looked up
-until it would have to be there.
+An effect that is certainly not older than the write proves that the write took effect. A missing effect proves nothing,
+because the request may still be in transit. A new incident is the exception: its key is unique, and it is looked up
+until it would have to exist.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from arx_wrapper.model import Fallback, Lookup, Params, Recovery
 JSON = dict[str, Any]
 
 OWN_KEY: Final = "arx-"
-"""The prefix of an incident key that no caller chose: no other incident has it."""
+"""The prefix of an incident key that this package made, so that no other incident has the key."""
 
 _ABOUT: Final = timedelta(minutes=1)
 
@@ -50,7 +50,7 @@ async def snoozed(lookup: Lookup, params: Params, began: datetime) -> JSON | Non
     response = await lookup("incidents.get_incident", params["incident_id"])
     wakes = began + timedelta(seconds=params["duration"])
     for action in response.get("incident", {}).get("pending_actions") or ():
-        # An acknowledgement that runs out by itself is pending too, at another time.
+        # An acknowledgement that times out also has a pending action, at another time.
         moment = _moment(action.get("at")) if action.get("type") == "unacknowledge" else None
         if moment and abs(moment - wakes) <= _ABOUT:
             return dict(response)
@@ -82,7 +82,7 @@ async def opened_window(lookup: Lookup, params: Params, began: datetime) -> JSON
 
 
 def _begins(window: Mapping[str, Any], params: Params, began: datetime) -> bool:
-    """Tell whether a window begins as asked: PagerDuty starts one now whose start lies in the past."""
+    """Return True when a window begins as requested; PagerDuty replaces a start in the past by the present."""
     begins, asked = _moment(window.get("start_time")), datetime.fromisoformat(params["start_time"])
     return begins == asked or (asked <= began and _since(window.get("start_time"), began))
 
@@ -94,7 +94,7 @@ async def _incident_in(lookup: Lookup, params: Params, status: str) -> JSON | No
 
 def _since(text: str | None, began: datetime) -> bool:
     moment = _moment(text)
-    # PagerDuty tells whole seconds.
+    # PagerDuty's times are in whole seconds.
     return moment is not None and moment >= began.replace(microsecond=0)
 
 
@@ -103,7 +103,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _with_own_key(params: Params, call_id: str) -> Params:
-    """Send a key of the call's own where the caller gave none: by it the incident is found again."""
+    """Add an incident key made from the call's id when the caller gave none, so that the incident can be found."""
     return params if "incident_key" in params else {**params, "incident_key": f"{OWN_KEY}{call_id}"}
 
 
@@ -124,5 +124,5 @@ async def _integrations_of_service(lookup: Lookup, params: Params) -> JSON:
     return {"integrations": found.get("service", {}).get("integrations", [])}
 
 
-# PagerDuty documents only the service with its integrations included; some accounts serve the list's own path too.
+# PagerDuty documents only the service with its integrations included; some accounts also serve the list's own path.
 INTEGRATIONS_OF_SERVICE: Final = Fallback(statuses=frozenset({404, 405}), read=_integrations_of_service)

@@ -1,4 +1,4 @@
-"""The writes on record that may have taken effect: when they were sent, and by which requests."""
+"""Collect the recorded writes that may have taken effect, with the times and ids of their requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arx_wrapper.pagerduty.operations import TABLE
 if TYPE_CHECKING:
     from arx_wrapper.audit import AuditLog, AuditRecord
 
-# How far apart PagerDuty's clock and this machine's may be.
+# The largest expected difference between PagerDuty's clock and this machine's.
 APART: Final = timedelta(minutes=2)
 
 
@@ -24,13 +24,13 @@ class SentWrite:
 
     Attributes:
         operation: The row of the operation that was called.
-        intent: Its intent.
-        status: How it ended: `success`, `unknown`, or `in_progress` while nothing is known.
-        after: What the outcome's record says of the object that the write returned.
-        account: Fingerprint of the key that it was sent with; None when it is not known.
-        earliest, latest: When it was sent, by this machine's clock.
-        request_ids: PagerDuty's ids of its requests, as far as they are known.
-        lost: Whether one of its requests may have taken effect of which no id is known.
+        intent: Its intent's record.
+        status: `success`, `unknown`, or `in_progress` while no outcome is recorded.
+        after: The members that the outcome's record holds of the object that the write returned.
+        account: Fingerprint of the key that it was sent with; None when it is unknown.
+        earliest, latest: The bounds of the time at which it was sent, by this machine's clock.
+        request_ids: The known ids that PagerDuty gave its requests.
+        lost: Whether a request without a known id may have taken effect.
     """
 
     operation: Operation
@@ -44,22 +44,22 @@ class SentWrite:
     lost: bool
 
     def may_have_been_at(self, moment: datetime) -> bool:
-        """Tell whether PagerDuty may have recorded the write at this time by its own clock."""
+        """Return True when PagerDuty may have recorded the write at this time of its own clock."""
         return self.earliest - APART <= moment <= self.latest + APART
 
     def seconds_from(self, moment: datetime) -> float:
-        """Return how far the write's response was from a moment."""
+        """Return the seconds between the write's response and a time."""
         return abs((self.latest - moment).total_seconds())
 
 
 async def sent_writes(log: AuditLog, since: datetime, until: datetime) -> list[SentWrite]:
-    """Return the writes that were sent in a span of time, or about then, in the order in which they ended.
+    """Return the writes that were sent in or near a span of time, in the order in which they ended.
 
-    A call that waited for a reviewer is there by the time at which it was sent, not by that at which it was asked for.
+    The time of a call that waited for a reviewer is the time at which it was sent.
 
     Args:
         log: The audit log.
-        since, until: Aware.
+        since, until: The span, aware.
     """
     intents: dict[str, AuditRecord] = {}
     found = []
@@ -73,7 +73,7 @@ async def sent_writes(log: AuditLog, since: datetime, until: datetime) -> list[S
             intent = intents.pop(str(record.metadata.get("intent")), None)
             if record.action_type == "connector.refused" or record.status not in ("success", "unknown"):
                 continue
-            if intent is None:  # asked for before the span began
+            if intent is None:  # the intent was recorded before the span began
                 intent = await _intent(log, record)
             if intent is not None:
                 found.append(_ended(row, intent, record))

@@ -13,13 +13,13 @@ from arx_wrapper.model import JSON, Params
 
 _NAMED: Final = 3
 _LONGEST: Final = 80
-_SHOWN: Final = 10  # open incidents that the state holds at most
+_SHOWN: Final = 10  # the most open incidents that the state holds
 _QUOTES: Final = str.maketrans(dict.fromkeys('"\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02', "'"))
 _ACTIONS: Final = {"annotate": "annotates them", "extract": "extracts members of theirs"}
 
 
 def quoted(value: object) -> str:
-    """Return text in quotation marks that it cannot close itself, cut where it is long."""
+    """Return text in quotation marks, which the text itself cannot close; long text is cut."""
     text = " ".join(str(value).translate(_QUOTES).split())
     return f'"{text}"' if len(text) <= _LONGEST else f'"{text[: _LONGEST - 1]}…"'
 
@@ -99,7 +99,7 @@ def used_by(state: JSON, what: str) -> str:
 
 
 def rules_text(rules: Any) -> str:
-    """Return how many levels escalation rules have, and whom the first one notifies."""
+    """Return the number of levels in escalation rules, and the people that the first one notifies."""
     levels = list(rules)
     first = levels[0].get("targets") or () if levels and isinstance(levels[0], Mapping) else ()
     targets = some([kind_text(each) for each in first if isinstance(each, Mapping)])
@@ -114,14 +114,14 @@ def kind_text(target: JSON) -> str:
 
 
 def actions_text(rule: Any) -> str:
-    """Return what the actions of an event rule do."""
+    """Describe the actions of an event rule."""
     actions = rule.get("actions") if isinstance(rule, Mapping) else None
     said = [action_text(action) for action in actions or () if isinstance(action, list) and action]
     return listed(said) or "keeps the actions it has"
 
 
 def action_text(action: list[Any]) -> str:
-    """Return what one action of an event rule does."""
+    """Describe one action of an event rule."""
     kind, value = str(action[0]), action[1] if len(action) > 1 else None
     if kind == "suppress":
         return "suppresses events" if value is not False else "does not suppress events"
@@ -175,7 +175,7 @@ def between(start: str, end: str) -> str:
 
 
 def moment_of(text: str) -> datetime | None:
-    """Return a moment of ISO 8601 in UTC; None when it has no offset or is none."""
+    """Parse an ISO 8601 time, as UTC; None when it is malformed or has no offset."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Read the state of the object that a call would change, before a reviewer is asked.
+"""Read the state of the objects that a call would change, to show it to reviewers.
 
-The same state is bound into the approval: when it has changed by the time the call is to be sent, the approval is
-stale. So only what matters to the decision is taken, not what changes by itself.
+The approval is bound to this state: when it has changed by the time the call is sent, the approval is stale. So the
+state holds only members that matter to the decision, and none that change by themselves.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, Final
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import JSON, Lookup, Params
 
-# Open incidents of a service that are read and shown.
+# The most open incidents of a service that are read and shown.
 _SHOWN: Final = 10
-# Objects of a bulk write: a reviewer cannot judge more, and each costs a request.
+# The most objects of a bulk write: a reviewer cannot judge more, and each costs a request.
 _MOST: Final = 250
-_FARTHEST: Final = 9_900  # PagerDuty pages no further
+_FARTHEST: Final = 9_900  # the highest offset of a full page
 _TOO_MANY: Final = (
     "A reviewer is shown every object that a call changes, and {} {} are more than the 250 they can be asked about. "
     "Nothing was sent. Split the call."
@@ -28,7 +28,7 @@ async def incident(lookup: Lookup, params: Params) -> JSON:
 
 
 async def new_incident(lookup: Lookup, params: Params) -> JSON:
-    """Read the service of an incident that is to be created, and whom it will page."""
+    """Read the service of a new incident, and the people that it will page."""
     found = (await lookup("services.get_service", params["service_id"])).get("service", {})
     return {
         "service": _named(found),
@@ -38,7 +38,7 @@ async def new_incident(lookup: Lookup, params: Params) -> JSON:
 
 
 async def changed_incident(lookup: Lookup, params: Params) -> JSON:
-    """Read an incident, and whom the change routes it to."""
+    """Read an incident, and the users or policy that the change routes it to."""
     found = {**await incident(lookup, params), **await _routed_to(lookup, params)}
     if moved := params.get("service_id"):
         found["to_service"] = _named((await lookup("services.get_service", moved)).get("service") or {})
@@ -76,7 +76,7 @@ async def merge(lookup: Lookup, params: Params) -> JSON:
 
 
 async def _all(lookup: Lookup, incident_ids: Sequence[str]) -> list[JSON]:
-    """Read every incident of a bulk call: one that is not read could change unnoticed."""
+    """Read every incident of a bulk call, so that a change of any makes the approval stale."""
     if len(incident_ids) > _MOST:
         raise ApprovalError(_TOO_MANY.format(len(incident_ids), "incidents"))
     return [_incident(await lookup("incidents.get_incident", each)) for each in incident_ids]
@@ -99,7 +99,7 @@ async def changed_service(lookup: Lookup, params: Params) -> JSON:
 
 
 async def window(lookup: Lookup, params: Params) -> JSON:
-    """Read a maintenance window that is open or still to come; PagerDuty lists them only."""
+    """Read an active or future maintenance window from the list of them."""
     wanted, offset = params["window_id"], 0
     while True:
         read = await lookup("maintenance_windows.list_maintenance_windows", filter="open", limit=100, offset=offset)
@@ -128,7 +128,7 @@ async def window_services(lookup: Lookup, params: Params) -> JSON:
 
 
 async def escalation_policy(lookup: Lookup, params: Params) -> JSON:
-    """Return an escalation policy with the services that would be left without one."""
+    """Read an escalation policy, and the services that use it."""
     found = (await lookup("escalation_policies.get_escalation_policy", params["policy_id"])).get(
         "escalation_policy", {}
     )
@@ -147,7 +147,7 @@ async def escalation_policy(lookup: Lookup, params: Params) -> JSON:
 
 
 async def _service(lookup: Lookup, service_id: str) -> JSON:
-    """Return a service with its open incidents, which would notify no one any more."""
+    """Read a service with its open incidents."""
     found = (await lookup("services.get_service", service_id)).get("service", {})
     open_incidents = await lookup(
         "incidents.list_incidents", service_ids=[service_id], statuses=["triggered", "acknowledged"], limit=_SHOWN

@@ -1,4 +1,4 @@
-"""Describe parameters to agents: what each means, and from which operation its value comes.
+"""Describe parameters to agents: their meaning, and the operation that returns their values.
 
 `{services:read}` becomes the name of that operation's tool. Python's users read the methods' docstrings instead.
 """
@@ -41,9 +41,9 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# Not offered to agents by any tool, though accepted; each row names those of its own. In whose name a write is sent is
-# the operator's choice, lists count by themselves, times carry their offsets, and answers show the records that others
-# would have embedded.
+# Parameters that no tool offers to agents, although calls accept them; each row may name further ones. The operator
+# decides on the requester of writes, lists return their counts anyway, times carry their offsets, and further records
+# are read with operations of their own instead of `include`.
 OMITTED: Final = frozenset(
     {
         "conference_bridge",
