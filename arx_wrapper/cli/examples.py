@@ -82,7 +82,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "audit rotate": ("audit rotate",),
     "audit retain": ("audit retain --before 2024-06-01",),
     "audit keygen": ("audit keygen audit.example.com/pagerduty --file signer.key",),
-    "audit checkpoint": ("audit checkpoint --signing-key signer.key --place s3://bucket/logs",),
+    "audit checkpoint": ("audit checkpoint --signing-key signer.key --place checkpoints",),
     "audit prove": ("audit prove 275 --place checkpoints --key NAME+1234+BASE64",),
     "audit verify-proof": ("audit verify-proof record.tlog-proof --key NAME+1234+BASE64",),
     "audit grant": ("audit grant arx_acme --org acme",),
