@@ -99,7 +99,7 @@ def typed(package: Path, folder: Path) -> None:
     Raises:
         CodegenError: with what mypy says.
     """
-    run("-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--cache-dir", str(folder / "mypy"),
+    run("-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--cache-dir", str(HERE.parent / ".mypy_cache"),
         str(package), folder=folder, told="mypy --strict of the generated package", remedy=_TEMPLATE)  # fmt: skip
 
 

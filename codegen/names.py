@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from codegen.document import JSON, operations, walk
+from codegen.document import JSON, METHODS, operations, walk
 from codegen.errors import CodegenError, Fault
-from codegen.parameters import STYLE
+from codegen.parameters import STYLE, python_name
 from codegen.select import ASIDE, SCOPE
 
 _TAG = re.compile(r"[a-z_]+")
@@ -17,6 +17,42 @@ _TAG = re.compile(r"[a-z_]+")
 def camel(name: str) -> str:
     """`create_incident` as a class name: `CreateIncident`."""
     return "".join(part[:1].upper() + part[1:] for part in re.split(r"\W|_", name))
+
+
+def named(document: JSON, published: JSON) -> JSON:
+    """Return a copy in which every operation has names: the overlay's, and where it gives none, derived ones.
+
+    The function is called as PagerDuty calls the operation, in Python's style; its module is the first step of the
+    path; a placeholder `{id}` says of what it is the id.
+    """
+    paths: JSON = {}
+    for path, item in document["paths"].items():
+        paths[path] = {**item, **{m: _with_names(path, m, item[m], published) for m in METHODS if m in item}}
+        if "x-path" not in item and (own := _own_path(path)) != path:
+            paths[path]["x-path"] = own
+    return {**document, "paths": paths}
+
+
+def _with_names(path: str, method: str, operation: JSON, published: JSON) -> JSON:
+    declared = published.get("paths", {}).get(path, {}).get(method, {})
+    derived = {"tags": [re.sub(r"\W", "_", path.split("/")[1]).lower()]}
+    if name := python_name(str(declared.get("operationId", ""))):
+        derived |= {"operationId": name, "summary": f"{name.replace('_', ' ').capitalize()}."}
+    return derived | operation
+
+
+def _own_path(path: str) -> str:
+    """Return a path in which a placeholder `{id}` names what it identifies: `/teams/{team_id}/members`."""
+    steps = path.split("/")
+    for index, step in enumerate(steps):
+        if step == "{id}" and index > 1:
+            steps[index] = f"{{{_singular(steps[index - 1])}_id}}"
+    return "/".join(steps)
+
+
+def _singular(name: str) -> str:
+    word = re.sub(r"\W", "_", name)
+    return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
 
 
 def settle(document: JSON) -> JSON:

@@ -43,7 +43,7 @@ def trim(
     """
     document = select.select(published, endpoints)
     document = overlay.apply(document, corrections, published=published)
-    document = hoist.reach(document)
+    document = hoist.reach(names.named(document, published))
     select.validate(document)
     document = dialect.unify(hoist.unfold(document))
     document = hoist.prune(hoist.hoist(document))

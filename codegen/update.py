@@ -253,7 +253,8 @@ def _tested(root: Path, folder: Path) -> None:
         "--tb=line",
         "tests/client",
     ]
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{root}", "PYTHONDONTWRITEBYTECODE": "1"}
+    paths = os.pathsep.join(map(str, (folder, root, TREE.root)))  # the tests read codegen, which may be elsewhere
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(  # noqa: S603 - our own
         command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace"
     )

@@ -69,7 +69,7 @@ async def test_a_redirect_is_not_followed_even_if_the_callers_client_would() -> 
 
 async def test_the_client_gives_up_after_its_time_out() -> None:
     async with Server(stall=True).running() as server, Client(server.url, timeout=0.05) as client:
-        with pytest.raises(httpx.ReadTimeout):
+        with pytest.raises((httpx.ReadTimeout, httpx.ConnectTimeout)):  # a loaded machine may not connect in time
             await get_incident.call("PX", client=client)
 
 
