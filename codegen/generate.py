@@ -99,8 +99,9 @@ def typed(package: Path, folder: Path) -> None:
     Raises:
         CodegenError: with what mypy says.
     """
-    run("-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--cache-dir", str(HERE.parent / ".mypy_cache"),
-        str(package), folder=folder, told="mypy --strict of the generated package", remedy=_TEMPLATE)  # fmt: skip
+    cache = str(HERE.parent / ".mypy_cache")
+    run("-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--cache-dir", cache, str(package),
+        folder=folder, told="mypy --strict of the generated package", remedy=_TEMPLATE)  # fmt: skip
 
 
 def write() -> int:

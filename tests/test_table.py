@@ -11,9 +11,10 @@ import pytest
 import arx_wrapper
 from arx_wrapper import OPERATIONS
 from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, Many, One, Operation
+from arx_wrapper.pagerduty.operations import TABLE
 
 PACKAGE = Path(arx_wrapper.__file__).parent
-WRITES = [row for row in OPERATIONS.values() if row.writes]
+WRITES = [row for row in TABLE.values() if row.writes]
 # PagerDuty takes no body with these: the address says it all.
 NO_BODY = {"services:delete", "escalation:delete", "maintenance:delete"}
 

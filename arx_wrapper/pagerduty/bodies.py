@@ -43,8 +43,11 @@ def _to(kind: str) -> Callable[[str | None], Mapping[str, str] | None]:
     return lambda identifier: None if identifier is None else {"id": identifier, "type": f"{kind}_reference"}
 
 
-def _to_each(kind: str) -> Callable[[list[str]], object]:
-    return lambda identifiers: [_to(kind)(identifier) for identifier in identifiers]
+def _to_each(kind: str, within: str | None = None) -> Callable[[list[str]], object]:
+    """Make references of ids, each in an object of its own where PagerDuty wraps them."""
+    if within is None:
+        return lambda identifiers: [_to(kind)(identifier) for identifier in identifiers]
+    return lambda identifiers: [{within: _to(kind)(identifier)} for identifier in identifiers]
 
 
 # The member that each parameter sends. `fields` and `filters` must not set these members: policy judges the parameter,
@@ -52,7 +55,7 @@ def _to_each(kind: str) -> Callable[[list[str]], object]:
 _REFERENCES: Final = {
     "priority_id": _Member("priority", _to("priority")),
     "escalation_policy_id": _Member("escalation_policy", _to("escalation_policy")),
-    "assignee_ids": _Member("assignments", lambda users: [{"assignee": _to("user")(user)} for user in users]),
+    "assignee_ids": _Member("assignments", _to_each("user", "assignee")),
 }
 _TYPE: Final = {"incident_type": _Member("incident_type", lambda name: {"name": name})}
 _NEW_INCIDENT: Final = {
@@ -133,13 +136,8 @@ SNOOZE_INCIDENT: Final = Sent("SnoozeIncidentBody", None, _plain("duration"))
 MERGE_INCIDENTS: Final = Sent(
     "MergeIncidentsBody", None, {"source_incident_ids": _Member("source_incidents", _to_each("incident"))}
 )
-REASSIGN_INCIDENT: Final = Sent(
-    "UpdateIncidentBody",
-    "incident",
-    {"assignee_ids": _REFERENCES["assignee_ids"]},
-    _REFERENCE,
-    required=("assignee_ids",),
-)
+_ASSIGNEES: Final = {"assignee_ids": _REFERENCES["assignee_ids"]}
+REASSIGN_INCIDENT: Final = Sent("UpdateIncidentBody", "incident", _ASSIGNEES, _REFERENCE, required=("assignee_ids",))
 ALERT: Final = Sent("UpdateAlertBody", "alert", _ALERT, {"type": "alert"})
 NEW_SERVICE: Final = Sent("CreateServiceBody", "service", _NEW_SERVICE, {"type": "service"}, "fields")
 SERVICE: Final = Sent("UpdateServiceBody", "service", _SERVICE, {"type": "service"}, "fields")

@@ -135,7 +135,7 @@ _ROWS = (
         body=bodies.INCIDENT_NOTE, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.NOTED, log_entry="annotate_log_entry",
         columns=columns.NOTES,
-        sentence=sentences.add_note,
+        sentence=sentences.say("Add a note to {incident}: {content}."),
     ),
     Operation(
         "incidents:reassign", "PUT", "/incidents/{incident_id}", MEDIUM,
@@ -143,7 +143,7 @@ _ROWS = (
         summary="Reassign an incident to different user(s)",
         doc="Assign an incident to these users instead: they are notified.",
         body=bodies.REASSIGN_INCIDENT, effects=effects.none,
-        target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
+        target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=pages.users("assignee_ids"),
         log_entry="assign_log_entry",
         columns=columns.INCIDENT,
         sentence=sentences.reassign_incident,
@@ -166,7 +166,7 @@ _ROWS = (
         body=bodies.ACKNOWLEDGE_INCIDENT, effects=effects.none,
         target_state=target_state.incident, recovery=recovery.ACKNOWLEDGED, log_entry="acknowledge_log_entry",
         columns=columns.INCIDENT,
-        sentence=sentences.acknowledge_incident,
+        sentence=sentences.say("Acknowledge {incident}: it stops escalating."),
     ),
     Operation(
         "alerts:read", "GET", "/incidents/{incident_id}/alerts", LOW,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from arx_wrapper.model import Paged, Params
 
@@ -10,6 +10,15 @@ from arx_wrapper.model import Paged, Params
 def new_incident(params: Params) -> Iterator[Paged]:
     """Yield the assignees or the escalation policy that the call names, else the service's policy."""
     yield _named(params) or Paged(service=params["service_id"])
+
+
+def users(name: str) -> Callable[[Params], Iterator[Paged]]:
+    """Return the rule that yields the users whom a parameter names."""
+
+    def named(params: Params) -> Iterator[Paged]:
+        yield Paged(users=tuple(params[name]))
+
+    return named
 
 
 def changed_incident(params: Params) -> Iterator[Paged]:

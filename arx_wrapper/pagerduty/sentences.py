@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from string import Formatter
 from typing import Final
 
-from arx_wrapper.model import JSON, Params
+from arx_wrapper.model import JSON, Params, Sentence
 from arx_wrapper.pagerduty.sentence_parts import (
     actions_text,
     between,
@@ -44,6 +45,16 @@ _STOPS: Final = {
     "maintenance": "Put {} into maintenance: its alerts page nobody",
     "active": "Enable {}",
 }
+
+
+def say(template: str) -> Sentence:
+    """Return a sentence made of a template: `{incident}` is the incident, `{name}` a parameter in quotation marks."""
+    names = [name for _, name, _, _ in Formatter().parse(template) if name]
+
+    def said(params: Params, target: JSON | None) -> str:
+        return template.format_map({name: _part(name, params, target) for name in names})
+
+    return said
 
 
 def create_incident(params: Params, target: JSON | None) -> str:
@@ -97,11 +108,6 @@ def merge_incidents(params: Params, target: JSON | None) -> str:
     return f"Merge into {into}: {number} resolved and their alerts move, {some(sources)}."
 
 
-def add_note(params: Params, target: JSON | None) -> str:
-    """Say which note is added to which incident."""
-    return f"Add a note to {incident_text(target, params['incident_id'])}: {quoted(params['content'])}."
-
-
 def reassign_incident(params: Params, target: JSON | None) -> str:
     """Say who is paged for an incident instead of whom."""
     state = target or {}
@@ -114,11 +120,6 @@ def resolve_incident(params: Params, target: JSON | None) -> str:
     """Say which incident is resolved."""
     why = f" with the resolution {quoted(params['resolution'])}" if params.get("resolution") else ""
     return f"Resolve {incident_text(target, params['incident_id'])}{why}."
-
-
-def acknowledge_incident(params: Params, target: JSON | None) -> str:
-    """Say which incident is acknowledged."""
-    return f"Acknowledge {incident_text(target, params['incident_id'])}: it stops escalating."
 
 
 def update_alert(params: Params, target: JSON | None) -> str:
@@ -228,6 +229,13 @@ def create_event_rule(params: Params, target: JSON | None) -> str:
 def update_event_rule(params: Params, target: JSON | None) -> str:
     """Say what a changed global event rule does with events."""
     return f"Change global event rule {quoted(params['rule_id'])}: it then {actions_text(params['rule'])}."
+
+
+def _part(name: str, params: Params, target: JSON | None) -> str:
+    if name == "incident":
+        return incident_text(target, params["incident_id"])
+    value = params.get(name, "")
+    return some([quoted(each) for each in value]) if isinstance(value, list) else quoted(value)
 
 
 def _change(change: Params, target: JSON | None, incident: str) -> str:

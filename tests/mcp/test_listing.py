@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp_types import Tool, ToolListChangedNotification
@@ -16,15 +18,29 @@ from tests.mcp.conftest import POLICIES, Deployment, Mode
 from tests.policy.test_reference import ESCALATED, PERMITTED
 from tests.support import ASK_ABOUT_HIGH, EVERYTHING, PATIENCE, denying
 
-# What the reference's globs make of the operations outside its table.
-EXTENDED = {
-    "pd-incident-responder": {"users:read_me"},
-    "pd-oncall-readonly": {"users:read_me"},
-    "pd-full-admin": {"users:read_me"},
-    "pd-no-maintenance": set(),
-}
 EITHER_WAY = pytest.mark.parametrize("transport", ["memory", "http"])
 EITHER_ERA = pytest.mark.parametrize("mode", ["auto", "legacy"])
+
+
+def extended(policy: str) -> set[str]:
+    """What the globs of a reference policy make of the operations outside its table."""
+    entries = yaml.safe_load((POLICIES / f"{policy}.yaml").read_text())
+    return {
+        name
+        for entry in entries
+        for name, row in EXTENSIONS.items()
+        if any(fnmatchcase(name, glob) for glob in entry.get("operations", ()))
+        and row.risk <= Risk[entry["risk_max"].upper()]
+    }
+
+
+def test_the_readers_own_user_is_an_extension_that_the_reference_policies_come_to_include() -> None:
+    assert {policy: "users:read_me" in extended(policy) for policy in PERMITTED} == {
+        "pd-incident-responder": True,
+        "pd-oncall-readonly": True,
+        "pd-full-admin": True,
+        "pd-no-maintenance": False,
+    }
 
 
 async def names(client: Client) -> list[str]:
@@ -39,7 +55,7 @@ async def test_exactly_the_tools_that_a_reference_policy_permits(
     deployment.policy.write_text((POLICIES / f"{policy}.yaml").read_text())
     possible = PERMITTED[policy] | ESCALATED.get(policy, set())
     expected = [tool_name(name) for name in OPERATIONS if name in possible]
-    expected += [tool_name(name) for name in EXTENSIONS if name in EXTENDED[policy]]
+    expected += [tool_name(name) for name in EXTENSIONS if name in extended(policy)]
     async with getattr(deployment, transport)() as client:
         assert await names(client) == expected + [APPROVAL_STATUS] * (policy in ESCALATED)
 
