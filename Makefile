@@ -9,7 +9,7 @@ CODEGEN := .venv-codegen
 PARALLEL ?= -n auto --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow test-all lint format types imports drift generate update-spec codegen-latest cassettes judge docs bench wheel check clean
+.PHONY: help demo test test-slow test-all lint format types imports drift generate methods accept update-spec codegen-latest cassettes judge docs bench wheel check clean
 
 help:  ## what this file can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,13 @@ drift: $(CODEGEN)/ready  ## generated/ is what spec/ says
 
 generate: $(CODEGEN)/ready  ## regenerate the client from spec/pagerduty.json
 	$(CODEGEN)/bin/python -m codegen generate
+
+methods: $(CODEGEN)/ready  ## derive the connector's methods from the table and spec/pagerduty.json
+	$(CODEGEN)/bin/python -m codegen methods
+
+accept: $(VENV)/ready  ## write down the public names and the tables on a terminal as they are now; look at the difference
+	$(BIN)/python -m tests.surface
+	$(BIN)/python -m tests.cli.golden
 
 update-spec: $(CODEGEN)/ready  ## PagerDuty's newest document -> spec/, generated/ and a report: make update-spec UPSTREAM=file ARGS=--dry-run
 	$(CODEGEN)/bin/python -m codegen update $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)

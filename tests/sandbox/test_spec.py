@@ -160,15 +160,16 @@ async def about_time(api: Api) -> None:
 
 
 async def about_the_rest(api: Tour, sandbox: Sandbox) -> None:
-    """Call what only reads and was not called, about the first object of the kind that its path names."""
+    """Call what was not called, about the first object of the kind that its path names, with every member empty."""
 
     def identified(found: re.Match[str]) -> str:
         return f"{found[1]}s/{first(sandbox, found[1])}"
 
     for endpoint in ENDPOINTS:
-        called = any(pattern(endpoint.path).fullmatch(each.path) for each in api.answers)
-        if endpoint.method == "GET" and endpoint.path != "/users/me" and not called:  # an account's key has no user
-            await api("GET", re.sub(r"([a-z_]+)s/{id}", identified, endpoint.path))
+        called = any(a.method == endpoint.method and pattern(endpoint.path).fullmatch(a.path) for a in api.answers)
+        if not called and endpoint.path != "/users/me":  # an account's key has no user
+            _, body = Document(SPEC).accepts(endpoint.method, pattern(endpoint.path))
+            await api(endpoint.method, re.sub(r"([a-z_]+)s/{id}", identified, endpoint.path), body)
 
 
 def first(sandbox: Sandbox, named: str) -> str:
