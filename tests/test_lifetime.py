@@ -94,7 +94,7 @@ def test_closing_in_another_loop_closes_what_a_running_one_holds(pd: PagerDutyCo
     thread = threading.Thread(target=lambda: asyncio.run(use()))
     thread.start()
     try:
-        assert used.wait(10)
+        assert used.wait(60)
         before = descriptors()
         asyncio.run(pd.aclose())
         for _ in range(200):

@@ -217,7 +217,7 @@ def test_a_press_in_slack_decides_on_record(sandboxed: Command, here: Path, monk
             assert press(url, request, digest, secret=SIGNING_SECRET) == 200
         finally:
             served.send_signal(signal.SIGTERM)
-        out, err = served.communicate(timeout=20)
+        out, err = served.communicate(timeout=60)
     assert (served.returncode, out) == (0, ""), err
     assert "Traceback" not in err
     assert sandboxed("approvals", "show", request, "-o", "json").json["decisions"][0]["reviewer"] == "ada"

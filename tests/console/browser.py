@@ -83,7 +83,7 @@ class Served:
         finally:
             self.run(self._stop())
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(10)
+            self._thread.join(60)
             self.loop.close()
             self.socket.close()
 

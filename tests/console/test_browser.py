@@ -79,10 +79,10 @@ class Page:
 
     def reads(self, text: str) -> None:
         """The page says something, at the latest in ten seconds."""
-        WebDriverWait(self.driver, 10).until(until.text_to_be_present_in_element((By.TAG_NAME, "main"), text))
+        WebDriverWait(self.driver, 60).until(until.text_to_be_present_in_element((By.TAG_NAME, "main"), text))
 
     def at(self, path: str) -> None:
-        WebDriverWait(self.driver, 10).until(until.url_to_be(self.served.origin + path))
+        WebDriverWait(self.driver, 60).until(until.url_to_be(self.served.origin + path))
 
     def picture(self, name: str) -> None:
         if PICTURES and name in (ON_A_PHONE if self.width < 600 else AT_A_DESK):

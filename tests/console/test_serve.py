@@ -43,7 +43,7 @@ def test_it_serves_on_loopback_and_stops_at_a_signal(sandboxed: Command) -> None
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/")
         assert "No reviewer is enrolled yet" in httpx.get(f"http://127.0.0.1:{port}/sign-in", trust_env=False).text
         served.send_signal(signal.SIGTERM)
-        out, err = served.communicate(timeout=20)
+        out, err = served.communicate(timeout=60)
     assert (served.returncode, out) == (0, ""), err
     assert "Traceback" not in err
 

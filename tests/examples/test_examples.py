@@ -79,7 +79,7 @@ class Logs:
         raise AssertionError(f"{message!r} was not logged {count} times: {self.lines}")
 
     def finish(self) -> None:
-        self._thread.join(20)
+        self._thread.join(60)
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def running(name: str, environ: Mapping[str, str]) -> Iterator[tuple[Process, Lo
         yield process, logs
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         logs.finish()
         if process.stderr:
             process.stderr.close()
@@ -153,7 +153,7 @@ async def test_the_service_answers_many_at_once_and_in_the_right_classes(environ
             gone = await caller.delete("/services/PABC123", params={"approval_id": approval_id})
             assert gone.status_code == 204
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
         logs.wait("closed")
         answered = [line for line in logs.lines if line["message"] == "answered"]
         assert len(answered) == 25
@@ -174,7 +174,7 @@ async def test_a_service_told_to_stop_finishes_the_request_under_way(
             await asyncio.sleep(1)
             process.send_signal(signal.SIGTERM)
             assert (await under_way).status_code == 200
-        process.wait(20)
+        process.wait(60)
         logs.wait("closed")
     statuses = [json.loads(line)["status"] for line in command(environ, "audit", "export").splitlines()]
     assert statuses[-1] == "success"

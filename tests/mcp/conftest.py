@@ -146,7 +146,7 @@ class Deployment:
             yield found[0], process
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
             process.stderr.close()
 
 

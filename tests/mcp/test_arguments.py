@@ -113,7 +113,7 @@ def test_half_a_surrogate_pair_is_answered_and_recorded_over_stdio(deployment: D
         process.stdin.flush()
         answers = {(answer := json.loads(process.stdout.readline()))["id"]: answer for _ in range(1 + len(HALVES))}
     finally:
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     for number in range(1, 1 + len(HALVES)):
         result = answers[number]["result"]
         assert result["isError"] is True

@@ -88,7 +88,7 @@ def test_a_process_serves_until_it_is_told_to_stop(number: signal.Signals) -> No
         )
         assert len(answer.json()["users"]) == 1
         os.kill(process.pid, number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
     finally:
         if process.poll() is None:
