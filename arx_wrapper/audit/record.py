@@ -181,7 +181,57 @@ def outline_from(entry: Entry, details: Details, seq: int, created_at: str, prev
     )
 
 
+class AskedDetails(msgspec.Struct, frozen=True, gc=False):
+    """The members of a call's metadata that policy is judged by, not parsed yet."""
+
+    intent: str | None = None
+    effects: msgspec.Raw = msgspec.Raw()
+    params: msgspec.Raw = msgspec.Raw()
+
+
+class AskedCall(msgspec.Struct, frozen=True, gc=False):
+    """The members of a stored record that say what was asked for, and what policy said.
+
+    Many records are read for few distinct calls, so what is nested stays as text: it is parsed once for each distinct
+    one.
+    """
+
+    id: str
+    created_at: str
+    org_id: str
+    agent_id: str
+    action_type: str
+    operation: str | None
+    policy_verdict: str | None
+    reason: str | None
+    metadata: AskedDetails
+
+    @classmethod
+    def parse(cls, body: bytes) -> AskedCall | None:
+        """Parse a stored record; None for one that no call was asked for by.
+
+        Raises:
+            AuditError: it was damaged.
+        """
+        if body.startswith(
+            _COMPLETED
+        ):  # half of all records, and the members of a body are in the order of their names
+            return None
+        try:
+            record = _ASKED.decode(body)
+        except msgspec.MsgspecError as error:
+            raise AuditError(
+                f"A record of the audit log is damaged: {error}. Run `arx-pagerduty audit verify`."
+            ) from None
+        if record.action_type == "connector.called":
+            return record
+        # A refusal after the intent: the intent is a record of its own.
+        return record if record.action_type == "connector.refused" and record.metadata.intent is None else None
+
+
 outline_of = msgspec.json.Decoder(Outline).decode
+_ASKED = msgspec.json.Decoder(AskedCall)
+_COMPLETED = b'{"action_type":"connector.completed"'
 _DECODER = msgspec.json.Decoder(AuditRecord)
 _ENCODER = msgspec.json.Encoder(order="sorted")
 

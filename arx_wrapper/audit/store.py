@@ -151,6 +151,10 @@ class Reader(Protocol):
 
     def select(self, query: Query) -> Iterator[AuditRecord]: ...
 
+    def bodies(self, since: str | None = None) -> Iterator[bytes]:
+        """Yield the stored records' bodies, oldest first; with `since`, those of blocks that reach beyond that time."""
+        ...
+
     def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
         """Yield the stored records after a sequence number, for verification: seq, id, body and hash."""
         ...

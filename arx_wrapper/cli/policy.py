@@ -239,8 +239,8 @@ def simulate(
     start = _moment(since)
 
     async def run(backends: Any) -> Any:
-        records, proposed = backends.audit.records(since=start), _proposed(session, policy)
-        return await judge_anew(records, proposed, TABLE, PagerDutyConnector.is_alias)
+        proposed = _proposed(session, policy)
+        return await judge_anew(backends.audit, proposed, TABLE, PagerDutyConnector.is_alias, since=start)
 
     found = session.with_backends(run)
     if output is Output.JSON:

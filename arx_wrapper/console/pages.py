@@ -174,8 +174,8 @@ async def proposed_policy(console: Console, request: Request, text: str) -> Resp
     try:
         rules = _parsed(console, text)
         since = console.clock() - timedelta(days=30)
-        records = console.backends.audit.records(since=since, org_id=console.org_id)
-        found = await simulate(records, rules, console.operations, console.is_alias)
+        log, org_id = console.backends.audit, console.org_id
+        found = await simulate(log, rules, console.operations, console.is_alias, since=since, org_id=org_id)
     except (PolicyError, ConfigError) as error:
         problem = views.visible(error)
     return page(

@@ -8,24 +8,27 @@ would have let through. What a suspended agent asked for was refused by no polic
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, evolve, field
+import msgspec
+from attrs import define, evolve, field, frozen
 
+from arx_wrapper.audit.record import AskedCall
 from arx_wrapper.core.resolution import IsAlias, expand
-from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
-from arx_wrapper.policy import PolicyEntry, PolicySet
-from arx_wrapper.policy.condition import Condition
-from arx_wrapper.policy.entry import matches_any
+from arx_wrapper.core.simulated_policy import SimulatedPolicy
+from arx_wrapper.model import Call, Decision, Effect, Operation, Risk
+from arx_wrapper.policy import PolicySet
 
 if TYPE_CHECKING:
-    from arx_wrapper.audit import AuditRecord
+    from arx_wrapper.audit.log_reader import ReadableLog
+    from arx_wrapper.audit.store import Reader
 
-_EXAMPLES = 3
+_EXAMPLES: Final = 3
+# Distinct calls that are remembered: with parameters, a log may hold a million.
+_KNOWN: Final = 50_000
+_ANY_TIME: Final = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @define
@@ -68,158 +71,170 @@ class Simulation:
 
 
 async def simulate(
-    records: AsyncIterator[AuditRecord],
+    log: ReadableLog,
     proposed: PolicySet,
     operations: Mapping[str, Operation],
     is_alias: IsAlias,
+    *,
+    since: datetime | None = None,
+    org_id: str | None = None,
 ) -> Simulation:
     """Judge recorded calls by another policy.
 
     Args:
-        records: In the log's order.
+        log: The log that holds them.
         proposed: The policy to try.
         operations: The connector's table.
         is_alias: Tells which values are second names; see `expand()`.
+        since: Aware; from when on. None is from the beginning.
+        org_id: Only the calls of this organisation.
     """
-    found, judge = Simulation(), _Judge(proposed)
-    changes: dict[tuple[str, str, str, str], Change] = {}
-    async for record in records:
-        if record.action_type not in ("connector.called", "connector.refused") or record.policy_verdict is None:
-            continue
-        if record.action_type == "connector.refused" and "intent" in record.metadata:
-            continue  # its intent is a record of its own
-        row = operations.get(record.operation or "")
+    begin = since.astimezone(UTC).isoformat(timespec="microseconds") if since else None
+
+    def judged(reader: Reader) -> Simulation:
+        simulator = _Simulator(SimulatedPolicy(proposed), operations, is_alias)
+        for body in reader.bodies(begin):
+            record = AskedCall.parse(body)
+            if record is None or record.policy_verdict is None or (begin and record.created_at < begin):
+                continue
+            if org_id in (None, record.org_id):
+                simulator.take(record, record.policy_verdict)
+        return simulator.result()
+
+    return await log.read(judged)
+
+
+@frozen
+class _Known:
+    """A distinct call: what all records of it have in common.
+
+    Attributes:
+        call: The call.
+        kept: Whether its parameters were kept.
+        decision: The proposed policy's, before limits are counted; None where it depends on the time, and where the
+            call hangs on what was not kept.
+        unsure: Whether it does; None where that depends on the time.
+    """
+
+    call: Call
+    kept: bool
+    decision: Decision | None
+    unsure: bool | None
+
+
+class _Simulator:
+    """Judges records one after the other, and calls that are alike to the policy once."""
+
+    def __init__(self, judge: SimulatedPolicy, operations: Mapping[str, Operation], is_alias: IsAlias) -> None:
+        self._judge, self._operations, self._is_alias = judge, operations, is_alias
+        self._found = Simulation()
+        self._changes: dict[tuple[str, str, str, str], Change] = {}
+        self._known: dict[tuple[object, ...], _Known] = {}
+        self._alike: dict[tuple[object, ...], _Known] = {}
+
+    def take(self, record: AskedCall, was: str) -> None:
+        """Judge the call of one record.
+
+        Args:
+            record: The record.
+            was: The verdict that it holds.
+        """
+        found, judge = self._found, self._judge
+        row = self._operations.get(record.operation or "")
         if row is None:
             found.unknown += 1
-            continue
-        if (record.reason or "").startswith(f"Agent {record.agent_id!a} is suspended"):
+            return
+        if record.reason and record.reason.startswith(f"Agent {record.agent_id!a} is suspended"):
             found.suspended += 1
-            continue
-        call, now = _call(record, row, operations, is_alias), datetime.fromisoformat(record.created_at)
-        if judge.hangs_on_more_than("params" in record.metadata, call, now):
+            return
+        known = self._call(record, row)
+        call, decision, unsure = known.call, known.decision, known.unsure
+        if unsure is None:
+            now = datetime.fromisoformat(record.created_at)
+            unsure = judge.hangs_on_more_than(known.kept, call, now)
+            decision = None if unsure else judge.decide(call, now)
+        if unsure or decision is None:
             found.unsure += 1
-            continue
+            return
         found.judged += 1
-        decision = judge.decide(call, now)
-        if decision.verdict.value == record.policy_verdict:
-            continue
-        key = (record.agent_id, row.name, record.policy_verdict, decision.verdict.value)
-        change = changes.get(key) or changes.setdefault(key, Change(*key, reason=decision.reason))
+        if judge.counts:
+            decision = judge.limited(call, decision, datetime.fromisoformat(record.created_at).timestamp())
+        if decision.verdict.value != was:
+            self._change(record, call, was, decision)
+
+    def result(self) -> Simulation:
+        self._found.changes = sorted(self._changes.values(), key=lambda change: -change.count)
+        return self._found
+
+    def _call(self, record: AskedCall, row: Operation) -> _Known:
+        """Return the record's call: rebuilt and judged when the first of its kind is met."""
+        effects, params = bytes(record.metadata.effects), bytes(record.metadata.params)
+        told = params if self._judge.reads_params else bool(params)
+        key = (record.org_id, record.agent_id, row.name, effects, told)
+        known = self._known.get(key)
+        if known is None:
+            call, kept = _call(record, row, effects, params, self._operations, self._is_alias)
+            read = self._judge.read_of(call) if kept else None
+            alike = (*key[:-1], kept, read)
+            known = self._alike.get(alike) if read is not None else None
+            known = evolve(known, call=call) if known else self._judged(call, kept)
+            for memory, name in ((self._known, key), (self._alike, alike)):
+                if len(memory) >= _KNOWN:
+                    memory.clear()
+                memory[name] = known
+        return known
+
+    def _judged(self, call: Call, kept: bool) -> _Known:
+        judge = self._judge
+        if judge.reads_time:
+            return _Known(call, kept, None, None)
+        unsure = judge.hangs_on_more_than(kept, call, _ANY_TIME)
+        return _Known(call, kept, None if unsure else judge.decide(call, _ANY_TIME), unsure)
+
+    def _change(self, record: AskedCall, call: Call, was: str, decision: Decision) -> None:
+        key = (record.agent_id, call.operation.name, was, decision.verdict.value)
+        change = self._changes.get(key)
+        if change is None:
+            # The decision may have been made for a call that is alike, whose reason names another object.
+            own = self._judge.decide(call, datetime.fromisoformat(record.created_at))
+            reason = own.reason if own.verdict is decision.verdict else decision.reason
+            change = self._changes[key] = Change(*key, reason=reason)
         change.count += 1
         if len(change.examples) < _EXAMPLES:
             change.examples.append(record.id)
-    found.changes = sorted(changes.values(), key=lambda change: -change.count)
-    return found
 
 
-class _Judge:
-    """The proposed policy, with its limits counted over what it lets through."""
+def _call(
+    record: AskedCall,
+    row: Operation,
+    effects: bytes,
+    params: bytes,
+    operations: Mapping[str, Operation],
+    is_alias: IsAlias,
+) -> tuple[Call, bool]:
+    """Rebuild a call: its effects as recorded, with the parameters that the ones kept give them.
 
-    def __init__(self, policy: PolicySet) -> None:
-        self._policy = policy
-        self._conditions: dict[str, list[PolicyEntry]] = {}
-        self._seconds: defaultdict[str, set[int]] = defaultdict(set)
-        for entry in policy.entries:
-            for limit in entry.limits:
-                self._seconds[limit.operation].add(limit.seconds)
-        self._windows: dict[tuple[str, str, str, int], _Window] = {}
-
-    def decide(self, call: Call, now: datetime) -> Decision:
-        decision = self._policy.decide(call, now)
-        if decision.verdict is Verdict.DENY or not self._seconds:
-            return decision
-        counts, at = {effect.operation: effect.count for effect in call.effects}, now.timestamp()
-        for limit in decision.limits:
-            used = self._window(call, limit.operation, limit.seconds).used(at)
-            if used + counts.get(limit.operation, 0) > limit.count:
-                reason = f"The limit of {limit.text} for {limit.operation} is used up."
-                return evolve(decision, verdict=Verdict.DENY, reason=reason)
-        for operation, count in counts.items():
-            for seconds in self._seconds.get(operation, ()):
-                self._window(call, operation, seconds).add(at, count)
-        return decision
-
-    def hangs_on_more_than(self, kept: bool, call: Call, now: datetime) -> bool:
-        """Return whether a condition reads parameters that were not kept, or not whole."""
-        return any(
-            _reads_more_than(entry.when, effect, kept)
-            for effect in call.effects
-            for entry in self._conditional(effect.operation)
-            if entry.when is not None and self._policy.applies(entry, call, now)
-        )
-
-    def _conditional(self, operation: str) -> list[PolicyEntry]:
-        if operation not in self._conditions:
-            self._conditions[operation] = [
-                entry
-                for entry in self._policy.entries
-                if entry.when is not None
-                and entry.enforce
-                and self._policy.is_about(entry)
-                and (entry.permits(operation) or matches_any(entry.deny, operation))
-            ]
-        return self._conditions[operation]
-
-    def _window(self, call: Call, operation: str, seconds: int) -> _Window:
-        key = (call.org_id, call.agent_id, operation, seconds)
-        return self._windows.get(key) or self._windows.setdefault(key, _Window(seconds))
-
-
-@define
-class _Window:
-    """Count how often something was done in the last so many seconds."""
-
-    seconds: int
-    total: int = 0
-    uses: deque[tuple[float, int]] = field(factory=deque)
-
-    def used(self, now: float) -> int:
-        while self.uses and self.uses[0][0] <= now - self.seconds:
-            self.total -= self.uses.popleft()[1]
-        return self.total
-
-    def add(self, now: float, count: int) -> None:
-        self.uses.append((now, count))
-        self.total += count
-
-
-def _reads_more_than(condition: Condition, effect: Effect, kept: bool) -> bool:
-    if not kept:
-        return bool(condition.parameters) or condition.reads_all
-    return any(
-        _is_cut(value) and (condition.reads_all or name in condition.parameters)
-        for params in effect.params
-        for name, value in (params or {}).items()
-    )
-
-
-def _is_cut(value: Any) -> bool:
-    """Return whether free text in a value was replaced by its length."""
-    if isinstance(value, dict):
-        return any(_is_cut(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_is_cut(item) for item in value)
-    return isinstance(value, str) and re.fullmatch(r"\[\d+ characters\]", value) is not None
-
-
-def _call(record: AuditRecord, row: Operation, operations: Mapping[str, Operation], is_alias: IsAlias) -> Call:
-    """Rebuild a call: its effects as recorded, with the parameters that the ones kept give them."""
-    said: list[list[Any]] = record.metadata.get("effects") or [[row.name, row.risk.name, 1]]
-    params = record.metadata.get("params") or {}
+    Returns:
+        The call, and whether its parameters were kept.
+    """
+    said: list[list[Any]] = (msgspec.json.decode(effects) if effects else None) or [[row.name, row.risk.name, 1]]
+    kept = bool(params)
+    values = (msgspec.json.decode(params) if kept else None) or {}
     try:
-        told = {effect.operation: effect.params for effect in expand(row, params, operations, is_alias)}
+        told = {effect.operation: effect.params for effect in expand(row, values, operations, is_alias)}
     except (TypeError, ValueError, LookupError, AttributeError):  # recorded by a release that took other parameters
-        told = {row.name: (params,)}
-    effects = tuple(
+        told = {row.name: (values,)}
+    made = tuple(
         Effect(operation=name, risk=Risk[risk.upper()], count=count, params=told.get(name, (None,)))
         for name, risk, count in said
     )
-    return Call(
+    call = Call(
         id=record.id,
         operation=row,
         agent_id=record.agent_id,
         org_id=record.org_id,
         canonical=b"",
-        params=params,
-        effects=effects,
+        params=values,
+        effects=made,
     )
+    return call, kept

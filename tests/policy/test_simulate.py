@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -10,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from arx_wrapper import OPERATIONS, PagerDutyConnector, PermissionDeniedError, audit
+from arx_wrapper import OPERATIONS, PagerDutyConnector, PagerDutyError, PermissionDeniedError, audit
 from arx_wrapper.audit import Entry
 from arx_wrapper.cli.main import run
 from arx_wrapper.core.simulation import Simulation, simulate
+from arx_wrapper.model import Call, Decision
 from arx_wrapper.pagerduty.operations import RISKS
 from arx_wrapper.policy import PolicySet, load
 from tests.support import EVERYTHING
@@ -44,7 +48,7 @@ async def log(tmp_path: Path) -> str:
 
 async def judged(log: str, *entries: dict[str, Any]) -> Simulation:
     async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=log) as pd:
-        return await simulate(pd.audit.records(), proposed(*entries), OPERATIONS, pd.is_alias)
+        return await simulate(pd.audit, proposed(*entries), OPERATIONS, pd.is_alias)
 
 
 def changes(found: Simulation) -> set[tuple[str, str, str, int]]:
@@ -155,6 +159,153 @@ async def test_limits_slide_and_are_each_agents_own(tmp_path: Path) -> None:
     assert found.changes == []
     found = await judged(url, {**EVERYTHING, "limits": {"users:read": "1/minute"}})
     assert {(change.agent_id, change.count) for change in found.changes} == {("agent-0", 6), ("agent-1", 6)}
+
+
+CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("incidents:acknowledge", {"incident_id": "P1234AB"}),
+    ("incidents:acknowledge", {"incident_id": "PNONE01"}),
+    ("incidents:acknowledge", {"incident_id": "PNONE01", "requester_email": "oncall-bot@example.com"}),
+    ("incidents:acknowledge", {"incident_id": "PNONE01", "requester_email": "ada.nkemelu@example.com"}),
+    ("incidents:update", {"incident_id": "P1234AB", "urgency": "low"}),
+    ("incidents:update", {"incident_id": "P1234AB", "urgency": "high"}),
+    ("incidents:update", {"incident_id": "P1234AB", "status": "resolved", "urgency": "low"}),
+    ("incidents:update", {"incident_id": "PNONE01", "status": "resolved", "urgency": "low"}),
+    ("incidents:update", {"incident_id": "PNONE01", "escalation_policy_id": "PC5Z6QY"}),
+    ("incidents:merge", {"incident_id": "P1234AB", "source_incident_ids": ["PNONE01"]}),
+    ("incidents:merge", {"incident_id": "PNONE01", "source_incident_ids": ["P1234AB", "PNONE02"]}),
+    ("incidents:merge", {"incident_id": "PNONE01", "source_incident_ids": ["PNONE02", "P1234AB"]}),
+    ("incidents:merge", {"incident_id": "PNONE01", "source_incident_ids": ["41"]}),
+    ("incidents:manage", {"incidents": [{"id": "P1234AB", "status": "resolved"}, {"id": "PNONE01", "urgency": "low"}]}),
+    ("incidents:manage", {"incidents": [{"id": "P1234AB", "urgency": "low"}, {"id": "PNONE01", "status": "resolved"}]}),
+    ("users:read", {"limit": 1}),
+    ("users:read", {"limit": 2, "include": ["contact_methods"]}),
+    ("services:read_detail", {"service_id": "PABC123"}),
+]
+POLICIES: list[dict[str, Any]] = [
+    {"when": 'params.incident_id == "P1234AB"'},
+    {"when": '!has(params.urgency) || params.urgency == "low"'},
+    {"when": 'params["incident_id"] != "P1234AB"'},
+    {"when": 'operation != "incidents:resolve" || params.incident_id != "P1234AB"'},
+    {"when": 'now < timestamp("2020-01-01T00:00:00Z") || params.incident_id == "PNONE01"'},
+    {"requesters": ["oncall-bot@*"], "deny": ["users:read_contact"]},
+    {"expires": "2026-01-01T00:00:00Z"},
+    {"risk_max": "low"},
+    {"deny": ["incidents:resolve"], "enforce": False},
+    {"approval": "hitl", "hitl_channel": "#x"},
+]
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A log with parameters, in which every call is there several times, in another order each."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('varied') / 'audit.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARX_AUDIT_CAPTURE", "params")
+        asyncio.run(vary(url))
+    return url
+
+
+async def vary(url: str) -> None:
+    for agent in ("agent-1", "agent-2"):
+        async with PagerDutyConnector.sandbox(agent_id=agent, policies=[EVERYTHING], audit=url) as pd:
+            for operation, params in [*CALLS, *reversed(CALLS)]:
+                with suppress(PagerDutyError):
+                    await pd.execute(operation, params)
+
+
+@pytest.mark.parametrize("more", POLICIES, ids=str)
+async def test_calls_that_are_judged_together_are_judged_as_each_alone(varied: str, more: dict[str, Any]) -> None:
+    policy = proposed({**EVERYTHING, **more}, {**EVERYTHING, "name": "reads", "operations": ["services:*"]})
+    expected: Counter[tuple[str, str]] = Counter()
+    reasons: dict[tuple[str, str], str] = {}
+    async with PagerDutyConnector.sandbox(agent_id="agent-1", policies=[EVERYTHING]) as pd:
+        for operation, params in CALLS:
+            decision = policy.decide(pd.plan(operation, params).call, datetime.now(UTC))
+            if decision.verdict.value != "PERMIT":
+                expected[operation, decision.verdict.value] += 2
+                reasons.setdefault((operation, decision.verdict.value), decision.reason)
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=varied) as pd:
+        found = await simulate(pd.audit, policy, OPERATIONS, pd.is_alias)
+    assert (found.judged, found.unsure) == (4 * len(CALLS), 0)
+    for agent in ("agent-1", "agent-2"):
+        own = [change for change in found.changes if change.agent_id == agent]
+        assert {(change.operation, change.would_be): change.count for change in own} == expected
+        assert {(change.operation, change.would_be): change.reason for change in own} == reasons
+
+
+class Counting(PolicySet):
+    """Counts its decisions."""
+
+    decided = 0
+
+    def decide(self, call: Call, now: datetime) -> Decision:
+        self.decided += 1
+        return super().decide(call, now)
+
+
+@pytest.mark.parametrize(
+    ("more", "most"),
+    [
+        ({}, 22),  # two agents, eleven combinations of operation and effects
+        ({"limits": {"incidents:acknowledge": "1000/hour"}}, 22),
+        ({"when": "has(params.incident_id) || true"}, 3 * len(CALLS)),
+    ],
+)
+async def test_a_call_is_judged_once_however_often_it_was_made(varied: str, more: dict[str, Any], most: int) -> None:
+    policy = Counting(proposed({**EVERYTHING, **more}).entries, connector="pagerduty")
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=varied) as pd:
+        found = await simulate(pd.audit, policy, OPERATIONS, pd.is_alias)
+    assert found.judged == 4 * len(CALLS)
+    assert policy.decided <= most
+
+
+async def test_the_reason_of_a_change_is_of_a_call_that_changes(tmp_path: Path) -> None:
+    log = audit.open(f"sqlite:///{tmp_path / 'reasons.db'}")
+    for incident, was in (("PFIRST1", "DENY"), ("PSECOND", "PERMIT")):
+        await log.append(
+            Entry(
+                action_type="connector.called",
+                status="in_progress",
+                org_id="o",
+                agent_id="agent",
+                connector="pagerduty",
+                operation="incidents:update",
+                policy_verdict=was,
+                metadata={"effects": [["incidents:update", "medium", 1]],
+                          "params": {"incident_id": incident, "urgency": "high"}},
+            )
+        )  # fmt: skip
+    policy = proposed({**EVERYTHING, "when": 'params.urgency == "low"'})
+    found = await simulate(log, policy, OPERATIONS, PagerDutyConnector.is_alias)
+    assert [change.count for change in found.changes] == [1]
+    assert "PSECOND" in found.changes[0].reason
+    await log.aclose()
+
+
+async def test_calls_of_another_organisation_and_from_before_are_left_out(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'two.db'}"
+    moments = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=step) for step in count())
+    both = audit.open(url, clock=lambda: next(moments))
+    for number in range(600):  # more than two blocks of the index
+        await both.append(
+            Entry(
+                action_type="connector.called",
+                status="in_progress",
+                org_id=f"org-{number % 3}",
+                agent_id="agent",
+                connector="pagerduty",
+                operation="users:read",
+                policy_verdict="DENY",
+                metadata={"effects": [["users:read", "low", 1]]},
+            )
+        )
+    begun = [record async for record in both.records()][300].created_at
+    policy = proposed(EVERYTHING)
+    found = await simulate(both, policy, OPERATIONS, PagerDutyConnector.is_alias, since=datetime.fromisoformat(begun))
+    assert (found.judged, found.changes[0].count) == (300, 300)
+    found = await simulate(both, policy, OPERATIONS, PagerDutyConnector.is_alias, org_id="org-1")
+    assert found.judged == 200
+    await both.aclose()
 
 
 def test_the_command(

@@ -75,6 +75,13 @@ class SqliteReader:
                 if left == 0 and query.limit is not None:
                     return
 
+    def bodies(self, since: str | None = None) -> Iterator[bytes]:
+        statement = "SELECT CAST(coalesce(body, '') AS BLOB) FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        with explained("read"):
+            for database, place in self._places(self._ranges(Query(since=since))):
+                for (body,) in database.execute(statement, place):
+                    yield body
+
     def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
         # Read as bytes and never as NULL, so that corrupted text is reported as a hash mismatch, not as a TypeError.
         statement = (

@@ -1,0 +1,149 @@
+"""The proposed policy of a simulation: what it says of a call on record, with its limits counted anew."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from attrs import define, evolve, field
+
+from arx_wrapper.model import Call, Decision, Effect, Unknown, Verdict
+from arx_wrapper.policy import PolicyEntry, PolicySet
+from arx_wrapper.policy.condition import Condition
+from arx_wrapper.policy.entry import matches_any
+
+_ABSENT: Final = Unknown("it is not there")
+_NOW: Final = re.compile(r"\bnow\b")
+
+
+class SimulatedPolicy:
+    """The proposed policy, with its limits counted over what it lets through.
+
+    Attributes:
+        counts: Whether it has limits.
+        reads_params: Whether parameters change what it says.
+        reads_time: Whether the time does: an entry expires, or a condition reads it.
+    """
+
+    def __init__(self, policy: PolicySet) -> None:
+        self._policy = policy
+        self._conditions: dict[str, list[PolicyEntry]] = {}
+        self._seconds: defaultdict[str, set[int]] = defaultdict(set)
+        for entry in policy.entries:
+            for limit in entry.limits:
+                self._seconds[limit.operation].add(limit.seconds)
+        self._windows: dict[tuple[str, str, str, int], _Window] = {}
+        conditions = [entry.when for entry in policy.entries if entry.when is not None]
+        # The parameters that conditions read; None where one may read any.
+        self._read = None if any(one.reads_all for one in conditions) else sorted({*_names(conditions)})
+        self.counts = bool(self._seconds)
+        self.reads_params = bool(conditions) or any(entry.requesters for entry in policy.entries)
+        self.reads_time = any(entry.expires for entry in policy.entries) or any(
+            _NOW.search(condition.text) for condition in conditions
+        )
+
+    def read_of(self, call: Call) -> str | None:
+        """Return what the policy reads of a call's parameters, as text; None where it may read any, or the time.
+
+        Calls of one agent and operation with the same effects, of which it reads the same, are judged the same.
+        """
+        if self._read is None or self.reads_time:
+            return None
+        read = [[params and [params.get(name, _ABSENT) for name in self._read] for params in effect.params]
+                for effect in call.effects]  # fmt: skip
+        return repr((call.params.get("requester_email"), read))
+
+    def decide(self, call: Call, now: datetime) -> Decision:
+        """Return what the policy says of a call, its limits left out."""
+        return self._policy.decide(call, now)
+
+    def limited(self, call: Call, decision: Decision, at: float) -> Decision:
+        """Return a decision, given what its limits counted until then, and count the call where it is let through.
+
+        Args:
+            call: The call.
+            decision: What the policy says of it otherwise.
+            at: Seconds since 1970.
+        """
+        if decision.verdict is Verdict.DENY:
+            return decision
+        counts = {effect.operation: effect.count for effect in call.effects}
+        for limit in decision.limits:
+            used = self._window(call, limit.operation, limit.seconds).used(at)
+            if used + counts.get(limit.operation, 0) > limit.count:
+                reason = f"The limit of {limit.text} for {limit.operation} is used up."
+                return evolve(decision, verdict=Verdict.DENY, reason=reason)
+        for operation, count in counts.items():
+            for seconds in self._seconds.get(operation, ()):
+                self._window(call, operation, seconds).add(at, count)
+        return decision
+
+    def hangs_on_more_than(self, kept: bool, call: Call, now: datetime) -> bool:
+        """Return whether a condition reads parameters that were not kept, or not whole."""
+        return any(
+            _reads_more_than(entry.when, effect, kept)
+            for effect in call.effects
+            for entry in self._conditional(effect.operation)
+            if entry.when is not None and self._policy.applies(entry, call, now)
+        )
+
+    def _conditional(self, operation: str) -> list[PolicyEntry]:
+        if operation not in self._conditions:
+            self._conditions[operation] = [
+                entry
+                for entry in self._policy.entries
+                if entry.when is not None
+                and entry.enforce
+                and self._policy.is_about(entry)
+                and (entry.permits(operation) or matches_any(entry.deny, operation))
+            ]
+        return self._conditions[operation]
+
+    def _window(self, call: Call, operation: str, seconds: int) -> _Window:
+        key = (call.org_id, call.agent_id, operation, seconds)
+        return self._windows.get(key) or self._windows.setdefault(key, _Window(seconds))
+
+
+@define
+class _Window:
+    """Count how often something was done in the last so many seconds."""
+
+    seconds: int
+    total: int = 0
+    uses: deque[tuple[float, int]] = field(factory=deque)
+
+    def used(self, now: float) -> int:
+        while self.uses and self.uses[0][0] <= now - self.seconds:
+            self.total -= self.uses.popleft()[1]
+        return self.total
+
+    def add(self, now: float, count: int) -> None:
+        self.uses.append((now, count))
+        self.total += count
+
+
+def _reads_more_than(condition: Condition, effect: Effect, kept: bool) -> bool:
+    if not kept:
+        return bool(condition.parameters) or condition.reads_all
+    return any(
+        (condition.reads_all or name in condition.parameters) and _is_cut(value)
+        for params in effect.params
+        for name, value in (params or {}).items()
+    )
+
+
+def _names(conditions: Iterable[Condition]) -> Iterator[str]:
+    for condition in conditions:
+        yield from condition.parameters
+
+
+def _is_cut(value: Any) -> bool:
+    """Return whether free text in a value was replaced by its length."""
+    if isinstance(value, dict):
+        return any(_is_cut(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_is_cut(item) for item in value)
+    return isinstance(value, str) and re.fullmatch(r"\[\d+ characters\]", value) is not None
