@@ -17,7 +17,7 @@ from arx_wrapper import ConfigError, PagerDutyConnector
 from arx_wrapper.config import Config
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import Served, run_in_thread
-from arx_wrapper.transport import connection_pool
+from arx_wrapper.transport import loop_state
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING
 
@@ -52,7 +52,7 @@ def test_nothing_is_kept_of_event_loops_that_are_gone(pd: PagerDutyConnector) ->
     for _ in range(20):
         asyncio.run(one(pd))
     assert descriptors() - before <= 1
-    assert not connection_pool._STATES
+    assert not loop_state._STATES
     asyncio.run(pd.aclose())
     assert descriptors() < before
 
@@ -63,7 +63,7 @@ def test_a_loop_that_is_closed_without_a_shutdown_is_forgotten_by_the_next(pd: P
         loop = asyncio.new_event_loop()
         loop.run_until_complete(one(pd))
         loop.close()
-    assert len(connection_pool._STATES) <= 1
+    assert len(loop_state._STATES) <= 1
     asyncio.run(pd.aclose())
     gc.collect()  # what warns, warns here
 
@@ -72,14 +72,14 @@ class Meddling:
     """Stands for a loop that is looked at just when another thread's loop comes and a third one's goes."""
 
     def is_closed(self) -> bool:
-        connection_pool._STATES[object()] = None  # type: ignore[index,assignment]
-        connection_pool._STATES.pop(self, None)  # type: ignore[call-overload]
+        loop_state._STATES[object()] = None  # type: ignore[index,assignment]
+        loop_state._STATES.pop(self, None)  # type: ignore[call-overload]
         return True
 
 
 def test_loops_of_other_threads_come_and_go_while_one_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_pool, "_STATES", {Meddling(): None, Meddling(): None})
-    assert asyncio.run(connection_pool.current()) is not None
+    monkeypatch.setattr(loop_state, "_STATES", {Meddling(): None, Meddling(): None})
+    assert asyncio.run(loop_state.current()) is not None
 
 
 def test_closing_in_another_loop_closes_what_a_running_one_holds(pd: PagerDutyConnector) -> None:

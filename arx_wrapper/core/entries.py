@@ -215,7 +215,7 @@ def outcome(
         intent_id=subject.call.id if subject.call else None,
         outputs_hash=digest(report.digest) if error is None else None,
         duration_ms=duration_ms,
-        error=error_label(error),
+        error=error_label(error) if error else None,
     )
 
 

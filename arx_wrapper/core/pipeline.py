@@ -137,7 +137,8 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
             await record_policy_changes(env)  # 0 what is in force, on record
         call, request = resolve(env.api, caller, asked)  # 1 what is asked, frozen
         inputs_hash = log.keyed_hash(call.canonical)
-        captured = captured_params(env, call)
+        if backends.config.capture_params:
+            captured = env.api.parameters(call.operation.name).redacted(call.params)
         if asked.timeout is not None or asked.check is not None:
             check(asked, call.operation)
         await backends.vault.locate(caller.org_id)  # 2 there are credentials; no secret is read yet
@@ -147,10 +148,8 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
             _log.debug("%s: %s at %s by %s", asked.operation, decision.verdict.name, decision.risk.name, policy)
         if decision.verdict is Verdict.DENY:
             raise PermissionDeniedError(decision)
-        judged, intent_id = (
-            subject(),
-            call.id,
-        )  # a caller who goes away while it is written does not keep it off the record
+        judged = subject()
+        intent_id = call.id  # a caller who goes away while it is written does not keep it off the record
         await log_intent(env, entries.intent(judged, call, decision, captured), call, decision, asked)  # 4 durable
     except AuditError as error:
         refusal(error)  # a log that did not take the intent in time is not waited for once more
@@ -196,7 +195,7 @@ async def wait_for(env: Environment, asked: Asked, decision: Decision, dispatch:
 def conclude(env: Environment, cleared: Cleared, error: BaseException | None) -> None:
     """Record what became of a call. Never waits: cancellation cannot come in between. Never raises."""
     report, log = cleared.dispatch.report(), env.backends.audit
-    duration, intent_id = _elapsed(cleared.started), cleared.dispatch.call.id
+    duration, intent_id = round((time.monotonic() - cleared.started) * 1000, 3), cleared.dispatch.call.id
     # A permitted call that was tried is completed, also when no connection came about: it was not refused.
     if error is not None and not report.attempts and not isinstance(error, PagerDutyError):
         entry = entries.refusal(cleared.subject, error, duration, intent_id=intent_id)
@@ -254,13 +253,6 @@ async def log_intent(env: Environment, intent: Entry, call: Call, decision: Deci
         await env.backends.audit.append(intent, usage=usage, limits=() if counted else decision.limits)
     except Refused as refused:
         raise PermissionDeniedError(evolve(decision, verdict=Verdict.DENY, reason=refused.reason)) from None
-
-
-def captured_params(env: Environment, call: Call) -> JSON | None:
-    """Return a call's parameters, redacted, where the audit log keeps them."""
-    if not env.backends.config.capture_params:
-        return None
-    return env.api.parameters(call.operation.name).redacted(call.params)
 
 
 def _name(env: Environment, asked: Asked) -> str:

@@ -1,6 +1,17 @@
 """The values that the pipeline's packages hand to each other. No backend imports another; all import these."""
 
-from arx_wrapper.model.call import Call, Decision, Effect, Limit, OnCall, ReviewerRule, Visibility, new_id
+from arx_wrapper.model.call import (
+    Call,
+    Decision,
+    Effect,
+    Limit,
+    OnCall,
+    Request,
+    ReviewerRule,
+    Secret,
+    Visibility,
+    new_id,
+)
 from arx_wrapper.model.operation import (
     JSON,
     NO_TARGET,
@@ -26,9 +37,7 @@ from arx_wrapper.model.operation import (
     no_effects,
 )
 from arx_wrapper.model.rate_lease import Allowance, Lease, LeaseRequest, Leases
-from arx_wrapper.model.request import Request
 from arx_wrapper.model.risk import Risk, Verdict
-from arx_wrapper.model.secret import Secret
 
 __all__ = [
     "JSON",

@@ -8,7 +8,6 @@
 Nothing is sent without a grant, which the pipeline alone issues, once for each request.
 """
 
-from arx_wrapper.transport.response import Attempt, Response
-from arx_wrapper.transport.transport import Grant, Transport
+from arx_wrapper.transport.transport import Attempt, Grant, Response, Transport
 
 __all__ = ["Attempt", "Grant", "Response", "Transport"]

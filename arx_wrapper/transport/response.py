@@ -1,4 +1,4 @@
-"""Read a response: a success, or the right class of error whatever shape its body has."""
+"""Read a response that is no success: the right class of error, whatever shape its body has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
-from attrs import define, field, frozen
 
 from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import (
@@ -43,107 +42,27 @@ _ADVICE: Final[Mapping[int, str]] = {
 }
 _SHOWN: Final = 300
 _DETAILS: Final = 50
-# Statuses that come without a body by definition, or may: accepted, no content, reset content.
-_BODILESS: Final = frozenset({202, 204, 205})
 # The longest wait that is believed; a larger number is a time of day, or nonsense.
 _YEAR: Final = 366 * 86_400
 
 
-@define(kw_only=True)
-class Attempt:
-    """One try of a request, written while it goes on.
-
-    Attributes:
-        sent: Something may have reached the server.
-        status: The response's HTTP status; None when there was none.
-        error: The error's class, when it failed.
-        duration_ms: From sending to the end of the response.
-        waited_ms: Before it, for the rate limit.
-        request_id: PagerDuty's id of the request; None when no response named one.
-    """
-
-    sent: bool
-    status: int | None = None
-    error: str | None = None
-    duration_ms: float = 0.0
-    waited_ms: float = 0.0
-    request_id: str | None = None
-
-
-@frozen(kw_only=True)
-class Response:
-    """A successful response.
-
-    Attributes:
-        status: HTTP status, 2xx.
-        content: The body as it came, decompressed.
-        request_id: PagerDuty's id of the request.
-        operation, method, writes: What it answers.
-    """
-
-    status: int
-    content: bytes = field(repr=False)
-    request_id: str | None = None
-    operation: str
-    method: str
-    writes: bool
-
-    def json(self) -> dict[str, Any]:
-        """Return the body, parsed; `{}` where a response may come without one (202, 204, 205, and DELETE).
-
-        Raises:
-            TransportError: it is not a JSON object, is nested too deep, or is missing where one is required.
-        """
-        if not self.content.strip():
-            if self.status in _BODILESS or self.method == "DELETE":
-                return {}
-            raise self._unreadable("is empty")
-        try:
-            body = orjson.loads(self.content)
-            orjson.dumps(body)  # refuses what is nested deeper than 254 levels: functions that walk the body recurse
-        except orjson.JSONDecodeError:
-            raise self._unreadable("is not a JSON object") from None
-        except orjson.JSONEncodeError:
-            raise self._unreadable("is nested too deep") from None
-        if not isinstance(body, dict):
-            raise self._unreadable("is not a JSON object")
-        return body
-
-    def _unreadable(self, problem: str) -> TransportError:
-        done = "the call succeeded, but" if self.writes else "a response came, but"
-        return TransportError(
-            f"{done} the body of the response ({self.status}) {problem}",
-            outcome="unknown",
-            operation=self.operation,
-            status=self.status,
-        )
-
-
-def read(
+def failure(
     status: int,
     headers: Mapping[str, str],
     content: bytes,
-    *,
     operation: str,
-    method: str,
-    writes: bool,
     deprecated: bool,
     secret: Secret,
-) -> Response | PagerDutyError:
-    """Return the success, or the error that a response is: in the class for its status.
+) -> PagerDutyError:
+    """Return the error that a response is: in the class for its status.
 
     The error is returned and not raised, so that no traceback holds what the server sent: it may repeat the key.
 
     Args:
-        status, headers, content: The response; headers by lower-case name.
-        operation, method, writes, deprecated: The call that it answers.
+        status, headers, content: The response, no success; headers by lower-case name.
+        operation, deprecated: The call that it answers.
         secret: The key that was sent: masked in whatever the server repeats of it.
     """
-    request_id = _short(headers["x-request-id"], secret) if "x-request-id" in headers else None
-    if 200 <= status < 300:
-        return Response(
-            status=status, content=content, request_id=request_id, operation=operation, method=method, writes=writes
-        )
     if 300 <= status < 400:
         return TransportError(
             f"answered with a redirect ({status}), which is never followed; look at the base URL",
@@ -155,6 +74,7 @@ def read(
         return TransportError(
             f"answered with {status}, which answers nothing", outcome="unknown", operation=operation, status=status
         )
+    request_id = short(headers["x-request-id"], secret) if "x-request-id" in headers else None
     return _error(status, headers, _envelope(content, secret), operation, deprecated, request_id)
 
 
@@ -222,13 +142,13 @@ def _envelope(content: bytes, secret: Secret) -> tuple[str, int | None, tuple[st
         return "", None, ()
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, str):
-        return _short(error, secret), None, ()
+        return short(error, secret), None, ()
     if isinstance(error, list):
-        return _short("; ".join(_texts(error, secret)), secret), None, ()
+        return short("; ".join(_texts(error, secret)), secret), None, ()
     if not isinstance(error, dict):
         return "", None, ()
     texts = tuple(_texts(error.get("errors"), secret))
-    return _short(error.get("message") or "", secret), _code(error.get("code")), texts
+    return short(error.get("message") or "", secret), _code(error.get("code")), texts
 
 
 def _code(code: object) -> int | None:
@@ -245,11 +165,11 @@ def _texts(details: Any, secret: Secret) -> list[str]:
     while waiting and len(found) < _DETAILS:
         item = waiting.pop(0)
         if isinstance(item, dict):
-            found += [_short(f"{name}: {_flat(value)}", secret) for name, value in islice(item.items(), _DETAILS)]
+            found += [short(f"{name}: {_flat(value)}", secret) for name, value in islice(item.items(), _DETAILS)]
         elif isinstance(item, list):
             waiting[:0] = item[:_DETAILS]
         elif item:
-            found.append(_short(item, secret))
+            found.append(short(item, secret))
     return found[:_DETAILS]
 
 
@@ -263,7 +183,7 @@ def _flat(value: object) -> str:
         return "…"
 
 
-def _short(text: object, secret: Secret) -> str:
+def short(text: object, secret: Secret) -> str:
     """Return server text for a message: the key masked, no control characters, not long."""
     if isinstance(text, str) and len(text) <= _SHOWN and text.isprintable():
         return secret.masked(text)

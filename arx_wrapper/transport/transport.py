@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from attrs import define, field
+import orjson
+from attrs import define, field, frozen
 
 from arx_wrapper._version import __version__
 from arx_wrapper.credentials import Credentials, Secret
@@ -17,15 +19,15 @@ from arx_wrapper.errors import ArxError, PagerDutyError, RateLimitError, ServerE
 from arx_wrapper.http_client import tls
 from arx_wrapper.model import Request
 from arx_wrapper.transport.backend import ConnectFailed, HttpBackend, HttpRequest, ResponseLost, ResponseTooLarge
-from arx_wrapper.transport.connection_pool import current, release
+from arx_wrapper.transport.loop_state import Shared, current, release
 from arx_wrapper.transport.rate_limiter import LONGEST, RateLimiter
-from arx_wrapper.transport.response import Attempt, Response, read
+from arx_wrapper.transport.response import failure, short
 from arx_wrapper.urls import Proxy, origin
 
 if TYPE_CHECKING:
     from arx_wrapper.http_client import AsyncTransport
     from arx_wrapper.model import Leases
-    from arx_wrapper.transport.connection_pool import ConnectionPool
+    from arx_wrapper.transport.connection import ConnectionPool
 
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
@@ -37,6 +39,12 @@ _UNCOUNTED_PAUSE: Final = 1.0
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 _LIMITS: Final = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
+# Statuses that come without a body by definition, or may: accepted, no content, reset content.
+_BODILESS: Final = frozenset({202, 204, 205})
+# A JSON text with fewer brackets cannot be nested too deep.
+_DEEPEST: Final = 254
+_SMALL: Final = 65_536
+_LONGEST_ID: Final = 100
 _log = logging.getLogger("arx_wrapper.transport")
 
 
@@ -45,6 +53,77 @@ def _uniform(low: float, high: float) -> float:
     import random
 
     return random.uniform(low, high)  # noqa: S311 - spreads callers, keeps no secret
+
+
+@define(kw_only=True)
+class Attempt:
+    """One try of a request, written while it goes on.
+
+    Attributes:
+        sent: Something may have reached the server.
+        status: The response's HTTP status; None when there was none.
+        error: The error's class, when it failed.
+        duration_ms: From sending to the end of the response.
+        waited_ms: Before it, for the rate limit.
+        request_id: PagerDuty's id of the request; None when no response named one.
+    """
+
+    sent: bool
+    status: int | None = None
+    error: str | None = None
+    duration_ms: float = 0.0
+    waited_ms: float = 0.0
+    request_id: str | None = None
+
+
+@frozen(kw_only=True)
+class Response:
+    """A successful response.
+
+    Attributes:
+        status: HTTP status, 2xx.
+        content: The body as it came, decompressed.
+        request_id: PagerDuty's id of the request.
+        operation, method, writes: What it answers.
+    """
+
+    status: int
+    content: bytes = field(repr=False)
+    request_id: str | None = None
+    operation: str
+    method: str
+    writes: bool
+
+    def json(self) -> dict[str, Any]:
+        """Return the body, parsed; `{}` where a response may come without one (202, 204, 205, and DELETE).
+
+        Raises:
+            TransportError: it is not a JSON object, is nested too deep, or is missing where one is required.
+        """
+        if not self.content.strip():
+            if self.status in _BODILESS or self.method == "DELETE":
+                return {}
+            raise self._unreadable("is empty")
+        try:
+            body = orjson.loads(self.content)
+            if len(self.content) > _SMALL or self.content.count(b"{") + self.content.count(b"[") > _DEEPEST:
+                orjson.dumps(body)  # refuses what is nested deeper: functions that walk the body recurse
+        except orjson.JSONDecodeError:
+            raise self._unreadable("is not a JSON object") from None
+        except orjson.JSONEncodeError:
+            raise self._unreadable("is nested too deep") from None
+        if not isinstance(body, dict):
+            raise self._unreadable("is not a JSON object")
+        return body
+
+    def _unreadable(self, problem: str) -> TransportError:
+        done = "the call succeeded, but" if self.writes else "a response came, but"
+        return TransportError(
+            f"{done} the body of the response ({self.status}) {problem}",
+            outcome="unknown",
+            operation=self.operation,
+            status=self.status,
+        )
 
 
 @define(eq=False)
@@ -149,6 +228,7 @@ class Transport:
             ("Content-Type", "application/json"),
             ("User-Agent", f"arx-pagerduty/{__version__}"),
         )
+        self._shared: Shared | None = None
         self._authorized: tuple[Credentials, Secret] | None = None
         self._closed = False
 
@@ -195,7 +275,11 @@ class Transport:
             raise TransportError("the connector was closed", outcome="not_sent", operation=operation)
         if self._tls and self._injected is None:
             tls()  # a file of certificates that cannot be used is found before a try is counted
-        budget, shared = _TOTAL if timeout is None else timeout, await current()
+        budget, loop, shared = _TOTAL if timeout is None else timeout, asyncio.get_running_loop(), self._shared
+        fingerprint = credentials.fingerprint
+        if shared is None or shared.loop is not loop or shared.key[1] != fingerprint or shared.state.ended:
+            state, key = await current(), (self._server, fingerprint)
+            shared = self._shared = state.shared(key, self._leases, user=None if self._injected else self)
         sending = _Sending(
             http=self._on_the_wire(request, credentials),
             secret=credentials.api_key,
@@ -204,9 +288,9 @@ class Transport:
             deprecated=deprecated,
             agent_id=agent_id,
             attempts=attempts if attempts is not None else [],
-            deadline=asyncio.get_running_loop().time() + budget,
-            rate_limiter=shared.rate_limiter((self._server, credentials.fingerprint), self._leases),
-            pool=shared.pool(self) if self._injected is None else None,
+            deadline=loop.time() + budget,
+            rate_limiter=shared.rate_limiter,
+            pool=shared.pool,
         )
         overdue: TransportError | None = None
         try:
@@ -328,10 +412,8 @@ class Transport:
 
         Errors of the backend become `TransportError`, without the backend's frames.
         """
-
-        def on_send() -> None:
-            attempt.sent = True  # a try that is cancelled from here on counts as sent, unless a response says otherwise
-
+        # A try that is cancelled once a byte is written counts as sent, unless a response says otherwise.
+        on_send = partial(setattr, attempt, "sent", True)
         outcome: Literal["not_sent", "unknown"] = "unknown"
         try:
             if sending.pool is not None:
@@ -341,18 +423,17 @@ class Transport:
                 async with asyncio.timeout_at(sending.deadline):
                     response = await self._injected.send(sending.http, self._max_body, on_send)
             status, headers, content = response
-            limits = {name: headers[name] for name in _LIMITS if headers.get(name, "").replace(".", "", 1).isdigit()}
-            result = read(
+            limits: dict[str, str] = {}
+            if "ratelimit-limit" in headers:
+                given = ((name, headers.get(name, "")) for name in _LIMITS)
+                limits = {name: text for name, text in given if text.replace(".", "", 1).isdigit()}
+            if 200 <= status < 300:
+                return status, limits, self._success(sending, status, headers.get("x-request-id"), content)
+            return (
                 status,
-                headers,
-                content,
-                operation=sending.operation,
-                method=sending.http.method,
-                writes=sending.writes,
-                deprecated=sending.deprecated,
-                secret=sending.secret,
+                limits,
+                failure(status, headers, content, sending.operation, sending.deprecated, sending.secret),
             )
-            return status, limits, result
         except ConnectFailed as error:
             problem, outcome = f"no connection to {self.origin} ({error})", "not_sent"
         except ResponseLost as error:
@@ -360,6 +441,19 @@ class Transport:
         except ResponseTooLarge:
             problem = f"the response is larger than {self._max_body:,} bytes"
         raise TransportError(problem, outcome=outcome, operation=sending.operation)
+
+    def _success(self, sending: _Sending, status: int, request_id: str | None, content: bytes) -> Response:
+        if request_id is not None:
+            plain = len(request_id) <= _LONGEST_ID and request_id.isprintable()
+            request_id = sending.secret.masked(request_id) if plain else short(request_id, sending.secret)
+        return Response(
+            status=status,
+            content=content,
+            request_id=request_id,
+            operation=sending.operation,
+            method=sending.http.method,
+            writes=sending.writes,
+        )
 
     def _require_time(self, sending: _Sending) -> None:
         """Raise at once when the key is paused, after a 429, for longer than this call may take."""

@@ -18,8 +18,8 @@ import pytest
 from attrs import frozen
 
 from arx_wrapper import ArxError, PagerDutyConnector
-from arx_wrapper.transport import connection_pool
-from arx_wrapper.transport.connection_pool import ConnectionPool
+from arx_wrapper.transport import loop_state
+from arx_wrapper.transport.connection import ConnectionPool
 from tests.resilience import endpoints
 from tests.resilience import faults as f
 from tests.resilience.endpoints import Endpoint
@@ -142,9 +142,7 @@ def run(folder: Path) -> dict[str, Outcome | BaseException]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(authority))
         patch.setattr(socket, "getaddrinfo", endpoints.no_name)
-        patch.setattr(
-            connection_pool, "ConnectionPool", lambda: ConnectionPool(connect_timeout=5.0, read_timeout=SILENCE)
-        )
+        patch.setattr(loop_state, "ConnectionPool", lambda: ConnectionPool(connect_timeout=5.0, read_timeout=SILENCE))
         return asyncio.run(_run(folder))
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from arx_wrapper import ArxError, PagerDutyConnector
-from arx_wrapper.transport import connection_pool
-from arx_wrapper.transport.connection_pool import ConnectionPool
+from arx_wrapper.transport import loop_state
+from arx_wrapper.transport.connection import ConnectionPool
 from tests.resilience.harness import connector_at, shown
 
 CALLERS = 1000
@@ -76,7 +76,7 @@ async def soak(address: str, folder: Path, seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     address, folder, seconds = sys.argv[1:]
-    connection_pool.ConnectionPool = lambda: ConnectionPool(  # type: ignore[misc,assignment]  # faults end sooner
+    loop_state.ConnectionPool = lambda: ConnectionPool(  # type: ignore[misc,assignment]  # faults end sooner
         connect_timeout=5.0, read_timeout=SILENCE
     )
     json.dump(asyncio.run(soak(address, Path(folder), float(seconds))), sys.stdout)

@@ -37,7 +37,7 @@ async def share(hosts: int) -> tuple[float, int]:
     bucket = Bucket(rate=RATE, size=RATE, clock=loop.time)
     began = loop.time()
     wires = [
-        Transport(base_url="http://127.0.0.1", transport=Limited(bucket), clock=loop.time)  # with a limiter of its own
+        Transport(base_url="http://127.0.0.1", transport=Limited(bucket))  # with a limiter of its own
         for _ in range(hosts)
     ]
     await asyncio.gather(

@@ -12,7 +12,7 @@ import pytest
 
 from arx_wrapper.credentials import Secret
 from arx_wrapper.transport.backend import HttpRequest, HttpResponse, ResponseLost
-from arx_wrapper.transport.connection_pool import CONNECTIONS, ConnectionPool
+from arx_wrapper.transport.connection import CONNECTIONS, ConnectionPool
 from arx_wrapper.transport.dialing import first_connected
 from tests.support import PATIENCE
 from tests.transport.test_transport import OK, hang, serving

@@ -21,9 +21,12 @@ class Resource(BaseConnector):
 
     async def _one(self, model: type[_M], operation: str, given: Mapping[str, object]) -> _M:
         """Return the one object of a response."""
-        body = await self.execute(operation, _parameters(given))
+        body = await self.execute(operation, {name: value for name, value in given.items() if name != "self"})
         key = self.operations[operation].envelope
-        return typed(model, member(body, key, operation, Mapping) if key else body, operation)
+        found = body.get(key) if key else body
+        if type(found) is not dict:
+            found = member(body, str(key), operation, Mapping)
+        return model.from_dict(found)
 
     async def _many(self, model: type[_M], operation: str, given: Mapping[str, object]) -> list[_M]:
         """Return the list of a response that has no pages."""
