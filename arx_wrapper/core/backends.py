@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest, Approvals, Channel
     from arx_wrapper.approvals.slack import Slack
     from arx_wrapper.audit import AuditLog
+    from arx_wrapper.audit.transparency.checkpointer import Plan
     from arx_wrapper.http_client import AsyncTransport
     from arx_wrapper.model import Leases, Operation
     from arx_wrapper.policy import Policies, PolicySource
@@ -213,25 +214,31 @@ def _address(given: str | PathLike[str] | None) -> str | None:
 
 
 def _take_checkpoints(log: AuditLog, settings: CheckpointSettings, proxy: Proxy | None) -> None:
-    """Have checkpoints of a log taken for as long as it is open.
+    """Have checkpoints of a log taken for as long as it is open. ConfigError as `checkpoint_plan()`."""
+    from arx_wrapper.audit.transparency.checkpointer import Checkpointer
+
+    taking = Checkpointer(log, checkpoint_plan(settings, proxy))
+    taking.start()
+    log.before_close(taking.stop)
+
+
+def checkpoint_plan(settings: CheckpointSettings, proxy: Proxy | None = None) -> Plan:
+    """Return which key signs checkpoints, and where they are kept.
 
     Raises:
         ConfigError: a witness or a store is malformed, or an extra is not installed.
     """
     from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
-    from arx_wrapper.audit.transparency.checkpointer import Checkpointer, Plan
+    from arx_wrapper.audit.transparency.checkpointer import Plan
     from arx_wrapper.audit.transparency.witness import Witness
 
-    plan = Plan(
+    return Plan(
         signing_key=Path(settings.signing_key),
         stores=[checkpoint_store(url) for url in settings.stores],
         witnesses=[Witness.parse(text, proxy=proxy) for text in settings.witnesses],
         every=settings.every,
         records=settings.records,
     )
-    taking = Checkpointer(log, plan)
-    taking.start()
-    log.before_close(taking.stop)
 
 
 def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list[Channel]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -15,6 +16,8 @@ from arx_wrapper import AuditError, PagerDutyConnector, audit
 from arx_wrapper.audit import Refused
 from arx_wrapper.audit.storage import migrations
 from arx_wrapper.audit.storage.postgres_connection import connect, parameters
+from arx_wrapper.audit.storage.postgres_reader import PostgresReader
+from arx_wrapper.audit.store import Query
 from arx_wrapper.cli.health_checks import examine
 from tests.audit.conftest import entry, everything
 from tests.cli.conftest import Command, command, here  # noqa: F401 - fixtures
@@ -65,6 +68,41 @@ async def test_a_role_writes_and_sees_the_records_of_its_own_organisation_only(s
         assert seen == [("acme",)]
         assert behind.execute("SELECT * FROM arx_audit.access").fetchall() == [("acme", "acme")]
     await acme.aclose()
+
+
+async def test_patterns_find_the_same_for_one_organisation_as_for_all(server: Server) -> None:
+    operations = {
+        "acme": ("incidents:read", "incidents:create"),
+        "umbrella": ("incidents:create", "a%_\\x", "teams:read"),
+    }
+    for org, names in operations.items():
+        log = audit.open(server.address(org))
+        for name in names:
+            await log.append(entry(org_id=org, operation=name))
+        await log.aclose()
+    for role, own in (("acme", operations["acme"]), ("inspector", operations["acme"] + operations["umbrella"])):
+        log = audit.open(server.address(role), read_only=True)
+        for pattern in ("*", "incidents:*", "*:read", "i*s:c*", "a%_\\x", "a*\\x", "a_*", "none*", "teams:read"):
+            wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))
+            found = [record.operation for record in await everything(log, operation=pattern)]
+            assert sorted(map(str, found)) == sorted(name for name in own if wanted.fullmatch(name)), (role, pattern)
+        await log.aclose()
+
+
+async def test_records_about_an_id_are_found_within_ones_own_organisation(server: Server) -> None:
+    written = {}
+    for org in ("acme", "umbrella"):
+        log = audit.open(server.address(org))
+        written[org] = await log.append(entry(org_id=org, metadata={"ids": {"incident_id": "P1"}}))
+        await log.aclose()
+    for role, own in (("acme", ["acme"]), ("inspector", ["acme", "umbrella"])):
+        log = audit.open(server.address(role), read_only=True)
+        found = await everything(log, target="P1", action_type="connector.called")
+        assert [record.org_id for record in found] == own
+        assert await everything(log, target="P2") == []
+        await log.aclose()
+    with psycopg.connect(server.address("acme")) as behind:
+        assert behind.execute("SELECT arx_audit.about('P1')").fetchall() == [(written["acme"].seq,)]
 
 
 async def test_one_organisations_role_cannot_verify_and_says_so_and_an_auditor_of_all_can(server: Server) -> None:
@@ -367,3 +405,50 @@ async def test_only_an_operators_role_records_that_an_agent_goes_on(server: Serv
         with pytest.raises(AuditError, match="lacks a right"):
             await acme.append(entry(org_id="acme", action_type=action, operation=None))
     await acme.aclose()
+
+
+RARE: tuple[dict[str, str], ...] = (
+    {"id": "nothing"},
+    {"call": "nothing"},
+    {"agent_id": "rare"},
+    {"operation": "services:delete"},
+    {"operation": "*:delete"},
+    {"operation": "nothing:*"},
+    {"org_id": "nobody"},
+    {"verdict": "DENY"},
+    {"status": "error"},
+    {"action_type": "policy.loaded"},
+    {"target": "PRARE"},
+    {"reviewer": "alice"},
+    {"approval": "apr-1"},
+    {"since": "2100-01-01"},
+    {"until": "2000-01-01"},
+)
+
+
+@pytest.mark.parametrize("role", ["inspector", "acme"])
+async def test_no_filter_with_few_matches_reads_every_record(server: Server, role: str) -> None:
+    log = audit.open(server.address("overseer"))
+    for number in range(3_000):
+        log.append_soon(
+            entry(org_id="acme", agent_id="often", action_type="connector.refused", operation=f"op:{number % 3}")
+        )
+    await log.append(entry(org_id="acme", agent_id="rare", operation="services:delete"))
+    await log.aclose()
+    with psycopg.connect(server.url, autocommit=True) as owner:
+        owner.execute("ANALYZE arx_audit.records")
+    with link(server.address(role)) as reading:
+        reader = PostgresReader(lambda: reading, lambda data: "")  # type: ignore[arg-type, return-value]
+        for filters in RARE:
+            where, values = reader._conditions(Query(**filters))  # type: ignore[arg-type]
+            statement = f"SELECT body FROM records WHERE {where} ORDER BY seq DESC LIMIT 1000"  # noqa: S608 - ours
+            [(plan,)] = reading.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".encode(), values).fetchall()
+            assert sum(_read(plan[0]["Plan"])) < 100, (filters, plan)
+
+
+def _read(plan: dict[str, Any]) -> Iterator[int]:
+    """Yield the rows that each step of a plan has read."""
+    if plan.get("Relation Name") == "records":
+        yield plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    for step in plan.get("Plans", ()):
+        yield from _read(step)

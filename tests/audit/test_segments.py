@@ -13,6 +13,7 @@ import pytest
 from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog, AuditRecord
 from arx_wrapper.audit.store import Segment
+from arx_wrapper.audit.transparency.signed_note import Signer
 from arx_wrapper.cli.main import run
 from tests.audit.test_log import entry
 from tests.support import sqlite_at
@@ -234,3 +235,30 @@ def test_the_commands(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "removed" in capsys.readouterr().out
     assert run(["audit", "retain", "--before", "2100-01-01"]) == 0, "there is nothing to ask about"
     assert run(["audit", "verify"]) == 0
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_checkpoint_is_taken_before_anything_is_removed(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sound: bool
+) -> None:
+    async def fill() -> Segment:
+        log = opened(path, clock)
+        segment = await sealed(log)
+        await log.aclose()
+        return segment
+
+    segment, kept = asyncio.run(fill()), path.parent / "checkpoints"
+    (path.parent / "signer.key").write_text(Signer.new("audit.example.com/log").secret())
+    monkeypatch.setenv("ARX_AUDIT_URL", f"sqlite:///{path}")
+    monkeypatch.setenv("ARX_AUDIT_SIGNING_KEY", str(path.parent / "signer.key"))
+    monkeypatch.setenv("ARX_AUDIT_CHECKPOINTS", str(kept))
+    monkeypatch.setenv("ARX_AUDIT_CHECKPOINT_EVERY", "86400")
+    if not sound:
+        with sqlite_at(path.parent / segment.file) as database:
+            database.execute("UPDATE audit SET body = replace(body, 'incidents:create', 'x') WHERE seq = 3")
+    assert run(["audit", "retain", "--before", "2100-01-01", "--yes"]) == (0 if sound else 5)
+    assert (path.parent / segment.file).exists() is not sound
+    if sound:
+        sizes = [int(file.stem) for file in kept.glob("*.checkpoint")]
+        assert segment.last + 1 in sizes, "over all records, before the removal"
+    assert "removed" in capsys.readouterr().out or not sound

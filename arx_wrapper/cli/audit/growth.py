@@ -91,7 +91,8 @@ def retain(
     """Remove old sealed files, after asking.
 
     Their records are gone for good. Their hashes stay in the Merkle tree, so the rest still verifies and agrees with
-    every checkpoint. The log records the removal.
+    every checkpoint. The log records the removal. Where checkpoints are configured, one is taken before anything is
+    removed; a log that does not verify is left as it is.
     """
     session: Session = context.obj
     limit = before.replace(tzinfo=before.tzinfo or UTC)
@@ -100,6 +101,12 @@ def retain(
         return await log.expired(limit)
 
     async def run(backends: Any) -> Sequence[Segment]:
+        if session.config.checkpoints:
+            from arx_wrapper.audit.transparency.checkpoint import sign_checkpoint
+            from arx_wrapper.core.backends import checkpoint_plan
+
+            plan = checkpoint_plan(session.config.checkpoints, session.config.proxy)
+            await sign_checkpoint(backends.audit, plan.signer(), plan.stores, plan.witnesses)
         removed: Sequence[Segment] = await backends.audit.retain(
             limit, by=session.config.agent_id, org_id=session.config.org_id
         )

@@ -341,6 +341,19 @@ BEGIN
     allowed := rate.allowed;
 END $$;
 
+-- The records about an id that the session's role may read: row-level security keeps the index from being asked directly.
+CREATE FUNCTION arx_audit.about(target text) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = arx_audit, pg_temp AS $$
+DECLARE
+    own text[] := ARRAY(
+        SELECT access.org_id FROM access
+        WHERE role IN (SELECT rolname FROM pg_roles WHERE pg_has_role(session_user, oid, 'USAGE'))
+    );
+BEGIN
+    RETURN QUERY SELECT seq FROM records
+        WHERE targets @> ARRAY[target] COLLATE "C" AND ('*' = ANY (own) OR records.org_id = ANY (own));
+END $$;
+
 CREATE OR REPLACE FUNCTION arx_audit.admit(role name, org text, duty text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF duty IS NULL OR duty NOT IN ('auditor', 'connector', 'operator') THEN
@@ -350,7 +363,8 @@ BEGIN
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA arx_audit FROM %I', role);
     EXECUTE format('GRANT SELECT ON arx_audit.records, arx_audit.head, arx_audit.open_intents, arx_audit.access, '
                    'arx_audit.versions, arx_audit.tiles, arx_audit.usage, arx_audit.segments TO %I', role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION arx_audit.sees_all, arx_audit.claim_key, arx_audit.readable TO %I', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION arx_audit.sees_all, arx_audit.claim_key, arx_audit.readable, '
+                   'arx_audit.about TO %I', role);
     IF duty <> 'auditor' THEN
         EXECUTE format('GRANT INSERT (seq, id, hash, body) ON arx_audit.records TO %I', role);
         EXECUTE format('GRANT EXECUTE ON FUNCTION arx_audit.take_turn, arx_audit.forget_usage, arx_audit.used, '
@@ -363,7 +377,7 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION arx_audit.may_retain, arx_audit.keep_records, arx_audit.leaves, arx_audit.keep_segment,
-    arx_audit.used, arx_audit.lease_rate FROM PUBLIC;
+    arx_audit.used, arx_audit.lease_rate, arx_audit.about FROM PUBLIC;
 
 -- Roles that have access already keep it, as what they were.
 DO $$
@@ -372,11 +386,17 @@ DECLARE
 BEGIN
     FOR one IN SELECT DISTINCT access.role FROM arx_audit.access JOIN pg_roles ON rolname = access.role LOOP
         EXECUTE format('GRANT SELECT ON arx_audit.segments TO %I', one.role);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION arx_audit.about TO %I', one.role);
         IF has_column_privilege(one.role, 'arx_audit.records', 'body', 'INSERT') THEN
             EXECUTE format('GRANT EXECUTE ON FUNCTION arx_audit.used, arx_audit.lease_rate TO %I', one.role);
         END IF;
     END LOOP;
 END $$;
+
+-- By organisation, and by time to the record.
+CREATE INDEX records_organisation ON arx_audit.records (org_id, operation, seq);
+DROP INDEX arx_audit.records_time;
+CREATE INDEX records_time ON arx_audit.records (created_at);
 
 -- Which records hold a policy's text.
 CREATE INDEX records_policies ON arx_audit.records ((arx_audit.readable(body) #>> '{metadata,digest}'))
