@@ -91,7 +91,8 @@ class PostgresReader:
             yield AuditRecord.parse(body.encode(), record_hash)
 
     def bodies(self, since: str | None = None) -> Iterator[bytes]:
-        where, values = _conditions(Query(since=since))
+        with explained("read"):
+            where, values = self._conditions(Query(since=since))
         statement: LiteralString = f"SELECT body FROM records WHERE {where} ORDER BY seq"  # noqa: S608 - ours
         for (body,) in self._stream(statement, values):
             yield body.encode()
