@@ -5,14 +5,13 @@ Entries that exceed a limit, or whose agent is suspended, are refused instead.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from attrs import define, field
 
 from arx_wrapper.audit.record import ActionType, AuditRecord, Details, Entry, Outline, Status, body_of, outline_from
-from arx_wrapper.audit.state import Window
+from arx_wrapper.audit.state import Key, Window
 from arx_wrapper.audit.store import Pending, Refused, Written
 
 
@@ -37,7 +36,7 @@ class Chain:
     writer: str = ""
     records: list[Written] = field(factory=list, init=False)
     outlines: list[Outline] = field(factory=list, init=False)
-    _counted: Counter[tuple[str, str, str]] = field(factory=Counter, init=False)
+    _counted: dict[Key, int] = field(factory=dict, init=False)
 
     def add(self, batch: Iterable[Pending], *, now: datetime) -> None:
         """Link the entries that are not refused, and set each `outcome`."""
@@ -74,14 +73,17 @@ class Chain:
             pending.outcome = Written(self.seq, entry.id, body, self.head)
             self.records.append(pending.outcome)
             for operation, count in uses.items():
-                self._counted[entry.org_id, entry.agent_id, operation] += count
+                key = (entry.org_id, entry.agent_id, operation)
+                self._counted[key] = self._counted.get(key, 0) + count
 
     def _refusal(self, pending: Pending, uses: Mapping[str, int]) -> Refused | None:
         entry = pending.entry
         if reason := self.suspended.get(entry.agent_id):
             return Refused(suspended_because(entry.agent_id, reason))
+        if not pending.limits:
+            return None
         for window, limit in zip(windows(pending), pending.limits, strict=True):
-            used = self.used[window] + self._counted[window[:3]]
+            used = self.used[window] + self._counted.get(window[:3], 0)
             if used + uses.get(limit.operation, 0) > limit.count:
                 return Refused(f"The limit of {limit.text} for {limit.operation} is used up.", limit)
         return None

@@ -11,7 +11,7 @@ import msgspec
 
 from arx_wrapper.audit.chain import suspended_because
 from arx_wrapper.audit.log_reader import ReadableLog
-from arx_wrapper.audit.pending import PendingEntry, notify
+from arx_wrapper.audit.pending import PendingEntry, Turn, overdue
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.errors import AuditError
@@ -61,17 +61,10 @@ class AuditLog(ReadableLog):
         if self._writer.submit(ticket):
             self._writer.wake()
             if ticket.written.acquire(timeout=_MOMENT):
-                await asyncio.sleep(0)  # tasks that have become ready meanwhile do not wait for the next call
+                if overdue():  # tasks that have become ready meanwhile do not wait for more calls than this one
+                    await asyncio.sleep(0)
                 return ticket.record()
-        else:  # once all tasks that are about to submit an entry have done so: the thread would be in their way
-            asyncio.get_running_loop().call_soon(self._writer.wake)
-        written = ticket.future()
-        # Not asyncio.timeout: this is the busiest line of all, and a timer costs a third of it.
-        timer = written.get_loop().call_later(self._timeout, notify, [written])
-        try:
-            await written
-        finally:
-            timer.cancel()
+        await Turn.of(self._writer.wake, self._timeout).wait(ticket)
         if ticket.written.locked():
             ticket.pending.cancelled = True
             raise AuditError(

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -42,7 +41,7 @@ class Writer:
         self._unwritten: list[PendingEntry] = []
         self._jobs: list[Callable[[Store], None]] = []
         self._unanswered: set[str] = set()
-        self._closing = self._asleep = False
+        self._closing = self._asleep = self._urgent = False  # `_urgent`: somebody waits for an entry in the queue
         self._thread: threading.Thread | None = None
         self._store: Store | None = None
         self.broken: AuditError | None = None
@@ -72,7 +71,8 @@ class Writer:
         Returns:
             True when no other caller waits or has a call in flight.
         """
-        self.store()
+        if self._store is None:
+            self.store()
         entry = ticket.pending.entry
         ticket.urgent = urgent
         with self._lock:
@@ -80,9 +80,12 @@ class Writer:
                 self._unanswered.add(entry.id)
             elif entry.intent_id:
                 self._unanswered.discard(entry.intent_id)
-            alone = urgent and self._unanswered <= {entry.id} and not any(other.urgent for other in self._queue)
+            waiting = len(self._unanswered)
+            alone = urgent and not self._urgent and (not waiting or (waiting == 1 and entry.id in self._unanswered))
+            self._urgent = self._urgent or urgent
             self._queue.append(ticket)
-            self._start()
+            if self._thread is None:
+                self._start()
             asleep = self._asleep
         if asleep and not urgent:
             self.wake()
@@ -121,8 +124,10 @@ class Writer:
 
     def wake(self) -> None:
         """Wake the thread."""
-        with suppress(RuntimeError):  # woken before; once is enough
+        try:  # noqa: SIM105 - contextlib.suppress costs as much as the rest
             self._wakeup.release()
+        except RuntimeError:  # woken before; once is enough
+            pass
 
     def _start(self) -> None:
         if self._thread is None:
@@ -144,7 +149,7 @@ class Writer:
                 self._wakeup.acquire()
             with self._lock:
                 self._asleep = False
-                written, self._queue = self._queue, []
+                written, self._queue, self._urgent = self._queue, [], False
                 jobs, self._jobs = self._jobs, []
             with self.between:
                 if written or (self._unwritten and (jobs or self._closing)):
