@@ -20,7 +20,6 @@ from attrs import evolve, frozen
 
 from arx_wrapper.config import Config
 from arx_wrapper.core.backends import Backends, Given
-from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.resolution import (
     Api,
@@ -233,7 +232,7 @@ class BaseConnector:
 
         asked = Asked(operation=operation, params=params, approval_id=approval_id, timeout=timeout)
         with self._in_flight:
-            return await pipeline.run(self._env, asked, Dispatch.perform)
+            return await pipeline.run(self._env, asked)
 
     def plan(self, operation: str, params: Mapping[str, Any] | None = None) -> Plan:
         """Return a call as it would be judged and sent. Calls nothing and records nothing.
@@ -281,6 +280,8 @@ class BaseConnector:
         """
         if self.on_call is None:
             raise ApprovalError(f"{self.connector} does not tell who is on call. Nothing was decided.")
+        from arx_wrapper.core.dispatch import Dispatch  # only now, as the pipeline
+
         operation, read = self.on_call
         call, request = resolve(self._env.api, self._env.caller, Asked(operation=operation))
         dispatch = Dispatch(self._env, call, request, visible=Filter.of((), ()))

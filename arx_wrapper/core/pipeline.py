@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,6 @@ from attrs import evolve, frozen
 
 from arx_wrapper.audit import Entry, Refused
 from arx_wrapper.core import entries
-from arx_wrapper.core.approval import approve, ask
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.origin import context, correlation
@@ -37,7 +36,7 @@ from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionD
 from arx_wrapper.model import JSON, Call, Decision, Verdict
 
 if TYPE_CHECKING:
-    from arx_wrapper.approvals import ApprovalRequest
+    pass
 
 T = TypeVar("T")
 _log = logging.getLogger("arx_wrapper.pipeline")
@@ -62,11 +61,11 @@ class Cleared:
     observed: Observed | None
 
 
-async def run(env: Environment, asked: Asked, send: Callable[[Dispatch], Awaitable[T]]) -> T:
-    """Run one call through all steps and return what `send` returns."""
+async def run(env: Environment, asked: Asked) -> dict[str, Any]:
+    """Run one call through all steps and return the API's JSON body; `{}` when there is none."""
     cleared = await clear(env, asked)  # 0-5
     try:
-        result = cleared.dispatch.show(await send(cleared.dispatch))  # 6
+        result = cleared.dispatch.show(await cleared.dispatch.perform())  # 6
     except BaseException as error:
         conclude(env, cleared, error)  # 7
         raise
@@ -165,9 +164,15 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
     dispatch = Dispatch(env, call, request, asked.timeout, visible=visible)
     before = None
     if decision.verdict is Verdict.ESCALATE:
+        from arx_wrapper.core.approval import approve, ask  # only now: most calls wait for nobody
+
         approval_id = None
         try:
-            waiting = await wait_for(env, asked, decision, dispatch)  # 5 a person agrees, to exactly this
+            if asked.approval_id is None:  # 5 a person agrees, to exactly this
+                waiting = await ask(env, decision, dispatch)
+                _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
+            else:
+                waiting = await backends.approvals.get(asked.approval_id)
             approval_id = waiting.id
             judged = subject(approval_id)
             if asked.approval_id is None:
@@ -177,19 +182,6 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
             log.append_soon(refusal(error, intent_id=intent_id, approval_id=approval_id))
             raise
     return Cleared(dispatch=dispatch, subject=judged, before=before, started=started, observed=observed)
-
-
-async def wait_for(env: Environment, asked: Asked, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
-    """Return the request for approval that a call waits for: a new one, or the one that it resumes.
-
-    Raises:
-        ApprovalError: there is no such request, too many wait already, or the store cannot be used.
-    """
-    if asked.approval_id is not None:
-        return await env.backends.approvals.get(asked.approval_id)
-    waiting = await ask(env, decision, dispatch)
-    _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
-    return waiting
 
 
 def conclude(env: Environment, cleared: Cleared, error: BaseException | None) -> None:

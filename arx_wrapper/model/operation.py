@@ -185,7 +185,7 @@ _PATH_NAMES: Any = Factory(
 _HIGHEST_RISK: Any = Factory(lambda row: row.risk, takes_self=True)
 
 
-@frozen
+@frozen(eq=False)  # there is one row of each
 class Operation:
     """One row of a connector's table: everything that is particular to the operation.
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.resolution import Asked
 from arx_wrapper.errors import InvalidParamsError
 from arx_wrapper.model import ByCursor, ByTime, Operation, Params
 from arx_wrapper.pagerduty.decoding import Model, typed
 from arx_wrapper.pagerduty.pagination import OLDEST, ListReader, Unread
 from arx_wrapper.pagerduty.resources.base import Resource
+
+if TYPE_CHECKING:
+    from arx_wrapper.core.dispatch import Dispatch
 
 Given = Mapping[str, Any] | None
 
