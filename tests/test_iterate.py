@@ -257,7 +257,7 @@ async def test_a_list_that_holds_something_else_than_objects_is_an_error() -> No
     server.records = ["U1"]  # type: ignore[list-item]  # what the server should not send
     async with server.connector() as pd:
         for reading in (ids(pd, "users:read"), pd.list_users(limit=3, offset=0)):
-            with pytest.raises(PagerDutyError, match="should hold an object"):
+            with pytest.raises(PagerDutyError, match="instead of an object"):
                 await reading
 
 

@@ -1,12 +1,12 @@
-"""The audit log: each call, its verdict and its outcome, durable before the call is sent, and chained.
+"""Record each call, its verdict and its outcome in a hash chain; the intent is durable before the call is sent.
 
     log = audit.open("sqlite:///var/audit.db")
     intent = await log.append(Entry(...))         # returns once it is on disk
     log.append_soon(Entry(..., intent_id=intent.id))
     assert (await log.verify()).ok
 
-Every record holds the hash of the one before it and is itself hashed with the log's key, so that an edit, a deletion,
-an insertion or a change of order shows. Records can be added, never changed or removed.
+Every record holds the hash of the record before it, and is itself hashed with the log's key. So verification finds an
+edit, a deletion, an insertion or a change of order. Records can be added, never changed or removed.
 """
 
 from __future__ import annotations
@@ -39,17 +39,16 @@ def open(  # noqa: A001 - read as `audit.open`
     """Open the audit log at an address; the database itself is opened on first use.
 
     Args:
-        url: `sqlite:///path`, made with mode 0600; its key is beside it in `path.key`. Or `postgresql://…`, for many
-            hosts.
+        url: `sqlite:///path`, created with mode 0600, with its key in `path.key`. Or `postgresql://…`, for many hosts.
         key: The log's key; by default `ARX_AUDIT_KEY` as hex, or SQLite's key file.
         timeout: Seconds within which a record is durable, or its call fails.
-        idle: Seconds that an outcome waits for company before it is written by itself.
-        clock: The time, aware.
+        idle: Seconds that an outcome waits for further entries to share its transaction.
+        clock: Returns the time, aware.
         allow_memory: True to accept `sqlite:///:memory:`.
-        read_only: True for a log that is looked at: nothing is ever written, and recording raises `AuditError`.
+        read_only: True to open the log only to read it: nothing is ever written, and recording raises `AuditError`.
 
     Raises:
-        ConfigError: the address is of another kind, or not one at all.
+        ConfigError: the address is malformed, or of an unknown kind.
     """
     if url.startswith(("postgresql://", "postgres://")):
         return _postgres(url, key=key, timeout=timeout, idle=idle, clock=clock, read_only=read_only)
@@ -73,13 +72,13 @@ def open(  # noqa: A001 - read as `audit.open`
 
 
 def convert(url: str, *, progress: Callable[[int, int], None], key: bytes | None = None) -> tuple[int, int]:
-    """Bring a log in SQLite that an earlier version wrote to this version's format.
+    """Convert a log in SQLite that an earlier version wrote to this version's format.
 
     Args:
-        progress: Called now and then with the number of records that are done, and of all.
+        progress: Called from time to time with the number of converted records, and of all.
 
     Returns:
-        The format before, and after.
+        The formats before and after.
 
     Raises:
         AuditError: the key is not the log's, or records are missing; then nothing is changed.
@@ -98,7 +97,7 @@ def convert(url: str, *, progress: Callable[[int, int], None], key: bytes | None
 
 
 def _refuse() -> Store:
-    raise AuditError("The audit log was opened to be read, so nothing is recorded in it. Nothing was sent.")
+    raise AuditError("The audit log was opened read-only, so nothing can be recorded. Nothing was sent.")
 
 
 def _postgres(

@@ -1,4 +1,4 @@
-"""Blocks: 256 records each, with the terms that filters look records up by, and the times between which they lie."""
+"""Index the log in blocks of 256 records: the terms that filters look up, and the earliest and latest time."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Block(NamedTuple):
 
     Attributes:
         number: Its number, from 0; it holds records 256 * number + 1 up to 256 * (number + 1).
-        earliest, latest: The first and last `created_at` in it; clocks jump, so these need not be its ends'.
-        terms: What its records can be looked up by, sorted.
-        uses: The uses that limits count: organisation, agent, operation, and when and how many, oldest record first.
+        earliest, latest: The least and greatest `created_at` in it. Clocks jump, so these may be of any of its records.
+        terms: The terms by which its records can be looked up, sorted.
+        uses: The uses that limits count: organisation, agent, operation, then times and numbers, oldest first.
     """
 
     number: int
@@ -41,7 +41,7 @@ class Block(NamedTuple):
 
 
 def block_of(number: int, outlines: Sequence[Outline]) -> Block:
-    """Return the index of the records of a block."""
+    """Compute the index of a block from its records."""
     times = [outline.created_at for outline in outlines]
     terms = {ORG + name for name in {outline.org_id for outline in outlines}}
     terms |= {AGENT + name for name in {outline.agent_id for outline in outlines}}
@@ -77,7 +77,7 @@ def _uses(outlines: Iterable[Outline]) -> list[tuple[str, str, str, list[tuple[s
 
 
 def number_of(seq: int) -> int:
-    """Return the number of the block that a record is in."""
+    """Return the number of a record's block."""
     return (seq - 1) // WIDTH
 
 

@@ -1,4 +1,4 @@
-"""A log's key: from the environment, or from the file beside the log."""
+"""Read or make a log's key: from the environment, or in the file beside the log."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Final
 from arx_wrapper.errors import AuditError
 
 MARK: Final = b"arx-pagerduty audit key"
-"""The text whose keyed hash is kept in the log, so that another key is told from the log's own."""
+"""The text whose keyed hash the log stores, so that a wrong key is recognised."""
 NOT_THE_KEY: Final = (
     "This is not the log's key: the log was begun with another one. Give this process the same ARX_AUDIT_KEY, or the "
-    "same key file beside the log, as the process that began it."
+    "same key file beside the log, as the process that began the log."
 )
 ANOTHER_KEY: Final = "this is not the log's key"
 _SHORTEST: Final = 32
@@ -32,7 +32,7 @@ def parsed_key(text: str, where: str) -> bytes:
     """Return the bytes of a key.
 
     Raises:
-        AuditError: it is so short that its hashes could be computed by trying keys.
+        AuditError: it is so short that an attacker could find it by trying all keys.
     """
     try:
         key = bytes.fromhex(text.strip())
@@ -44,7 +44,7 @@ def parsed_key(text: str, where: str) -> bytes:
 
 
 def key_file(path: str) -> Path:
-    """Return the address of the key file of a log in SQLite."""
+    """Return the path of the key file of a log in SQLite."""
     return Path(path + ".key")
 
 
@@ -89,8 +89,8 @@ def made_key(path: str, *, has_records: Callable[[], bool]) -> bytes:
     if has_records():
         raise AuditError(
             f"The audit log {path} has records, and its key is not here: ARX_AUDIT_KEY is not set and "
-            f"{key_file(path)} is missing. Nothing was sent. Put the key back; with another one the log would not "
-            "verify any more."
+            f"{key_file(path)} is missing. Nothing was sent. Restore the key; with another one the log would no longer "
+            "verify."
         )
     file = key_file(path)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -101,13 +101,13 @@ def made_key(path: str, *, has_records: Callable[[], bool]) -> bytes:
             handle.write(secrets.token_hex(32))
             handle.flush()
             os.fsync(handle.fileno())
-        with contextlib.suppress(FileExistsError):  # another process was first; its key is the log's
+        with contextlib.suppress(FileExistsError):  # another process made it first; its key is the log's
             os.link(draft, file)
     finally:
         draft.unlink(missing_ok=True)
     found = stored_key(path)
     if found is None:
-        raise AuditError(f"The log's key {file} was removed while it was made. Nothing was sent.")
+        raise AuditError(f"The log's key {file} was removed while it was being created. Nothing was sent.")
     return found
 
 

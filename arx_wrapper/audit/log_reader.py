@@ -1,4 +1,4 @@
-"""Reading a log: records, jobs over all of it, verification. Nothing is held open while a caller does other things."""
+"""Read a log: its records, jobs over all of it, verification. No transaction stays open between a caller's reads."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _CHUNK = 1_000
 
 
 class ReadableLog:
-    """The part of an audit log that reads; `AuditLog` is the whole.
+    """The reading part of an audit log; `AuditLog` adds the writing part.
 
-    A log that is opened for reading alone is never written, and no table and no key is made. One that is opened for
-    writing is read through its writer, which first gives the intents of processes that died their outcome; where it
-    cannot be written, or was not begun, it is read all the same.
+    A log that is opened read-only is never written: no table and no key is created. A log that is opened for writing is
+    read through its writer, which first records an outcome for the intents of processes that died. If the writer cannot
+    be opened, or the log was not begun, it is read without one.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class ReadableLog:
 
         Args:
             opener: Opens the database for writing.
-            reader: Opens it for reading alone; None when only the writer's connection can see it.
-            begun: Returns False for a log that reading must not begin.
+            reader: Opens it read-only; None when only the writer's connection can see it.
+            begun: Returns False for a log that does not exist yet, and that reading must not create.
         """
         self._writer, self._timeout = Writer(opener, idle=idle), timeout
         self._reader, self._begun = reader, begun
@@ -79,18 +79,18 @@ class ReadableLog:
         id: str | None = None,  # noqa: A002 - the record's member
         call: str | None = None,
     ) -> AsyncIterator[AuditRecord]:
-        """Read the records of the log as it is now, by `seq`.
+        """Read the records of the log as it is now, ordered by `seq`.
 
-        They are read in pages, between which nothing is held open: a caller that stops halfway, as a pager does, costs
-        the log nothing.
+        They are read in pages, and no transaction stays open between them. So a caller that stops halfway does not
+        burden the log.
 
         Args:
             operation: A name, or a pattern with `*`.
             target: An id that the call named.
             reviewer, approval: A reviewer's name, an approval's id.
             since, until: Aware; from `since` up to, not including, `until`.
-            limit: The number of records at most.
-            call: An intent's id: the intent and the records that answer it.
+            limit: The largest number of records.
+            call: An intent's id; selects the intent and the records that refer to it.
         """
         query = Query(
             id=id,
@@ -127,7 +127,7 @@ class ReadableLog:
                 query = evolve(query, limit=left, **edge)
 
     async def read(self, job: Callable[[Reader], _T]) -> _T:
-        """Run a job over the log as it is now, while others go on appending."""
+        """Run a job over the log as it is now, while other callers append."""
         reader = await self._opened_reader()
         if reader is None:
             return await self._on_thread(job, patient=True)
@@ -142,7 +142,7 @@ class ReadableLog:
         """Verify the whole chain: every hash, link and sequence number, and the database around them.
 
         Args:
-            since: The number of records to leave out, because a checkpoint vouches for them.
+            since: The number of records to skip, because a checkpoint covers them.
         """
         damage = await self.read(lambda log: log.damage(indexes=not since))
         found = await self.read(lambda log: verify(log, since))
@@ -158,7 +158,7 @@ class ReadableLog:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Callable[[Callable[[Reader], Any]], Awaitable[Any]]]:
-        """Give a function that runs jobs over the log as it is now, one after the other, on a thread of their own."""
+        """Yield a function that runs jobs over the log as it is now, one after the other, on a separate thread."""
         reader = await self._opened_reader()
         if reader is None:
             yield self._on_thread
@@ -188,7 +188,7 @@ class ReadableLog:
         return await asyncio.to_thread(self._reader)
 
     async def _on_thread(self, job: Callable[[Store], _T], *, patient: bool = False) -> _T:
-        """Run a job on the log's thread, after every entry submitted so far is written."""
+        """Run a job on the writer thread, after every entry submitted so far is written."""
         future = self._writer.run(job)
         try:
             async with asyncio.timeout(None if patient else max(self._timeout, 30.0)):

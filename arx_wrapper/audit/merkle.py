@@ -1,7 +1,7 @@
-"""A Merkle tree over the log's records (RFC 6962, section 2.1) that grows leaf by leaf and keeps none of them.
+"""Build the Merkle tree over the log's records (RFC 6962, section 2.1) leaf by leaf, without storing the leaves.
 
-A leaf is a record's stored body, which holds the hash of the record before it and everything else but its own keyed
-hash: checking a proof needs no key of the log.
+A leaf is a record's stored body: all of the record except its own keyed hash. So checking a proof does not need the
+log's key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Tree:
 
     Attributes:
         size: The number of leaves.
-        nodes: As many roots as `size` has bits that are set; enough to go on, and to compute the root.
+        nodes: One root for each bit that is set in `size`. They suffice to add leaves and to compute the root.
     """
 
     size: int = 0
@@ -49,7 +49,7 @@ class Tree:
         self.size += 1
 
     def root(self) -> bytes:
-        """Return the root over all leaves; for none, the hash of nothing."""
+        """Return the root over all leaves; without leaves, the hash of empty data."""
         if not self.nodes:
             return EMPTY_ROOT
         root = self.nodes[-1]
@@ -59,7 +59,7 @@ class Tree:
 
 
 def root_of(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """Return the root that a path leads to (RFC 9162, section 2.1.3.2); None when its length is wrong."""
+    """Compute the root from a leaf and an inclusion path (RFC 9162, section 2.1.3.2); None when its length is wrong."""
     if not 0 <= index < size:
         return None
     fn, last, node = index, size - 1, leaf_hash(leaf)

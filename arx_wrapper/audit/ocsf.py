@@ -1,4 +1,4 @@
-"""Records as events of the Open Cybersecurity Schema Framework: class 6003, API Activity, version 1.5.0."""
+"""Convert records to events of the Open Cybersecurity Schema Framework: class 6003, API Activity, version 1.5.0."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _SEVERITIES: Final[Mapping[str | None, tuple[int, str]]] = {
 def event_of(record: AuditRecord) -> dict[str, Any]:
     """Return the event for a record.
 
-    The actor of a review is the reviewer, of all other records the agent. The verdict, of policy or of the reviewer, is
-    the actor's authorization. Members that the schema has no place for are under `unmapped`, by our names.
+    The actor is the reviewer in a review, and the agent in all other records. The authorization is the verdict of
+    policy, or of the reviewer. Members that the schema does not have are under `unmapped`, with the record's names.
     """
     activity, activity_name = _ACTIVITIES.get(record.method, _OTHER)
     status, status_name = _STATUSES.get(record.status, (99, "Other"))

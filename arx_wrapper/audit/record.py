@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """An entry to be recorded; the log adds sequence number, time and hashes.
 
     Attributes:
-        intent_id: The intent that an outcome or a refusal answers.
+        intent_id: The intent that an outcome or a refusal belongs to.
     """
 
     action_type: ActionType
@@ -68,20 +68,20 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Attributes:
         id: Unique.
         seq: Its sequence number, from 1 without gaps: the order of the log.
-        created_at: The time of writing, ISO 8601 in UTC. Clocks jump; the order is `seq`'s.
-        org_id, agent_id: The caller, and its organisation.
+        created_at: The time of writing, ISO 8601 in UTC. Clocks jump, so `seq` alone gives the order.
+        org_id, agent_id: The organisation, and the agent that calls.
         action_type: The kind of record.
         connector, operation, method, path, risk: The call.
-        policy_verdict, policy, reason: The verdict, the entry that gave it, and why.
-        approval_id: The approval asked for or used.
+        policy_verdict, policy, reason: The verdict, the entry that gave it, and the reason.
+        approval_id: The approval requested or used.
         status: The call's state.
-        inputs_hash, outputs_hash: HMAC-SHA256 of the canonical parameters and of the answers, with the log's key.
-        duration_ms: From asking to outcome, by a clock that does not jump.
+        inputs_hash, outputs_hash: HMAC-SHA256 of the canonical parameters and of the responses, with the log's key.
+        duration_ms: Milliseconds from the call to its outcome, by a monotonic clock.
         error: The error's class, with status and code; never its message.
-        metadata: `intent` (the intent that this record answers), `effects`, `ids`, `attempts`, `counted` (the uses that
-            limits count), `writer` (the connection that wrote an intent), ...
+        metadata: `intent` (the intent that this record belongs to), `effects`, `ids`, `attempts`, `counted` (the uses
+            that limits count), `writer` (the connection that wrote an intent), ...
         prev_hash: The hash of the record before this one.
-        hash: HMAC-SHA256 of everything above, with the log's key.
+        hash: HMAC-SHA256 of all members above, with the log's key.
     """
 
     id: str
@@ -121,17 +121,17 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise AuditError(
                 f"A record of the audit log is damaged: {error}. Run `arx-pagerduty audit verify`."
             ) from None
-        msgspec.structs.force_setattr(record, "hash", record_hash)  # half the time of making a second record
+        msgspec.structs.force_setattr(record, "hash", record_hash)  # takes half as long as a second record
         return record
 
     def holds(self, digest: Callable[[bytes], str]) -> bool:
-        """Return whether the record was written with the log's key: `digest` is that key's HMAC."""
+        """Return True when the record was written with the log's key; `digest` computes that key's HMAC."""
         members = {name: getattr(self, name) for name in self.__struct_fields__ if name != "hash"}
         return digest(_ENCODER.encode(members)) == self.hash
 
 
 class Details(msgspec.Struct, frozen=True):
-    """The members of a record's metadata that the log itself reads; they may hold anything."""
+    """The members of a record's metadata that the log itself reads; their values are unchecked."""
 
     intent: Any = None
     writer: Any = None
@@ -145,7 +145,7 @@ class Details(msgspec.Struct, frozen=True):
 
 
 class Outline(msgspec.Struct, frozen=True):
-    """The members of a stored record that links, filters, limits and suspensions go by."""
+    """The members of a stored record that links, filters, limits and suspensions use."""
 
     id: str
     seq: int
@@ -163,7 +163,7 @@ class Outline(msgspec.Struct, frozen=True):
 
 
 def outline_from(entry: Entry, details: Details, seq: int, created_at: str, prev_hash: str) -> Outline:
-    """Return the outline of a record that is being written."""
+    """Return the outline of a new record."""
     return Outline(
         entry.id,
         seq,
@@ -237,7 +237,7 @@ _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 class _Body(msgspec.Struct, frozen=True):
-    """A record without its own hash; the members are in the order of their names, so that none has to be sorted."""
+    """A record without its own hash; its members are declared in sorted order, so that encoding need not sort them."""
 
     action_type: str
     agent_id: str
@@ -319,9 +319,10 @@ def body_of(
 
 
 def hasher(key: bytes) -> Callable[[bytes], str]:
-    """Return HMAC-SHA256 (RFC 2104) with a key, as hex: without the key, not even a short value can be guessed back.
+    """Return a function that computes HMAC-SHA256 (RFC 2104) with a key, as hex.
 
-    The two halves of the key are hashed once and copied for each text: `hmac` does more for each.
+    Without the key, not even a short value can be found from its hash. The key's two pads are hashed once and copied
+    for each text, which is faster than `hmac`.
     """
     block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy

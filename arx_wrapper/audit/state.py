@@ -1,7 +1,7 @@
-"""State derived from the chain: open intents, suspensions and the uses that limits count, kept in memory.
+"""Derive state from the chain: open intents, suspensions and the uses that limits count, kept in memory.
 
-It is kept up with every record that is written, by whichever process. A log stores a snapshot of it now and then, with
-a keyed hash, so that opening reads a few records however many there are: nothing can be edited instead of a record.
+Each record updates it, whichever process wrote the record. From time to time the log stores a snapshot with a keyed
+hash, so that opening reads only the records after it. Nobody without the log's key can edit the snapshot.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from attrs import define, field
 from arx_wrapper.audit.record import Outline
 
 LONGEST_LIMIT: Final = timedelta(days=1)
-"""No limit counts uses that are older."""
+"""Limits count no older uses."""
 _PRUNED: Final = 4_096
 
 Key = tuple[str, str, str]
 
 
 class Window(NamedTuple):
-    """The uses that a limit counts: those of an operation by an agent in so many seconds."""
+    """The uses that a limit counts: those of an operation by an agent in the last `seconds`."""
 
     org_id: str
     agent_id: str
@@ -32,7 +32,7 @@ class Window(NamedTuple):
 
 
 class OpenIntent(NamedTuple):
-    """An intent that no record answers yet."""
+    """An intent without a recorded outcome."""
 
     seq: int
     writer: str
@@ -45,7 +45,7 @@ class ChainState:
     Attributes:
         open: The open intents by id.
         suspended: The suspended agents, each with the reason.
-        removed: The last record that retention removed, by the records that say so; 0 when it removed none.
+        removed: The last record that retention removed, according to the records of removals; 0 for none.
     """
 
     open: dict[str, OpenIntent] = field(factory=dict)
@@ -53,7 +53,7 @@ class ChainState:
     removed: int = 0
 
     def apply(self, outline: Outline) -> None:
-        """Take the next record into account."""
+        """Update the state with the next record."""
         action = outline.action_type
         if action == "connector.called":
             writer = outline.metadata.writer
@@ -67,16 +67,16 @@ class ChainState:
             self.removed = max(self.removed, outline.metadata.last)
 
     def copy(self) -> ChainState:
-        """Return a state that goes on by itself."""
+        """Return an independent copy."""
         return ChainState(dict(self.open), dict(self.suspended), self.removed)
 
     def snapshot(self, seq: int, head: str, block: str) -> Snapshot:
-        """Return the state as it is stored, after record `seq` with hash `head` and the index of `block`'s mark."""
+        """Return the snapshot to store after record `seq`, whose hash is `head`; `block` is the newest index's mark."""
         opened = [(intent_id, intent.seq, intent.writer) for intent_id, intent in self.open.items()]
         return Snapshot(seq, head, block, sorted(opened), dict(self.suspended), self.removed)
 
     def switch(self, outline: Outline) -> None:
-        """Take a record of a suspension, its end, or a seal that carries them over, into account."""
+        """Update the suspensions with the record of a suspension, of its end, or of a seal that repeats them."""
         if outline.action_type == "agent.suspended":
             self.suspended[outline.agent_id] = outline.reason or ""
         elif outline.action_type == "agent.resumed":
@@ -91,7 +91,7 @@ class ChainState:
 
 SWITCHES: Final = frozenset({"agent.suspended", "agent.resumed", "log.sealed"})
 KEPT_AT_ONCE: Final = SWITCHES | {"log.removed"}
-"""Records with which a snapshot is stored: that one of them was cut off the log's end shows."""
+"""The records with which a snapshot is stored, so that cutting one of them off the log's end is noticed."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -112,7 +112,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     removed: int
 
     def state(self) -> ChainState:
-        """Return the state, to go on from."""
+        """Return the state that the snapshot holds."""
         opened = {intent_id: OpenIntent(seq, writer) for intent_id, seq, writer in self.open}
         return ChainState(opened, dict(self.suspended), self.removed)
 
@@ -128,17 +128,17 @@ def counted_of(outline: Outline) -> Iterator[tuple[Key, int]]:
 
 @define(eq=False)
 class Usage:
-    """The uses of operations that some limit has asked about.
+    """The uses of the operations that limits have needed so far.
 
     Attributes:
-        load: Yields a key's uses since a time from the log: when, and how many, oldest first.
+        load: Yields a key's uses in the log since a time: time and number, oldest first.
     """
 
     load: Callable[[Key, str], Iterable[tuple[str, int]]]
     _series: dict[Key, _Series] = field(factory=dict)
 
     def used(self, window: Window, now: datetime) -> int:
-        """Return how much of a limit is used up."""
+        """Return the number of uses in a window."""
         key = window[:3]
         series = self._series.get(key)
         if series is None:
@@ -146,7 +146,7 @@ class Usage:
         return series.used(window.seconds, now)
 
     def known(self, window: Window) -> bool:
-        """Return whether a limit's uses are in memory already."""
+        """Return True when a window's uses are in memory already."""
         return window[:3] in self._series
 
     def apply(self, outline: Outline) -> None:
@@ -187,7 +187,7 @@ class _Series:
         return total
 
     def _prune(self, now: datetime) -> None:
-        """Forget what is older than any limit looks back."""
+        """Forget uses that are older than any window."""
         oldest = stamp(now - LONGEST_LIMIT)
         gone = min((first for _, first, _ in self._windows.values()), default=0)
         while gone and self._uses[gone - 1][0] > oldest:
@@ -200,5 +200,5 @@ class _Series:
 
 
 def stamp(moment: datetime) -> str:
-    """Return a time as records hold it; texts of this form are in the order of time."""
+    """Return a time as records hold it; texts of this form sort by time."""
     return moment.isoformat(timespec="microseconds")

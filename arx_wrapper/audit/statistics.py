@@ -20,7 +20,7 @@ class Row:
         calls: The number of calls.
         verdicts: The number of each of policy's verdicts.
         statuses: The number of each outcome; `in_progress` are those without one yet.
-        durations: From asking to outcome, in milliseconds, of those that succeeded.
+        durations: The milliseconds from call to outcome, for the calls that succeeded.
     """
 
     agent_id: str

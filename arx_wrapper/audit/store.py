@@ -1,4 +1,4 @@
-"""The protocol of a database that holds a log: one transaction for a batch, and reading."""
+"""Define the protocol of a database that holds a log: write a batch in one transaction, and read."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not a fault
-    """The log does not take this intent: a limit is used up, or the agent is suspended. Nothing was written.
+    """The log refuses this intent: a limit is used up, or the agent is suspended. Nothing was written.
 
     Attributes:
-        reason: For people, one sentence.
-        limit: The limit, when it is one.
+        reason: The reason in one sentence, for people.
+        limit: The limit that is used up; None for a suspension.
     """
 
     def __init__(self, reason: str, limit: Limit | None = None) -> None:
@@ -53,15 +53,15 @@ class Written(NamedTuple):
 
 @define(eq=False)
 class Pending:
-    """An entry on its way into the log.
+    """An entry that waits to be written.
 
     Attributes:
         entry: The entry to be recorded.
         usage: The uses that it counts as: operation and number.
-        limits: The limits that it must keep to.
+        limits: The limits that it must not exceed.
         enforce_suspension: True when it is refused while its agent is suspended.
-        cancelled: True once its caller has given up; then it is not written any more.
-        outcome: The record, or why there is none.
+        cancelled: True once its caller no longer waits; then it is not written.
+        outcome: The stored record, or the error.
     """
 
     entry: Entry
@@ -77,7 +77,7 @@ class Query:
     """A selection of records.
 
     Attributes:
-        call: An intent's id: the intent and the records that answer it.
+        call: An intent's id; selects the intent and the records that refer to it.
         operation: A name, or a pattern with `*`.
         target: An id that the call named.
         reviewer, approval: A reviewer's name, and an approval's id.
@@ -104,14 +104,14 @@ class Query:
 
 
 class Segment(NamedTuple):
-    """A run of records that are not in the live file any more.
+    """A sealed run of records, moved out of the live file.
 
     Attributes:
         first, last: Their sequence numbers.
         last_hash: The last one's hash, which the next record holds.
         newest: The time of the last one.
-        file: The file's name, beside the log.
-        tree: The Merkle tree over everything up to its end: the roots of its perfect subtrees, as hex.
+        file: The file's name, in the log's folder.
+        tree: The Merkle tree over all records up to its end: the roots of its perfect subtrees, as hex.
         removed: 1 when retention has removed it, else 0.
     """
 
@@ -138,11 +138,11 @@ class Reader(Protocol):
     digest: Callable[[bytes], str]
 
     def hold(self) -> None:
-        """Go on seeing the log as it is now, until `release()`."""
+        """Read the log as it is now until `release()`, whatever is written meanwhile."""
         ...
 
     def release(self) -> None:
-        """Let go of the log's state: a reader that waits must not keep the database from clearing up."""
+        """Stop reading the held state, so that an idle reader does not keep the database from cleaning up."""
         ...
 
     def size(self) -> int:
@@ -181,15 +181,15 @@ class Reader(Protocol):
 
     @property
     def converted(self) -> bool:
-        """True for a log that has tiles and an index; False for one that an earlier version wrote."""
+        """Return True for a log that has tiles and an index; False for one that an earlier version wrote."""
         ...
 
     def block_problem(self, block: Block) -> str | None:
-        """Return what is wrong with the index of 256 records; None when nothing is."""
+        """Describe the fault in the index of 256 records; None when there is none."""
         ...
 
     def snapshot(self) -> Snapshot | None:
-        """Return the state that is stored beside the records; None where a database stores none.
+        """Return the state that is stored beside the records; None when the database stores none.
 
         Raises:
             AuditError: it is missing, or the log's key did not write it.
@@ -197,7 +197,7 @@ class Reader(Protocol):
         ...
 
     def state_problem(self, state: ChainState, terms: int) -> str | None:
-        """Return what the database says that the chain does not; None when they agree.
+        """Describe how the database's state differs from the chain's; None when it does not.
 
         Args:
             state: The open intents and suspensions that follow from the records.
@@ -206,14 +206,14 @@ class Reader(Protocol):
         ...
 
     def key_problem(self) -> str | None:
-        """Return that the key is not the log's; None when it is, or the log has no mark of its key."""
+        """Return a message when the key is not the log's; None when it is, or when the log has no mark of its key."""
         ...
 
     def damage(self, *, indexes: bool = True) -> str | None:
-        """Return what is wrong with the database around its records: tables, triggers, columns. None for nothing.
+        """Describe the fault in the database's tables, triggers or columns; None when there is none.
 
         Args:
-            indexes: False to leave out the checks that read every record.
+            indexes: False to skip the checks that read every record.
         """
         ...
 
@@ -222,7 +222,7 @@ class Reader(Protocol):
         ...
 
     def keeps_policy(self, digest: str) -> bool:
-        """Return whether a record holds the text of a policy."""
+        """Return True when a record holds the text of a policy."""
         ...
 
     def close(self) -> None: ...
@@ -232,7 +232,7 @@ class Store(Reader, Protocol):
     """A database that holds one log. Used from one thread."""
 
     def leave(self) -> None:
-        """Let go of a connection in the child of a fork, so that the parent's goes on undisturbed."""
+        """Abandon the connection in the child of a fork, without disturbing the parent's."""
         ...
 
     def write(self, batch: Sequence[Pending]) -> None:
@@ -240,11 +240,11 @@ class Store(Reader, Protocol):
         ...
 
     def reader(self) -> Reader | None:
-        """Return a connection that another thread reads by while this one writes; None when there can be but one."""
+        """Return a connection with which another thread can read; None when there can be only one connection."""
         ...
 
     def rotate(self, *, by: str, org_id: str) -> Segment | None:
-        """Move settled records into a sealed segment."""
+        """Move finished records, those before the oldest open intent, into a sealed segment."""
         ...
 
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
@@ -256,5 +256,5 @@ class Store(Reader, Protocol):
         ...
 
     def suspended(self, agent_id: str) -> str | None:
-        """Return why an agent is suspended; None when it is not."""
+        """Return the reason why an agent is suspended; None when it is not."""
         ...

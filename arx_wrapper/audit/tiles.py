@@ -1,7 +1,7 @@
-"""The Merkle tree over the log's records as tiles (C2SP tlog-tiles): 256 hashes each, written as the log grows.
+"""Store the Merkle tree over the log's records as tiles of 256 hashes (C2SP tlog-tiles), written as the log grows.
 
-A tile of level 0 holds 256 leaf hashes, one of level L+1 the roots of 256 tiles of level L. A root, an inclusion
-proof and a consistency proof (RFC 6962, section 2.1) read one tile a level, whatever the log's size.
+A tile of level 0 holds 256 leaf hashes; one of level L+1 holds the roots of 256 tiles of level L. Computing a root, an
+inclusion proof or a consistency proof (RFC 6962, section 2.1) reads one tile for each level.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Tile(NamedTuple):
 
 @define
 class TileTree:
-    """A tree of some size, read from tiles.
+    """A tree, read from tiles.
 
     Attributes:
         size: The number of leaves.
         tail: The leaf hashes after the last full tile of level 0.
-        known: Roots of perfect subtrees (height, index) over leaves whose hashes are not known: a log that lost its
-            beginning before tiles were kept. Empty for all others.
+        known: Roots of perfect subtrees (height, index) over leaves whose hashes are unknown, in a log whose first
+            records an earlier version removed without keeping tiles. Empty for all others.
         base: The number of those leaves.
     """
 
@@ -52,7 +52,7 @@ class TileTree:
         return self.hash(0, size) if size else EMPTY_ROOT
 
     def frontier(self, size: int) -> Tree:
-        """Return the tree over the first `size` leaves as one that can grow."""
+        """Return the tree over the first `size` leaves in the form that can grow."""
         nodes, begin = [], 0
         for height in range(size.bit_length() - 1, -1, -1):
             if size >> height & 1:
@@ -61,7 +61,7 @@ class TileTree:
         return Tree(size, nodes)
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
-        """Return the hashes that lead from a leaf to the root over the first `size` leaves, from the leaf upward.
+        """Return the inclusion path from a leaf to the root over the first `size` leaves, from the leaf upward.
 
         Raises:
             IndexError: there is no such leaf.
@@ -80,10 +80,10 @@ class TileTree:
         return path[::-1]
 
     def consistency(self, old: int, size: int) -> list[bytes]:
-        """Return the proof that the tree over `size` leaves goes on from the one over `old` (RFC 6962, 2.1.2).
+        """Return the proof that the tree over `size` leaves extends the tree over `old` leaves (RFC 6962, 2.1.2).
 
         Raises:
-            IndexError: there are not so many leaves.
+            IndexError: the tree has fewer leaves.
         """
         if not 0 < old <= size <= self.size:
             raise IndexError(f"there is no proof from {old} to {size} leaves")
@@ -109,7 +109,7 @@ class TileTree:
         return node_hash(self.hash(low, middle), self.hash(middle, high))
 
     def node(self, height: int, index: int) -> bytes:
-        """Return the root of the perfect subtree of some height, counted from the left."""
+        """Return the root of a perfect subtree, by its height and its index from the left."""
         if (height, index) in self.known:
             return self.known[height, index]
         if index << height < self.base:
@@ -162,8 +162,8 @@ def grown(
     Args:
         hashes: Its 256 leaf hashes.
         root: The root over them.
-        fetch: Returns a tile of a higher level as it is now; None when it is not begun.
-        root_over: Returns the root over a full tile; for tiles over leaves that are not known.
+        fetch: Returns a tile of a higher level as it is now; None when it does not exist yet.
+        root_over: Returns the root over a full tile, also for tiles over leaves with unknown hashes.
     """
     level = 0
     yield Tile(level, number, hashes)

@@ -1,4 +1,4 @@
-"""Verify a log: every hash, every link, every sequence number, the tiles of its tree, and what follows from it."""
+"""Verify a log: every hash, link and sequence number, the tiles of its tree, and the state derived from it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Verification:
     """The result of verifying a log.
 
     Attributes:
-        ok: True when it holds.
+        ok: True when no problem was found.
         records: The number of records that were verified.
-        problem: The first problem, and where it is; None when there is none.
-        since: The number of records before those, which a checkpoint vouches for.
+        problem: The first problem and its place; None when there is none.
+        since: The number of records before those, which a checkpoint covers.
     """
 
     ok: bool
@@ -35,13 +35,13 @@ class Verification:
 
 
 def verify(log: Reader, since: int = 0) -> Verification:
-    """Verify the chain and what is derived from it, in one pass and constant memory.
+    """Verify the chain and the state derived from it, in one pass and constant memory.
 
-    Records that retention removed cannot be verified: the chain then goes on from their last hash, and a later record
-    has to say that they were removed.
+    Records that retention removed cannot be verified. The chain then continues from their last hash, and a later record
+    must state that they were removed.
 
     Args:
-        since: The number of records to leave out, because a checkpoint over them was compared with the tree.
+        since: The number of records to skip, because a checkpoint over them was compared with the tree.
     """
     if problem := log.key_problem():
         return Verification(ok=False, records=0, problem=problem)
@@ -80,7 +80,7 @@ class _Checks:
                 self._tiles = _Tiles(log, max(self._start, self._since))
             except PartialViewError:
                 raise
-            except (AuditError, IndexError) as error:  # the records say more exactly what is missing
+            except (AuditError, IndexError) as error:  # verifying the records may report more exactly what is missing
                 self._broken = f"the log's Merkle tree is damaged: {error}"
         try:
             self._kept = log.snapshot()
@@ -107,7 +107,7 @@ class _Checks:
                 return f"record {seq} was changed"
             outline = outline_of(body)
             if outline.seq != seq or outline.id != record_id or outline.prev_hash != self._head:
-                return f"record {seq} is out of its place"
+                return f"record {seq} has the wrong sequence number or link"
             self._head, self.seen = record_hash, self.seen + 1
             state.apply(outline)
             if self._kept is not None and seq == self._kept.seq and (problem := self._state_problem(self._kept)):
@@ -122,17 +122,17 @@ class _Checks:
                         return problem
                     block, leaves = [], []
         if self._removed:
-            return f"up to {max(self._removed)} records are missing, and no record says why"
+            return f"up to {max(self._removed)} records are missing, and no record states their removal"
         if tiles is not None:
             tiles.add(leaves)
         return self._ended(expected)
 
     def _state_problem(self, kept: Snapshot) -> str | None:
-        """Compare the stored state with the one that follows from the records up to the same one."""
+        """Compare the stored state with the state derived from the records up to the same record."""
         expected = self._state.snapshot(kept.seq, self._head, kept.block)
         if kept.head == self._head and (self._since or kept == expected):  # not all records are read: of `since`
             return None
-        return f"the stored state is not that of its records up to {kept.seq}"
+        return f"the stored state is not the one that follows from the records up to {kept.seq}"
 
     def _complete(self, number: int, leaves: list[bytes], outlines: list[Outline]) -> str | None:
         """Compare the tiles and the index of a block with its records."""
@@ -140,7 +140,7 @@ class _Checks:
         self._tiles.add(leaves)
         if problem := self._tiles.full(number):
             return problem
-        if len(outlines) < WIDTH:  # retention removed the others, and the index of all
+        if len(outlines) < WIDTH:  # retention removed the other records, and the block's index
             return None
         block = block_of(number, outlines)
         self._terms += len(block.terms)
@@ -150,14 +150,14 @@ class _Checks:
         if self._broken:
             return self._broken
         if self._kept is not None and not last // WIDTH * WIDTH <= self._kept.seq <= last:
-            return f"the stored state is that of record {self._kept.seq}, and record {last} is the last one"
+            return f"the stored state is the one after record {self._kept.seq}, but record {last} is the last one"
         if self._tiles is not None and (problem := self._tiles.ended()):
             return problem
         return None if self._since else self._log.state_problem(self._state, self._terms)
 
 
 class _Tiles:
-    """The tiles of a tree, made anew from the records and compared with those that are stored."""
+    """The tiles of a tree, computed again from the records and compared with the stored ones."""
 
     def __init__(self, log: Reader, start: int) -> None:
         self._log, self._size = log, start
@@ -170,16 +170,18 @@ class _Tiles:
             level += 1
 
     def problem_at(self, size: int, removed: dict[int, tuple[str, str]]) -> str | None:
-        """Return whether the tree over removed records is another than the record of their removal says."""
+        """Describe how the tree over removed records differs from the record of their removal; None when not."""
         said = removed[size][1].split()
         if [node.hex() for node in self._tree.frontier(size).nodes] != said:
-            return f"the tree over the {size} records that were removed is not the one they had"
+            return f"the tree over the {size} removed records differs from the one recorded at their removal"
         level = 0
-        while size >> 8 * level + 8:  # of full tiles, the frontier above has only the roots
+        while size >> 8 * level + 8:  # the frontier above holds only the roots of full tiles
             for number in range(size >> 8 * level + 8):
                 row = hashes_in(self._stored(level, number)) if number << 8 * level + 8 >= self._tree.base else []
                 if row and subtree(row) != self._tree.node(8 * level + 8, number):
-                    return f"tile {level}/{number}, over records that were removed, is not the one they had"
+                    return (
+                        f"tile {level}/{number}, over removed records, differs from the one recorded at their removal"
+                    )
             level += 1
         return None
 
@@ -222,7 +224,7 @@ class _Tiles:
 
 
 def compared(log: Reader, checkpoints: Sequence[tuple[int, bytes]]) -> str | None:
-    """Return how a log's tree differs from checkpoints, each a size and a root; None when it goes on from them all."""
+    """Describe how a log's tree differs from checkpoints, each a size and a root; None when it extends all of them."""
     wanted: dict[int, bytes] = {}
     for size, root in checkpoints:
         if wanted.setdefault(size, root) != root:
@@ -233,8 +235,8 @@ def compared(log: Reader, checkpoints: Sequence[tuple[int, bytes]]) -> str | Non
             return f"it has {tree.size} records, the checkpoint {size}: its end was cut off, or it is an old copy"
         if size < tree.base:
             return (
-                f"records up to {tree.base} were removed by an earlier version, so it cannot be held against a "
-                f"checkpoint over {size}. To begin anew, use another store"
+                f"records up to {tree.base} were removed by an earlier version, so it cannot be compared with a "
+                f"checkpoint over {size}. To start again, use another store"
             )
         try:
             same = tree.root(size) == root
@@ -246,9 +248,10 @@ def compared(log: Reader, checkpoints: Sequence[tuple[int, bytes]]) -> str | Non
 
 
 def _without(removed: dict[int, tuple[str, str]], record: AuditRecord) -> dict[int, tuple[str, str]]:
-    """Return the removed segments that no record accounts for yet, after a record of a removal.
+    """Return the removed segments that no record accounts for, after a record of a removal.
 
-    It accounts for those before its own as well: the records of their removal may be in it, and its tree is over all.
+    That record also accounts for the segments before its own: it may hold the records of their removal, and its tree
+    is over all of them.
     """
     said = record.metadata
     if record.action_type == "log.removed" and removed.get(said.get("last", 0)) == (said["last_hash"], said["tree"]):

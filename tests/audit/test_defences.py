@@ -73,14 +73,14 @@ async def test_two_honest_branches_spliced_together_show(path: Path, tmp_path: P
     with without_triggers(path) as tools:
         tools.execute("DELETE FROM audit WHERE seq > 8")
         tools.executemany("INSERT INTO audit (seq, id, hash, body) VALUES (?, ?, ?, ?)", theirs)
-    assert await problem(path) == "record 9 is out of its place"
+    assert await problem(path) == "record 9 has the wrong sequence number or link"
 
 
 async def test_a_record_that_is_found_by_another_id_than_its_own_shows(path: Path) -> None:
     await fill(path, 5)
     with without_triggers(path) as tools:
         tools.execute("UPDATE audit SET id = 'another' WHERE seq = 3")
-    assert await problem(path) == "record 3 is out of its place"
+    assert await problem(path) == "record 3 has the wrong sequence number or link"
 
 
 async def test_a_log_that_does_not_verify_is_not_signed(path: Path) -> None:

@@ -92,9 +92,9 @@ async def test_a_log_opened_for_reading_alone_takes_no_record_and_closes_no_inte
     looking = audit.open(url, read_only=True)
     assert len(await everything(looking)) == 301
     assert (await looking.verify()).ok
-    with pytest.raises(AuditError, match="opened to be read"):
+    with pytest.raises(AuditError, match="opened read-only"):
         await looking.append(entry())
-    with pytest.raises(AuditError, match="opened to be read"):
+    with pytest.raises(AuditError, match="opened read-only"):
         await looking.suspend("agent", org_id="org", by="ada", reason="why")
     await looking.aclose()
     writing = audit.open(url)
@@ -113,7 +113,7 @@ async def test_a_log_in_postgresql_opened_for_reading_alone_takes_nothing_and_ma
     await log.aclose()
     assert len(await everything(looking)) == 1
     assert (await looking.verify()).ok
-    with pytest.raises(AuditError, match="opened to be read"):
+    with pytest.raises(AuditError, match="opened read-only"):
         await looking.append(entry())
     await looking.aclose()
 

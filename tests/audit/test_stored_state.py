@@ -245,7 +245,9 @@ async def test_a_stored_state_that_is_wrong_shows_though_the_key_wrote_it(path: 
     store_snapshot(store._db, msgspec.structs.replace(kept, **{what: wrong}), store.digest)
     store.close()
     looking = audit.open(f"sqlite:///{path}", read_only=True)
-    assert "stored state is not that of its records up to 304" in str((await looking.verify()).problem)
+    assert "stored state is not the one that follows from the records up to 304" in str(
+        (await looking.verify()).problem
+    )
     await looking.aclose()
 
 

@@ -1,1 +1,1 @@
-"""The databases that hold a log."""
+"""Store a log in SQLite or PostgreSQL."""

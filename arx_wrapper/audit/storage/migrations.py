@@ -1,4 +1,4 @@
-"""The log's tables in PostgreSQL, in versions: each a file in `schema/`, applied once, in order, under a lock."""
+"""Create and upgrade the log's tables in PostgreSQL: each version is a file in `schema/`, applied once, in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arx_wrapper.errors import AuditError
 if TYPE_CHECKING:
     import psycopg
 
-_LOCK = 0x617278_617564  # names the advisory lock under which tables are made
+_LOCK = 0x617278_617564  # the key of the advisory lock under which tables are created
 _BOOK = """
 CREATE SCHEMA IF NOT EXISTS arx_audit;
 CREATE TABLE IF NOT EXISTS arx_audit.versions (
@@ -34,7 +34,7 @@ def versions() -> dict[int, str]:
 
 
 def script(after: int = 0) -> Iterator[str]:
-    """Yield the statements of `migrate()`, for `psql --single-transaction`; `after` is the version that is there."""
+    """Yield the statements of `migrate()`, for `psql --single-transaction`; `after` is the present version."""
     yield _BOOK.lstrip()
     for version, statements in versions().items():
         if version > after:
@@ -43,7 +43,7 @@ def script(after: int = 0) -> Iterator[str]:
 
 
 def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = None) -> int:
-    """Bring the tables to this version of the code, all of it or nothing.
+    """Upgrade the tables to this version of the code, completely or not at all.
 
     Returns:
         The version that was found: 0 when there were no tables.
@@ -69,7 +69,7 @@ def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = No
             )
         link.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         link.execute(_BOOK.encode())
-        found, _ = _found(link)  # another may have been faster
+        found, _ = _found(link)  # another process may have upgraded them meanwhile
         for version in range(found + 1, newest + 1):
             link.execute(known[version].encode())
             link.execute(_NOTE.format(version).encode())
@@ -77,10 +77,10 @@ def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = No
 
 
 def made(link: psycopg.Connection[tuple[Any, ...]]) -> bool:
-    """Return whether there are tables to read.
+    """Return True when there are tables to read.
 
     Raises:
-        AuditError: they are of another version.
+        AuditError: they have another version.
     """
     found, _ = _found(link)
     if found not in (0, max(versions())):
@@ -92,7 +92,7 @@ def made(link: psycopg.Connection[tuple[Any, ...]]) -> bool:
 
 
 def _found(link: psycopg.Connection[tuple[Any, ...]]) -> tuple[int, bool]:
-    """Return the version that is there, and True when it is this role's to change."""
+    """Return the present version, and True when this role may change the tables."""
     exists, ours = link.execute(_STATE).fetchone() or (False, True)
     if not exists:
         return 0, ours

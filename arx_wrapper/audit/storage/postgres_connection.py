@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL with a deadline, and errors that name the cause and no secret."""
+"""Connect to PostgreSQL with a deadline, and turn errors into messages that name the cause but no secret."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _T = TypeVar("_T")
 
 Row = tuple[Any, ...]
 
-# A commit that returned is on disk, whatever the server's or the role's defaults; READ COMMITTED, so that a writer that
-# had to wait for the lock sees the records written meanwhile; and a writer that dies while it holds the lock loses it.
+# A confirmed commit is on disk, whatever the server's or the role's defaults. READ COMMITTED lets a writer that waited
+# for the lock see the records written meanwhile. A writer that dies while it holds the lock loses it.
 _SETTINGS = """
 SELECT set_config(name, value, false) FROM (VALUES
     ('search_path', 'arx_audit, pg_temp'),
@@ -32,8 +32,8 @@ SELECT set_config(name, value, false) FROM (VALUES
 """
 
 _CAUSES: Mapping[str, str] = {
-    "23": "the record was refused; another writer does not play by the log's rules",
-    "25006": "the server takes no writes: it is a standby, or read-only",
+    "23": "the record was refused; another writer breaks the log's rules",
+    "25006": "the server accepts no writes: it is a standby, or read-only",
     "28": "the server refuses the log-in",
     "3D": "there is no such database",
     "42501": "the role lacks a right, or the organisation is not one of its own (`arx-pagerduty audit grant`)",
@@ -51,9 +51,9 @@ _PHRASES: Mapping[str, str] = {
     "could not translate host name": "its host name is not known",
     "Name or service not known": "its host name is not known",
     "password authentication failed": "the server refuses the user or the password",
-    "no password supplied": "the server wants a password, and the address has none",
+    "no password supplied": "the server requires a password, and the address has none",
     "no pg_hba.conf entry": "the server refuses this host, user or way of connecting",
-    "does not support SSL": "the server offers no TLS, which sslmode asks for",
+    "does not support SSL": "the server offers no TLS, which sslmode requires",
     "certificate": "the server's certificate does not verify",
     "does not exist": "there is no such user or database",
     "too many c": "the server has no connection left",
@@ -65,13 +65,13 @@ _PHRASES: Mapping[str, str] = {
 
 
 class Link(psycopg.Connection[Row]):
-    """A connection that is given up when an answer is not there by its deadline.
+    """A connection that is closed when a response does not arrive by its deadline.
 
-    The server's own time-outs do not help where the server, or the network before it, is what hangs.
+    The server's own time-outs do not help when the server or the network hangs.
 
     Attributes:
-        deadline: The time by which the next answer is there, by `time.monotonic()`.
-        backend: The server's process for this session; 0 for one that only reads.
+        deadline: The time by which the next response must arrive, by `time.monotonic()`.
+        backend: The server's process for this session; 0 for a connection that only reads.
     """
 
     deadline = float("inf")
@@ -84,23 +84,23 @@ class Link(psycopg.Connection[Row]):
             return super().wait(gen, interval, max(self.deadline - time.monotonic(), 0.0))
         except psycopg.OperationalError:
             if time.monotonic() >= self.deadline:
-                self.close()  # the answer may still come, and must not be taken for that to another question
+                self.close()  # a late response must not be taken for that to the next statement
             raise
 
 
 def parameters(url: str) -> dict[str, Any]:
-    """Return a connection's parameters. ConfigError for no address; it is not shown, for it may hold a password."""
+    """Parse an address into connection parameters. The ConfigError omits the address, which may hold a password."""
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise ConfigError(
-            "ARX_AUDIT_URL is no address that PostgreSQL's clients understand (it is not shown, as it may hold a "
-            "password): postgresql://user:password@host:port/database?sslmode=verify-full; what is special in a "
-            "password is percent-encoded. Nothing was sent."
+            "ARX_AUDIT_URL is not an address for PostgreSQL (it is not shown, as it may hold a password). It has the "
+            "form postgresql://user:password@host:port/database?sslmode=verify-full; special characters in the "
+            "password are percent-encoded. Nothing was sent."
         ) from None
     ours = {
         "application_name": "arx-pagerduty",
-        "target_session_attrs": "read-write",  # of several hosts, the one that takes writes
+        "target_session_attrs": "read-write",  # of several hosts, the one that accepts writes
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
@@ -109,14 +109,14 @@ def parameters(url: str) -> dict[str, Any]:
 
 
 def connect(given: Mapping[str, Any], *, timeout: float, to_read: bool = False) -> Link:
-    """Connect, within about `timeout` seconds; to write in as many, or to read for as long as it takes."""
-    seconds = max(2, int(timeout))  # less than two is not taken
+    """Connect within about `timeout` seconds. Statements have the same time to write; reading has no limit."""
+    seconds = max(2, int(timeout))  # libpq accepts no less
     link = Link.connect(**{"connect_timeout": seconds, **given, "autocommit": True})
     try:
         link.deadline = time.monotonic() + timeout
         within = f"{max(1, int(timeout * 1000))}ms"
         statements, idle = ("0", "10min") if to_read else (within, within)
-        # Shorter than a statement's time, so that there is some left to find out who holds the lock.
+        # Shorter than a statement's time, which leaves time to find out which session holds the lock.
         locks = f"{max(1, int(timeout * 800))}ms"
         link.execute(_SETTINGS, {"locks": locks, "statements": statements, "idle": idle})
         encoding, fsync, backend = link.execute(
@@ -147,8 +147,9 @@ _PROBES = 3
 def _refuse_pooler(link: Link, given: Mapping[str, Any], timeout: float) -> None:
     """Refuse a pooler in transaction mode.
 
-    A pooler tells its clients a process number of its own. Then another connection asks for the session's process: one
-    that gets the same shares it. A pool that hides it here shows itself at the first transaction in another session.
+    A pooler gives its clients process numbers of its own. When the number differs from the session's, a second
+    connection reads its session's process: two connections with the same process share a session. A pool that this does
+    not detect is detected by the first transaction that runs in another session.
 
     Raises:
         AuditError: sessions are shared.
@@ -173,7 +174,7 @@ def _refuse_pooler(link: Link, given: Mapping[str, Any], timeout: float) -> None
 
 @contextmanager
 def explained(doing: str, *, sent: str = " Nothing was sent.") -> Iterator[None]:
-    """Turn the driver's errors into an `AuditError`. Its own text may quote the address, so it is never shown."""
+    """Turn the driver's errors into an `AuditError`, without their text, which may quote the address."""
     try:
         yield
     except psycopg.Error as error:

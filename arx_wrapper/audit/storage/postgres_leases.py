@@ -1,4 +1,4 @@
-"""The rate limit of one key, shared by all processes that record their calls in one PostgreSQL."""
+"""Lease parts of a key's rate limit, shared by all processes that use one PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FROM lease_rate(%s, %s, %s, %s, %s, %s::bigint, %s::integer, %s::integer, %s::fl
 
 
 def lease(link: Link, request: LeaseRequest, digest: Callable[[bytes], str]) -> Lease:
-    """Lease a part of the allowance, in a transaction of its own.
+    """Lease a part of the rate limit, in a transaction of its own.
 
     Args:
-        digest: HMAC-SHA256 with the log's key: the database is told no account.
+        digest: HMAC-SHA256 with the log's key; hides the account's name from the database.
     """
     seen = request.seen or (None, None, None)
     values = (

@@ -1,4 +1,4 @@
-"""Opening a log in PostgreSQL for reading, with nothing made and nothing written."""
+"""Open a log in PostgreSQL for reading; nothing is created or written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_KEY = (
 
 
 def reader(given: Mapping[str, object], *, key: bytes | None, timeout: float) -> Reader:
-    """Open a log for reading alone. No table is made; a log that is not begun yet reads as an empty one.
+    """Open a log read-only. No table is created; a log that does not exist yet reads as an empty one.
 
     Raises:
         AuditError: it cannot be read, or its tables are of another version.
@@ -39,7 +39,7 @@ def reader(given: Mapping[str, object], *, key: bytes | None, timeout: float) ->
 
 
 def _digest(key: bytes | None) -> Callable[[bytes], str]:
-    """Return HMAC-SHA256 with the log's key, which is looked for when a hash is first needed: reading needs none."""
+    """Return HMAC-SHA256 with the log's key. The key is required only when a hash is computed, not to read records."""
 
     def digest(data: bytes) -> str:
         secret = key or configured_key()

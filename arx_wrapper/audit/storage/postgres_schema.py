@@ -1,4 +1,4 @@
-"""The check that the tables of a log in PostgreSQL are what the migrations made."""
+"""Check that the tables of a log in PostgreSQL are as the migrations created them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _DROPPED: Final = re.compile(r"DROP FUNCTION arx_audit\.(\w+)")
 
 
 def schema_problem(link: Link) -> str | None:
-    """Return what differs between a log's tables and those that the migrations made; None when nothing does.
+    """Describe how a log's tables differ from those that the migrations create; None when they do not.
 
-    A trigger that drops records, a rule that rewrites inserts and a changed function are found here.
+    It finds a trigger that drops records, a rule that rewrites inserts and a changed function.
     """
     found = {(table, name): enabled for table, name, enabled in link.execute(_ATTACHED)}
     for (table, name), enabled in found.items():

@@ -1,7 +1,8 @@
-"""Sealed segments of a log in PostgreSQL: runs of settled records, which retention removes whole.
+"""Seal segments of a log in PostgreSQL: runs of finished records, which retention removes as a whole.
 
-The records' own trigger keeps the list of segments, from the records of their sealing and removal, and removes the
-records of a segment with the record that says so. Nothing else can remove any.
+A record is finished when it lies before the oldest open intent. A trigger on the table of records maintains the list of
+segments from the records of their sealing and removal. It removes a segment's records when the record of the removal is
+inserted; nothing else can remove records.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ def segments(link: Link) -> list[Segment]:
 
 
 def expired(link: Link, until: str) -> Sequence[Segment]:
-    """Return the oldest segments, as far as their newest records were written before a time; ISO 8601 in UTC."""
+    """Return the oldest segments whose newest records were written before a time (ISO 8601 in UTC)."""
     there = (segment for segment in segments(link) if not segment.removed)
     return list(takewhile(lambda segment: segment.newest < until, there))
 
 
 def next_segment(link: Link, head: int, tree_at: Callable[[int], Tree]) -> Segment | None:
-    """Return the next segment to be sealed, inside the writers' transaction; None when no record is settled.
+    """Return the next segment to be sealed, inside the writers' transaction; None when no record is finished.
 
     Args:
         head: The last record's sequence number.
-        tree_at: Returns the tree over so many records.
+        tree_at: Returns the tree over a number of records.
     """
     first = max((segment.last for segment in segments(link)), default=0) + 1
     (oldest,) = link.execute(_FIRST_OPEN).fetchone() or (None,)

@@ -1,4 +1,4 @@
-"""Leases of a rate limit, asked for on the connection and the thread that write the log."""
+"""Request leases of a rate limit on the connection and thread that write the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arx_wrapper.model import Lease, LeaseRequest
 
 
 class PostgresLeases:
-    """The leases of all processes that record their calls in one database; they cost no connection more."""
+    """Requests leases in the audit log's database, without a further connection."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -27,7 +27,7 @@ class PostgresLeases:
             except (AuditError, CancelledError):
                 answer(None)
 
-        if not self._writer.opened:  # opening it would wait; a call that was recorded has opened it
+        if not self._writer.opened:  # opening would block; recording a call opens it
             answer(None)
             return
         self._writer.run(job).add_done_callback(done)

@@ -1,4 +1,4 @@
-"""Writers of a log in PostgreSQL: the lock that each holds while it is connected, and the one for whoever writes."""
+"""Manage the locks of writers in PostgreSQL: one that each holds while connected, and one for the present writer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from arx_wrapper.errors import AuditError
 
 _TRIES: Final = 8
 _LOCK = "SELECT pg_try_advisory_lock_shared('open_intents'::regclass::oid::integer, %s)"
-# Open intents whose writer's lock is held by no session of the role that wrote them. Anybody can take any advisory
-# lock, so one that another role holds says nothing.
+# Open intents whose writer's lock is held by no session of the role that wrote them. Any role can take any advisory
+# lock, so a lock that another role holds does not count.
 _ORPHANS = """
 WITH held AS MATERIALIZED (
     SELECT objid::bigint AS writer, usesysid AS role FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -25,20 +25,20 @@ WHERE writer <> %s AND NOT EXISTS (
     SELECT FROM held WHERE held.writer = open_intents.writer AND held.role = coalesce(open_intents.role, held.role)
 ) ORDER BY seq
 """
-# Whose transaction has locked the head.
+# The session whose transaction has locked the head.
 _HOLDER = """
 SELECT usename, pid FROM head JOIN pg_locks ON transactionid = head.xmax AND granted JOIN pg_stat_activity USING (pid)
 """
 
 
 def hold_lock(link: Link, writer: int | None) -> int:
-    """Take a writer's lock, for as long as the session lives.
+    """Take a writer's lock, for the duration of the session.
 
-    It is shared, so that a session that was lost, and that the server may not know of yet, is not in the way. Its
-    number cannot be foreseen, or another role could take it first and keep this one from connecting.
+    The lock is shared, so that a lost session, which the server may not have noticed yet, does not block it. Its number
+    is random, so that another role cannot take it first and keep this writer from connecting.
 
     Args:
-        writer: The number that it had in a session before; None for a new one.
+        writer: The writer's number in an earlier session; None for a new writer.
 
     Returns:
         The writer's number.
@@ -58,10 +58,10 @@ def orphans(link: Link, writer: int | None) -> Sequence[AuditRecord]:
 
 
 def locked(link: Link) -> str:
-    """Return the message for a head that another session keeps locked, with the session that has it."""
+    """Return the message for a head that another session keeps locked; it names that session."""
     held = link.execute(_HOLDER).fetchone()
     if held is None:
-        return "The audit log in PostgreSQL was locked by another session for too long. Nothing was sent. Try again."
+        return "Another session locked the audit log in PostgreSQL for too long. Nothing was sent. Try again."
     role, process = held
     return (
         "The audit log in PostgreSQL cannot be written: another session holds the log locked, of role "

@@ -1,7 +1,7 @@
-"""Growth: settled records move out of the live file into sealed segments, which still verify as one log with it.
+"""Move finished records out of SQLite's live file into sealed segments, which verify as one log with it.
 
-A segment is a file beside the log that is never written again. Its sealing is itself on record, and so is its removal:
-a removed segment is known by its last hash, from which the rest of the chain goes on.
+A record is finished when it lies before the oldest open intent. A segment is a file beside the log that is never
+written again. The log records its sealing and its removal. After a removal the chain continues from its last hash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Segment
 from arx_wrapper.errors import AuditError
 
-# Copying and removing them keeps other writers waiting, which they do for a few seconds.
+# Copying and removing records makes other writers wait, and they wait only a few seconds.
 MOST: Final = 100_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit_segments (
@@ -48,7 +48,7 @@ CREATE TABLE {schema}audit (
     status TEXT AS (json_extract(body, '$.status'))
 )
 """
-"""The table of records as formats 1 and 2 made it; logs that began with it keep it. Each insert costs it 9 µs more."""
+"""The table of records of formats 1 and 2. Logs that began with it keep it; each insert takes 9 µs longer."""
 NO_DELETE = """
 CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit
     BEGIN SELECT raise(ABORT, 'audit records are never removed'); END
@@ -66,7 +66,7 @@ def opened(folder: Path, segment: Segment) -> Iterator[sqlite3.Connection]:
     """Open a segment's file for reading."""
     if not (folder / segment.file).exists():
         raise AuditError(
-            f"The log's segment {segment.file} is not there. If retention has just removed it, try again; if not, "
+            f"The log's segment {segment.file} does not exist. If retention has just removed it, try again; if not, "
             "records are missing."
         )
     database = sqlite3.connect(f"{(folder / segment.file).as_uri()}?mode=ro", uri=True, check_same_thread=False)
@@ -79,11 +79,11 @@ def opened(folder: Path, segment: Segment) -> Iterator[sqlite3.Connection]:
 def seal(
     database: sqlite3.Connection, path: Path, settled: Callable[[], int], tree_at: Callable[[int], Tree]
 ) -> Segment | None:
-    """Copy settled records into a file of their own and sync it; None when there are none. Nothing is removed yet.
+    """Copy finished records into a file of their own and sync it; None when there are none. Nothing is removed yet.
 
     Args:
-        settled: Returns the last record before the oldest open intent: open intents are answered in the live file.
-        tree_at: Returns the tree over so many records.
+        settled: Returns the last record before the oldest open intent; outcomes of open intents go into the live file.
+        tree_at: Returns the tree over a number of records.
     """
     draft = path.with_name(f"{path.stem}-{secrets.token_hex(8)}.draft")
     os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -91,7 +91,7 @@ def seal(
         database.execute("ATTACH ? AS sealed", (str(draft),))
         try:
             database.execute("PRAGMA sealed.synchronous = FULL")
-            database.execute("BEGIN")  # one state of the log: another process may be sealing it too
+            database.execute("BEGIN")  # reads one state of the log, even when another process seals it too
             copied = _copy(database, settled(), tree_at)
             database.execute("COMMIT")
         finally:
@@ -137,7 +137,7 @@ def detach(database: sqlite3.Connection, segment: Segment) -> None:
 
 
 def expired(database: sqlite3.Connection, before: datetime) -> Sequence[Segment]:
-    """Return the segments whose newest record was written before a time, and that are still there."""
+    """Return the segments that still exist and whose newest record was written before a time."""
     until = before.isoformat(timespec="microseconds")
     return [segment for segment in segments(database) if not segment.removed and segment.newest < until]
 
@@ -148,7 +148,7 @@ def segment_entry(
     """Return the record of a segment's sealing or removal.
 
     Args:
-        suspended: The agents that are suspended when it is sealed: their records leave the live file with it.
+        suspended: The agents suspended at the time of sealing, whose records move out of the live file with it.
     """
     return Entry(
         action_type="log.sealed" if action == "sealed" else "log.removed",

@@ -1,8 +1,8 @@
-"""SQLite: one machine, any number of processes and threads, one chain.
+"""Store a log in SQLite, for any number of processes and threads on one machine.
 
-WAL with `synchronous=FULL`: a commit that returned is on disk. `BEGIN IMMEDIATE` serialises the writers. Each keeps the
-head of the chain in memory, and within its transaction reads the records that others have added, so no two records can
-follow the same one; a trigger holds that even against a writer that does not play by the rules.
+WAL with `synchronous=FULL`: a confirmed commit is on disk. `BEGIN IMMEDIATE` serialises the writers. Each writer keeps
+the head of the chain in memory, and within its transaction reads the records that other writers have added. So no two
+records can follow the same one; a trigger enforces that for other programs as well.
 """
 
 from __future__ import annotations
@@ -90,13 +90,13 @@ class SqliteStore(SqliteChain):
         self._last = batch if any(pending.enforce_suspension for pending in batch) else ()
 
     def reader(self) -> SqliteReader | None:
-        """Return a connection for another thread; None for a log in memory, which has but this one."""
+        """Return a connection for another thread; None for a log in memory, which has only this one."""
         if self._path == ":memory:":
             return None
         return SqliteReader(opened_to_read(self._path), self.digest, Path(self._path).parent)
 
     def rotate(self, *, by: str, org_id: str) -> Segment | None:
-        """Move settled records into a sealed segment; None when there are none to move."""
+        """Move finished records into a sealed segment; None when there are none."""
         if self._path == ":memory:":
             raise AuditError("A log in memory has no segments.")
         try:
@@ -107,16 +107,16 @@ class SqliteStore(SqliteChain):
                 return segment if self._detached(segment, by, org_id) else None
             finally:
                 if segment.file not in {known.file for known in segments(self._db)}:
-                    (Path(self._path).parent / segment.file).unlink()  # a copy of records that are still in the log
+                    (Path(self._path).parent / segment.file).unlink()  # a copy; the records are still in the log
         except (sqlite3.Error, OSError) as error:
             raise AuditError(f"The audit log cannot be rotated: {error}. No record is lost.") from None
 
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
-        """Remove the segments whose records are all older; their hashes stay in the tree, and the removal on record."""
+        """Remove the segments whose records are all older, and record it. Their hashes stay in the Merkle tree."""
         with explained("written"):
             removed = self._transact(lambda: self._remove(before, by, org_id))
         for segment in segments(self._db):
-            if segment.removed:  # now, or before a crash
+            if segment.removed:  # by this call, or by one that crashed before it deleted the file
                 (Path(self._path).parent / segment.file).unlink(missing_ok=True)
         return removed
 
@@ -140,17 +140,17 @@ class SqliteStore(SqliteChain):
             self._db.execute("INSERT OR REPLACE INTO audit_tiles VALUES (0, ?, ?)", (number, b"".join(tail[:count])))
 
     def leave(self) -> None:
-        """Let go of the parent's connection in the child of a fork, and of its lock's descriptor.
+        """Close the parent's connection in the child of a fork, and the descriptor of its lock.
 
-        The connection is idle: no fork happens while it is used. SQLite keeps a process's locks by file, so that as
-        long as this connection is there, another one in this process would hold none of its own, and the log's side
-        files would go with the parent's last connection.
+        The connection is idle, because no fork happens while it is used. SQLite keeps a process's locks for each file.
+        While the parent's connection exists here, a new one in this process would take no locks, and the log's side
+        files would be removed with the parent's last connection.
         """
         self._lock.release()
         self._db.close()
 
     def suspended(self, agent_id: str) -> str | None:
-        """Return why an agent is suspended; None when it is not."""
+        """Return the reason why an agent is suspended; None when it is not."""
         with explained("read"):
             self._db.execute("BEGIN")
             try:
@@ -160,15 +160,15 @@ class SqliteStore(SqliteChain):
                 self._db.execute("ROLLBACK")
 
     def suspend(self, entry: Entry) -> None:
-        """Record that an agent is suspended, or goes on."""
+        """Record that an agent is suspended, or resumed."""
         with explained("written"):
             self._transact(lambda: self._add([Pending(entry)]))
 
     def close(self) -> None:
-        with contextlib.suppress(sqlite3.Error, AuditError):  # a log that is full or gone is closed all the same
+        with contextlib.suppress(sqlite3.Error, AuditError):  # close it even when the disk is full or the file removed
             if self._reported_failed():
                 self.write([])
-            # With an intent that nothing has answered yet it stays, for the next process to find.
+            # While an intent has no outcome, the writer's row and lock file stay, so that the next process finds it.
             if self._state.oldest_open(self._lock.writer) is None:
                 self._db.execute("DELETE FROM audit_writers WHERE writer = ?", (self._lock.writer,))
                 self._lock.remove()
@@ -196,10 +196,10 @@ class SqliteStore(SqliteChain):
         )
 
     def _make_tables(self) -> Mapping[str, str]:
-        """Make or convert the tables, or check that they are of this version and this key.
+        """Create or convert the tables, or check that they have this version and this key.
 
         Returns:
-            The suspensions that an earlier version kept beside the chain.
+            The suspensions that an earlier version stored outside the chain.
         """
         version = self.version()
         if version == 0:
@@ -223,7 +223,7 @@ class SqliteStore(SqliteChain):
         return {}
 
     def _detached(self, segment: Segment, by: str, org_id: str) -> bool:
-        """Return whether the records of a segment left the live file; not when another process was first."""
+        """Remove a sealed segment's records from the live file; return False when another process did so first."""
 
         def leave() -> bool:
             if self._db.execute("SELECT min(seq) FROM audit").fetchone()[0] != segment.first:
@@ -239,7 +239,7 @@ class SqliteStore(SqliteChain):
         return min((intent.seq for intent in self._state.open.values()), default=self._seq + 1) - 1
 
     def _reported_failed(self) -> list[Pending]:
-        """Return refusals of intents that were written after their callers had given them up: they did not go on."""
+        """Return refusals for intents that were written after their callers had been told of a failure."""
         return [
             Pending(close_intent(pending.entry, "connector.refused", "error", "AuditError"))
             for pending in self._last
@@ -247,7 +247,7 @@ class SqliteStore(SqliteChain):
         ]
 
     def _settle_orphans(self) -> None:
-        """Give the intents of processes that died their outcome: unknown. Intents of living ones are in progress."""
+        """Record the outcome `unknown` for intents of processes that died. Intents of running processes stay open."""
         known = {row[0] for row in self._db.execute("SELECT writer FROM audit_writers")}
         writers = known | {intent.writer for intent in self._state.open.values()}
         dead = [writer for writer in writers if gone(self._path, writer)]
@@ -269,7 +269,7 @@ class SqliteStore(SqliteChain):
         raise altered(f"Record {seq}", "is missing")
 
     def _into_wal(self) -> None:
-        """Statements wait for other processes; this change alone does not, and several may open a log at once."""
+        """Switch to WAL, with retries: SQLite does not wait for locks here, and several processes may open the log."""
         until = time.monotonic() + PATIENCE
         while True:
             try:

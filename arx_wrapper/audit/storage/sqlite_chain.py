@@ -1,4 +1,4 @@
-"""The end of a log in SQLite, in memory: the head, the state that follows from the chain, and records added to it."""
+"""Append records to a log in SQLite, with the chain's head and the state derived from it in memory."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _WRITTEN: Final = "SELECT seq, id, hash, body FROM audit WHERE seq BETWEEN ? AND
 
 
 class SqliteChain(SqliteReader):
-    """A log's file that records are added to, with what follows from the records kept in memory.
+    """A log's file that is open for writing, with the state derived from its records in memory.
 
-    Transactions are plain functions here, not context managers: every record goes through them.
+    Transactions are plain functions and not context managers, because every record needs them and they are faster.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class SqliteChain(SqliteReader):
         self._added: list[tuple[Outline, Written]] = []
 
     def _count_before(self, batch: Sequence[Pending]) -> None:
-        """Count the uses that a limit asks about for the first time: many records, so not while others wait."""
+        """Count uses for a limit that needs them for the first time: it reads many records, so without the lock."""
         for pending in batch:
             for window in windows(pending) if pending.limits else ():
                 if not self._usage.known(window):
                     self._usage.used(window, self._clock())
 
     def _transact(self, work: Callable[[], _T], *, catch_up: bool = True) -> _T:
-        """Run something with the writers' lock and the state of the chain as it is now; commit at its end."""
+        """Run a function with the writers' lock and the present state of the chain, and commit."""
         self._db.execute("BEGIN IMMEDIATE")
         self._added, self._grown = [], ""
         try:
@@ -78,10 +78,10 @@ class SqliteChain(SqliteReader):
         return result
 
     def _catch_up(self) -> None:
-        """Take what other processes have added since into account, inside a transaction.
+        """Read the records that other processes have added, inside a transaction.
 
         Raises:
-            AuditError: the records that this process knows are not there any more, or the tables were changed.
+            AuditError: records that this process knows were removed or changed, or the tables were changed.
         """
         version = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version == self._seen:
@@ -105,7 +105,7 @@ class SqliteChain(SqliteReader):
         self._seen, self._schema = version, schema
 
     def _load(self) -> None:
-        """Take the state from the snapshot that is stored, and from the records since."""
+        """Load the state from the stored snapshot and the records after it."""
         found = self.loaded(self.digest)
         self._state, self._block, self._tail = found.state, found.block, found.tail
         self._seq, self._head = found.seq, found.head
@@ -147,10 +147,10 @@ class SqliteChain(SqliteReader):
             self._keep_state()
 
     def _insert(self, records: Sequence[Written]) -> None:
-        """Insert records, and make sure that the database holds them as they were written."""
+        """Insert records, and check that the database holds them unchanged."""
         before, done, count = self._db.total_changes, 0, len(records)
-        while done < count:  # many rows at once: each statement gives the interpreter to a busy loop, and waits for it
-            size = min(_ROWS, 1 << (count - done).bit_length() - 1)  # of few sizes, which stay prepared
+        while done < count:  # many rows at once, because each statement releases the GIL and waits to get it back
+            size = min(_ROWS, 1 << (count - done).bit_length() - 1)  # few different sizes, so that SQLite reuses them
             values: list[object] = []
             for seq, record_id, body, record_hash in records[done : done + size]:
                 values += (seq, record_id, record_hash, body.decode())
@@ -169,7 +169,7 @@ class SqliteChain(SqliteReader):
             )
 
     def _keep_state(self) -> None:
-        """Store the state after the records that this transaction has added, with the log's keyed hash."""
+        """Store the state after this transaction's records, with the log's keyed hash."""
         state = self._state.copy()
         for outline, _ in self._added:
             state.apply(outline)
@@ -177,7 +177,7 @@ class SqliteChain(SqliteReader):
         store_snapshot(self._db, state.snapshot(last[0].seq, last[1].hash, self._grown or self._block), self.digest)
 
     def _grow(self, before: Sequence[tuple[Outline, bytes]], added: Sequence[tuple[Outline, bytes]]) -> None:
-        """Store the tiles and the index of the blocks that the last records of this transaction complete."""
+        """Store the tiles and the index of each block that this transaction's records complete."""
         records = [*self._tail, *before, *added]
         first, gone = self._seq // WIDTH, self._gone()
         for number in range((len(self._tail) + len(before)) // WIDTH, len(records) // WIDTH):
@@ -193,7 +193,7 @@ class SqliteChain(SqliteReader):
         """Yield the uses of an operation by an agent that are in the log, oldest first.
 
         Raises:
-            AuditError: what says so is missing, or the log's key did not write it.
+            AuditError: a block's index is missing, or the log's key did not write it.
         """
         gone = self._state.removed
         whole = range(-(-gone // WIDTH), self._seq // WIDTH)
@@ -207,7 +207,7 @@ class SqliteChain(SqliteReader):
         yield from self._counted([outline for outline, _ in self._tail if outline is not None], key, since)
 
     def _partly_removed(self, gone: int, end: int) -> list[Outline]:
-        """Return the records that are left of a block whose beginning retention removed; it has no index."""
+        """Return the remaining records of a block whose first records retention removed; it has no index."""
         if gone >= min(end, self._seq // WIDTH * WIDTH):
             return []
         rows = list(islice(self.rows(after=gone), end - gone))

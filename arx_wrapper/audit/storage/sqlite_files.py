@@ -1,4 +1,4 @@
-"""Opening a log's SQLite file: to write, with checks that it is the file of its path, or to read without writing."""
+"""Open a log's SQLite file: for writing, with checks that it is still the file at its path, or read-only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIDES: Final = ("", "-wal", "-shm")
 
 @contextlib.contextmanager
 def explained(done: str) -> Iterator[None]:
-    """Turn SQLite's errors into an `AuditError`, and those of values that no log of ours holds."""
+    """Turn SQLite's errors, and errors from values that no log holds, into an `AuditError`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -30,7 +30,7 @@ def explained(done: str) -> Iterator[None]:
 
 
 def unusable(done: str, error: sqlite3.Error) -> AuditError:
-    """Return an error of SQLite for people."""
+    """Return the `AuditError` for an error of SQLite."""
     return AuditError(
         f"The audit log cannot be {done}: {error}. Nothing was sent. Look for a full disk, a read-only file or another "
         "process that holds it locked."
@@ -38,10 +38,10 @@ def unusable(done: str, error: sqlite3.Error) -> AuditError:
 
 
 def damaged(error: TypeError | ValueError) -> AuditError:
-    """Return an error for a file that SQLite reads, but whose values have another type or form than ours."""
+    """Return the error for a file that SQLite can read, but whose values have a wrong type or form."""
     return AuditError(
         f"The audit log's file is damaged: it holds a value that no log has ({error}). Nothing was sent. Keep a copy "
-        "as evidence, and go on with a backup or a new log."
+        "as evidence, and continue with a backup or a new log."
     )
 
 
@@ -51,11 +51,11 @@ def connected(path: str, *, uri: bool = False) -> sqlite3.Connection:
 
 
 def require_locks(path: str) -> None:
-    """Refuse a connection that holds no lock of its own, as can be in the child of a fork.
+    """Refuse a connection that holds no lock of its own, which can happen in the child of a fork.
 
-    SQLite keeps the locks of a process by file. A child inherits that book and not the locks, so that as long as any
-    of its parent's connections to the file is left in it, another one takes none: when the parent closes the log,
-    its side files are removed under the child.
+    SQLite keeps a list of a process's locks for each file. A child inherits the list but not the locks. While one of
+    the parent's connections to the file exists in the child, a new connection takes no lock. When the parent then
+    closes the log, its side files are removed although the child uses them.
 
     Raises:
         AuditError: this process was forked, and its connection holds no lock on the file.
@@ -64,16 +64,16 @@ def require_locks(path: str) -> None:
         return
     try:
         held = Path("/proc/locks").read_text("ascii")
-    except OSError:  # no Linux
+    except OSError:  # not on Linux
         return
     inode = os.stat(path).st_ino
     locks = (line.split() for line in held.splitlines())
     if any(lock[-4] == str(os.getpid()) and lock[-3].endswith(f":{inode}") for lock in locks if len(lock) > 7):
         return
     raise AuditError(
-        f"This process was forked while {path} was open in its parent for something else than writing the log, such as "
-        "approvals, and SQLite's locks do not outlive a fork. Nothing was sent. Fork before the file is opened, or "
-        "start the process anew (`spawn` in place of `fork`)."
+        f"This process was forked while {path} was open in its parent for another purpose than writing the log, such "
+        "as approvals, and SQLite's locks do not survive a fork. Nothing was sent. Fork before the file is opened, or "
+        "start a new process (`spawn` instead of `fork`)."
     )
 
 
@@ -87,10 +87,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class OpenFile:
-    """The identity of an open log's files: what is written must be what the log's path leads to.
+    """The identity of an open log's files, which must still be the files at the log's path.
 
-    A file that is removed, renamed or replaced changes the time of its folder, so one look at that is enough as a rule.
-    A time so recent that another change could have the same one is not relied on.
+    Removing, renaming or replacing a file changes the time of its folder, so comparing that time is usually enough. A
+    very recent time is not relied on, because another change could have the same one.
     """
 
     def __init__(self, path: str) -> None:
@@ -113,14 +113,14 @@ class OpenFile:
             same = False
         if not same:
             raise AuditError(
-                f"The audit log {self._path} was removed, renamed or replaced while this process had it open: what it "
-                "writes would be lost. Nothing was sent. Put the file back, with its -wal and -shm, or restart this "
+                f"The audit log {self._path} was removed, renamed or replaced while this process had it open: its "
+                "records would be lost. Nothing was sent. Restore the file, with its -wal and -shm, or restart this "
                 "process."
             )
         self._at = folder if time.time_ns() - folder[2] > _SETTLED else (0, 0, 0)
 
 
-_SETTLED: Final = 100_000_000  # nanoseconds, more than any clock tick of a file system that keeps times at all
+_SETTLED: Final = 100_000_000  # nanoseconds, longer than the resolution of file systems' times
 
 
 def _identity(path: str) -> tuple[tuple[int, int], ...]:
@@ -129,11 +129,10 @@ def _identity(path: str) -> tuple[tuple[int, int], ...]:
 
 
 def opened_to_read(path: str) -> sqlite3.Connection:
-    """Open a log for reading one state of it; no record, key or table is written, and none is made.
+    """Open a log for reading one state of it; no record, key or table is created or written.
 
-    On media that cannot be written, or on a full disk, SQLite cannot make the files by which processes agree. Then
-    nobody else can write the log either, and it is read as it is; what a process that died left in the -wal file is
-    read in a copy.
+    On read-only media or a full disk, SQLite cannot create its shared-memory file. Then no other process can write the
+    log either, so it is read without locks. Records that a dead process left in the -wal file are read from a copy.
 
     Raises:
         AuditError: it cannot be read.
@@ -151,7 +150,7 @@ def opened_to_read(path: str) -> sqlite3.Connection:
 
 
 def _cramped(path: str) -> bool:
-    """Return whether SQLite could not make the file by which processes agree, or only a part of it."""
+    """Return True when SQLite could not create its shared-memory file, or not completely."""
     if os.path.exists(path + "-shm"):
         return False
     folder = os.path.dirname(path) or "."
@@ -168,7 +167,7 @@ _UNWRITABLE: Final = frozenset(
 def _begun(database: sqlite3.Connection, path: str | None = None) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA query_only=ON")
-        database.execute("BEGIN")  # one state of the log, whatever is written or sealed meanwhile
+        database.execute("BEGIN")  # reads one state of the log, whatever is written or sealed meanwhile
         database.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if path is not None:
             require_locks(path)
@@ -179,7 +178,7 @@ def _begun(database: sqlite3.Connection, path: str | None = None) -> sqlite3.Con
 
 
 def _copied(path: str) -> sqlite3.Connection:
-    """Read a log and its -wal file in a copy, which is gone when it is closed."""
+    """Read a log and its -wal file from a copy, which closing removes."""
     try:
         folder = tempfile.mkdtemp(prefix="arx-audit-")
     except OSError as error:
@@ -205,7 +204,7 @@ def _copied(path: str) -> sqlite3.Connection:
 
 
 class _Copy(sqlite3.Connection):
-    """A connection to a copy, which is removed with it."""
+    """A connection to a copy; closing it removes the copy."""
 
     folder = ""
 

@@ -1,4 +1,4 @@
-"""Tiles and index of a log in SQLite, written with each 256th record; and their making for logs of earlier formats."""
+"""Write tiles and index of a log in SQLite with each 256th record, and create them for logs of earlier formats."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def grow(
     digest: Digest,
     removed: Sequence[bytes] = (),
 ) -> str:
-    """Store the tiles and the index of a block that is full, inside a transaction.
+    """Store the tiles and the index of a full block, inside a transaction.
 
     Args:
         bodies, outlines: Its records.
@@ -50,15 +50,15 @@ def grow(
 
 
 def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progress | None = None) -> Mapping[str, str]:
-    """Bring a log of format 1 or 2 to this one, inside a transaction: its tiles, its index and its state.
+    """Convert a log of format 1 or 2, inside a transaction: create its tiles, its index and its state.
 
-    The table of records stays as it is: making it anew would take as long again.
+    The table of records is not changed: creating it again would double the time.
 
     Args:
-        progress: Called now and then with the number of records that are done, and of all.
+        progress: Called from time to time with the number of converted records, and of all.
 
     Returns:
-        The suspensions that format 1 kept in a table of its own.
+        The suspensions that format 1 stored in a separate table.
 
     Raises:
         AuditError: the key is not the log's, or records are missing or were altered.
@@ -86,7 +86,7 @@ def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progre
 def _index(
     reader: SqliteReader, database: sqlite3.Connection, base: int, tiles: bool, progress: Progress | None
 ) -> None:
-    """Make index and state, and the tiles too where there are none, from the records after the first `base`."""
+    """Create index and state, and missing tiles, from the records after the first `base`."""
     total = database.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()[0]
     if tiles:
         _fill(database, base)
@@ -104,7 +104,7 @@ def _index(
             mark = grow(database, number, bodies, outlines, reader.digest)
         elif whole:
             mark = store_block(database, block_of(number, outlines), reader.digest)
-        elif tiles:  # the first leaves of this block are not known, but the subtrees over them are
+        elif tiles:  # the block's first leaves are unknown, but the subtrees over them are known
             leaves = bytes(HASH * (WIDTH - len(bodies))) + b"".join(leaf_hash(body) for body in bodies)
             _store_tiles(database, number, leaves, _partly_known(database, base, 0, number, leaves))
         bodies, outlines = [], []
@@ -112,13 +112,14 @@ def _index(
             progress(seq, total)
     if state.removed != base:
         raise AuditError(
-            f"Up to {base} records of the audit log are missing, and no record says why. Nothing was changed."
+            f"Up to {base} records of the audit log are missing, and no record states their removal. Nothing was "
+            "changed."
         )
     store_snapshot(database, state.snapshot(seq, head, mark), reader.digest)
 
 
 def _fill(database: sqlite3.Connection, base: int) -> None:
-    """Store zeros for the tiles over leaves that are not known, in front of the first ones that are."""
+    """Store zeros for the tiles over unknown leaves, before the first known ones."""
     level, place = 1, base // WIDTH
     while place:
         if count := place % WIDTH:
@@ -128,7 +129,7 @@ def _fill(database: sqlite3.Connection, base: int) -> None:
 
 
 def _partly_known(database: sqlite3.Connection, base: int, level: int, number: int, hashes: bytes) -> bytes:
-    """Return the root over a tile some of whose leaves are not known."""
+    """Return the root over a tile that has some unknown leaves."""
     known = known_subtrees(database)[0]
     tree = TileTree(
         (number + 1) << 8 * level + 8,

@@ -1,4 +1,4 @@
-"""Opening a log in SQLite for reading, with nothing made and nothing written."""
+"""Open a log in SQLite for reading; nothing is created or written."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from arx_wrapper.errors import AuditError
 
 
 def reader(path: str, *, key: bytes | None) -> SqliteReader:
-    """Open a log for reading alone. Nothing is made; a log that is not begun yet reads as an empty one.
+    """Open a log read-only. Nothing is created; a log that does not exist yet reads as an empty one.
 
     Raises:
-        AuditError: it cannot be read, or its file is gone and its key is still there.
+        AuditError: it cannot be read, or its file is missing although its key exists.
     """
     folder = Path(path).parent
     if not Path(path).exists():
         if key_file(path).exists():
             raise AuditError(
-                f"The audit log {path} is gone; its key {key_file(path)} is still there. Put the log back; if it was "
+                f"The audit log {path} is missing, but its key {key_file(path)} exists. Restore the log; if it was "
                 "removed on purpose, remove the key too."
             )
         return empty_reader()
@@ -39,7 +39,7 @@ def reader(path: str, *, key: bytes | None) -> SqliteReader:
 
 
 def _digest(path: str, key: bytes | None) -> Callable[[bytes], str]:
-    """Return HMAC-SHA256 with the log's key, which is looked for when a hash is first needed: reading needs none."""
+    """Return HMAC-SHA256 with the log's key. The key is read only when a hash is computed, not to read records."""
     found: list[Callable[[bytes], str]] = []
 
     def digest(data: bytes) -> str:
@@ -47,8 +47,8 @@ def _digest(path: str, key: bytes | None) -> Callable[[bytes], str]:
             secret = key or configured_key() or stored_key(path)
             if secret is None:
                 raise AuditError(
-                    f"The key of the audit log is not here: ARX_AUDIT_KEY is not set and {key_file(path)} is missing. "
-                    "Without it the log can be read, and not verified."
+                    f"The audit log's key was not found: ARX_AUDIT_KEY is not set and {key_file(path)} is missing. "
+                    "Without the key the log can be read but not verified."
                 )
             found.append(hasher(secret))
         return found[0](data)
@@ -57,7 +57,7 @@ def _digest(path: str, key: bytes | None) -> Callable[[bytes], str]:
 
 
 def has_records(path: str) -> bool:
-    """Return whether a log is there that was begun with some key. Nothing is written."""
+    """Return True when the path has a log that was begun with a key. Nothing is written."""
     if path == ":memory:" or not Path(path).exists():
         return False
     try:
@@ -67,12 +67,12 @@ def has_records(path: str) -> bool:
     except AuditError:
         with open(path, "rb") as file:
             if not file.read(16).startswith(b"SQLite format 3"):
-                return False  # no database; opening it says so
+                return False  # not a database; opening it reports that
         raise
 
 
 def empty_reader() -> SqliteReader:
-    """Return a log without records, as one that is not begun yet reads."""
+    """Return a log without records, for a path at which there is none yet."""
     database, digest = connected(":memory:"), hasher(b"")
     for statement in statements():
         database.execute(statement)

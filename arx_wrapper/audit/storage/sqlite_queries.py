@@ -1,4 +1,4 @@
-"""Queries of a log in SQLite: conditions on records, and on the blocks that can have them."""
+"""Turn a query into SQLite conditions on records, and on the blocks that may contain them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXISTS (SELECT 1 FROM json_tree(body, '$.metadata.ids') AS one WHERE one.type = 
 
 
 def conditions(query: Query) -> tuple[str, list[object]]:
-    """Return the condition that a query's records fulfil, but for their sequence numbers, and its values."""
+    """Return a query's condition on records, except their sequence numbers, and its values."""
     wanted: list[tuple[str, object]] = [
         ("id = ?", query.id),
         ("? IN (id, json_extract(body, '$.metadata.intent'))", query.call),
@@ -35,7 +35,7 @@ def conditions(query: Query) -> tuple[str, list[object]]:
 
 
 def block_conditions(query: Query) -> tuple[list[str], list[object]]:
-    """Return selects of the blocks that can have a query's records; those must be in all of them."""
+    """Return statements that select blocks; a query's records are in blocks that all of them select."""
     exact = "SELECT block FROM audit_terms WHERE term = ?"
     either = "SELECT DISTINCT block FROM audit_terms WHERE term IN (?, ?)"
     pattern = _glob(query.operation)
@@ -63,5 +63,5 @@ def _terms(value: str | None, *kinds: str) -> Sequence[str] | None:
 
 
 def _glob(pattern: str | None) -> str | None:
-    """Return a policy's wildcard, which is `*` alone, as SQLite's GLOB, which has more."""
+    """Return a pattern whose only wildcard is `*` as SQLite's GLOB, which has further ones."""
     return None if pattern is None else pattern.replace("[", "[[]").replace("?", "[?]")

@@ -1,4 +1,4 @@
-"""Reading a log in SQLite: records by their members, and all of them as they are stored."""
+"""Read a log in SQLite: records by their members, and all stored records for verification."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class SqliteReader:
             terms = msgspec.json.encode(block.terms).decode()
             there = self._db.execute(_TERMS, (terms, block.number)).fetchone()[0]
             gone = self._gone()
-        if gone and block.number == -(-gone // WIDTH):  # retention removed the index before
+        if gone and block.number == -(-gone // WIDTH):  # retention removed the index of the block before
             previous = row._replace(mark=row.before)
         expected = row_of(block, previous, self.digest)
         return f"{where} was changed" if row != expected or there != len(block.terms) else None
@@ -159,7 +159,7 @@ class SqliteReader:
         return ANOTHER_KEY if mark is not None and mark != self.digest(MARK) else None
 
     def damage(self, *, indexes: bool = True) -> str | None:
-        # The records are verified one by one, and with them what is derived from them; what is left is the tables.
+        # Records and the state derived from them are verified elsewhere; this checks the tables.
         with explained("read"):
             if self.version() == VERSION and (problem := schema_problem(self._db)):
                 return problem
@@ -184,20 +184,20 @@ class SqliteReader:
         return self.version() == VERSION
 
     def suspensions(self) -> dict[str, str]:
-        """Return the suspended agents, each with the reason; verified where the log's key is here."""
+        """Return the suspended agents, each with the reason; verified when the log's key is available."""
         if not self.converted:
             return self._switched().suspended
         with explained("read"):
             return self.loaded(self._digest_if_any()).state.suspended
 
     def loaded(self, digest: Digest | None) -> Loaded:
-        """Return the end of the log: the stored state, and the records since, which follow each other without a gap.
+        """Return the end of the log: the stored state, and the records after it without a gap.
 
         Args:
-            digest: The log's keyed hash; None to take state and records as they are.
+            digest: The log's keyed hash; None to use state and records without verifying them.
 
         Raises:
-            AuditError: something of it is missing, or the log's key did not write it.
+            AuditError: a part is missing, or the log's key did not write it.
         """
         snapshot, newest, gone = stored_snapshot(self._db, digest), self._last_seq(), self._gone()
         begin = newest // WIDTH * WIDTH
@@ -217,7 +217,7 @@ class SqliteReader:
         return found
 
     def _switched(self) -> ChainState:
-        """Return the suspensions that the records of a log of an earlier format say."""
+        """Return the suspensions in the records of a log of an earlier format."""
         state = ChainState()
         for outline in self._outlines([blocks.ACTION + action for action in sorted(SWITCHES)]):
             if outline.action_type in SWITCHES:
@@ -227,12 +227,12 @@ class SqliteReader:
     def _digest_if_any(self) -> Digest | None:
         try:
             self.digest(MARK)
-        except AuditError:  # without its key, a log can be read and not verified
+        except AuditError:  # without its key, a log can be read but not verified
             return None
         return self.digest
 
     def keeps_policy(self, digest: str) -> bool:
-        """Return whether a record holds the text of a policy."""
+        """Return True when a record holds the text of a policy."""
         return any(
             outline.metadata.digest == digest and outline.metadata.text is not None
             for outline in self._outlines([blocks.POLICY + digest])
@@ -242,7 +242,7 @@ class SqliteReader:
         self._db.close()
 
     def _outlines(self, terms: Sequence[str]) -> Iterator[Outline]:
-        """Yield the records of the blocks that have one of some terms, and of those not indexed yet, oldest first."""
+        """Yield the records of blocks with one of these terms, and of blocks without an index yet, oldest first."""
         marks = ", ".join("?" * len(terms))
         found = self._numbers(f"SELECT DISTINCT block FROM audit_terms WHERE term IN ({marks})", terms)  # noqa: S608
         statement = "SELECT body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
@@ -252,7 +252,7 @@ class SqliteReader:
                     yield outline_of(body)
 
     def _ranges(self, query: Query) -> Sequence[Range]:
-        """Return the runs of records among which a query's are, oldest first."""
+        """Return the runs of records that may contain a query's records, oldest first."""
         after, until = (query.after_seq or 0) + 1, (query.before_seq or _LAST) - 1
         selects, values = block_conditions(query)
         if not self.converted or not selects:
@@ -261,7 +261,7 @@ class SqliteReader:
         return [(max(first, after), min(last, until)) for first, last in found if last >= after and first <= until]
 
     def _numbers(self, select: str, values: Sequence[object]) -> list[Range]:
-        """Return the runs of records in the blocks that a statement selects, and of those after the last block."""
+        """Return the runs of records in the blocks that a statement selects, and after the last block."""
         if not self.converted:
             return [(_FIRST, _LAST)]
         runs = [(gone + 1, -(-gone // WIDTH) * WIDTH)] if (gone := self._gone()) % WIDTH else list[Range]()
@@ -280,7 +280,7 @@ class SqliteReader:
     def _places(
         self, ranges: Sequence[Range], *, newest_first: bool = False
     ) -> Iterator[tuple[sqlite3.Connection, Range]]:
-        """Yield each file that has records of some runs, with the run in it; each segment is open while it is used."""
+        """Yield each file that has records of the runs, with the run in it. A segment is open while it is read."""
         kept = [segment for segment in segments(self._db) if not segment.removed]
         files: list[tuple[Segment | None, int, int]] = [(segment, segment.first, segment.last) for segment in kept]
         files.append((None, files[-1][2] + 1 if files else _FIRST, _LAST))
@@ -296,7 +296,7 @@ class SqliteReader:
                     yield from ((database, run) for run in inside)
 
     def _gone(self) -> int:
-        """Return the last record that retention removed; the block it is in has no index any more."""
+        """Return the last record that retention removed; its block no longer has an index."""
         return max((segment.last for segment in segments(self._db) if segment.removed), default=0)
 
     def _last_seq(self) -> int:

@@ -1,4 +1,4 @@
-"""The tables of a log in SQLite, and the check that they are what this code made."""
+"""Define the tables of a log in SQLite, and check that they are unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arx_wrapper.audit.storage.segments import SCHEMA as SEGMENTS
 
 VERSION: Final = 3
 EARLIER: Final = frozenset({1, 2})
-"""Formats that are converted: 1 kept state in tables of its own, 2 had an index that no key vouched for."""
+"""Formats that can be converted: 1 stored state in separate tables, 2 had an index without a keyed hash."""
 _SCHEMA: Final = """
 CREATE TRIGGER IF NOT EXISTS audit_one_chain BEFORE INSERT ON audit WHEN NEW.seq <> 1 AND NOT EXISTS
     (SELECT 1 FROM audit WHERE seq = NEW.seq - 1 AND instr(NEW.body, '"prev_hash":"' || hash || '"'))
@@ -39,30 +39,30 @@ _OURS: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_na
 
 
 def statements(records: str = RECORDS) -> Iterator[str]:
-    """Yield what makes the tables of an empty log, with the given table of records."""
+    """Yield the statements that create the tables of an empty log, with the given table of records."""
     yield records.format(schema="")
     yield NO_DELETE
     yield from (statement for statement in (_SCHEMA + SEGMENTS).split(";\n") if statement.strip())
 
 
 def schema_problem(database: sqlite3.Connection) -> str | None:
-    """Return what differs between a log's tables and those this code made; None when nothing does.
+    """Describe how a log's tables differ from those that this code creates; None when they do not.
 
-    A trigger that drops records, or a column that says something else than the record, is found here.
+    It finds a trigger that drops records, and a column whose value is not the record's.
     """
     found = database.execute(_OURS).fetchall()
     return _difference(found, _expected(_records_of(found)))
 
 
 def segment_problem(database: sqlite3.Connection) -> str | None:
-    """Return what is wrong with the tables of a sealed segment."""
+    """Describe the fault in the tables of a sealed segment; None when there is none."""
     found = database.execute(_OURS).fetchall()
     wanted = [row for row in _expected(_records_of(found)) if row[2] == "audit" and row[0] != "trigger"]
     return _difference(found, wanted)
 
 
 def _records_of(found: list[tuple[str, str, str, str | None]]) -> str:
-    """Return which of the two tables of records a log must have: that of earlier formats has an index of its own."""
+    """Return the table of records that a log must have: the earlier formats' table is recognised by its index."""
     return EARLIER_RECORDS if any(row[1] == "sqlite_autoindex_audit_1" for row in found) else RECORDS
 
 

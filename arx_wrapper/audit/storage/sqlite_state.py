@@ -1,7 +1,7 @@
-"""The state that a log in SQLite stores with its records, under the log's key: a snapshot, and the index of each block.
+"""Store a log's snapshot and block indexes in SQLite, each with a keyed hash ("mark") that needs the log's key.
 
-Without the key neither can be written. The snapshot holds the hash of its record and the mark of the newest block's
-index, and each index holds the mark of the one before it, so that none can be left out, exchanged or put back.
+The snapshot holds the hash of its record and the mark of the newest block's index. Each index holds the mark of the
+index before it. So none of them can be omitted, exchanged or replaced by an older one.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _SNAPSHOT: Final = msgspec.json.Decoder(Snapshot)
 _USES: Final = msgspec.json.Decoder(list[tuple[str, str, str, list[tuple[str, int]]]])
 _ROW: Final = "SELECT number, earliest, latest, peak, uses, before, mark FROM audit_blocks"
 _ALTERED: Final = (
-    "{what} of the audit log {fault}, so limits and suspensions cannot be judged by it. Nothing was sent. Keep a copy "
-    "of the file as evidence, run `arx-pagerduty audit verify`, and find out who can write to it; then put back a copy "
+    "{what} of the audit log {fault}, so limits and suspensions cannot be enforced. Nothing was sent. Keep a copy of "
+    "the file as evidence, run `arx-pagerduty audit verify`, and find out who can write to it; then restore a copy "
     "that verifies, or begin a new log."
 )
 
 
 def altered(what: str, fault: str = "was altered") -> AuditError:
-    """Return the error of a log whose records, or what is derived from them, are not what its key wrote."""
+    """Return the error for a log whose records or derived state were not written with its key."""
     return AuditError(_ALTERED.format(what=what, fault=fault))
 
 
 class BlockRow(NamedTuple):
-    """A block's index as it is stored.
+    """A stored index of a block.
 
     Attributes:
         number, earliest, latest: As in `Block`.
-        peak: The latest time up to the block's end; clocks jump, so this need not be the block's own.
+        peak: The latest time of all records up to the block's end. Clocks jump, so an earlier block may have it.
         uses: Its uses, as JSON.
-        before: The mark of the index before; empty when there is none.
-        mark: The keyed hash of all that.
+        before: The mark of the index before it; empty when there is none.
+        mark: The keyed hash of all these members.
     """
 
     number: int
@@ -57,12 +57,12 @@ class BlockRow(NamedTuple):
     mark: str
 
     def expected(self, digest: Digest) -> str:
-        """Return the mark that the log's key gives."""
+        """Compute the mark with the log's key."""
         return digest(b"block\0" + _encoded(self[:-1]))
 
 
 def row_of(block: Block, previous: BlockRow | None, digest: Digest) -> BlockRow:
-    """Return the row of a block's index, after that of the block before; None when there is none."""
+    """Return the row for a block's index; `previous` is the row of the block before, None for the first."""
     peak, before = (max(block.latest, previous.peak), previous.mark) if previous else (block.latest, "")
     uses = _encoded(block.uses).decode()
     row = BlockRow(block.number, block.earliest, block.latest, peak, uses, before, "")
@@ -70,7 +70,7 @@ def row_of(block: Block, previous: BlockRow | None, digest: Digest) -> BlockRow:
 
 
 def stored_row(database: sqlite3.Connection, number: int) -> BlockRow | None:
-    """Return a block's index as it is stored; None when it is not there."""
+    """Return a block's stored index; None when there is none."""
     row = database.execute(f"{_ROW} WHERE number = ?", (number,)).fetchone()
     return None if row is None else BlockRow(*row)
 
@@ -86,17 +86,17 @@ def store_block(database: sqlite3.Connection, block: Block, digest: Digest) -> s
 def uses_after(
     database: sqlite3.Connection, digest: Digest, key: Key, since: str, blocks: range, mark: str
 ) -> tuple[list[Sequence[tuple[str, int]]], bool]:
-    """Return a key's uses from the indexes of blocks, newest first, as far as one can have any after a time.
+    """Return a key's uses after a time from the indexes of blocks, newest first.
 
     Args:
-        blocks: The numbers of the blocks that must be there.
-        mark: The mark that the newest one must have.
+        blocks: The numbers of the blocks that must have an index.
+        mark: The mark that the newest index must have.
 
     Returns:
         The uses of each block, and True when no earlier record can be younger than `since`.
 
     Raises:
-        AuditError: one of them is missing, or the log's key did not write it.
+        AuditError: an index is missing, or the log's key did not write it.
     """
     found, number = list[Sequence[tuple[str, int]]](), blocks.stop - 1
     with closing(database.execute(f"{_ROW} WHERE number <= ? ORDER BY number DESC", (number,))) as rows:
@@ -126,7 +126,7 @@ def stored_snapshot(database: sqlite3.Connection, digest: Digest | None) -> Snap
     """Return the stored state.
 
     Args:
-        digest: The log's keyed hash; None to take the state as it is.
+        digest: The log's keyed hash; None to use the state without verifying it.
 
     Raises:
         AuditError: it is missing, or the log's key did not write it.
@@ -147,14 +147,14 @@ def stored_snapshot(database: sqlite3.Connection, digest: Digest | None) -> Snap
 def intact(
     rows: Iterable[tuple[int, str, bytes, str]], after: int, digest: Digest | None
 ) -> Iterator[tuple[Outline, bytes, str]]:
-    """Yield outline, body and hash of records whose numbers follow each other.
+    """Yield outline, body and hash of records, after checking that their numbers have no gap.
 
     Args:
         after: The sequence number before the first.
-        digest: The log's keyed hash; None to check the numbers alone.
+        digest: The log's keyed hash; None to check only the numbers.
 
     Raises:
-        AuditError: one is missing, or the log's key did not write it.
+        AuditError: a record is missing, or the log's key did not write it.
     """
     expected = after
     try:
@@ -166,16 +166,16 @@ def intact(
                 raise altered(f"Record {seq}", "was altered or inserted")
             outline = outline_of(body)
             if outline.seq != seq or outline.id != record_id:
-                raise altered(f"Record {seq}", "is out of its place")
+                raise altered(f"Record {seq}", "has the wrong sequence number or link")
             yield outline, body, record_hash
     finally:
         if isinstance(rows, Generator):
-            rows.close()  # an error that is kept would keep its statement open
+            rows.close()  # otherwise a stored exception would keep the statement open
 
 
 @define(eq=False)
 class Loaded:
-    """The end of a log, built up from the stored state and the records since.
+    """The end of a log, built from the stored state and the records after it.
 
     Attributes:
         state: The state after record `seq`, whose hash is `head`.
@@ -191,17 +191,17 @@ class Loaded:
     _previous: str | None = field(default=None, init=False)
 
     def begin(self, first: int) -> None:
-        """Begin after some record: the one before what is read."""
+        """Start before record `first`, the first one to be read."""
         self._previous = GENESIS if first == 0 else self.head if first == self.seq else None
 
     def take(self, outline: Outline, body: bytes, record_hash: str, begin: int) -> None:
-        """Take the next record.
+        """Add the next record.
 
         Args:
             begin: The last record of the last full block.
 
         Raises:
-            AuditError: it is not the one that follows, or not the one that the state was stored after.
+            AuditError: it does not follow the record before it, or is not the record after which the state was stored.
         """
         seq = outline.seq
         if self._previous not in (None, outline.prev_hash) or (seq == self.seq and record_hash != self.head):

@@ -1,4 +1,4 @@
-"""The stored tiles of a log in SQLite."""
+"""Read the stored tiles of a log in SQLite."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 
 
 def known_subtrees(database: sqlite3.Connection) -> tuple[dict[tuple[int, int], bytes], int]:
-    """Return the subtrees over leaves that were removed before tiles were kept, and the number of such leaves."""
+    """Return the subtrees over leaves that an earlier version removed without keeping tiles, and their number."""
     row = database.execute("SELECT value FROM audit_meta WHERE name = 'base'").fetchone()
     if row is None:
         return {}, 0

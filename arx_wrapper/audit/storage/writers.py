@@ -1,7 +1,7 @@
-"""Writers of a log in SQLite, each with a lock that it holds for as long as it lives.
+"""Give each writer of a log in SQLite a file lock that it holds while its process runs.
 
-A process id says nothing in another container, and is used again. The lock is the kernel's: it is free once the
-process that held it is gone, whatever its id, its host name or its PID namespace.
+A process id has no meaning in another container, and is reused. The kernel releases a lock when the process that holds
+it ends, whatever its id, host name or PID namespace.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class WriterLock:
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def release(self) -> None:
-        """Let go of the lock; the process goes on without it."""
+        """Release the lock; the process continues without it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def remove(self) -> None:
-        """Remove the lock of a writer that leaves nothing open."""
+        """Remove the lock file of a writer without open intents."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
 
 
 def gone(path: str, writer: str) -> bool:
-    """Return True when no process holds a writer's lock any more."""
+    """Return True when no process holds a writer's lock."""
     if path == ":memory:" or not _NAME.fullmatch(writer):
         return True
     try:
@@ -62,7 +62,7 @@ def gone(path: str, writer: str) -> bool:
 
 
 def forget(path: str, writer: str) -> None:
-    """Remove the lock of a writer that is gone."""
+    """Remove the lock file of a writer whose process has ended."""
     if path != ":memory:" and _NAME.fullmatch(writer):
         _file(path, writer).unlink(missing_ok=True)
 

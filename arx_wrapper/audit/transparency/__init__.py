@@ -1,1 +1,1 @@
-"""Signed checkpoints and inclusion proofs (C2SP tlog-checkpoint, RFC 6962)."""
+"""Sign checkpoints of a log, and prove inclusion and consistency (C2SP tlog-checkpoint, RFC 6962)."""

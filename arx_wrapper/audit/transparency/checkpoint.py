@@ -1,8 +1,8 @@
-"""Checkpoints: the log's size and root at a time, signed, and kept out of reach of those who hold the log.
+"""Sign checkpoints: the log's size and root, stored where the log's operators cannot change them.
 
 A checkpoint is C2SP's `tlog-checkpoint`: origin, number of records and root of the tree over them, in a signed note.
-Compared with the last one, a full rewrite shows, a fork, a tail that was cut off and an older copy that was put back,
-even when they were made with the log's key.
+Comparing a log with an earlier checkpoint finds a rewrite, a fork, a truncation and an older copy, even if they were
+made with the log's key.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Checkpoint:
     """A tree's size and root.
 
     Attributes:
-        origin: The log's name, which is that of the key that signs.
+        origin: The log's name, which is the signing key's name.
         size: The number of records.
         root: The root of the tree over them.
     """
@@ -38,7 +38,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """Parse the text of a checkpoint's note. AuditError when it is none."""
+        """Parse the text of a checkpoint's note. AuditError when it is not a checkpoint."""
         origin, size, root, *_ = [*text.split("\n"), "", "", ""]
         try:
             found = cls(origin, int(size), base64.b64decode(root, validate=True))
@@ -54,7 +54,7 @@ class Checkpoint:
 
 
 def opened(note: str, verifier: Verifier) -> Checkpoint:
-    """Return a note's checkpoint, once its signature holds.
+    """Verify a note's signature and return its checkpoint.
 
     Raises:
         AuditError: it is not signed by this key, or is another log's.
@@ -68,17 +68,17 @@ def opened(note: str, verifier: Verifier) -> Checkpoint:
 async def sign_checkpoint(
     log: AuditLog, signer: Signer, stores: Sequence[CheckpointStore], witnesses: Sequence[Witness] = ()
 ) -> str:
-    """Verify the log, sign its size and root, have it cosigned, and keep the checkpoint in every store.
+    """Verify the log, sign its size and root, have witnesses cosign it, and write the checkpoint to every store.
 
-    Records that the last checkpoint of every store vouches for are compared with the tree alone; all others are
-    verified one by one.
+    Records that the last checkpoint of every store covers are only compared with the tree; all others are verified one
+    by one.
 
     Returns:
-        The note.
+        The signed note.
 
     Raises:
-        AuditError: the log does not verify, does not go on from the last checkpoint of a store or of a witness, or one
-            of these cannot be reached. Nothing is kept then.
+        AuditError: the log does not verify, does not extend the last checkpoint of a store or witness, or one of these
+            cannot be reached. Then no checkpoint is written.
     """
     verifier = Verifier.parse(signer.verifier())
     kept = [await store.last() for store in stores]
@@ -100,7 +100,7 @@ async def sign_checkpoint(
 
 
 async def _cosigned(log: AuditLog, note: str, size: int, witness: Witness, kept: Sequence[str]) -> str:
-    """Return a note with a witness's signature; it is asked from the last kept checkpoint on that it cosigned."""
+    """Return a note with a witness's signature; the request starts from the last checkpoint that it cosigned."""
     notes = [one for one in kept if witness.cosigner.cosigned_at(one) is not None]
     known = [Checkpoint.parse(one.partition("\n\n")[0] + "\n").size for one in notes]
 
@@ -118,5 +118,5 @@ def checkpoint_of(log: Reader, origin: str, size: int | None = None) -> Checkpoi
 
 
 async def verify_against(log: AuditLog, checkpoint: Checkpoint) -> str | None:
-    """Return how a log differs from a checkpoint; None when it goes on from it."""
+    """Describe how a log differs from a checkpoint; None when the log extends it."""
     return await log.read(lambda reader: compared(reader, [(checkpoint.size, checkpoint.root)]))

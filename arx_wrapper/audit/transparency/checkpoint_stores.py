@@ -1,4 +1,4 @@
-"""Stores of checkpoints: apart from the log, each checkpoint under its size, never overwritten."""
+"""Store checkpoints apart from the log, each under its size, never overwritten."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class CheckpointStore(Protocol):
     """Keeps checkpoints."""
 
     async def last(self) -> str | None:
-        """Return the largest checkpoint that is kept; None when there is none, or the store cannot look it up."""
+        """Return the largest stored checkpoint; None when there is none, or the store cannot be read."""
         ...
 
     async def last_at(self) -> datetime | None:
-        """Return when the largest checkpoint was kept; None when there is none, or the store does not say."""
+        """Return the time at which the largest checkpoint was stored; None when there is none or it is unknown."""
         ...
 
     async def keep(self, size: int, note: str) -> None:
-        """Keep a checkpoint. AuditError when it cannot be, or another of this size is there."""
+        """Store a checkpoint. AuditError when that fails, or the store has a different one of this size."""
         ...
 
 
@@ -39,12 +39,12 @@ def checkpoint_store(url: str) -> CheckpointStore:
         url: A folder, `-` for stdout, or any address of fsspec, `s3://bucket/prefix`.
 
     Raises:
-        ConfigError: fsspec is needed and not installed, or the kind of store is one that earlier versions had.
+        ConfigError: fsspec is needed but not installed, or only earlier versions had this kind of store.
     """
     if url == "-":
         return Stdout()
     if url.startswith("sqlite:///"):
-        raise ConfigError("Checkpoints are not kept in SQLite any more. Use a folder, or any address of fsspec.")
+        raise ConfigError("Checkpoints can no longer be kept in SQLite. Use a folder, or any fsspec address.")
     if "://" not in url or url.startswith("file:///"):
         return Folder(Path(url.removeprefix("file://")))
     if importlib.util.find_spec("fsspec") is None:
@@ -102,7 +102,7 @@ class Folder:
                 handle.flush()
                 os.fsync(handle.fileno())
             try:
-                os.link(draft, file)  # whole, or not at all
+                os.link(draft, file)  # creates the complete file, or fails
             except FileExistsError:
                 _same(_read(file), note, str(file))
             finally:
@@ -178,6 +178,6 @@ class Remote:
 
 
 def _same(kept: str, note: str, where: str) -> None:
-    """Refuse another checkpoint of the same size: the log forked. Signatures may differ, the signed text may not."""
+    """Refuse a different checkpoint of the same size: the log forked. The signed text decides, not the signatures."""
     if kept.rpartition("\n\n")[0] != note.rpartition("\n\n")[0]:
         raise AuditError(f"{where} holds another checkpoint of the same size: the log was forked or rewritten.")

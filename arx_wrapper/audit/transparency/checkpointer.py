@@ -1,4 +1,4 @@
-"""Checkpoints that a process takes by itself, by time and by the number of records."""
+"""Sign checkpoints automatically, by time and by the number of new records."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _log = logging.getLogger("arx_wrapper.audit")
 
 @frozen(kw_only=True)
 class Plan:
-    """The checkpoints of a log.
+    """Settings for a log's automatic checkpoints.
 
     Attributes:
-        signing_key: The file of the signer's key.
-        stores: Where they are kept.
-        witnesses: Who has to cosign them.
+        signing_key: The file that holds the signing key.
+        stores: The stores that checkpoints are written to.
+        witnesses: The witnesses that have to cosign.
         every: Seconds after which one is due, when there are new records.
         records: The number of new records after which one is due.
     """
@@ -42,7 +42,7 @@ class Plan:
     records: int = 10_000
 
     def signer(self) -> Signer:
-        """Read the signer's key. ConfigError when it cannot be read, AuditError when it is none."""
+        """Read the signing key. ConfigError when the file cannot be read, AuditError when it holds no key."""
         try:
             return Signer.parse(self.signing_key.read_text("utf-8").strip())
         except OSError as error:
@@ -51,12 +51,12 @@ class Plan:
 
 @frozen(kw_only=True)
 class Age:
-    """The last checkpoint of a log, in the store that has the oldest one.
+    """A log's last checkpoint, in the store whose last one is the oldest.
 
     Attributes:
-        size: The number of records that it is over; 0 when there is none.
-        taken_at: When it was kept; None when the store does not say.
-        behind: The number of records since.
+        size: The number of records that it covers; 0 when there is none.
+        taken_at: The time at which it was stored, aware; None when it is unknown.
+        behind: The number of records after it.
     """
 
     size: int
@@ -65,7 +65,7 @@ class Age:
 
 
 async def age_of(log: AuditLog, stores: Sequence[CheckpointStore]) -> Age:
-    """Look the last checkpoint up. It is not verified: for that there is `audit verify`.
+    """Find the last checkpoint, without verifying it; `audit verify` does that.
 
     Raises:
         AuditError: a store or the log cannot be read.
@@ -81,13 +81,13 @@ async def age_of(log: AuditLog, stores: Sequence[CheckpointStore]) -> Age:
 
 
 class Checkpointer:
-    """Takes checkpoints of a log in a thread of its own, until it is stopped.
+    """Signs checkpoints of a log in a thread of its own, until it is stopped.
 
-    A checkpoint that fails stops no call: it is logged, and tried again. Processes that share a log look first whether
-    another has taken one.
+    A checkpoint that fails is logged and tried again; calls are not affected. Processes that share a log first check
+    whether another process has signed one.
 
     Attributes:
-        problem: Why the last one failed; None when it did not.
+        problem: The reason why the last one failed; None when it did not.
     """
 
     def __init__(self, log: AuditLog, plan: Plan) -> None:
@@ -102,7 +102,7 @@ class Checkpointer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take one more if it is due, and end. Waits a while, not longer."""
+        """Sign one more checkpoint if it is due, and end the thread; waits a limited time."""
         self._end.set()
         if self._thread is not None:
             self._thread.join(_PATIENCE)

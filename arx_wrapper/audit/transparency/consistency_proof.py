@@ -1,4 +1,4 @@
-"""Consistency proofs: that a log's later checkpoint goes on from an earlier one (RFC 6962, section 2.1.2)."""
+"""Prove that a log's later checkpoint extends an earlier one (consistency proof; RFC 6962, section 2.1.2)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     @classmethod
     def parse(cls, text: bytes) -> ConsistencyProof:
-        """Parse a proof. AuditError when it is none."""
+        """Parse a proof. AuditError when it is malformed."""
         try:
             return msgspec.json.decode(text, type=cls)
         except msgspec.MsgspecError as error:
@@ -39,11 +39,11 @@ class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 async def prove_consistency(log: AuditLog, old: str, new: str, verifier: Verifier) -> ConsistencyProof:
-    """Prove that a later checkpoint goes on from an earlier one; reads a few tiles, whatever the log's size.
+    """Prove that a later checkpoint extends an earlier one; reads a few tiles, whatever the log's size.
 
     Raises:
-        AuditError: one of them is not signed by this key, the later one is over fewer records, or the log goes on from
-            another one than these.
+        AuditError: one of them is not signed by this key, the later one covers fewer records, or the log does not
+            extend both.
     """
     first, last = opened(old, verifier), opened(new, verifier)
     if not 0 < first.size <= last.size:
@@ -54,18 +54,18 @@ async def prove_consistency(log: AuditLog, old: str, new: str, verifier: Verifie
 
 def _path(log: Reader, first: Checkpoint, last: Checkpoint) -> list[bytes]:
     if problem := compared(log, [(first.size, first.root), (last.size, last.root)]):
-        raise AuditError(f"Nothing can be proved of this log: {problem}.")
+        raise AuditError(f"Nothing can be proved about this log: {problem}.")
     return log.tree().consistency(first.size, last.size)
 
 
 def verify_consistency(proof: ConsistencyProof, verifier: Verifier) -> tuple[int, int]:
-    """Check a proof, offline, with the verifier's key alone.
+    """Verify a proof offline, with only the verifier's key.
 
     Returns:
         The number of records at the earlier and at the later checkpoint.
 
     Raises:
-        AuditError: it proves nothing.
+        AuditError: the proof is invalid.
     """
     first, last = opened(proof.old, verifier), opened(proof.new, verifier)
     try:
@@ -74,7 +74,7 @@ def verify_consistency(proof: ConsistencyProof, verifier: Verifier) -> tuple[int
         raise AuditError("The proof is damaged.") from None
     if not consistent(first.size, first.root, last.size, last.root, path):
         raise AuditError(
-            f"The proof does not lead from the checkpoint over {first.size} records to the one over {last.size}: these "
-            "are two faces of a log, or two logs."
+            f"The proof does not lead from the checkpoint over {first.size} records to the one over {last.size}: the "
+            "log was forked, or these are two logs."
         )
     return first.size, last.size

@@ -1,4 +1,4 @@
-"""Inclusion proofs: that a record is in the log, checked with nothing but the log's public key."""
+"""Prove that a record is in the log (inclusion proof); verifying needs only the log's public key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @classmethod
     def parse(cls, text: bytes) -> Proof:
-        """Parse a proof: C2SP's `tlog-proof@v1`, or the JSON of earlier versions. AuditError when it is none."""
+        """Parse a proof: C2SP's `tlog-proof@v1`, or the JSON of earlier versions. AuditError when it is malformed."""
         try:
             return msgspec.json.decode(text, type=cls) if text.lstrip().startswith(b"{") else _parsed(text.decode())
         except (msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:
@@ -53,14 +53,14 @@ _MAGIC: Final = "c2sp.org/tlog-proof@v1"
 
 
 def _parsed(text: str) -> Proof:
-    """Parse `tlog-proof@v1`. ValueError, or AuditError for its checkpoint, when it is none."""
+    """Parse `tlog-proof@v1`. ValueError, or AuditError for its checkpoint, when it is malformed."""
     head, separator, checkpoint = text.partition("\n\n")
     magic, extra, index, *path = [*head.split("\n"), "", "", ""] if head.count("\n") < 2 else head.split("\n")
     if magic != _MAGIC or not separator or not extra.startswith("extra ") or not index.startswith("index "):
         raise ValueError("it does not begin with c2sp.org/tlog-proof@v1, the record and its index")
     number = index.removeprefix("index ")
     if not number.isdecimal() or str(int(number)) != number:
-        raise ValueError("its index is no number")
+        raise ValueError("its index is not a number")
     return Proof(
         record=base64.b64decode(extra.removeprefix("extra "), validate=True).decode(),
         index=int(number),
@@ -71,15 +71,15 @@ def _parsed(text: str) -> Proof:
 
 
 async def prove(log: AuditLog, record: str | int, note: str, verifier: Verifier) -> Proof:
-    """Prove that a record is among those of a checkpoint.
+    """Prove that a checkpoint covers a record.
 
     Args:
         record: The record's id or sequence number.
-        note: A checkpoint that was taken after the record was written.
+        note: A checkpoint that was signed after the record was written.
         verifier: The key that signed it.
 
     Raises:
-        AuditError: there is no such record, the checkpoint is older, or the log does not go on from it.
+        AuditError: there is no such record, the checkpoint is older, or the log does not extend it.
     """
     seq = record if isinstance(record, int) else None
     which: Any = {"id": record} if seq is None else {"after_seq": seq - 1, "limit": 1}
@@ -88,17 +88,17 @@ async def prove(log: AuditLog, record: str | int, note: str, verifier: Verifier)
         raise AuditError(f"The log holds no record {record!a}.")
     checkpoint, index = opened(note, verifier), found[0].seq - 1
     if index >= checkpoint.size:
-        raise AuditError(f"The record is younger than the checkpoint over {checkpoint.size} records. Take another.")
+        raise AuditError(f"The record is newer than the checkpoint over {checkpoint.size} records. Sign a new one.")
     return await log.read(lambda reader: _prove(reader, index, checkpoint, note))
 
 
 def _prove(log: Reader, index: int, checkpoint: Checkpoint, note: str) -> Proof:
     if problem := compared(log, [(checkpoint.size, checkpoint.root)]):
-        raise AuditError(f"Nothing can be proved of this log: {problem}.")
+        raise AuditError(f"Nothing can be proved about this log: {problem}.")
     _, _, body, _ = next(iter(log.rows(after=index)))
     path = log.tree().inclusion(index, checkpoint.size)
     if root_of(body, index, checkpoint.size, path) != checkpoint.root:
-        raise AuditError(f"Record {index + 1} was changed: it is not the one that the checkpoint is over.")
+        raise AuditError(f"Record {index + 1} was changed: it is not the one that the checkpoint covers.")
     return Proof(
         record=body.decode(),
         index=index,
@@ -109,13 +109,13 @@ def _prove(log: Reader, index: int, checkpoint: Checkpoint, note: str) -> Proof:
 
 
 def verify_proof(proof: Proof, verifier: Verifier) -> AuditRecord:
-    """Check a proof, offline: no log, no database, no secret.
+    """Verify a proof offline, without log, database or secret.
 
     Returns:
-        The record that is proved.
+        The proved record.
 
     Raises:
-        AuditError: it proves nothing.
+        AuditError: the proof is invalid.
     """
     checkpoint = opened(proof.checkpoint, verifier)
     body = proof.record.encode()
@@ -125,7 +125,7 @@ def verify_proof(proof: Proof, verifier: Verifier) -> AuditRecord:
     except (ValueError, msgspec.MsgspecError):
         raise AuditError("The proof is damaged.") from None
     if proof.size != checkpoint.size or record.seq != proof.index + 1:
-        raise AuditError("The proof is about another record or another checkpoint than it says.")
+        raise AuditError("The proof does not match its own record or checkpoint.")
     if root_of(body, proof.index, proof.size, path) != checkpoint.root:
-        raise AuditError("The proof does not lead to the checkpoint: the record is not in that log as it is here.")
+        raise AuditError("The proof does not lead to the checkpoint: the log does not hold the record in this form.")
     return record

@@ -1,4 +1,4 @@
-"""Signed notes (C2SP signed-note) with Ed25519: a text, and signatures that name who made them.
+"""Sign and verify notes (C2SP signed-note) with Ed25519: a text, and signatures that name their keys.
 
 A verifier's key is text that may be published: `name+1234abcd+base64`. A signer's key begins with `PRIVATE+KEY+`.
 """
@@ -24,11 +24,11 @@ _DASH: Final = "\u2014 "
 
 @frozen
 class Verifier:
-    """Checks the signatures of one key.
+    """Verifies the signatures of one key.
 
     Attributes:
         name: The key's owner.
-        key_id: Tells keys of one name apart.
+        key_id: Distinguishes keys of the same name.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Verifier:
 
     @classmethod
     def parse(cls, text: str, *, kind: bytes = _ED25519) -> Verifier:
-        """Parse a verifier's key of a kind of signature. AuditError when it is none."""
+        """Parse a verifier's key for a kind of signature. AuditError when it is malformed."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         name, _, rest = text.strip().partition("+")
@@ -59,7 +59,7 @@ class Verifier:
         raise AuditError(f"The note is not signed by {self.name}.")
 
     def signatures(self, note: str) -> list[bytes]:
-        """Return what stands in the signature lines of this key, without checking it.
+        """Return the content of this key's signature lines, unverified.
 
         Raises:
             AuditError: it is not a note.
@@ -76,7 +76,7 @@ class Verifier:
         return found
 
     def holds(self, signature: bytes, text: bytes) -> bool:
-        """Return whether this key made a signature over a text."""
+        """Return True when a signature over a text is valid for this key."""
         from cryptography.exceptions import InvalidSignature
 
         try:
@@ -99,7 +99,7 @@ class Signer:
 
     @classmethod
     def new(cls, name: str) -> Signer:
-        """Make a key. ValueError when the name is not one."""
+        """Generate a key. ValueError when the name is not accepted."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         if not name or any(character.isspace() or character == "+" for character in name):
@@ -108,7 +108,7 @@ class Signer:
 
     @classmethod
     def parse(cls, text: str) -> Signer:
-        """Parse a signer's key. AuditError when it is none; the message does not show it."""
+        """Parse a signer's key. AuditError when it is malformed; the message does not show it."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         name, _, rest = text.strip().removeprefix(_PRIVATE).partition("+")

@@ -1,6 +1,6 @@
-"""Witnesses: other parties that cosign a log's checkpoints once they have seen that it only grew (C2SP tlog-witness).
+"""Have witnesses cosign checkpoints: other parties that first verify that the log only grew (C2SP tlog-witness).
 
-A log that shows different people different records cannot have both of its faces cosigned by the same witness.
+When a log shows different records to different people, the same witness cosigns only one of the versions.
 """
 
 from __future__ import annotations
@@ -30,43 +30,43 @@ Prove = Callable[[int], Awaitable[Sequence[bytes]]]
 
 @frozen
 class Cosigner:
-    """Checks the cosignatures of one witness (C2SP tlog-cosignature, Ed25519)."""
+    """Verifies the cosignatures of one witness (C2SP tlog-cosignature, Ed25519)."""
 
     verifier: Verifier
 
     @classmethod
     def parse(cls, text: str) -> Cosigner:
-        """Parse a witness's key, `name+1234abcd+base64`. AuditError when it is none."""
+        """Parse a witness's key, `name+1234abcd+base64`. AuditError when it is malformed."""
         return cls(Verifier.parse(text, kind=_COSIGNATURE))
 
     @property
     def name(self) -> str:
-        """The witness's name."""
+        """Return the witness's name."""
         return self.verifier.name
 
     def cosigned_at(self, note: str) -> int | None:
-        """Return when the witness cosigned a checkpoint, in seconds since 1970; None when it did not.
+        """Return the time at which the witness cosigned a checkpoint, in seconds since 1970; None when it did not.
 
         Raises:
-            AuditError: there is a cosignature of this key, and it does not hold.
+            AuditError: the cosignature of this key is invalid.
         """
         text = note.partition("\n\n")[0] + "\n"
         for data in self.verifier.signatures(note):
             at = int.from_bytes(data[:8])
             if len(data) != 72 or not self.verifier.holds(data[8:], f"cosignature/v1\ntime {at}\n{text}".encode()):
-                raise AuditError(f"The cosignature of {self.name} does not hold.")
+                raise AuditError(f"The cosignature of {self.name} is invalid.")
             return at
         return None
 
 
 @frozen
 class Witness:
-    """A witness that is asked.
+    """A witness from which cosignatures are requested.
 
     Attributes:
         cosigner: Its key.
-        url: Its submission prefix; `add-checkpoint` comes after it.
-        proxy: The proxy for witnesses beyond this machine.
+        url: Its submission prefix, to which `add-checkpoint` is added.
+        proxy: The proxy for witnesses on other machines.
     """
 
     cosigner: Cosigner
@@ -75,7 +75,7 @@ class Witness:
 
     @classmethod
     def parse(cls, text: str, proxy: Proxy | None = None) -> Witness:
-        """Parse `KEY@URL`. ConfigError when it is none."""
+        """Parse `KEY@URL`. ConfigError when it is malformed."""
         key, _, url = text.strip().partition("@")
         if not https_or_loopback(url):
             raise ConfigError(
@@ -92,15 +92,15 @@ class Witness:
 
         Args:
             note: The checkpoint, signed by the log.
-            size: The number of records that it is over.
-            known: The size that the witness has cosigned last, as far as is known; 0 when it is not.
-            prove: Returns the proof that the tree goes on from the one over so many records.
+            size: The number of records that it covers.
+            known: The last size known to be cosigned by the witness; 0 when none is known.
+            prove: Returns the proof that the tree extends the tree over a number of records.
 
         Returns:
             The note with the witness's signature.
 
         Raises:
-            AuditError: the witness cannot be reached, has seen more records or others, or its answer does not hold.
+            AuditError: the witness cannot be reached, has seen more or other records, or its signature is invalid.
         """
         async with http_client(self.url, timeout=_WITHIN, proxy=self.proxy) as client:
             response = await self._ask(client, note, known, prove)
@@ -128,25 +128,25 @@ class Witness:
         except library().HTTPError as error:
             raise AuditError(f"The witness {self.cosigner.name} cannot be reached: {type(error).__name__}.") from None
         if len(response.content) > _LONGEST:
-            raise AuditError(f"The witness {self.cosigner.name} answers with {len(response.content)} bytes.")
+            raise AuditError(f"The witness {self.cosigner.name} responds with {len(response.content)} bytes.")
         return response
 
     def _added(self, note: str, lines: str) -> str:
-        """Return a note with the signature that a witness answered with; its other lines are left out."""
+        """Return a note with the signature from a witness's response; its other lines are ignored."""
         for line in lines.splitlines():
             with_it = f"{note}{line}\n"
             if line.startswith("\u2014 ") and (at := self.cosigner.cosigned_at(with_it)) is not None:
                 if at > time.time() + 86_400:
-                    raise AuditError(f"The witness {self.cosigner.name} cosigned at a time that is still to come.")
+                    raise AuditError(f"The witness {self.cosigner.name} cosigned with a time in the future.")
                 return with_it
-        raise AuditError(f"The witness {self.cosigner.name} answered without its signature.")
+        raise AuditError(f"The witness {self.cosigner.name} responded without its signature.")
 
 
 def require_cosignatures(note: str, cosigners: Sequence[Cosigner]) -> None:
     """Refuse a checkpoint that a witness has not cosigned.
 
     Raises:
-        AuditError: a signature is missing, or does not hold.
+        AuditError: a signature is missing or invalid.
     """
     for cosigner in cosigners:
         if cosigner.cosigned_at(note) is None:
