@@ -210,6 +210,13 @@ def test_an_entry_of_a_bulk_call_counts_as_one() -> None:
 # Reads that another operation's permission is needed for: always, or with what they include.
 READS_OF_OTHERS = {
     "alerts:read",
+    "escalation:read",
+    "escalation:read_detail",
+    "incidents:read",
+    "incidents:read_detail",
+    "incidents:read_log",
+    "maintenance:read",
+    "schedules:read_oncall",
     "incidents:read_alerts",
     "services:read",
     "services:read_detail",

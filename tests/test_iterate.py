@@ -370,6 +370,17 @@ async def test_a_span_of_two_years_is_read_in_spans_that_pagerduty_takes(oldest_
     assert bounds == sorted(bounds, reverse=not oldest_first)
 
 
+async def test_an_iteration_is_one_use_of_a_limit_however_many_pages_it_reads() -> None:
+    limited = {**EVERYTHING, "limits": {"users:read": "1/hour"}}
+    async with PagerDutyConnector.sandbox(policies=[limited]) as pd:
+        assert len([user async for user in pd.iterate("users:read", {"limit": 2})]) == 7
+        intent, outcome = await trail(pd)
+        assert outcome.metadata["answers"] > 1
+        assert intent.metadata["counted"] == {"users:read": 1}
+        with pytest.raises(PermissionDeniedError, match="used up"):
+            await pd.list_users()
+
+
 async def test_an_iteration_ends_when_its_agent_is_suspended() -> None:
     async with connector() as pd:
         assert pd.sandbox_account is not None

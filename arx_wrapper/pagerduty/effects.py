@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from arx_wrapper.model import EffectSpec, Params, Risk, Unknown, no_effects
 
@@ -47,6 +47,44 @@ ALIASES: Final[Mapping[str, re.Pattern[str]]] = {
     **dict.fromkeys(("incident_id", "source_incident_ids", "parent_incident_id", "incidents"), _NUMBER),
     "user_id": re.compile(_ME),
 }
+
+
+class Embedded(NamedTuple):
+    """A read that a value of `include` performs: of objects that the answer then holds whole.
+
+    Attributes:
+        operation: The read that returns such an object.
+        about: The parameter that tells which one, where the call has a parameter of this name; "" where none does.
+        untold: Further parameters of the read, which the call does not tell.
+    """
+
+    operation: str
+    about: str = ""
+    untold: Mapping[str, Unknown] = {}
+
+
+_USER: Final = Embedded("users:read_detail")
+_SERVICE: Final = Embedded("services:read_detail")
+_SCHEDULE: Final = Embedded("schedules:read_detail")
+_INTEGRATIONS: Final = Embedded("services:read_integrations", "service_id")
+# By value of `include`. A value that is not here adds parts of the object itself, or what every answer shows of it
+# anyway: of a priority, the name.
+INCLUDED: Final[Mapping[str, tuple[Embedded, ...]]] = {
+    "acknowledgers": (_USER, _SERVICE),
+    "agents": (_USER, _SERVICE, _INTEGRATIONS),
+    "assignees": (_USER,),
+    "contact_methods": (Embedded("users:read_contact", "user_id"),),
+    "escalation_policies": (Embedded("escalation:read_detail"),),
+    "first_trigger_log_entries": (Embedded("incidents:read_log", "incident_id"),),
+    "incidents": (Embedded("incidents:read_detail", "incident_id"),),
+    "integrations": (_INTEGRATIONS,),
+    "notification_rules": (Embedded("users:read_notification", "user_id", {"urgency": _BOTH_URGENCIES}),),
+    "schedules": (_SCHEDULE,),
+    "services": (_SERVICE,),
+    "targets": (_USER, _SCHEDULE),
+    "teams": (Embedded("teams:read_detail"),),
+    "users": (_USER,),
+}
 none = no_effects
 _ONESELF = Unknown("only PagerDuty knows the owner of the key")
 
@@ -67,9 +105,10 @@ def manage_incidents(params: Params) -> Iterator[EffectSpec]:
 
 
 def read_alerts(params: Params) -> Iterator[EffectSpec]:
-    # Both operations send the same request, so each needs the permission for both.
+    # Both operations send the same request, so each needs both permissions.
     yield EffectSpec("incidents:read_alerts", params)
     yield EffectSpec("alerts:read", params)
+    yield from _included(params)
 
 
 def snooze_incident(params: Params) -> Iterator[EffectSpec]:
@@ -115,25 +154,30 @@ def create_integration(params: Params) -> Iterator[EffectSpec]:
         yield EffectSpec("incidents:resolve")  # an e-mail to the integration can resolve any of its incidents
 
 
-def read_service(params: Params) -> Iterator[EffectSpec]:
-    if "integrations" in params.get("include", ()):
-        yield EffectSpec("services:read_integrations", _same(params, "service_id"))
+def read(params: Params) -> Iterator[EffectSpec]:
+    yield from _included(params)
 
 
 def read_user(params: Params) -> Iterator[EffectSpec]:
-    yield from _included(params, params.get("user_id"))
+    yield from _included(params)
     if params.get("user_id") == _ME:  # the same request as `users:read_me`
         yield EffectSpec("users:read_me", {name: value for name, value in params.items() if name != "user_id"})
 
 
 def read_oneself(params: Params) -> Iterator[EffectSpec]:
-    yield from _included(params, _ONESELF)
+    yield from _included({**params, "user_id": _ONESELF})
     yield EffectSpec("users:read_detail", {**params, "user_id": _ONESELF})
 
 
-def read_notification_rules(params: Params) -> Iterator[EffectSpec]:
-    if "contact_methods" in params.get("include", ()):
-        yield EffectSpec("users:read_contact", _same(params, "user_id"))
+def included(*names: str, told: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """Return a row's `performs`: the reads that these values of its `include` perform.
+
+    Args:
+        names: The values that write out other objects.
+        told: The parameters by which a call tells which object those reads are about.
+    """
+    reads = {read.operation: read for name in names for read in INCLUDED[name]}
+    return {name: tuple(read.untold) if read.about in told else ("*",) for name, read in reads.items()}
 
 
 def _change(change: Params) -> Iterator[EffectSpec]:
@@ -158,19 +202,12 @@ def _requester(params: Params) -> dict[str, Any]:
     return {"requester_email": params["requester_email"]} if "requester_email" in params else {}
 
 
-def _included(params: Params, user_id: Any) -> Iterator[EffectSpec]:
-    """Yield the further reads of a call that reads users. Without `user_id` it reads more than one user."""
-    include = params.get("include", ())
-    if "contact_methods" in include:
-        yield EffectSpec("users:read_contact", None if user_id is None else {"user_id": user_id})
-    if "notification_rules" in include:  # of both urgencies; a call of that operation reads one
-        rules = None if user_id is None else {"user_id": user_id, "urgency": _BOTH_URGENCIES}
-        yield EffectSpec("users:read_notification", rules)
-
-
-def _same(params: Params, name: str) -> Params | None:
-    """Return one parameter that both operations have; None when this call reads more than one object."""
-    return {name: params[name]} if name in params else None
+def _included(params: Params) -> Iterator[EffectSpec]:
+    """Yield the reads that `include` performs, each once, with the parameters that both operations have."""
+    reads = {read.operation: read for name in params.get("include", ()) for read in INCLUDED.get(name, ())}
+    for operation, read in reads.items():
+        told = {read.about: params[read.about], **read.untold} if read.about in params else None
+        yield EffectSpec(operation, told)
 
 
 def _never_pages_again(fields: Params) -> bool:

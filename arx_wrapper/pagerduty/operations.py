@@ -36,6 +36,11 @@ _ROWS = (
             "total": "Whether to count all matching records, which is slow.",
         },
         paging=ByTime(default_span=timedelta(days=31)), probe=True,
+        effects=effects.read,
+        performs=effects.included(
+            "acknowledgers", "agents", "assignees", "escalation_policies", "first_trigger_log_entries",
+            "services", "teams", "users",
+        ),
         columns=columns.INCIDENTS,
         not_for_agents=("incident_key",),
     ),
@@ -44,6 +49,12 @@ _ROWS = (
         endpoint="incidents.get_incident", returns=One("incident", "Incident"),
         summary="Get full incident details by ID",
         doc="Get one incident, by its id or its number.",
+        effects=effects.read,
+        performs=effects.included(
+            "acknowledgers", "agents", "assignees", "escalation_policies", "first_trigger_log_entries",
+            "services", "teams", "users",
+            told=("incident_id",),
+        ),
         columns=columns.INCIDENT,
     ),
     Operation(
@@ -110,7 +121,10 @@ _ROWS = (
         summary="Get alerts associated with an incident", effects=effects.read_alerts,
         doc="List the alerts of an incident.", needs=("alerts:read",),
         columns=columns.ALERTS,
-        performs={"alerts:read": ()},
+        performs={
+            "alerts:read": (),
+            **effects.included("services", "first_trigger_log_entries", "incidents", told=("incident_id",)),
+        },
         not_for_agents=("sort_by",),
     ),
     Operation(
@@ -118,6 +132,8 @@ _ROWS = (
         endpoint="incidents.list_incident_log_entries", returns=Many("log_entries", "LogEntry"),
         summary="Get log entries (timeline) for an incident", paging=ByTime(), doc="List an incident's timeline.",
         args={"is_overview": "Only the most important entries."},
+        effects=effects.read,
+        performs=effects.included("incidents", "services", "teams", told=("incident_id",)),
         columns=columns.LOG_ENTRIES,
         not_for_agents=("is_overview",),
     ),
@@ -174,7 +190,10 @@ _ROWS = (
         summary="Get alerts for an incident", effects=effects.read_alerts, doc="List the alerts of an incident.",
         needs=("incidents:read_alerts",),
         columns=columns.ALERTS,
-        performs={"incidents:read_alerts": ()},
+        performs={
+            "incidents:read_alerts": (),
+            **effects.included("services", "first_trigger_log_entries", "incidents", told=("incident_id",)),
+        },
         not_for_agents=("alert_key", "sort_by", "statuses", "offset"),
     ),
     Operation(
@@ -196,18 +215,18 @@ _ROWS = (
         endpoint="services.list_services", returns=Many("services", "Service"),
         summary="List all services", probe=True,
         args={"query": "Matches part of a name.", "name": "Matches a whole name."},
-        effects=effects.read_service,
+        effects=effects.read,
         columns=columns.SERVICES,
-        performs={"services:read_integrations": ("*",)},
+        performs=effects.included("escalation_policies", "teams", "integrations"),
         not_for_agents=("sort_by", "offset"),
     ),
     Operation(
         "services:read_detail", "GET", "/services/{service_id}", LOW,
         endpoint="services.get_service", returns=One("service", "Service"),
         summary="Get service details by ID", doc="Get one service.",
-        effects=effects.read_service,
+        effects=effects.read,
         columns=columns.SERVICE,
-        performs={"services:read_integrations": ()},
+        performs=effects.included("escalation_policies", "teams", "integrations", told=("service_id",)),
     ),
     Operation(
         "services:create", "POST", "/services", HIGH,
@@ -270,6 +289,7 @@ _ROWS = (
         endpoint="escalation_policies.list_escalation_policies",
         returns=Many("escalation_policies", "EscalationPolicy"),
         summary="List escalation policies", probe=True,
+        effects=effects.read, performs=effects.included("services", "teams", "targets"),
         columns=columns.ESCALATION_POLICIES,
         not_for_agents=("sort_by", "offset"),
     ),
@@ -277,6 +297,7 @@ _ROWS = (
         "escalation:read_detail", "GET", "/escalation_policies/{policy_id}", LOW,
         endpoint="escalation_policies.get_escalation_policy", returns=One("escalation_policy", "EscalationPolicy"),
         summary="Get escalation policy details",
+        effects=effects.read, performs=effects.included("services", "teams", "targets"),
         columns=columns.ESCALATION_POLICY,
     ),
     Operation(
@@ -335,6 +356,7 @@ _ROWS = (
 
             An entry without start and end is permanent.""",
         args={"earliest": "Only the first on-call of each policy, level and user."},
+        effects=effects.read, performs=effects.included("escalation_policies", "users", "schedules"),
         columns=columns.ONCALLS,
         not_for_agents=("offset",),
     ),
@@ -343,9 +365,9 @@ _ROWS = (
         endpoint="users.list_users", returns=Many("users", "User"),
         summary="List all users", probe=True,
         args={"query": "Matches part of a name or e-mail address."},
-        effects=effects.read_user,
+        effects=effects.read,
         columns=columns.USERS,
-        performs={"users:read_contact": ("*",), "users:read_notification": ("*",)},
+        performs=effects.included("contact_methods", "notification_rules", "teams"),
         not_for_agents=("offset",),
     ),
     Operation(
@@ -354,7 +376,10 @@ _ROWS = (
         summary="Get user details by ID", doc="Get one user.",
         effects=effects.read_user,
         columns=columns.USER,
-        performs={"users:read_contact": (), "users:read_notification": ("urgency",), "users:read_me": ()},
+        performs={
+            **effects.included("contact_methods", "notification_rules", "teams", told=("user_id",)),
+            "users:read_me": (),
+        },
     ),
     Operation(
         "users:read_contact", "GET", "/users/{user_id}/contact_methods", LOW,
@@ -369,9 +394,9 @@ _ROWS = (
         summary="Get notification rules for a user",
         doc="List when and how a user is notified.",
         args={"urgency": "For incidents of which urgency; PagerDuty's default is `high`."},
-        effects=effects.read_notification_rules,
+        effects=effects.read,
         columns=columns.NOTIFICATION_RULES,
-        performs={"users:read_contact": ()},
+        performs=effects.included("contact_methods", told=("user_id",)),
     ),
     Operation(
         "teams:read", "GET", "/teams", LOW,
@@ -391,6 +416,7 @@ _ROWS = (
         endpoint="maintenance_windows.list_maintenance_windows",
         returns=Many("maintenance_windows", "MaintenanceWindow"),
         summary="List maintenance windows",
+        effects=effects.read, performs=effects.included("teams", "services", "users"),
         columns=columns.MAINTENANCE_WINDOWS,
     ),
     Operation(
@@ -476,7 +502,7 @@ _EXTENSIONS = (
         columns=columns.USER,
         performs={
             "users:read_detail": ("user_id",), "users:read_contact": ("user_id",),
-            "users:read_notification": ("user_id", "urgency"),
+            "users:read_notification": ("user_id", "urgency"), "teams:read_detail": ("*",),
         },
     ),
     Operation(

@@ -6,6 +6,9 @@ entries that deny. What a call does not tell makes a condition fail, and a faili
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -216,6 +219,60 @@ UNTOLD += [
     Sibling("users:read_contact", "users:read_me", {"include": ["contact_methods"]}, "has(params.user_id)"),
     Sibling("users:read_notification", "users:read_me", {"include": ["notification_rules"]}, "has(params.user_id)"),
 ]
+# What `include` writes out is read, whichever operation has it.
+USER, SERVICE, TEAM, POLICY = "users:read_detail", "services:read_detail", "teams:read_detail", "escalation:read_detail"
+EMBEDDED: dict[str, tuple[str, ...]] = {
+    "acknowledgers": (USER, SERVICE),
+    "agents": (USER, SERVICE, "services:read_integrations"),
+    "assignees": (USER,),
+    "contact_methods": ("users:read_contact",),
+    "escalation_policies": (POLICY,),
+    "first_trigger_log_entries": ("incidents:read_log",),
+    "incidents": ("incidents:read_detail",),
+    "integrations": ("services:read_integrations",),
+    "notification_rules": ("users:read_notification",),
+    "schedules": ("schedules:read_detail",),
+    "services": (SERVICE,),
+    "targets": (USER, "schedules:read_detail"),
+    "teams": (TEAM,),
+    "users": (USER,),
+}
+# Parts of the object itself; of a priority, every answer shows the name.
+PARTS = {
+    "auto_pause_notifications_parameters", "calendar_urls", "channels", "conference_bridge", "custom_fields",
+    "escalation_rule_assignment_strategies", "final_schedule", "overrides_subschedule", "priorities", "privileges",
+    "schedule_layers", "subdomains",
+}  # fmt: skip
+IDS = {USER: "user_id", SERVICE: "service_id", TEAM: "team_id", POLICY: "policy_id"} | {
+    "incidents:read_log": "incident_id",
+    "incidents:read_detail": "incident_id",
+    "schedules:read_detail": "schedule_id",
+    "services:read_integrations": "service_id",
+    "users:read_contact": "user_id",
+    "users:read_notification": "user_id",
+}
+
+
+def includes() -> Iterator[tuple[str, str]]:
+    """Yield every operation with each value that its `include` takes."""
+    pd = PagerDutyConnector("agent", "org", policies=[])
+    for name in TABLE:
+        model = pd.model_of(name)
+        if "include" in model.names:
+            yield from ((name, value) for value in re.findall(r"'(\w+)'", model.accepted("include")))
+
+
+EMBEDDING = [
+    Sibling(
+        performed,
+        called,
+        {**dict.fromkeys(TABLE[called].path_names, THEIRS), "include": [value]},
+        f'params.{IDS[performed]} == "{MINE}"',
+    )
+    for called, value in includes()
+    for performed in EMBEDDED.get(value, ())
+    if performed != called
+]
 # PagerDuty takes an incident's number for its id, and `me` for that of a user.
 NUMBERED = [
     Sibling("users:read_detail", "users:read_detail", {"user_id": "me"}, f'params.user_id != "{THEIRS}"'),
@@ -257,13 +314,13 @@ NUMBERED = [
 ]
 
 
-@pytest.mark.parametrize("sibling", [*SIBLINGS, *UNTOLD, *NUMBERED])
+@pytest.mark.parametrize("sibling", [*SIBLINGS, *UNTOLD, *EMBEDDING, *NUMBERED])
 def test_a_condition_that_permits_an_operation_holds_for_it_by_every_name(sibling: Sibling) -> None:
     decision = judged(but_only(sibling.performed, sibling.condition), sibling.called, sibling.params)
     assert (decision.verdict, decision.operation) == (Verdict.DENY, sibling.performed), decision.reason
 
 
-@pytest.mark.parametrize("sibling", [*SIBLINGS, *UNTOLD, *NUMBERED])
+@pytest.mark.parametrize("sibling", [*SIBLINGS, *UNTOLD, *EMBEDDING, *NUMBERED])
 def test_a_condition_that_denies_an_operation_holds_for_it_by_every_name(sibling: Sibling) -> None:
     decision = judged(unless(sibling.performed, f"!({sibling.condition})"), sibling.called, sibling.params)
     assert (decision.verdict, decision.operation) == (Verdict.DENY, sibling.performed), decision.reason
@@ -376,7 +433,7 @@ def test_of_several_sources_each_needs_an_entry_that_permits_it_and_two_entries_
 
 def test_every_effect_is_told_in_the_vocabulary_of_its_operation_as_often_as_it_is_performed() -> None:
     pd = PagerDutyConnector("agent", "org", policies=[])
-    for sibling in (*SIBLINGS, *UNTOLD, *NUMBERED):
+    for sibling in (*SIBLINGS, *UNTOLD, *EMBEDDING, *NUMBERED):
         call = pd.plan(sibling.called, sibling.params).call
         assert sibling.performed in {effect.operation for effect in call.effects}
         for effect in call.effects:
@@ -391,7 +448,7 @@ def test_every_effect_is_told_in_the_vocabulary_of_its_operation_as_often_as_it_
 def test_the_table_says_what_each_operation_performs_and_what_its_calls_may_not_tell() -> None:
     pd = PagerDutyConnector("agent", "org", policies=[])
     performed: dict[tuple[str, str], set[str]] = {}
-    for sibling in (*SIBLINGS, *UNTOLD):
+    for sibling in (*SIBLINGS, *UNTOLD, *EMBEDDING):
         for effect in pd.plan(sibling.called, sibling.params).call.effects:
             if effect.operation == sibling.called:
                 continue
@@ -406,8 +463,34 @@ def test_the_table_says_what_each_operation_performs_and_what_its_calls_may_not_
         }, called
 
 
+def test_every_value_of_include_reads_an_object_or_adds_parts_of_its_own() -> None:
+    assert {value for _, value in includes()} == EMBEDDED.keys() | PARTS
+    assert not EMBEDDED.keys() & PARTS
+
+
+@pytest.mark.parametrize(("called", "value"), list(includes()))
+def test_what_include_writes_out_is_read_once_and_counts_once(called: str, value: str) -> None:
+    pd = PagerDutyConnector("agent", "org", policies=[])
+    params = {**dict.fromkeys(TABLE[called].path_names, MINE), "include": sorted({value, *_others(called)})}
+    effects = pd.plan(called, params).call.effects
+    assert all(effect.count == 1 for effect in effects)
+
+
+def _others(called: str) -> set[str]:
+    return {value for name, value in includes() if name == called}
+
+
+def test_the_reference_policies_still_permit_every_include() -> None:
+    for policy in ("pd-oncall-readonly", "pd-incident-responder", "pd-full-admin"):
+        pd = PagerDutyConnector("agent", "org", policies=str(files("arx_wrapper") / "policies" / f"{policy}.yaml"))
+        for called, value in includes():
+            params = {**dict.fromkeys(TABLE[called].path_names, MINE)}
+            before, after = pd.explain(called, params), pd.explain(called, {**params, "include": [value]})
+            assert after.verdict is before.verdict, (policy, called, value, after.reason)
+
+
 def test_every_operation_that_another_performs_is_in_the_matrix() -> None:
-    performed = {(sibling.called, sibling.performed) for sibling in (*SIBLINGS, *UNTOLD)}
+    performed = {(sibling.called, sibling.performed) for sibling in (*SIBLINGS, *UNTOLD, *EMBEDDING)}
     from tests.test_effects import ACTS
 
     for act, ways in ACTS.items():
