@@ -75,7 +75,7 @@ bench: $(VENV)/ready  ## this client beside others; prints ratios, and missed go
 	    test -x build/pagerduty-mcp/bin/python || { $(PYTHON312) -m venv build/pagerduty-mcp && \
 	    build/pagerduty-mcp/bin/python -m pip install --quiet pagerduty-mcp==1.1.0; }; \
 	else echo "$(PYTHON312) is not here: PagerDuty's MCP server is not measured (make bench PYTHON312=...)"; fi
-	$(BIN)/python -m tests.bench $(if $(ONLY),$(ONLY),--chart docs/bench.svg)
+	$(BIN)/python -m tests.bench $(if $(RECORDS),--records $(RECORDS)) $(if $(ONLY),$(ONLY),--chart docs/bench.svg)
 
 wheel: $(VENV)/ready  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

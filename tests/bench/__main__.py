@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from tests.bench import audit, calls, console, imports, policy, postgres, report, storm, syncs
+from tests.bench import audit, audit_at_size, calls, console, imports, policy, postgres, report, storm, syncs
 from tests.bench.chart import draw
 from tests.bench.figures import Figure
 
-ROUNDS = {
+ROUNDS: dict[str, Callable[[], Iterator[Figure]]] = {
     "imports": imports.measure,
     "policy": policy.measure,
     "audit": audit.measure,
@@ -28,7 +30,9 @@ def main() -> None:
     parser.add_argument("only", nargs="*", choices=[[], *ROUNDS, "storm"], help="which measurements; default all")
     parser.add_argument("--chart", type=Path, help="draw the cost of one GET, a bar for each client, into this file")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument("--records", type=int, default=audit_at_size.RECORDS, help="the size of the large audit log")
     options = parser.parse_args()
+    ROUNDS["audit"] = partial(audit.measure, options.records)
     print(f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}")
     figures: list[Figure] = []
     for name, measure in {**ROUNDS, "storm": storm.measure}.items():

@@ -17,8 +17,8 @@ from arx_wrapper.audit import Entry
 from arx_wrapper.model import Limit
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import serve
-from tests.bench.audit import _entry, _outcome
 from tests.bench.figures import Figure
+from tests.bench.records import intent_of, outcome_of
 from tests.postgres import binaries, server
 
 ROUNDS, ONE, MANY, CALLERS = 5, 1_000, 6_400, 64
@@ -79,11 +79,11 @@ def _bare(url: str) -> float:
 async def _alone(url: str) -> float:
     """One caller, who waits until each record is durable."""
     log = audit.open(url, timeout=60)
-    intent = _entry()
+    intent = intent_of()
     await log.append(intent)
     began = time.perf_counter()
     for _ in range(ONE):
-        await log.append(_outcome(intent))
+        await log.append(outcome_of(intent))
     took = time.perf_counter() - began
     await log.aclose()
     return ONE / took
@@ -92,13 +92,13 @@ async def _alone(url: str) -> float:
 async def _calls(url: str) -> float:
     """Callers, each with one call after the other: the intent waited for, the outcome not. Records a second."""
     log = audit.open(url, timeout=60)
-    await log.append(_outcome(_entry()))
+    await log.append(outcome_of(intent_of()))
 
     async def caller() -> None:
         for _ in range(MANY // CALLERS // 2):
-            intent = _entry()
+            intent = intent_of()
             await log.append(intent)
-            log.append_soon(_outcome(intent))
+            log.append_soon(outcome_of(intent))
 
     began = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
