@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import subprocess
@@ -39,9 +40,13 @@ WINDOW = (
 NOTE = "incidents:resolve"
 PICTURES = os.environ.get("ARX_SCREENSHOTS")
 WIDTHS = (390, 1280)
-# One picture of each page: what is used at night on a phone, the rest at a desk.
-ON_A_PHONE = {"enrol", "sign-in", "waiting", "request", "request-dark"}
-AT_A_DESK = {"history", "agents", "log", "record", "policy", "reviewers"}
+_TALLEST = 1_100
+_CONTENT = """
+const boxes = [...document.querySelectorAll('body > header, body > main')].map(each => each.getBoundingClientRect());
+const left = Math.max(0, Math.min(...boxes.map(box => box.left)) - 16);
+const right = Math.min(document.documentElement.clientWidth, Math.max(...boxes.map(box => box.right)) + 16);
+return [left, right - left, Math.max(...boxes.map(box => box.bottom)) + window.scrollY + 16];
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +90,17 @@ class Page:
         WebDriverWait(self.driver, 60).until(until.url_to_be(self.served.origin + path))
 
     def picture(self, name: str) -> None:
-        if PICTURES and name in (ON_A_PHONE if self.width < 600 else AT_A_DESK):
-            file = Path(PICTURES) / f"console-{name}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self.driver.save_screenshot(str(file))
+        """Keep a picture of the page's content, without the empty margins of the window."""
+        if not PICTURES:
+            return
+        left, width, height = self.driver.execute_script(_CONTENT)
+        clip = {"x": left, "y": 0, "width": width, "height": min(height, _TALLEST), "scale": 1}
+        shot = self.driver.execute_cdp_cmd(
+            "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": clip}
+        )
+        file = Path(PICTURES) / f"console-{name}{'-phone' if self.width < 600 else ''}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(base64.b64decode(shot["data"]))
 
     def scheme(self, name: str) -> None:
         media = {"features": [{"name": "prefers-color-scheme", "value": name}]}

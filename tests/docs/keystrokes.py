@@ -75,11 +75,11 @@ SCENARIO = (
 def rows() -> str:
     """Return the table of the page: what is typed here and there, and its keys."""
     lines = [
-        f"| {step.to} | `{step.here}` | {keys(step.here)} | `{shown(step.there)}` | {keys(step.there)} |"
+        f"| {step.to} | {keys(step.here)} | {keys(step.there)} | `{step.here}` | `{shown(step.there)}` |"
         for step in SCENARIO
     ]
     here, there = (sum(keys(getattr(step, side)) for step in SCENARIO) for side in ("here", "there"))
-    return "\n".join([*lines, f"| do all of it | | {here} | | {there} |", ""])
+    return "\n".join([*lines, f"| do all of it | {here} | {there} | | |", ""])
 
 
 def shown(typed: str) -> str:
