@@ -35,7 +35,7 @@ def named(document: JSON, published: JSON) -> JSON:
 
 def _with_names(path: str, method: str, operation: JSON, published: JSON) -> JSON:
     declared = published.get("paths", {}).get(path, {}).get(method, {})
-    derived = {"tags": [re.sub(r"\W", "_", path.split("/")[1]).lower()]}
+    derived: JSON = {"tags": [re.sub(r"\W", "_", path.split("/")[1]).lower()]}
     if name := python_name(str(declared.get("operationId", ""))):
         derived |= {"operationId": name, "summary": f"{name.replace('_', ' ').capitalize()}."}
     return derived | operation

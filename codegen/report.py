@@ -86,6 +86,12 @@ def _policy(published: tuple[Change, ...], client: tuple[Change, ...]) -> Iterat
     for each in client:
         if each.rule == "endpoint-added":
             yield f"{each.place} is new: give its row the next `since`, so that no glob comes to permit it"
+        elif each.rule in ("new-optional-request-parameter", "request-parameter-enum-value-added"):
+            what = "is new" if each.detail == "parameter" else f"takes {each.detail} by now"
+            yield (
+                f"{each.place} {what}, and so it is in the derived method: does it read or do what needs an effect? "
+                "`make accept` takes it over into `tests/surface.txt`"
+            )
         elif each.rule == "request-property-enum-value-added":
             yield f"{each.place} takes {each.detail} by now: does it weaken what an effect or a risk is judged by?"
         elif "became" in each.rule and each.rule.startswith("request") and each.kind is Kind.WIDENED:

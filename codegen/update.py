@@ -20,6 +20,7 @@ from codegen import (
     examples,
     generate,
     impact,
+    methods,
     overlay,
     report,
     secrets,
@@ -52,6 +53,7 @@ class Update:
         always: Generate and test even where the trimmed document is the same.
         newest: Finds the newest document's address.
         connector: Says what operations and sandbox routes the connector has.
+        derive: Writes the connector's methods, given the checkout, the new package's folder and the new document.
     """
 
     source: str | None = None
@@ -62,6 +64,7 @@ class Update:
     always: bool = False
     newest: Callable[[JSON], str] = upstream.newest
     connector: Callable[[], JSON] = impact.connector
+    derive: Callable[[Tree, Path, Path], str] = methods.render
     _steps: list[tuple[str, str]] = field(factory=list, init=False)
     _pruned: list[str] = field(factory=list, init=False)
 
@@ -111,6 +114,9 @@ class Update:
         document = spec / self.tree.trimmed.name
         package = self._did("generate", lambda: generate.render(document, folder))
         self._did("check that nothing is lost", lambda: generate.covers(document, package))
+        if self.tree.methods.exists():
+            derived = self._did("derive the connector's methods", lambda: self.derive(self.tree, folder, document))
+            (folder / self.tree.methods.name).write_text(derived, encoding="utf-8")
         if self.thorough:
             self._did("check its types", lambda: generate.typed(package, folder))
             self._did("run the client's tests", lambda: _tested(self.tree.root, folder))
@@ -199,13 +205,15 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def install_all(tree: Tree, made: Path) -> None:
-    """Put new files in the place of the old ones: `spec/`, the examples and, if one was made, the package.
+    """Put new files in the place of the old ones: `spec/`, the examples, and what was made of package and methods.
 
     Raises:
         CodegenError: a file cannot be replaced; all of the old ones are back.
     """
     new = {tree.spec / file.name: file for file in (made / "spec").iterdir()}
     new |= {tree.fixtures / file.name: file for file in (made / _FIXTURES).iterdir()}
+    if (made / tree.methods.name).exists():
+        new[tree.methods] = made / tree.methods.name
     kept = {file: file.read_bytes() if file.exists() else None for file in new}
     try:
         for target in sorted(new):

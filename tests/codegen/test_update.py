@@ -15,6 +15,7 @@ import yaml
 
 from codegen import __main__, compare, correction, generate, impact, report, surface, trim, update, upstream
 from codegen.document import text
+from codegen.errors import CodegenError
 from codegen.tree import Tree
 from tests.codegen import mini
 
@@ -94,6 +95,24 @@ def test_an_update_replaces_spec_and_client_together_and_reports(tree: Tree) -> 
     assert not list(tree.root.glob(".update-*"))
     again = run(tree, str(tree.root.parent / "published.json"))
     assert (again.published, again.client, again.step) == ((), (), "none")
+
+
+def test_the_connectors_methods_are_derived_from_the_new_client_and_put_in_place_with_it(tree: Tree) -> None:
+    tree.methods.parent.mkdir(parents=True)
+    tree.methods.write_text("before", encoding="utf-8")
+    source = written(tree, with_colour())
+
+    def derive(tree: Tree, package: Path, spec: Path) -> str:
+        assert (package / "pagerduty_client" / "models" / "thing.py").read_text().count("colour: str | None")
+        return f"after, of {len(json.loads(spec.read_text())['paths'])} paths"
+
+    def fail(*_: object) -> str:
+        raise CodegenError("the row things:read", "has no endpoint GET /things", "correct it")
+
+    assert [fault.place for fault in run(tree, source, derive=fail).faults] == ["the row things:read"]
+    assert tree.methods.read_text() == "before"
+    assert run(tree, source, derive=derive).faults == ()
+    assert tree.methods.read_text() == "after, of 2 paths"
 
 
 def test_a_dry_run_changes_nothing_and_reports_the_same(tree: Tree) -> None:
