@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.approved_times import ApprovedTimes
 from arx_wrapper.cli.times import is_relative, iso, moment
 from arx_wrapper.params import NULL
 from arx_wrapper.params.model import ParamModel
@@ -24,7 +25,12 @@ Document = Annotated[str | None, typer.Option("--json", help="Parameters as JSON
 
 
 def parse(
-    model: ParamModel, arguments: Sequence[str], document: str | None, *, now: datetime | None = None
+    model: ParamModel,
+    arguments: Sequence[str],
+    document: str | None,
+    *,
+    now: datetime | None = None,
+    approved: ApprovedTimes | None = None,
 ) -> dict[str, Any]:
     """Return the parameters of `--name value` and `name=value` arguments on top of those of a JSON object.
 
@@ -33,6 +39,7 @@ def parse(
         arguments: The command line's.
         document: A JSON object, `@FILE` for one in a file, or `-` for one on stdin.
         now: What relative times (`--since 30d`) count from; without it they are taken as they are.
+        approved: The times of the approved call that this one repeats.
 
     Raises:
         typer.BadParameter: an argument is of neither form, or the document is not a JSON object.
@@ -43,7 +50,7 @@ def parse(
         given.setdefault(name, []).append(value)
     for name, values in given.items():
         read = _read(model, name, values)
-        params[name] = read if now is None else _absolute(model, name, read, now)
+        params[name] = read if now is None else _absolute(model, name, read, now, approved)
     return params
 
 
@@ -72,11 +79,12 @@ def read_document(document: str) -> dict[str, Any]:
     return {name: with_nulls(value) for name, value in loaded.items()}
 
 
-def _absolute(model: ParamModel, name: str, value: Any, now: datetime) -> Any:
+def _absolute(model: ParamModel, name: str, value: Any, now: datetime, approved: ApprovedTimes | None) -> Any:
     """Return a relative time as ISO 8601, where the parameter takes times; anything else as it is."""
     if not isinstance(value, str) or model.takes(name, value) or not is_relative(value):
         return value
-    time = iso(moment(value, now, ahead=name in ("start_time", "end_time")))
+    meant = moment(value, now, ahead=name in ("start_time", "end_time"))
+    time = iso(approved.meant(name, meant) if approved else meant)
     return time if model.takes(name, time) else value
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from arx_wrapper.cli.approved_times import approved_times
 from arx_wrapper.cli.arguments import flag, parse
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.running import Options, perform
@@ -148,7 +149,8 @@ def call(
 
     async def prepare(connector: Any) -> list[dict[str, Any]]:
         try:
-            return [parse(connector.model_of(named), params or (), document, now=now_of(connector))]
+            model, approved = connector.model_of(named), await approved_times(connector, approval)
+            return [parse(model, params or (), document, now=now_of(connector), approved=approved)]
         except UnknownOperationError:
             await connector.execute(named)  # refused, on record
             raise

@@ -243,6 +243,33 @@ def test_a_window_from_now_on_is_opened_as_it_was_approved(
         assert "was asked for another call. Nothing was sent." in done.err
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "status"),
+    [
+        ("start_time=now", "end_time=in 2h", 0),
+        ("start_time=now", "end_time=in 3h", 4),
+        ("start_time=in 1h", "end_time=in 2h", 4),
+        ("start_time=2026-06-15T02:00:00Z", "end_time=in 2h", 4),
+    ],
+)
+def test_relative_times_of_a_repeated_call_are_those_that_were_approved(
+    sandboxed: Command, here: Path, monkeypatch: pytest.MonkeyPatch, start: str, end: str, status: int
+) -> None:
+    monkeypatch.setenv("ARX_SANDBOX", str(here / "account.json"))
+    call = ("call", "maintenance:create", "service_ids=PABC123")
+    assert sandboxed(*call, "start_time=now", "end_time=in 2h").status == 4
+    request = sandboxed("approvals", "list", "--state", "pending").json[0]
+    assert sandboxed("approvals", "approve", request["id"], "--reviewer", "ada").status == 0
+    account = json.loads((here / "account.json").read_text())
+    (here / "account.json").write_text(json.dumps({**account, "advanced": account["advanced"] + 30}))
+    done = sandboxed(*call, start, end, "--approval", request["id"])
+    assert done.status == status, done.err
+    if status == 0:
+        assert done.json["maintenance_window"]["end_time"] == json.loads(request["params"])["end_time"]
+    else:
+        assert "was asked for another call. Nothing was sent." in done.err
+
+
 def test_an_unknown_approval_of_a_window_is_refused_by_the_call(sandboxed: Command) -> None:
     done = sandboxed("windows", "open", "Orders Database", "--for", "2h", "--approval", "ffffffffffffffff")
     assert (done.status, done.out) == (4, "")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.approved_times import approved_times
 from arx_wrapper.cli.completion import among, complete_names
 from arx_wrapper.cli.names import SERVICE, TEAM, expand, ids
 from arx_wrapper.cli.output import Format, Output
@@ -30,9 +28,6 @@ from arx_wrapper.cli.verbs.options import (
     parsed,
     with_more,
 )
-from arx_wrapper.errors import ArxError
-
-_SLACK = timedelta(minutes=1)
 
 app = typer.Typer(no_args_is_help=True, help="Maintenance windows: list, open, end.")
 
@@ -94,8 +89,8 @@ def open_(
 
     async def prepare(pd: Any) -> list[Params]:
         begins = parsed(lambda: moment(start, now_of(pd), ahead=True), "--start")
-        if approval is not None and is_relative(start):
-            begins = await _approved_start(pd, approval, begins)
+        if is_relative(start):
+            begins = (await approved_times(pd, approval)).meant("start_time", begins)
         params = given(
             start_time=iso(begins),
             end_time=iso(begins + parsed(lambda: duration(length), "--for")),
@@ -106,22 +101,6 @@ def open_(
 
     options = Options(output=output, fields=split(fields), dry_run=dry_run, approval=approval)
     perform(context.obj, "maintenance:create", prepare, options)
-
-
-async def _approved_start(pd: Any, approval: str, begins: datetime) -> datetime:
-    """Return the start that the reviewer saw, if only the time since then lies between it and this one.
-
-    `now` of the repeated call would otherwise make it another call. A start that means another time is returned as it
-    is, and the call is refused.
-    """
-    with suppress(ArxError):  # an unknown approval is for the call to refuse, on record
-        asked = await pd.backends.approvals.get(approval)
-        if start := json.loads(asked.params).get("start_time"):  # another operation's approval is refused as well
-            approved = moment(start, now_of(pd))
-            passed = pd.backends.clock() - asked.created_at
-            if approved - _SLACK <= begins <= approved + passed + _SLACK:
-                return approved
-    return begins
 
 
 @app.command()
