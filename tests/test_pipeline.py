@@ -20,6 +20,7 @@ from arx_wrapper import (
     AuthenticationError,
     BaseConnector,
     Config,
+    ConfigError,
     CredentialError,
     InvalidParamsError,
     NotFoundError,
@@ -328,8 +329,10 @@ async def test_what_is_no_approval_is_refused_and_leaves_a_readable_record(appro
     assert (last.action_type, last.status, last.approval_id) == ("connector.refused", "blocked", None)
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", "\ud800", 7, None])
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\ud800", 7, None])
 def test_agents_and_organisations_have_printable_names(name: Any) -> None:
+    with pytest.raises(ConfigError, match="printable"):
+        PagerDutyConnector("agent", "org").for_agent("agent", name)
     with pytest.raises(ValueError, match="printable"):
         PagerDutyConnector(name, "org")
     with pytest.raises(ValueError, match="printable"):

@@ -116,8 +116,10 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
         )
     if reviewers:
         who = f"reviewers: {', '.join(reviewers)}"
+    elif escalated:
+        who = "reviewers by name"  # without a name as proof, none would be a warning
     else:
-        who = "reviewers by name" if config.proof == "name" else "no reviewer is enrolled, and none is needed"
+        who = "no reviewer is enrolled, and none is needed"
     return ok("approvals", f"{place}: {len(waiting)} requests wait, {own} of this agent; {who}")
 
 

@@ -129,8 +129,8 @@ class BaseConnector:
             config: Where everything left out comes from; by default the environment and `arx.toml`.
 
         Raises:
-            ValueError: `agent_id` or `org_id` is not printable text.
-            ConfigError: another argument is of the wrong kind, or the configuration cannot be read.
+            ConfigError: `agent_id` or `org_id` is blank or not printable text (also a ValueError), another argument is
+                of the wrong kind, or the configuration cannot be read.
         """
         self.agent_id, self.org_id = _identity(agent_id, org_id)
         self._owns_backends = True
@@ -197,7 +197,7 @@ class BaseConnector:
             agent_id, org_id: Who calls, for which organisation.
 
         Raises:
-            ValueError: one of them is not printable text.
+            ConfigError: one of them is blank or not printable text; also a ValueError.
         """
         other = copy(self)
         other.agent_id, other.org_id = _identity(agent_id, org_id)
@@ -397,9 +397,16 @@ class _InFlightCalls:
                 await asyncio.wait_for(self._none.wait(), seconds)
 
 
+class _NotANameError(ConfigError, ValueError):
+    """An agent or an organisation is named by what cannot be a name."""
+
+
 def _identity(agent_id: object, org_id: object) -> tuple[str, str]:
     """Return who calls, checked: policies, limits and records go by these names."""
-    names = [name for name in (agent_id, org_id) if isinstance(name, str) and name and name.isprintable()]
+    names = [name for name in (agent_id, org_id) if isinstance(name, str) and name.strip() and name.isprintable()]
     if len(names) != 2:
-        raise ValueError("agent_id and org_id must be printable text: policies and records go by them")
+        raise _NotANameError(
+            "agent_id and org_id must be printable text that is not blank: policies and records go by them. "
+            "Nothing was sent."
+        )
     return names[0], names[1]

@@ -301,13 +301,25 @@ def test_reviewers_whom_nothing_notifies_are_a_warning(asking: Command, monkeypa
     )
 
 
-def test_without_reviewers_and_with_a_policy_that_asks_none_no_name_is_said_to_count(
-    sound: Command, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("sandbox", "policy", "said"),
+    [
+        ("", "pd-oncall-readonly", "no reviewer is enrolled, and none is needed"),
+        ("1", "pd-oncall-readonly", "no reviewer is enrolled, and none is needed"),  # where a name is proof enough
+        ("1", "pd-full-admin", "reviewers by name"),
+    ],
+)
+def test_names_are_said_to_count_where_policy_asks_for_reviewers_alone(
+    sound: Command, monkeypatch: pytest.MonkeyPatch, sandbox: str, policy: str, said: str
 ) -> None:
-    monkeypatch.setenv("ARX_POLICY", str(POLICIES / "pd-oncall-readonly.yaml"))
+    monkeypatch.setenv("ARX_POLICY", str(POLICIES / f"{policy}.yaml"))
+    monkeypatch.setenv("ARX_WEBHOOK_URL", "https://hooks.example.com/arx")
+    monkeypatch.setenv("ARX_WEBHOOK_SECRET", "a secret of at least 32 characters")
+    if sandbox:
+        monkeypatch.setenv("ARX_SANDBOX", sandbox)
     found = by_name(sound("doctor", "-o", "json"))["approvals"]
     assert found["state"] == "ok"
-    assert found["found"].endswith("; no reviewer is enrolled, and none is needed")
+    assert found["found"].endswith(f"; {said}")
 
 
 def test_a_policy_that_asks_reviewers_where_none_is_enrolled_is_a_warning(
