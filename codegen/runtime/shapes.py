@@ -1,6 +1,7 @@
-"""Request bodies, closed and strict: a misspelt member is refused here and not ignored by PagerDuty.
+"""What a request is made of, closed and strict: what is misspelt is refused here and not ignored by PagerDuty.
 
-Each member has a shape, which validates a typed value and reads plain JSON, equally strictly.
+Each member of a body has a shape, which validates a typed value and reads plain JSON, equally strictly. Segments of
+paths and values of headers can neither leave their place nor be empty.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ from .types import UNSET
 
 if TYPE_CHECKING:
     from .answer import Answer
+
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+")
+_HEADER: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_ID: Final = "letters, digits, '_' and '-'"
+_COOKIE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")
+
+Allowed = frozenset[str] | frozenset[int]
+Given = tuple[Any, ...]
 
 
 def is_integer(value: object) -> TypeGuard[int]:
@@ -413,3 +422,86 @@ def _between(minimum: float | None, maximum: float | None) -> str:
     if maximum is None:
         return f" of at least {minimum:g}"
     return f" of {minimum:g} to {maximum:g}" if minimum is not None else f" of at most {maximum:g}"
+
+
+def segment(name: str, value: object) -> str:
+    """Return a path segment that can neither leave its place nor be empty.
+
+    Raises:
+        InvalidRequestError: naming the parameter.
+    """
+    if isinstance(value, str) and _SEGMENT.fullmatch(value):
+        return value
+    raise InvalidRequestError(name, f"is {shown(value)}", _ID)
+
+
+def header(name: str, value: object) -> str:
+    """Return a header's value: printable ASCII, so that it can neither end the header nor fail to be encoded.
+
+    Raises:
+        InvalidRequestError: naming the header.
+    """
+    if isinstance(value, str) and _HEADER.fullmatch(value):
+        return value
+    raise InvalidRequestError(name, f"is {shown(value)}", "printable ASCII text on one line")
+
+
+def headers(*given: Given) -> tuple[tuple[str, str], ...]:
+    """Return the headers that are given. Each is a name, a value, and what is allowed where that is bounded.
+
+    Raises:
+        InvalidRequestError: naming the header.
+    """
+    return tuple([(name, header(name, _checked(name, *rest))) for name, *rest in given if rest[0] is not UNSET])
+
+
+def cookies(*given: Given) -> tuple[tuple[str, str], ...]:
+    """Return the cookies that are given, as one header.
+
+    Raises:
+        InvalidRequestError: naming the cookie.
+    """
+    kept = headers(*given)
+    for name, value in kept:
+        if not _COOKIE.fullmatch(value):
+            raise InvalidRequestError(name, f"is {shown(value)}", "text without spaces, commas, quotes and semicolons")
+    return (("Cookie", "; ".join(f"{name}={value}" for name, value in kept)),) if kept else ()
+
+
+def payload(body: object, model: type[Body]) -> dict[str, Any]:
+    """Return a body as plain JSON.
+
+    Raises:
+        InvalidRequestError: this is no body of the endpoint.
+    """
+    if isinstance(body, model):
+        return body.to_dict()
+    raise InvalidRequestError("body", f"is {shown(type(body).__name__)}", f"models.{model.__name__}")
+
+
+def printed(value: object) -> object:
+    """Return a number, a truth value or a list as text; anything else as it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(str(printed(item)) for item in value)
+    return str(value) if is_number(value) else value
+
+
+def _checked(name: str, value: object, allowed: Allowed | None = None, shape: Shape | None = None) -> object:
+    return value if allowed is None and shape is None else text(name, value, allowed, shape)
+
+
+def text(name: str, value: object, allowed: Allowed | None = None, shape: Shape | None = None) -> str:
+    """Return the text of a parameter's value, one of `allowed` where the values are enumerated."""
+    if isinstance(shape, Integer | Number | Boolean):
+        return str(printed(shape.read(value, name)))
+    if allowed is not None and not isinstance(value, bool) and isinstance(value, int) and value in allowed:
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise InvalidRequestError(name, f"is {shown(value)}", "text that is not empty")
+    if allowed is not None and value not in allowed:
+        raise InvalidRequestError(name, f"is {shown(value)}", f"one of {', '.join(sorted(map(str, allowed)))}")
+    if shape is not None:
+        shape.check(value, name)
+    return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/incidents/{wire.segment('incident_id', incident_id)}/alerts/{wire.segment('alert_id', alert_id)}",
-        headers=wire.headers(("From", from_)),
-        json=wire.payload(body, models.UpdateAlertBody),
+        path=f"/incidents/{shapes.segment('incident_id', incident_id)}/alerts/{shapes.segment('alert_id', alert_id)}",
+        headers=shapes.headers(("From", from_)),
+        json=shapes.payload(body, models.UpdateAlertBody),
         operation_id="update_alert",
     )
 

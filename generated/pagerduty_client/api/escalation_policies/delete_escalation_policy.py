@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import wire
+from ... import shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/escalation_policies/{wire.segment('policy_id', policy_id)}",
+        path=f"/escalation_policies/{shapes.segment('policy_id', policy_id)}",
         operation_id="delete_escalation_policy",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/escalation_policies/{wire.segment('policy_id', policy_id)}",
-        json=wire.payload(body, models.UpdateEscalationPolicyBody),
+        path=f"/escalation_policies/{shapes.segment('policy_id', policy_id)}",
+        json=shapes.payload(body, models.UpdateEscalationPolicyBody),
         operation_id="update_escalation_policy",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def request(
     return Request(
         method=METHOD,
         path=PATH,
-        json=wire.payload(body, models.EventRuleWrite),
+        json=shapes.payload(body, models.EventRuleWrite),
         operation_id="create_event_rule",
     )
 

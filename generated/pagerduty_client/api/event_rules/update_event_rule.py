@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/event_rules/{wire.segment('rule_id', rule_id)}",
-        json=wire.payload(body, models.EventRuleWrite),
+        path=f"/event_rules/{shapes.segment('rule_id', rule_id)}",
+        json=shapes.payload(body, models.EventRuleWrite),
         operation_id="update_event_rule",
     )
 

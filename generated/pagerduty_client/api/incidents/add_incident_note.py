@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/incidents/{wire.segment('incident_id', incident_id)}/notes",
-        headers=wire.headers(("From", from_)),
-        json=wire.payload(body, models.AddIncidentNoteBody),
+        path=f"/incidents/{shapes.segment('incident_id', incident_id)}/notes",
+        headers=shapes.headers(("From", from_)),
+        json=shapes.payload(body, models.AddIncidentNoteBody),
         operation_id="add_incident_note",
     )
 

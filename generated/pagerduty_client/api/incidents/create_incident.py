@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def request(
     return Request(
         method=METHOD,
         path=PATH,
-        headers=wire.headers(("From", from_)),
-        json=wire.payload(body, models.CreateIncidentBody),
+        headers=shapes.headers(("From", from_)),
+        json=shapes.payload(body, models.CreateIncidentBody),
         operation_id="create_incident",
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes, wire
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def request(
     wire.add_repeated(_query, "include[]", "include", include, _INCLUDE)
     return Request(
         method=METHOD,
-        path=f"/incidents/{wire.segment('incident_id', incident_id)}/log_entries",
+        path=f"/incidents/{shapes.segment('incident_id', incident_id)}/log_entries",
         query=tuple(_query),
         operation_id="list_incident_log_entries",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/incidents/{wire.segment('incident_id', incident_id)}/notes",
+        path=f"/incidents/{shapes.segment('incident_id', incident_id)}/notes",
         operation_id="list_incident_notes",
     )
 

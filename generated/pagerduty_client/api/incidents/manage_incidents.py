@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes, wire
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def request(
         method=METHOD,
         path=PATH,
         query=tuple(_query),
-        headers=wire.headers(("From", from_)),
-        json=wire.payload(body, models.ManageIncidentsBody),
+        headers=shapes.headers(("From", from_)),
+        json=shapes.payload(body, models.ManageIncidentsBody),
         operation_id="manage_incidents",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/incidents/{wire.segment('incident_id', incident_id)}/snooze",
-        headers=wire.headers(("From", from_)),
-        json=wire.payload(body, models.SnoozeIncidentBody),
+        path=f"/incidents/{shapes.segment('incident_id', incident_id)}/snooze",
+        headers=shapes.headers(("From", from_)),
+        json=shapes.payload(body, models.SnoozeIncidentBody),
         operation_id="snooze_incident",
     )
 

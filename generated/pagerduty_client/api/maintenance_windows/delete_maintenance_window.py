@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import wire
+from ... import shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/maintenance_windows/{wire.segment('window_id', window_id)}",
+        path=f"/maintenance_windows/{shapes.segment('window_id', window_id)}",
         operation_id="delete_maintenance_window",
     )
 

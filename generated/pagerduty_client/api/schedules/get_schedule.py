@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes, wire
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def request(
     )
     return Request(
         method=METHOD,
-        path=f"/schedules/{wire.segment('schedule_id', schedule_id)}",
+        path=f"/schedules/{shapes.segment('schedule_id', schedule_id)}",
         query=tuple(_query),
         operation_id="get_schedule",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/services/{wire.segment('service_id', service_id)}/integrations",
-        json=wire.payload(body, models.CreateServiceIntegrationBody),
+        path=f"/services/{shapes.segment('service_id', service_id)}/integrations",
+        json=shapes.payload(body, models.CreateServiceIntegrationBody),
         operation_id="create_service_integration",
     )
 

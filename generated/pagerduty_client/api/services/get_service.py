@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes, wire
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def request(
     wire.add_repeated(_query, "include[]", "include", include, _INCLUDE)
     return Request(
         method=METHOD,
-        path=f"/services/{wire.segment('service_id', service_id)}",
+        path=f"/services/{shapes.segment('service_id', service_id)}",
         query=tuple(_query),
         operation_id="get_service",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/services/{wire.segment('service_id', service_id)}/integrations",
+        path=f"/services/{shapes.segment('service_id', service_id)}/integrations",
         operation_id="list_service_integrations",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/services/{wire.segment('service_id', service_id)}",
-        json=wire.payload(body, models.UpdateServiceBody),
+        path=f"/services/{shapes.segment('service_id', service_id)}",
+        json=shapes.payload(body, models.UpdateServiceBody),
         operation_id="update_service",
     )
 

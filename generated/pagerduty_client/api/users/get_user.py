@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes, wire
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def request(
     wire.add_repeated(_query, "include[]", "include", include, _INCLUDE)
     return Request(
         method=METHOD,
-        path=f"/users/{wire.segment('user_id', user_id)}",
+        path=f"/users/{shapes.segment('user_id', user_id)}",
         query=tuple(_query),
         operation_id="get_user",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes
 from ...types import Request
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def request(
     """
     return Request(
         method=METHOD,
-        path=f"/users/{wire.segment('user_id', user_id)}/contact_methods",
+        path=f"/users/{shapes.segment('user_id', user_id)}/contact_methods",
         operation_id="list_user_contact_methods",
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ... import models, wire
+from ... import models, shapes, wire
 from ...types import UNSET, Request, Unset
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def request(
     wire.add_text(_query, "urgency", "urgency", urgency, _URGENCY)
     return Request(
         method=METHOD,
-        path=f"/users/{wire.segment('user_id', user_id)}/notification_rules",
+        path=f"/users/{shapes.segment('user_id', user_id)}/notification_rules",
         query=tuple(_query),
         operation_id="list_user_notification_rules",
     )
