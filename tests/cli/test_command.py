@@ -159,20 +159,20 @@ def test_every_way_to_end_has_its_exit_status(
     assert said in done.err
 
 
-def test_an_approval_is_given_in_another_process_and_used_once(process: Run) -> None:
+def test_an_approval_is_given_in_another_process_and_used_once(process: Run, run: Run) -> None:
     assert process("call", "maintenance:create", *WINDOW).returncode == 4
-    (request,) = json.loads(process("approvals", "list", "--state", "pending", "--output", "json").stdout)
+    (request,) = json.loads(run("approvals", "list", "--state", "pending", "--output", "json").stdout)
     assert (request["operation"], request["agent_id"], request["risk"]) == ("maintenance:create", "agent-7", "HIGH")
-    assert "PABC123" in process("approvals", "show", request["id"]).stdout
-    own = process("approvals", "approve", request["id"], "--reviewer", "agent-7")
+    assert "PABC123" in run("approvals", "show", request["id"]).stdout
+    own = run("approvals", "approve", request["id"], "--reviewer", "agent-7")
     assert own.returncode == 4
-    assert process("approvals", "approve", request["id"], "--reviewer", "ada", "--note", "go").returncode == 0
+    assert run("approvals", "approve", request["id"], "--reviewer", "ada", "--note", "go").returncode == 0
     assert process("call", "maintenance:create", *WINDOW, "--approval", request["id"]).returncode == 0
-    assert process("call", "maintenance:create", *WINDOW, "--approval", request["id"]).returncode == 4
-    records = [json.loads(line) for line in process("audit", "export").stdout.splitlines()]
+    assert run("call", "maintenance:create", *WINDOW, "--approval", request["id"]).returncode == 4
+    records = [json.loads(line) for line in run("audit", "export").stdout.splitlines()]
     reviewed = [record["status"] for record in records if record["action_type"] == "approval.reviewed"]
     assert reviewed == ["error", "success", "success"], "what did not count is on record as well, and that it was used"
-    assert process("audit", "verify").returncode == 0
+    assert run("audit", "verify").returncode == 0
 
 
 def test_a_process_ends_with_its_status(process: Run) -> None:

@@ -35,28 +35,23 @@ def test_a_file_is_named_by_an_option_or_a_variable(
     assert (gone.status, "no configuration file 'gone.toml'" in gone.err) == (2, True)
 
 
-def test_a_server_reads_nothing_from_the_folder_it_is_started_in(here: Path) -> None:
+def test_a_server_reads_nothing_from_the_folder_it_is_started_in(command: Command, here: Path) -> None:
     (here / "arx.toml").write_text(PLANTED)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("ARX_", "PAGERDUTY_"))}
-    environ |= {"HOME": str(here / "home"), "PYTHONSAFEPATH": "1"}
-
-    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - this interpreter and our own command
-            [sys.executable, "-m", "arx_wrapper.cli", *arguments],
-            env={**environ, **more},
-            cwd=here,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    started = run("mcp")
+    started = subprocess.run(
+        [sys.executable, "-m", "arx_wrapper.cli", "mcp"],
+        env={**environ, "HOME": str(here / "home"), "PYTHONSAFEPATH": "1"},
+        cwd=here,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert started.returncode == 0, started.stderr
     assert "arx.toml in the working directory is not read here" in started.stderr
-    told = run("--config", "arx.toml", "mcp")
-    assert (told.returncode, "'nonsense' is not a setting" in told.stderr) == (2, True)
+    told = command("--config", "arx.toml", "mcp")
+    assert (told.status, "'nonsense' is not a setting" in told.err) == (2, True)
 
 
 @pytest.mark.parametrize("server", ["mcp", "console"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import POLICIES
+from tests.cli.conftest import POLICIES, Command
 from tests.cli.terminal import on_a_terminal
 
 ADMIN = {"ARX_SANDBOX": "1", "ARX_POLICY": str(POLICIES / "pd-full-admin.yaml"), "ARX_AGENT_ID": "agent-7"}
@@ -47,22 +47,15 @@ def test_ctrl_c_ends_every_prompt(arguments: list[str], prompt: str, environ: di
     assert list(tmp_path.glob("*.*")) == []
 
 
-def test_ctrl_c_ends_a_signature_that_waits_for_a_yes(tmp_path: Path) -> None:
-    def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "arx_wrapper.cli", *arguments]
-        environ = {**os.environ, **ADMIN, "ARX_APPROVALS_MODE": "raise"}
-        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False).stdout  # noqa: S603
-
-    public = json.loads(run("approvals", "keygen", "--reviewer", "ada", "--file", "ada.key", "-o", "json"))[
-        "public_key"
-    ]
-    (tmp_path / "arx.toml").write_text(f'[approvals.reviewers]\nada = "{public}"\n')
-    run("call", "services:delete", "service_id=PABC123")
-    (request,) = json.loads(run("approvals", "list", "-o", "json"))
+def test_ctrl_c_ends_a_signature_that_waits_for_a_yes(sandboxed: Command, here: Path) -> None:
+    made = sandboxed("approvals", "keygen", "--reviewer", "ada", "--file", "ada.key", "-o", "json").json
+    (here / "arx.toml").write_text(f'[approvals.reviewers]\nada = "{made["public_key"]}"\n')
+    sandboxed("call", "services:delete", "service_id=PABC123")
+    (request,) = sandboxed("approvals", "list", "-o", "json").json
     arguments = ("approvals", "approve", request["id"], "--key", "ada.key")
-    done = on_a_terminal(*arguments, typed=[("as ada?", CTRL_C)], cwd=tmp_path, **ADMIN)
+    done = on_a_terminal(*arguments, typed=[("as ada?", CTRL_C)], cwd=here)
     assert done.status == 130, done.text
-    assert json.loads(run("approvals", "show", request["id"], "-o", "json"))["state"] == "pending"
+    assert sandboxed("approvals", "show", request["id"], "-o", "json").json["state"] == "pending"
 
 
 def test_ctrl_c_ends_the_mcp_server_on_a_terminal() -> None:
@@ -72,8 +65,7 @@ def test_ctrl_c_ends_the_mcp_server_on_a_terminal() -> None:
     assert '"id":1' in done.text
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX"])
-@pytest.mark.parametrize("output", ["json", "table"])
+@pytest.mark.parametrize(("locale", "output"), [("C", "json"), ("POSIX", "table")])
 def test_a_locale_without_utf8_loses_no_character(locale: str, output: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "arx_wrapper.cli", "call", "incidents:create", "service_id=PABC123"]
     environ = {**os.environ, **ADMIN, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -40,8 +40,7 @@ def shell_pages() -> list[Any]:
     for block in blocks("sh"):
         found.setdefault(block.name.rpartition("-")[0], []).append(block.text)
     del found["README"]  # its two commands set up a checkout and run these tests
-    marks = {page: () if page == "index" else (pytest.mark.slow,) for page in found}
-    return [pytest.param("".join(texts), id=page, marks=marks[page]) for page, texts in found.items()]
+    return [pytest.param("".join(texts), id=page) for page, texts in found.items()]
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +69,7 @@ async def test_every_python_block_runs_in_the_sandbox(
         await running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", shell_pages())
 def test_the_shell_blocks_of_a_page_run_in_their_order(block: str, elsewhere: Path) -> None:
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -122,10 +122,7 @@ async def test_two_agents_servers_share_a_policy_that_changes_and_a_reviewer_in_
         denied = structured(await second.call_tool("services_delete", service))
         assert denied["error"]["class"] == "PermissionDeniedError"
         asked = structured(await first.call_tool("services_delete", service))["approval"]
-        decide = ("approvals", "approve", asked["approval_id"], "--reviewer", "alice", "--note", "noted")
-        process = deployment.start(*decide, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        assert await asyncio.to_thread(process.wait, PATIENCE) == 0
-        process.communicate()
+        await deployment.decide(asked["approval_id"])  # in this process
         approved = {**service, "approval_id": asked["approval_id"]}
         deployment.adopt(asking, denying("services:*"))
         await asyncio.sleep(1)

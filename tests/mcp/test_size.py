@@ -22,7 +22,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300 if os.environ.get("CI") else 25)
+@settings(max_examples=50 if os.environ.get("CI") else 25)
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=4), st.lists(JSON, max_size=20), st.integers(1, 4_000))
 def test_it_fits_and_says_so_when_something_is_missing(more: dict[str, Any], records: list[Any], cap: int) -> None:
     body = {**more, "records": records}

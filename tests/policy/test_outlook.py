@@ -6,42 +6,39 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from attrs import evolve
 
-from arx_wrapper import OPERATIONS, Effect, PagerDutyConnector, Risk, Verdict
+from arx_wrapper import Effect, PagerDutyConnector, Risk, Verdict
 from arx_wrapper.pagerduty.operations import RISKS
-from arx_wrapper.policy import load, prediction
+from arx_wrapper.policy import prediction
+from tests.policy.random_cases import case
 from tests.policy.support import NOW, bare, entry, policy
-from tests.policy.test_differential import EXAMPLES, entries
+from tests.policy.test_differential import AT_ONCE, CASES
 
 ALL = {"operations": ["*"], "risk_max": "high"}
 NEVER: frozenset[Verdict] = frozenset()
 ALWAYS_ASKED = frozenset({Verdict.ESCALATE})
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    entries(),
-    st.sampled_from(sorted(OPERATIONS)),
-    st.sampled_from(list(Risk)),
-    st.lists(st.tuples(st.sampled_from(sorted(OPERATIONS)), st.sampled_from(list(Risk))), max_size=2),
-    st.sampled_from([{}, {"urgency": "low"}, {"urgency": "high"}]),
-)
-def test_whatever_a_call_turns_out_to_be_its_verdict_was_in_the_outlook(
-    policies: list[dict[str, Any]],
-    operation: str,
-    raised: Risk,
-    more: list[tuple[str, Risk]],
-    params: dict[str, str],
-) -> None:
-    effects = {operation: Effect(operation=operation, risk=RISKS[operation])}
-    if OPERATIONS[operation].writes:
-        effects[operation] = Effect(operation=operation, risk=max(raised, RISKS[operation]))
-        effects |= {name: Effect(operation=name, risk=max(risk, RISKS[name])) for name, risk in more}
-    engine = load(policies, registry=RISKS, connector="pagerduty")
-    said = engine.decide(bare(operation, params=params, effects=tuple(effects.values())), NOW).verdict
-    assert said in prediction.possible_verdicts(engine, bare(operation), NOW) | {Verdict.DENY}
+def foreseen(numbers: range) -> None:
+    for number in numbers:
+        found = case(number)
+        row, policy, who = found.call.operation, found.loaded, (found.call.agent_id, found.call.org_id)
+        risk = max(list(Risk)[number % 3], RISKS[row.name]) if row.writes else RISKS[row.name]
+        own = Effect(operation=row.name, risk=risk, params=(found.call.params,))
+        more = [effect for effect in found.call.effects if row.writes and effect.operation != row.name]
+        said = policy.decide(evolve(found.call, effects=(own, *more)), NOW).verdict
+        outlook = prediction.possible_verdicts(policy, bare(row.name, agent=who[0], org=who[1]), NOW)
+        assert said in outlook | {Verdict.DENY}, f"case {number}: {found.entries}, {row.name} at {risk.name}"
+
+
+def test_whatever_a_call_turns_out_to_be_its_verdict_was_in_the_outlook() -> None:
+    foreseen(range(AT_ONCE))
+
+
+@pytest.mark.slow
+def test_the_verdicts_of_ten_thousand_calls_were_in_their_outlook() -> None:
+    foreseen(range(AT_ONCE, CASES))
 
 
 @pytest.mark.parametrize(
