@@ -76,6 +76,7 @@ def mcp(
                 org_claim=org_claim,
                 org_id=connector.org_id,
                 scopes=tuple(scope) if scope else (),
+                proxy=connector.backends.config.proxy,
             )
             server = ToolServer(Agents(connector, **options))
             await _serve_http(server, host, port, allow_host or [], allow_origin or [], found)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import jwt
 import msgspec
@@ -21,10 +21,7 @@ from mcp.server.auth.settings import AuthSettings
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.http_client import client as http_client
 from arx_wrapper.http_client import library
-from arx_wrapper.urls import https_or_loopback, split
-
-if TYPE_CHECKING:
-    from arx_wrapper.http_client import AsyncClient
+from arx_wrapper.urls import Proxy, https_or_loopback, split
 
 AGENT, ORG = "arx_agent_id", "arx_org_id"
 
@@ -49,6 +46,7 @@ class Issuer:
         org_id: The organisation, when no claim names it.
         scopes: The scopes that a token needs.
         jwks_url: The address of the issuer's keys; None to find it in the issuer's metadata.
+        proxy: The proxy by which the issuer is reached; the environment's are not read.
 
     Raises:
         ConfigError: an address is neither https nor on this machine's loopback interface.
@@ -61,6 +59,7 @@ class Issuer:
     org_id: str = "default"
     scopes: tuple[str, ...] = ()
     jwks_url: str | None = None
+    proxy: Proxy | None = None
 
     def __attrs_post_init__(self) -> None:
         for name, value in (("issuer", self.url), ("audience", self.audience), ("JWKS address", self.jwks_url)):
@@ -109,12 +108,10 @@ class Keys:
         return self._keys.get(kid)
 
     async def _read(self) -> Mapping[str, jwt.PyJWK]:
-        async with http_client(self._issuer.url, timeout=10.0) as client:
-            address = self._issuer.jwks_url or await self._discovered(client)
-            found = jwt.PyJWKSet.from_dict(await _json(client, address))
+        found = jwt.PyJWKSet.from_dict(await self._json(self._issuer.jwks_url or await self._discovered()))
         return {key.key_id: key for key in found.keys if key.key_id and key.public_key_use in (None, "sig")}
 
-    async def _discovered(self, client: AsyncClient) -> str:
+    async def _discovered(self) -> str:
         """Return the address of the keys from the issuer's metadata (OpenID Connect discovery, or RFC 8414)."""
         base = self._issuer.url.rstrip("/")
         parts = split(base)
@@ -122,13 +119,31 @@ class Keys:
         places = (f"{base}/.well-known/openid-configuration", f"{origin}/.well-known/oauth-authorization-server{path}")
         for place in places:
             try:
-                found = await _json(client, place)
+                found = await self._json(place)
             except (library().HTTPError, ValueError):
                 continue
             address = found.get("jwks_uri")
             if found.get("issuer") == self._issuer.url and https_or_loopback(address):
                 return str(address)
         raise ConfigError(f"{self._issuer.url} publishes no metadata of its own with the address of its keys.")
+
+    async def _json(self, address: str) -> dict[str, Any]:
+        """Return the JSON object at an address, read through the configured proxy and no other."""
+        body = bytearray()
+        async with (
+            http_client(address, timeout=10.0, proxy=self._issuer.proxy) as client,
+            client.stream("GET", address, headers={"Accept": "application/json"}) as answer,
+        ):
+            if answer.status_code != 200:
+                raise ValueError(f"{answer.status_code} from {address}")
+            async for part in answer.aiter_bytes():
+                body += part
+                if len(body) > _LARGEST:
+                    raise ValueError(f"{address} responds with more than {_LARGEST:,} bytes")
+        found = msgspec.json.decode(bytes(body))
+        if not isinstance(found, dict):
+            raise ValueError(f"{address} responds with no JSON object")
+        return found
 
 
 class TokenVerifier:
@@ -186,18 +201,3 @@ def _name(value: object) -> str:
     if not isinstance(value, str) or not value or len(value) > _LONGEST_NAME or not value.isprintable():
         raise ValueError("a claim is no name")
     return value
-
-
-async def _json(client: AsyncClient, address: str) -> dict[str, Any]:
-    body = bytearray()
-    async with client.stream("GET", address, headers={"Accept": "application/json"}) as answer:
-        if answer.status_code != 200:
-            raise ValueError(f"{answer.status_code} from {address}")
-        async for part in answer.aiter_bytes():
-            body += part
-            if len(body) > _LARGEST:
-                raise ValueError(f"{address} responds with more than {_LARGEST:,} bytes")
-    found = msgspec.json.decode(bytes(body))
-    if not isinstance(found, dict):
-        raise ValueError(f"{address} responds with no JSON object")
-    return found

@@ -28,6 +28,7 @@ from arx_wrapper.mcp.server import ToolServer
 from tests.mcp.conftest import Deployment, structured
 from tests.mcp.issuer import AuthorizationServer, authorization_server
 from tests.mcp.test_http import ACCEPT, HELLO
+from tests.proxy import proxying
 from tests.support import EVERYTHING
 
 SERVICE = {"service_id": "PABC123"}
@@ -201,7 +202,7 @@ async def test_claims_name_agent_and_organisation_and_scopes_are_needed(deployme
     async with serving(**options) as served:
         claims = {"client_id": "bot", "tenant": "acme", "scope": "openid pagerduty"}
         async with served.client(served.token(**claims)) as client:
-            assert len((await client.list_tools()).tools) == 47
+            assert len((await client.list_tools()).tools) == len(PagerDutyConnector.operations)
             assert structured(await client.call_tool("teams_read", {}))["done"] is True
         async with served.client(served.token(**{**claims, "tenant": "evil"})) as client:
             assert (await client.list_tools()).tools == []
@@ -245,3 +246,22 @@ def test_issuer_and_audience_go_together_with_http(deployment: Deployment, optio
     done = deployment.run("mcp", *options)
     assert done.returncode == 2
     assert "--issuer and --audience go together" in done.stderr
+
+
+async def test_the_issuer_is_reached_through_the_configured_proxy_and_no_other(deployment: Deployment) -> None:
+    claims = {"iss": "https://issuer.example", "aud": "https://mcp.example/mcp", "sub": "agent", "exp": 2**31}
+    token = jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), algorithm="ES256", headers={"kid": "k1"})
+    refusing = b"HTTP/1.1 502 Bad Gateway\r\n\r\n"
+    options = ("--issuer", "https://issuer.example", "--audience", "https://mcp.example/mcp")
+    async with proxying(1, answer=refusing) as ours, proxying(1, answer=refusing) as environments:
+        theirs = {"HTTPS_PROXY": environments.url, "ALL_PROXY": environments.url}
+        proxied = evolve(deployment, environ={**deployment.environ, "PAGERDUTY_PROXY": ours.url, **theirs})
+
+        def ask() -> int:
+            with proxied.http_process(*options) as (url, _):
+                shown = ACCEPT | {"Authorization": f"Bearer {token}"}
+                return httpx2.post(url, json=HELLO, headers=shown).status_code
+
+        assert await asyncio.to_thread(ask) == 401
+        assert set(ours.targets()) == {"issuer.example:443"}
+        assert environments.heads == []
