@@ -22,3 +22,12 @@ def test_no_docstring_begins_with_a_clause() -> None:
 def test_an_operation_costs_at_most_twenty_lines_by_hand_on_average() -> None:
     lines, operations = structure.lines_by_hand()
     assert lines / operations <= 20
+
+
+def test_one_call_enters_few_files_and_changes_file_seldom() -> None:
+    found = [
+        structure.files_of_one_call() for _ in range(3)
+    ]  # a slow disk makes a call wait for its log, and look again
+    files, changes = min(found, key=lambda each: each[1])
+    assert len(files) <= 22, files
+    assert changes <= 60

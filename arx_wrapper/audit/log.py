@@ -11,9 +11,9 @@ import msgspec
 
 from arx_wrapper.audit.chain import suspended_because
 from arx_wrapper.audit.log_reader import ReadableLog
-from arx_wrapper.audit.pending import PendingEntry, Turn, overdue
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
+from arx_wrapper.audit.writer import PendingEntry, Turn, overdue
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Leases, Limit
 
@@ -126,7 +126,8 @@ class AuditLog(ReadableLog):
 
     def keyed_hash(self, data: bytes) -> str:
         """Return HMAC-SHA256 of data with the log's key, as hex."""
-        return self._writer.store().digest(data)
+        digest = self._writer.digest or self._writer.store().digest
+        return digest(data)
 
     def before_close(self, work: Callable[[], None]) -> None:
         """Have something done, on another thread, before the log is closed."""

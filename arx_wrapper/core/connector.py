@@ -32,7 +32,7 @@ from arx_wrapper.core.resolution import (
     resolve,
     row_of,
 )
-from arx_wrapper.core.visibility import NOTHING_DOCUMENTED, Documented, Filter
+from arx_wrapper.core.visibility import NOTHING_DOCUMENTED, Documented
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.model import Call, Decision, OnCallReader, Operation, Params, Request, Verdict
 from arx_wrapper.params.model import ParamModel, param_model
@@ -284,7 +284,7 @@ class BaseConnector:
 
         operation, read = self.on_call
         call, request = resolve(self._env.api, self._env.caller, Asked(operation=operation))
-        dispatch = Dispatch(self._env, call, request, visible=Filter.of((), ()))
+        dispatch = Dispatch(self._env, call, request, visibility=())
         return await read(dispatch.lookup, escalation_policy)
 
     async def approval(self, approval_id: str) -> ApprovalRequest:

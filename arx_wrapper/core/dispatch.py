@@ -19,7 +19,7 @@ from arx_wrapper.errors import (
     ServerError,
     TransportError,
 )
-from arx_wrapper.model import JSON, NOT_RECOVERABLE, Call, Decision, Params, Request
+from arx_wrapper.model import JSON, NOT_RECOVERABLE, Call, Decision, Params, Request, Visibility
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
@@ -44,7 +44,7 @@ class Dispatch:
         request: Request,
         timeout: float | None = None,
         *,
-        visible: Filter,
+        visibility: tuple[tuple[Visibility, ...], ...],
     ) -> None:
         import hashlib  # only now: OpenSSL takes a while
 
@@ -57,7 +57,7 @@ class Dispatch:
         self._responses = self._lookups = 0
         self._digest = hashlib.sha256()
         self._after: JSON | None = None
-        self._visible, self._hidden = visible, dict[str, int]()
+        self._visibility, self._hidden = visibility, dict[str, int]()
         self._recovery: Literal["found", "absent"] | None = None
 
     def report(self) -> Report:
@@ -168,7 +168,7 @@ class Dispatch:
 
     def follow(self, decision: Decision) -> None:
         """Hide from now on what a later decision on the same call hides."""
-        self._visible = Filter.of(self._env.api.hidden, decision.visibility)
+        self._visibility = decision.visibility
 
     def show(self, body: T) -> T:
         """Hide from a response body what policy hides from the caller, in place, and return it."""
@@ -184,15 +184,18 @@ class Dispatch:
         return record
 
     def _hide(self, body: Any, envelopes: Sequence[str], *, above: tuple[str, ...] = ()) -> None:
-        visible = self._visible
+        visible = self._filter()
         if not visible.concerns(body, self._env.api.documented):
             return
         for glob, count in visible.apply(body, above, envelopes=envelopes, known=self.call.params.values()).items():
             self._hidden[glob] = self._hidden.get(glob, 0) + count
 
+    def _filter(self) -> Filter:
+        return Filter.of(self._env.api.hidden, self._visibility)
+
     async def _preview(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
         body = await self.lookup(endpoint, *path, **query)
-        self._visible.apply(body, envelopes=body.keys())
+        self._filter().apply(body, envelopes=body.keys())
         return body
 
     async def _read(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:

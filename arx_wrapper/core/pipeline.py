@@ -31,7 +31,6 @@ from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.origin import context, correlation
 from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
-from arx_wrapper.core.visibility import Filter
 from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError, shown
 from arx_wrapper.model import JSON, Call, Decision, Verdict
 
@@ -149,7 +148,7 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
             raise PermissionDeniedError(decision)
         judged = subject()
         intent_id = call.id  # a caller who goes away while it is written does not keep it off the record
-        await log_intent(env, entries.intent(judged, call, decision, captured), call, decision, asked)  # 4 durable
+        await log_intent(env, judged, call, decision, captured, asked)  # 4 durable
     except AuditError as error:
         refusal(error)  # a log that did not take the intent in time is not waited for once more
         raise
@@ -160,8 +159,7 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
         log.append_soon(refusal(error, intent_id=intent_id))  # cancelled before anything was sent
         raise
 
-    visible = Filter.of(env.api.hidden, decision.visibility)
-    dispatch = Dispatch(env, call, request, asked.timeout, visible=visible)
+    dispatch = Dispatch(env, call, request, asked.timeout, visibility=decision.visibility)
     before = None
     if decision.verdict is Verdict.ESCALATE:
         from arx_wrapper.core.approval import approve, ask  # only now: most calls wait for nobody
@@ -230,7 +228,9 @@ async def record_policy_changes(env: Environment) -> None:
         raise
 
 
-async def log_intent(env: Environment, intent: Entry, call: Call, decision: Decision, asked: Asked) -> None:
+async def log_intent(
+    env: Environment, subject: entries.Subject, call: Call, decision: Decision, captured: JSON | None, asked: Asked
+) -> None:
     """Record what is about to be done, durably, and count it against its limits.
 
     A call that resumes was counted when it was first asked for, and does not go on without its approval.
@@ -241,6 +241,7 @@ async def log_intent(env: Environment, intent: Entry, call: Call, decision: Deci
     """
     counted = decision.verdict is Verdict.ESCALATE and asked.approval_id is not None
     usage = () if counted else [(effect.operation, effect.count) for effect in call.effects]
+    intent = entries.intent(subject, call, decision, captured)
     try:
         await env.backends.audit.append(intent, usage=usage, limits=() if counted else decision.limits)
     except Refused as refused:
