@@ -301,6 +301,25 @@ def test_parameters_that_cannot_be_read_are_a_usage_error(pd: Command, given: st
     assert (done.status, said in done.err) == (2, True)
 
 
+def test_what_belongs_to_an_incident_is_listed_by_its_number(pd: Command) -> None:
+    assert pd("incidents", "note", "41", "failing over").status == 0
+    assert "failing over" in [note["content"] for note in pd("incidents", "notes", "41").json["notes"]]
+    assert len(pd("incidents", "alerts", "P1234AB").json["alerts"]) == 2
+    kinds = [entry["type"] for entry in pd("incidents", "log", "41", "--all").json["log_entries"]]
+    assert kinds[0] == "annotate_log_entry"
+    assert pd("incidents", "notes", "NOSUCH1").status == 1
+
+
+def test_the_text_of_a_note_comes_from_stdin(pd: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("first line\nsecond\n"))
+    assert pd("incidents", "note", "41", "-").json["note"]["content"] == "first line\nsecond"
+    both = pd("incidents", "note", "-", "-")
+    assert (both.status, "not both" in both.err) == (2, True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    none = pd("incidents", "note", "41", "-")
+    assert (none.status, "holds no text" in none.err) == (2, True)
+
+
 def test_fields_choose_what_is_shown(pd: Command) -> None:
     assert pd("incidents", "list", "-n", "1", "--fields", "id,service.id").json == [
         {"id": "P1234AB", "service.id": "PABC123"}

@@ -1,7 +1,8 @@
-"""`incidents list|show|ack|note|snooze|resolve|reassign|merge|create`."""
+"""`incidents list|show|ack|note|snooze|resolve|reassign|merge|create`; `incident_reads` has what belongs to one."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from arx_wrapper.cli.output import Format, Output
 from arx_wrapper.cli.running import Options, Params, Prepare, perform
 from arx_wrapper.cli.session import now_of
 from arx_wrapper.cli.tables import split
+from arx_wrapper.cli.verbs import incident_reads
 from arx_wrapper.cli.verbs.options import (
     Approval,
     DryRun,
@@ -40,6 +42,9 @@ from arx_wrapper.cli.verbs.options import (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Incidents: list, acknowledge, resolve.")
+app.command()(incident_reads.alerts)
+app.command()(incident_reads.log)
+app.command()(incident_reads.notes)
 
 _OPEN = ["triggered", "acknowledged"]
 
@@ -148,7 +153,9 @@ def resolve(
 @app.command()
 def note(
     context: typer.Context,
-    arguments: Annotated[list[str], typer.Argument(metavar="ID... TEXT", help="Incidents, then the note's text.")],
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="ID... TEXT", help="Incidents, then the text; - for stdin.")
+    ],
     approval: Approval = None,
     dry_run: DryRun = False,
     output: Format = Output.TABLE,
@@ -157,6 +164,8 @@ def note(
     *incidents, text = arguments
     if not incidents:
         raise typer.BadParameter("name an incident, then the note's text: incidents note P1234AB 'looking at it'")
+    if text == "-":
+        text = _typed(incidents)
     options = Options(output=output, dry_run=dry_run, approval=approval)
     perform(context.obj, "incidents:add_note", _each(incidents, content=text), options)
 
@@ -249,6 +258,20 @@ def create(
 
     options = Options(output=output, fields=split(fields), web=web, dry_run=dry_run, approval=approval)
     perform(context.obj, "incidents:create", prepare, options)
+
+
+def _typed(incidents: Sequence[str]) -> str:
+    """Return the text on stdin.
+
+    Raises:
+        typer.BadParameter: there is none, or the ids are to come from there.
+    """
+    if "-" in incidents:
+        raise typer.BadParameter("stdin can hold the ids or the text, not both")
+    text = sys.stdin.read().strip()
+    if not text:
+        raise typer.BadParameter("stdin holds no text")
+    return text
 
 
 def _each(incidents: Sequence[str], **params: Any) -> Prepare:
