@@ -173,7 +173,7 @@ async def test_a_telemetry_library_that_fails_keeps_no_record_from_being_written
     finally:
         processor.fails = False
     assert found == ["connector.called", "connector.completed", "connector.refused"]
-    assert "did not take the call's span" in caplog.text
+    assert "did not accept the call's span" in caplog.text
 
 
 async def test_spans_and_metrics_hold_nothing_that_answers_hold() -> None:

@@ -1,1 +1,1 @@
-"""The governed pipeline: resolve, authorize, record, approve, send, record. Knows no API."""
+"""Run the governed pipeline: resolve, authorize, record, approve, send, record. It knows no particular API."""

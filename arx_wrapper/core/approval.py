@@ -1,4 +1,4 @@
-"""Step 5 of the pipeline: a person agrees to exactly this call, once, while it still means what it meant."""
+"""Step 5 of the pipeline: get a reviewer's approval of exactly this call, and check that its target is unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def ask(env: Environment, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
-    """Ask reviewers to approve a call, as it stands and with the state of what it changes.
+    """Request approval of a call; the request shows the call and the state of the objects that it changes.
 
     Raises:
         ApprovalError: too many requests wait already, or the store cannot be used.
@@ -41,23 +41,23 @@ async def ask(env: Environment, decision: Decision, dispatch: Dispatch) -> Appro
 async def approve(
     env: Environment, decision: Decision, dispatch: Dispatch, asked: ApprovalRequest, *, resumed: bool
 ) -> JSON | None:
-    """Wait until reviewers have decided, and use their approval up.
+    """Wait until reviewers have decided, and use their approval.
 
-    The approval is bound to everything that reviewers saw. Policy is asked again at the end: what it denies by now, no
-    approval permits.
+    The approval is bound to all that reviewers saw. Policy judges the call again afterwards: an approval does not
+    permit a call that policy denies by then.
 
     Args:
         env, decision, dispatch: The call, as it was judged.
         asked: The request for approval.
-        resumed: Whether it was asked for by an earlier call.
+        resumed: Whether an earlier call made the request.
 
     Returns:
-        The state of what the call changes, as it was approved; None when it was not read.
+        The state of the objects that the call changes, as it was approved; None when it was not read.
 
     Raises:
-        ApprovalPendingError: nobody has decided and the configuration says not to wait.
+        ApprovalPendingError: no reviewer has decided, and the configuration says not to wait.
         ApprovalDeniedError: denied, used before, given for another call, or stale.
-        ApprovalExpiredError: nobody decided in time.
+        ApprovalExpiredError: no reviewer decided in time.
         PermissionDeniedError: policy was tightened meanwhile.
     """
     backends, call = env.backends, dispatch.call
@@ -67,21 +67,21 @@ async def approve(
     digest = _digest({**terms, "sentence": _sentence(call, asked.target)}, asked.target)
     if asked.call_digest != digest:
         raise ApprovalDeniedError(
-            f"{call.operation.name}: {asked.id} was asked for another call. Nothing was sent.", approval_id=asked.id
+            f"{call.operation.name}: {asked.id} is a request for another call. Nothing was sent.", approval_id=asked.id
         )
     dispatch.bind(asked)
     if backends.config.approvals_mode == "wait":
         await backends.approvals.wait(asked.id)
-    await env.judge_again(call)  # before anything more is read with the account's key
+    await env.judge_again(call)  # before the target is read with the account's key
     asked, before = await backends.approvals.get(asked.id), asked.target
-    if asked.state == "pending":  # what follows looks at the decisions: none that comes later may be used unseen
+    if asked.state == "pending":  # the checks below read the decisions, so no later decision may be used
         raise _pending(asked, f"{asked.id} still waits for a reviewer")
     if asked.state == "approved" and asked.target is not None:
         before = await dispatch.target_state()
         if asked.target != before:
             await backends.approvals.mark_stale(asked.id)
             raise ApprovalDeniedError(
-                f"{call.operation.name}: what {asked.id} was given for has changed since. Nothing was sent. Ask anew.",
+                f"{call.operation.name}: the target of {asked.id} has changed since. Nothing was sent. Ask anew.",
                 approval_id=asked.id,
             )
     again = await env.judge_again(call)
@@ -118,7 +118,7 @@ def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:
 
 
 def _sentence(call: Call, target: JSON | None) -> str:
-    """Say what a call does; the operation's summary where its row has no sentence of its own."""
+    """Return the call's sentence for reviewers; the operation's summary when its row has no sentence."""
     row = call.operation
     said = row.sentence(call.params, target) if row.sentence else f"{row.summary}."
     if call.iteration is None:
@@ -128,7 +128,7 @@ def _sentence(call: Call, target: JSON | None) -> str:
 
 
 async def _terms(env: Environment, decision: Decision, dispatch: Dispatch) -> dict[str, Any]:
-    """Return what an approval is bound to; reads the credentials, because it holds for one account."""
+    """Return the values that an approval is bound to; reads the credentials, because it is valid for one account."""
     call, credentials = dispatch.call, await dispatch.credentials()
     return {
         "requester": dispatch.requester(credentials),

@@ -1,4 +1,4 @@
-"""The backends a connector works with, opened when first used and closed when they were opened here."""
+"""Open a connector's backends when they are first used, and close those that were opened here."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
 
 
 async def pause(seconds: float) -> None:
-    """Wait so many seconds."""
+    """Wait for a number of seconds."""
     import asyncio  # only now: it takes longer to import than everything else here
 
     await asyncio.sleep(seconds)
@@ -46,10 +46,10 @@ async def pause(seconds: float) -> None:
 
 @frozen(kw_only=True)
 class Given:
-    """The arguments of a connector: ready-made backends, addresses, or None for what the configuration says.
+    """The arguments of a connector: ready-made backends, addresses, or None to use the configuration.
 
     Raises:
-        ConfigError: something is of the wrong kind.
+        ConfigError: an argument is of the wrong kind.
     """
 
     policies: PolicySource | Policies | None = None
@@ -74,9 +74,8 @@ class Given:
 class Backends:
     """Policies, audit log, vault, approvals and transport of one connector.
 
-    Each may be given ready made, in which case its owner closes it, or as its address, in which case it is opened
-    here; what is left out comes from the configuration. Nothing is opened before it is needed, so that a connector
-    costs nothing until it is used.
+    Each may be given ready made; then its owner closes it. Or it may be given by its address; then it is opened and
+    closed here. The configuration supplies those that are left out. Each is opened when it is first needed.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class Backends:
 
     @cached_property
     def policies(self) -> Policies:
-        """The policy in force. PolicyError when it does not load."""
+        """Return the policy in force. PolicyError when it does not load."""
         from arx_wrapper import policy
 
         source = self.given.policies
@@ -110,7 +109,7 @@ class Backends:
 
     @cached_property
     def audit(self) -> AuditLog:
-        """The audit log."""
+        """Return the audit log."""
         given = self.given.audit
         if given is not None and not isinstance(given, str | PathLike):
             return given
@@ -134,7 +133,7 @@ class Backends:
 
     @cached_property
     def approvals(self) -> Approvals:
-        """The requests for approval: beside the log in use, unless they are configured to be elsewhere."""
+        """Return the approval store: in the audit log's database, unless another one is configured."""
         given, log, config = self.given.approvals, self.given.audit, self.config
         if given is not None and not isinstance(given, str | PathLike):
             return given
@@ -157,7 +156,7 @@ class Backends:
 
     @cached_property
     def transport(self) -> Transport:
-        """The transport to the API's address. ConfigError when a key must not be sent there."""
+        """Return the transport to the API's address. ConfigError when a key must not be sent there."""
         from arx_wrapper.transport import Transport
 
         return Transport(
@@ -171,25 +170,25 @@ class Backends:
         )
 
     def _leases(self) -> Leases | None:
-        """Return where processes share the key's rate limit: with a log in PostgreSQL; None elsewhere."""
+        """Return the leases by which processes share the key's rate limit, with a log in PostgreSQL; else None."""
         given = self.given.audit
         if given is None or isinstance(given, str | PathLike):
             address = _address(given) or self.config.audit_url
             return self.audit.leases if address.startswith(("postgresql://", "postgres://")) else None
-        return getattr(given, "leases", None)  # a log of the caller's own may have no such member
+        return getattr(given, "leases", None)  # a caller's own log class may have no such member
 
     @cached_property
     def origin(self) -> Mapping[str, str | int]:
-        """The process that calls, and the API's address, as records show them.
+        """Return the calling process and the API's address, as records show them.
 
-        A connector that a call was made with is refused after a fork, so that this never is the parent's.
+        A connector that was used before a fork is refused in the child, so these are never the parent's.
         """
         destination = without_password(self.given.base_url or self.config.base_url)
         return MappingProxyType({**process_facts(), "destination": destination})
 
     async def aclose(self) -> None:
-        """Close what was opened here: the audit log last, so that it holds whatever the others still report."""
-        async with AsyncExitStack() as closing:  # each of them, whatever becomes of the others
+        """Close the backends that were opened here; the audit log last, so that it records what the others report."""
+        async with AsyncExitStack() as closing:  # closes every backend, even when closing another one fails
             for name in ("audit", "vault", "approvals", "transport"):
                 opened = self.__dict__.pop(name, None)
                 if opened is not None and opened is not getattr(self.given, name):
@@ -198,7 +197,7 @@ class Backends:
 
 
 def _require(name: str, given: object, kinds: tuple[type, ...], methods: Sequence[str], wanted: str) -> None:
-    """Refuse an argument that is neither of these kinds nor has these methods. None is left to the configuration."""
+    """Refuse an argument that is neither of these types nor has these methods. None is accepted."""
     if given is None or (isinstance(given, kinds) and not isinstance(given, bytes | bytearray)):
         return
     if methods and all(callable(getattr(given, method, None)) for method in methods):
@@ -207,14 +206,14 @@ def _require(name: str, given: object, kinds: tuple[type, ...], methods: Sequenc
 
 
 def _address(given: str | PathLike[str] | None) -> str | None:
-    """Return the address of what was given: that of a SQLite file for a path."""
+    """Return a given address, or the SQLite address of a given path."""
     if given is None or isinstance(given, str):
         return given
     return f"sqlite:///{Path(given).absolute()}"
 
 
 def _take_checkpoints(log: AuditLog, settings: CheckpointSettings, proxy: Proxy | None) -> None:
-    """Have checkpoints of a log taken for as long as it is open. ConfigError as `checkpoint_plan()`."""
+    """Start signing checkpoints of a log automatically, until it is closed. ConfigError as `checkpoint_plan()`."""
     from arx_wrapper.audit.transparency.checkpointer import Checkpointer
 
     taking = Checkpointer(log, checkpoint_plan(settings, proxy))
@@ -267,7 +266,7 @@ def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list
 def slack_channel(
     settings: SlackSettings, proxy: Proxy | None = None, *, origin: str | None = None, buttons: bool = True
 ) -> Slack:
-    """Make the Slack channel as configured. ConfigError as `channels()`."""
+    """Return the configured Slack channel. Raises ConfigError as `channels()` does."""
     from arx_wrapper.approvals.slack import Slack
 
     token = secret("SLACK_BOT_TOKEN", "Slack")
@@ -282,8 +281,8 @@ def slack_channel(
 
 
 def secret(variable: str, whose: str) -> Secret:
-    """Return a channel's secret, from the environment. ConfigError when it is not there."""
+    """Return a channel's secret from the environment. ConfigError when it is not set."""
     found = Secret(os.environ.get(variable, "").strip())
     if not found:
-        raise ConfigError(f"{variable} is not set, which {whose} needs for approvals. Nothing was sent.")
+        raise ConfigError(f"{variable} is not set; {whose} needs it for approvals. Nothing was sent.")
     return found

@@ -1,7 +1,7 @@
-"""Pick from a response the members that a person asks for: the columns of an operation's row.
+"""Select members of a response: the columns of an operation's row, or those that a caller names.
 
-A column is a dotted path below a record, with a name of its own where the last member's does not say enough:
-`status`, `assignees=assignments.assignee`. A path goes through lists; a reference at its end stands for its summary.
+A column is a dotted path below a record, with a name when the last member's is not clear by itself: `status`,
+`assignees=assignments.assignee`. A path applies to each item of a list. A reference at its end is shown as its summary.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _NAMES = ("summary", "name", "title", "id")
 
 
 def name(column: str) -> str:
-    """Return a column's name: the one it is given, else the last member of its path."""
+    """Return a column's own name, or else the last member of its path."""
     return column.partition("=")[0].rpartition(".")[2]
 
 
@@ -25,7 +25,7 @@ def path_of(column: str) -> str:
 
 
 def records_of(operation: Operation, body: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], bool]:
-    """Return the records of a response, and whether the response is a list of them rather than one.
+    """Return the records of a response, and True when the response is a list of them.
 
     Args:
         operation: The row whose response it is.
@@ -43,8 +43,8 @@ def project(operation: Operation, record: Mapping[str, Any], *, ids: bool = Fals
 
     Args:
         operation: The row whose response holds the record.
-        record: One record of `records_of()`. What it lacks is None.
-        ids: Show a reference as `Summary (ID)`, for readers who go on with the id.
+        record: One record of `records_of()`. Members that it lacks are None.
+        ids: Whether to show a reference as `Summary (ID)`, for readers who need the id.
     """
     return {name(column): value(record, path_of(column), ids=ids) for column in operation.columns}
 
@@ -63,7 +63,7 @@ def unknown(operation: Operation, records: Sequence[Any], fields: Sequence[str])
 
 
 def value(record: Any, path: str, *, ids: bool = False) -> Any:
-    """Return what a dotted path leads to, a reference as its summary; through a list, the list of what is below."""
+    """Return the value at a dotted path, a reference as its summary; through a list, the list of its items' values."""
     if isinstance(record, list) and (path or any(isinstance(item, Mapping) for item in record)):
         found = [value(item, path, ids=ids) for item in record]
         flat = [part for item in found for part in (item if isinstance(item, list) else [item])]
@@ -75,7 +75,7 @@ def value(record: Any, path: str, *, ids: bool = False) -> Any:
 
 
 def _shown(reference: Mapping[str, Any], *, ids: bool) -> Any:
-    """Return a reference's summary; an object that has no name stays as it is."""
+    """Return a reference's summary; an object without a name is returned unchanged."""
     text = next((reference[key] for key in _NAMES if isinstance(reference.get(key), str) and reference[key]), None)
     if text is None:
         return dict(reference) or None

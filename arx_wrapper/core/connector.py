@@ -1,7 +1,7 @@
-"""The base of every governed connector.
+"""Define the base class of every governed connector.
 
-A connector for another API gives its table of operations and its methods, and changes nothing here: `execute()` runs
-the pipeline of `arx_wrapper.core.pipeline`, which is the only way to the network.
+A connector for another API supplies its table of operations and its methods, without changes here. `execute()` runs the
+pipeline of `arx_wrapper.core.pipeline`, which is the only way to the network.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Plan:
     Attributes:
         call: The call, frozen, with its effects.
         request: The request that would be sent.
-        decision: What policy says of it now.
+        decision: The present decision of policy on it.
     """
 
     call: Call
@@ -71,20 +71,20 @@ class BaseConnector:
     Attributes:
         connector: The connector's name, as policies and records know it.
         operations: Its table.
-        client: The package of its generated calls; empty where `build_request()` needs none.
-        requester_header: The header that names who a write is made for; None when the API wants none.
+        client: The package of its generated client; empty when `build_request()` needs none.
+        requester_header: The header that names the user for whom a write is made; None when the API has none.
         accept: The `Accept` header.
         key_prefix: The text before an API key in `Authorization`.
         tool_descriptions: Descriptions of parameters for agents; `{services:read}` stands for that tool's name.
-        tool_omissions: Parameters that agents are not offered by any operation.
-        recorded_fields: The members of its objects whose values records may hold, of what a write changed.
+        tool_omissions: Parameters that no operation offers to agents.
+        recorded_fields: The members of changed objects whose values records may hold.
         hidden: Globs over members of its responses that are hidden unless policy shows them.
-        documented: The members of its responses that are of one kind wherever its document has them: nothing to be
-            hidden is looked for in plain ones.
-        aliases: Parameters that may name an object by another name than its id, and what such names look like.
-            Conditions cannot compare them.
-        on_call: The operation that reads who is on call, and its reader; None where the API knows of no such thing.
-        agent_id, org_id: Who calls, for which organisation.
+        documented: The members of its responses that have the same kind everywhere in its document. Plain ones are not
+            searched for members to hide.
+        aliases: Parameters that also accept a second name of an object, each with the pattern of such names. Conditions
+            cannot compare these.
+        on_call: The operation that reads who is on call, and its reader; None when the API has no on-call data.
+        agent_id, org_id: The agent that calls, and its organisation.
         backends: The policies, audit log, vault, approvals and transport in use; each is opened when it is first used.
     """
 
@@ -118,15 +118,15 @@ class BaseConnector:
         """Make a connector; nothing is opened or read until it is used.
 
         Args:
-            agent_id: Who calls; policies, limits, approvals and records name it.
-            org_id: For which organisation.
+            agent_id: The agent that calls; policies, limits, approvals and records name it.
+            org_id: The organisation for which it calls.
             policies: A policy file, a folder of them, a list of entries, or a loaded set.
             audit: An audit log, its address, or the path of its SQLite file.
             vault: A vault, or its address.
             approvals: An approval store, its address, or the path of its SQLite file.
             base_url: The API's address.
             transport: An `AsyncBaseTransport` of httpx or httpx2 to use instead of a connection pool.
-            config: Where everything left out comes from; by default the environment and `arx.toml`.
+            config: The settings for arguments that are left out; by default the environment and `arx.toml`.
 
         Raises:
             ConfigError: `agent_id` or `org_id` is blank or not printable text (also a ValueError), another argument is
@@ -177,10 +177,10 @@ class BaseConnector:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let the calls in flight end, write out the audit log and close every connection that was opened here.
+        """Wait for the calls in flight, write the pending audit records, and close all that was opened here.
 
-        From then on the connector refuses calls, and so does every connector that `for_agent()` made of it. In a
-        process that was forked after its first call there is nothing to close: what it opened is the parent's.
+        Afterwards the connector refuses calls, and so does every connector that `for_agent()` made from it. In a
+        process that was forked after the first call nothing is closed, because the connections belong to the parent.
         """
         if not self._owns_backends:
             return
@@ -191,10 +191,10 @@ class BaseConnector:
         await self.backends.aclose()
 
     def for_agent(self, agent_id: str, org_id: str) -> Self:
-        """Return a connector for another agent that shares this one's backends, which this one closes.
+        """Return a connector for another agent that shares this connector's backends, which this connector closes.
 
         Args:
-            agent_id, org_id: Who calls, for which organisation.
+            agent_id, org_id: The agent that calls, and its organisation.
 
         Raises:
             ConfigError: one of them is blank or not printable text; also a ValueError.
@@ -213,32 +213,32 @@ class BaseConnector:
         approval_id: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - passed on as the deadline of the call in the transport
     ) -> dict[str, Any]:
-        """Run one operation, governed.
+        """Run one operation through policy, approval and audit.
 
         Args:
             operation: Its name in the table, `incidents:acknowledge`.
             params: The keyword arguments of its method.
-            approval_id: An approval to use up: resumes a call that raised `ApprovalPendingError`.
-            timeout: Seconds that sending may take, retries included. Finding out what became of a write whose response
-                was lost comes on top.
+            approval_id: An approval to use, which resumes a call that raised `ApprovalPendingError`.
+            timeout: Seconds that sending may take, retries included. Looking up the effect of a write whose response
+                was lost may take longer.
 
         Returns:
-            The API's JSON body as it came; `{}` when there is none.
+            The API's JSON body, unchanged except for hidden members; `{}` when there is none.
 
         Raises:
-            ArxError: in the classes of `arx_wrapper.errors`, each of which says whether anything was sent.
+            ArxError: one of the classes in `arx_wrapper.errors`, each of which states whether anything was sent.
         """
-        from arx_wrapper.core import pipeline  # only now: it brings asyncio and the audit log's threads
+        from arx_wrapper.core import pipeline  # imported late: it loads asyncio and the audit log
 
         asked = Asked(operation=operation, params=params, approval_id=approval_id, timeout=timeout)
         with self._in_flight:
             return await pipeline.run(self._env, asked)
 
     def plan(self, operation: str, params: Mapping[str, Any] | None = None) -> Plan:
-        """Return a call as it would be judged and sent. Calls nothing and records nothing.
+        """Return a call as it would be judged and sent. Sends nothing and records nothing.
 
         Raises:
-            UnknownOperationError, InvalidParamsError: as `execute()` would.
+            UnknownOperationError, InvalidParamsError: as in `execute()`.
             PolicyError: no policy could be loaded.
         """
         call, request = resolve(self._env.api, self._env.caller, Asked(operation=operation, params=params))
@@ -246,10 +246,10 @@ class BaseConnector:
         return Plan(call=call, request=request, decision=decision)
 
     def explain(self, operation: str, params: Mapping[str, Any] | None = None) -> Decision:
-        """Return what policy says of a call. Calls nothing and records nothing.
+        """Return the decision of policy on a call. Sends nothing and records nothing.
 
         Raises:
-            UnknownOperationError, InvalidParamsError: as `execute()` would.
+            UnknownOperationError, InvalidParamsError: as in `execute()`.
             PolicyError: no policy could be loaded.
         """
         return self.plan(operation, params).decision
@@ -257,8 +257,8 @@ class BaseConnector:
     def possible_verdicts(self, operation: str) -> frozenset[Verdict]:
         """Return the verdicts other than DENY that calls of an operation can still receive, over all parameters.
 
-        Empty when policy denies them all; ESCALATE alone when a reviewer is always asked. Calls nothing, records
-        nothing.
+        An empty set means that policy denies them all; ESCALATE alone, that each needs approval. Sends nothing and
+        records nothing.
 
         Raises:
             UnknownOperationError: there is no such operation.
@@ -269,17 +269,17 @@ class BaseConnector:
         return self.backends.policies.possible_verdicts(bare, self.backends.clock())
 
     async def who_is_on_call(self, escalation_policy: str) -> Mapping[int, frozenset[str]]:
-        """Read who is on call for an escalation policy now, by level: ids and addresses, in lower case.
+        """Read who is on call for an escalation policy now, by level: ids and e-mail addresses, in lower case.
 
-        For reviewers whom a policy names by on-call. It is a read of the approval itself, as that of a target's state
-        is, so policy is not asked; the decision's record holds what was read.
+        It serves policy entries with on-call rules. The read belongs to the approval, like that of a target's state, so
+        policy does not judge it; the decision's record holds the result.
 
         Raises:
-            ApprovalError: the API does not tell who is on call.
+            ApprovalError: the API has no on-call data.
             CredentialError, PagerDutyError: it cannot be read.
         """
         if self.on_call is None:
-            raise ApprovalError(f"{self.connector} does not tell who is on call. Nothing was decided.")
+            raise ApprovalError(f"{self.connector} has no on-call data. Nothing was decided.")
         from arx_wrapper.core.dispatch import Dispatch  # only now, as the pipeline
 
         operation, read = self.on_call
@@ -288,7 +288,7 @@ class BaseConnector:
         return await read(dispatch.lookup, escalation_policy)
 
     async def approval(self, approval_id: str) -> ApprovalRequest:
-        """Return a request for approval that this agent made, as it stands.
+        """Return a request for approval that this agent made.
 
         Raises:
             ApprovalError: this agent made no such request, or the store cannot be used.
@@ -296,16 +296,16 @@ class BaseConnector:
         with self._in_flight:
             request = await self.backends.approvals.get(approval_id)
         if (request.agent_id, request.org_id) != (self.agent_id, self.org_id):
-            raise ApprovalError(f"There is no request {approval_id!a} of yours.", approval_id=approval_id)
+            raise ApprovalError(f"This agent made no request {approval_id!a}.", approval_id=approval_id)
         return request
 
     @property
     def audit(self) -> AuditLog:
-        """The audit log, to be read."""
+        """Return the audit log, for reading."""
         return self.backends.audit
 
     async def requester_email(self) -> str | None:
-        """Return the user that writes are made for when a call names none; None when the vault knows none.
+        """Return the e-mail address of the user for whom writes are made when a call names none; None when unknown.
 
         Raises:
             CredentialError: the vault has no credentials.
@@ -315,7 +315,7 @@ class BaseConnector:
 
     @property
     def captures_params(self) -> bool:
-        """True when the audit log also keeps the parameters, redacted."""
+        """Return True when the audit log also keeps the parameters, redacted."""
         return self.backends.config.capture_params
 
     def model_of(self, operation: str) -> ParamModel:
@@ -340,19 +340,19 @@ class BaseConnector:
 
     @classmethod
     def is_alias(cls, name: str, value: Any) -> bool:
-        """Tell whether a parameter's value names an object by another name than its id."""
+        """Return True when a parameter's value is a second name of an object instead of its id."""
         return is_alias(cls.aliases, name, value)
 
     def _completed(self, given: Given) -> Given:
-        """Return what the connector works with, given what was given: a connector may put a sandbox in its place."""
+        """Return the arguments to use; a subclass may replace them, for a sandbox."""
         return given
 
 
 class _InFlightCalls:
-    """Counts a connector's calls in flight: enter it around each.
+    """Counts a connector's calls in flight; a context manager around each call.
 
     Raises:
-        ConfigError: the connector was closed, or was used before this process was forked from the one that used it.
+        ConfigError: the connector was closed, or it was used before this process was forked.
     """
 
     def __init__(self) -> None:
@@ -388,7 +388,7 @@ class _InFlightCalls:
         self._closed = True
 
     async def wait_idle(self, seconds: float) -> None:
-        """Wait until no call is in flight, so long at most."""
+        """Wait until no call is in flight, at most for a number of seconds."""
         if self._count:
             import asyncio  # only now: it takes longer to import than everything else here
 
@@ -398,15 +398,15 @@ class _InFlightCalls:
 
 
 class _NotANameError(ConfigError, ValueError):
-    """An agent or an organisation is named by what cannot be a name."""
+    """The name of an agent or organisation is not accepted."""
 
 
 def _identity(agent_id: object, org_id: object) -> tuple[str, str]:
-    """Return who calls, checked: policies, limits and records go by these names."""
+    """Check agent and organisation: policies, limits and records use these names."""
     names = [name for name in (agent_id, org_id) if isinstance(name, str) and name.strip() and name.isprintable()]
     if len(names) != 2:
         raise _NotANameError(
-            "agent_id and org_id must be printable text that is not blank: policies and records go by them. "
+            "agent_id and org_id must be printable text that is not blank: policies and records use them. "
             "Nothing was sent."
         )
     return names[0], names[1]

@@ -1,4 +1,4 @@
-"""Step 6 of the pipeline: send the requests of one call. The pipeline alone makes a dispatch."""
+"""Step 6 of the pipeline: send the requests of one call. Only the pipeline makes a `Dispatch`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 
 class Dispatch:
-    """Sends the requests of one governed call and keeps count of them.
+    """Sends the requests of one governed call and counts them.
 
     Attributes:
         call: The call that was judged.
-        records: How many records an iteration has handed out; None for a call that is none.
+        records: The number of records that an iteration has yielded; None for any other call.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Dispatch:
         self._recovery: Literal["found", "absent"] | None = None
 
     def report(self) -> Report:
-        """Return what was sent and what came back so far."""
+        """Return a report of the requests and responses so far."""
         return Report(
             attempts=tuple(self._attempts),
             responses=self._responses,
@@ -76,17 +76,17 @@ class Dispatch:
         )
 
     def bind(self, approval: ApprovalRequest) -> None:
-        """Send from now on only with the account, and for the requester, that an approval names."""
+        """Restrict further requests to the account and requester that an approval names."""
         self._approval = approval
 
     def requester(self, credentials: Credentials) -> str | None:
-        """Return the user that the call is sent for; None for a read, or when neither call nor vault names one."""
+        """Return the user for whom the call is sent; None for a read, or when neither call nor vault names one."""
         if not self.call.operation.writes:
             return None
         return self.call.params.get("requester_email") or credentials.requester_email
 
     async def credentials(self, *, fresh: bool = False) -> Credentials:
-        """Return the credentials, read now at the earliest: after policy and the intent record.
+        """Return the credentials. They are first read here, after policy and the intent record.
 
         Raises:
             CredentialError: the vault has none.
@@ -97,13 +97,13 @@ class Dispatch:
         return self._credentials
 
     async def perform(self) -> dict[str, Any]:
-        """Send the call; find out what became of a write whose response was lost or a 5xx.
+        """Send the call. When a write's response was lost or is a 5xx, look up its effect.
 
         Returns:
             The API's JSON body; `{}` when there is none.
 
         Raises:
-            PagerDutyError: the call failed, or it is not known what became of it.
+            PagerDutyError: the call failed, or its effect is unknown.
         """
         row, request, params = self.call.operation, self._request, self.call.params
         if row.recovery and row.recovery.prepare:
@@ -131,7 +131,7 @@ class Dispatch:
         return body
 
     async def fetch(self, params: Params) -> Response:
-        """Send the call with other parameters, to read a further page; the response is parsed when it is wanted.
+        """Send the call with other parameters, to read a further page; the response is not parsed yet.
 
         Raises:
             PermissionDeniedError: policy denies the call by now, or its agent was suspended.
@@ -141,9 +141,9 @@ class Dispatch:
         return await self._fetch(self._env.api.build(self.call.operation, params), self._attempts)
 
     async def lookup(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
-        """Read what the call is about: before it, for the reviewer, or after it, to find out what became of it.
+        """Read the call's target: before the call, for the reviewer, or after it, to look up its effect.
 
-        Such a read is counted in the outcome's record, but does not make the call itself sent.
+        The outcome's record counts such a read, but it does not count as sending the call itself.
 
         Args:
             endpoint: The generated client's module, `incidents.get_incident`.
@@ -162,23 +162,23 @@ class Dispatch:
             self._lookups += len(attempts)
 
     async def target_state(self) -> JSON | None:
-        """Read the state of what the call changes, without what policy hides; None when the operation states none."""
+        """Read the state of the objects that the call changes, without hidden members; None when the row reads none."""
         read = self.call.operation.target_state
         return await read(self._preview, self.call.params) if read else None
 
     def follow(self, decision: Decision) -> None:
-        """Hide from now on what a later decision on the same call hides."""
+        """Apply the visibility of a later decision on the same call from now on."""
         self._visibility = decision.visibility
 
     def show(self, body: T) -> T:
-        """Hide from a response body what policy hides from the caller, in place, and return it."""
+        """Hide the members of a response body that policy hides from the caller, in place, and return it."""
         row = self.call.operation
         if isinstance(body, dict):
             self._hide(body, [name for name in (row.envelope, row.records and row.records.envelope) if name])
         return body
 
     def show_record(self, record: T) -> T:
-        """Hide from one record of a list what policy hides from the caller, in place, and return it."""
+        """Hide the members of one record of a list that policy hides from the caller, in place, and return it."""
         records = self.call.operation.records
         self._hide(record, (), above=(records.envelope,) if records else ())
         return record
@@ -212,10 +212,10 @@ class Dispatch:
         return found
 
     async def _fetch(self, request: Request, attempts: list[Attempt]) -> Response:
-        """Send one request. A rejected key is read again from the vault, once: it may have been rotated.
+        """Send one request. When the API rejects the key, read it again from the vault, once: it may have been rotated.
 
         Raises:
-            ApprovalDeniedError: the key that is there by now is another account's than the approval's.
+            ApprovalDeniedError: the new key belongs to another account than the approval's.
         """
         credentials = self._credentials or await self.credentials()
         try:
@@ -288,7 +288,7 @@ class Dispatch:
 
 
 def _needing(refused: ForbiddenError, scopes: tuple[str, ...]) -> ForbiddenError:
-    """Return a 403 that names the scopes which the request needs."""
+    """Return the 403 error with the scopes that the request needs."""
     return ForbiddenError(
         f"{refused.message}; a key with scopes needs {' and '.join(scopes)}",
         status=refused.status,

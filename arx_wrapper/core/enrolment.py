@@ -1,4 +1,4 @@
-"""Enrol and remove reviewers on record, and read from the record who they are."""
+"""Enrol and remove reviewers by records in the audit log, and read the present reviewers from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ACTIONS: tuple[ActionType, ...] = ("reviewer.enrolled", "reviewer.removed")
 
 
 class _Read:
-    """Enrolments as far as a log has been read."""
+    """The enrolments from the part of a log that has been read."""
 
     def __init__(self, enrolments: Enrolments) -> None:
         self.enrolments, self.seq = enrolments, 0
@@ -32,9 +32,9 @@ _KNOWN: WeakKeyDictionary[AuditLog, dict[tuple[str, tuple[tuple[str, str], ...]]
 
 
 async def enrolments_of(log: AuditLog, org_id: str, configured: Reviewers | None) -> Enrolments:
-    """Read who an organisation's reviewers are: those whose keys are configured, and those who were enrolled.
+    """Read an organisation's reviewers: those whose keys are configured, and those who were enrolled.
 
-    What was read before is not read again.
+    Records that were read before are not read again.
 
     Args:
         log: The audit log.
@@ -63,10 +63,9 @@ async def enrolments_of(log: AuditLog, org_id: str, configured: Reviewers | None
 
 
 def require_intact(record: AuditRecord, reader: Reader) -> AuditRecord:
-    """Return a record that the log's key wrote.
+    """Return a record, after checking that it was written with the log's key.
 
-    A damaged record is not passed over: it may be the one that removes a reviewer, withdraws an approval or says that
-    it was used.
+    A damaged record is not ignored: it may be the one that removes a reviewer, or that withdraws or uses an approval.
 
     Raises:
         AuditError: it was altered, or inserted without the key.
@@ -74,7 +73,7 @@ def require_intact(record: AuditRecord, reader: Reader) -> AuditRecord:
     if record.holds(reader.digest):
         return record
     raise AuditError(
-        f"Record {record.seq} of the audit log was altered or inserted, so approvals cannot be judged by the log. "
+        f"Record {record.seq} of the audit log was altered or inserted, so approvals cannot be checked. "
         "Nothing was sent. Run `arx-pagerduty audit verify`, and find out who can write to the log."
     )
 
@@ -83,10 +82,10 @@ async def invite(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
     """Record an invitation and return the token of its link, which works once, for ten minutes.
 
     Args:
-        log, enrolments: Where it is recorded, and who the reviewers are.
-        reviewer: The name of the one who is invited.
-        by: Who invites.
-        user: Their id in PagerDuty, by which on-call rules know them.
+        log, enrolments: The audit log, and the present reviewers.
+        reviewer: The name of the invited person.
+        by: The person who invites.
+        user: The invited person's id in PagerDuty, which on-call rules compare.
 
     Raises:
         ApprovalError: it is not a plain name, or another spelling of a reviewer's.
@@ -111,16 +110,16 @@ async def register(
     """Record the passkey that a link's holder registered.
 
     Args:
-        log, enrolments: Where it is recorded, and who the reviewers are.
+        log, enrolments: The audit log, and the present reviewers.
         token: The link's token.
         passkey: The passkey.
         now: The time, aware.
 
     Returns:
-        The reviewer's name, and whether they are a reviewer now; otherwise another reviewer has to confirm it.
+        The person's name, and True when they are a reviewer now; otherwise another reviewer has to confirm them.
 
     Raises:
-        ApprovalError: the link is dead, was used, or the passkey is known already.
+        ApprovalError: the link is unknown, expired or used, or the passkey is registered already.
         AuditError: it cannot be recorded.
     """
     invitation = enrolments.invitation(token, now)
@@ -149,13 +148,13 @@ async def confirm(log: AuditLog, enrolments: Enrolments, candidate: Candidate, *
     """Record that a reviewer confirms a registered one.
 
     Args:
-        log, enrolments, candidate: Where it is recorded, who the reviewers are, and who is confirmed.
-        by: The reviewer who confirms: not the candidate.
+        log, enrolments, candidate: The audit log, the present reviewers, and the person to confirm.
+        by: The reviewer who confirms; not the candidate.
         at: The time that was signed, ISO 8601.
-        proof: Their signature over `enrolment_statement`, or their passkey's assertion.
+        proof: The reviewer's signature over `enrolment_statement`, or their passkey's assertion.
 
     Raises:
-        ApprovalError: the proof does not hold, or they confirm themselves. Recorded; nothing was changed.
+        ApprovalError: the proof is invalid, or they confirm themselves. The attempt is recorded; nothing was changed.
         AuditError: it cannot be recorded.
     """
     from arx_wrapper.approvals.enrolment import enrolment_statement
@@ -166,18 +165,18 @@ async def confirm(log: AuditLog, enrolments: Enrolments, candidate: Candidate, *
 
 
 async def remove(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: str, at: str, proof: str) -> None:
-    """Record that a reviewer removes another one: from now on no decision of theirs counts.
+    """Record that a reviewer removes another one, whose decisions no longer count from then on.
 
     Args:
-        log, enrolments: Where it is recorded, and who the reviewers are.
-        reviewer: Who is removed.
-        by: The reviewer who removes them: not themselves.
+        log, enrolments: The audit log, and the present reviewers.
+        reviewer: The reviewer to remove.
+        by: The reviewer who removes them; not themselves.
         at: The time that was signed, ISO 8601.
-        proof: Their signature over `removal_statement`, or their passkey's assertion.
+        proof: That reviewer's signature over `removal_statement`, or their passkey's assertion.
 
     Raises:
-        ApprovalError: there is no such enrolled reviewer, the proof does not hold, or they remove themselves. Recorded;
-            nothing was changed.
+        ApprovalError: there is no such enrolled reviewer, the proof is invalid, or they remove themselves. The attempt
+            is recorded; nothing was changed.
         AuditError: it cannot be recorded.
     """
     from arx_wrapper.approvals.enrolment import removal_statement
@@ -185,7 +184,7 @@ async def remove(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
     found = enrolments.reviewers.enrolled.get(reviewer)
     if found is None:
         raise ApprovalError(
-            f"No reviewer {reviewer!a} was enrolled. Nothing was changed. Configured keys are taken out of arx.toml."
+            f"No reviewer {reviewer!a} was enrolled. Nothing was changed. Remove configured keys from arx.toml."
         )
     statement = removal_statement(enrolments.org_id, found, by=by, at=at)
     said = {"reviewer": reviewer, "by": by, "at": at}
@@ -193,7 +192,7 @@ async def remove(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
 
 
 async def refused(log: AuditLog, org_id: str, reviewer: str, problem: str, **said: Any) -> None:
-    """Record an attempt to enrol, confirm or sign in that was refused."""
+    """Record a refused attempt to enrol, confirm or sign in."""
     entry = Entry(
         action_type="reviewer.enrolled",
         status="error",

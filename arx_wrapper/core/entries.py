@@ -1,7 +1,7 @@
-"""The audit entries of one call: what is recorded before it, and what after it. Pure functions of values.
+"""Build the audit entries of one call, before it and after it. All functions are pure.
 
-Records name classes of errors, status and codes, never their messages: a message may quote what a caller or the API
-put into it. Of parameters and of the API's objects they hold ids, and the members on a list.
+Records name the class, status and code of an error, never its message, which may quote a caller or the API. Of
+parameters and of the API's objects they hold ids, and a fixed list of members.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 # With these statuses the API did not process the request.
 _UNPROCESSED: Final = frozenset({401, 429})
 
-# Ids that one record names at most: a bulk call has 250 entries, each with its own assignees.
+# The most ids that one record names: a bulk call has 250 entries, each with its own assignees.
 _MOST_IDS: Final = 1_000
-# Levels of an object that are looked at: no object of an API has as many.
+# The levels of an object that are searched; no object of an API has as many.
 _DEEPEST: Final = 20
 # An `external_id` is a routing key, which is a secret.
 _NAMES_IDS: Final = re.compile(r"(^|_)(?<!external_)ids?$")
@@ -52,13 +52,13 @@ class Subject:
     """The part of a record that is the same in every record of a call.
 
     Attributes:
-        connector, caller: Which connector is called, and who calls.
-        operation: The operation's name; what was asked for, shortened and escaped, where there is no such operation.
-        origin: The process that calls, and the API's address.
+        connector, caller: The connector, and the caller.
+        operation: The operation's name; when there is no such operation, the given text, shortened and escaped.
+        origin: The calling process, and the API's address.
         correlation: The trace and session that the call belongs to.
         call: The call, once it is resolved.
         inputs_hash: Keyed hash of its canonical parameters.
-        decision: What policy said, once it was asked.
+        decision: The decision of policy, once there is one.
         approval_id: The approval that it waits for or uses.
     """
 
@@ -75,20 +75,20 @@ class Subject:
 
 @frozen(kw_only=True)
 class Report:
-    """Everything that was sent for a call, and everything that came back.
+    """The requests that were sent for a call, and their responses.
 
     Attributes:
         attempts: Every attempt of the call itself, retries included.
-        responses: How many requests got a response, lookups included.
-        lookups: How many attempts read the state of what the call changes.
+        responses: The number of requests that got a response, lookups included.
+        lookups: The number of attempts that read the state of the call's target.
         digest: SHA-256 over all responses in their order.
         after: The object in a write's response.
-        records: How many records an iteration handed out; None for a call that is none.
+        records: The number of records that an iteration yielded; None for any other call.
         account: Fingerprint of the credentials that were used last; None when none were read.
-        requester: The user that a write was sent for; None for reads.
-        hidden: How many values were hidden from the caller, by the glob that hides them.
-        recovery: What was found out of a write whose response was lost: its effect (`found`), or that it has none
-            (`absent`); None when nothing was lost, or nothing is known.
+        requester: The user for whom a write was sent; None for reads.
+        hidden: The number of values hidden from the caller, by the glob that hides them.
+        recovery: The result of looking up a write whose response was lost: `found` when it took effect, `absent` when
+            it certainly did not. None when no response was lost, or the result is unknown.
     """
 
     attempts: tuple[Attempt, ...] = ()
@@ -104,7 +104,7 @@ class Report:
 
     @property
     def sent(self) -> bool:
-        """True when anything may have reached the API."""
+        """Return True when a request may have reached the API."""
         return any(attempt.sent for attempt in self.attempts)
 
 
@@ -148,14 +148,14 @@ def refusal(
     intent_id: str | None = None,
     captured: JSON | None = None,
 ) -> Entry:
-    """Return the entry of a call of which nothing was sent, and why.
+    """Return the entry of a call for which nothing was sent, with the reason.
 
     Args:
-        subject: The call, as far as it got.
-        error: What it ended with.
-        duration_ms: Milliseconds since it was asked for.
-        intent_id: The intent that is on record already.
-        captured: Its parameters, redacted, where the log keeps them.
+        subject: The call, as far as it was resolved.
+        error: The error that ended it.
+        duration_ms: Milliseconds since the call began.
+        intent_id: The intent, when it is recorded already.
+        captured: Its parameters, redacted, when the log keeps them.
     """
     if isinstance(error, PermissionDeniedError):
         subject = evolve(subject, decision=error.decision)
@@ -182,17 +182,17 @@ def outcome(
     recorded: Container[str],
     captures: bool,
 ) -> Entry:
-    """Return the entry of a call that was sent: what became of it.
+    """Return the entry with the outcome of a call that was sent.
 
     Args:
         subject: The call, with its decision and approval.
-        report: What was sent and what came back.
-        error: What it ended with; None for a success.
-        duration_ms: Milliseconds since it was asked for.
-        before: The state of what it changed, as it was approved.
+        report: The requests and responses.
+        error: The error that ended it; None for a success.
+        duration_ms: Milliseconds since the call began.
+        before: The state of the changed objects, as it was approved.
         digest: Keyed hash with the log's key.
         recorded: The members of the API's objects whose values records may hold.
-        captures: Whether they are kept as values, not as hashes.
+        captures: Whether they are kept as values instead of hashes.
     """
     metadata: dict[str, Any] = {"answers": report.responses, "attempts": [_plain(each) for each in report.attempts]}
     metadata |= _sent_as(report.account, report.requester)
@@ -222,11 +222,11 @@ def outcome(
 def bare_outcome(
     subject: Subject, report: Report, error: BaseException | None, duration_ms: float, defect: Exception
 ) -> Entry:
-    """Return the entry of an outcome that could not be described: how the call ended is on record nevertheless.
+    """Return a minimal entry with a call's outcome, for use when `outcome()` failed because of a defect.
 
     Args:
         subject, report, error, duration_ms: As in `outcome()`.
-        defect: Why it could not be described.
+        defect: The error that `outcome()` raised.
     """
     writes = subject.call is not None and subject.call.operation.writes
     attempts = [_plain(each) for each in report.attempts]
@@ -283,7 +283,7 @@ def _asked(subject: Subject, call: Call | None, decision: Decision | None, captu
 def _changed(
     before: JSON | None, after: JSON | None, recorded: Container[str], digest: Callable[[bytes], str] | None
 ) -> dict[str, Any]:
-    """Return what a write changed: as keyed hashes of the members on the list, besides the ids, or as values."""
+    """Return the changes of a write: ids, and the listed members as keyed hashes or as values."""
     changed: dict[str, Any] = {}
     for name, seen in (("before", before), ("after", after)):
         if seen is None:
@@ -306,7 +306,7 @@ def _plain(attempt: Attempt) -> dict[str, Any]:
 
 
 def _sent_as(account: str | None, requester: str | None) -> dict[str, str]:
-    """Return the account that a call uses, by its fingerprint, and the user that it is sent for."""
+    """Return the fingerprint of the account that a call uses, and the user for whom it is sent."""
     return {name: value for name, value in (("account", account), ("requester", requester)) if value is not None}
 
 
@@ -341,8 +341,8 @@ def _entry(subject: Subject, action_type: ActionType, status: Status, metadata: 
 def named_ids(params: Params, most: int = _MOST_IDS) -> dict[str, Any]:
     """Return the ids that parameters name, at any depth: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`.
 
-    Those further down are under their path: `incidents.assignee_ids`, `rules.targets`, `filters.service_ids`, each
-    once. Ids past `most` are counted under `omitted`.
+    Nested ids are under their path: `incidents.assignee_ids`, `rules.targets`, `filters.service_ids`, each once. Ids
+    beyond `most` are counted under `omitted`.
     """
     if len(params) <= most and not any(isinstance(value, list | Mapping) for value in params.values()):  # most calls
         return {name: value for name, value in params.items() if isinstance(value, str) and _names_ids(name)}
@@ -378,7 +378,7 @@ def _ids_in(path: str, value: object) -> Iterator[tuple[str, str]]:
                 yield from _ids_in(below, inner)
 
 
-@lru_cache(maxsize=1024)  # parameters have few names, and callers cannot make up others but within free members
+@lru_cache(maxsize=1024)  # there are few names of parameters; callers can invent others only in free-form members
 def _names_ids(name: str) -> bool:
     return _NAMES_IDS.search(name) is not None
 
@@ -388,7 +388,7 @@ def _each(value: object) -> list[Any]:
 
 
 def state_of(seen: Mapping[str, Any], members: Container[str], depth: int = _DEEPEST) -> dict[str, Any]:
-    """Return what of an object may be kept: the members on the list, up to `depth` levels deep, and nothing else."""
+    """Return the members of an object that records may hold: those on the list, up to `depth` levels deep."""
     kept: dict[str, Any] = {}
     for name, value in seen.items() if depth else ():
         if isinstance(value, Mapping):

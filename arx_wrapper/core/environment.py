@@ -1,4 +1,4 @@
-"""The surroundings of a governed call."""
+"""Hold what every governed call needs: the API, the caller and the backends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Environment:
     backends: Backends
 
     async def judge_again(self, call: Call) -> Decision:
-        """Judge a call anew: long after its intent, policy may say something else and the agent may be suspended.
+        """Judge a call again: since its intent, policy may have changed and the agent may have been suspended.
 
         Raises:
             PermissionDeniedError: policy denies the call by now, or its agent is suspended.

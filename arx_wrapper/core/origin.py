@@ -1,7 +1,7 @@
-"""The origin of a call, as its records say: the process, and the trace and session of an agent that it belongs to.
+"""Determine the origin of a call for its records: the process, and the trace and session of the agent.
 
-The caller's context tells trace and session: `correlate()`, or else the current OpenTelemetry span. The MCP server
-passes on what a client's `_meta` says.
+Trace and session come from the caller's context: `correlate()`, or else the current OpenTelemetry span. The MCP server
+uses those in a client's `_meta`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ context: ContextVar[dict[str, str]] = ContextVar("arx_correlation", default={}) 
 
 @contextmanager
 def correlate(*, traceparent: str | None = None, session: str | None = None) -> Iterator[None]:
-    """Record calls within as part of a trace and of a session.
+    """Record the calls made within this context as part of a trace and of a session.
 
-    What cannot be one is left out: a caller's mistake here must not stop a call.
+    A malformed value is ignored, because a mistake here must not stop a call.
 
     Args:
         traceparent: The trace context in W3C's form, `00-<trace id>-<span id>-<flags>`.
@@ -48,10 +48,10 @@ def correlate(*, traceparent: str | None = None, session: str | None = None) -> 
 
 
 def correlation(trace_id: str | None = None) -> dict[str, str]:
-    """Return `trace_id`, `traceparent` and `session` of the caller's context, as far as they are known.
+    """Return the known ones of `trace_id`, `traceparent` and `session` in the caller's context.
 
     Args:
-        trace_id: The trace of the call's own span, where the context names none.
+        trace_id: The trace of the call's own span, used when the context names none.
     """
     found, own = context.get(), {"trace_id": trace_id} if trace_id else {}
     return own | found if "trace_id" in found else own | _from_span() | found
@@ -71,11 +71,11 @@ def _from_span() -> dict[str, str]:
 
 
 def process_facts() -> Mapping[str, str | int]:
-    """Return host, OS user, process id and version, under the names that the records' metadata has."""
+    """Return host, OS user, process id and version, named as in the records' metadata."""
     return _facts(os.getpid())
 
 
-@lru_cache(maxsize=1)  # a fork is another process
+@lru_cache(maxsize=1)  # by process id, because a fork is another process
 def _facts(process: int) -> Mapping[str, str | int]:
     return MappingProxyType(
         {"host": socket.gethostname(), "os_user": _user(), "process": process, "version": __version__}
@@ -83,7 +83,7 @@ def _facts(process: int) -> Mapping[str, str | int]:
 
 
 def _user() -> str:
-    """Return the user as the system knows it: the environment's names for it can be set by anybody."""
+    """Return the operating system's name of the user; any caller could set the environment's."""
     try:
         import pwd
     except ImportError:  # not on Windows
@@ -92,5 +92,5 @@ def _user() -> str:
         return getpass.getuser()
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # in a container, often
+    except KeyError:  # common in containers
         return str(os.geteuid())

@@ -1,16 +1,16 @@
-"""The governed pipeline: the only way to the network. The order of its steps is the security property.
+"""Run a call through the governed pipeline, the only way to the network. The order of the steps is its security.
 
-0. Record which policies are in force.
-1. Resolve what is asked: a frozen call, and the request built from the very text that is judged.
-2. See that there are credentials. No secret is read yet.
+0. Record the policies in force.
+1. Resolve the call: freeze it, and build its request from the same text that policy judges.
+2. Check that credentials exist. No secret is read yet.
 3. Let policy decide.
-4. Record the intent, durably. What cannot be recorded is not sent.
-5. Where policy asks for it, wait for reviewers and use their approval up.
-6. Send the request. Whatever comes back, policy hides members of it before anybody is handed it.
+4. Record the intent, durably. A call whose intent cannot be recorded is not sent.
+5. When policy requires it, wait for reviewers and use their approval.
+6. Send the request. Members of the response that policy hides are removed before the caller gets it.
 7. Record the outcome.
 
-`clear()` is steps 0 to 5, before anything is sent: whatever fails there is recorded as refused. `run()` and `stream()`
-add steps 6 and 7, and differ in what step 6 hands out: one result, or records while they come.
+`clear()` runs steps 0 to 5, before anything is sent; a call that fails there is recorded as refused. `run()` and
+`stream()` add steps 6 and 7: `run()` returns one result, `stream()` yields records as they arrive.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Cleared:
 
     Attributes:
         dispatch: Sends it.
-        subject: What records say of it.
-        before: The state of what it changes, as reviewers approved it.
-        started: When it was asked for, by the monotonic clock.
-        observed: Its span.
+        subject: The part that all its records have in common.
+        before: The state of the objects that it changes, as reviewers approved it.
+        started: The time at which the call began, by the monotonic clock.
+        observed: Its OpenTelemetry span.
     """
 
     dispatch: Dispatch
@@ -75,9 +75,9 @@ async def run(env: Environment, asked: Asked) -> dict[str, Any]:
 async def stream(
     env: Environment, asked: Asked, read: Callable[[Dispatch], AsyncGenerator[Any, None]], made: Callable[[Any], T]
 ) -> AsyncGenerator[T, None]:
-    """Run one call through all steps and yield what is `made` of each record that `read` yields.
+    """Run one call through all steps and yield `made(record)` for each record that `read` yields.
 
-    All of it happens under one permission and one intent.
+    All records are read under one permission and one intent.
     """
     cleared = await clear(env, asked)  # 0-5
     try:
@@ -94,10 +94,10 @@ async def stream(
 
 
 async def clear(env: Environment, asked: Asked) -> Cleared:
-    """Take a call through every step before sending.
+    """Run a call through every step before sending.
 
     Raises:
-        ArxError: it is refused, and that is on record. Nothing was sent.
+        ArxError: the call is refused, and the refusal is recorded. Nothing was sent.
     """
     backends, caller, log, started = env.backends, env.caller, env.backends.audit, time.monotonic()
     traced = "opentelemetry.trace" in sys.modules or "opentelemetry.metrics" in sys.modules
@@ -132,25 +132,25 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
             await log.open()
             backends.log_opened = True
         if backends.policies.changed():
-            await record_policy_changes(env)  # 0 what is in force, on record
-        call, request = resolve(env.api, caller, asked)  # 1 what is asked, frozen
+            await record_policy_changes(env)  # 0 record the policies in force
+        call, request = resolve(env.api, caller, asked)  # 1 freeze the call
         inputs_hash = log.keyed_hash(call.canonical)
         if backends.config.capture_params:
             captured = env.api.parameters(call.operation.name).redacted(call.params)
         if asked.timeout is not None or asked.check is not None:
             check(asked, call.operation)
-        await backends.vault.locate(caller.org_id)  # 2 there are credentials; no secret is read yet
-        decision = backends.policies.decide(call, backends.clock())  # 3 what policy says
+        await backends.vault.locate(caller.org_id)  # 2 credentials exist; no secret is read yet
+        decision = backends.policies.decide(call, backends.clock())  # 3 policy decides
         if _log.isEnabledFor(logging.DEBUG):
             policy = decision.policy or "default"
             _log.debug("%s: %s at %s by %s", asked.operation, decision.verdict.name, decision.risk.name, policy)
         if decision.verdict is Verdict.DENY:
             raise PermissionDeniedError(decision)
         judged = subject()
-        intent_id = call.id  # a caller who goes away while it is written does not keep it off the record
+        intent_id = call.id  # set before writing: the intent may be recorded although the caller is cancelled
         await log_intent(env, judged, call, decision, captured, asked)  # 4 durable
     except AuditError as error:
-        refusal(error)  # a log that did not take the intent in time is not waited for once more
+        refusal(error)  # not appended: the log did not write the intent in time either
         raise
     except ArxError as error:
         await log.append(refusal(error))
@@ -166,7 +166,7 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
 
         approval_id = None
         try:
-            if asked.approval_id is None:  # 5 a person agrees, to exactly this
+            if asked.approval_id is None:  # 5 a reviewer approves exactly this call
                 waiting = await ask(env, decision, dispatch)
                 _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
             else:
@@ -183,10 +183,10 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
 
 
 def conclude(env: Environment, cleared: Cleared, error: BaseException | None) -> None:
-    """Record what became of a call. Never waits: cancellation cannot come in between. Never raises."""
+    """Record the outcome of a call. It never awaits, so cancellation cannot interrupt it, and never raises."""
     report, log = cleared.dispatch.report(), env.backends.audit
     duration, intent_id = round((time.monotonic() - cleared.started) * 1000, 3), cleared.dispatch.call.id
-    # A permitted call that was tried is completed, also when no connection came about: it was not refused.
+    # A permitted call that was tried is completed, even when no connection could be made: it was not refused.
     if error is not None and not report.attempts and not isinstance(error, PagerDutyError):
         entry = entries.refusal(cleared.subject, error, duration, intent_id=intent_id)
     else:
@@ -201,7 +201,7 @@ def conclude(env: Environment, cleared: Cleared, error: BaseException | None) ->
                 recorded=env.api.recorded_fields,
                 captures=env.backends.config.capture_params,
             )
-        except Exception as defect:  # whatever it was: that the call was made has to be on record
+        except Exception as defect:  # any defect: the call was made, so it must be recorded
             entry = entries.bare_outcome(cleared.subject, report, error, duration, defect)
     if cleared.observed:
         _observe(cleared.observed, entry, attempts=len(report.attempts))
@@ -211,7 +211,7 @@ def conclude(env: Environment, cleared: Cleared, error: BaseException | None) ->
 
 
 async def record_policy_changes(env: Environment) -> None:
-    """Record which policies came into force, or failed to load, since the last call.
+    """Record the policies that came into force, or failed to load, since the last call.
 
     Raises:
         AuditError: the log does not open, or cannot be written.
@@ -233,10 +233,10 @@ async def log_intent(
 ) -> None:
     """Record what is about to be done, durably, and count it against its limits.
 
-    A call that resumes was counted when it was first asked for, and does not go on without its approval.
+    A call that resumes was counted before its approval was requested, and does not continue without the approval.
 
     Raises:
-        AuditError: it cannot be recorded, so it must not be done.
+        AuditError: it cannot be recorded, so the call must not be sent.
         PermissionDeniedError: a limit is used up, or the agent is suspended.
     """
     counted = decision.verdict is Verdict.ESCALATE and asked.approval_id is not None
@@ -249,7 +249,7 @@ async def log_intent(
 
 
 def _name(env: Environment, asked: Asked) -> str:
-    """Return the operation's name for the record, also where what was asked for is none."""
+    """Return the operation's name for the record, also when there is no such operation."""
     given: object = asked.operation
     return given if isinstance(given, str) and given in env.api.operations else shown(given)
 
@@ -259,9 +259,9 @@ def _elapsed(started: float) -> float:
 
 
 def _observe(observed: Observed | None, entry: Entry, **more: Any) -> None:
-    """End the call's span. What a telemetry library does wrong never keeps a record from being written."""
+    """End the call's span. An error in a telemetry library never prevents a record."""
     try:
         if observed:
             observed.end(entry, **more)
     except Exception:
-        _log.exception("%s: OpenTelemetry did not take the call's span", entry.operation)
+        _log.exception("%s: OpenTelemetry did not accept the call's span", entry.operation)

@@ -1,4 +1,4 @@
-"""Find out what became of a write whose response was lost or a 5xx: by reading, never by writing again."""
+"""Look up the effect of a write whose response was lost or is a 5xx, by reading, never by writing again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from arx_wrapper.errors import ArxError, PagerDutyError, ServerError, TransportError
 from arx_wrapper.model import Lookup, Params, Recovery
 
-# Seconds before each lookup of a write's effect: by the last one the effect would have to be there.
+# Seconds before each lookup of a write's effect. By the last lookup the effect would have to exist.
 PAUSES: Final = (0.0, 0.25, 1.0, 3.0)
 
 
@@ -30,21 +30,21 @@ async def recover(
     began: datetime,
     sleep: Callable[[float], Awaitable[object]],
 ) -> dict[str, Any] | None:
-    """Look for the effect of a write, a few times.
+    """Look up the effect of a write, a few times.
 
     Args:
-        recovery: The operation's own way to find it.
-        lost: The error that the write ended with.
+        recovery: The operation's rule for finding it.
+        lost: The error that ended the write.
         lookup: Reads one response.
         params: The parameters that were sent.
-        began: When the write began, aware.
-        sleep: Waits so many seconds.
+        began: The time at which the write began, aware.
+        sleep: Waits for a number of seconds.
 
     Returns:
-        The body that the lost response would have had; None when there is no effect, and that is certain.
+        The body that the lost response would have had; None when the write certainly had no effect.
 
     Raises:
-        PagerDutyError: `lost`, when it is still not known what became of the write.
+        PagerDutyError: `lost`, when the effect is still unknown.
     """
     if recovery.find is None:
         raise lost

@@ -1,4 +1,4 @@
-"""Step 1 of the pipeline: the call and its effects, frozen, and the request built from the very text that is judged."""
+"""Step 1 of the pipeline: freeze the call and its effects, and build the request from the same text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from arx_wrapper.errors import InvalidParamsError, UnknownOperationError
 from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id, no_effects
 from arx_wrapper.params.model import ParamModel
 
-_ALIAS = Unknown("it names an object by another name than its id")
+_ALIAS = Unknown("it is a second name of an object instead of its id")
 Table = Mapping[str, Operation]
 IsAlias = Callable[[str, Any], bool]
-"""Tell whether a parameter's value names an object by another name than its id."""
+"""Return True when a parameter's value is a second name of an object instead of its id."""
 
 
 @frozen(kw_only=True)
@@ -33,12 +33,12 @@ class Api:
         operations: The table.
         parameters: Returns the parameter model of an operation, by its name.
         build: Returns the request of an operation, given its parameters.
-        request: Returns the request of any endpoint: the endpoint's module and its arguments.
-        is_alias: Tells whether a parameter's value names an object by another name than its id.
+        request: Returns the request of any endpoint, given the endpoint's module and its arguments.
+        is_alias: Returns True when a parameter's value is a second name of an object instead of its id.
         recorded_fields: The members of the API's objects whose values records may hold.
         hidden: Globs over members of responses that are hidden unless policy shows them.
-        documented: The members of responses that are of one kind wherever the API's document has them.
-        on_call: Reads who is on call; None for an API that knows of no such thing.
+        documented: The members of responses that have the same kind everywhere in the API's document.
+        on_call: Reads who is on call; None for an API without on-call data.
     """
 
     connector: str
@@ -63,14 +63,15 @@ class Caller:
 
 @frozen(kw_only=True)
 class Asked:
-    """One call as it was asked for.
+    """One call as the caller requested it.
 
     Attributes:
         operation, params: The operation's name and its parameters, unchecked.
-        approval_id: An approval to use up.
+        approval_id: An approval to use.
         timeout: Seconds that the call may take in the transport.
-        iteration: How far an iteration over every page goes; None for a call of one page. An approval is bound to it.
-        check: Refuses operations that do not suit the caller.
+        iteration: The bounds of an iteration over all pages, which an approval is bound to; None for a call of one
+            page.
+        check: Refuses operations that the called method does not support.
     """
 
     operation: str
@@ -85,7 +86,7 @@ def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
     """Return the frozen call and its request.
 
     Raises:
-        UnknownOperationError, InvalidParamsError: nothing can be called so.
+        UnknownOperationError, InvalidParamsError: there is no such operation, or its parameters are invalid.
     """
     row = row_of(api.operations, asked.operation)
     canonical = api.parameters(row.name).canonical(asked.params or {})
@@ -107,10 +108,10 @@ def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
 
 
 def check(asked: Asked, row: Operation) -> None:
-    """Refuse what else was asked of an operation: a time-out that is none, or an operation that does not suit.
+    """Check the time-out, and that the called method supports the operation.
 
     Raises:
-        InvalidParamsError: it is refused.
+        InvalidParamsError: one of them is refused.
     """
     timeout = asked.timeout
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
@@ -128,7 +129,7 @@ def row_of(operations: Mapping[str, Operation], operation: object) -> Operation:
 
 
 def _nearest(name: str, operations: Mapping[str, Operation]) -> str | None:
-    """Return the operation that a wrong name probably means: one that it begins, else one that is spelt alike."""
+    """Return the operation that a wrong name probably means: one that starts with it, else one with a similar name."""
     begun = [known for known in operations if name.partition(":")[2] and known.startswith(name)]
     return next(iter(begun or difflib.get_close_matches(name, operations, n=1)), None)
 
@@ -166,7 +167,7 @@ def request_of(client: str, endpoint: str, *path: object, **query: object) -> Re
 
 
 def _request(generated: Any) -> Request:
-    """Return the same request, given one that a generated client has built."""
+    """Convert a request that a generated client has built."""
     body = generated.json
     return Request(
         method=generated.method,
@@ -184,13 +185,13 @@ def _endpoint(client: str, name: str) -> Any:
 
 
 def expand(row: Operation, params: Params, table: Table, is_alias: IsAlias) -> tuple[Effect, ...]:
-    """Return the effects of a call, each with its own parameters: the operation itself first.
+    """Return the effects of a call, each with its own parameters; the operation itself comes first.
 
     Args:
         row: The operation that is called.
         params: Its parameters, validated.
         table: Every operation of the connector.
-        is_alias: Tells which values are second names. Conditions cannot compare those, so they become `Unknown`.
+        is_alias: Returns True for a second name. Conditions cannot compare these, so they become `Unknown`.
     """
     own = Effect(operation=row.name, risk=row.risk, params=(_comparable(params, is_alias),))
     if row.effects is None or row.effects is no_effects:
@@ -215,7 +216,7 @@ def expand(row: Operation, params: Params, table: Table, is_alias: IsAlias) -> t
 
 
 def minimal_call(row: Operation, table: Table, *, agent_id: str, org_id: str) -> Call:
-    """Return a call without parameters, to be judged by the effects that every call of the operation has."""
+    """Return a call without parameters, with only the effects that every call of the operation has."""
     own = Effect(operation=row.name, risk=row.risk, params=({},))
     needed = (Effect(operation=name, risk=table[name].risk) for name in row.needs)
     effects = (own, *needed)
@@ -223,11 +224,11 @@ def minimal_call(row: Operation, table: Table, *, agent_id: str, org_id: str) ->
 
 
 def is_alias(aliases: Mapping[str, re.Pattern[str]], name: str, value: Any) -> bool:
-    """Tell whether a parameter's value, or one of a list of them, is an alias: matches what the parameter's look like.
+    """Return True when a parameter's value, or an item of it, is an alias: it matches the parameter's pattern.
 
     Args:
-        aliases: What the aliases of each parameter look like, as whole texts.
-        name, value: The parameter; in a list of objects, their ids count.
+        aliases: The pattern of each parameter's aliases, which must match the whole text.
+        name, value: The parameter; of a list of objects, their ids are compared.
     """
     pattern = aliases.get(name)
     if pattern is None:

@@ -1,4 +1,4 @@
-"""Reviewers' decisions on record, and what the record says of an approval that is about to be used."""
+"""Record reviewers' decisions, and verify an approval against the records before it is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from arx_wrapper.audit.record import Status
     from arx_wrapper.audit.store import Reader
 
-# Clocks of the hosts that write to one log may differ by this much.
+# The largest expected difference between the clocks of hosts that write to one log.
 _SKEW = timedelta(minutes=10)
 USED = "used"
 
@@ -36,23 +36,23 @@ async def review(
     at: datetime | None = None,
     ask_on_call: AskOnCall | None = None,
 ) -> ApprovalRequest:
-    """Decide a request for approval and record who decided what.
+    """Decide a request for approval, and record the reviewer and the decision.
 
-    The record comes first: a decision counts only when the audit log has it. A decision that does not count is
+    The record is written first: a decision counts only when the audit log has it. A decision that does not count is
     recorded as well, with status `error`.
 
     Args:
-        approvals, log: Where the request is, and where the decision is recorded.
+        approvals, log: The approval store, and the audit log.
         approval_id: The request.
         reviewer, approve, note: The decision.
-        signature, at: The reviewer's signature and its time, where reviewers have registered keys.
-        ask_on_call: Asks who is on call, for policies that name reviewers so.
+        signature, at: The reviewer's signature and its time, when reviewers have registered keys.
+        ask_on_call: Reads who is on call, for policies with on-call rules.
 
     Returns:
-        The request as it stands now; with `min_approvals` it may still be pending.
+        The request after the decision; with `min_approvals` it may still be pending.
 
     Raises:
-        ApprovalError: there is no such request, it is over, or this reviewer may not decide it.
+        ApprovalError: there is no such request, it has ended, or this reviewer may not decide it.
         AuditError: the decision could not be recorded, so it does not count.
     """
     await log.open()
@@ -85,18 +85,18 @@ async def review(
 async def revoke(
     approvals: Approvals, log: AuditLog, approval_id: str, *, reviewer: str, note: str = ""
 ) -> ApprovalRequest:
-    """Withdraw a request, or an approval that is not used yet, and record who did.
+    """Withdraw a request or an unused approval, and record the person who did.
 
     Args:
-        approvals, log: Where the request is, and where the withdrawal is recorded.
+        approvals, log: The approval store, and the audit log.
         approval_id: The request.
-        reviewer, note: Who withdraws it, and why.
+        reviewer, note: The person who withdraws it, and the reason.
 
     Returns:
         The request, revoked.
 
     Raises:
-        ApprovalError: there is no such request, or it is over already. Nothing was changed.
+        ApprovalError: there is no such request, or it has already ended. Nothing was changed.
         AuditError: the withdrawal could not be recorded; nothing was changed.
     """
     from arx_wrapper.approvals.request import plain_name
@@ -112,7 +112,7 @@ async def revoke(
 
 
 async def record_refusal(log: AuditLog, org_id: str, problem: str) -> None:
-    """Record that a decision was refused before it was known what it is about.
+    """Record that a decision was refused before its request could be identified.
 
     Raises:
         AuditError: it cannot be recorded.
@@ -140,15 +140,15 @@ async def use_up(
     rules: Sequence[ReviewerRule] = (),
     ask_on_call: AskOnCall | None = None,
 ) -> ApprovalRequest:
-    """Use an approval up: every decision is verified here again, by this process's reviewers and by the audit log.
+    """Use an approval, after verifying every decision again with this process's reviewers and the audit log.
 
     Args:
-        approvals, log: Where the request is, and where its decisions are recorded.
+        approvals, log: The approval store, and the audit log.
         asked: The request.
         call_digest: The digest of the call that is about to be sent.
-        min_approvals: How many approvals policy asks for now.
-        rules: Whose approvals policy counts now.
-        ask_on_call: Asks who is on call; whoever decided has to be on call still.
+        min_approvals: The number of approvals that policy requires now.
+        rules: The rules for reviewers that policy has now.
+        ask_on_call: Reads who is on call; reviewers who decided as on call must still be.
 
     Returns:
         The request, consumed.
@@ -172,14 +172,14 @@ async def use_up(
 async def _record_use(log: AuditLog, asked: ApprovalRequest) -> None:
     """Record that an approval is used, durably, before anything is sent with it.
 
-    The store alone cannot tell: whoever writes to it could set a used approval back to approved. Of several records of
-    use the first one in the log counts, so that of two processes one sends.
+    The store is not enough: a process that can write to it could set a used approval back to approved. The first record
+    of a use in the log counts, so that only one of two processes sends.
     """
     mine = await log.append(_entry(asked, "success", {"step": "used", "verdict": USED}))
     first = await log.read(lambda reader: min(seq for seq in _uses(reader, _since(asked), asked.id)))
     if first != mine.seq:
         raise ApprovalDeniedError(
-            f"Approval {asked.id} has been used already, by the audit log; an approval holds for one call. "
+            f"Approval {asked.id} has been used already, by the audit log; an approval is valid for one call. "
             "Nothing was sent. Find out who can write to the approval store.",
             approval_id=asked.id,
         )
@@ -190,7 +190,7 @@ def _uses(reader: Reader, since: str, approval_id: str) -> Iterator[int]:
 
 
 async def _require_rules(log: AuditLog, judge: Judge, rules: Sequence[ReviewerRule]) -> None:
-    """Apply the rules when an approval is used, and record what was found."""
+    """Apply the rules when an approval is used, and record the result."""
     said: dict[str, Any] = {"step": "used", "verdict": "counted"}
     try:
         said["found"] = await require_all(judge, rules)
@@ -203,7 +203,7 @@ async def _require_rules(log: AuditLog, judge: Judge, rules: Sequence[ReviewerRu
 
 
 async def evidence_of(log: AuditLog, request: ApprovalRequest) -> Evidence:
-    """Return what the audit log says of a request.
+    """Return the audit log's records of a request.
 
     Raises:
         AuditError: the log cannot be read, or holds a record that its key did not write.

@@ -1,4 +1,4 @@
-"""Decide whose decision counts where a policy entry names its reviewers: people, groups, or who is on call."""
+"""Check whether a reviewer's decision counts for a policy entry that names people, groups or on-call rules."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 Levels = Mapping[int, frozenset[str]]
 """The users who are on call, by level: their ids and addresses."""
 AskOnCall = Callable[[str], Awaitable[Levels]]
-"""Ask who is on call for an escalation policy now."""
+"""Read who is on call for an escalation policy now."""
 
 
 @frozen(kw_only=True)
 class Standing:
-    """Return True when a reviewer's decision counts for a rule.
+    """The result of checking a reviewer's decision against a rule.
 
     Attributes:
-        counts: True when it does.
-        because: Why, for people: `is on call at level 1 of PESC123`.
+        counts: True when the decision counts.
+        because: The reason, for people: `is on call at level 1 of PESC123`.
     """
 
     counts: bool
@@ -39,10 +39,10 @@ class Judge:
 
     Attributes:
         asked: The request.
-        reviewers: The reviewers in force.
+        reviewers: The present reviewers.
         groups: Groups of reviewers, by name, from the configuration.
-        ask_on_call: Asks who is on call; None where nobody can be asked.
-        looked_up: What was asked and answered, for the record.
+        ask_on_call: Reads who is on call; None when that is not possible.
+        looked_up: The on-call data that was read, for the record.
     """
 
     asked: ApprovalRequest
@@ -52,10 +52,10 @@ class Judge:
     looked_up: dict[str, dict[str, list[str]]] = field(factory=dict)
 
     async def standing(self, rule: ReviewerRule, review: Review) -> Standing:
-        """Return whether a decision counts for a rule, asking who is on call where the rule wants it.
+        """Check a decision against a rule, reading who is on call when the rule requires it.
 
         Raises:
-            ApprovalError: the rule asks who is on call, and nobody can be asked here.
+            ApprovalError: the rule requires on-call data, which cannot be read here.
         """
         name = review.reviewer
         if name in rule.people:
@@ -74,7 +74,7 @@ class Judge:
     async def _on_call(self, rule: OnCall, review: Review) -> Standing:
         if self.ask_on_call is None:
             raise ApprovalError(
-                f"{self.asked.id}: policy asks who is on call for {rule.escalation_policy}, and nobody can be asked "
+                f"{self.asked.id}: policy requires who is on call for {rule.escalation_policy}, which cannot be read "
                 "here. Nothing was decided.",
                 approval_id=self.asked.id,
             )
@@ -94,7 +94,7 @@ class Judge:
 
 
 async def require_one(judge: Judge, rules: Iterable[ReviewerRule], review: Review) -> None:
-    """Check that a decision counts for one of a policy's rules, at the time when it is made.
+    """Check, when a decision is made, that it counts for one of a policy's rules.
 
     Raises:
         ApprovalDeniedError: it counts for none of them.
@@ -114,10 +114,10 @@ async def require_one(judge: Judge, rules: Iterable[ReviewerRule], review: Revie
 
 
 async def require_all(judge: Judge, rules: Iterable[ReviewerRule]) -> list[dict[str, Any]]:
-    """Check that every rule has its approvals, at the time when they are used.
+    """Check, when the approvals are used, that every rule has enough of them.
 
     Returns:
-        What was found of each reviewer by each rule, for the record.
+        The result for each reviewer and rule, for the record.
 
     Raises:
         ApprovalDeniedError: a rule has too few.
@@ -132,8 +132,8 @@ async def require_all(judge: Judge, rules: Iterable[ReviewerRule]) -> list[dict[
             found.append({"policy": rule.policy, "reviewer": review.reviewer, "counts": standing.counts})
         if counted < rule.min_approvals:
             raise ApprovalDeniedError(
-                f"{judge.asked.id}: {counted} of the {rule.min_approvals} approvals that {rule.policy} wants of its "
-                f"reviewers count now: {'; '.join(reasons) or 'nobody decided'}. Nothing was sent. Ask anew.",
+                f"{judge.asked.id}: {counted} of the {rule.min_approvals} approvals that {rule.policy} requires of its "
+                f"reviewers count now: {'; '.join(reasons) or 'none decided'}. Nothing was sent. Ask anew.",
                 approval_id=judge.asked.id,
             )
     return found
@@ -147,8 +147,8 @@ def rules_of(asked: ApprovalRequest) -> tuple[ReviewerRule, ...]:
 
 
 def _levels(rule: OnCall, found: Levels, waited: timedelta) -> Sequence[int]:
-    """Return the levels whose users may decide after a request has waited so long."""
+    """Return the levels whose users may decide after a request has waited for a time."""
     levels = rule.levels or tuple(sorted(found))
     if rule.escalate_after is None:
         return levels
-    return levels[: 1 + int(max(0.0, waited.total_seconds()) // rule.escalate_after)]  # clocks differ a little
+    return levels[: 1 + int(max(0.0, waited.total_seconds()) // rule.escalate_after)]  # clocks may differ slightly

@@ -1,4 +1,4 @@
-"""The OAuth scopes that operations need: the least that a key must have."""
+"""Compute the OAuth scopes that operations need, the fewest that a key must have."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from arx_wrapper.model import NO_TARGET, Operation
 def needed(operations: Iterable[Operation]) -> dict[str, tuple[str, ...]]:
     """Return every scope that operations need, each with the operations that need it.
 
-    A write also reads, where a reviewer is shown its target or a lost response is looked for: it needs the read scope
-    of the same resources.
+    A write whose target is shown to reviewers, or whose lost response is looked up, also needs the read scope of the
+    same resources.
     """
     found: dict[str, dict[str, None]] = {}
     for operation in operations:
@@ -21,7 +21,7 @@ def needed(operations: Iterable[Operation]) -> dict[str, tuple[str, ...]]:
 
 
 def compared(needed: Mapping[str, tuple[str, ...]], granted: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the scopes that are lacking, and those that nothing needs. `as_account-…` says whose account it is."""
+    """Return the missing scopes, and those that no operation needs. `as_account-…` names the account; it is ignored."""
     has = {scope for scope in granted if not scope.startswith("as_account")}
     return sorted(needed.keys() - has), sorted(has - needed.keys())
 

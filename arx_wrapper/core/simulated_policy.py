@@ -1,4 +1,4 @@
-"""The proposed policy of a simulation: what it says of a call on record, with its limits counted anew."""
+"""Judge recorded calls by the proposed policy of a simulation, and count its limits from the beginning."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from arx_wrapper.policy import PolicyEntry, PolicySet
 from arx_wrapper.policy.condition import Condition
 from arx_wrapper.policy.entry import matches_any
 
-_ABSENT: Final = Unknown("it is not there")
+_ABSENT: Final = Unknown("it was not recorded")
 _NOW: Final = re.compile(r"\bnow\b")
 
 
 class SimulatedPolicy:
-    """The proposed policy, with its limits counted over what it lets through.
+    """The proposed policy, with its limits counted over the calls that it permits.
 
     Attributes:
         counts: Whether it has limits.
-        reads_params: Whether parameters change what it says.
-        reads_time: Whether the time does: an entry expires, or a condition reads it.
+        reads_params: Whether its decisions depend on parameters.
+        reads_time: Whether its decisions depend on the time: an entry expires, or a condition reads the time.
     """
 
     def __init__(self, policy: PolicySet) -> None:
@@ -46,9 +46,9 @@ class SimulatedPolicy:
         )
 
     def read_of(self, call: Call) -> str | None:
-        """Return what the policy reads of a call's parameters, as text; None where it may read any, or the time.
+        """Return the parameters that the policy reads of a call, as text; None when it may read any, or the time.
 
-        Calls of one agent and operation with the same effects, of which it reads the same, are judged the same.
+        Calls of one agent and operation with the same effects and the same text get the same decision.
         """
         if self._read is None or self.reads_time:
             return None
@@ -57,16 +57,16 @@ class SimulatedPolicy:
         return repr((call.params.get("requester_email"), read))
 
     def decide(self, call: Call, now: datetime) -> Decision:
-        """Return what the policy says of a call, its limits left out."""
+        """Return the policy's decision on a call, without its limits."""
         return self._policy.decide(call, now)
 
     def limited(self, call: Call, decision: Decision, at: float) -> Decision:
-        """Return a decision, given what its limits counted until then, and count the call where it is let through.
+        """Apply the limits to a decision, and count the call when it is permitted.
 
         Args:
             call: The call.
-            decision: What the policy says of it otherwise.
-            at: Seconds since 1970.
+            decision: The policy's decision without limits.
+            at: The call's time, in seconds since 1970.
         """
         if decision.verdict is Verdict.DENY:
             return decision
@@ -82,7 +82,7 @@ class SimulatedPolicy:
         return decision
 
     def hangs_on_more_than(self, kept: bool, call: Call, now: datetime) -> bool:
-        """Return whether a condition reads parameters that were not kept, or not whole."""
+        """Return True when a condition reads parameters that were not recorded, or not completely."""
         return any(
             _reads_more_than(entry.when, effect, kept)
             for effect in call.effects
@@ -109,7 +109,7 @@ class SimulatedPolicy:
 
 @define
 class _Window:
-    """Count how often something was done in the last so many seconds."""
+    """Counts uses in the last `seconds`."""
 
     seconds: int
     total: int = 0
@@ -141,7 +141,7 @@ def _names(conditions: Iterable[Condition]) -> Iterator[str]:
 
 
 def _is_cut(value: Any) -> bool:
-    """Return whether free text in a value was replaced by its length."""
+    """Return True when a value has free text that was replaced by its length."""
     if isinstance(value, dict):
         return any(_is_cut(item) for item in value.values())
     if isinstance(value, list):

@@ -1,9 +1,9 @@
-"""Judge the calls on record by a proposed policy: what would change, by agent and operation.
+"""Judge the recorded calls by a proposed policy, and report the changed verdicts by agent and operation.
 
-Calls are judged by the effects that their records hold. Conditions over parameters can be judged only where the log
-kept the parameters (`ARX_AUDIT_CAPTURE=params`), and not over free text, of which it never keeps more than the length;
-calls that hang on what was not kept are counted apart. Limits are counted anew, over the calls that the proposed policy
-would have let through. What a suspended agent asked for was refused by no policy, and is left out.
+Calls are judged by their recorded effects. Conditions over parameters need recorded parameters
+(`ARX_AUDIT_CAPTURE=params`), and cannot read free text, of which only the length is recorded. Calls that depend on
+unrecorded values are counted separately. Limits are counted from the beginning, over the calls that the proposed policy
+permits. Calls of suspended agents are left out, because no policy refused them.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from arx_wrapper.audit.store import Reader
 
 _EXAMPLES: Final = 3
-# Distinct calls that are remembered: with parameters, a log may hold a million.
+# The most distinct calls that are kept in memory: with parameters, a log may hold a million.
 _KNOWN: Final = 50_000
 _ANY_TIME: Final = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @define
 class Change:
-    """Calls that would be judged otherwise.
+    """Calls of one agent and operation that would get another verdict.
 
     Attributes:
-        was: The verdict on record.
+        was: The recorded verdict.
         would_be: The verdict of the proposed policy.
-        reason: Why, of the first of them.
+        reason: The reason for the first of them.
         examples: Records of some of them.
     """
 
@@ -56,11 +56,11 @@ class Simulation:
     """The result of a simulation.
 
     Attributes:
-        judged: How many calls were judged anew.
-        unsure: How many hang on parameters that the log did not keep.
-        suspended: How many were refused because their agent was suspended.
-        unknown: How many were of operations that are not known any more.
-        changes: What would change, the most frequent first.
+        judged: The number of calls that were judged.
+        unsure: The number of calls that depend on parameters that were not recorded.
+        suspended: The number of calls that were refused because their agent was suspended.
+        unknown: The number of calls of operations that no longer exist.
+        changes: The changed verdicts, the most frequent first.
     """
 
     judged: int = 0
@@ -85,8 +85,8 @@ async def simulate(
         log: The log that holds them.
         proposed: The policy to try.
         operations: The connector's table.
-        is_alias: Tells which values are second names; see `expand()`.
-        since: Aware; from when on. None is from the beginning.
+        is_alias: Returns True for a second name; see `expand()`.
+        since: The time of the first call to judge, aware; None for all calls.
         org_id: Only the calls of this organisation.
     """
     begin = since.astimezone(UTC).isoformat(timespec="microseconds") if since else None
@@ -106,14 +106,14 @@ async def simulate(
 
 @frozen
 class _Known:
-    """A distinct call: what all records of it have in common.
+    """A distinct call: the part that all its records have in common.
 
     Attributes:
         call: The call.
-        kept: Whether its parameters were kept.
-        decision: The proposed policy's, before limits are counted; None where it depends on the time, and where the
-            call hangs on what was not kept.
-        unsure: Whether it does; None where that depends on the time.
+        kept: Whether its parameters were recorded.
+        decision: The proposed policy's decision, without limits; None when it depends on the time or on unrecorded
+            values.
+        unsure: Whether it depends on unrecorded values; None when that depends on the time.
     """
 
     call: Call
@@ -123,7 +123,7 @@ class _Known:
 
 
 class _Simulator:
-    """Judges records one after the other, and calls that are alike to the policy once."""
+    """Judges records one after the other; calls that the policy cannot distinguish are judged once."""
 
     def __init__(self, judge: SimulatedPolicy, operations: Mapping[str, Operation], is_alias: IsAlias) -> None:
         self._judge, self._operations, self._is_alias = judge, operations, is_alias
@@ -137,7 +137,7 @@ class _Simulator:
 
         Args:
             record: The record.
-            was: The verdict that it holds.
+            was: The recorded verdict.
         """
         found, judge = self._found, self._judge
         row = self._operations.get(record.operation or "")
@@ -167,7 +167,7 @@ class _Simulator:
         return self._found
 
     def _call(self, record: AskedCall, row: Operation) -> _Known:
-        """Return the record's call: rebuilt and judged when the first of its kind is met."""
+        """Return the record's call; the first of each kind is rebuilt and judged."""
         effects, params = bytes(record.metadata.effects), bytes(record.metadata.params)
         told = params if self._judge.reads_params else bool(params)
         key = (record.org_id, record.agent_id, row.name, effects, told)
@@ -195,7 +195,7 @@ class _Simulator:
         key = (record.agent_id, call.operation.name, was, decision.verdict.value)
         change = self._changes.get(key)
         if change is None:
-            # The decision may have been made for a call that is alike, whose reason names another object.
+            # The decision may have been made for a similar call, whose reason names another object.
             own = self._judge.decide(call, datetime.fromisoformat(record.created_at))
             reason = own.reason if own.verdict is decision.verdict else decision.reason
             change = self._changes[key] = Change(*key, reason=reason)
@@ -212,17 +212,17 @@ def _call(
     operations: Mapping[str, Operation],
     is_alias: IsAlias,
 ) -> tuple[Call, bool]:
-    """Rebuild a call: its effects as recorded, with the parameters that the ones kept give them.
+    """Rebuild a call: its recorded effects, with the parameters that follow from the recorded ones.
 
     Returns:
-        The call, and whether its parameters were kept.
+        The call, and True when its parameters were recorded.
     """
     said: list[list[Any]] = (msgspec.json.decode(effects) if effects else None) or [[row.name, row.risk.name, 1]]
     kept = bool(params)
     values = (msgspec.json.decode(params) if kept else None) or {}
     try:
         told = {effect.operation: effect.params for effect in expand(row, values, operations, is_alias)}
-    except (TypeError, ValueError, LookupError, AttributeError):  # recorded by a release that took other parameters
+    except (TypeError, ValueError, LookupError, AttributeError):  # recorded by a release with other parameters
         told = {row.name: (values,)}
     made = tuple(
         Effect(operation=name, risk=Risk[risk.upper()], count=count, params=told.get(name, (None,)))

@@ -1,7 +1,7 @@
-"""OpenTelemetry, in a process that uses it: a span and two metrics for every governed call.
+"""Emit an OpenTelemetry span and two metrics for every governed call, in a process that uses OpenTelemetry.
 
-Spans are named by operation and say who asked, how it was judged and how it ended, never with what parameters.
-Where the spans and metrics go is the host's business: without an SDK they go nowhere and cost next to nothing.
+Spans are named by operation. They hold the caller, the verdict and the outcome, never parameters. The host program
+configures the exporter; without an SDK nothing is exported, at almost no cost.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Telemetry:
         self._tracer, self._calls, self._duration = tracer, calls, duration
 
     def start(self, operation: str, agent_id: str, org_id: str) -> Observed:
-        """A call begins. Its span is the caller's child."""
+        """Start the span of a call, as a child of the caller's span."""
         from opentelemetry.trace import SpanKind
 
         attributes = {"arx.operation": operation, "arx.agent_id": agent_id, "arx.org_id": org_id}
@@ -43,19 +43,19 @@ class Telemetry:
 
 
 class Observed:
-    """One call under observation."""
+    """The span of one call."""
 
     def __init__(self, telemetry: Telemetry, span: Span, operation: str) -> None:
         self._telemetry, self._span, self._operation = telemetry, span, operation
 
     @property
     def trace_id(self) -> str | None:
-        """The trace that the call's span belongs to, as hex; None where nothing is traced."""
+        """Return the id of the trace that the call's span belongs to, as hex; None when nothing is traced."""
         context = self._span.get_span_context()
         return f"{context.trace_id:032x}" if context.is_valid else None
 
     def end(self, entry: Entry, attempts: int = 0) -> None:
-        """End the span of a call with what its last audit entry says."""
+        """End the span of a call with the attributes of its last audit entry."""
         attributes: dict[str, str | int | None] = {
             "arx.risk": entry.risk,
             "arx.verdict": entry.policy_verdict,
@@ -82,7 +82,7 @@ class Observed:
 
 
 def observe(operations: Container[str], operation: object, agent_id: str, org_id: str) -> Observed | None:
-    """Start the span of a call; None where the process has not loaded OpenTelemetry."""
+    """Start the span of a call; None when the process has not loaded OpenTelemetry."""
     instruments = telemetry()
     if instruments is None:
         return None
@@ -91,7 +91,7 @@ def observe(operations: Container[str], operation: object, agent_id: str, org_id
 
 
 def telemetry() -> Telemetry | None:
-    """The instruments; None where the process has not loaded OpenTelemetry: nothing would be done with them."""
+    """Return the instruments; None when the process has not loaded OpenTelemetry, which would ignore them."""
     if "opentelemetry.trace" not in sys.modules and "opentelemetry.metrics" not in sys.modules:
         return None
     return _instruments()
@@ -105,5 +105,5 @@ def _instruments() -> Telemetry:
     return Telemetry(
         trace.get_tracer(_SCOPE, __version__),
         meter.create_counter("arx.calls", unit="{call}", description="Governed calls."),
-        meter.create_histogram("arx.call.duration", unit="s", description="From asking to outcome."),
+        meter.create_histogram("arx.call.duration", unit="s", description="From the call to its outcome."),
     )

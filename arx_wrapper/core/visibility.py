@@ -1,11 +1,11 @@
-"""Hide members of answers: what policy says, applied to a response body before anybody is handed it.
+"""Hide members of a response body, as policy requires, before the caller gets it.
 
-A glob names a member by its name or the end of its path, lists left out: `email`, `contact_methods.address`. `*` stands
-for any text within one name; `*.email` is the same as `email`, and `*` alone is everything. A text that is hidden reads
-`[hidden]`, and every other value is null. An object that holds something shown stays.
+A glob names a member by its name or the end of its path, without lists: `email`, `contact_methods.address`. `*` stands
+for any text within one name; `*.email` is the same as `email`, and `*` alone matches every member. Hidden text reads
+`[hidden]`; any other hidden value is null. An object with a shown member is kept.
 
-Most answers hold nothing to hide. That is found out first, for all objects in the same place at once, and without
-looking into members that the API's document declares as plain. Only then is a body walked member by member.
+Most responses hold nothing to hide. A fast search finds that out first: it treats all objects at the same path
+together, and skips members that the API's document declares as plain. Only then is a body walked member by member.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from attrs import field, frozen
 from arx_wrapper.model import Visibility
 
 HIDDEN: Final = "[hidden]"
-# What a list says of itself; never hidden, because it is not about anybody.
+# A list's own paging members; never hidden, because they say nothing about a person.
 _OF_THE_LIST: Final = frozenset({"limit", "offset", "more", "total"})
 _EVERYTHING: Final = "*"
-# Items of a list from which on it is quicker to look at all of them at once.
+# The number of items from which it is faster to search all items of a list together.
 _MANY: Final = 10
 _Path = tuple[str, ...]
 
@@ -36,8 +36,8 @@ class _Glob:
     """One glob over members.
 
     Attributes:
-        text: As the policy wrote it.
-        name: The member's own name; None when it holds a wildcard.
+        text: The glob as the policy wrote it.
+        name: The member's own name; None when it has a wildcard.
     """
 
     text: str
@@ -56,11 +56,11 @@ class _Glob:
         return last if isinstance(last, str) else None
 
     def covers(self, other: _Glob) -> bool:
-        """Return whether it certainly matches every path that another glob matches."""
+        """Return True when it certainly matches every path that another glob matches."""
         return other.text == self.text or other.text.endswith(f".{self.text}") or self.text == _EVERYTHING
 
     def matches(self, path: _Path) -> bool:
-        """Return whether the path ends as the glob says."""
+        """Return True when the glob matches the end of a path."""
         if len(self._parts) > len(path):
             return False
         ends = zip(self._parts, path[-len(self._parts) :], strict=True)
@@ -72,9 +72,9 @@ class _Rule:
     """The globs that one policy entry hides, and its exceptions.
 
     Attributes:
-        hide: Globs over what is hidden.
-        show: Globs over what is not.
-        begins: `*` where everything is hidden that is not shown; None otherwise.
+        hide: Globs of hidden members.
+        show: Globs of members that are shown all the same.
+        begins: `*` when every member is hidden that is not shown; else None.
     """
 
     hide: tuple[_Glob, ...]
@@ -84,12 +84,12 @@ class _Rule:
 
 @frozen(kw_only=True)
 class Documented:
-    """The members of responses that are of one kind wherever the API's document has them.
+    """The members of responses that have the same kind everywhere in the API's document.
 
     Attributes:
-        plain: Names of members that are text, numbers or truth values.
+        plain: Names of members that are text, numbers or booleans.
         objects: Names of members that are objects, or lists of them, with documented members. In any other object a
-            member may be anything, whatever its name.
+            member may be of any kind.
     """
 
     plain: frozenset[str] = frozenset()
@@ -99,16 +99,17 @@ class Documented:
 NOTHING_DOCUMENTED: Final = Documented()
 
 
-# For each effect, the globs that hide a place: by default first, then by rule. None where one does not.
+# For each effect, the globs that hide a path: the default's first, then each rule's; None for one that does not.
 _State = tuple[tuple[str | None, ...], ...]
 
 
 @frozen
 class Filter:
-    """Hides members of the answers to one call.
+    """Hides members of the responses to one call.
 
-    A member is hidden when any of the call's effects hides it. An effect hides what one of its entries hides and does
-    not show itself, and what is hidden by default and none of its entries shows. What is hidden is so in all its parts.
+    A member is hidden when any of the call's effects hides it. An effect hides a member when one of its entries hides
+    and does not show it, or when it is hidden by default and none of its entries shows it. All parts of a hidden member
+    are hidden.
     """
 
     _default: tuple[_Glob, ...]
@@ -130,13 +131,13 @@ class Filter:
         """Return the filter of a decision.
 
         Args:
-            default: What the connector hides unless policy shows it.
-            visibility: What policy hides and shows, by effect.
+            default: The members that the connector hides unless policy shows them.
+            visibility: The members that policy hides and shows, by effect.
         """
         return _filter(default, visibility)
 
     def concerns(self, body: Any, documented: Documented = NOTHING_DOCUMENTED) -> bool:
-        """Return whether a body may hold members to hide: False is certain."""
+        """Return False when a body certainly holds no members to hide."""
         if self._any_name or not self._names or not isinstance(body, dict):
             return self._any_name or bool(self._names)
         if any(type(value) is list and len(value) >= _MANY for value in body.values()):
@@ -151,12 +152,12 @@ class Filter:
         Args:
             body: The body, or a part of it.
             above: The members that lead to the part, `("users",)`.
-            envelopes: The members of the body that hold what was asked for; they are not hidden as a whole.
-            known: Values that the caller named itself. Where what is hidden by default repeats one of their texts, in
-                upper or lower case, it is shown.
+            envelopes: The members of the body that hold the requested objects; they are not hidden as a whole.
+            known: Values that the caller named itself. A member that is hidden by default is shown when it repeats one
+                of their texts, regardless of case.
 
         Returns:
-            How many values each glob hid.
+            The number of values that each glob hid.
         """
         hidden: Counter[str] = Counter()
         if isinstance(body, dict | list):
@@ -174,7 +175,7 @@ class Filter:
         return hidden
 
     def at(self, path: _Path, above: _State) -> _State:
-        """Return what hides a member, given what hides the value that it is a member of."""
+        """Return the globs that hide a member, given those that hide the value that it belongs to."""
         state = []
         for rules, (by_default, *by_rule) in zip(self._effects, above, strict=True):
             shown = [any(glob.matches(path) for glob in rule.show) for rule in rules]
@@ -191,11 +192,11 @@ class Filter:
 
 
 class _Place:
-    """The path of a value in a body, lists left out, and what hides it. Each is worked out once in a walk.
+    """The path of a value in a body, without lists, and the glob that hides it. Each is computed once in a walk.
 
     Attributes:
-        by: The glob that hides what stands here; None where it is shown.
-        ruled: The same, without what is hidden by default.
+        by: The glob that hides the value here; None when it is shown.
+        ruled: The same, without the defaults.
     """
 
     __slots__ = ("_filter", "_members", "_path", "_state", "by", "ruled")
@@ -207,7 +208,7 @@ class _Place:
         self.by = self.ruled or next((glob for glob, *_ in state if glob is not None), None)
 
     def member(self, name: str) -> _Place:
-        """Return the place of a member of what stands here."""
+        """Return the place of a member of the value here."""
         found = self._members.get(name)
         if found is None:
             path = (*self._path, name)
@@ -216,14 +217,14 @@ class _Place:
 
 
 class _Walk:
-    """One pass over a body, which hides as it goes."""
+    """One pass over a body that hides members."""
 
     def __init__(self, wanted: Filter, hidden: Counter[str], known: Iterable[Any]) -> None:
         self._filter, self._hidden = wanted, hidden
         self._known = frozenset(value.casefold() for value in known if isinstance(value, str))
 
     def within(self, value: Any, place: _Place) -> None:
-        """Hide members of an object, or of each object in a list, and leave these themselves."""
+        """Hide members of an object, or of each object in a list, but not the objects themselves."""
         for index, item in enumerate(value) if isinstance(value, list) else [(0, value)]:
             if isinstance(item, dict):
                 self.parts(item, place)
@@ -231,7 +232,7 @@ class _Walk:
                 self.keep(value, index, item, place)
 
     def parts(self, value: Any, place: _Place) -> bool:
-        """Hide what an object or a list holds; return whether any of it is still shown."""
+        """Hide the parts of an object or a list; return True when any part is still shown."""
         shown = False
         if type(value) is list:
             for index, item in enumerate(value):
@@ -242,7 +243,7 @@ class _Walk:
         return shown
 
     def keep(self, holder: Any, key: Any, value: Any, place: _Place) -> bool:
-        """Hide one value, or parts of it; return whether any of it is shown."""
+        """Hide one value, or parts of it; return True when any of it is shown."""
         by = place.by
         if value and (type(value) is dict or type(value) is list):
             if self.parts(value, place) or by is None:
@@ -278,12 +279,12 @@ def _filter(default: tuple[str, ...], visibility: tuple[tuple[Visibility, ...], 
 
 
 def _shown(hidden: _Glob, rules: tuple[_Rule, ...]) -> bool:
-    """Return whether an effect shows whatever a glob hides by default: nothing is looked for then."""
+    """Return True when an effect shows every member that a glob hides by default, so that no search is needed."""
     return any(shown.covers(hidden) for rule in rules for shown in rule.show)
 
 
 def _anywhere(values: Iterable[Any], names: frozenset[str]) -> bool:
-    """Return whether a member of one of these names is anywhere in some values."""
+    """Return True when the values have a member with one of these names, at any depth."""
     for value in values:
         kind = type(value)
         if kind is dict:
@@ -295,9 +296,9 @@ def _anywhere(values: Iterable[Any], names: frozenset[str]) -> bool:
 
 
 def _in_any_place(body: Any, names: frozenset[str], documented: Documented) -> bool:
-    """Return the same of a list's body: looks at all objects of a place at once, and into no member that is plain.
+    """Return the same for a list's body, searching all objects at a path together and skipping plain members.
 
-    Its loops over values run in C where they can: a page of a hundred incidents holds thousands of objects.
+    Its loops over values run in C where possible, because a page of a hundred incidents holds thousands of objects.
     """
     places: list[tuple[list[Any], bool]] = [([body], True)]  # values, and whether they are documented objects
     while places:

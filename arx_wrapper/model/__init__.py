@@ -1,4 +1,4 @@
-"""The values that the pipeline's packages hand to each other. No backend imports another; all import these."""
+"""Define the values that the pipeline's packages exchange. Backends import these, and never each other."""
 
 from arx_wrapper.model.call import (
     Call,

@@ -69,7 +69,7 @@ class Call:
 
 @frozen(kw_only=True)
 class Limit:
-    """At most `count` of `operation` per agent in any `seconds`; `text` is as the policy wrote it."""
+    """At most `count` uses of `operation` by an agent in any `seconds`; `text` is the limit as the policy wrote it."""
 
     operation: str
     count: int
@@ -103,7 +103,7 @@ class ReviewerRule:
         people: Names of reviewers.
         groups: Names of groups of reviewers.
         on_call: Reviewers who are on call when they decide, and still when the approval is used.
-        min_approvals: How many different ones of them must agree.
+        min_approvals: The number of different ones of them who must approve.
     """
 
     policy: str
@@ -119,8 +119,8 @@ class Visibility:
 
     Attributes:
         policy: The entry's name.
-        hide: What it hides.
-        show: Exceptions to what it hides, and to what is hidden by default.
+        hide: Globs of the members that it hides.
+        show: Exceptions to these, and to the members that are hidden by default.
     """
 
     policy: str
@@ -163,11 +163,11 @@ class Decision:
 
 @frozen(kw_only=True)
 class Request:
-    """A request, complete and checked, that nothing has sent yet.
+    """A request, complete and checked, that was not sent yet.
 
     Attributes:
         method: The HTTP method.
-        path: The path as it goes on the wire, without a host; its segments are checked.
+        path: The path as it will be sent, without a host; its segments are checked.
         query: Names and values in order; a list is repeated.
         headers: Further headers.
         json: The body as plain JSON data; None when there is none.
@@ -210,7 +210,7 @@ class Secret:
         return fault_of(text)
 
     def masked(self, text: str) -> str:
-        """Return another text with every repetition of this one masked: as it is, percent-encoded, or as base64.
+        """Return another text in which this one is masked wherever it occurs: as it is, percent-encoded, or as base64.
 
         A secret of fewer than six characters is left as it is: masking it would garble the text around it.
         """

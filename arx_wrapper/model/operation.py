@@ -1,4 +1,4 @@
-"""One operation of an API: the row of a connector's table, with its hooks."""
+"""Define one operation of an API: the row of a connector's table, with its hooks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ EffectRule = Callable[[Params], "Iterable[EffectSpec]"]
 Lookup = Callable[..., Awaitable[JSON]]
 """Read one response: `await lookup("incidents.get_incident", incident_id, include=[...])`."""
 TargetState = Callable[[Lookup, Params], Awaitable[JSON | None]]
-"""Read the state of what a call changes, as a reviewer sees it and as the approval is bound to it."""
+"""Read the state of the objects that a call changes, which reviewers see and the approval is bound to."""
 OnCallReader = Callable[[Lookup, str], Awaitable[Mapping[int, frozenset[str]]]]
 """Read who is on call for an escalation policy now, by level: ids and addresses of users, in lower case."""
 Sentence = Callable[[Params, JSON | None], str]
-"""Say in one sentence what a call does, from its parameters and the state of what it changes (None when not read)."""
+"""Describe a call in one sentence, given its parameters and the state of the changed objects (None when not read)."""
 
 
 @frozen
 class Unknown:
-    """The value of an effect's parameter that the call does not tell: a condition that reads it fails, which denies.
+    """The value of an effect's parameter that the call does not determine. A condition that reads it denies the call.
 
     Attributes:
         why: The cause, for the decision's reason.
@@ -44,9 +44,8 @@ class EffectSpec(NamedTuple):
 
     Attributes:
         operation: The operation that the call performs.
-        params: With which parameters, named as that operation names them. A value may be `Unknown`; None means that
-            none of them can be told.
-        times: How often.
+        params: Its parameters, named as that operation names them. A value may be `Unknown`; None means that all are.
+        times: How many times the call performs it.
         at_least: The least risk at which it is judged.
     """
 
@@ -92,7 +91,7 @@ class ByTime:
     """A list that `since` and `until` narrow, so that more records can be read than the API pages through.
 
     Attributes:
-        default_span: How far back the list reaches when a call gives no `since`; None means without limit.
+        default_span: The span that the list covers when a call gives no `since`; None means without limit.
     """
 
     default_span: timedelta | None = None
@@ -100,11 +99,11 @@ class ByTime:
 
 @frozen(kw_only=True)
 class ByCursor:
-    """A list whose pages follow each other by a cursor, within one span of time.
+    """A list whose pages are linked by a cursor, within one span of time.
 
     Attributes:
-        default_span: How far back the list reaches when a call gives no `since`.
-        widest: The widest span that the API takes; a wider one is read in several.
+        default_span: The span that the list covers when a call gives no `since`.
+        widest: The widest span that the API accepts; a wider one is read in several parts.
     """
 
     default_span: timedelta
@@ -113,14 +112,15 @@ class ByCursor:
 
 @frozen(kw_only=True)
 class Recovery:
-    """Find out whether a write took effect whose response was lost, without writing again.
+    """Look up whether a write whose response was lost took effect, without writing again.
 
     Attributes:
-        find: Return the body that the lost response would have had, or None when the write's effect is not found. Takes
-            a lookup, the parameters sent and the time (aware, UTC) at which the write began. None when there is no way.
-        prepare: Return the parameters to send, given the call's id: to add what the effect can be found by.
-        absence: Why not finding the effect proves that there is none, in words that end an error's message; None when
-            it proves nothing, because the request may still be on its way.
+        find: Returns the body that the lost response would have had, or None when the write's effect is not found.
+            Takes a lookup, the parameters sent and the time (aware, UTC) at which the write began. None when it is
+            impossible.
+        prepare: Returns the parameters to send, given the call's id, with a value by which the effect can be found.
+        absence: The reason why a missing effect proves that there is none, as the end of an error's message; None when
+            it proves nothing, because the request may still be in transit.
     """
 
     find: Callable[[Lookup, Params, datetime], Awaitable[dict[str, Any] | None]] | None
@@ -133,8 +133,8 @@ class Fallback:
     """Another request for the same data, for accounts that do not serve the operation's endpoint.
 
     Attributes:
-        statuses: The HTTP statuses that say so.
-        read: Return the response in the form of the operation's own. Takes a lookup and the parameters.
+        statuses: The HTTP statuses of accounts that do not serve it.
+        read: Returns the response in the form of the operation's own. Takes a lookup and the parameters.
     """
 
     statuses: frozenset[int]
@@ -143,14 +143,14 @@ class Fallback:
 
 @frozen(kw_only=True)
 class Paged:
-    """The people that a call pages: these users, or those on call.
+    """The people that a call pages: named users, or the users on call.
 
     Attributes:
         users: Ids of users who are assigned.
         escalation_policy: Id of the escalation policy whose on-call users are paged.
         service: Id of the service whose escalation policy decides.
         incident: Id of the incident whose escalation policy decides.
-        level: The one escalation level of the policy that is paged; None for all of them, one after the other.
+        level: The only escalation level that is paged; None for all levels, one after the other.
     """
 
     users: tuple[str, ...] = ()
@@ -165,14 +165,14 @@ async def _no_target(lookup: Lookup, params: Params) -> None:
 
 
 NO_TARGET: Final[TargetState] = _no_target
-"""For writes that change nothing that is there before: a reviewer is shown the parameters alone."""
+"""For writes that change no existing object: reviewers are shown only the parameters."""
 
 
 NOT_RECOVERABLE: Final = Recovery(find=None)
-"""For writes whose effect cannot be told from one that was there before: a lost response leaves the outcome unknown."""
+"""For writes whose effect cannot be distinguished from an earlier one: a lost response leaves the outcome unknown."""
 
 
-# As factories rather than methods: type checkers that know attrs by its dataclass transform see the defaults.
+# Factories instead of methods, so that type checkers that know attrs by its dataclass transform see the defaults.
 _FUNCTION: Any = Factory(lambda row: row.endpoint.rpartition(".")[2], takes_self=True)
 _WRITES: Any = Factory(lambda row: row.method != "GET", takes_self=True)
 _RECORDS: Any = Factory(
@@ -187,7 +187,7 @@ _HIGHEST_RISK: Any = Factory(lambda row: row.risk, takes_self=True)
 
 @frozen(eq=False)  # there is one row of each
 class Operation:
-    """One row of a connector's table: everything that is particular to the operation.
+    """One row of a connector's table: all that is specific to the operation.
 
     Attributes:
         name: `family:action`, as policies name it.
@@ -197,37 +197,37 @@ class Operation:
         endpoint: The generated client's module, `incidents.get_incident`.
         summary: One line for people.
         doc: The docstring of the derived method, before its arguments, source and risk; by default the summary.
-        args: What that docstring says of parameters, where their names do not say it.
-        function: The connector's method, whose keyword arguments are the operation's parameters; by default as the
-            endpoint is called.
+        args: Descriptions of parameters for that docstring, when their names are not clear by themselves.
+        function: The connector's method, whose keyword arguments are the operation's parameters; by default the
+            endpoint's name.
         returns: The form of the response; None when it has no body.
-        records: The list that `iterate()` reads; by default what a read returns, when that is a list.
-        writes: Whether it changes state; by default every method but GET does. A write is never repeated blindly.
+        records: The list that `iterate()` reads; by default the list that a read returns.
+        writes: Whether it changes state; by default every method except GET does. A write is never repeated blindly.
         extension: Whether the operation is outside the reference's table.
-        since: The version of the table that brought it. Raise it for each release that adds operations.
-        deprecated: Whether the API is taking the endpoint out of service.
-        highest_risk: The risk that its parameters can raise the operation itself to.
-        scopes: The OAuth scopes that its request needs; none where the API states none.
-        probe: Whether every account has such a list, so that reading one record tries the key.
+        since: The version of the table in which it was added. Raise it for each release that adds operations.
+        deprecated: Whether the API is retiring the endpoint.
+        highest_risk: The highest risk to which its parameters can raise the operation itself.
+        scopes: The OAuth scopes that its request needs; empty when the API states none.
+        probe: Whether every account has such a list, so that reading one record tests the key.
         body: Builds the request's body from the parameters; None when the request has none.
         effects: The effects besides the operation itself, given the parameters. Every write states them.
         needs: The operations whose permission every call needs besides its own, whatever its parameters.
-        performs: The operations that some calls perform, those in `needs` among them; each with the names of its
-            parameters that a call may not tell, or `*` for all of them.
-        target_state: Reads what the call changes. Every write states it, or `NO_TARGET`.
-        recovery: Finds out what became of a write whose response was lost, or `NOT_RECOVERABLE`.
-        paging: How to read more records than the API pages through; None when it cannot be done.
+        performs: The operations that some calls perform, including those in `needs`; each with the names of its
+            parameters that a call may not determine, or `*` for all of them.
+        target_state: Reads the objects that the call changes. Every write states it, or `NO_TARGET`.
+        recovery: Looks up the effect of a write whose response was lost, or `NOT_RECOVERABLE`.
+        paging: The way to read more records than the API pages through; None when there is none.
         fallback: Another request for accounts that do not serve the endpoint.
         pages: Yields the people that a call would page, given its parameters; None for an operation that pages no one.
         log_entry: The type of the entry that the operation leaves in the API's own log.
         audited: The kind of object and the action in the record that the operation leaves in the API's audit trail.
-        certain_effects: Effects that are sure to leave a log entry of their own.
-        not_for_agents: Parameters that agents are not offered, though accepted: rarely of use to them, or a filter does
+        certain_effects: Effects that certainly leave a log entry of their own.
+        not_for_agents: Accepted parameters that agents are not offered, because they rarely need them or a filter does
             the same.
         columns: The members that a table of the response shows, most important first.
-        sentence: Says what a call does, for reviewers.
-        envelope: The response's key of what the operation is about; None when there is none.
-        path_names: The parameters that stand in the path, in its order.
+        sentence: Describes a call for reviewers.
+        envelope: The response's key of the operation's object or list; None when there is none.
+        path_names: The parameters in the path, in its order.
     """
 
     name: str
@@ -268,5 +268,5 @@ class Operation:
 
     @property
     def family(self) -> str:
-        """The part of the name before the colon."""
+        """Return the part of the name before the colon."""
         return self.name.partition(":")[0]

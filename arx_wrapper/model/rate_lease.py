@@ -1,4 +1,4 @@
-"""A process's part of a rate limit that many processes keep to: what it asks for, and what it gets."""
+"""Define the request for, and the lease of, a part of a rate limit that many processes share."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple, Protocol
 
 
 class Allowance(NamedTuple):
-    """The rate limit as a response told it.
+    """The rate limit in a response's headers.
 
     Attributes:
-        limit: Calls in a window; 0 when responses tell of no limit.
-        left: Calls that are left in this window.
-        seconds: Until the window ends.
+        limit: Calls in a window; 0 when responses state no limit.
+        left: Remaining calls in this window.
+        seconds: Seconds until the window ends.
     """
 
     limit: int
@@ -25,13 +25,13 @@ class LeaseRequest(NamedTuple):
 
     Attributes:
         subject: The address and the account that the limit is for.
-        holder: Who asks: a number of its own for each process and event loop.
-        wants: Calls that it would like to send; 0 to report alone.
-        keeps: Calls of its last lease that it has not sent yet, and still means to send.
-        spent: Calls that it has sent since it last asked.
-        window: The window that these are of, as `Lease.window` named it; 0 at first.
-        seen: What responses to calls of that window told; None when none has come.
-        seconds: How long it keeps what it gets.
+        holder: A number that identifies the requesting process and event loop.
+        wants: The number of calls that it wants to send; 0 to report only.
+        keeps: The calls of its last lease that it has not sent yet, and still intends to send.
+        spent: The calls that it has sent since its last request.
+        window: The window of these calls, from `Lease.window`; 0 at first.
+        seen: The allowance in responses to calls of that window; None when there was no response.
+        seconds: The duration of the requested lease.
     """
 
     subject: str
@@ -45,14 +45,14 @@ class LeaseRequest(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """The part that a request got.
+    """The part of the allowance that a request was granted.
 
     Attributes:
-        window: The window that it is valid in.
-        calls: Calls that may be sent.
-        limit: Calls in a window; 0 when there is no limit, None when it is not known yet.
-        lasts: Seconds for which they may be sent.
-        retry: Seconds after which asking again may give more.
+        window: The window in which it is valid.
+        calls: The number of calls that may be sent.
+        limit: Calls in a window; 0 when there is no limit, None when it is unknown.
+        lasts: Seconds for which the calls may be sent.
+        retry: Seconds after which another request may be granted more.
     """
 
     window: int
@@ -63,13 +63,13 @@ class Lease(NamedTuple):
 
 
 class Leases(Protocol):
-    """The place where processes share a rate limit."""
+    """Grants leases of a rate limit that processes share."""
 
     def ask(self, request: LeaseRequest, answer: Callable[[Lease | None], None]) -> None:
-        """Ask for a part of the allowance. Does not wait.
+        """Request a part of the allowance, without waiting.
 
         Args:
-            request: What is asked for.
-            answer: Called on any thread, with None when there is no answer to be had.
+            request: The request.
+            answer: Called on any thread with the lease, or with None when none could be granted.
         """
         ...

@@ -1,3 +1,3 @@
-"""Parameters: the annotations of a connector's methods, and the strict models derived from them."""
+"""Annotate the parameters of a connector's methods, and derive strict models from the annotations."""
 
 from arx_wrapper.params.types import *  # noqa: F403

@@ -79,7 +79,7 @@ def of_type(hint: Any) -> Schema:
     """Return the schema of one type.
 
     Raises:
-        TypeError: a type that parameters are not made of.
+        TypeError: the type has no JSON Schema here.
     """
     if typing.get_origin(hint) is Annotated:
         inner, *marks = typing.get_args(hint)
@@ -104,7 +104,7 @@ def of_type(hint: Any) -> Schema:
 
 
 def prose(function: object) -> str:
-    """Return a docstring's text before its sections, one paragraph a line."""
+    """Return a docstring's text before its sections, with each paragraph on one line."""
     text = inspect.getdoc(function) or ""
     found = _SECTION.search(text)
     paragraphs = text[: found.start() if found else None].strip().split("\n\n")

@@ -1,7 +1,7 @@
-"""Parameter models: a method's signature is its operation's parameter model, closed and strict.
+"""Derive an operation's parameter model, closed and strict, from its method's signature.
 
-`resolve_incident(incident_id, *, resolution=None)` is at once what Python callers type, what `execute()` accepts and
-the JSON Schema that tools are offered.
+The signature `resolve_incident(incident_id, *, resolution=None)` also defines the parameters that `execute()` accepts
+and the JSON Schema of the operation's tool.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from msgspec import UNSET, Meta, UnsetType
 from arx_wrapper.errors import InvalidParamsError, shown
 from arx_wrapper.params import NULL, AcceptsAlternative, Null
 
-# What one call may carry: more would block the event loop and fill the log before policy has even said no.
+# Limits of one call's parameters. Larger ones would block the event loop and fill the log before policy denies them.
 _MAX_DEPTH: Final = 64
 _MAX_ITEMS: Final = 1_000
 _MAX_VALUES: Final = 20_000
 _MAX_CHARACTERS: Final = 500_000
-# Of a name that is unknown, as much is compared with those that are known.
+# The length to which an unknown name is cut before it is compared with the known ones.
 _COMPARED: Final = 100
-# Characters of a message that quotes a caller's text.
+# The most characters of a message that quotes a caller's text.
 _SHOWN: Final = 300
 
 
-# A date and a time of day, and nothing that says where.
+# A date and a time of day without an offset.
 _LOCAL_TIME: Final = re.compile(r"[^T]*T[^Z+-]*$")
 
 
@@ -43,8 +43,8 @@ class ParamModel:
     Attributes:
         operation: The operation's name, for messages.
         names: The parameters in the method's order.
-        required: Those that must be given.
-        struct: The `msgspec.Struct` behind it.
+        required: The required parameters.
+        struct: The `msgspec.Struct` that validates them.
     """
 
     def __init__(self, operation: str, function: Callable[..., object]) -> None:
@@ -72,7 +72,7 @@ class ParamModel:
         """Return the parameters, validated, as canonical JSON: sorted, without those that were not given.
 
         Raises:
-            InvalidParamsError: naming the parameter and what is accepted.
+            InvalidParamsError: a parameter is invalid; the error names it and what is accepted.
         """
         if not isinstance(params, Mapping):
             kind = type(params).__name__
@@ -101,7 +101,7 @@ class ParamModel:
             raise self._not_json("parameters", "they hold text that is not valid Unicode") from None
 
     def takes(self, name: str, value: Any) -> bool:
-        """Return whether a parameter takes a value."""
+        """Return True when a parameter accepts a value."""
         if name not in self._wire:
             return False
         try:
@@ -112,19 +112,19 @@ class ParamModel:
         return True
 
     def accepted(self, name: str) -> str:
-        """Return what a parameter takes, in words."""
+        """Describe the values that a parameter accepts."""
         return _accepted(self._wire[name])
 
     def redacted(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters without free text: what stays is what the model's types confine.
+        """Return the parameters without free text.
 
-        Ids, enumerated values, numbers, times and addresses stay; every other text becomes its length.
+        Ids, enumerated values, numbers, times and addresses are kept; any other text is replaced by its length.
         """
         return {name: _redacted(self._wire[name], value) for name, value in params.items()}
 
     def schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the parameters (draft 2020-12), described as the method's docstring does."""
-        from arx_wrapper.params import json_schema as schema  # only now: most callers never ask
+        """Return the JSON Schema of the parameters (draft 2020-12), with the descriptions of the method's docstring."""
+        from arx_wrapper.params import json_schema as schema  # imported late: most callers do not need it
 
         return schema.of_parameters(self._function, self._wire, self.required, self._two_forms)
 
@@ -143,22 +143,22 @@ class ParamModel:
         return value
 
     def _with_offset(self, name: str, params: Mapping[str, Any]) -> Any:
-        """Return a time with its offset: a local one gets that of the zone which another parameter names."""
+        """Return a time with its offset; a local time gets the offset of the zone that another parameter names."""
         value, zone = params[name], self._zones[name]
         if not isinstance(value, str) or not _LOCAL_TIME.match(value):
             return value
         if zone not in params:
             problem = f"is a time without an offset, and there is no {zone}"
             raise InvalidParamsError(self.operation, name, problem, f"{self.accepted(name)}; or give {zone}")
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # only now: few calls name local times
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # imported late: few calls have local times
 
         try:
             return datetime.fromisoformat(value).replace(tzinfo=ZoneInfo(params[zone])).isoformat()
-        except (ZoneInfoNotFoundError, OSError):  # a part of a name is a folder
-            problem = f"is no zone that this machine knows, so that {name} needs an offset"
+        except (ZoneInfoNotFoundError, OSError):  # OSError: the name is that of a folder of zones
+            problem = f"is not a zone that this machine knows, so {name} needs an offset"
             raise InvalidParamsError(self.operation, str(zone), problem, self.accepted(str(zone))) from None
         except (TypeError, ValueError):
-            return value  # neither is valid, which the types say better
+            return value  # the value is invalid too; validation reports it
 
     def _json(self, copier: _Copier, name: str, value: Any) -> Any:
         try:
@@ -190,19 +190,19 @@ class _NotJSONError(Exception):
 
 
 class _Copier:
-    """Copies the parameters of one call, so that nobody else holds them, and stops where they are too much.
+    """Copies the parameters of one call, so that the caller cannot change them, and refuses too large ones.
 
-    NULL becomes null. A null inside an object or a list stays what it is.
+    `NULL` becomes null. A null inside an object or a list is kept.
     """
 
     def __init__(self) -> None:
         self._values, self._characters = _MAX_VALUES, _MAX_CHARACTERS
 
     def plain(self, value: Any, depth: int = 0) -> Any:
-        """Return a copy of what JSON can carry.
+        """Return a copy of a value as plain JSON data.
 
         Raises:
-            _NotJSONError: JSON cannot carry it, or one call cannot.
+            _NotJSONError: it is not JSON, or too large for one call.
         """
         self._values -= 1
         if self._values < 0:
@@ -228,7 +228,7 @@ class _Copier:
         raise _NotJSONError(f"a {type(value).__name__} is not JSON")
 
     def _text(self, value: str) -> str:
-        text = str.__str__(value)  # a subclass may call itself something else
+        text = str.__str__(value)  # a subclass may override `__str__`
         self._characters -= len(text)
         if self._characters < 0:
             raise _NotJSONError(f"the parameters hold more than {_MAX_CHARACTERS:,} characters")
@@ -243,7 +243,7 @@ def _number(value: float) -> float:
 
 
 def _short(text: str) -> str:
-    """Return a message's text without most of a name or a value that is too long to be shown."""
+    """Shorten long names and values in a message's text."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -263,7 +263,7 @@ def _mark(hint: Any) -> AcceptsAlternative | None:
 
 
 def _wire_type(hint: Any) -> Any:
-    """Return the annotation as it is sent: `None` is "not given" and falls away, `Null` becomes null."""
+    """Return the type that is sent: `None` means "not given" and is removed, `Null` becomes null."""
     if mark := _mark(hint):
         return mark.type
     if not _is_union(hint):
@@ -276,7 +276,7 @@ def _wire_type(hint: Any) -> Any:
 
 
 def _origin(hint: Any) -> Any:
-    """Return what a type is made from, below its annotations: `Sequence` for a list of ids."""
+    """Return a type's origin without its annotations: `Sequence` for a list of ids."""
     inner = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     return typing.get_origin(inner)
 

@@ -1,4 +1,4 @@
-"""Annotations for the parameters of the connector's methods, each with what it accepts, in words.
+"""Define annotations for the parameters of a connector's methods, each with a description of the accepted values.
 
 `None` means "not given"; `NULL` sends a JSON null where the annotation allows it.
 """
@@ -30,13 +30,13 @@ class Null:
 
 
 NULL: Final = Null()
-"""Sends a JSON null: `update_incident("P1", priority_id=NULL)` takes the priority away.
+"""Sends a JSON null: `update_incident("P1", priority_id=NULL)` removes the priority.
 
-As a parameter, None means "not given". Within one, in an object or a list, None is null as well.
+As a parameter, None means "not given". Inside an object or a list, None also means null.
 """
 
-# Every pattern holds in Python and in ECMA 262, where JSON Schema's readers live; `$(?!\n)` is the end of the text in
-# both, while Python's `$` alone would let a trailing newline through.
+# Every pattern means the same in Python and in ECMA 262, which JSON Schema uses. `$(?!\n)` is the end of the text in
+# both; Python's `$` alone would accept a trailing newline.
 Id = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9_-]+$(?!\n)", max_length=100, description="an id: letters, digits, '_' and '-'"),
@@ -50,7 +50,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=25_000, description="text th
 Description = Annotated[str, Meta(max_length=25_000, description="text, which may be empty")]
 Title = Annotated[str, Meta(min_length=1, max_length=1_024, description="text of 1 to 1,024 characters")]
 Note = Annotated[str, Meta(min_length=1, max_length=2_000, description="text of 1 to 2,000 characters")]
-# Local part and host of plain ASCII: nothing that could end a header or hide a second address.
+# Local part and host in plain ASCII, so that an address can neither end a header nor hide a second address.
 Email = Annotated[
     str,
     Meta(
@@ -66,11 +66,11 @@ _TIME = _CLOCK + _OFFSET
 
 
 class AcceptsAlternative:
-    """Marks a parameter that may be given in two forms and is checked and sent in one, `type`.
+    """Marks a parameter that accepts two forms, and is checked and sent in one of them, `type`.
 
     Attributes:
         type: The form in which it is sent.
-        zone: The parameter that says in which time zone a time without an offset is; None where a time needs one.
+        zone: The parameter that names the zone of a time without an offset; None when a time needs an offset.
     """
 
     def __init__(self, type_: Any, zone: str | None = None) -> None:
@@ -78,7 +78,7 @@ class AcceptsAlternative:
 
 
 def _time(pattern: str, description: str, zone: str | None = None) -> AcceptsAlternative:
-    """Given as ISO 8601 text or as a `datetime`, sent as text."""
+    """Return the mark of a time, which is given as ISO 8601 text or as a `datetime` and sent as text."""
     return AcceptsAlternative(Annotated[str, Meta(pattern=pattern, description=description)], zone)
 
 
@@ -119,7 +119,7 @@ SortBy = Annotated[
         max_length=100, pattern=r"^[a-z_]+(?::(?:asc|desc))?$(?!\n)", description="a field, or field:asc or field:desc"
     ),
 ]
-# Not a union of text and list: msgspec 0.19 to 0.22 corrupts memory where a pattern stands in both branches.
+# Not a union of text and list: msgspec 0.19 to 0.22 corrupts memory when both branches have a pattern.
 SortFields = Annotated[
     str | Sequence[str], AcceptsAlternative(Annotated[Sequence[SortBy], Meta(min_length=1, max_length=2)])
 ]

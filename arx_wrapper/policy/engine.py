@@ -1,4 +1,4 @@
-"""Decide: match the entries against each effect of a call, and take the strictest."""
+"""Decide a call: match the entries against each of its effects, and return the strictest decision."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Candidates:
     """The entries that name an operation and cover its risk, computed before the first call.
 
     Attributes:
-        conditional: An entry has a condition.
-        constant: Neither parameters nor time change what the entries say.
+        conditional: Whether an entry has a condition.
+        constant: Whether the entries' decision depends neither on parameters nor on the time.
     """
 
     conditional: bool
@@ -42,11 +42,11 @@ class Candidates:
 
 
 class PolicySet:
-    """A loaded policy. Never changes; see `Policies` for one that follows its file.
+    """A loaded policy. It never changes; `Policies` reloads a changed file.
 
     Attributes:
         entries: All of its entries, in order.
-        own: Those that are about its connector.
+        own: The entries for its connector.
     """
 
     def __init__(self, entries: Iterable[PolicyEntry], *, connector: str) -> None:
@@ -59,11 +59,11 @@ class PolicySet:
         self._globs: dict[str, re.Pattern[str]] = {}
 
     def is_about(self, entry: PolicyEntry) -> bool:
-        """Return whether an entry is about the connector of this set."""
+        """Return True when an entry is for this set's connector."""
         return entry in self.own
 
     def applies(self, entry: PolicyEntry, call: Call, now: datetime) -> bool:
-        """Return whether an entry has not expired and names the agent and the organisation of a call."""
+        """Return True when an entry has not expired and matches the agent and the organisation of a call."""
         if entry.expires is not None and now >= entry.expires:
             return False
         return self.named(entry.agents, call.agent_id) and self.named(entry.orgs, call.org_id)
@@ -73,7 +73,7 @@ class PolicySet:
 
         Args:
             call: The call, with its effects.
-            now: Aware, for `expires` and conditions.
+            now: The time for `expires` and conditions, aware.
         """
         if len(call.effects) == 1 and len(call.effects[0].params) == 1:  # most calls
             return self._effect(call, call.effects[0], call.effects[0].params[0], now)
@@ -92,11 +92,11 @@ class PolicySet:
         )
 
     def is_constant(self, call: Call) -> bool:
-        """Return whether every call of this agent with the same effects gets the same decision, at any time."""
+        """Return True when every call of this agent with the same effects gets the same decision, at any time."""
         return all(self.about(effect).constant for effect in call.effects)
 
     def parameter_sets(self, effect: Effect) -> tuple[Params | None, ...]:
-        """Return the parameters to judge an effect with: one set stands for all where there are no conditions."""
+        """Return the parameter sets to judge an effect with; without conditions, one set stands for all."""
         each = tuple(effect.params) or (None,)
         return each if len(each) == 1 or self.about(effect).conditional else each[:1]
 
@@ -123,7 +123,7 @@ class PolicySet:
         if (requester := call.params.get("requester_email")) is not None:
             for entry in matching:
                 if not _may_name(entry, requester):
-                    reason = f"policy {entry} names the `requesters` of writes, and this call's is none of them."
+                    reason = f"policy {entry} names the `requesters` of writes, and this call's is not among them."
                     return decision(Verdict.DENY, effect, entry, reason, observed=observed)
         limits = tuple(limit for entry in matching for limit in entry.limits if limit.operation == effect.operation)
         visibility = self._visibility(matching, call, effect, params, now) if self._visible else ()
@@ -134,7 +134,7 @@ class PolicySet:
                 Verdict.PERMIT, effect, matching[0], reason, limits=limits, observed=observed, visibility=visibility
             )
         entry = max(asking, key=lambda asked: asked.min_approvals)
-        reason = f"policy {entry} asks a reviewer for {effect.operation} at {effect.risk.name}."
+        reason = f"policy {entry} requires approval of {effect.operation} at {effect.risk.name}."
         return decision(
             Verdict.ESCALATE,
             effect,
@@ -149,7 +149,7 @@ class PolicySet:
     def _visibility(
         self, matching: list[PolicyEntry], call: Call, effect: Effect, params: Params | None, now: datetime
     ) -> tuple[Visibility, ...]:
-        """Return what the matching entries hide and show, and what others hide of every answer."""
+        """Return the members that the matching entries hide and show, and those that others hide in every response."""
         found = [entry for entry in matching if entry.hide or entry.show]
         for entry in self._hiding:
             matched, why = self.matches(entry, call, effect, params, now)
@@ -179,7 +179,7 @@ class PolicySet:
             )
         elif older := [one for one in self.own if effect.operation in one.later and one.globs_match(effect.operation)]:
             reason = (
-                f"{effect.operation} came with a later version of the table than policy {older[0]} is written for. "
+                f"{effect.operation} was added in a later version of the table than policy {older[0]} is written for. "
                 "Name it in its `operations`, or raise its `table`."
             )
         else:
@@ -206,7 +206,7 @@ class PolicySet:
     def matches(
         self, entry: PolicyEntry, call: Call, effect: Effect, params: Params | None, now: datetime
     ) -> tuple[bool, str]:
-        """Return whether the rest of an entry matches; with a reason when its condition failed."""
+        """Return True when the rest of an entry matches, and a reason when its condition failed."""
         if not self.applies(entry, call, now):
             return False, ""
         if entry.when is None:
@@ -240,7 +240,7 @@ class PolicySet:
 
 
 def _may_name(entry: PolicyEntry, requester: Any) -> bool:
-    """Tell whether an entry lets a call be made for its requester; addresses are the same whatever their case."""
+    """Return True when an entry permits the call's requester; the case of addresses is ignored."""
     if not entry.requesters:
         return True
     return any(glob(pattern.lower()).fullmatch(str(requester).lower()) for pattern in entry.requesters)

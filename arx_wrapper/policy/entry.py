@@ -1,4 +1,4 @@
-"""One entry of a policy, as it was read."""
+"""Define one entry of a policy."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ class PolicyEntry:
     """One entry.
 
     Attributes:
-        name: Unique in its policy.
-        connector: Which connector it is about.
-        operations: Globs of what it permits; `*` is the only wildcard.
-        deny: Globs of what it denies, whatever else permits it.
-        risk_max: Above this risk the entry permits nothing.
-        approval: For each risk, whether a reviewer has to agree.
-        hitl_channel: Where reviewers are asked.
-        description: For people.
-        agents, orgs: Globs of whom it is about.
-        expires: From then on it no longer matches.
-        when: A condition in CEL; None is always.
-        limits: How often an agent may do what it permits.
-        min_approvals: How many different reviewers must agree.
-        reviewers: Whose approvals count; None for those of any reviewer.
-        requesters: Globs of the addresses that a write may name as its requester; empty for any. The vault's own always
-            may.
-        hide: Globs over members of answers that it hides; without operations, of every answer.
-        show: Exceptions to `hide`, and to what is hidden by default.
-        enforce: False: evaluated and recorded, never enforced.
-        table: The version of the connector's table that its globs were written for; None when it does not say.
-        later: The operations that came with a later version, which its globs do not permit.
-        source: `file:line`.
+        name: Its name, unique in its policy.
+        connector: The connector that it is for.
+        operations: Globs of the operations that it permits; `*` is the only wildcard.
+        deny: Globs of the operations that it denies, even when another entry permits them.
+        risk_max: The highest risk that it permits.
+        approval: For each risk, whether a reviewer has to approve.
+        hitl_channel: The channel on which reviewers are notified.
+        description: A text for people.
+        agents, orgs: Globs of the agents and organisations that it is for.
+        expires: The time from which on it no longer matches.
+        when: A condition in CEL; None means always.
+        limits: Limits of an agent's uses of the operations that it permits.
+        min_approvals: The number of different reviewers who must approve.
+        reviewers: The reviewers whose approvals count; None for any reviewer.
+        requesters: Globs of the addresses that a write may name as its requester; empty for any. The vault's own is
+            always accepted.
+        hide: Globs over members that it hides in responses; without operations, in every response.
+        show: Exceptions to `hide`, and to the members that are hidden by default.
+        enforce: False for an entry that is evaluated and recorded, but never enforced.
+        table: The version of the connector's table that its globs were written for; None when it states none.
+        later: The operations that were added in a later version, which its globs do not permit.
+        source: `file:line` of the entry.
     """
 
     name: str
@@ -69,17 +69,17 @@ class PolicyEntry:
 
     @property
     def visibility(self) -> Visibility | None:
-        """The members of answers that it hides and shows; None for neither."""
+        """Return the members of responses that it hides and shows; None for neither."""
         if not self.hide and not self.show:
             return None
         return Visibility(policy=self.name, hide=self.hide, show=self.show)
 
     def globs_match(self, operation: str) -> bool:
-        """Return whether one of its globs matches an operation, permitted or not."""
+        """Return True when one of its globs matches an operation, permitted or not."""
         return matches_any(self.operations, operation)
 
     def permits(self, operation: str) -> bool:
-        """Return whether it names an operation, or a glob of its does that is not older than the operation."""
+        """Return True when it names an operation, or when one of its globs matches an operation that is not newer."""
         if operation in self.later:
             return operation in self.operations
         return self.globs_match(operation)
@@ -89,10 +89,10 @@ class PolicyEntry:
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """Return a glob as an expression for `fullmatch`: it matches whole names, case-sensitively."""
+    """Return a glob as a regular expression for `fullmatch`: it matches whole names, case-sensitively."""
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
 
 
 def matches_any(patterns: Sequence[str], name: str) -> bool:
-    """Return whether one of the globs matches the whole name."""
+    """Return True when one of the globs matches the whole name."""
     return any(pattern == name or glob(pattern).fullmatch(name) for pattern in patterns)

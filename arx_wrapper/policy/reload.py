@@ -1,4 +1,4 @@
-"""Follow a policy file: a change is in force within a second, and a broken file leaves the last good one."""
+"""Reload a policy file: a change is in force within a second; a broken file leaves the last valid policy in force."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from arx_wrapper.policy.prediction import possible_verdicts
 from arx_wrapper.policy.tracing import EntryTrace, trace
 from arx_wrapper.policy.yaml_document import Located, located, read
 
-# Seconds. A change is in force after both at most: a file that was written just now may be half of itself, and half of
-# a policy may be one that lacks its denials.
+# Seconds. A change is in force after both at most. A very recent file may be incomplete, and an incomplete policy may
+# lack its denials.
 _LOOK_EVERY = 0.4
 _SETTLES_IN = 0.25
-# Decisions that are remembered: of each agent for each operation.
+# The most decisions that are kept in memory, one for each agent and operation.
 _REMEMBERED = 4096
 _SUFFIXES = frozenset({".yaml", ".yml"})
 Documents = Sequence[tuple[str | None, Located]]
@@ -39,10 +39,10 @@ class PolicyLoaded:
 
     Attributes:
         source: The file or folder, or `given`.
-        digest: SHA-256 of what was read, as hex.
-        entries: How many entries are in force.
-        error: Why it did not load; the policy before it stays in force.
-        text: The text that the digest is over, for the audit log to keep once.
+        digest: SHA-256 of its text, as hex.
+        entries: The number of entries in force.
+        error: The reason why it did not load; the policy before it stays in force.
+        text: The text of the digest, which the audit log keeps once.
     """
 
     source: str
@@ -56,10 +56,10 @@ class Policies:
     """The policy in force.
 
     Attributes:
-        current: What is in force.
+        current: The loaded policy.
 
     Raises:
-        PolicyError: it does not load the first time.
+        PolicyError: no policy could be loaded yet.
     """
 
     current: PolicySet
@@ -73,7 +73,7 @@ class Policies:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        # Not resolved: a link may come to point elsewhere, the working directory must not matter.
+        # Absolute, so that the working directory does not matter, but not resolved: a link's target may change.
         self._source = Path(source).absolute() if isinstance(source, str | PathLike) else source
         self._registry, self._connector = registry, connector
         self._clock, self._wall = clock, wall
@@ -83,9 +83,9 @@ class Policies:
         self._load()
 
     def decide(self, call: Call, now: datetime) -> Decision:
-        """Return the decision of the policy in force; what does not depend on parameters or time is decided once."""
+        """Return the decision of the policy in force. A decision that depends on no parameters or time is cached."""
         self._follow()
-        decided = self._decided  # before the policy that it belongs to: another thread may load one meanwhile
+        decided = self._decided  # read before the policy that it belongs to: another thread may load one meanwhile
         key = (call.agent_id, call.org_id, *[(effect.operation, effect.risk) for effect in call.effects])
         decision = decided.get(key)
         if decision is None:
@@ -103,23 +103,23 @@ class Policies:
         return possible_verdicts(self.current, call, now)
 
     def trace(self, call: Call, now: datetime) -> list[EntryTrace]:
-        """Why: every entry, and whether it matched."""
+        """Explain a decision: every entry, and whether it matched."""
         self._follow()
         return trace(self.current, call, now)
 
     def changed(self) -> bool:
-        """Return whether a policy was loaded, or failed to load, since the last `drain_events()`."""
+        """Return True when a policy was loaded, or failed to load, since the last `drain_events()`."""
         self._follow()
         return bool(self._events)
 
     def drain_events(self) -> list[PolicyLoaded]:
-        """Return the policies that were loaded, or failed to load, since the last time."""
+        """Return the policies that were loaded, or failed to load, since the last call."""
         self._follow()
         events, self._events = self._events, []
         return events
 
     def keep(self, events: Sequence[PolicyLoaded]) -> None:
-        """Take back what was drained and could not be recorded."""
+        """Put back events that were drained but could not be recorded."""
         self._events[:0] = events
 
     def _follow(self) -> None:
@@ -135,7 +135,7 @@ class Policies:
             self._note("", str(error))
 
     def _load(self) -> None:
-        """Read the policy; decisions of the one before are forgotten once it is in force."""
+        """Read the policy, and clear the cached decisions of the one before it."""
         if isinstance(self._source, PolicySet):
             self.current, self._decided = self._source, {}
             self._note("")
@@ -155,10 +155,10 @@ class Policies:
 
 
 def load(source: PolicySource | None, *, registry: Registry, connector: str) -> PolicySet:
-    """Load a policy: a file, a folder of `*.yaml` and `*.yml`, a list of entries, or one that is loaded already.
+    """Load a policy: a file, a folder of `*.yaml` and `*.yml`, a list of entries, or a loaded policy.
 
     Raises:
-        PolicyError: something in it is wrong; a folder is refused whole.
+        PolicyError: an entry is invalid; a folder is refused as a whole.
     """
     return source if isinstance(source, PolicySet) else _policy(_documents(source), registry, connector)
 
@@ -198,12 +198,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def _in_folder(path: Path) -> list[Path]:
-    """Return its policy files; not the hidden ones that editors put next to a file that is open."""
+    """Return a folder's policy files, without the hidden files of editors."""
     return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."))
 
 
 def unread_files(source: PolicySource | None) -> list[str]:
-    """Return what lies in a folder of policies and is not read, but may have been meant to be."""
+    """Return the files in a folder of policies that are not read, although they may be meant as policies."""
     path = Path(source) if isinstance(source, str | PathLike) else None
     if path is None or not path.is_dir():
         return []
@@ -220,12 +220,12 @@ def _text(file: Path) -> str:
 
 @frozen
 class _Seen:
-    """A policy's files as they were at one time: names, sizes, times, which files they are, and what they hold.
+    """A policy's files at one time: their names, sizes, times, identity and content.
 
-    Their times alone do not tell that they changed: whoever writes a file can set them.
+    Their times do not suffice to detect a change, because a process that writes a file can set its time.
 
     Attributes:
-        written: When the last of them was written, in seconds since 1970; 0 when that cannot be told.
+        written: The time of the last write to any of them, in seconds since 1970; 0 when it is unknown.
     """
 
     files: object = None
@@ -240,7 +240,7 @@ def _seen(source: PolicySource | None) -> _Seen:
     try:
         for file in [path, *(_in_folder(path) if path.is_dir() else ())]:
             status = file.stat()
-            if stat.S_ISFIFO(status.st_mode):  # can be read but once: what it gave stays in force
+            if stat.S_ISFIFO(status.st_mode):  # a pipe can be read only once, so its policy stays in force
                 files.append((str(file),))
                 continue
             held = file.read_bytes() if stat.S_ISREG(status.st_mode) else None
@@ -252,7 +252,7 @@ def _seen(source: PolicySource | None) -> _Seen:
 
 
 def _plain(documents: Documents) -> str:
-    """Return what was read, in a form in which the same policy is the same text."""
+    """Return a policy as canonical text."""
     parts = []
     for file, document in documents:
         try:

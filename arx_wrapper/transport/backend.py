@@ -12,25 +12,25 @@ from arx_wrapper.credentials import Secret
 
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 30.0
-# Members of one gzip body; each costs a copy of the rest of its piece.
+# The most gzip members in one body; each costs a copy of the rest of its chunk.
 _MEMBERS: Final = 1000
 
 
 class ConnectFailed(Exception):  # noqa: N818 - what happened, not that it is an error
-    """No connection came about: nothing was sent."""
+    """No connection could be made: nothing was sent."""
 
 
 class ResponseLost(Exception):  # noqa: N818
-    """The connection broke, or no response came in time: the request may have been processed."""
+    """The connection broke, or no response arrived in time: the request may have been processed."""
 
 
 class ResponseTooLarge(Exception):  # noqa: N818
-    """The response is larger than is accepted."""
+    """The response is larger than the limit."""
 
 
 @frozen(kw_only=True)
 class HttpRequest:
-    """A request as it goes over the wire.
+    """A request in its final form.
 
     Attributes:
         method, origin, target: `GET`, `https://host:port`, and the path with its query, percent-encoded.
@@ -48,7 +48,7 @@ class HttpRequest:
 
 
 class HttpResponse(NamedTuple):
-    """A response as it came: status, headers by lower-case name, the decompressed body."""
+    """A response: status, headers by lower-case name, the decompressed body."""
 
     status: int
     headers: Mapping[str, str]
@@ -65,8 +65,8 @@ class HttpBackend(Protocol):
         """Send a request, once.
 
         Args:
-            request: What to send.
-            max_body: Bytes of body that are accepted, decompressed.
+            request: The request.
+            max_body: The largest accepted body in bytes, decompressed.
             on_send: Called just before the first byte is written; until then nothing has been sent.
 
         Raises:
@@ -78,20 +78,20 @@ class HttpBackend(Protocol):
 
 
 class Body:
-    """Collects a body, decompressed piece by piece, so that a bomb is noticed before it costs memory."""
+    """Collects and decompresses a body in chunks, so that a decompression bomb is refused before it uses memory."""
 
     def __init__(self, encoding: str | None, max_body: int) -> None:
         encoding = (encoding or "identity").strip().lower()
         if encoding not in ("identity", "gzip", "x-gzip"):
-            raise ResponseLost("an encoding that was not asked for")
+            raise ResponseLost("an encoding that was not requested")
         self._max_body = max_body
-        self._content = bytearray()  # not a list of pieces: a hostile server sends them one byte at a time
+        self._content = bytearray()  # not a list of chunks: a hostile server could send single bytes
         self._zipped = encoding != "identity"
-        self._member: Any = None  # a decompressor of zlib's; gzip bodies have one, or several after each other
+        self._member: Any = None  # zlib's decompressor; a gzip body has one member or several
         self._members = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece.
+        """Add the next chunk.
 
         Raises:
             ResponseTooLarge, ResponseLost
@@ -103,13 +103,13 @@ class Body:
                 raise ResponseTooLarge
 
     def whole(self) -> bytes:
-        """Return all of it. `ResponseLost` when it ends before its end."""
+        """Return the whole body. `ResponseLost` when it is incomplete."""
         if self._member is not None and not self._member.eof:
             raise ResponseLost("a body that was cut off")
         return bytes(self._content)
 
     def _unzipped(self, chunk: bytes) -> tuple[bytes, bytes]:
-        """Return what comes out of a piece, and what of it belongs to the next member."""
+        """Return a chunk's decompressed bytes, and its rest that belongs to the next member."""
         if self._member is None or self._member.eof:
             self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
             self._members += 1

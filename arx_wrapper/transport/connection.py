@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections: an asyncio protocol around llhttp, the parser of Node.js (package `httptools`), and their pool.
+"""Send requests over pooled HTTP/1.1 connections: an asyncio protocol around llhttp (package `httptools`).
 
 The pool keeps connections open between requests, limits their number, and goes through a proxy if one is set.
 """
@@ -31,7 +31,7 @@ from arx_wrapper.transport.dialing import dial
 from arx_wrapper.transport.tunnel import open_tunnel
 from arx_wrapper.urls import Proxy
 
-# As many as one key's calls in flight: fewer would make them wait for each other.
+# As many as the calls in flight of one key, so that they do not wait for each other.
 CONNECTIONS: Final = 256
 KEEP_ALIVE: Final = 30.0
 
@@ -45,11 +45,11 @@ Route = tuple[str, Proxy | None]
 class Connection(asyncio.Protocol):
     """Sends one request at a time and reads its response.
 
-    The connection ends when a response breaks the rules, or when the server speaks unasked: those bytes would be taken
-    for the next request's response.
+    The connection is closed when a response is malformed, or when the server sends bytes without a request, which would
+    be taken for the next response.
 
     Attributes:
-        reusable: The connection can carry another request.
+        reusable: Whether the connection can carry another request.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -75,26 +75,26 @@ class Connection(asyncio.Protocol):
         the connection.
 
         Args:
-            head: The request line and the headers, each with its line end, but `Authorization`.
+            head: The request line and the headers except `Authorization`, each with its line end.
             authorization: The value of `Authorization`.
             content: The body.
-            max_body: Bytes of body that are accepted, decompressed.
+            max_body: The largest accepted body in bytes, decompressed.
             read_timeout: Seconds without a byte after which the response counts as lost.
-            deadline: When the response has to be complete, by the loop's clock.
+            deadline: The time by which the response must be complete, by the loop's clock.
         """
         self._parser = httptools.HttpResponseParser(self)
         self._max_body, self._read_timeout, self._deadline = max_body, read_timeout, deadline
         self._wire_left = max_body + _MAX_FRAMING
         self._headers: dict[str, str] = {}
         self._head_left = _MAX_HEAD
-        self._content = bytearray()  # not a list of pieces: a hostile server sends them one byte at a time
+        self._content = bytearray()  # not a list of chunks: a hostile server could send single bytes
         self._zipped: Body | None = None
         self._begun = self._framed = self._complete = self.reusable = False
         waiter = self._waiter = self._loop.create_future()
         self._active = self._loop.time()
         self._watch_until(min(self._active + read_timeout, deadline))
         try:
-            self._open().write(  # in clear text here alone, and in no variable
+            self._open().write(  # the only place with the clear text, which is in no variable
                 b"".join((head, b"Authorization: ", authorization.reveal().encode(), b"\r\n\r\n", content))
             )
         except Exception as error:
@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
         return self._transport
 
     def abort(self) -> None:
-        """End the connection at once, and with it the request that waits for its response."""
+        """Close the connection at once; a request that waits for its response fails."""
         self.reusable = False
         self._waiter = None
         self._unwatch()
@@ -144,7 +144,7 @@ class Connection(asyncio.Protocol):
         elif self._wire_left < 0:
             self._fail(ResponseTooLarge())
         elif not self._begun and self._head_left < 0:
-            self._fail(ResponseLost("a head without end"))
+            self._fail(ResponseLost("a head that is too long"))
 
     def eof_received(self) -> bool | None:
         self.reusable = False
@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._complete:
-            raise ResponseLost("more than was asked for")
+            raise ResponseLost("more than one response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 
-    # The timer outlives a request: setting one for each would cost more than looking again now and then.
+    # One timer serves several requests: a timer for each would cost more than checking from time to time.
 
     def _watch_until(self, due: float) -> None:
         if self._watch is not None:
@@ -241,10 +241,10 @@ class Connection(asyncio.Protocol):
 
 
 class ConnectionPool:
-    """Sends requests over HTTP/1.1 connections that it keeps open. Belongs to the event loop that runs when it is made.
+    """Sends requests over HTTP/1.1 connections that it keeps open. It belongs to the event loop in which it is made.
 
     Args:
-        connect_timeout: Seconds for name look-up, connecting, the proxy's response and TLS together.
+        connect_timeout: Seconds for name resolution, connecting, the proxy's response and TLS together.
         read_timeout: Seconds without a byte after which a response counts as lost.
         keep_alive: Seconds that an idle connection is kept.
     """
@@ -284,7 +284,7 @@ class ConnectionPool:
             async with _until(deadline):
                 await self._free.acquire()
         else:
-            await self._free.acquire()  # at once
+            await self._free.acquire()  # returns at once
         try:
             connection = self._idle_connection(route)
             if connection is None:
@@ -307,7 +307,7 @@ class ConnectionPool:
     async def aclose(self) -> None:
         """Close every connection."""
         self.close()
-        await asyncio.sleep(0)  # the transports close their sockets in the loop's next turns
+        await asyncio.sleep(0)  # the transports close their sockets in the loop's next iteration
         await asyncio.sleep(0)
 
     def close(self) -> None:
@@ -338,7 +338,7 @@ class ConnectionPool:
                 connection = await self._connected(*route)
         except (ConnectFailed, ConfigError):
             raise
-        except Exception as error:  # nothing was written: whatever it is, nothing was sent
+        except Exception as error:  # nothing was written yet, so nothing was sent
             if isinstance(error, TimeoutError) and deadline < until:
                 raise TimeoutError from None
             raise ConnectFailed(type(error).__name__) from None
@@ -366,7 +366,7 @@ class ConnectionPool:
             self._open.discard(connection)
 
     def _sweep(self) -> None:
-        """Close the connections that were idle too long, and forget those that the server closed."""
+        """Close the connections that were idle for too long, and remove those that the server closed."""
         now, self._sweeper = self._loop.time(), None
         for route, idle in list(self._idle.items()):
             kept = []
@@ -389,10 +389,10 @@ def _until(deadline: float) -> asyncio.Timeout:
 
 
 def _head(request: HttpRequest) -> bytes:
-    """Return the request line and headers but `Authorization`.
+    """Return the request line and the headers except `Authorization`.
 
     Raises:
-        ConnectFailed: a line would end early, or holds what a header must not: the request would not be this one.
+        ConnectFailed: a line has a character that must not be in a header, such as a line break.
     """
     line = f"{request.method} {request.target} HTTP/1.1"
     if line.count(" ") != 2 or not line.isascii() or not line.isprintable():
@@ -403,7 +403,7 @@ def _head(request: HttpRequest) -> bytes:
     return head
 
 
-@lru_cache(maxsize=64)  # the same few for every request
+@lru_cache(maxsize=64)  # most requests have the same headers
 def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
     lines = [f"{name}: {value}" for name, value in headers]
     if not all(line.isascii() and line.isprintable() for line in lines):

@@ -1,4 +1,4 @@
-"""Connect to a host by whichever of its addresses answers first (Happy Eyeballs, RFC 8305)."""
+"""Connect to the first of a host's addresses that responds (Happy Eyeballs, RFC 8305)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 _P = TypeVar("_P", bound=asyncio.Protocol)
-# Seconds after which the next address is tried while the one before has not answered.
+# Seconds after which the next address is tried while the one before has not responded.
 _NEXT_ADDRESS: Final = 0.25
 
 Address = tuple[Any, ...]
@@ -18,12 +18,12 @@ Address = tuple[Any, ...]
 async def dial(
     factory: Callable[[], _P], host: str, port: int, context: ssl.SSLContext | None
 ) -> tuple[asyncio.Transport, _P]:
-    """Open a connection, with TLS where a context is given.
+    """Open a connection, with TLS when a context is given.
 
-    asyncio's own `happy_eyeballs_delay` is not used: cancelled at the wrong moment, it leaves a socket open.
+    asyncio's own `happy_eyeballs_delay` is not used, because it may leave a socket open when it is cancelled.
 
     Raises:
-        OSError: the host has no address, none answers, or its certificate is not trusted.
+        OSError: the host has no address, none responds, or its certificate is not trusted.
     """
     loop = asyncio.get_running_loop()
     options: dict[str, Any] = {"ssl": context, "server_hostname": host if context else None}
@@ -42,7 +42,7 @@ async def first_connected(addresses: Sequence[tuple[int, Address]], *, delay: fl
     """Return a socket that is connected to one of the addresses; the next is tried when one fails or is slow.
 
     Raises:
-        OSError: of the last address that failed, when all did.
+        OSError: all addresses failed; the error of the last one.
     """
     running: set[asyncio.Task[socket.socket]] = set()
     winner: asyncio.Task[socket.socket] | None = None

@@ -1,4 +1,4 @@
-"""A transport of httpx or httpx2 that the caller brings: an ASGI app in the same process, a test's server."""
+"""Send requests through a transport of httpx or httpx2 that the caller supplies, such as an in-process ASGI app."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class HttpxBackend:
     def __init__(self, transport: AsyncTransport) -> None:
         self.transport = transport
         self._httpx: Any = library(transport)
-        # Raised before any byte of the request can have gone out.
+        # These are raised before any byte of the request can have been sent.
         self._not_sent = (
             self._httpx.ConnectError,
             self._httpx.ConnectTimeout,
@@ -60,11 +60,11 @@ class HttpxBackend:
             failure = error
         except self._not_sent as error:
             failure = ConnectFailed(type(error).__name__)
-        except Exception as error:  # whatever a foreign transport raises: what became of the request is not known
+        except Exception as error:  # the caller's transport may raise anything; the request's effect is then unknown
             failure = (ResponseLost if begun else ConnectFailed)(type(error).__name__)
         except BaseException as error:  # cancelled
             failure = error
-        # The foreign library's frames hold the key in clear text: they do not travel with the error.
+        # The frames of the caller's transport hold the key in clear text, so the error is raised without them.
         failure.__context__ = failure.__cause__ = None
         raise failure.with_traceback(None)
 
@@ -79,7 +79,7 @@ class HttpxBackend:
         on_send()
         response = await self.transport.handle_async_request(sent)
         try:
-            body = Body(None, max_body)  # httpx decompresses, also what the transport holds ready
+            body = Body(None, max_body)  # httpx has decompressed the content already
             async for chunk in response.aiter_bytes():
                 body.feed(chunk)
             headers = {name.lower(): value for name, value in response.headers.items()}

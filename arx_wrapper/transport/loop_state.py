@@ -1,7 +1,7 @@
 """Share connections and the rate limit of each key among all transports of an event loop.
 
 This state ends with the loop: `asyncio.run()` and every runner that calls `loop.shutdown_asyncgens()` close the
-connections while the loop still runs. After a fork the child starts anew, and leaves what it inherited alone.
+connections while the loop still runs. After a fork the child creates its own state and does not touch the parent's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Shared:
 
     Attributes:
         loop, state: The loop, and its state.
-        key: Names the server and the key's account.
+        key: The server and the key's account.
         rate_limiter: Paces the key's requests.
         pool: The connections; None for requests that another transport sends.
     """
@@ -52,7 +52,7 @@ class LoopState:
         self._guard: AsyncGenerator[None] | None = None
 
     def shared(self, key: tuple[Hashable, str], leases: Leases | None, *, user: object | None) -> Shared:
-        """Return the rate limit of a key at an address, and the connections for a user of them."""
+        """Return the rate limit of a key at an address, and the connections, registered for a user."""
         return Shared(
             loop=self._loop,
             state=self,
@@ -62,7 +62,7 @@ class LoopState:
         )
 
     def pool(self, user: object) -> ConnectionPool:
-        """Return the loop's connections, which stay open for as long as a user has not released them."""
+        """Return the loop's connections, which stay open until every user has released them."""
         self._users.add(user)
         if self._pool is None:
             self._pool = ConnectionPool()
@@ -72,8 +72,8 @@ class LoopState:
         """Return the rate limit of a key at an address.
 
         Args:
-            key: Names both.
-            leases: Where it is shared with other processes, for those that have such a place.
+            key: The key and the address.
+            leases: The leases by which processes share the limit; None when they do not.
         """
         found = self._rate_limiters.get(key)
         if found is None:
@@ -97,7 +97,7 @@ class LoopState:
                 rate_limiter.close()
             await pool.aclose()
         elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(pool.close)  # it runs in another thread
+            self._loop.call_soon_threadsafe(pool.close)  # the loop runs in another thread
 
     async def until_shutdown(self) -> AsyncGenerator[None]:
         """Close the connections when the loop shuts its asynchronous generators down, which is before it closes."""
@@ -123,7 +123,7 @@ async def current() -> LoopState:
     state = _STATES.get(loop)
     if state is None:
         for known in list(_STATES):  # a copy: other threads have loops of their own
-            if known.is_closed():  # without a shutdown
+            if known.is_closed():  # it was closed without shutting down its generators
                 _STATES.pop(known, None)
         state = _STATES[loop] = LoopState(loop)
         state._guard = state.until_shutdown()
@@ -132,13 +132,13 @@ async def current() -> LoopState:
 
 
 async def release(user: object) -> None:
-    """Let go of the connections of every event loop that a user was in."""
+    """Release a user's connections in every event loop."""
     for state in list(_STATES.values()):
         await state.release(user)
 
 
 def _after_fork() -> None:
-    # Kept, not closed: the sockets and the loops' selectors are the parent's as well.
+    # Kept and not closed, because the parent uses the same sockets and selectors.
     _INHERITED.append(dict(_STATES))
     _STATES.clear()
 

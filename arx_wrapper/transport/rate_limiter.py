@@ -1,10 +1,10 @@
-"""Pace the calls of one key to its rate limit, for all callers of an event loop.
+"""Pace the calls of one key to its rate limit, for all callers in an event loop.
 
-The limiter starts with a few calls in flight, and lets more go with every response. It learns the allowance from the
-`ratelimit-*` headers and hands it out agent by agent, so that none starves the others. When the allowance shrinks
-faster than it is spent here, another process uses the key, and what that took is not handed out again. When calls are
-refused all the same, every new window begins with a few calls, so that hosts which share a key do not all spend it at
-once.
+The limiter starts with a few calls in flight, and permits more with every response. It learns the allowance from the
+`ratelimit-*` headers and distributes it to the agents in turn, so that none starves the others. When the allowance
+shrinks faster than it is used here, another process uses the key; its share is not distributed again. When calls are
+refused all the same, every new window begins with a few calls, so that hosts that share a key do not use the whole
+allowance at once.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from arx_wrapper.model import Allowance
 _FIRST = 8
 _MOST = 256
 _SETTLE = 0.02
-# A window of PagerDuty's lasts a minute. Longer waits are not held: see `block()`.
+# PagerDuty's window lasts a minute. Longer waits are shortened: see `block()`.
 LONGEST = 90.0
 _PROBE = 1.0
 
 
 class RateLimiter:
-    """Hands out the allowance of one key at one address, in one event loop.
+    """Distributes the allowance of one key at one address, in one event loop.
 
     Attributes:
-        window: The number of the API's window that turns belong to now; always 0 where nobody counts them.
+        window: The number of the API's present window; always 0 when windows are not counted.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,17 +45,17 @@ class RateLimiter:
         self.window = 0
 
     def enter(self) -> bool:
-        """Begin a turn where nobody has to wait; return False where somebody has to, and `acquire()` waits."""
+        """Start a call when no caller has to wait; otherwise return False, and the caller must `acquire()`."""
         if self._waiting or not self._open(self._clock()):
             return False
         self._take()
         return True
 
     async def acquire(self, agent_id: str) -> int:
-        """Wait for a turn of this agent's.
+        """Wait until this agent may start a call.
 
         Returns:
-            The window of the allowance that the turn belongs to.
+            The window of the allowance that the call belongs to.
         """
         if self.enter():
             return self.window
@@ -66,16 +66,16 @@ class RateLimiter:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.release({}, window=turn.result())  # its turn had come; the next one takes it
+                self.release({}, window=turn.result())  # the call was permitted already; the next caller gets it
             raise
 
     def release(self, headers: Mapping[str, str], *, answered: bool = False, window: int = 0) -> None:
-        """End a turn, and take up what the response says of the allowance.
+        """End a call, and learn the allowance from its response.
 
         Args:
-            headers: The response's; empty when there was none.
-            answered: The response was no error.
-            window: The window that the turn belonged to.
+            headers: The response's headers; empty when there was no response.
+            answered: Whether the response was a success.
+            window: The window that the call belonged to.
         """
         self._in_flight -= 1
         if answered:
@@ -86,13 +86,13 @@ class RateLimiter:
             self._hand_out()
 
     def close(self) -> None:
-        """Let go of what is shared with other processes; nothing here is."""
+        """Return shared allowance to other processes; here there is none."""
 
     def block(self, seconds: float) -> None:
-        """Hold all callers back after a 429, for so many seconds.
+        """Block all callers after a 429, for a number of seconds.
 
-        A wait longer than the API's window is not held: from the next second on one call at a time goes, so that a
-        server that has recovered early is noticed.
+        When the wait is longer than the API's window, one call at a time is permitted from the next second on, to
+        notice a server that recovers early.
         """
         self._paused = max(self._paused, self._clock() + (seconds if seconds <= LONGEST else _PROBE))
         self._wide = max(self._wide // 2, 1) if seconds <= LONGEST else 1
@@ -100,7 +100,7 @@ class RateLimiter:
         self._left = 0 if self._left is not None and seconds <= LONGEST else None
 
     def paused_for(self) -> float:
-        """Return for how many seconds more no call goes, after a 429."""
+        """Return the remaining seconds for which calls are blocked after a 429."""
         return max(self._paused - self._clock(), 0.0)
 
     def _learn(self, allowance: Allowance, window: int) -> None:
@@ -108,7 +108,7 @@ class RateLimiter:
         now = self._clock()
         self._limit, self._window = max(limit, 1), max(self._window, reset)
         renews = now + reset
-        # Calls in flight may not have been counted yet. Responses overtake each other, so the lowest number counts.
+        # Calls in flight may not have been counted yet. Responses arrive out of order, so the lowest number counts.
         left = max(left - self._in_flight, 0)
         same_window = self._left is not None and now < self._renews
         self._left = min(left, self._left) if same_window and self._left is not None else left
@@ -118,7 +118,7 @@ class RateLimiter:
         if now < self._paused:
             return False
         if self._left is not None and now >= self._renews:
-            # What other processes take is not known before the first response: start with a few calls again.
+            # Before the first response the use by other processes is unknown, so start with a few calls again.
             self._left = None if self._shared else self._limit - self._in_flight
             self._renews = now + self._window
         if self._left is None or self._shared:
@@ -136,7 +136,7 @@ class RateLimiter:
             agent_id, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()
             if turns:
-                self._waiting[agent_id] = turns  # to the end of the line
+                self._waiting[agent_id] = turns  # move the agent to the end of the queue
             if not turn.done():
                 self._take()
                 turn.set_result(self.window)
@@ -147,7 +147,7 @@ class RateLimiter:
             self._timer = asyncio.get_running_loop().call_later(max(wait, 0.0) + _SETTLE, self._hand_out)
 
     def _wait(self, now: float) -> float | None:
-        """Return the seconds until more calls may go; None when a response will tell."""
+        """Return the seconds until more calls may start; None when a response decides that."""
         wait = max(self._paused, self._renews if self._left is not None else 0.0) - now
         return wait if wait > 0 or not self._in_flight else None
 
@@ -159,6 +159,6 @@ def _told(headers: Mapping[str, str]) -> Allowance | None:
         reset = float(headers["ratelimit-reset"])
     except (KeyError, ValueError):
         return None
-    if not 0 <= reset <= LONGEST:  # a time of day, or nonsense: waiting for it would take for ever
+    if not 0 <= reset <= LONGEST:  # a point in time, or a wrong value, which would block calls for ever
         return None
     return Allowance(max(limit, 1), max(left, 0), reset)

@@ -1,4 +1,4 @@
-"""Read a response that is no success: the right class of error, whatever shape its body has."""
+"""Turn an unsuccessful response into the error of its class, whatever the form of its body."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CLASSES: Final[Mapping[int, type[PagerDutyError]]] = {
     422: ValidationError,
 }
 _ADVICE: Final[Mapping[int, str]] = {
-    401: "the API key is not accepted; look at the vault",
+    401: "the API key is not accepted; check the vault",
     403: "the API key may not do this",
     404: "there is no such object, or the key cannot see it",
     405: "the endpoint does not serve this method",
@@ -42,7 +42,7 @@ _ADVICE: Final[Mapping[int, str]] = {
 }
 _SHOWN: Final = 300
 _DETAILS: Final = 50
-# The longest wait that is believed; a larger number is a time of day, or nonsense.
+# The longest accepted wait; a larger number is a point in time, or wrong.
 _YEAR: Final = 366 * 86_400
 
 
@@ -54,25 +54,28 @@ def failure(
     deprecated: bool,
     secret: Secret,
 ) -> PagerDutyError:
-    """Return the error that a response is: in the class for its status.
+    """Return the error for a response, in the class for its status.
 
-    The error is returned and not raised, so that no traceback holds what the server sent: it may repeat the key.
+    The error is returned and not raised, so that no traceback holds the server's text, which may repeat the key.
 
     Args:
-        status, headers, content: The response, no success; headers by lower-case name.
-        operation, deprecated: The call that it answers.
-        secret: The key that was sent: masked in whatever the server repeats of it.
+        status, headers, content: The unsuccessful response; headers by lower-case name.
+        operation, deprecated: The operation, and whether its endpoint is being retired.
+        secret: The key that was sent; it is masked in the server's text.
     """
     if 300 <= status < 400:
         return TransportError(
-            f"answered with a redirect ({status}), which is never followed; look at the base URL",
+            f"answered with a redirect ({status}), which is never followed; check the base URL",
             outcome="not_sent",
             operation=operation,
             status=status,
         )
     if status < 200:
         return TransportError(
-            f"answered with {status}, which answers nothing", outcome="unknown", operation=operation, status=status
+            f"answered with {status}, which is no final response",
+            outcome="unknown",
+            operation=operation,
+            status=status,
         )
     request_id = short(headers["x-request-id"], secret) if "x-request-id" in headers else None
     return _error(status, headers, _envelope(content, secret), operation, deprecated, request_id)
@@ -107,10 +110,10 @@ def _error(
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return the seconds until PagerDuty takes calls again; None when it does not say so.
+    """Return the seconds until PagerDuty accepts calls again; None when the response does not state them.
 
     Args:
-        headers: The response's, by lower-case name.
+        headers: The response's headers, by lower-case name.
         now: This machine's time, aware; `Retry-After` may be a date (RFC 9110, 10.2.3).
     """
     for name in ("ratelimit-reset", "retry-after"):
@@ -125,7 +128,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def _seconds_until(text: str, now: datetime) -> float:
-    from email.utils import parsedate_to_datetime  # only now: it takes longer to import than this package
+    from email.utils import parsedate_to_datetime  # imported late: it takes longer to load than this package
 
     try:
         at = parsedate_to_datetime(text)
@@ -135,7 +138,7 @@ def _seconds_until(text: str, now: datetime) -> float:
 
 
 def _envelope(content: bytes, secret: Secret) -> tuple[str, int | None, tuple[str, ...]]:
-    """Return message, code and details of an error body, whatever its shape: object, list, text, HTML or nothing."""
+    """Return message, code and details of an error body of any form: object, list, text, HTML or empty."""
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -152,14 +155,14 @@ def _envelope(content: bytes, secret: Secret) -> tuple[str, int | None, tuple[st
 
 
 def _code(code: object) -> int | None:
-    """Return PagerDuty's error code, which some answers carry as text."""
+    """Return PagerDuty's error code, which is text in some responses."""
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
         return int(code)
     return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
 def _texts(details: Any, secret: Secret) -> list[str]:
-    """Return the texts of an error's details, at most so many, however they are nested."""
+    """Return the texts of an error's details, up to a limit, however they are nested."""
     found: list[str] = []
     waiting = [details]
     while waiting and len(found) < _DETAILS:
@@ -174,7 +177,7 @@ def _texts(details: Any, secret: Secret) -> list[str]:
 
 
 def _flat(value: object) -> str:
-    """Return a value as text; containers as JSON, because `str()` of what is nested deeply recurses."""
+    """Return a value as text; containers as JSON, because `str()` recurses in deeply nested ones."""
     if not isinstance(value, dict | list):
         return str(value)
     try:
@@ -184,7 +187,7 @@ def _flat(value: object) -> str:
 
 
 def short(text: object, secret: Secret) -> str:
-    """Return server text for a message: the key masked, no control characters, not long."""
+    """Return server text for a message, shortened, with the key masked and without control characters."""
     if isinstance(text, str) and len(text) <= _SHOWN and text.isprintable():
         return secret.masked(text)
     shown = secret.masked(_flat(text)[: _SHOWN * 20])

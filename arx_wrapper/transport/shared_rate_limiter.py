@@ -1,8 +1,8 @@
-"""Pace the calls of one key that many processes use: each sends what it has leased of the allowance.
+"""Pace the calls of one key that many processes use: each process sends only calls that it has leased.
 
-A lease is a number of calls in the API's current window. It ends with the window, or after a few seconds, so that the
-part of a process that died goes back to the others. While the database that gives leases does not answer, a process
-paces itself as if it were alone.
+A lease is a number of calls in the API's present window. It ends with the window, or after a few seconds, so that other
+processes get the calls of one that died. While the database that grants leases does not respond, a process paces its
+calls as if it were alone.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from contextlib import suppress
 from arx_wrapper.model import Allowance, Lease, LeaseRequest, Leases
 from arx_wrapper.transport.rate_limiter import RateLimiter
 
-# Seconds: that calls stay leased, that an answer is waited for, until a database that is away is asked again, and
-# until an API without a limit is taken for one that may have got one.
+# Seconds: the duration of a lease; the wait for the database's response; the pause before an unresponsive database is
+# tried again; the time after which an API without a limit is checked for one again.
 _LEASE, _PATIENCE, _AGAIN, _UNLIMITED = 5.0, 1.0, 5.0, 60.0
-# Calls leased at once, at least and at most.
+# The fewest and the most calls in one lease.
 _LEAST, _MOST = 8, 64
 _log = logging.getLogger("arx_wrapper.transport")
 
 
 class SharedRateLimiter(RateLimiter):
-    """Hands out the calls that this process has leased, in one event loop."""
+    """Distributes the calls that this process has leased, in one event loop."""
 
     def __init__(self, leases: Leases, subject: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock)
@@ -36,7 +36,7 @@ class SharedRateLimiter(RateLimiter):
         self._seen_at = 0.0
         self._asking = self._alone = self._unreachable = False
         self._plenty = False
-        self._news = False  # something that other processes wait to be told
+        self._news = False  # whether there is something to report to other processes
         self._not_before = 0.0
         self._overdue: asyncio.TimerHandle | None = None
 
@@ -51,7 +51,7 @@ class SharedRateLimiter(RateLimiter):
         self._news = self._seen is not None
 
     def close(self) -> None:
-        """Give back the calls that are not sent."""
+        """Return the leased calls that were not sent."""
         if self._calls:
             self._calls = 0
             self._leases.ask(self._request(0, None), lambda lease: None)
@@ -62,7 +62,7 @@ class SharedRateLimiter(RateLimiter):
             self._see(allowance)
 
     def _see(self, allowance: Allowance) -> None:
-        """Keep the lowest number of calls left, and the earliest end of the window."""
+        """Keep the lowest number of remaining calls, and the earliest end of the window."""
         now, before = self._clock(), self._seen
         if before is None or (allowance.limit and not before.limit):
             self._news = True
@@ -94,7 +94,7 @@ class SharedRateLimiter(RateLimiter):
         return None if self._asking else max(self._paused, self._not_before) - now
 
     def _ask(self) -> None:
-        """Ask for as many calls as wait, when there are too few; tell what others wait to know."""
+        """Request a lease for the waiting calls when there are too few, and report use to other processes."""
         now = self._clock()
         if now >= self._lasts:
             self._calls = 0
@@ -115,7 +115,7 @@ class SharedRateLimiter(RateLimiter):
         if now < self._not_before or now < self._paused:
             return 0
         waiting = sum(len(turns) for turns in self._waiting.values()) - self._calls
-        if self._plenty or self._alone:  # some more than now wait, so that the next callers need not
+        if self._plenty or self._alone:  # request more than are waiting now, so that the next callers need not wait
             soon = self._alone or (self._spent and self._calls < _LEAST // 4)
             return min(max(waiting, _LEAST), _MOST) if waiting > 0 or soon else 0
         return max(0, min(waiting, _MOST))
@@ -151,7 +151,7 @@ class SharedRateLimiter(RateLimiter):
             self._calls, self._spent, self._seen, self._news = 0, 0, None, False
         self.window = lease.window
         self._calls += lease.calls
-        self._lasts = asked + lease.lasts  # from before it was given: never longer than the database thinks
+        self._lasts = asked + lease.lasts  # counted from the request, so that it never exceeds the database's time
         self._plenty = lease.calls >= wants > 0 or (self._plenty and not wants)
         if self._alone:
             self._not_before = self._clock() + _UNLIMITED
@@ -160,7 +160,7 @@ class SharedRateLimiter(RateLimiter):
         self._hand_out()
 
     def _go_alone(self) -> None:
-        """Go on as if no other process used the key, because the database does not answer."""
+        """Continue as if no other process used the key, because the database does not respond."""
         if not self._unreachable:
             _log.warning(
                 "The rate limit is not shared with other processes for now: the audit log's database does not answer. "

@@ -1,4 +1,4 @@
-"""Send one request: granted once, paced, retried only where that is safe, its response read within bounds."""
+"""Send one request: with a grant, paced, retried only when that is safe, and with a bounded response."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5
-# Times as many of those tries that the rate limit turned away: other hosts may use the key, nothing was processed.
+# Factor for the number of tries when the rate limit refuses them: other hosts may use the key, and nothing was
+# processed.
 _PATIENCE: Final = 2
 _MAX_BODY: Final = 64 * 1024 * 1024
 _RETRIED: Final = frozenset({500, 502, 503, 504})
@@ -39,7 +40,7 @@ _UNCOUNTED_PAUSE: Final = 1.0
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 _LIMITS: Final = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
-# Statuses that come without a body by definition, or may: accepted, no content, reset content.
+# Statuses whose responses have no body, or may have none: accepted, no content, reset content.
 _BODILESS: Final = frozenset({202, 204, 205})
 # A JSON text with fewer brackets cannot be nested too deep.
 _DEEPEST: Final = 254
@@ -49,22 +50,22 @@ _log = logging.getLogger("arx_wrapper.transport")
 
 
 def _uniform(low: float, high: float) -> float:
-    """Draw a number between two; most calls never need it, and the module takes a while to import."""
+    """Return a random number between two; `random` is imported late, because most calls do not need it."""
     import random
 
-    return random.uniform(low, high)  # noqa: S311 - spreads callers, keeps no secret
+    return random.uniform(low, high)  # noqa: S311 - spreads retries over time, protects no secret
 
 
 @define(kw_only=True)
 class Attempt:
-    """One try of a request, written while it goes on.
+    """One try of a request, updated while it runs.
 
     Attributes:
-        sent: Something may have reached the server.
+        sent: Whether bytes may have reached the server.
         status: The response's HTTP status; None when there was none.
         error: The error's class, when it failed.
-        duration_ms: From sending to the end of the response.
-        waited_ms: Before it, for the rate limit.
+        duration_ms: Milliseconds from sending to the end of the response.
+        waited_ms: Milliseconds of waiting for the rate limit before it.
         request_id: PagerDuty's id of the request; None when no response named one.
     """
 
@@ -82,9 +83,9 @@ class Response:
 
     Attributes:
         status: HTTP status, 2xx.
-        content: The body as it came, decompressed.
+        content: The body, decompressed.
         request_id: PagerDuty's id of the request.
-        operation, method, writes: What it answers.
+        operation, method, writes: The request's operation and HTTP method, and whether it changes state.
     """
 
     status: int
@@ -95,7 +96,7 @@ class Response:
     writes: bool
 
     def json(self) -> dict[str, Any]:
-        """Return the body, parsed; `{}` where a response may come without one (202, 204, 205, and DELETE).
+        """Parse the body; return `{}` when a response may have none (202, 204, 205, and DELETE).
 
         Raises:
             TransportError: it is not a JSON object, is nested too deep, or is missing where one is required.
@@ -107,7 +108,7 @@ class Response:
         try:
             body = orjson.loads(self.content)
             if len(self.content) > _SMALL or self.content.count(b"{") + self.content.count(b"[") > _DEEPEST:
-                orjson.dumps(body)  # refuses what is nested deeper: functions that walk the body recurse
+                orjson.dumps(body)  # refuses deeper nesting, because functions that walk the body recurse
         except orjson.JSONDecodeError:
             raise self._unreadable("is not a JSON object") from None
         except orjson.JSONEncodeError:
@@ -135,10 +136,10 @@ class Grant:
     _used: bool = False
 
     def redeem(self, request: Request, transport: Transport) -> None:
-        """Use it up.
+        """Mark the grant as used.
 
         Raises:
-            RuntimeError: it was used, or is for another request.
+            RuntimeError: it was used before, or is for another request.
         """
         if self._used or self._request is not request or self._issuer is not transport:
             raise RuntimeError("a request is sent only with a grant of its own, once; use execute()")
@@ -147,15 +148,15 @@ class Grant:
 
 @define(eq=False, kw_only=True)
 class _Sending:
-    """One request on its way.
+    """One request that is being sent.
 
     Attributes:
-        http: The request as it goes over the wire.
+        http: The request in its final form.
         secret: The key that it is sent with.
-        operation, writes, deprecated, agent_id, attempts: As `Transport.send()` takes them.
-        deadline: When it has to be answered, by the loop's clock.
+        operation, writes, deprecated, agent_id, attempts: The arguments of `Transport.send()`.
+        deadline: The time by which it must have a response, by the loop's clock.
         rate_limiter: Paces the key's requests.
-        pool: The connections; None where the caller brought a transport.
+        pool: The connections; None when the caller supplied a transport.
     """
 
     http: HttpRequest
@@ -218,7 +219,7 @@ class Transport:
             from arx_wrapper.transport.httpx_backend import HttpxBackend
 
             self._injected = HttpxBackend(transport)
-        # A transport of one's own is a server of one's own.
+        # A caller that supplies a transport is taken to control the server as well.
         self._server = self.origin if transport is None else id(transport)
         self._leases = leases if transport is None else None
         self._headers = (
@@ -233,7 +234,7 @@ class Transport:
         self._closed = False
 
     def grant(self, request: Request) -> Grant:
-        """Permit this request to be sent, once."""
+        """Return the permission to send this request once."""
         return Grant(request, self)
 
     async def send(
@@ -251,30 +252,31 @@ class Transport:
     ) -> Response:
         """Send a request and read its response.
 
-        Reads are tried again after connection errors, time-outs, 429 and 500, 502, 503, 504. Writes only when they
-        cannot have been processed: when no connection came about, or after 429. Five times in all; ten times where it
-        is the rate limit that turns them away. A 429 whose wait is longer than the budget is raised at once.
+        Reads are tried again after connection errors, time-outs, 429 and 500, 502, 503, 504. Writes are tried again
+        only when they cannot have been processed: when no connection could be made, or after 429. A request is tried
+        five times, or ten times when the rate limit refuses it. A 429 whose wait is longer than the budget is raised at
+        once.
 
         Args:
-            request: What to send.
-            credentials: Whose key it is sent with.
-            grant: The permission for it, used up by this.
-            operation: For messages.
-            writes: The request changes state.
-            deprecated: PagerDuty is taking the endpoint out of service.
-            agent_id: In whose turn the request waits for the rate limit.
-            timeout: Seconds for all of it.
+            request: The request.
+            credentials: The credentials to send it with.
+            grant: The permission for it, which this call uses.
+            operation: The operation's name, for messages.
+            writes: Whether the request changes state.
+            deprecated: Whether PagerDuty is retiring the endpoint.
+            agent_id: The agent for whose share of the rate limit the request waits.
+            timeout: Seconds for the whole call, retries included.
             attempts: Gets an entry for every try, also when this raises or is cancelled.
 
         Raises:
-            PagerDutyError: in the class for its status, or `TransportError` when no usable response came.
+            PagerDutyError: in the class for its status, or `TransportError` when no usable response arrived.
             ConfigError: the certificates that `SSL_CERT_FILE` names cannot be used. Nothing was sent.
         """
         grant.redeem(request, self)
         if self._closed:
             raise TransportError("the connector was closed", outcome="not_sent", operation=operation)
         if self._tls and self._injected is None:
-            tls()  # a file of certificates that cannot be used is found before a try is counted
+            tls()  # raises for an unusable file of certificates, before a try is counted
         budget, loop, shared = _TOTAL if timeout is None else timeout, asyncio.get_running_loop(), self._shared
         fingerprint = credentials.fingerprint
         if shared is None or shared.loop is not loop or shared.key[1] != fingerprint or shared.state.ended:
@@ -306,7 +308,7 @@ class Transport:
         raise overdue
 
     async def aclose(self) -> None:
-        """Close the connections, unless another transport uses them; send nothing from now on."""
+        """Close the connections, unless another transport uses them; refuse further requests."""
         self._closed = True
         if self._injected is not None:
             await self._injected.aclose()
@@ -333,7 +335,7 @@ class Transport:
         )
 
     async def _until_settled(self, sending: _Sending) -> Response:
-        """Try until a response settles it, or it must not be tried again.
+        """Try until there is a final response, or until the request must not be tried again.
 
         Raises:
             TimeoutError: the deadline has passed.
@@ -344,13 +346,13 @@ class Transport:
             try:
                 return await self._try(sending)
             except PagerDutyError as error:
-                # A rate limit is not waited out here but by the rate limiter, for all callers at once.
+                # The rate limiter waits after a 429, for all callers together.
                 turned_away = isinstance(error, RateLimitError)
                 limited += turned_away
                 enough = tried - limited >= self._attempts or limited >= _PATIENCE * self._attempts
                 if enough or not self._again(sending, error):
                     raise
-            if not turned_away:  # full jitter: many callers whose requests failed together do not return together
+            if not turned_away:  # full jitter spreads the retries of callers whose requests failed together
                 seconds = self._uniform(0, pause)
                 _log.debug("%s: trying again in %.2f s", sending.operation, seconds)
                 async with asyncio.timeout_at(sending.deadline):
@@ -358,7 +360,7 @@ class Transport:
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _again(self, sending: _Sending, error: PagerDutyError) -> bool:
-        """Return True when trying again cannot do anything twice, and the wait fits into the budget."""
+        """Return True when a retry cannot have an effect twice, and its wait fits into the budget."""
         if isinstance(error, RateLimitError):
             wait = _UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after
             return wait <= LONGEST and asyncio.get_running_loop().time() + wait <= sending.deadline
@@ -367,7 +369,7 @@ class Transport:
         return isinstance(error, ServerError) and not sending.writes and error.status in _RETRIED
 
     async def _try(self, sending: _Sending) -> Response:
-        """Send the request once, in its turn, and record what became of it in an attempt."""
+        """Wait for the rate limiter, send the request once, and describe the result in an attempt."""
         clock, rate_limiter, waited = asyncio.get_running_loop().time, sending.rate_limiter, 0.0
         window = rate_limiter.window
         if not rate_limiter.enter():
@@ -392,7 +394,7 @@ class Transport:
                 _log.debug("%s: rate limited, all callers of the key wait", sending.operation)
                 rate_limiter.block(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
             raise
-        except BaseException as error:  # cancelled, or too late
+        except BaseException as error:  # cancelled, or past the deadline
             attempt.error = type(error).__name__
             raise
         finally:
@@ -408,11 +410,11 @@ class Transport:
     async def _exchange(
         self, sending: _Sending, attempt: Attempt
     ) -> tuple[int, dict[str, str], Response | PagerDutyError]:
-        """Send the request; return the status, what the response says of the rate limit, and its result.
+        """Send the request; return the status, the rate limit's headers, and the result.
 
         Errors of the backend become `TransportError`, without the backend's frames.
         """
-        # A try that is cancelled once a byte is written counts as sent, unless a response says otherwise.
+        # A try that is cancelled after a byte was written counts as sent, unless a response shows that it was refused.
         on_send = partial(setattr, attempt, "sent", True)
         outcome: Literal["not_sent", "unknown"] = "unknown"
         try:
@@ -456,11 +458,11 @@ class Transport:
         )
 
     def _require_time(self, sending: _Sending) -> None:
-        """Raise at once when the key is paused, after a 429, for longer than this call may take."""
+        """Raise at once when the key is blocked, after a 429, for longer than this call may take."""
         wait = sending.rate_limiter.paused_for()
         if wait and asyncio.get_running_loop().time() + wait > sending.deadline:
             raise RateLimitError(
-                f"the API asked to wait {wait:.0f} s more before this key's next request. Nothing was sent",
+                f"the API requires a wait of {wait:.0f} s more before this key's next request. Nothing was sent",
                 retry_after=wait,
                 status=429,
                 operation=sending.operation,

@@ -19,7 +19,7 @@ _P = TypeVar("_P", bound=asyncio.Protocol)
 
 
 class _Reply(asyncio.Protocol):
-    """Reads the head of the proxy's response to `CONNECT`, and nothing after it."""
+    """Reads only the head of the proxy's response to `CONNECT`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.status: asyncio.Future[int] = loop.create_future()
@@ -29,11 +29,11 @@ class _Reply(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
-            self._end("its response has no end")
+            self._end("its response is too long")
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # the tunnel begins; on_headers_complete took the status
+        except httptools.HttpParserUpgrade:  # the tunnel begins; `on_headers_complete` has read the status
             return
         except httptools.HttpParserError:
             self._end("its response is not HTTP")
@@ -74,7 +74,7 @@ async def open_tunnel(
         _ask(transport, proxy, f"{bracketed(host)}:{port}")
         status = await reply.status
         if not 200 <= status < 300:
-            hint = "; look at user and password in PAGERDUTY_PROXY" if status == 407 else ""
+            hint = "; check user and password in PAGERDUTY_PROXY" if status == 407 else ""
             raise ConnectFailed(f"the proxy {proxy.address} answered {status}{hint}")
         connection = factory()
         transport.set_protocol(connection)

@@ -594,7 +594,7 @@ async def test_24_where_nobody_can_be_asked_nothing_is_decided(shifts: Shifts) -
     deployment = shifts.deployment
     asked = await deployment.ask()
     backends = deployment.pd.backends
-    with pytest.raises(ApprovalError, match="nobody can be asked here"):
+    with pytest.raises(ApprovalError, match="which cannot be read here"):
         await review(backends.approvals, backends.audit, asked.id, **deployment.proof(asked, "alice"))
 
 

@@ -240,7 +240,7 @@ def test_a_window_from_now_on_is_opened_as_it_was_approved(
         assert window["start_time"] > approved["start_time"]  # one in the past begins when it is created
         assert window["end_time"] == approved["end_time"]
     else:
-        assert "was asked for another call. Nothing was sent." in done.err
+        assert "is a request for another call. Nothing was sent." in done.err
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,9 @@ async def test_the_way_to_the_proxy_may_be_encrypted_too(
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "answered 407; look at user and password"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "answered 407; check user and password"),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", "answered 403"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", "has no end"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", "is too long"),
         (b"\x00garbage\r\n\r\n", "is not HTTP"),
         (b"", "closed the connection"),
     ],
