@@ -40,18 +40,30 @@ def newest(lock: JSON, api: str = API, raw: str = RAW) -> str:
     """Return the address of the document at the newest commit that changed it.
 
     Raises:
-        CodegenError: GitHub cannot be asked.
+        CodegenError: GitHub cannot be asked, or does not say.
     """
     repository, path = lock["repository"], lock["path"]
     address = f"{api}/repos/{repository}/commits?path={path}&per_page=1"
     try:
         (commit,) = json.loads(load(address))
         sha = str(commit["sha"])
+    except CodegenError as error:
+        raise _unasked(address, error.faults[0].cause) from error
     except (ValueError, KeyError, TypeError):
-        raise CodegenError(address, "names no commit", _REMEDY) from None
+        raise _unasked(address, "names no commit") from None
     if not _COMMIT.fullmatch(sha):
-        raise CodegenError(address, f"names the commit {sha!r}", _REMEDY)
+        raise _unasked(address, f"names the commit {sha!r}")
     return f"{raw}/{repository}/{sha}/{path}"
+
+
+def _unasked(address: str, cause: str) -> CodegenError:
+    """Return the error of a look-up of the newest commit, with the ways to do without."""
+    return CodegenError(
+        address,
+        f"was asked for the newest commit and {cause}",
+        "nothing changed. Try again later, or give the document itself, which needs no look-up: "
+        "`make update-spec UPSTREAM=openapiv3.json`, with a file or an address with https://",
+    )
 
 
 def load(source: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -196,6 +197,22 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
+@contextmanager
+def answering(status: int, content: bytes) -> Iterator[str]:
+    """A server that answers every request alike."""
+
+    class Answer(Handler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def test_the_lock_and_the_overlay_name_what_was_read(tree: Tree, address: str) -> None:
     for source, commit in ((f"{address}/o/r/main/p.json", None), (f"{address}/o/r/{COMMIT}/p.json", COMMIT)):
         run(tree, source)
@@ -206,6 +223,29 @@ def test_the_lock_and_the_overlay_name_what_was_read(tree: Tree, address: str) -
     made = run(tree, None, newest=lambda lock: upstream.newest(lock, api=address, raw=address))
     assert made.source == f"{address}/o/r/{COMMIT}/p.json"
     assert made.steps[0] == ("find the newest commit", "passed")
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "said"),
+    [
+        (403, b"{}", "answered 403"),
+        (200, b"[]", "names no commit"),
+        (200, b'[{"sha": "main"}]', "names the commit 'main'"),
+        (None, b"", "cannot be read: "),
+    ],
+)
+def test_without_an_answer_of_the_newest_commit_the_way_to_do_without_is_named(
+    tree: Tree, status: int | None, content: bytes, said: str
+) -> None:
+    with answering(status or 200, content) as address:
+        asked = address if status else "http://127.0.0.1:9"  # nobody listens at the port called discard
+        with pytest.raises(CodegenError) as raised:
+            run(tree, None, newest=lambda lock: upstream.newest(lock, api=asked))
+    (fault,) = raised.value.faults
+    assert fault.place == f"{asked}/repos/o/r/commits?path=p.json&per_page=1"
+    assert fault.cause.startswith(f"was asked for the newest commit and {said}")
+    assert "nothing changed" in fault.remedy
+    assert "make update-spec UPSTREAM=openapiv3.json" in fault.remedy
 
 
 def test_the_report_says_what_a_reviewer_has_to_know(tree: Tree) -> None:
