@@ -12,6 +12,7 @@ from codegen.parameters import STYLE, python_name
 from codegen.select import ASIDE, SCOPE
 
 _TAG = re.compile(r"[a-z_]+")
+_VERSION = re.compile(r"v\d+")
 
 
 def camel(name: str) -> str:
@@ -23,7 +24,7 @@ def named(document: JSON, published: JSON) -> JSON:
     """Return a copy in which every operation has names: the overlay's, and where it gives none, derived ones.
 
     The function is called as PagerDuty calls the operation, in Python's style; its module is the first step of the
-    path; a placeholder `{id}` says of what it is the id.
+    path that is no version; a placeholder `{id}` says of what it is the id.
     """
     paths: JSON = {}
     for path, item in document["paths"].items():
@@ -35,7 +36,8 @@ def named(document: JSON, published: JSON) -> JSON:
 
 def _with_names(path: str, method: str, operation: JSON, published: JSON) -> JSON:
     declared = published.get("paths", {}).get(path, {}).get(method, {})
-    derived: JSON = {"tags": [re.sub(r"\W", "_", path.split("/")[1]).lower()]}
+    family = next((step for step in path.split("/")[1:] if not _VERSION.fullmatch(step)), "")
+    derived: JSON = {"tags": [re.sub(r"\W", "_", family).lower()]}
     if name := python_name(str(declared.get("operationId", ""))):
         derived |= {"operationId": name, "summary": f"{name.replace('_', ' ').capitalize()}."}
     return derived | operation

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from codegen import generate
+from codegen import generate, names
 from codegen.document import text
 from codegen.errors import CodegenError
 from tests.codegen import mini
@@ -290,10 +290,45 @@ def test_the_build_works_in_a_c_locale_below_a_folder_that_is_not_ascii(tmp_path
     assert (folder / "pagerduty_client" / "py.typed").exists()
 
 
-def test_every_endpoint_without_a_name_is_named_at_once() -> None:
+def test_every_endpoint_that_nobody_names_is_an_error_at_once() -> None:
     overlay = mini.overlay()
     del overlay["actions"][0]["update"]["get"]
     del overlay["actions"][1]["update"]["put"]
+    published = changed(lambda it: it["paths"]["/things"]["get"].pop("operationId"))
     with pytest.raises(CodegenError) as raised:
-        mini.trimmed(corrections=overlay)
+        mini.trimmed(published, overlay)
     assert [fault.place for fault in raised.value.faults] == ["GET /things", "PUT /things/{thing_id}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "published", "module", "function", "renamed"),
+    [
+        ("/teams/{id}/members", "get", "listTeamUsers", "teams", "list_team_users", "/teams/{team_id}/members"),
+        ("/v3/policies/{id}", "put", "updatePolicy", "policies", "update_policy", "/v3/policies/{policy_id}"),
+        ("/change-events", "post", "create_event", "change_events", "create_event", "/change-events"),
+    ],
+)
+def test_an_endpoint_that_the_overlay_does_not_name_is_named_as_published(
+    path: str, method: str, published: str, module: str, function: str, renamed: str
+) -> None:
+    document = {"paths": {path: {method: {}}}}
+    named = names.named(document, {"paths": {path: {method: {"operationId": published}}}})
+    words = f"{function.replace('_', ' ').capitalize()}."
+    assert named["paths"][path][method] == {"tags": [module], "operationId": function, "summary": words}
+    assert named["paths"][path].get("x-path", path) == renamed
+
+
+def test_the_overlays_names_go_before_derived_ones() -> None:
+    own = {"operationId": "list_members", "tags": ["people"], "summary": "List them."}
+    document = {"paths": {"/teams/{id}/members": {"x-path": "/teams/{team}/members", "get": own}}}
+    published = {"paths": {"/teams/{id}/members": {"get": {"operationId": "listTeamUsers", "tags": ["Teams"]}}}}
+    assert names.named(document, published) == document
+
+
+@pytest.mark.parametrize("path", ["/others", "/others/{id}"])
+def test_a_reference_into_an_endpoint_that_is_not_chosen_is_what_it_names(path: str) -> None:
+    parameter = {"in": "query", "name": "colour", "schema": {"type": "string"}, "description": "Prose."}
+    pointer = f"#/paths/{path.replace('/', '~1').replace('{', '%7B').replace('}', '%7D')}/get/parameters/0"
+    published = changed(lambda it: it["paths"].update({path: {"get": {"parameters": [parameter], "responses": {}}}}))
+    published["paths"]["/things"]["get"]["parameters"].append({"$ref": pointer})
+    assert mini.parameter(mini.trimmed(published), "colour")["schema"] == {"type": "string"}

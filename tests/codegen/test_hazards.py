@@ -184,11 +184,13 @@ def test_placeholders_are_the_overlays(document: dict[str, Any]) -> None:
     assert (placed["name"], placed["required"]) == ("thing_id", True)
 
 
-def test_an_operation_that_the_overlay_does_not_name_aborts() -> None:
-    overlay = mini.overlay()
+def test_an_operation_that_neither_the_overlay_nor_pagerduty_names_aborts() -> None:
+    overlay, published = mini.overlay(), mini.published()
     del overlay["actions"][0]["update"]["get"]
+    assert mini.trimmed(published, overlay)["paths"]["/things"]["get"]["operationId"] == "list_things"
+    del published["paths"]["/things"]["get"]["operationId"]
     with pytest.raises(CodegenError, match="GET /things needs an operationId"):
-        mini.trimmed(corrections=overlay)
+        mini.trimmed(published, overlay)
 
 
 def test_two_operations_of_one_name_abort() -> None:

@@ -62,7 +62,7 @@ def test_plain_http_is_for_this_machine_only(host: str) -> None:
 def test_the_newest_commit_is_asked_of_the_repositorys_history(address: str) -> None:
     found = newest(LOCK, api=f"{address}/api", raw=f"{address}/raw")
     assert found == f"{address}/raw/PagerDuty/api-schema/{COMMIT}/reference/REST/openapiv3.json"
-    with pytest.raises(CodegenError, match="names no commit; give another --upstream"):
+    with pytest.raises(CodegenError, match="names no commit; nothing changed"):
         newest(LOCK, api=f"{address}/nobody")
 
 
