@@ -36,6 +36,7 @@ from arx_wrapper.audit.storage.sqlite_opening import has_records
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import EARLIER, VERSION, statements
 from arx_wrapper.audit.storage.sqlite_state import altered, store_snapshot
+from arx_wrapper.audit.storage.sqlite_wal import Room
 from arx_wrapper.audit.storage.writers import WriterLock, forget, gone
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.audit.tiles import HASH, WIDTH
@@ -70,8 +71,7 @@ class SqliteStore(SqliteChain):
                 self._begin()
             except BaseException:
                 self._lock.remove()
-                self._lock.release()
-                self._db.close()
+                self._let_go()
                 raise
         except (sqlite3.Error, OSError) as error:
             raise AuditError(
@@ -146,8 +146,7 @@ class SqliteStore(SqliteChain):
         While the parent's connection exists here, a new one in this process would take no locks, and the log's side
         files would be removed with the parent's last connection.
         """
-        self._lock.release()
-        self._db.close()
+        self._let_go()
 
     def suspended(self, agent_id: str) -> str | None:
         """Return the reason why an agent is suspended; None when it is not."""
@@ -172,7 +171,13 @@ class SqliteStore(SqliteChain):
             if self._state.oldest_open(self._lock.writer) is None:
                 self._db.execute("DELETE FROM audit_writers WHERE writer = ?", (self._lock.writer,))
                 self._lock.remove()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._lock.release()
+        if self._room is not None:
+            self._room.close()
+            self._room = None
         self._db.close()
 
     def _begin(self) -> None:
@@ -184,7 +189,7 @@ class SqliteStore(SqliteChain):
         carried = self._make_tables()
         if self._path != ":memory:":
             require_locks(self._path)
-            self._file = OpenFile(self._path)
+            self._file, self._room = OpenFile(self._path), Room(self._path)
         self._catch_up()
         self._settle_orphans()
         self._add(
