@@ -56,9 +56,10 @@ def migrate(session: Session, *, show: bool) -> None:
 
 
 def grant(context: typer.Context, role: Role, org: Org, duty: As = Duty.CONNECTOR) -> None:
-    """Give a role access to an organisation's records, and to its approvals where PostgreSQL has them.
+    """Give a role access to an organisation's records.
 
-    No role gets the right to change or remove a record.
+    Where PostgreSQL holds the approvals, the role gets access to those as well. No role gets the right to change or
+    remove a record.
     """
     with _owner(context.obj) as link:
         link.execute("SELECT arx_audit.admit(%s, %s, %s)", (role, org, duty.value))
