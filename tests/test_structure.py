@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 from tests import structure
 
 
@@ -25,9 +29,17 @@ def test_an_operation_costs_at_most_twenty_lines_by_hand_on_average() -> None:
 
 
 def test_one_call_enters_few_files_and_changes_file_seldom() -> None:
-    found = [
-        structure.files_of_one_call() for _ in range(3)
-    ]  # a slow disk makes a call wait for its log, and look again
-    files, changes = min(found, key=lambda each: each[1])
+    done = subprocess.run(  # other tests load what the connector then uses: OpenTelemetry  # noqa: S603 - our own code
+        [sys.executable, "-c", _MEASURED], cwd=structure.ROOT, capture_output=True, text=True, check=True
+    )
+    # A slow disk makes a call wait for its log, and go through the same files again.
+    files, changes = min(json.loads(done.stdout), key=lambda found: found[1])
     assert len(files) <= 22, files
     assert changes <= 60
+
+
+_MEASURED = """
+import json
+from tests.structure import files_of_one_call
+print(json.dumps([files_of_one_call() for _ in range(3)]))
+"""

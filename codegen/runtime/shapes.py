@@ -1,4 +1,4 @@
-"""What a request is made of, closed and strict: what is misspelt is refused here and not ignored by PagerDuty.
+"""Check what requests hold, closed and strict: a misspelt name is refused here and not ignored by PagerDuty.
 
 Each member of a body has a shape, which validates a typed value and reads plain JSON, equally strictly. Segments of
 paths and values of headers can neither leave their place nor be empty.
