@@ -5,13 +5,17 @@ The command line needs no channel: `arx-pagerduty approvals list` reads the data
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -27,6 +31,34 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("arx_wrapper.approvals")
 _SECRET = re.compile(r".{32,}", re.DOTALL)
+
+
+# The addresses hold secrets, so they come on stdin and not as arguments, which other users can list.
+_CHILD: Final = """
+import json, sys
+asked = json.load(sys.stdin.buffer)
+sys.path[:] = asked["path"]
+import apprise
+sender = apprise.Apprise()
+known = all([sender.add(url) for url in asked["urls"]])
+sys.exit(0 if known and sender.notify(title=asked["title"], body=asked["body"]) else 1)
+"""
+
+
+def _environment(proxy: Proxy | None) -> dict[str, str]:
+    """Return the environment of the child: this process's, without our secrets, and the configured proxy alone."""
+    ours = ("ARX_", "PAGERDUTY_")
+    found = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and not name.startswith(ours)
+    }
+    found["NETRC"] = os.devnull  # logins for hosts are not read from the user's files either
+    if proxy is None:
+        return found | {"NO_PROXY": "*"}  # for systems that keep proxies outside the environment, such as macOS
+    direct = ",".join(("localhost", "127.0.0.1", "::1", *proxy.bypass))
+    address = proxy.with_password().reveal()
+    return found | {"HTTP_PROXY": address, "HTTPS_PROXY": address, "NO_PROXY": direct}
 
 
 def message(request: ApprovalRequest, now: datetime, *, origin: str | None, reminder: bool = False) -> tuple[str, str]:
@@ -58,26 +90,38 @@ def link_to_id(approval_id: str, origin: str | None) -> str | None:
 class Notify:
     """Sends messages through Apprise: e-mail, Teams, ntfy, Pushover and many more; needs the extra `notify`.
 
+    Apprise follows the environment's proxy variables and has no setting of its own. So each message is sent by a child
+    process whose environment names the configured proxy alone.
+
     Args:
         urls: Apprise addresses, which hold secrets.
         clock: Returns the time, aware.
+        proxy: The proxy for other machines.
         origin: The console's origin, for the link.
 
     Raises:
         ConfigError: apprise is not installed, or does not accept an address.
     """
 
-    def __init__(self, urls: Sequence[str], *, clock: Callable[[], datetime], origin: str | None = None) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        clock: Callable[[], datetime],
+        proxy: Proxy | None = None,
+        origin: str | None = None,
+    ) -> None:
         try:
             import apprise
         except ImportError:
             raise ConfigError(
                 "Notifications need apprise: pip install 'arx-pagerduty[notify]'. Nothing was sent."
             ) from None
-        self._clock, self._origin = clock, origin
-        self._apprise = apprise.Apprise()
+        self._clock, self._proxy, self._origin = clock, proxy, origin
+        self._urls = [Secret(url) for url in urls]
+        known = apprise.Apprise()
         for number, url in enumerate(urls, 1):
-            if not self._apprise.add(url):
+            if not known.add(url):
                 raise ConfigError(f"ARX_NOTIFY_URLS: Apprise does not accept address {number}. Nothing was sent.")
 
     async def announce(self, request: ApprovalRequest) -> None:
@@ -89,12 +133,35 @@ class Notify:
         await self._send(request, reminder=True)
 
     async def aclose(self) -> None:
-        """Do nothing: each message has its own connection."""
+        """Do nothing: each message has its own process."""
 
     async def _send(self, request: ApprovalRequest, *, reminder: bool) -> None:
         title, body = message(request, self._clock(), origin=self._origin, reminder=reminder)
-        if not await self._apprise.async_notify(title=title, body=body):
+        if not await self._sent(title, body):
             raise ApprovalError("A service did not accept the notification.", approval_id=request.id)
+
+    async def _sent(self, title: str, body: str) -> bool:
+        """Send the message from a child process; return False when a service does not accept it."""
+        try:
+            # -P: a module in the working directory is never imported.
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-W", "ignore", "-c", _CHILD,
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env=_environment(self._proxy),
+            )  # fmt: skip
+        except OSError as error:
+            raise ApprovalError(f"The notification was not sent: {type(error).__name__}.") from None
+        try:
+            await child.communicate(self._asked(title, body))
+            return child.returncode == 0
+        finally:
+            if child.returncode is None:  # cancelled: a message that comes late would only confuse
+                child.kill()
+
+    def _asked(self, title: str, body: str) -> bytes:
+        urls = [url.reveal() for url in self._urls]
+        path = [entry for entry in sys.path if entry]
+        return msgspec.json.encode({"path": path, "urls": urls, "title": title, "body": body})
 
 
 class Webhook:

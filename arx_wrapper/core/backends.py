@@ -259,7 +259,7 @@ def channels(config: Config, *, clock: Callable[[], datetime] = utc_now) -> list
     if config.notify_urls:
         from arx_wrapper.approvals.notifications import Notify
 
-        found.append(Notify(config.notify_urls, clock=clock, origin=config.console_origin))
+        found.append(Notify(config.notify_urls, clock=clock, proxy=config.proxy, origin=config.console_origin))
     return found
 
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import logging
+import signal
 
 import pytest
 from starlette.applications import Starlette
@@ -17,7 +18,8 @@ from arx_wrapper import approvals
 from arx_wrapper.approvals import Webhook
 from arx_wrapper.approvals.announcer import Announcer
 from arx_wrapper.approvals.notifications import Notify
-from arx_wrapper.errors import ApprovalPendingError, ConfigError
+from arx_wrapper.errors import ApprovalError, ApprovalPendingError, ConfigError
+from arx_wrapper.urls import Proxy
 from tests.approvals.conftest import terms
 from tests.approvals.loopback import serve
 from tests.support import PATIENCE
@@ -303,6 +305,66 @@ async def test_a_service_that_does_not_answer_is_reported_without_its_address(ur
     assert "k4n4ry" not in "".join(ours) + repr(sent)
 
 
+async def announced(folder, clock, sent):
+    """Let a channel announce a request, and wait until it has."""
+    store = approvals.open(f"sqlite:///{folder / 'approvals.db'}", clock=clock, channels=[], proof="name")
+    try:
+        await sent.announce(await store.request(**terms()))
+    finally:
+        await store.aclose()
+
+
+async def test_a_message_goes_through_no_proxy_of_the_environment(clock, monkeypatch, tmp_path):
+    pytest.importorskip("apprise")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other")
+    for module in ("json", "apprise"):  # the working directory may be an agent's
+        (tmp_path / f"{module}.py").write_text("raise SystemExit(0)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    receiver, trap = Plain(), Plain()
+    async with serve(receiver()) as address, serve(trap()) as elsewhere:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, elsewhere)
+        await announced(tmp_path, clock, Notify([f"json://{address.removeprefix('http://')}/"], clock=clock))
+    assert (len(receiver.taken), trap.taken) == (1, [])
+    assert "authorization" not in receiver.headers[0]
+
+
+async def test_a_message_goes_through_the_configured_proxy(clock, monkeypatch, tmp_path):
+    pytest.importorskip("apprise")
+    receiver = Plain()
+    async with serve(receiver()) as address:
+        monkeypatch.setenv("NO_PROXY", "*")
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        port = int(address.rpartition(":")[2])
+        proxy = Proxy.parse(f"http://user:k4n4ry@127.0.0.1:{port}", bypass=("direct.example",))
+        sent = Notify(["json://service.example/"], clock=clock, proxy=proxy)
+        await announced(tmp_path, clock, sent)
+        with pytest.raises(ApprovalError, match="did not accept"):
+            await announced(tmp_path, clock, Notify(["json://direct.example:1/"], clock=clock, proxy=proxy))
+    assert [headers["host"] for headers in receiver.headers] == ["service.example"]
+    assert "k4n4ry" not in repr(sent)
+
+
+async def test_a_message_that_is_given_up_is_not_sent_later(clock, monkeypatch, tmp_path):
+    pytest.importorskip("apprise")
+    started, children = asyncio.Event(), []
+    spawn = asyncio.create_subprocess_exec
+
+    async def spawned(*arguments, **options):
+        children.append(await spawn(*arguments, **options))
+        started.set()
+        return children[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", spawned)
+    sending = asyncio.ensure_future(announced(tmp_path, clock, Notify(["json://127.0.0.1:1/"], clock=clock)))
+    await started.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert await children[0].wait() == -signal.SIGKILL
+
+
 def test_an_address_that_apprise_does_not_know_is_named_by_its_number(clock):
     pytest.importorskip("apprise")
     with pytest.raises(ConfigError, match="address 2") as refused:
@@ -314,11 +376,12 @@ class Plain:
     """Takes anything."""
 
     def __init__(self) -> None:
-        self.taken = []
+        self.taken, self.headers = [], []
 
     def __call__(self) -> Starlette:
         async def receive(request):
             self.taken.append(await request.json())
+            self.headers.append(dict(request.headers))
             return Response(status_code=200)
 
         return Starlette(routes=[Route("/{path:path}", receive, methods=["POST"])])
