@@ -46,11 +46,13 @@ class ChainState:
         open: The open intents by id.
         suspended: The suspended agents, each with the reason.
         removed: The last record that retention removed, according to the records of removals; 0 for none.
+        reviewers: The sequence numbers of the records about reviewers, by kind: none of them may be left out.
     """
 
     open: dict[str, OpenIntent] = field(factory=dict)
     suspended: dict[str, str] = field(factory=dict)
     removed: int = 0
+    reviewers: dict[str, list[int]] = field(factory=dict)
 
     def apply(self, outline: Outline) -> None:
         """Update the state with the next record."""
@@ -63,17 +65,21 @@ class ChainState:
                 self.open.pop(intent, None)
         elif action in SWITCHES:
             self.switch(outline)
+        elif action in REVIEWERS:
+            self.reviewers[action] = [*self.reviewers.get(action, ()), outline.seq]
         elif action == "log.removed" and isinstance(outline.metadata.last, int):
             self.removed = max(self.removed, outline.metadata.last)
 
     def copy(self) -> ChainState:
         """Return an independent copy."""
-        return ChainState(dict(self.open), dict(self.suspended), self.removed)
+        return ChainState(dict(self.open), dict(self.suspended), self.removed, dict(self.reviewers))
 
     def snapshot(self, seq: int, head: str, block: str) -> Snapshot:
         """Return the snapshot to store after record `seq`, whose hash is `head`; `block` is the newest index's mark."""
         opened = [(intent_id, intent.seq, intent.writer) for intent_id, intent in self.open.items()]
-        return Snapshot(seq, head, block, sorted(opened), dict(self.suspended), self.removed)
+        reviewers = {kind: [one for one in seqs if one > self.removed] for kind, seqs in self.reviewers.items()}
+        reviewers = {kind: seqs for kind, seqs in reviewers.items() if seqs}
+        return Snapshot(seq, head, block, sorted(opened), dict(self.suspended), self.removed, reviewers)
 
     def switch(self, outline: Outline) -> None:
         """Update the suspensions with the record of a suspension, of its end, or of a seal that repeats them."""
@@ -90,7 +96,8 @@ class ChainState:
 
 
 SWITCHES: Final = frozenset({"agent.suspended", "agent.resumed", "log.sealed"})
-KEPT_AT_ONCE: Final = SWITCHES | {"log.removed"}
+REVIEWERS: Final = frozenset({"reviewer.enrolled", "reviewer.removed"})
+KEPT_AT_ONCE: Final = SWITCHES | REVIEWERS | {"log.removed"}
 """The records with which a snapshot is stored, so that cutting one of them off the log's end is noticed."""
 
 
@@ -101,7 +108,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         seq, head: The record, and its hash.
         block: The mark of the newest block's index; empty when there is none.
         open: The open intents: id, sequence number and writer, sorted.
-        suspended, removed: As in `ChainState`.
+        suspended, removed, reviewers: As in `ChainState`.
     """
 
     seq: int
@@ -110,11 +117,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     open: list[tuple[str, int, str]]
     suspended: dict[str, str]
     removed: int
+    reviewers: dict[str, list[int]] = {}
 
     def state(self) -> ChainState:
         """Return the state that the snapshot holds."""
         opened = {intent_id: OpenIntent(seq, writer) for intent_id, seq, writer in self.open}
-        return ChainState(opened, dict(self.suspended), self.removed)
+        return ChainState(opened, dict(self.suspended), self.removed, dict(self.reviewers))
 
 
 def counted_of(outline: Outline) -> Iterator[tuple[Key, int]]:

@@ -21,6 +21,7 @@ from arx_wrapper.audit.record import outline_of
 from arx_wrapper.audit.state import ChainState, Key, counted_of
 from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.storage.sqlite_state import store_snapshot, stored_snapshot
+from arx_wrapper.audit.store import Query
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
 from tests.audit.test_defences import without_triggers
@@ -303,6 +304,8 @@ async def test_what_a_process_derives_is_what_its_records_say(path: Path) -> Non
             await log.resume("agent-1", org_id="org", by="ada")
         elif act == 3:
             await log.rotate(by="ada", org_id="org")
+        elif act in (5, 6):
+            await log.append(entry(action_type="reviewer.enrolled" if act == 5 else "reviewer.removed"))
         elif act == 4:
             await log.retain(clock.now - timedelta(hours=8), by="ada", org_id="org")
         clock.now += timedelta(minutes=draw.randrange(-30, 60))
@@ -320,6 +323,7 @@ async def test_what_a_process_derives_is_what_its_records_say(path: Path) -> Non
     ]
     store = SqliteStore(str(path), key=None, clock=clock)
     try:
+        assert store._state.snapshot(0, "", "").reviewers == expected.snapshot(0, "", "").reviewers != {}
         assert store._state.suspended == expected.suspended
         assert store._state.open == expected.open
         assert list(store._uses(key, since)) == wanted
@@ -399,4 +403,31 @@ async def test_a_log_of_format_2_with_an_altered_record_is_not_converted(path: P
     log = at(path)
     with pytest.raises(AuditError, match="Record 4 of the audit log was altered"):
         await log.append(entry())
+    await log.aclose()
+
+
+HIDDEN = {
+    "its index": "DELETE FROM audit_terms WHERE term = 't:reviewer.removed'",
+    "its record": "DELETE FROM audit WHERE seq = 2",
+    "its kind": "UPDATE audit SET body = replace(body, 'reviewer.removed', 'reviewer.enrolled') WHERE seq = 2",
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+async def test_a_reviewers_removal_that_is_hidden_is_missed(path: Path, how: str) -> None:
+    log = at(path)
+    for action in ("reviewer.enrolled", "reviewer.removed"):
+        await log.append(entry(action_type=action, agent_id="ada"))
+    await filler(log, 300)
+
+    async def found(after: int | None) -> list[int]:
+        query = Query(action_type="reviewer.removed", after_seq=after)
+        return await log.read(lambda reader: [record.seq for record in reader.select(query)])
+
+    assert await found(None) == [2]
+    with without_triggers(path) as tools:
+        tools.execute(HIDDEN[how])
+    with pytest.raises(AuditError, match=r"Record 2 .*is missing.*Nothing was sent"):
+        await found(None)
+    assert await found(2) == []
     await log.aclose()

@@ -15,7 +15,7 @@ from arx_wrapper.audit.blocks import Block
 from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, Outline, outline_of
-from arx_wrapper.audit.state import SWITCHES, ChainState, Snapshot
+from arx_wrapper.audit.state import REVIEWERS, SWITCHES, ChainState, Snapshot
 from arx_wrapper.audit.storage.segments import expired, opened, segments
 from arx_wrapper.audit.storage.sqlite_files import explained
 from arx_wrapper.audit.storage.sqlite_queries import block_conditions, conditions
@@ -67,13 +67,18 @@ class SqliteReader:
             f"WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq {order} LIMIT ?"
         )
         left = -1 if query.limit is None else query.limit
+        missing = self._must_have(query)
         with explained("read"):
             for database, (first, last) in self._places(self._ranges(query), newest_first=query.newest_first):
                 for body, record_hash in database.execute(statement, (first, last, *values, left)):
-                    yield AuditRecord.parse(body, record_hash)
+                    record = AuditRecord.parse(body, record_hash)
+                    missing.discard(record.seq)
+                    yield record
                     left -= 1
                 if left == 0 and query.limit is not None:
                     return
+        if missing:
+            raise altered(f"Record {min(missing)}", f"({query.action_type}) is missing, or its index is: it")
 
     def bodies(self, since: str | None = None) -> Iterator[bytes]:
         statement = "SELECT CAST(coalesce(body, '') AS BLOB) FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
@@ -81,6 +86,19 @@ class SqliteReader:
             for database, place in self._places(self._ranges(Query(since=since))):
                 for (body,) in database.execute(statement, place):
                     yield body
+
+    def _must_have(self, query: Query) -> set[int]:
+        """Return the records that a query for one kind of records about reviewers must find, by the stored state.
+
+        An index that no longer leads to the record of a removal would let a reviewer's approvals count.
+        """
+        if query != Query(action_type=query.action_type, after_seq=query.after_seq) or not self.converted:
+            return set()
+        with explained("read"):
+            if query.action_type not in REVIEWERS or (digest := self._digest_if_any()) is None:
+                return set()
+            known = stored_snapshot(self._db, digest).reviewers.get(query.action_type, ())
+            return {seq for seq in known if seq > max(query.after_seq or 0, self._gone())}
 
     def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
         # Read as bytes and never as NULL, so that corrupted text is reported as a hash mismatch, not as a TypeError.
