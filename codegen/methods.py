@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
+from jinja2 import Template
 
 from codegen.document import JSON, read, referenced
 from codegen.errors import CodegenError
@@ -42,56 +43,7 @@ print(json.dumps([
     for r in TABLE.values()
 ]))
 """
-_HEAD: Final = '''"""The typed methods that the table and PagerDuty's document say all of, and `iterate()`.
-
-Written by `python -m codegen methods`, from `operations.py` and `spec/pagerduty.json`. Do not edit: a method that needs
-more than they say is written by hand in the module of its family, and is left out here.
-"""
-
-from __future__ import annotations
-
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Literal, overload
-
-from pagerduty_client import models as m
-
-from arx_wrapper.pagerduty.iteration import Bounds, Given, Iteration
-from arx_wrapper.pagerduty.pagination import Page
-'''
-_ITERATE: Final = '''
-    @overload
-    def iterate(self, operation: str, params: Given = None, **bounds: Unpack[Bounds]) -> AsyncGenerator[Any, None]: ...
-    def iterate(
-        self,
-        operation: str,
-        params: Given = None,
-        *,
-        max_items: int | None = None,
-        approval_id: str | None = None,
-    ) -> AsyncGenerator[Any, None]:
-        """Read every record of a list, page by page, under one permission and one intent record.
-
-        Pages are read up to eight at a time and handed out in order, each record once. Past 10,000 records, incidents
-        and log entries are read in spans of time; their order then holds within a span, newest span first unless
-        `sort_by` starts with `created_at:asc`. A `since` without `until` reaches to now; an `until` without `since`
-        goes back a month for incidents, and to the beginning for log entries. Between pages policy is asked again.
-
-        Args:
-            operation: One of the operations that list, `incidents:read`.
-            params: The parameters of its method; `limit` is the page size, `offset` where to begin.
-            max_items: Stop after this many records.
-            approval_id: An approval to use up, as `execute()` does.
-
-        Returns:
-            An iterator over the generated models of `operation`.
-
-        Raises:
-            InvalidParamsError: the operation does not list.
-            PermissionDeniedError: policy denies it, by now, or the agent was suspended.
-            PaginationLimitError: the list reaches past 10,000 records and cannot be narrowed by time.
-        """
-        return self._iterate(operation, params, max_items=max_items, approval_id=approval_id)
-'''
+_TEMPLATE: Final = Path(__file__).parent / "templates" / "methods.py.jinja"
 # The types of parameters by their name in the connector; a parameter of another name has the type of its schema.
 _TYPES: Final = {
     "content": "Note", "cursor": "Cursor", "description": "Description", "duration": "SnoozeSeconds",
@@ -133,12 +85,8 @@ def render(tree: Tree = TREE, package: Path | None = None, spec: Path | None = N
     methods = "".join(_method(row, document) for row in derived)
     listing = "".join(_overload(model, names) for model, names in _lists(rows).items())
     types = sorted(set(re.findall(r"\b[A-Z]\w+\b", methods)) & _exported(tree))
-    imported = f"from arx_wrapper.params import {', '.join(types)}\n"
-    body = f"{methods}{listing}{_ITERATE}"
-    return _formatted(
-        f"{_HEAD}{imported}\nif TYPE_CHECKING:\n    from typing import Unpack\n\n\n"
-        f'class Methods(Iteration):\n    """The methods whose rows say all there is to say."""\n{body}'
-    )
+    template = Template(_TEMPLATE.read_text(encoding="utf-8"), keep_trailing_newline=True)
+    return _formatted(template.render(methods=methods, overloads=listing, types=types))
 
 
 def write(tree: Tree = TREE) -> int:
@@ -302,6 +250,8 @@ def _formatted(text: str) -> str:
         command = [sys.executable, "-I", "-m", "ruff", *arguments]
         done = subprocess.run(command, input=text, capture_output=True, encoding="utf-8")  # noqa: S603 - our own
         if done.returncode:
-            raise CodegenError(f"ruff {arguments[0]}", f"failed:\n{done.stderr}", "correct codegen/methods.py")
+            raise CodegenError(
+                f"ruff {arguments[0]}", f"failed:\n{done.stderr}", "correct codegen/templates/methods.py.jinja"
+            )
         text = done.stdout
     return re.sub(r"(?m)^( +(?:filter|type|id|format): .*,)$", r"\1  # noqa: A002 - PagerDuty's name for it", text)

@@ -16,7 +16,7 @@ _VERSION = re.compile(r"v\d+")
 
 
 def camel(name: str) -> str:
-    """`create_incident` as a class name: `CreateIncident`."""
+    """Return a name as that of a class: `CreateIncident` for `create_incident`."""
     return "".join(part[:1].upper() + part[1:] for part in re.split(r"\W|_", name))
 
 
@@ -57,7 +57,7 @@ def _singular(name: str) -> str:
     return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
 
 
-def settle(document: JSON) -> JSON:
+def combine(document: JSON) -> JSON:
     """Return a copy in which requests and answers share one set of schemas, and every operation has its own names.
 
     Raises:
@@ -76,14 +76,14 @@ def settle(document: JSON) -> JSON:
     }
     if faults := list(_clashing(schemas)):
         raise CodegenError.of(faults)
-    settled: JSON = {**document, "openapi": "3.1.0", "components": {"schemas": schemas}}
-    settled = _without_prose(settled)
-    for node in walk(settled["paths"]):
+    combined: JSON = {**document, "openapi": "3.1.0", "components": {"schemas": schemas}}
+    combined = _without_prose(combined)
+    for node in walk(combined["paths"]):
         if extensions := [key for key in node if key.startswith("x-") and key not in (STYLE, SCOPE)]:
             raise CodegenError(
                 str(node.get("operationId", node)), f"still has {extensions}", "remove it from spec/overlay.yaml"
             )
-    return settled
+    return combined
 
 
 def _unnamed(document: JSON) -> Iterator[Fault]:

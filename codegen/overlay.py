@@ -169,7 +169,7 @@ class _Action:
     def _merge(
         self, target: Target, node: JSON, update: JSON, location: Location, leaf: tuple[str, ...]
     ) -> list[Stale]:
-        """Objects merge, arrays are extended, everything else is replaced: Overlay 1.0, section 4.4.3."""
+        """Merge objects, extend arrays and replace everything else, as Overlay 1.0 says (4.4.3)."""
         stale: list[Stale] = []
         for key, value in update.items():
             at, own = (*leaf, key), (*location, key)
@@ -213,7 +213,7 @@ class _Action:
     def _beside_reference(
         self, target: Target, node: JSON, names: JSON, own: Location, leaf: tuple[str, ...]
     ) -> list[Stale]:
-        """Members set where a schema only refers to another: that one has to have them."""
+        """Check members that are set beside a reference: the schema that it names has to have them."""
         known = _inherited(self._document, node, set())
         found = [self._name(target, known, (*own, name), (*leaf, name)) for name in names]
         return [each for each in found if each is not None]

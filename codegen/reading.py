@@ -46,7 +46,7 @@ def loosen(document: JSON) -> JSON:
 
 
 def _envelope(answer: JSON, reader: _Reader) -> str | None:
-    """`FooList` for an answer that lists, `FooEnvelope` for one that wraps; None for any other."""
+    """Return `FooList` for a response that lists, `FooEnvelope` for one that wraps, None for any other."""
     for name, schema in answer.get("properties", {}).items():
         if schema.get("type") == "array":
             return f"{reader.resource(schema['items'], camel(name))}List"

@@ -53,7 +53,7 @@ def trim(
     document = reading.loosen(document)
     if members is not None:
         document = secrets.classify(document, members)
-    return hoist.prune(names.settle(document))
+    return hoist.prune(names.combine(document))
 
 
 def load_overlay(tree: Tree = TREE) -> JSON:
