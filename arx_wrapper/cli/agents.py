@@ -1,4 +1,4 @@
-"""`agents list|suspend|resume`: the agents on record, and the switch that stops one."""
+"""`agents list|suspend|resume`: list the agents on record, stop one, let it go on."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _absolute(model: ParamModel, name: str, value: Any, now: datetime, approved:
 
 
 def flag(name: str) -> str:
-    """A parameter as an option: `--service-id`."""
+    """Return a parameter as an option: `--service-id`."""
     return "--" + name.replace("_", "-")
 
 

@@ -1,4 +1,4 @@
-"""Bars below a table: what is more is longer."""
+"""Bars below a table."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def call(
 
 
 def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None:
-    """The command's help, or an operation's parameters."""
+    """Return the command's help, or an operation's parameters."""
     if operation is None:
         if not asked:
             raise typer.BadParameter("name an operation; `arx-pagerduty ops` lists them")

@@ -1,4 +1,4 @@
-"""Completion of ids and names from what was listed last: pressing Tab sends nothing and records nothing.
+"""Completion of ids and names from the last lists: completion sends nothing and records nothing.
 
 The ids and names of the last lists are kept in the user's state folder, readable by the user alone.
 """

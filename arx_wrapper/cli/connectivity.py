@@ -75,7 +75,7 @@ def _explained(error: Exception) -> Unreachable:
     if "CERTIFICATE_VERIFY_FAILED" in told:
         return Unreachable(
             "its certificate is not trusted here",
-            "Something between here and the server may be reading along. If that is a proxy of your own, name its "
+            "A proxy between here and the server may read the traffic. If it is your own, name its certificate "
             "authority: SSL_CERT_FILE=/path/ca.pem.",
         )
     if isinstance(error, httpx.TimeoutException):
@@ -87,7 +87,7 @@ def _explained(error: Exception) -> Unreachable:
     if isinstance(error, httpx.ConnectError):
         return Unreachable(
             "the connection is refused",
-            "Look at PAGERDUTY_BASE_URL, and at the firewall: outgoing port 443 has to be open. If the way out is a "
-            "proxy, set PAGERDUTY_PROXY; HTTPS_PROXY and its like are not used.",
+            "Look at PAGERDUTY_BASE_URL, and at the firewall: outgoing port 443 has to be open. Behind a proxy, "
+            "set PAGERDUTY_PROXY; HTTPS_PROXY and similar variables are not used.",
         )
-    return Unreachable(type(error).__name__, "Look at what stands between here and the server.")
+    return Unreachable(type(error).__name__, "Check the proxies and firewalls between here and the server.")

@@ -29,15 +29,15 @@ def console(
 ) -> None:
     """Serve the pages on which reviewers decide.
 
-    Reviewers sign in with a passkey and sign each decision with it; `reviewers invite` makes the first of them. TLS is
-    for a proxy in front. Reads no arx.toml in the working directory.
+    Reviewers sign in with a passkey and sign each decision with it. Invite the first with `reviewers invite`. For other
+    machines put a proxy with TLS in front. The console reads no arx.toml in the working directory.
     """
     session: Session = context.obj
     session.ignore_working_folder()
     wanted = origin or session.config.console_origin
     if wanted is None and not _loopback(host):
         raise ConfigError(
-            f"--host {host} is reached from elsewhere, and passkeys are bound to an origin: name it with --origin "
+            f"--host {host} serves other machines, and passkeys are bound to an origin. Name it with --origin "
             "(console.origin), for example https://approvals.example.com. Nothing is served."
         )
 

@@ -1,4 +1,4 @@
-"""Tables and cards that fit the terminal: text wraps between words, columns are left out, records and ids never are."""
+"""Tables and cards that fit the terminal: a narrow one drops columns, never records or ids."""
 
 from __future__ import annotations
 

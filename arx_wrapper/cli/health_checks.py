@@ -155,7 +155,7 @@ class _Examination:
             return wrong(
                 "clock",
                 f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's",
-                "Have it set by NTP (timedatectl set-ntp true): expiries, signatures and the audit log go by it.",
+                "Set it by NTP (timedatectl set-ntp true): expiries, signatures and the audit log depend on it.",
             )
         return ok("clock", f"{abs(ahead):.0f} s from the server's")
 
@@ -237,7 +237,7 @@ class _Examination:
         if not self._requester:
             return wrong(
                 "requester",
-                "no requester's email is known, so writes fail that do not bring one",
+                "no requester's email is known, so a write without requester_email fails",
                 "Set PAGERDUTY_REQUESTER_EMAIL to a user's address, or store it: `arx-pagerduty vault set --email`.",
             )
         if self._findings["key"].state != "ok" or not self._permits("users:read"):

@@ -88,7 +88,7 @@ def init(
     settings, policies = folder / "arx.toml", folder / "policy.yaml"
     for file in (settings, policies):
         if file.exists() or file.is_symlink():
-            raise ConfigError(f"{file} is there already, and nothing is overwritten. Name another --folder.")
+            raise ConfigError(f"{file} exists already, and `init` never overwrites a file. Name another --folder.")
     if not yes and None in (key, policy, region) and not sys.stdin.isatty():
         raise ConfigError("There is no terminal to ask on: give --key, --policy and --region, or --yes.")
     answers = Answers(
@@ -120,7 +120,7 @@ def _ask(question: str, choices: type[_E], default: _E) -> _E:
 def _settings(answers: Answers) -> str:
     lines = ['policy = "policy.yaml"  # beside this file']
     if answers.key is Key.SANDBOX:
-        lines.append("sandbox = true  # take this away to use your own account")
+        lines.append("sandbox = true  # remove this line to use your own account")
     if answers.region is Region.EU:
         lines += ["", "[pagerduty]", 'base_url = "https://api.eu.pagerduty.com"']
     if answers.key is Key.FILE:
@@ -157,12 +157,14 @@ def _next(answers: Answers) -> Sequence[str]:
 
 
 def _write(file: Path, text: str) -> None:
-    """A new file. ConfigError when there is one, even if it came about a moment ago."""
+    """Write a new file. ConfigError when there is one, even if it was made a moment ago."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        raise ConfigError(f"{file} is there already, and nothing is overwritten. Name another --folder.") from None
+        raise ConfigError(
+            f"{file} exists already, and `init` never overwrites a file. Name another --folder."
+        ) from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}.") from None

@@ -51,8 +51,8 @@ async def audit_log(backends: Backends) -> Finding:
         return wrong(
             "audit log",
             f"its chain is broken: {state.problem}",
-            "Somebody wrote to it from outside. Keep a copy as evidence, find out who, and begin a new one with "
-            "ARX_AUDIT_URL.",
+            "Something other than the connector wrote to it. Keep a copy as evidence, find out who did it, and begin a "
+            "new log with ARX_AUDIT_URL.",
         )
     await backends.audit.open()  # calls are recorded before they are sent, so it must be writable
     url = backends.config.audit_url

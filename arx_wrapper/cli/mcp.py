@@ -40,17 +40,18 @@ def mcp(
     ] = None,
     scope: Annotated[list[str] | None, typer.Option(help="With --issuer: a scope that tokens need.")] = None,
     wait: Annotated[
-        float, typer.Option(min=0, max=3600, help="Seconds a call waits for a reviewer, unless it says itself.")
+        float,
+        typer.Option(min=0, max=3600, help="Seconds a call waits for a reviewer; wait_seconds in a call overrides it."),
     ] = 0.0,
-    max_bytes: Annotated[int, typer.Option(min=1000, help="The most bytes of an answer that are handed on.")] = 60_000,
+    max_bytes: Annotated[int, typer.Option(min=1000, help="The most bytes of a result.")] = 60_000,
     output_schemas: Annotated[
         bool,
-        typer.Option("--output-schemas", help="Publish schemas of the answers, which are then structured content."),
+        typer.Option("--output-schemas", help="Publish schemas, and send structured content."),
     ] = False,
 ) -> None:
     """Serve the operations as tools for a language model.
 
-    Offers those that policy could permit this agent, by the Model Context Protocol. Over HTTP, callers show the token
+    Offers those that policy can permit this agent, by the Model Context Protocol. Over HTTP, callers show the token
     that ARX_MCP_TOKEN holds, or tokens of --issuer, which name the agent. TLS is for a proxy in front. Configuration is
     read from --config, ARX_CONFIG or the user's configuration folder, never from the working directory.
     """

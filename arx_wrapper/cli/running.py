@@ -117,7 +117,7 @@ def _announce_wait(connector: PagerDutyConnector, operation: str, params: Params
     with suppress(ArxError):  # what is wrong with the call is for the call to say, on record
         if connector.explain(operation, params).verdict is Verdict.ESCALATE:
             within = f"within {config.approvals_ttl:.0f} s"
-            warn(f"A reviewer has to agree {within}: `arx-pagerduty approvals list --state pending`.")
+            warn(f"A reviewer has to approve this {within}: `arx-pagerduty approvals list --state pending`.")
 
 
 async def _tried(

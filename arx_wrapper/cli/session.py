@@ -34,11 +34,11 @@ class Session:
         self._working_folder = True
 
     def ignore_working_folder(self) -> None:
-        """Let the working directory decide nothing: an agent may write to the folder that a server is started in."""
+        """Read nothing from the working directory: an agent may write to the folder in which a server starts."""
         self._working_folder = False
         ignored = Path("arx.toml")
         if self._file is None and not os.environ.get("ARX_CONFIG") and ignored.exists():
-            warn("arx.toml in the working directory is not read here. To have it read, name it: --config arx.toml")
+            warn("This command does not read arx.toml in the working directory. If you trust it: --config arx.toml")
 
     @property
     def config(self) -> Config:

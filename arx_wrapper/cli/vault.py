@@ -99,7 +99,7 @@ def status(context: typer.Context, output: Format = Output.TABLE) -> None:
 
 @app.command()
 def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
-    """Encrypt a vault file anew, under a new key.
+    """Re-encrypt a vault file with a new key.
 
     The new key is the one in ARX_VAULT_NEW_KEY; `head -c 32 /dev/urandom | base64` makes one. To replace the API key
     itself, in whatever vault, use `vault set`: running connectors take it up at PagerDuty's next 401.
@@ -118,8 +118,8 @@ def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
     if output is Output.JSON:
         print_json({"path": str(found.path), "orgs": list(found.orgs), "key_id": found.key_id})
         return
-    say(f"{found.path}: encrypted anew, with key {found.key_id}, for {', '.join(found.orgs)}")
-    say(f"Set ARX_VAULT_KEY to what {NEW_KEY} holds, wherever the vault is read; the old key opens nothing now.")
+    say(f"{found.path}: re-encrypted, with key {found.key_id}, for {', '.join(found.orgs)}")
+    say(f"Set ARX_VAULT_KEY to what {NEW_KEY} holds, wherever you read the vault. The old key no longer opens it.")
 
 
 def _require(session: Session, what: str, kinds: tuple[str, ...]) -> None:

@@ -49,7 +49,7 @@ def test_a_server_reads_nothing_from_the_folder_it_is_started_in(command: Comman
         check=False,
     )
     assert started.returncode == 0, started.stderr
-    assert "arx.toml in the working directory is not read here" in started.stderr
+    assert "This command does not read arx.toml in the working directory" in started.stderr
     told = command("--config", "arx.toml", "mcp")
     assert (told.status, "'nonsense' is not a setting" in told.err) == (2, True)
 

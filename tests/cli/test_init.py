@@ -36,7 +36,7 @@ def test_it_overwrites_nothing(command: Command, here: Path, there: str) -> None
     (here / there).write_text("mine")
     done = command("init", "--yes")
     assert (done.status, done.out) == (2, "")
-    assert "there already" in done.err
+    assert "exists already" in done.err
     assert [file.name for file in here.iterdir()] == [there]
     assert (here / there).read_text() == "mine"
 

@@ -41,7 +41,7 @@ def test_a_file_is_set_shown_and_rotated(command: Command, file: Path, monkeypat
     rotated = command("vault", "rotate")
     assert rotated.status == 0
     assert NEW not in rotated.out
-    assert command("vault", "status").status == 2  # the old key opens nothing now
+    assert command("vault", "status").status == 2  # the old key no longer opens it
     monkeypatch.setenv("ARX_VAULT_KEY", NEW)
     after = command("vault", "status", "-o", "json").json
     assert (after["account"], after["key_id"] != before["key_id"]) == (before["account"], True)

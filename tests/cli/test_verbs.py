@@ -207,7 +207,7 @@ def test_a_call_that_waits_for_a_reviewer_says_so(sandboxed: Command, monkeypatc
     monkeypatch.setenv("ARX_APPROVALS_TTL", "1")
     done = sandboxed("windows", "open", "PABC123", "--for", "2h")
     assert done.status == 4
-    assert done.err.startswith("A reviewer has to agree within 1 s: ")
+    assert done.err.startswith("A reviewer has to approve this within 1 s: ")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_relative_times_of_a_repeated_call_are_those_that_were_approved(
     if status == 0:
         assert done.json["maintenance_window"]["end_time"] == json.loads(request["params"])["end_time"]
     else:
-        assert "was asked for another call. Nothing was sent." in done.err
+        assert "is a request for another call. Nothing was sent." in done.err
 
 
 def test_an_unknown_approval_of_a_window_is_refused_by_the_call(sandboxed: Command) -> None:

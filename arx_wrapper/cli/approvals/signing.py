@@ -49,14 +49,14 @@ def make_key(file: Path) -> str:
     try:
         create_private(file, content)
     except FileExistsError:
-        raise ConfigError(f"{file} is there already, and a key is never overwritten. Name another --file.") from None
+        raise ConfigError(f"{file} exists already, and a key is never overwritten. Name another --file.") from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be made: {error.strerror}.") from None
     return public_text(key)
 
 
 def load_key(file: Path) -> Ed25519PrivateKey:
-    """The key in a file.
+    """Return the key in a file.
 
     Raises:
         ConfigError: there is none, others may read it, or it is not an Ed25519 private key.
@@ -76,7 +76,7 @@ def load_key(file: Path) -> Ed25519PrivateKey:
 
 
 def public_text(key: Ed25519PrivateKey) -> str:
-    """A key's public half, as `approvals.reviewers` takes it."""
+    """Return a key's public half, as `approvals.reviewers` takes it."""
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 

@@ -1,4 +1,4 @@
-"""`approvals serve`: takes the presses of Slack's buttons."""
+"""`approvals serve`: serve Slack's approve and deny buttons."""
 
 from __future__ import annotations
 
@@ -51,19 +51,17 @@ def serve(session: Session, host: str, port: int, ready: Ready) -> None:
 def _required(session: Session) -> SlackSettings:
     config = session.config
     if config.slack is None:
-        raise ConfigError(
-            "Slack is not set up, whose buttons this serves: approvals.slack.channel in arx.toml, or ARX_SLACK_CHANNEL."
-        )
+        raise ConfigError("Slack is not set up. Set approvals.slack.channel in arx.toml, or ARX_SLACK_CHANNEL.")
     if not config.slack.users:
         raise ConfigError(
-            "Nobody's press would count: list reviewers in approvals.slack.users (Slack user id → name), or "
+            "No Slack reviewers are configured. Set approvals.slack.users (Slack user id → name), or "
             "ARX_SLACK_USERS=U012AB3CD=alice."
         )
     if config.reviewers or config.proof == "required":
         raise ConfigError(
-            "Each decision needs its reviewer's own signature here (approvals.proof, approvals.reviewers), which a "
-            "press in Slack does not carry. Reviewers decide on the page (`arx-pagerduty console`), or with "
-            "`arx-pagerduty approvals approve` and a key; Slack tells them of new requests all the same."
+            "Decisions need the reviewer's own signature here (approvals.proof, approvals.reviewers), and a button in "
+            "Slack carries none. Decide on the page (`arx-pagerduty console`), or with `arx-pagerduty approvals "
+            "approve` and a key. Slack still tells reviewers of new requests."
         )
     return config.slack
 

@@ -1,4 +1,4 @@
-"""`audit verify`: the chain, and the checkpoints that vouch for it."""
+"""`audit verify`: verify the chain, and compare it with checkpoints."""
 
 from __future__ import annotations
 

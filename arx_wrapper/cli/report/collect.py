@@ -1,4 +1,4 @@
-"""Put records together to what an auditor asks: who did what to which object, under which policy, agreed to by whom."""
+"""Collect what an auditor asks from the records: who did what to which object, by which policy, approved by whom."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def _change(record: AuditRecord) -> dict[str, Any]:
 
 
 def _sort(report: Report, every: list[Call]) -> None:
-    """Put each call where an auditor looks for it: writes one by one, reads as counts, refusals and unknowns apart."""
+    """Sort the calls into lists: writes one by one, reads as counts, refusals and unknown outcomes apart."""
     reads: dict[tuple[str, str], dict[str, Any]] = {}
     for call in every:
         if call.refused:

@@ -1,4 +1,4 @@
-"""The report as one HTML file: no scripts, nothing from elsewhere, and a layout for paper."""
+"""The report as one HTML file: no scripts, no external resources, and a layout for paper."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _verification(report: Report) -> Iterator[str]:
         yield f"<p>It agrees with the checkpoint of {_(checkpoint['origin'])} over {checkpoint['size']} records, root "
         yield f"<code>{_(checkpoint['root'])}</code>.</p>\n"
     else:
-        yield '<p class="nothing">No checkpoint was compared: a rewrite of the whole log would not show.</p>\n'
+        yield '<p class="nothing">No checkpoint was compared, so a rewrite of the whole log does not show.</p>\n'
 
 
 def _approvals(approvals: Sequence[Approval]) -> Iterator[str]:

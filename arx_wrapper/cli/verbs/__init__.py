@@ -1,1 +1,1 @@
-"""Verbs that people type: thin names over the operations, which take the same way through the pipeline as `call`."""
+"""Verbs that people type: short names for operations, which pass the same pipeline as `call`."""

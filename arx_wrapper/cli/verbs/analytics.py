@@ -1,4 +1,4 @@
-"""`analytics`: how many incidents there were and how fast people were, with bars."""
+"""`analytics`: count incidents and measure responses, with bars."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def reassign(
 def merge(
     context: typer.Context,
     into: IncidentId,
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Incidents that end; - for stdin.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Incidents to merge into it; - for stdin.")],
     approval: Approval = None,
     dry_run: DryRun = False,
     fields: Fields = None,
