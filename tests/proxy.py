@@ -8,6 +8,8 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from tests.serving import listening
+
 
 class Proxy:
     """Answers `CONNECT`, and joins the client to one port of this machine.
@@ -29,8 +31,10 @@ class Proxy:
             await writer.drain()
             if b" 200 " in self._answer:
                 other, onward = await asyncio.open_connection("127.0.0.1", self._port)
-                await asyncio.gather(self._pump(reader, onward), self._pump(other, writer))
-        writer.close()
+                try:
+                    await asyncio.gather(self._pump(reader, onward), self._pump(other, writer))
+                finally:
+                    onward.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ssl.SSLError):
@@ -50,9 +54,6 @@ async def proxying(
 ) -> AsyncIterator[Proxy]:
     """Run a proxy that leads to a port of this machine."""
     proxy = Proxy(port, answer)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
-    proxy.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(proxy.serve, tls=tls) as own_port:
+        proxy.url = f"http{'s' if tls else ''}://127.0.0.1:{own_port}"
         yield proxy
-    finally:
-        server.close()

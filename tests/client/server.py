@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from attrs import define, field, frozen
 
+from tests.serving import listening
+
 
 @frozen(kw_only=True)
 class Received:
@@ -34,9 +36,8 @@ class Server:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Server]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server:
+        async with listening(self._serve) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield self
             await asyncio.gather(*filter(None, self._serving))
 

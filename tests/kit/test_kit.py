@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
@@ -83,11 +82,10 @@ async def test_a_cassette_holds_nothing_that_must_not_stay(tmp_path: Path) -> No
     account = Sandbox()
     kit = PagerDutyKit()
     kit.account = account
-    options: dict[str, Any] = {"transport": httpx.AsyncHTTPTransport()}
     user = next(user for user in account.account.all("user") if user["role"] == "user")
-    async with serve(account) as served:
+    async with serve(account) as served, httpx.AsyncHTTPTransport() as transport:
         with cassette(file, record=True):
-            async with kit.connector(**options, base_url=served.url) as pd:
+            async with kit.connector(transport=transport, base_url=served.url) as pd:
                 names = [user.name for user in await pd.list_users()]
                 await pd.list_user_contact_methods(user["id"])
                 await pd.acknowledge_incident("P1234AB", requester_email=account.email)
@@ -95,10 +93,10 @@ async def test_a_cassette_holds_nothing_that_must_not_stay(tmp_path: Path) -> No
     for secret in (account.token, served.url, "5550199", "Authorization"):
         assert secret not in text
     vault = FixedVault(api_key=CANARY, requester_email="any@example.com")
-    options = {"transport": httpx.AsyncHTTPTransport(), "vault": vault}
-    with cassette(file):
-        async with kit.connector(**options, base_url="http://127.0.0.1") as pd:
-            assert [user.name for user in await pd.list_users()] == names
+    async with httpx.AsyncHTTPTransport() as transport:
+        with cassette(file):
+            async with kit.connector(transport=transport, vault=vault, base_url="http://127.0.0.1") as pd:
+                assert [user.name for user in await pd.list_users()] == names
 
 
 def test_the_scrubber_takes_out_keys_people_and_hosts() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import trustme
 
 from tests.resilience.server import Server, serving
+from tests.serving import listening
 
 UNKNOWN_HOST = "pagerduty.invalid"
 Endpoint = Callable[[Server], AbstractAsyncContextManager[str]]
@@ -42,16 +43,17 @@ async def refusing(server: Server) -> AsyncIterator[str]:
 @asynccontextmanager
 async def starting(server: Server) -> AsyncIterator[str]:
     """A server that comes up once a request was tried in vain."""
-    with socket.socket() as taken:
+    async with AsyncExitStack() as stack:
+        taken = stack.enter_context(socket.socket())
         taken.bind(("127.0.0.1", 0))
 
-        async def later() -> asyncio.Server:
+        async def later() -> None:
             await server.missed.wait()
-            return await asyncio.start_server(server.serve, sock=taken)
+            await stack.enter_async_context(listening(server.serve, at=taken))
 
         coming = asyncio.create_task(later())
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
-        (await coming).close()
+        await coming
 
 
 @asynccontextmanager
@@ -67,8 +69,8 @@ async def hanging_up(server: Server) -> AsyncIterator[str]:
         await reader.read(1)
         writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listening:
-        yield f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with listening(hang_up) as port:
+        yield f"https://127.0.0.1:{port}"
 
 
 def presenting(*names: str, expires: datetime | None = None, issuer: trustme.CA | None = None) -> Endpoint:

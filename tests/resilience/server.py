@@ -21,6 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 from attrs import define, field, frozen
 
+from tests.serving import listening
+
 JSON = dict[str, Any]
 
 
@@ -299,25 +301,5 @@ async def fair(exchange: Exchange) -> None:
 @asynccontextmanager
 async def serving(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The server on a port of its own; gives its address, and takes all its connections down at the end."""
-    serving: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving.add(task)
-        try:
-            await server.serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # only the end of the test cancels this
-        finally:
-            serving.discard(task)
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, backlog=2048)
-    port = listening.sockets[0].getsockname()[1]
-    try:
+    async with listening(server.serve, tls=tls) as port:
         yield f"http{'s' if tls else ''}://127.0.0.1:{port}"
-    finally:
-        listening.close()
-        for task in list(serving):
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)

@@ -13,6 +13,7 @@ import pytest
 
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.webhooks import Webhooks
+from tests.serving import listening
 from tests.support import PATIENCE, connector_on
 
 SECRET = "a-secret-for-tests"  # noqa: S105
@@ -31,9 +32,8 @@ async def receiver() -> AsyncIterator[tuple[str, list[tuple[dict[str, str], byte
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(take, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook", arrived
+    async with listening(take) as port:
+        yield f"http://127.0.0.1:{port}/hook", arrived
 
 
 async def until(count: int, arrived: list[Any]) -> None:

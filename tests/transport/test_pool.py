@@ -14,6 +14,7 @@ from arx_wrapper.credentials import Secret
 from arx_wrapper.transport.backend import HttpRequest, HttpResponse, ResponseLost
 from arx_wrapper.transport.connection import CONNECTIONS, ConnectionPool
 from arx_wrapper.transport.dialing import first_connected
+from tests.serving import listening
 from tests.support import PATIENCE
 from tests.transport.test_transport import OK, hang, serving
 
@@ -99,17 +100,20 @@ async def test_a_given_up_request_frees_its_place_and_ends_its_connection() -> N
         closed += 1
         writer.close()
 
-    server = await asyncio.start_server(mute, "127.0.0.1", 0, backlog=512)
     pool = ConnectionPool()
-    for round_ in (1, 2):
-        calls = [get(pool, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") for _ in range(CONNECTIONS)]
-        await until(lambda: opened == CONNECTIONS * round_)  # noqa: B023 - awaited within the round
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-        await until(lambda: closed == CONNECTIONS * round_)  # noqa: B023
-    await pool.aclose()
-    server.close()
+    async with listening(mute) as port:
+        for round_ in (1, 2):
+            calls = [get(pool, f"http://127.0.0.1:{port}") for _ in range(CONNECTIONS)]
+            await until(lambda: opened == CONNECTIONS * round_)  # noqa: B023 - awaited within the round
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+            await until(lambda: closed == CONNECTIONS * round_)  # noqa: B023
+        await pool.aclose()
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
 
 
 def addresses(*ports: int) -> list[tuple[int, tuple[object, ...]]]:
@@ -117,21 +121,17 @@ def addresses(*ports: int) -> list[tuple[int, tuple[object, ...]]]:
 
 
 async def test_the_first_address_that_answers_is_used_and_the_others_sockets_are_closed() -> None:
-    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with socket.socket() as full:  # accepts nobody: its queue is full
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        silent = full.getsockname()[1]
-        fillers = [socket.create_connection(("127.0.0.1", silent))]
-        before = len(os.listdir("/proc/self/fd"))
-        for order in ((1, port), (silent, silent, 1, port)):
-            with await first_connected(addresses(*order), delay=0.01) as connected:
-                assert connected.getpeername()[1] == port
-        assert len(os.listdir("/proc/self/fd")) <= before + 2  # the server's ends may not be closed yet
-        for filler in fillers:
-            filler.close()
-    server.close()
+    async with listening(hang_up) as port:
+        with socket.socket() as full:  # accepts nobody: its queue is full
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            silent = full.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", silent)):
+                before = len(os.listdir("/proc/self/fd"))
+                for order in ((1, port), (silent, silent, 1, port)):
+                    with await first_connected(addresses(*order), delay=0.01) as connected:
+                        assert connected.getpeername()[1] == port
+                assert len(os.listdir("/proc/self/fd")) <= before + 2  # the server's ends may not be closed yet
 
 
 async def test_when_no_address_answers_the_last_problem_is_raised() -> None:
@@ -142,17 +142,15 @@ async def test_when_no_address_answers_the_last_problem_is_raised() -> None:
 
 
 async def test_giving_up_while_connecting_leaves_no_socket_open() -> None:
-    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, backlog=512)
-    port = server.sockets[0].getsockname()[1]
-    tasks = [asyncio.create_task(first_connected(addresses(port, port))) for _ in range(64)]
-    await asyncio.sleep(0)
-    for task in tasks:
+    async with listening(hang_up) as port:
+        tasks = [asyncio.create_task(first_connected(addresses(port, port))) for _ in range(64)]
         await asyncio.sleep(0)
-        task.cancel()
-    done = await asyncio.gather(*tasks, return_exceptions=True)
-    for connected in done:
-        if isinstance(connected, socket.socket):
-            connected.close()
-    assert any(isinstance(failure, asyncio.CancelledError) for failure in done)
-    gc.collect()  # a socket that was left open warns, and a warning is an error
-    server.close()
+        for task in tasks:
+            await asyncio.sleep(0)
+            task.cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        for connected in done:
+            if isinstance(connected, socket.socket):
+                connected.close()
+        assert any(isinstance(failure, asyncio.CancelledError) for failure in done)
+        gc.collect()  # a socket that was left open warns, and a warning is an error

@@ -34,6 +34,7 @@ from arx_wrapper.credentials import Credentials
 from arx_wrapper.model import Request
 from arx_wrapper.transport import Attempt, Transport
 from arx_wrapper.vault.fixed import FixedVault
+from tests.serving import listening
 from tests.support import CANARY, EVERYTHING, PATIENCE, trail
 
 KEY = Credentials(api_key=CANARY, requester_email="bot@example.com")
@@ -86,15 +87,13 @@ async def serving(
     *script: bytes | Handler, tls: ssl.SSLContext | None = None, **options: Any
 ) -> AsyncIterator[tuple[Server, Transport]]:
     server = Server(*script)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls, backlog=512)
-    port = listening.sockets[0].getsockname()[1]
     manners = {"accept": PagerDutyConnector.accept, "key_prefix": PagerDutyConnector.key_prefix, "sleep": no_sleep}
-    wire = Transport(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **{**manners, **options})
-    try:
-        yield server, wire
-    finally:
-        await wire.aclose()
-        listening.close()
+    async with listening(server.serve, tls=tls) as port:
+        wire = Transport(base_url=f"http{'s' if tls else ''}://127.0.0.1:{port}", **{**manners, **options})
+        try:
+            yield server, wire
+        finally:
+            await wire.aclose()
 
 
 async def send(wire: Transport, request: Request = READ, **options: Any) -> Any:
