@@ -44,7 +44,7 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Given:
     """The arguments of a connector: ready-made backends, addresses, or None to use the configuration.
 

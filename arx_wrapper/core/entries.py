@@ -47,7 +47,7 @@ _VERDICTS: Final = {verdict: verdict.value for verdict in Verdict}
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Subject:
     """The part of a record that is the same in every record of a call.
 
@@ -73,7 +73,7 @@ class Subject:
     approval_id: str | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Report:
     """The requests that were sent for a call, and their responses.
 

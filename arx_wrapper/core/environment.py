@@ -10,7 +10,7 @@ from arx_wrapper.errors import PermissionDeniedError
 from arx_wrapper.model import Call, Decision, Verdict
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Environment:
     """The API that is called, its caller, and the backends that judge, record, approve and send."""
 

@@ -41,7 +41,7 @@ T = TypeVar("T")
 _log = logging.getLogger("arx_wrapper.pipeline")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Cleared:
     """A call that may be sent.
 

@@ -24,7 +24,7 @@ IsAlias = Callable[[str, Any], bool]
 """Return True when a parameter's value is a second name of an object instead of its id."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Api:
     """The API that a connector governs.
 
@@ -61,7 +61,7 @@ class Caller:
     org_id: str
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Asked:
     """One call as the caller requested it.
 

@@ -41,7 +41,7 @@ Fetch = Callable[[Mapping[str, Any]], Awaitable[Unread]]
 """Reads one page, with the caller's parameters and these changes to them."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)  # with slots the class would be made twice, which takes long for an abstract one
 class Page(Sequence[T], Generic[T]):
     """One page of a list: a sequence of models, and its position in the whole list.
 

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import Decision, Verdict
-from arx_wrapper.policy.yaml_document import Located, read
+from arx_wrapper.policy.entry import Located
 
 _TEXTS: Final = ("operation", "agent", "org", "entry", "because_of", "reason")
 _KEYS: Final = (*_TEXTS, "params", "expect", "now")
@@ -63,6 +63,8 @@ def cases(path: Path) -> list[Case]:
     Raises:
         PolicyError: a case is malformed; it names file and line.
     """
+    from arx_wrapper.policy.yaml_document import read  # only now: PyYAML takes longer to import than this package
+
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -25,7 +25,7 @@ from arx_wrapper.policy.statement import HELP, decision, subject
 _ORDER = {Verdict.PERMIT: 0, Verdict.ESCALATE: 1, Verdict.DENY: 2}
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Candidates:
     """The entries that name an operation and cover its risk, computed before the first call.
 

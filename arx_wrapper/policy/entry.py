@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -13,6 +13,22 @@ from arx_wrapper.model import Limit, ReviewerRule, Risk, Visibility
 from arx_wrapper.policy.condition import Condition
 
 Approval = Literal["none", "auto", "hitl"]
+
+
+@frozen
+class Located:
+    """A value and its line, counted from 1; mappings and lists hold further such values."""
+
+    value: Any
+    line: int | None = field(default=None, eq=False)
+
+    def plain(self) -> Any:
+        """Return the value without lines."""
+        if isinstance(self.value, dict):
+            return {key: item.plain() for key, item in self.value.items()}
+        if isinstance(self.value, list):
+            return [item.plain() for item in self.value]
+        return self.value
 
 
 @frozen(kw_only=True)
@@ -96,3 +112,12 @@ def glob(pattern: str) -> re.Pattern[str]:
 def matches_any(patterns: Sequence[str], name: str) -> bool:
     """Return True when one of the globs matches the whole name."""
     return any(pattern == name or glob(pattern).fullmatch(name) for pattern in patterns)
+
+
+def located(value: Any) -> Located:
+    """Wrap a value that did not come from a file, without line numbers."""
+    if isinstance(value, dict):
+        return Located({key: located(item) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return Located([located(item) for item in value])
+    return Located(value)

@@ -17,10 +17,10 @@ from attrs import field, frozen
 from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import Call, Decision, Verdict
 from arx_wrapper.policy.engine import PolicySet
+from arx_wrapper.policy.entry import Located, located
 from arx_wrapper.policy.entry_reader import EntryReader, Registry
 from arx_wrapper.policy.prediction import possible_verdicts
 from arx_wrapper.policy.tracing import EntryTrace, trace
-from arx_wrapper.policy.yaml_document import Located, located, read
 
 # Seconds. A change is in force after both at most. A very recent file may be incomplete, and an incomplete policy may
 # lack its denials.
@@ -184,6 +184,8 @@ def _documents(source: object) -> Documents:
     if source is None:
         return []
     if isinstance(source, str | PathLike):
+        from arx_wrapper.policy.yaml_document import read  # only now: PyYAML takes longer to import than this package
+
         return [(str(file), read(_text(file), str(file))) for file in _files(Path(source))]
     if isinstance(source, Mapping) or not isinstance(source, Sequence):
         raise PolicyError("policies are given as a list of entries, or as the path of a file or folder")

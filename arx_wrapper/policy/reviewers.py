@@ -9,7 +9,7 @@ from typing import Final
 
 from arx_wrapper.errors import PolicyError
 from arx_wrapper.model import OnCall
-from arx_wrapper.policy.yaml_document import Located
+from arx_wrapper.policy.entry import Located
 
 Reviewers = tuple[tuple[str, ...], tuple[str, ...], tuple[OnCall, ...]]
 """Names of people, names of groups, and on-call rules."""

@@ -9,9 +9,9 @@ import re
 from typing import Any, Final
 
 import yaml
-from attrs import field, frozen
 
 from arx_wrapper.errors import PolicyError
+from arx_wrapper.policy.entry import Located
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 12
@@ -22,22 +22,6 @@ _TRUE, _FALSE = re.compile(r"true|True|TRUE"), re.compile(r"false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@frozen
-class Located:
-    """A value and its line, counted from 1; mappings and lists hold further such values."""
-
-    value: Any
-    line: int | None = field(default=None, eq=False)
-
-    def plain(self) -> Any:
-        """Return the value without lines."""
-        if isinstance(self.value, dict):
-            return {key: item.plain() for key, item in self.value.items()}
-        if isinstance(self.value, list):
-            return [item.plain() for item in self.value]
-        return self.value
 
 
 def read(text: str, file: str) -> Located:
@@ -131,12 +115,3 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
     if _INTEGER.fullmatch(text):
         return int(text) if len(text) < 19 else text
     return float(text) if _FLOAT.fullmatch(text) else text
-
-
-def located(value: Any) -> Located:
-    """Wrap a value that did not come from a file, without line numbers."""
-    if isinstance(value, dict):
-        return Located({key: located(item) for key, item in value.items()})
-    if isinstance(value, list | tuple):
-        return Located([located(item) for item in value])
-    return Located(value)

@@ -28,7 +28,7 @@ class ResponseTooLarge(Exception):  # noqa: N818
     """The response is larger than the limit."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class HttpRequest:
     """A request in its final form.
 

@@ -77,7 +77,7 @@ class Attempt:
     request_id: str | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Response:
     """A successful response.
 
