@@ -88,6 +88,7 @@ class Enrolments:
         self._invitations: dict[str, Invitation] = {}
         self._taken: set[str] = set()
         self._credentials: set[str] = set()
+        self._public_keys: set[str] = set()
         self._begun = False
         self.candidates: dict[str, Candidate] = {}
         self.reviewers = self._configured
@@ -114,6 +115,23 @@ class Enrolments:
         found = self._invitations.get(invitation_id(token))
         return found if found and found.id not in self._taken and now < found.expires_at else None
 
+    def passkeys(self) -> tuple[Passkey, ...]:
+        """Return the passkeys of all reviewers and candidates."""
+        members = (passkey for each in self._members.values() for passkey in each.passkeys)
+        return (*members, *(candidate.passkey for candidate in self.candidates.values()))
+
+    def other_name_of(self, user: str | None, name: str) -> str | None:
+        """Return the other name by which a person of PagerDuty is a reviewer already; None when there is none.
+
+        Args:
+            user: The person's id in PagerDuty; None where it is not known.
+            name: The name by which they are to be a reviewer.
+        """
+        if user is None:
+            return None
+        others = (each.name for each in self._members.values() if (each.user or "").casefold() == user.casefold())
+        return next((other for other in others if other != name), None)
+
     @property
     def first(self) -> bool:
         """Return True while there is no reviewer: the first to register needs no confirmation."""
@@ -133,10 +151,12 @@ class Enrolments:
         invitation = self._invitations[str(said["invitation"])]
         passkey = Passkey(**{name: str(said[name]) for name in ("credential_id", "public_key", "rp_id", "origin")})
         late = datetime.fromisoformat(record.created_at) >= invitation.expires_at
-        if late or invitation.id in self._taken or passkey.credential_id in self._credentials:
+        known = passkey.credential_id in self._credentials or passkey.public_key in self._public_keys
+        if late or invitation.id in self._taken or known:
             return
         self._taken.add(invitation.id)
         self._credentials.add(passkey.credential_id)
+        self._public_keys.add(passkey.public_key)
         candidate = Candidate(
             reviewer=invitation.reviewer,
             user=invitation.user,
@@ -144,7 +164,7 @@ class Enrolments:
             invitation=invitation.id,
             since=record.created_at,
         )
-        if self._other_spelling(candidate.reviewer):
+        if self._other_spelling(candidate.reviewer) or self.other_name_of(candidate.user, candidate.reviewer):
             return
         if self.first:
             self._admit(candidate, None)
@@ -155,6 +175,8 @@ class Enrolments:
         candidate, by = self.candidates[str(said["invitation"])], str(said["by"])
         if identity(by) == identity(candidate.reviewer):
             raise NotProvenError("a reviewer cannot confirm themselves")
+        if self.other_name_of(candidate.user, candidate.reviewer):
+            raise NotProvenError("the person is a reviewer by another name")
         statement = enrolment_statement(self.org_id, candidate, by=by, at=str(said["at"]))
         self.reviewers.prove(by, statement, str(said["proof"]))
         self._admit(candidate, by)

@@ -42,6 +42,27 @@ class Passkey:
     origin: str
 
 
+def key_material(public_key: str) -> bytes:
+    """Return a passkey's public key without its encoding, so that two encodings of one key are equal.
+
+    Args:
+        public_key: COSE public key, base64url.
+
+    Raises:
+        NotProvenError: it is no public key.
+        ConfigError: the package webauthn is not installed.
+    """
+    _webauthn()
+    from webauthn.helpers import decode_credential_public_key
+
+    try:
+        found = decode_credential_public_key(_decoded(public_key))
+    except Exception as error:
+        raise NotProvenError(_plain(error)) from None
+    parts = (getattr(found, name, b"") for name in ("x", "y", "n", "e"))
+    return b"".join(part.lstrip(b"\0") for part in parts if isinstance(part, bytes))
+
+
 def rp_id_of(origin: str) -> str:
     """Return the WebAuthn domain of a console's origin.
 

@@ -132,9 +132,10 @@ async def enrol_page(console: Console, request: Request) -> Response:
 async def enrol_options(console: Console, request: Request) -> Response:
     """Return the options with which the browser creates a passkey."""
     from starlette.responses import Response
-    from webauthn import generate_registration_options, options_to_json
+    from webauthn import base64url_to_bytes, generate_registration_options, options_to_json
     from webauthn.helpers.structs import (
         AuthenticatorSelectionCriteria,
+        PublicKeyCredentialDescriptor,
         ResidentKeyRequirement,
         UserVerificationRequirement,
     )
@@ -142,7 +143,8 @@ async def enrol_options(console: Console, request: Request) -> Response:
     await given(request)
     require_own_origin(console, request)
     token = request.path_params["token"]
-    invitation = (await console.enrolments()).invitation(token, console.clock())
+    enrolments = await console.enrolments()
+    invitation = enrolments.invitation(token, console.clock())
     if invitation is None:
         raise Problem(404, "This link is dead", _DEAD)
     made = generate_registration_options(
@@ -153,6 +155,10 @@ async def enrol_options(console: Console, request: Request) -> Response:
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
+        # An authenticator that holds one of these refuses: one device does not make two reviewers.
+        exclude_credentials=[
+            PublicKeyCredentialDescriptor(id=base64url_to_bytes(each.credential_id)) for each in enrolments.passkeys()
+        ],
     )
     body = {"publicKey": msgspec.json.decode(options_to_json(made)), "echo": {}}
     return Response(msgspec.json.encode(body), media_type="application/json")

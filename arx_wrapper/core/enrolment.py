@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from datetime import datetime
 from heapq import merge
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,8 @@ async def invite(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
         user: The invited person's id in PagerDuty, which on-call rules compare.
 
     Raises:
-        ApprovalError: it is not a plain name, or another spelling of a reviewer's.
+        ApprovalError: it is not a plain name, or another spelling of a reviewer's, or the person is a reviewer by
+            another name.
         AuditError: it cannot be recorded.
     """
     from arx_wrapper.approvals.enrolment import INVITATION_SECONDS, invitation_id
@@ -98,6 +100,7 @@ async def invite(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
     for known in enrolments.reviewers:
         if identity(known) == identity(reviewer) and known != reviewer:
             raise ApprovalError(f"{reviewer!r} is another spelling of the reviewer {known!r}. Nothing was changed.")
+    require_one_name(enrolments, user, reviewer)
     token = secrets.token_urlsafe(32)
     said = {"step": "invited", "reviewer": reviewer, "user": user, "by": by, "seconds": INVITATION_SECONDS}
     await log.append(_entry(enrolments, "in_progress", {**said, "invitation": invitation_id(token)}))
@@ -125,8 +128,9 @@ async def register(
     invitation = enrolments.invitation(token, now)
     if invitation is None:
         raise ApprovalError("This link is unknown, was used, or is older than ten minutes. Ask for another one.")
-    if enrolments.reviewers.owner_of(passkey.credential_id):
-        raise ApprovalError("This passkey is a reviewer's already. Nothing was changed.")
+    if _is_taken(enrolments, passkey):
+        raise ApprovalError("This passkey is a reviewer's already, or waits to be confirmed. Nothing was changed.")
+    require_one_name(enrolments, invitation.user, invitation.reviewer)
     said = {
         "step": "registered",
         "reviewer": invitation.reviewer,
@@ -155,10 +159,12 @@ async def confirm(log: AuditLog, enrolments: Enrolments, candidate: Candidate, *
 
     Raises:
         ApprovalError: the proof is invalid, or they confirm themselves. The attempt is recorded; nothing was changed.
+            Or the person is a reviewer by another name by now.
         AuditError: it cannot be recorded.
     """
     from arx_wrapper.approvals.enrolment import enrolment_statement
 
+    require_one_name(enrolments, candidate.user, candidate.reviewer)
     statement = enrolment_statement(enrolments.org_id, candidate, by=by, at=at)
     said = {"step": "confirmed", "reviewer": candidate.reviewer, "invitation": candidate.invitation, "by": by, "at": at}
     await _proved(log, enrolments, "reviewer.enrolled", candidate.reviewer, said, statement, proof)
@@ -189,6 +195,19 @@ async def remove(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
     statement = removal_statement(enrolments.org_id, found, by=by, at=at)
     said = {"reviewer": reviewer, "by": by, "at": at}
     await _proved(log, enrolments, "reviewer.removed", reviewer, said, statement, proof)
+
+
+def require_one_name(enrolments: Enrolments, user: str | None, name: str) -> None:
+    """Refuse a second name for a person of PagerDuty: `min_approvals` would count them twice.
+
+    Raises:
+        ApprovalError: they are a reviewer by another name.
+    """
+    if other := enrolments.other_name_of(user, name):
+        raise ApprovalError(
+            f"PagerDuty's user {user!a} is the reviewer {other!r} already, and cannot be {name!r} as well. "
+            "Nothing was changed."
+        )
 
 
 async def refused(log: AuditLog, org_id: str, reviewer: str, problem: str, **said: Any) -> None:
@@ -241,6 +260,22 @@ async def _proved(
         await refused(log, enrolments.org_id, reviewer, problem, by=by)
         raise ApprovalError(problem) from None
     await log.append(_entry(enrolments, "success", {**said, "proof": proof}, action))
+
+
+def _is_taken(enrolments: Enrolments, passkey: Passkey) -> bool:
+    """Tell whether a reviewer or a candidate has this passkey, or its key by another credential or as a key file."""
+    import base64
+
+    from arx_wrapper.approvals.passkeys import NotProvenError, key_material
+
+    known = enrolments.passkeys()
+    if any(each.credential_id == passkey.credential_id for each in known):
+        return True
+    keys = {base64.b64decode(key).lstrip(b"\0") for key in enrolments.reviewers.keys.values()}
+    for each in known:
+        with suppress(NotProvenError):  # what a later release wrote
+            keys.add(key_material(each.public_key))
+    return key_material(passkey.public_key) in keys
 
 
 def _configured(enrolments: Enrolments) -> Reviewers | None:

@@ -28,8 +28,7 @@ class Authenticator:
 
     def register(self, challenge: bytes, *, origin: str = ORIGIN, flags: int = PRESENT | VERIFIED) -> str:
         """What `navigator.credentials.create()` gives."""
-        numbers = self.key.public_key().public_numbers()
-        cose = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)})
+        cose = cbor2.dumps(self.cose())
         attested = bytes(16) + len(self.id).to_bytes(2) + self.id + cose
         data = self._data(flags | ATTESTED, self.rp_id) + attested
         response = {
@@ -37,6 +36,11 @@ class Authenticator:
             "attestationObject": encoded(cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})),
         }
         return self._credential(response)
+
+    def cose(self) -> dict[int, Any]:
+        """The public key, as COSE has it."""
+        numbers = self.key.public_key().public_numbers()
+        return {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)}
 
     def sign(
         self,

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from arx_wrapper.approvals import Enrolments
 
-PASSKEY = {"public_key": "x", "rp_id": "localhost", "origin": "http://localhost:8788"}
+PASSKEY = {"rp_id": "localhost", "origin": "http://localhost:8788"}
 
 
 @frozen(kw_only=True)
@@ -22,12 +22,15 @@ class Record:
     metadata: Mapping[str, Any]
 
 
-def invited(name: str, invitation: str) -> Record:
-    return Record(metadata={"step": "invited", "reviewer": name, "invitation": invitation})
+def invited(name: str, invitation: str, user: str | None = None) -> Record:
+    return Record(metadata={"step": "invited", "reviewer": name, "invitation": invitation, "user": user})
 
 
-def registered(invitation: str, credential: str, at: str = "2026-01-01T00:09:59+00:00") -> Record:
+def registered(
+    invitation: str, credential: str, at: str = "2026-01-01T00:09:59+00:00", public_key: str | None = None
+) -> Record:
     said = {"step": "registered", "invitation": invitation, "credential_id": credential, **PASSKEY}
+    said["public_key"] = public_key or f"key of {credential}"
     return Record(created_at=at, metadata=said)
 
 
@@ -63,6 +66,19 @@ def test_nobody_registers_as_another_spelling_of_a_reviewer() -> None:
 def test_a_passkey_is_enrolled_once() -> None:
     found = read(invited("alice", "1"), registered("1", "a"), invited("bob", "2"), registered("2", "a"))
     assert found.candidates == {}
+
+
+def test_a_key_is_enrolled_once_whatever_its_credential_is_called() -> None:
+    first, second = registered("1", "a", public_key="k"), registered("2", "b", public_key="k")
+    assert read(invited("alice", "1"), first, invited("bob", "2"), second).candidates == {}
+
+
+def test_a_person_of_pagerduty_is_a_reviewer_by_one_name() -> None:
+    records = [invited("alice", "1", user="PU1"), registered("1", "a")]
+    again = [invited("bob", "2", user="pu1"), registered("2", "b")]
+    assert read(*records, *again).candidates == {}
+    assert len(read(*records, invited("alice", "2", user="PU1"), registered("2", "b")).candidates) == 1
+    assert len(read(*records, invited("bob", "2"), registered("2", "b")).candidates) == 1
 
 
 def test_a_registration_without_an_invitation_does_not_count() -> None:

@@ -18,12 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from arx_wrapper import approvals
 from arx_wrapper.approvals import sign_decision
+from arx_wrapper.approvals.enrolment import registration_challenge
+from arx_wrapper.approvals.passkeys import rp_id_of, verify_registration
 from arx_wrapper.cli.main import run as command
 from arx_wrapper.core import enrolment
 from arx_wrapper.core.review import evidence_of, review
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError
 from arx_wrapper.model import Effect, Risk
-from tests.approvals.authenticator import PRESENT, Authenticator
+from tests.approvals.authenticator import ORIGIN, PRESENT, Authenticator
 from tests.approvals.deployment import DELETE, Deployment
 from tests.support import ASK_ABOUT_HIGH, trail
 
@@ -355,6 +357,89 @@ async def test_16_a_second_passkey_of_ones_own_needs_another_reviewer(deployment
     assert len((await deployment.reviewers()).passkeys("alice")) == 1
     await deployment.confirm("alice", by="bob")
     assert len((await deployment.reviewers()).passkeys("alice")) == 2
+
+
+class Copied(Authenticator):
+    """The key of another authenticator under a credential of its own, in COSE that orders its members otherwise."""
+
+    def __init__(self, other: Authenticator, *, reordered: bool = True) -> None:
+        super().__init__()
+        self.key, self._reordered = other.key, reordered
+
+    def cose(self) -> dict[int, Any]:
+        members = super().cose()
+        return dict(reversed(members.items())) if self._reordered else members
+
+
+class OfKeyFile(Authenticator):
+    """A passkey whose key is that of a key file."""
+
+    def __init__(self, file: Ed25519PrivateKey) -> None:
+        super().__init__()
+        self.file = file
+
+    def cose(self) -> dict[int, Any]:
+        return {1: 1, 3: -8, -1: 6, -2: self.file.public_key().public_bytes_raw()}
+
+
+@pytest.mark.parametrize("reordered", [False, True])
+async def test_16_one_key_is_not_two_reviewers(deployment: Deployment, reordered: bool) -> None:
+    copied = Copied(deployment.passkeys["alice"], reordered=reordered)
+    with pytest.raises(ApprovalError, match="a reviewer's already"):
+        await deployment.register("carol", copied)
+    await deployment.register("dora")
+    with pytest.raises(ApprovalError, match="waits to be confirmed"):
+        await deployment.register("eve", Copied(deployment.passkeys["dora"], reordered=reordered))
+    assert [each.reviewer for each in (await deployment.enrolments()).candidates.values()] == ["dora"]
+
+
+async def test_16_the_key_of_a_key_file_is_not_a_second_reviewer(tmp_path: Path) -> None:
+    file = Ed25519PrivateKey.generate()
+    key = base64.b64encode(file.public_key().public_bytes_raw()).decode()
+    deployment = Deployment(tmp_path, reviewers={"dora": key})
+    async with deployment.pd:
+        with pytest.raises(ApprovalError, match="a reviewer's already"):
+            await deployment.register("carol", OfKeyFile(file))
+
+
+async def test_16_a_person_of_pagerduty_is_not_two_reviewers(deployment: Deployment) -> None:
+    await deployment.register("carol", user="PU9")
+    await deployment.register("caroline", user="PU9")
+    log, passkey = deployment.pd.audit, Authenticator()
+    token = await enrolment.invite(log, await deployment.enrolments(), "caro", by="root", user="PU9")
+    made = passkey.register(registration_challenge(token))
+    found = verify_registration(made, registration_challenge(token), rp_id=rp_id_of(ORIGIN), origin=ORIGIN)
+    await deployment.confirm("carol", by="alice")
+    enrolments = await deployment.enrolments()
+    with pytest.raises(ApprovalError, match="is the reviewer 'carol' already"):
+        await deployment.confirm("caroline", by="alice")
+    with pytest.raises(ApprovalError, match="is the reviewer 'carol' already"):
+        await enrolment.register(log, enrolments, token, found, now=datetime.now(UTC))
+    with pytest.raises(ApprovalError, match="is the reviewer 'carol' already"):
+        await enrolment.invite(log, enrolments, "carola", by="root", user="pu9")
+    assert "caroline" not in await deployment.reviewers()
+    await deployment.register("carol", user="PU9")  # another passkey of hers
+    await deployment.confirm("carol", by="alice")
+
+
+async def test_16_a_confirmation_of_a_second_name_written_past_the_checks_does_not_count(
+    deployment: Deployment,
+) -> None:
+    from arx_wrapper.approvals.enrolment import enrolment_statement
+    from arx_wrapper.approvals.passkeys import challenge_of
+    from arx_wrapper.core.enrolment import _entry
+
+    await deployment.register("carol", user="PU9")
+    await deployment.register("caroline", user="PU9")
+    await deployment.confirm("carol", by="alice")
+    enrolments = await deployment.enrolments()
+    [candidate] = enrolments.candidates.values()
+    at = "2026-01-01T00:00:00+00:00"
+    statement = enrolment_statement("org-acme", candidate, by="alice", at=at)
+    proof = deployment.passkeys["alice"].sign(challenge_of(statement))
+    said = {"step": "confirmed", "invitation": candidate.invitation, "reviewer": "caroline", "by": "alice", "at": at}
+    await deployment.pd.audit.append(_entry(enrolments, "success", {**said, "proof": proof}))
+    assert "caroline" not in await deployment.reviewers()
 
 
 async def test_16_an_enrolment_that_is_not_in_the_chain_does_not_count(deployment: Deployment) -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 from attrs import evolve
 
+from tests.approvals.authenticator import encoded
 from tests.approvals.deployment import DELETE
 from tests.console.conftest import Pages
 from tests.effort import Calls
@@ -144,6 +145,9 @@ async def test_reviewers_are_invited_registered_confirmed_and_removed_on_the_pag
     assert link
     carol = await pages.browser()
     assert "carol" in (await carol.get(link[1])).text
+    options = (await carol.post(f"{link[1]}/options", {})).json()["publicKey"]
+    held = {each["id"] for each in options["excludeCredentials"]}
+    assert encoded(pages.deployment.passkeys["alice"].id) in held, "an authenticator that holds it refuses"
     assert (await carol.signed(link[1], {})).json() == {"go": "/enrolled"}
     assert "has to confirm you" in (await carol.get("/enrolled")).text
     assert (await carol.sign_in()).status_code == 403, "not yet"

@@ -43,7 +43,10 @@ document.addEventListener("submit", async (event) => {
     location.assign(go);
   } catch (error) {
     problem.textContent =
-      error.name === "NotAllowedError" ? "The passkey was not used: nothing was decided. Try again." : error.message;
+      {
+        NotAllowedError: "The passkey was not used: nothing was decided. Try again.",
+        InvalidStateError: "This device holds a reviewer's passkey already. Nobody can be two reviewers.",
+      }[error.name] || error.message;
     problem.hidden = false;
     for (const button of buttons) button.disabled = false;
   }
