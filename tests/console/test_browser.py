@@ -130,6 +130,13 @@ def ask(page: Page, call: tuple[str, dict[str, Any]] = DELETE) -> Any:
     return page.served.run(page.served.deployment.ask(call))
 
 
+def test_a_device_that_holds_a_reviewers_passkey_makes_no_second_reviewer(page: Page) -> None:
+    page.open(page.served.invite("alias"))
+    page.tap("Register a passkey")
+    page.reads("This device holds a reviewer's passkey already. Nobody can be two reviewers.")
+    assert not page.served.run(page.served.deployment.enrolments()).candidates
+
+
 def test_from_a_link_to_a_signed_decision_it_takes_two_taps(page: Page) -> None:
     asked = ask(page, WINDOW)
     page.driver.delete_all_cookies()
