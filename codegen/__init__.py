@@ -1,4 +1,4 @@
-"""The build step: PagerDuty's published document becomes `spec/pagerduty.json`, and that becomes the client.
+"""Build the client: trim PagerDuty's published document to `spec/pagerduty.json`, and generate code from that.
 
-Every step is a pure function from one document to the next, in a file of its own; `trim.py` states their order.
+Every step is a pure function from one document to the next, in a module of its own; `trim.py` calls them in order.
 """

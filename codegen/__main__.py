@@ -1,4 +1,4 @@
-"""`python -m codegen update|trim|generate|methods|check|examples`: see each command's help."""
+"""Run `python -m codegen update|trim|generate|methods|check|examples`; see each command's help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UPSTREAM = "PagerDuty's openapiv3.json, as JSON or YAML"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0 when done, 1 when something is wrong."""
+    """Run a command; return 0 on success, 1 on a fault."""
     given = _parser().parse_args(arguments)
     try:
         if given.command == "update":
@@ -40,15 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     updating = commands.add_parser("update", help="newest published document -> spec/, generated/ and a report")
     updating.add_argument("--upstream", metavar="FILE-OR-URL", help=f"{_UPSTREAM}; else the newest commit's")
     updating.add_argument("--dry-run", action="store_true", help="print the report and change nothing")
-    updating.add_argument("--prune", action="store_true", help="take out of the overlay what PagerDuty has fixed")
-    updating.add_argument("--report", type=Path, metavar="FOLDER", help="where report.md and report.json go")
+    updating.add_argument("--prune", action="store_true", help="remove overlay entries that PagerDuty has fixed")
+    updating.add_argument("--report", type=Path, metavar="FOLDER", help="folder for report.md and report.json")
     trimming = commands.add_parser("trim", help="published document -> spec/pagerduty.json, spec/upstream.lock")
     trimming.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help=_UPSTREAM)
     sampling = commands.add_parser("examples", help="published examples -> tests/client/{examples,requests}.json")
     sampling.add_argument("--upstream", required=True, metavar="FILE-OR-URL", help=_UPSTREAM)
     commands.add_parser("generate", help="spec/pagerduty.json -> generated/pagerduty_client")
     commands.add_parser("methods", help="the table, spec/pagerduty.json -> the connector's derived methods")
-    commands.add_parser("check", help="exit 1 unless generated/ is complete and what spec/ says")
+    commands.add_parser("check", help="exit 1 unless generated/ is complete and matches spec/")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Check that `generated/` is what `spec/` says, and that all of `spec/` is in it."""
+"""Check that `generated/` matches `spec/`, and that it contains all of `spec/`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from codegen.trim import TRIMMED, stale
 
 
 def drift(generated: Path = GENERATED, spec: Path = TRIMMED) -> list[str]:
-    """List what differs: `spec/` from its lock, files from a fresh generation. Empty without drift.
+    """List the differences between `spec/` and its lock, and between the files and a fresh generation.
 
     Raises:
-        CodegenError: the generation fails, or leaves something of the document out.
+        CodegenError: the generation fails, or omits a part of the document.
     """
     with tempfile.TemporaryDirectory() as folder:
         package = render(spec, Path(folder))

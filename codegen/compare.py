@@ -1,4 +1,4 @@
-"""Compare two surfaces: every change, with the rule that says what it means and the endpoints that it touches."""
+"""Compare two surfaces: list every change, with the rule that classifies it and the endpoints that it affects."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Change:
 
     Attributes:
         rule: The rule's name (`request-property-enum-value-removed`).
-        place: Where: an endpoint with a parameter, or a schema's member.
-        detail: What changed, in words.
-        endpoints: The endpoints that it touches.
+        place: The changed endpoint, parameter or schema's member.
+        detail: A description of the change.
+        endpoints: The endpoints that it affects.
     """
 
     rule: str
@@ -135,7 +135,7 @@ class _Comparison:
         for key, mark in (("items", "[]"), ("values", "{}")):
             both = key in before and key in after
             if both or (before.get("type") == after.get("type") and (key in before or key in after)):
-                below = place if side == _PARAMETER else f"{place}{mark}"  # a list's name says so already
+                below = place if side == _PARAMETER else f"{place}{mark}"  # the parameter's name marks a list already
                 yield from self.schema(side, below, before.get(key, {}), after.get(key, {}))
         yield from self._variants(side, place, before.get("variants", {}), after.get("variants", {}))
 
@@ -255,7 +255,7 @@ def _added(side: str, new: JSON) -> str:
 
 
 def _renamed(gone: list[str], come: list[str], old: JSON, new: JSON) -> Iterator[tuple[str, str]]:
-    """Yield pairs of names of which one went and the other came, of the same kind and much alike."""
+    """Yield pairs of a removed and an added name that are of the same kind and similar."""
     left = list(come)
     for before in list(gone):
         alike = [after for after in left if _bare(old[before]) == _bare(new[after])]

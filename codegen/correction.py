@@ -1,4 +1,4 @@
-"""Correct an overlay that no longer applies: what its actions would have to be, and which of them are not needed."""
+"""Correct an overlay that no longer applies: compute the corrected actions, and remove those no longer needed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from codegen.targets import Target, expanded, joined
 
 
 def load(text: str, source: str) -> JSON:
-    """Read an overlay; it remembers its lines and comments.
+    """Read an overlay, keeping its line numbers and comments.
 
     Raises:
-        CodegenError: it is no YAML, or no overlay.
+        CodegenError: the text is not YAML, or not an overlay.
     """
     try:
         loaded = _yaml().load(text)
@@ -38,21 +38,21 @@ def dump(overlay: JSON) -> str:
 
 
 def fault(overlay: JSON, stale: list[Stale], index: int) -> Fault:
-    """Return what is wrong with one action, and the action that would be right."""
+    """Describe the fault of one action, and the corrected action."""
     own = [each for each in stale if each.index == index]
     causes = "; ".join(dict.fromkeys(_cause(each) for each in own))
     action = corrected(overlay["actions"][index], own, fixed_only=False)
     if action is None:
         remedy = "remove it: PagerDuty has fixed this (`--prune` does)"
     elif action == overlay["actions"][index]:
-        remedy = "find what it is about in the published document, and correct or remove the action"
+        remedy = "find its target in the published document, and correct or remove the action"
     else:
         remedy = f"the corrected entry would be:\n{_entry(action)}"
     return Fault(place=place(overlay, index), cause=causes, remedy=remedy)
 
 
 def prune(text: str, stale: list[Stale]) -> tuple[str, list[str]]:
-    """Return an overlay's text without what PagerDuty has fixed, and what was taken out, in words."""
+    """Return an overlay's text without actions that PagerDuty has fixed, and a description of each removal."""
     overlay, lines, said = load(text, "the overlay"), text.splitlines(), []
     for index in sorted({each.index for each in stale if each.fixed}, reverse=True):
         fixed = [each for each in stale if each.index == index and each.fixed]
@@ -68,7 +68,7 @@ def prune(text: str, stale: list[Stale]) -> tuple[str, list[str]]:
 
 
 def _lines(overlay: JSON, lines: list[str], index: int) -> tuple[int, int]:
-    """Return the lines of an action, without the comments that stand between it and the next one."""
+    """Return the lines of an action, without the comments between it and the next one."""
     marks = overlay["actions"].lc
     after = marks.item(index + 1)[0] if index + 1 < len(overlay["actions"]) else len(lines)
     while not lines[after - 1].strip() or lines[after - 1].lstrip().startswith("#"):
@@ -77,7 +77,7 @@ def _lines(overlay: JSON, lines: list[str], index: int) -> tuple[int, int]:
 
 
 def corrected(action: JSON, stale: list[Stale], *, fixed_only: bool) -> JSON | None:
-    """Return an action without what no longer applies of it, None where nothing is left."""
+    """Return an action without the parts that no longer apply; None when no part is left."""
     result = deepcopy(action)
     targets = expanded(str(action["target"]))
     whole = [each for each in stale if not each.leaf or _is_all(action, targets, stale, each.target)]
@@ -116,7 +116,7 @@ def _leaves(update: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 def _take(update: JSON, leaf: tuple[str, ...]) -> None:
-    """Take a value out, and the objects that are empty without it."""
+    """Remove a value, and the objects that are empty without it."""
     if leaf[0] not in update:
         return
     if len(leaf) > 1 and isinstance(update[leaf[0]], dict):

@@ -1,7 +1,7 @@
-"""Compare what went into the generator with what came out: it drops what it cannot handle.
+"""Compare the generator's input with its output, because it silently drops what it cannot handle.
 
-By name, and by meaning: values that the document allows have to be taken and sent as they are, all others refused; what
-is answered has to be typed as the document types it. Runs in a process of its own, which imports the new package.
+Names are compared, and behaviour: code must accept and send values that the document allows, and refuse all others;
+responses must have the document's types. It runs in a separate process, which imports the new package.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from codegen.words import SAID, described
 
 
 def missing(document: JSON) -> list[str]:
-    """Return what the importable package lacks of the document or, where it lacks nothing, what it means otherwise."""
+    """List the parts of the document that the package lacks; when it lacks none, list the differences in behaviour."""
     return list(_lacking(document)) or list(_differing(document))
 
 
@@ -122,9 +122,9 @@ def _sent(place: str, module: Any, given: JSON, parameter: JSON, probes: Probes)
     for probe in probes.probes(schema):
         value, allowed = probe.value, probe.allowed
         if value in ("", [], None) or (value == "tomorrow" and schema.get("format") == "date-time"):
-            continue  # an empty filter is refused, and a time that is text is PagerDuty's to read
+            continue  # an empty filter is refused, and PagerDuty validates times given as text
         if schema.get("type") == "array" and isinstance(value, str):
-            continue  # one text may stand for a list of one
+            continue  # a single text is accepted in place of a list
         if where != "query" and schema.get("type") != "string" and not allowed:
             continue
         try:
@@ -207,7 +207,7 @@ def _read(name: str, schema: JSON, model: Any, models: Any) -> Iterator[str]:
 
 
 def _came(schema: JSON) -> tuple[Any, str]:
-    """Return a value as it comes, and what it is to become."""
+    """Return a value as in a response, and the type that it is decoded to."""
     if own := referenced(schema):
         return {}, own
     if schema.get("type") == "array":
@@ -251,7 +251,7 @@ def _refusals() -> tuple[type[Exception], ...]:
 
 
 def main(spec: str) -> int:
-    """Print what is missing; 1 if anything is."""
+    """Print what is missing; return 1 if anything is."""
     lacking = missing(described(Path(spec)))
     for line in lacking:
         print(line)  # noqa: T201 - a command's output

@@ -1,4 +1,4 @@
-"""One dialect: what OpenAPI lets be said in several ways, and what 3.1 says differently, is said in one way of 3.0."""
+"""Rewrite the document in one dialect of OpenAPI 3.0: one form for each construct, including those of 3.1."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Change = Callable[[JSON, str], JSON]
 
 _MAPS: Final = ("properties", "patternProperties")
 _LISTS: Final = ("allOf", "oneOf", "anyOf")
-# What an endpoint may answer with success that is not JSON has no model.
+# Media types of successful responses that are not JSON, and so have no model.
 _UNTYPED: Final = frozenset({"text/plain", "text/csv", "text/html", "application/octet-stream", "application/pdf"})
 
 
 def unify(document: JSON) -> JSON:
-    """Return a copy with inline JSON bodies, in which every schema says its type, its nulls and its values one way.
+    """Return a copy with inline JSON bodies, in which every schema states type, null and values in the same form.
 
     Raises:
-        CodegenError: a body is no JSON, or a reference names nothing.
+        CodegenError: a body is not JSON, or a reference has no target.
     """
     paths = {path: _item(document, path, item) for path, item in document["paths"].items()}
     components = dict(document["components"])
@@ -77,7 +77,7 @@ def _content(media: JSON, place: str) -> JSON:
 
 
 def inline(document: JSON, described: JSON) -> JSON:
-    """Resolve a reference to a shared response, request body, parameter or header; return anything else as it is."""
+    """Resolve a reference to a shared response, request body, parameter or header; return any other node unchanged."""
     seen: list[str] = []
     while "$ref" in described:
         pointer = described["$ref"]
@@ -92,7 +92,7 @@ def parameter(document: JSON, described: JSON, place: str) -> JSON:
     """Return a parameter, inline.
 
     Raises:
-        CodegenError: it has no name or no place.
+        CodegenError: it has no `name` or no `in`.
     """
     found = inline(document, described)
     if not isinstance(found.get("name"), str) or not isinstance(found.get("in"), str):
@@ -102,7 +102,7 @@ def parameter(document: JSON, described: JSON, place: str) -> JSON:
 
 
 def json_media(content: JSON) -> JSON | None:
-    """Return the media type object that holds JSON, whatever parameters or suffix its name has."""
+    """Return the media type object for JSON, whatever parameters or suffix its name has."""
     for kind, media in content.items():
         name = kind.partition(";")[0].strip().lower()
         if name == MEDIA or (name.startswith("application/") and name.endswith("+json")):
@@ -112,13 +112,13 @@ def json_media(content: JSON) -> JSON | None:
 
 
 def schema_of(schema: Any, place: str) -> JSON:
-    """Return a schema in the one dialect, and all below it."""
+    """Return a schema, with all schemas below it, in the one dialect."""
     if schema is True:
         return {}
     if not isinstance(schema, dict):
         raise CodegenError(place, f"is {schema!r}, not a schema", "correct it in spec/overlay.yaml")
     changed = dict(schema)
-    if isinstance(changed.get("required"), bool):  # draft 3's way, which says nothing here
+    if isinstance(changed.get("required"), bool):  # JSON Schema draft 3's form, which has no meaning here
         del changed["required"]
     for key in _MAPS:
         if key in changed:
@@ -153,7 +153,7 @@ def _types(schema: JSON, place: str) -> JSON:
 
 
 def _null_variants(schema: JSON, place: str) -> JSON:
-    """Write a union with null as a nullable schema, and a union of one as that one."""
+    """Rewrite a union with null as a nullable schema, and a union with one variant as that variant."""
     changed = schema
     for key in ("oneOf", "anyOf"):
         variants = changed.get(key)
@@ -187,7 +187,7 @@ def _implied_type(schema: JSON, place: str) -> JSON:
 
 
 def _exclusive(schema: JSON, place: str) -> JSON:
-    """Exclusive bounds of whole numbers are inclusive ones, one further in."""
+    """Rewrite exclusive bounds of whole numbers as inclusive ones."""
     changed = dict(schema)
     for key, inclusive, step in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
         given = changed.pop(key, None)
@@ -203,7 +203,7 @@ def _exclusive(schema: JSON, place: str) -> JSON:
 
 
 def known(schemas: JSON, name: str) -> None:
-    """Check that a schema is there."""
+    """Check that a schema exists."""
     if name not in schemas:
         raise CodegenError(
             f"#/components/schemas/{name}", f"names nothing{nearest(name, schemas)}", "correct it in spec/overlay.yaml"
@@ -211,7 +211,7 @@ def known(schemas: JSON, name: str) -> None:
 
 
 def value_schema(schemas: JSON, schema: JSON, place: str) -> JSON:
-    """Return a schema without references and without `allOf`: what a query can carry has no class."""
+    """Return a schema without references and `allOf`, because values in a query have no classes."""
     merged: JSON = {}
     seen: list[str] = []
     while own := referenced(schema):

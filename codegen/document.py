@@ -1,4 +1,4 @@
-"""The document: its shape, pointers into it, and its stable text."""
+"""Read and write the document, resolve pointers into it, and iterate over its operations."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def resolve(document: JSON, pointer: str) -> Any:
 
 
 def steps(pointer: str) -> list[str]:
-    """Return a pointer's steps, `#` first; a reference is a URI, so that they may be percent-encoded."""
+    """Return a pointer's steps, `#` first, decoded: a reference is a URI, so they may be percent-encoded."""
     return [unquote(part).replace("~1", "/").replace("~0", "~") for part in pointer.split("/")]
 
 
 def nearest(name: str, known: Iterable[str] | Any) -> str:
-    """Return `, the nearest is 'x'`, or nothing where no known name is near."""
+    """Return `, the nearest is 'x'`, or an empty text when no known name is similar."""
     names = [each for each in known if isinstance(each, str)] if isinstance(known, dict | list | set | tuple) else []
     close = difflib.get_close_matches(name, names, n=1)
     return f", the nearest is {close[0]!r}" if close else ""
@@ -74,7 +74,7 @@ def success(operation: JSON) -> JSON:
 
 
 def body(operation: JSON) -> JSON | None:
-    """Return the media type object of the operation's JSON body, None when it takes none."""
+    """Return the media type object of the operation's JSON body; None when it has none."""
     media: JSON | None = operation.get("requestBody", {}).get("content", {}).get(MEDIA)
     return media
 
@@ -91,7 +91,7 @@ def walk(node: Any) -> Iterator[JSON]:
 
 
 def text(document: JSON) -> str:
-    """Return the document's one text: sorted, so that a change of meaning is the only change of text."""
+    """Return the document as text, sorted, so that the text changes only when the meaning does."""
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The endpoints of the published document that the client is generated for."""
+"""List the endpoints of the published document for which the client is generated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The build step's one error: every fault names its place, its cause and the remedy, and all faults come at once."""
+"""Define the build step's error, which reports all faults at once, each with place, cause and remedy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class Fault:
-    """One thing that is wrong.
+    """One fault.
 
     Attributes:
-        place: Where, as a file with its line, an endpoint, a class or a JSON pointer.
-        cause: What is wrong there.
-        remedy: What to change, and in which file.
+        place: Its place: a file with its line, an endpoint, a class or a JSON pointer.
+        cause: A description of the fault.
+        remedy: The change that is needed, with its file.
     """
 
     place: str
@@ -26,10 +26,10 @@ class Fault:
 
 
 class CodegenError(Exception):
-    """The build step cannot go on. Nothing was written.
+    """The build step cannot continue. Nothing was written.
 
     Attributes:
-        faults: All that is wrong, at least one.
+        faults: All faults, at least one.
     """
 
     def __init__(self, place: str, cause: str, remedy: str) -> None:
@@ -38,7 +38,7 @@ class CodegenError(Exception):
 
     @classmethod
     def of(cls, faults: Iterable[Fault]) -> CodegenError:
-        """Return the error that tells of several faults."""
+        """Return one error with several faults."""
         listed = tuple(faults)
         error = cls(listed[0].place, listed[0].cause, listed[0].remedy)
         error.faults = listed

@@ -1,4 +1,4 @@
-"""Published examples of requests and answers as test data, with whatever looks personal or secret replaced."""
+"""Extract published examples of requests and responses as test data, with personal and secret values replaced."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def texts(published: JSON, trimmed: JSON, endpoints: tuple[str, ...] = ENDPOINTS
 
 
 def examples(published: JSON, trimmed: JSON, *, requests: bool = False, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
-    """Return the published answers, or requests, scrubbed, by operationId and the example's name."""
+    """Return the published responses, or requests, scrubbed, by operationId and the example's name."""
     named = {(path, method): operation["operationId"] for path, method, operation in operations(trimmed)}
     found: JSON = {}
     for endpoint in endpoints:
@@ -51,7 +51,7 @@ def examples(published: JSON, trimmed: JSON, *, requests: bool = False, endpoint
 
 
 def scrub(value: Any, name: str = "") -> Any:
-    """Return a value in which addresses, hosts and keys are replaced by ones that nobody has."""
+    """Return a value in which addresses, hosts and keys are replaced by ones that do not exist."""
     if isinstance(value, dict):
         return {key: scrub(item, key) for key, item in value.items()}
     if isinstance(value, list):
@@ -79,7 +79,7 @@ def write(source: str) -> int:
 
 
 def _renamed(path: str, trimmed: JSON) -> str:
-    """Return the trimmed document's path of a published one: the same but for the placeholders' names."""
+    """Return the trimmed document's path for a published one; only the placeholders' names differ."""
     shape = re.sub(r"{\w+}", "{}", path)
     paths: list[str] = list(trimmed["paths"])
     return next(candidate for candidate in paths if re.sub(r"{\w+}", "{}", candidate) == shape)

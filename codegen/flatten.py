@@ -1,4 +1,4 @@
-"""Replace `allOf`, and keywords beside a `$ref`, by one schema: what the generator cannot merge, it loses."""
+"""Replace `allOf`, and keywords beside a `$ref`, by one schema, because the generator drops what it cannot merge."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from codegen.document import JSON, body, operations, referenced, success
 from codegen.errors import CodegenError
 from codegen.select import DEFAULT, PROSE
 
-# Further values that an answer may hold.
+# Further values that a response may hold.
 ELSE: Final = "x-else"
-# Beside a reference these say something about its use and leave it a reference.
+# Beside a reference these keywords describe its use, so the reference is kept.
 _ANNOTATIONS: Final = frozenset(
     {
         "$ref",
@@ -37,7 +37,7 @@ _INHERITED: Final = (
 
 
 def flatten(document: JSON) -> JSON:
-    """Return a copy in which every schema that is reached is flat. The child wins over what it builds upon."""
+    """Return a copy in which every reachable schema is flat. A child's keywords override those of its parents."""
     done: JSON = {}
     schemas = document["components"]["schemas"]
     flat = partial(_flat, schemas, done, ())
@@ -82,14 +82,14 @@ def _flat(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) -> JS
 def _component(schemas: JSON, done: JSON, name: str) -> JSON:
     known(schemas, name)
     if name not in done:
-        done[name] = {}  # a schema may hold itself
+        done[name] = {}  # a schema may contain itself
         done[name].update(_flat(schemas, done, (name,), schemas[name]))
     flat: JSON = done[name]
     return flat
 
 
 def _expanded(schemas: JSON, done: JSON, above: tuple[str, ...], part: JSON) -> JSON:
-    """Return a part of an `allOf`, flat itself: here a reference gives way to what it names."""
+    """Return a part of an `allOf`, flat, with a reference replaced by its target."""
     name = referenced(part)
     if name is None or not part.keys() <= _ANNOTATIONS:
         return _flat(schemas, done, above, part)
@@ -100,7 +100,7 @@ def _expanded(schemas: JSON, done: JSON, above: tuple[str, ...], part: JSON) -> 
 
 
 def _merged(parent: JSON, child: JSON) -> JSON:
-    # What a parent says about itself (its description, its class, that it is read-only) is not the child's.
+    # Keywords that describe the parent itself (description, class, read-only) do not apply to the child.
     inherited: JSON = {key: parent[key] for key in _INHERITED if key in parent}
     merged: JSON = {**inherited, **child}
     if "properties" in parent or "properties" in child:
@@ -115,7 +115,7 @@ def _merged(parent: JSON, child: JSON) -> JSON:
 
 
 def _redefined(parent: JSON, child: JSON) -> JSON:
-    """Return a child's member. Values that its parent lists and that it does not narrow may be answered as well."""
+    """Return a child's member. A response may also hold the parent's listed values that the child does not exclude."""
     values, more = child.get("enum"), parent.get("enum")
     if values and more and not set(values) <= set(more):
         return {**child, ELSE: [value for value in more if value not in values]}
@@ -136,7 +136,7 @@ def _members(schemas: JSON, done: JSON, above: tuple[str, ...], schema: JSON) ->
 
 
 def _holds_members(schema: JSON) -> bool:
-    """Return True for an object, or a union that may be of objects."""
+    """Return True for an object, or for a union that may hold objects."""
     if any(key in schema for key in ("properties", "additionalProperties")) or schema.get("type") == "object":
         return True
     return any("type" not in each or _holds_members(each) for key in ("oneOf", "anyOf") for each in schema.get(key, []))

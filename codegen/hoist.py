@@ -1,4 +1,4 @@
-"""Name what references reach into: the generator drops whatever it cannot name."""
+"""Name the targets of references into schemas, because the generator drops schemas without a name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def hoist(document: JSON, names: dict[str, str] | None = None) -> JSON:
         if not isinstance(pointer, str) or _is_shallow(pointer):
             continue
         if pointer not in names:
-            continue  # unreachable ones do not matter; `prune` aborts on those that do
+            continue  # unreachable ones are removed; `prune` refuses reachable ones
         name = names[pointer]
         if schemas.setdefault(name, deepcopy(resolve(document, pointer))) != resolve(document, pointer):
             raise CodegenError(
@@ -41,12 +41,12 @@ def hoist(document: JSON, names: dict[str, str] | None = None) -> JSON:
 
 
 def unfold(document: JSON) -> JSON:
-    """Return a copy in which a reference into a schema, a parameter or an answer gives way to what it names.
+    """Return a copy in which a reference into a schema, a parameter or a response is replaced by its target.
 
-    A reference to a part of an `allOf` stays: many schemas build upon the same part, which is one class.
+    A reference to a part of an `allOf` is kept: many schemas extend the same part, which becomes one class.
 
     Raises:
-        CodegenError: a reference names nothing, or something that holds it.
+        CodegenError: a reference has no target, or its target contains it.
     """
 
     def unfolded(node: Any, above: tuple[str, ...]) -> Any:
@@ -83,7 +83,7 @@ def prune(document: JSON) -> JSON:
     """Return the document with only those component schemas that its operations reach.
 
     Raises:
-        CodegenError: a reference that is reached is deep, or names nothing.
+        CodegenError: a reachable reference points into a schema, or has no target.
     """
     reached: JSON = {}
     waiting = [document["paths"]]
@@ -93,7 +93,7 @@ def prune(document: JSON) -> JSON:
             if not isinstance(pointer, str) or pointer.startswith("#/components/parameters/"):
                 continue
             if not _is_shallow(pointer):
-                resolve(document, pointer)  # one that names nothing, or another document, is told to
+                resolve(document, pointer)  # raises for one without a target, or into another document
                 raise CodegenError(pointer, "is a reference into a schema", "name it in codegen/hoist.py")
             name = pointer.removeprefix(SCHEMAS)
             if name not in reached:

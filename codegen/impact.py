@@ -1,6 +1,6 @@
-"""Find the parts of the connector that a change touches: operations, cassettes, sandbox routes and columns.
+"""Find the parts of the connector that a change affects: operations, cassettes, sandbox routes and columns.
 
-The build step imports nothing of the connector: it asks it in a process of its own, and says so when it has no answer.
+The build step does not import the connector: it reads the table in a separate process, and reports when that fails.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ print(json.dumps({"rows": rows, "routes": routes}))
 
 @frozen(kw_only=True)
 class Impact:
-    """The parts of the connector that changes touch.
+    """The parts of the connector that changes affect.
 
     Attributes:
         operations: The connector's operations.
         cassettes: Their recordings.
-        routes: The sandbox's modules that answer the endpoints.
-        columns: Columns of tables that a member which went or was renamed is in, with their operation.
-        unknown: Why the connector did not say; empty when it did.
+        routes: The sandbox's modules that serve the endpoints.
+        columns: Table columns with a removed or renamed member, each with its operation.
+        unknown: The reason why the connector could not be read; empty when it was.
     """
 
     operations: tuple[str, ...] = field(default=())
@@ -52,7 +52,7 @@ class Impact:
 
 
 def connector() -> dict[str, Any]:
-    """Return the connector's operations and the sandbox's routes, or why they are not known."""
+    """Return the connector's operations and the sandbox's routes, or the reason why they are unknown."""
     command = [sys.executable, "-X", "utf8", "-c", _ASK]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, encoding="utf-8", errors="replace")  # noqa: S603
     if done.returncode:
@@ -62,7 +62,7 @@ def connector() -> dict[str, Any]:
 
 
 def of(changes: Iterable[Change], known: dict[str, Any]) -> Impact:
-    """Return what changes touch. A changed description touches nothing."""
+    """Return the parts that changes affect. A changed description affects none."""
     if "unknown" in known:
         return Impact(unknown=known["unknown"])
     meant = [each for each in changes if not each.rule.endswith("description-changed")]

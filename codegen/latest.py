@@ -1,7 +1,7 @@
-"""Try the newest release of the generator, in an environment of its own: `make codegen-latest`.
+"""Try the newest release of the generator in a separate environment (`make codegen-latest`).
 
-Nothing here changes. What would break is told: the build with the newest release, and how its output differs from what
-is committed.
+Nothing is changed. It reports whether the build works with the newest release, and how its output differs from the
+committed one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ except CodegenError as error:
 
 
 def main(wanted: str | None = None) -> int:
-    """Build with the newest release, or a given one; 0 when its output is what is committed, 1 when it is not."""
+    """Build with the newest release, or a given one; return 0 when its output equals the committed one, else 1."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         python = _environment(folder / "environment", wanted)
@@ -65,7 +65,7 @@ def _environment(folder: Path, wanted: str | None) -> Path:
 
 
 def _compared(package: Path) -> int:
-    """Say how a package differs from the committed one; 1 if it does."""
+    """Print how a package differs from the committed one; return 1 if it does."""
     files = {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
     files |= {path.relative_to(TREE.generated) for path in TREE.generated.rglob("*.py")}
     differing = 0

@@ -1,7 +1,7 @@
-"""Write the connector's typed methods: those whose row of the table and whose endpoint say all there is to say.
+"""Derive the connector's typed methods from the rows of its table and the endpoints in PagerDuty's document.
 
-A row without a method of its own in `arx_wrapper/pagerduty/resources/` gets one here: its parameters are those of the
-endpoint, and for a write those that its body sends. `iterate()` is typed for each operation that lists.
+A row without a hand-written method in `arx_wrapper/pagerduty/resources/` gets a derived one. Its parameters are those
+of the endpoint and, for a write, those that its body sends. `iterate()` is typed for each operation that lists.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
 from jinja2 import Template
 
-from codegen.document import JSON, read, referenced
+from codegen.document import JSON, referenced
 from codegen.errors import CodegenError
 from codegen.parameters import python_name
 from codegen.tree import TREE, Tree
+from codegen.words import SAID, described
 
 _ASK: Final = """
 import json
@@ -44,7 +45,12 @@ print(json.dumps([
 ]))
 """
 _TEMPLATE: Final = Path(__file__).parent / "templates" / "methods.py.jinja"
-# The types of parameters by their name in the connector; a parameter of another name has the type of its schema.
+_RAISES: Final = "Raises:\n    ArxError: as in `execute()`."
+_AWARE: Final = " A `datetime` has to be aware."
+_LOCAL: Final = " A time without an offset is local to `time_zone`."
+_REQUESTER: Final = "The e-mail address of the PagerDuty user for whom the write is made; by default the vault's."
+_FURTHER: Final = "Further writable members of PagerDuty's schema; an unknown name is refused."
+# The types of parameters by their name in the connector; any other parameter has the type of its schema.
 _TYPES: Final = {
     "content": "Note", "cursor": "Cursor", "description": "Description", "duration": "SnoozeSeconds",
     "end_time": "Instant", "include_next_oncall_for_user": "Id", "limit": "Limit", "method_truncated_token": "Token",
@@ -58,7 +64,7 @@ _WIDTH: Final = 120
 
 @frozen
 class _Parameter:
-    """One parameter of a method: its name, its annotation, and whether it has to be given."""
+    """One parameter of a method: its name, its annotation, and whether it is required."""
 
     name: str
     type: str
@@ -73,13 +79,13 @@ def render(tree: Tree = TREE, package: Path | None = None, spec: Path | None = N
 
     Args:
         tree: The checkout.
-        package: The folder that holds the generated client; that of the checkout without.
-        spec: The trimmed document; that of the checkout without.
+        package: The folder that holds the generated client; by default the checkout's.
+        spec: The trimmed document; by default the checkout's.
 
     Raises:
         CodegenError: the connector cannot be imported, or a method cannot be derived.
     """
-    document, rows = read(spec or tree.trimmed), _rows(tree, package or tree.generated.parent)
+    document, rows = described(spec or tree.trimmed), _rows(tree, package or tree.generated.parent)
     own = _own(tree)
     derived = [row for row in rows if row["function"] not in own]
     methods = "".join(_method(row, document) for row in derived)
@@ -97,7 +103,7 @@ def write(tree: Tree = TREE) -> int:
 
 
 def drift(tree: Tree = TREE) -> list[str]:
-    """List what differs: nothing, or the module."""
+    """List the module when its text differs from a fresh derivation."""
     if tree.methods.exists() and tree.methods.read_text(encoding="utf-8") == render(tree):
         return []
     return [f"changed: {tree.methods.relative_to(tree.root)}; run `python -m codegen methods`"]
@@ -148,7 +154,9 @@ def _method(row: JSON, document: JSON) -> str:
         returned = f"list[m.{model}]"
     runs = {"One": "_one", "Many": "_many" if row["writes"] else "_page"}.get(kind)
     call = f'self.{runs}(m.{model}, "{row["name"]}", locals())' if runs else f'self._gone("{row["name"]}", locals())'
-    docstring = textwrap.indent(_docstring(row), " " * 8, lambda line: bool(line.strip()))
+    texts = _texts(row, operation, document["components"]["schemas"])
+    told = {each.name: texts[each.name] for each in [*required, *optional] if each.name in texts}
+    docstring = textwrap.indent(_docstring(row, told), " " * 8, lambda line: bool(line.strip()))
     verb = "return await" if runs else "await"
     return f"\n    async def {row['function']}({signature}) -> {returned}:\n{docstring}        {verb} {call}\n"
 
@@ -168,11 +176,8 @@ def _parameters(row: JSON, operation: JSON, document: JSON) -> Iterator[_Paramet
 
 
 def _members(row: JSON, schemas: JSON) -> Iterator[_Parameter]:
-    """Yield the parameters that a body sends; it has those in the path besides."""
-    schema = schemas[row["sent"]["model"]]
-    if envelope := row["sent"]["envelope"]:
-        inner = schema["properties"][envelope]
-        schema = schemas[referenced(inner) or ""] if "$ref" in inner else inner
+    """Yield the parameters that a body sends, without those in the path."""
+    schema = _sent_schema(row, schemas)
     for name, member in row["sent"]["members"].items():
         required = member in schema.get("required", ()) or name in row["sent"]["required"]
         nullable = row["method"] == "PUT" and "null" in schema["properties"][member].get("type", ())
@@ -180,6 +185,15 @@ def _members(row: JSON, schemas: JSON) -> Iterator[_Parameter]:
         yield _Parameter(name, f"{annotation} | Null" if nullable else annotation, required)
     if further := row["sent"]["further"]:
         yield _Parameter(further, "Fields", required=False)
+
+
+def _sent_schema(row: JSON, schemas: JSON) -> JSON:
+    """Return the schema of the object whose members a body sends, below its envelope."""
+    schema: JSON = schemas[row["sent"]["model"]]
+    if envelope := row["sent"]["envelope"]:
+        inner = schema["properties"][envelope]
+        schema = schemas[referenced(inner) or ""] if "$ref" in inner else inner
+    return schema
 
 
 def _type(name: str, schema: JSON, row: JSON, beside: Iterable[str]) -> str:
@@ -210,18 +224,32 @@ def _scalar(schema: JSON, name: str, row: JSON) -> str:
 
 
 def _order(parameter: _Parameter) -> tuple[int, int]:
-    """Return where a parameter stands: a list's text first, what every list has last."""
+    """Return a parameter's sort key: a list's `query` first, the parameters common to all lists last."""
     return (_LAST.index(parameter.name) if parameter.name in _LAST else -1, parameter.name != "query")
 
 
-def _docstring(row: JSON) -> str:
+def _texts(row: JSON, operation: JSON, schemas: JSON) -> dict[str, str]:
+    """Return the descriptions of parameters: those of the row, else those in `spec/words.yaml`."""
+    words = {python_name(name): text for name, text in operation.get(SAID, {}).items()}
+    if row["sent"]:
+        members = _sent_schema(row, schemas).get(SAID, {})
+        words |= {name: members[member] for name, member in row["sent"]["members"].items() if member in members}
+        words[row["sent"]["further"] or ""] = _FURTHER
+    for bound in words.keys() & {"since", "until"}:
+        words[bound] += _LOCAL if "time_zone" in words else _AWARE
+    return {**words, "requester_email": _REQUESTER, **row["args"]}
+
+
+def _docstring(row: JSON, texts: Mapping[str, str]) -> str:
     lines = "\n\n".join(textwrap.fill(" ".join(part.split()), _WIDTH - 8) for part in row["doc"].split("\n\n"))
-    if row["args"]:
-        described = (f"{name}: {text}" for name, text in row["args"].items())
-        wrapped = (textwrap.fill(each, _WIDTH - 16, subsequent_indent="    ") for each in described)
+    if row["needs"]:
+        lines += f"\n\nAlso needs {' and '.join(f'`{name}`' for name in row['needs'])}."
+    if texts:
+        items = (f"{name}: {text}" for name, text in texts.items())
+        wrapped = (textwrap.fill(each, _WIDTH - 16, subsequent_indent="    ") for each in items)
         lines += "\n\nArgs:\n" + textwrap.indent("\n".join(wrapped), "    ")
-    needs = f"Also needs {' and '.join(f'`{name}`' for name in row['needs'])}. " if row["needs"] else ""
-    return f'"""{lines}\n\n{needs}Source: `{row["method"]} {row["path"]}`. Risk: {row["risk"]}.\n"""\n'
+    source = f"Source: `{row['method']} {row['path']}`. Risk: {row['risk']}."
+    return f'"""{lines}\n\n{source}\n\n{_RAISES}\n"""\n'
 
 
 def _lists(rows: list[JSON]) -> dict[str, list[str]]:
@@ -241,7 +269,7 @@ def _overload(model: str, names: list[str]) -> str:
 
 
 def _formatted(text: str) -> str:
-    """Return the text in the project's style, whatever is configured around it."""
+    """Return the text formatted in the project's style, ignoring any other configuration."""
     for arguments in (
         ["check", "--isolated", "--no-cache", "--quiet", "--fix-only", "--select=F401,I", "--line-length=120",
          "--config=lint.isort.known-first-party=['arx_wrapper']", "-"],

@@ -1,4 +1,4 @@
-"""Names: of classes, and the one set of schemas that requests and answers end up in."""
+"""Name operations and classes, and join the schemas of requests and responses into one set."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def camel(name: str) -> str:
 
 
 def named(document: JSON, published: JSON) -> JSON:
-    """Return a copy in which every operation has names: the overlay's, and where it gives none, derived ones.
+    """Return a copy in which every operation has names: those of the overlay, or else derived ones.
 
-    The function is called as PagerDuty calls the operation, in Python's style; its module is the first step of the
-    path that is no version; a placeholder `{id}` says of what it is the id.
+    The function has PagerDuty's name of the operation, in Python's style. Its module is the first step of the path that
+    is not a version. A placeholder `{id}` is renamed to state the object that it identifies.
     """
     paths: JSON = {}
     for path, item in document["paths"].items():
@@ -58,10 +58,10 @@ def _singular(name: str) -> str:
 
 
 def combine(document: JSON) -> JSON:
-    """Return a copy in which requests and answers share one set of schemas, and every operation has its own names.
+    """Return a copy in which requests and responses share one set of schemas, and every operation has its own names.
 
     Raises:
-        CodegenError: a class of both kinds, an operation that the overlay does not name, a leftover extension.
+        CodegenError: a class is used for both, an operation has no name, or an extension is left.
     """
     components = document["components"]
     requests, answers = components["requests"], components["answers"]
@@ -106,7 +106,7 @@ def _unnamed(document: JSON) -> Iterator[Fault]:
 
 
 def _clashing(schemas: JSON) -> Iterator[Fault]:
-    """Yield a fault for each member whose values would get the name of a schema."""
+    """Yield a fault for each member whose enum would get the name of a schema."""
     for name, schema in schemas.items():
         for member, value in schema.get("properties", {}).items():
             if "enum" in value and (enum := f"{name}{camel(member)}") in schemas:

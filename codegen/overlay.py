@@ -1,7 +1,7 @@
-"""Apply an OpenAPI Overlay 1.0: every correction and addition of ours, each with its reason.
+"""Apply an OpenAPI Overlay 1.0, which holds all corrections of PagerDuty's document, each with its reason.
 
-Each target and each value is checked by itself: a target that matches nothing, and a value that PagerDuty publishes by
-now, is a fault. A name that the document lacks is added only by an action that says `x-creates: true`.
+Each target and value is checked: a target without a match, and a value that PagerDuty now publishes, is a fault. Only
+an action with `x-creates: true` may add a name that the document lacks.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Stale:
     """An action, or a part of one, that no longer applies.
 
     Attributes:
-        index: The action's place in the overlay.
-        target: The single target that it is about.
-        leaf: The value of the update that it is about, as a path below the target; empty for the whole target.
-        cause: Why it does not apply.
-        now: What stands there now.
-        fixed: PagerDuty publishes by now what the action says.
-        instead: A target that would match, where one is near.
+        index: The action's index in the overlay.
+        target: The single target that does not apply.
+        leaf: The value of the update that does not apply, as a path below the target; empty for the whole target.
+        cause: The reason why it does not apply.
+        now: The present content of the document there.
+        fixed: Whether PagerDuty now publishes the action's value.
+        instead: A similar target that would match; None when there is none.
     """
 
     index: int
@@ -51,7 +51,7 @@ class Stale:
 
 @frozen(kw_only=True)
 class Applied:
-    """A document with the overlay applied, and what of the overlay did not apply."""
+    """A document with the overlay applied, and the parts of the overlay that did not apply."""
 
     document: JSON
     stale: list[Stale] = field(factory=list)
@@ -61,10 +61,10 @@ def apply(document: JSON, overlay: JSON, *, published: JSON | None = None) -> JS
     """Return a copy of the document with every action applied, in order.
 
     Args:
-        published: The whole published document, where `document` is a part of it: what is created must not be in it.
+        published: The whole published document, when `document` is a part of it; it must not contain created names.
 
     Raises:
-        CodegenError: naming every action that has no reason or no longer applies.
+        CodegenError: actions have no reason or no longer apply; it names all of them.
     """
     applied = examine(document, overlay, published=published)
     if applied.stale:
@@ -77,10 +77,10 @@ def apply(document: JSON, overlay: JSON, *, published: JSON | None = None) -> JS
 
 
 def examine(document: JSON, overlay: JSON, *, published: JSON | None = None) -> Applied:
-    """Apply what applies, and collect what does not.
+    """Apply all actions that apply, and collect the others.
 
     Raises:
-        CodegenError: naming every action that is no action, whatever the document says.
+        CodegenError: actions are malformed; it names all of them.
     """
     if overlay.get("overlay") != "1.0.0":
         raise CodegenError(
@@ -119,7 +119,7 @@ def _malformed(overlay: JSON, index: int) -> Fault | None:
 
 
 class _Action:
-    """One action on its way through the document."""
+    """One action that is being applied to the document."""
 
     def __init__(self, document: JSON, published: JSON, action: JSON, index: int) -> None:
         self._document, self._published, self._index = document, published, index
@@ -128,13 +128,13 @@ class _Action:
         self._created = False
 
     def apply(self) -> list[Stale]:
-        """Apply it target by target; what does not apply is returned."""
+        """Apply it target by target; return the parts that do not apply."""
         stale: list[Stale] = []
         for target in expanded(str(self._action["target"])):
             nodes = target.find(self._document)
             if not nodes:
                 stale.append(self._unmatched(target))
-            for node in reversed(nodes):  # so that removing an item does not move those still to be removed
+            for node in reversed(nodes):  # removing a later item first keeps the indexes of earlier ones
                 stale += self._act(target, node.value, tuple(node.location))
         if self._creates and not self._created and not stale:
             cause = "says x-creates, and adds no name that the document lacks"
@@ -195,7 +195,7 @@ class _Action:
         return stale
 
     def _name(self, target: Target, node: JSON, own: Location, leaf: tuple[str, ...]) -> Stale | None:
-        """Return the fault of a name that is new to the document though its action does not say so."""
+        """Return a fault for a name that the document lacks, unless the action says `x-creates: true`."""
         name = str(own[-1])
         there = name in node or _published(self._published, own)
         if self._creates:
@@ -237,8 +237,8 @@ class _Action:
 
 
 def _is_name(location: Location, key: str) -> bool:
-    """Return True when a key below this location is a name, and no keyword of OpenAPI's."""
-    inside = False  # of a map of names
+    """Return True when a key below this location is a name and not a keyword of OpenAPI."""
+    inside = False  # whether the location is inside a map of names
     path_item = False
     for step in location:
         path_item = inside and path_item
@@ -269,7 +269,7 @@ def _inherited(document: JSON, schema: Any, seen: set[str]) -> JSON:
 
 
 def _published(published: JSON, location: Location) -> bool:
-    """Return True when the published document has something here, whatever its paths' placeholders are called."""
+    """Return True when the published document has this location, regardless of the names of placeholders in paths."""
     node: Any = published
     for step in location:
         if isinstance(node, dict) and isinstance(step, str) and step.startswith("/") and step not in node:
@@ -283,7 +283,7 @@ def _published(published: JSON, location: Location) -> bool:
 
 
 def _bare(value: Any) -> Any:
-    """Return a value without what its reader keeps of the file it came from."""
+    """Return a value without the YAML reader's data about lines and comments."""
     if isinstance(value, dict):
         return {str(key): _bare(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Parameters as they go on the wire: lists that are lists, no defaults, no headers that the client sets itself."""
+"""Correct parameters to the form that is sent: real lists, no defaults, no headers that the client sets itself."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from codegen.dialect import json_media, schema_of, value_schema
 from codegen.document import JSON, operations
 from codegen.errors import CodegenError
 
-# The client sends these with every request; as parameters they would be noise in every signature.
+# The client sends these headers with every request, so no signature needs them.
 _OURS: Final = frozenset({"accept", "content-type", "authorization"})
-# The connector's vault fills it in, so no signature requires it.
+# The connector takes it from the vault, so no signature requires it.
 _LATER: Final = "From"
 _PLACEHOLDER: Final = re.compile(r"{([^{}]+)}")
 _BOUNDS: Final = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern")
@@ -24,7 +24,7 @@ def normalise(document: JSON) -> JSON:
     """Return a copy with every parameter inline and corrected, under the path that the overlay's `x-path` gives.
 
     Raises:
-        CodegenError: the new path has other placeholders than the old one, or the parameters are not the path's.
+        CodegenError: the new path's placeholders differ in number, or the path's parameters are not declared.
     """
     paths: JSON = {}
     for path, item in document["paths"].items():
@@ -126,7 +126,7 @@ def _list(schema: JSON, place: str) -> JSON:
 
 
 def _scalar(schema: JSON, place: str) -> JSON:
-    """Return a value that a query can carry. One of several kinds is text, as a query has no other."""
+    """Return the schema of a value in a query. A union is text, because a query has no other type."""
     kept: JSON = {key: schema[key] for key in ("type", "enum", *_BOUNDS) if key in schema}
     if "enum" in kept:
         kept["enum"] = [value for value in kept["enum"] if value is not None]
@@ -140,10 +140,10 @@ def _scalar(schema: JSON, place: str) -> JSON:
 
 
 def check_pattern(pattern: str, place: str) -> None:
-    """Check that Python reads a pattern.
+    """Check that a pattern is valid in Python.
 
     Raises:
-        CodegenError: it does not.
+        CodegenError: it is not.
     """
     try:
         re.compile(pattern)

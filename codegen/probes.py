@@ -1,4 +1,4 @@
-"""Values that a schema of the trimmed document allows, and values that it does not: what coverage tries on the code."""
+"""Make values that a schema of the trimmed document allows, and values that it refuses, to test the generated code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Probe:
     Attributes:
         value: The value, as JSON.
         allowed: Whether the schema allows it.
-        why: What is tried, in words.
+        why: A description of the probe.
     """
 
     value: Any
@@ -44,7 +44,7 @@ class Probes:
         self._schemas = schemas
 
     def sample(self, schema: JSON) -> Any:
-        """Return a value that the schema allows, with as little in it as possible."""
+        """Return a minimal value that the schema allows."""
         schema, _ = self._one(schema)
         if "enum" in schema:
             return schema["enum"][0]
@@ -61,7 +61,7 @@ class Probes:
         return True if kind == "boolean" else {"any": [1, None]}
 
     def probes(self, schema: JSON) -> Iterator[Probe]:
-        """Yield what the schema allows and what it does not."""
+        """Yield values that the schema allows, and values that it refuses."""
         schema, nullable = self._one(schema)
         kind = schema.get("type")
         yield Probe(self.sample(schema), True, "a value that is right")
@@ -109,7 +109,7 @@ class Probes:
                 yield Probe([each.value] * max(1, least), each.allowed, f"{each.why} in a list")
 
     def _one(self, schema: JSON) -> tuple[JSON, bool]:
-        """Return the schema without its reference, and whether null is allowed beside it."""
+        """Return the referenced schema, and True when null is allowed as well."""
         nullable = False
         while True:
             if "oneOf" in schema:

@@ -1,4 +1,4 @@
-"""Answers, as they really come: nothing required, no unions, an expanded object wherever a reference is declared."""
+"""Rewrite the schemas of responses to what PagerDuty really sends: nothing required, no unions, expanded references."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from codegen.flatten import ELSE
 from codegen.names import camel
 from codegen.select import DEPRECATED, PROSE
 
-# Formats that the client acts upon: it converts times, and keeps secrets out of a repr.
+# The formats that the client uses: it converts times, and keeps secrets out of a repr.
 _FORMATS: Final = frozenset({"date-time", "password"})
 
 
 def loosen(document: JSON) -> JSON:
-    """Return a copy whose answers reach open schemas of their own.
+    """Return a copy whose responses use open schemas of their own.
 
-    `FooReference` reads as `Foo`, because `include[]` expands it; a union reads as one superset, named by `x-class` or
-    by what its members have in common. The templates make every member nullable and every enum open.
+    `FooReference` reads as `Foo`, because `include[]` expands it. A union reads as one superset, named by `x-class` or
+    by the common part of its members' names. The templates make every member nullable and every enum open.
 
     Raises:
-        CodegenError: a union that no name is given for, or an answer that is no object.
+        CodegenError: a union has no name, or a response is not an object.
     """
     reader = _Reader(document["components"]["schemas"])
     paths: JSON = {path: dict(item) for path, item in document["paths"].items()}
@@ -68,7 +68,7 @@ class _Reader:
         self.schemas: JSON = {}
 
     def resource(self, schema: JSON, place: str) -> str:
-        """Return the class that a schema reads as."""
+        """Return the name of the class that a schema is read as."""
         name = referenced(schema)
         if "x-class" in schema:
             own: str = schema["x-class"]
@@ -86,7 +86,7 @@ class _Reader:
             if (own, name) not in self._merged:
                 self._merged.add((own, name))
                 component = self._published[name]
-                if own != self.resource(reference(name), ""):  # a part of a superset does not describe it
+                if own != self.resource(reference(name), ""):  # the description of a part does not fit the superset
                     component = {key: value for key, value in component.items() if key != "description"}
                 self._merge(own, component)
             return reference(own)
@@ -99,7 +99,7 @@ class _Reader:
             items = schema.get("items")
             return {"type": "array", "items": self.read(items, f"{place}Item") if items else {}, **_prose(schema)}
         if schema.get("type") == "object":
-            return _prose(schema)  # free-form: handed through as it came
+            return _prose(schema)  # free-form: passed on unchanged
         kept: JSON = {key: schema[key] for key in ("type", "enum", "description") if key in schema}
         if "enum" in kept:
             kept["enum"] = [value for value in [*kept["enum"], *schema.get(ELSE, [])] if value is not None]
@@ -110,7 +110,7 @@ class _Reader:
     def _union(self, schema: JSON, own: str) -> JSON:
         variants = [*schema.get("oneOf", []), *schema.get("anyOf", [])]
         if "properties" not in schema and not any(referenced(v) or "properties" in v for v in variants):
-            return _prose(schema)  # of scalars: handed through as it came
+            return _prose(schema)  # a union of scalars: passed on unchanged
         if "x-class" not in schema and "properties" not in schema:
             names = {self.resource(variant, "") for variant in variants}
             if len(names) > 1 or "" in names:
@@ -143,7 +143,7 @@ def _prose(schema: JSON) -> JSON:
 
 
 def _both(one: JSON, other: JSON) -> JSON:
-    """Merge two schemas into one that holds either; untyped where they have nothing in common."""
+    """Merge two schemas into one that allows both; untyped when they have nothing in common."""
     prose = (
         {PROSE: " ".join(each[PROSE] for each in (one, other) if PROSE in each)}
         if PROSE in one or PROSE in other

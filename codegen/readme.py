@@ -1,4 +1,4 @@
-"""The generated package's README: what it is, an example for each resource, every endpoint with its function."""
+"""Render the generated package's README: a description, an example for each resource, and a table of endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of an update: what a reviewer has to know, as Markdown for people and as JSON for programs."""
+"""Render the report of an update, as Markdown for reviewers and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Report:
     """The findings and steps of an update.
 
     Attributes:
-        source: Where the published document came from.
-        before: The lock as it was.
-        after: The lock as it is to be.
-        published: What PagerDuty changed, weighed as oasdiff weighs it.
-        client: What of it changes the generated client: its methods, parameters and models.
-        faults: Why the client could not be made; empty when it could.
-        pruned: Overlay entries that PagerDuty has made unnecessary, and that were taken out.
-        impact: What of the connector is touched.
+        source: The address or file of the published document.
+        before: The lock before the update.
+        after: The lock after the update.
+        published: The changes in PagerDuty's document, classified as by oasdiff.
+        client: The changes of the generated client: its methods, parameters and models.
+        faults: The reasons why the client could not be built; empty when it was.
+        pruned: Removed overlay entries that PagerDuty has made unnecessary.
+        impact: The affected parts of the connector.
         steps: The steps that were run, each with its outcome.
     """
 
@@ -45,7 +45,7 @@ class Report:
 
     @property
     def step(self) -> str:
-        """The SemVer step that the client's changes ask for: major, minor, patch, none, or not known."""
+        """Return the SemVer step that the client's changes require: major, minor, patch, none, or not known."""
         if self.faults:
             return "not known"
         if any(_is_major(each) for each in self.client):
@@ -56,16 +56,16 @@ class Report:
 
     @property
     def policy(self) -> tuple[str, ...]:
-        """The changes that a person has to judge before an agent may use them."""
+        """Return the changes that a person has to judge before an agent may use them."""
         return tuple(_policy(self.published, self.client))
 
 
 def _is_major(change: Change) -> bool:
-    """True when code that was written for the client before does not work with it after."""
+    """Return True when code written for the earlier client does not work with the new one."""
     if change.rule.startswith("response-property-enum-value") or change.rule.startswith(
         "response-property-became-enum"
     ):
-        return False  # the values of answers are open
+        return False  # enums in responses are open
     return change.level is Level.BREAKING or change.kind in (Kind.REMOVED, Kind.RENAMED)
 
 
@@ -134,7 +134,7 @@ def _change(change: Change) -> JSON:
 
 
 def changelog(report: Report) -> str:
-    """Return the entry of the changelog: empty where a caller notices nothing."""
+    """Return the entry for the changelog; empty when callers are not affected."""
     told = [each for each in report.client if not each.rule.endswith("description-changed")]
     if not told:
         return ""
@@ -144,7 +144,7 @@ def changelog(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """Return the report as Markdown, what matters most first."""
+    """Return the report as Markdown, the most important parts first."""
     return "\n".join(_sections(report)) + "\n"
 
 

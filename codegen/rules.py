@@ -1,7 +1,7 @@
-"""Rules that classify a change of a document, named and weighed as oasdiff does.
+"""Classify a change of a document by rules with oasdiff's names and levels.
 
 oasdiff's table is `checker/rules.go` (github.com/oasdiff/oasdiff); its ERR, WARN and INFO are breaking, warning and
-info here. Where it has no rule (a changed description, a rename), ours are marked.
+info here. Rules that oasdiff does not have (a changed description, a rename) are marked `ours`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ RULES: Final[dict[str, Rule]] = {
     "response-property-renamed": Rule(_ERR, Kind.RENAMED),  # ours
 }
 
-# The rules that parameters and members have alike: in requests, in parameters and in answers.
+# The rules that parameters and members share: in requests, in parameters and in responses.
 _ALIKE: Final[dict[str, tuple[Rule, Rule | None, Rule]]] = {
     "became-required": (Rule(_ERR, _NARROWED), Rule(_ERR, _NARROWED), Rule(_INFO, _NARROWED)),
     "became-optional": (Rule(_INFO, _WIDENED), Rule(_INFO, _WIDENED), Rule(_ERR, _WIDENED)),

@@ -1,6 +1,6 @@
-"""Secrets in responses: a text that looks like a secret, an address or a URL has to be classified before it is shown.
+"""Require a classification of each response member that looks like a secret, an address or a URL.
 
-`spec/members.yaml` says of each such member what it is. A secret stays out of the model's repr.
+`spec/members.yaml` holds the classification. A secret is kept out of the model's repr.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def load(file: Path) -> JSON:
     """Read the classification.
 
     Raises:
-        CodegenError: it is no map of classes to members to kinds.
+        CodegenError: the file does not map classes to members to kinds.
     """
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ def classify(document: JSON, members: JSON) -> JSON:
     """Return a copy whose secret members have the format `password`.
 
     Raises:
-        CodegenError: naming every member that looks like one and is not classified, and every entry about nothing.
+        CodegenError: members that look like one are not classified, or entries match no member; it names all of them.
     """
     answers: JSON = {name: dict(schema) for name, schema in document["components"]["answers"].items()}
     faults = list(_unknown(answers, members))
@@ -73,7 +73,7 @@ def classify(document: JSON, members: JSON) -> JSON:
 
 
 def suspicion(member: str, schema: JSON) -> str | None:
-    """Return why a member may hold a secret, an address or a URL; None when nothing says so or it holds no text."""
+    """Explain why a member may hold a secret, an address or a URL; None when nothing indicates it or it is not text."""
     if not _is_text(schema):
         return None
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", member).lower()

@@ -1,4 +1,4 @@
-"""Keep the endpoints behind the connector's operations, and nothing that is PagerDuty's prose."""
+"""Keep only the endpoints that the connector's operations need, without PagerDuty's prose."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from codegen.document import JSON, nearest, resolve, steps
 from codegen.endpoints import ENDPOINTS
 from codegen.errors import CodegenError, Fault
 
-# What would leak into code: titles rename classes, defaults are sent without being asked for.
+# Keywords that would change the code: titles rename classes, and defaults would be sent unasked.
 _DROPPED: Final = frozenset({"summary", "title", "example", "examples", "externalDocs", "discriminator"})
 _KEPT: Final = ("parameters", "requestBody", "responses", "deprecated")
 _SHARED: Final = ("schemas", "parameters", "responses", "requestBodies", "headers")
-# The published description stays for the step that looks for secrets; the last step takes it away.
+# The published description is kept for the step that finds secrets; the last step removes it.
 PROSE: Final = "x-prose"
-# What only the comparison of two published documents reads.
+# Keywords that only the comparison of two published documents reads.
 DEFAULT: Final = "x-default"
 STATUSES: Final = "x-statuses"
 ASIDE: Final = (PROSE, DEFAULT, STATUSES)
 SCOPE: Final = "x-scopes"
-# The deprecated members of a schema: beside a reference and a union there is no place to say so.
+# The deprecated members of a schema, because `deprecated` cannot be set beside a reference or a union.
 DEPRECATED: Final = "x-deprecated"
 
 
 def select(published: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
-    """Return the chosen endpoints with their success answers, and all components, without examples and extensions.
+    """Return the chosen endpoints with their successful responses, and all components, without examples and extensions.
 
     Raises:
-        CodegenError: this is no OpenAPI document of version 3, or it lacks endpoints; all of them are named.
+        CodegenError: the document is not OpenAPI 3, or it lacks endpoints; the error names all of them.
     """
     version = published.get("openapi") if isinstance(published, dict) else None
     if not str(version).startswith("3.") or not isinstance(published.get("paths"), dict):
@@ -58,7 +58,7 @@ def select(published: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
 
 
 def _inlined(node: Any, published: JSON, chosen: JSON, above: tuple[str, ...] = ()) -> Any:
-    """Return a node in which a reference into an endpoint that is not chosen gives way to what it names."""
+    """Return a node in which a reference into an endpoint that is not chosen is replaced by its target."""
     if isinstance(node, list):
         return [_inlined(each, published, chosen, above) for each in node]
     if not isinstance(node, dict):
@@ -69,7 +69,7 @@ def _inlined(node: Any, published: JSON, chosen: JSON, above: tuple[str, ...] = 
     try:
         named = plain(resolve(published, pointer))
     except CodegenError:
-        return dict(node)  # a later step names it, should an endpoint that is chosen reach it
+        return dict(node)  # a later step names it, if a chosen endpoint reaches it
     return _inlined(named, published, chosen, (*above, pointer))
 
 
@@ -88,7 +88,7 @@ def _operation(item: JSON, method: str) -> JSON:
     operation = item[method]
     kept: JSON = plain({key: operation[key] for key in _KEPT if key in operation})
     own = kept.get("parameters", [])
-    # A parameter of the path that the operation declares too is the operation's.
+    # An operation's parameter overrides the path's parameter of the same name.
     shared = [each for each in item.get("parameters", []) if not _declared(each, own)]
     kept["parameters"] = [*own, *plain(shared)]
     answers = operation.get("responses", {})
@@ -122,7 +122,7 @@ def _missing(published: JSON, endpoints: tuple[str, ...]) -> Iterator[Fault]:
 
 
 def plain(node: Any) -> Any:
-    """Return a node without examples and extensions, its prose set aside; members of maps keep their names."""
+    """Return a node without examples and extensions, with its prose moved to own keys; names in maps are kept."""
     if isinstance(node, list):
         return [plain(item) for item in node]
     if not isinstance(node, dict):
@@ -146,7 +146,7 @@ def validate(document: JSON) -> None:
     """Check the document against OpenAPI's own schema.
 
     Raises:
-        CodegenError: with the place of everything that OpenAPI does not allow.
+        CodegenError: the document is invalid; each fault names its place.
     """
     try:
         OpenAPI.model_validate(document)

@@ -1,4 +1,4 @@
-"""Facts about an endpoint that the templates need and the generator does not give."""
+"""Collect facts about endpoints that the templates need and the generator does not provide."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def jinja(document: JSON) -> str:
 
 
 def scopes(document: JSON) -> str:
-    """Return a module that lists every endpoint's OAuth scopes, so that nobody has to import all endpoints."""
+    """Return a module that lists every endpoint's OAuth scopes, so that reading them does not import all endpoints."""
     found = {f"{each['tags'][0]}.{each['operationId']}": each.get(SCOPE, []) for _, _, each in operations(document)}
     rows = "".join(f"    {name!r}: {tuple(found[name])!r},\n" for name in sorted(found))
     return (
@@ -35,7 +35,7 @@ def scopes(document: JSON) -> str:
 
 
 def facts(operation: JSON) -> JSON:
-    """Return what the templates have to know of one endpoint."""
+    """Return the facts about one endpoint that the templates need."""
     return {
         "scopes": operation.get(SCOPE, []),
         "deprecated": bool(operation.get("deprecated")),
@@ -66,7 +66,7 @@ def _parameter(parameter: JSON) -> JSON:
 
 
 def check(schema: JSON) -> str:
-    """Return the shape that holds a value to its bounds, as code; empty where it has none."""
+    """Return the code of the shape that checks a value's bounds; empty when it has none."""
     name, *keys = _BOUNDED.get(schema.get("type", ""), ("",))
     given = [schema.get(key) for key in keys]
     if not any(value is not None for value in given) or given == [0, None, None]:

@@ -1,7 +1,7 @@
-"""A document's surface: what it says that a caller can notice, without its prose, as one value to be compared.
+"""Reduce a document to its surface: all that callers can notice, without prose, as a value that can be compared.
 
-`spec/surface.json` is the surface of the published document that the client was made from, before any correction. It
-lets `update` say what PagerDuty changed although the published document itself is not kept.
+`spec/surface.json` is the surface of the published document from which the client was made, before any correction. From
+it `update` reports what PagerDuty changed, although the published document itself is not stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FACTS: Final = (
 
 
 def published(document: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
-    """Return the surface of a published document: of those endpoints that it has.
+    """Return the surface of a published document, for the listed endpoints that it has.
 
     Raises:
         CodegenError: it cannot be read.
@@ -46,7 +46,7 @@ def published(document: JSON, endpoints: tuple[str, ...] = ENDPOINTS) -> JSON:
 
 
 def of(document: JSON) -> JSON:
-    """Return the surface of a flat document: of a published one on its way, or of the trimmed one."""
+    """Return the surface of a flat document: a partly processed published one, or the trimmed one."""
     found = {f"{method.upper()} {path}": _operation(each) for path, method, each in operations(document)}
     schemas = document["components"]["schemas"]
     return {"operations": found, "schemas": {name: _schema(schema) for name, schema in schemas.items()}}
@@ -86,7 +86,7 @@ def _parameter(parameter: JSON) -> JSON:
 
 
 def _schema(schema: JSON) -> JSON:
-    """Reduce a schema to its meaning, members by name; a reference stays one."""
+    """Reduce a schema to its meaning, with members by name; a reference is kept."""
     found: JSON = {key: schema[key] for key in _FACTS if schema.get(key) is not None and schema[key] is not False}
     if "enum" in found:
         found["enum"] = sorted((value for value in found["enum"] if value is not None), key=str)
@@ -127,12 +127,12 @@ def _digest(node: Any) -> str:
 
 
 def text(surface: JSON) -> str:
-    """Return the surface's one text: an endpoint, a parameter and a member are a line each."""
+    """Return the surface as text, with one line for each endpoint, parameter and member."""
     return _lines(surface, "") + "\n"
 
 
 def _lines(node: Any, margin: str) -> str:
-    """JSON of a line for each object that holds no further names."""
+    """Return JSON with each object on one line, unless it holds further names."""
     opened = isinstance(node, dict) and any(key in node for key in ("members", "parameters", "schemas"))
     if not opened and not (isinstance(node, dict) and node and len(margin) == 1):
         return json.dumps(node, sort_keys=True, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Targets of overlay actions: JSONPath expressions, taken apart into one for each name that they list."""
+"""Handle the targets of overlay actions: JSONPath expressions, split into one for each name that they list."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Target:
         return list(JSONPathQuery(env=_jsonpath, segments=self.segments).find(document))
 
     def deepest(self, document: Any) -> tuple[int, str, Any]:
-        """Return how many segments match, what the next one asks for, and what stands where it is asked."""
+        """Return the number of matching segments, the next segment's name, and the value at which it fails."""
         matched = next(n for n in range(len(self.segments), -1, -1) if Target(self.segments[:n]).find(document))
         missing = self.segments[matched] if matched < len(self.segments) else None
         holder = Target(self.segments[:matched]).find(document)[0].value
         return matched, _asked(missing), holder
 
     def renamed(self, position: int, name: str) -> Target:
-        """Return the target with another name in one place."""
+        """Return the target with another name at one position."""
         old = self.segments[position]
         selector = NameSelector(env=_jsonpath, token=old.token, name=name)
         segment = type(old)(env=_jsonpath, token=old.token, selectors=(selector,))
@@ -63,7 +63,7 @@ def expanded(expression: str) -> list[Target]:
 
 
 def joined(targets: list[Target]) -> str | None:
-    """Return the one expression that means all of these targets, None where there is none."""
+    """Return one expression for all of these targets; None when there is none."""
     if len(targets) == 1:
         return str(targets[0])
     texts = [[_segment(segment) for segment in target.segments] for target in targets]

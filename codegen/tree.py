@@ -1,4 +1,4 @@
-"""Paths of a checkout: the files that the build step reads and replaces."""
+"""Define the paths of a checkout's files that the build step reads and replaces."""
 
 from __future__ import annotations
 
@@ -27,51 +27,51 @@ class Tree:
 
     @property
     def overlay(self) -> Path:
-        """Every correction of the published document."""
+        """Return the path of the overlay, which holds all corrections of the published document."""
         return self.spec / "overlay.yaml"
 
     @property
     def members(self) -> Path:
-        """Path of the classification of response members that look like a secret."""
+        """Return the path of the classification of response members that look like a secret."""
         return self.spec / "members.yaml"
 
     @property
     def words(self) -> Path:
-        """Path of the texts that generated docstrings hold about members and parameters."""
+        """Return the path of the descriptions of members and parameters for generated docstrings."""
         return self.spec / "words.yaml"
 
     @property
     def trimmed(self) -> Path:
-        """The generator's only input."""
+        """Return the path of the trimmed document, the generator's only input."""
         return self.spec / "pagerduty.json"
 
     @property
     def surface(self) -> Path:
-        """Path of the published document's surface when it was trimmed."""
+        """Return the path of the surface of the published document that was trimmed."""
         return self.spec / "surface.json"
 
     @property
     def lock(self) -> Path:
-        """The document that was trimmed: its address, commit and digests."""
+        """Return the path of the lock: address, commit and digests of the published document that was trimmed."""
         return self.spec / "upstream.lock"
 
     @property
     def fixtures(self) -> Path:
-        """The folder of the published examples that the client's tests use."""
+        """Return the folder of the published examples that the client's tests use."""
         return self.root / "tests" / "client"
 
     @property
     def generated(self) -> Path:
-        """The generated package."""
+        """Return the folder of the generated package."""
         return self.root / "generated" / PACKAGE
 
     @property
     def methods(self) -> Path:
-        """The connector's derived methods."""
+        """Return the path of the connector's derived methods."""
         return self.root / "arx_wrapper" / "pagerduty" / "methods.py"
 
     def digests(self, folder: Path | None = None) -> dict[str, str]:
-        """Return the digests of the files that the lock holds: of those in another folder, where one is given."""
+        """Return the digests of the files that the lock lists, in `spec/` or in another folder."""
         files = [self.overlay, self.members, self.trimmed, self.surface]
         found = [folder / file.name if folder else file for file in files]
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in found}

@@ -1,4 +1,4 @@
-"""From PagerDuty's published document to `spec/pagerduty.json`, step by step."""
+"""Trim PagerDuty's published document to `spec/pagerduty.json`, step by step."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def trim(
     endpoints: tuple[str, ...] = ENDPOINTS,
     members: JSON | None = None,
 ) -> JSON:
-    """Return the generator's only input: the chosen endpoints, corrected, with strict requests and open answers.
+    """Return the generator's only input: the chosen endpoints, corrected, with strict requests and open responses.
 
     Args:
-        members: What the members of answers are that look like a secret, an address or a URL; unchecked without.
+        members: The classification of response members that look like a secret, an address or a URL; None skips it.
     """
     document = select.select(published, endpoints)
     document = overlay.apply(document, corrections, published=published)
@@ -57,18 +57,18 @@ def trim(
 
 
 def load_overlay(tree: Tree = TREE) -> JSON:
-    """Return the overlay as committed, which remembers its lines and comments."""
+    """Return the committed overlay, with its line numbers and comments."""
     return correction.load(tree.overlay.read_text(encoding="utf-8"), "spec/overlay.yaml")
 
 
 def load_lock(tree: Tree = TREE) -> JSON:
-    """Return the lock as committed."""
+    """Return the committed lock."""
     loaded: JSON = json.loads(tree.lock.read_text(encoding="utf-8"))
     return loaded
 
 
 def write(source: str, tree: Tree = TREE) -> int:
-    """Trim a published document into `spec/`, and lock what it was. Returns the number of endpoints."""
+    """Trim a published document into `spec/`, and write its lock. Return the number of endpoints."""
     raw = upstream.load(source)
     published = upstream.parse(raw, source)
     document = trim(published, load_overlay(tree), members=secrets.load(tree.members))
@@ -82,7 +82,7 @@ def write(source: str, tree: Tree = TREE) -> int:
 
 
 def stale(tree: Tree = TREE) -> list[str]:
-    """List what was changed since the last trimming; the published document is not here to trim again."""
+    """List the files that were changed since the last trimming, by their digests in the lock."""
     lock = load_lock(tree)
     changed = [name for name, digest in tree.digests().items() if lock.get(name) != digest]
     return [f"changed since `python -m codegen trim`: spec/{name}" for name in changed]

@@ -1,4 +1,4 @@
-"""From PagerDuty's newest document to a reviewed client: made and tested aside, then put in place at once."""
+"""Update the client to PagerDuty's newest document: build and test it in a separate folder, then install all of it."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ class Update:
     _pruned: list[str] = field(factory=list, init=False)
 
     def run(self, install: bool = True) -> Report:
-        """Make the client of a published document, and put it in place when every step has passed.
+        """Build the client from a published document, and install it when every step has passed.
 
         Raises:
-            CodegenError: the document cannot be read at all.
+            CodegenError: the document cannot be read.
         """
         before = trim.load_lock(self.tree)
         source = self.source or self._did("find the newest commit", lambda: self.newest(before))
@@ -132,10 +132,10 @@ class Update:
         return found
 
     def _overlay(self, published: JSON) -> str:
-        """Return the overlay's text, without what PagerDuty has fixed where that is asked for."""
+        """Return the overlay's text; with `prune`, without the entries that PagerDuty has fixed."""
         overlay_text = self.tree.overlay.read_text(encoding="utf-8")
         if self.prune:
-            for _ in range(10):  # an entry may only turn out to be unnecessary once another is gone
+            for _ in range(10):  # an entry may become unnecessary only after another was removed
                 loaded = correction.load(overlay_text, "spec/overlay.yaml")
                 found = overlay.examine(select.select(published, self.endpoints), loaded, published=published)
                 overlay_text, said = correction.prune(overlay_text, found.stale)
@@ -146,7 +146,7 @@ class Update:
         return overlay_text
 
     def _trimmed(self, published: JSON, corrections: JSON, members: JSON) -> JSON:
-        """Return the trimmed document. Where the overlay does not apply, what else is wrong is told as well."""
+        """Return the trimmed document. When the overlay does not apply, the error also lists later faults."""
         try:
             return trim.trim(published, corrections, self.endpoints, members)
         except CodegenError as error:
@@ -186,7 +186,7 @@ class Update:
 
 
 def corrected(corrections: JSON, stale: list[overlay.Stale]) -> JSON:
-    """Return an overlay without what does not apply, and with the nearest names, to see what else is wrong."""
+    """Return an overlay without the parts that do not apply, with the nearest names, to find later faults."""
     actions = []
     for index, action in enumerate(corrections["actions"]):
         own = [each for each in stale if each.index == index]
@@ -237,7 +237,7 @@ def _tested(root: Path, folder: Path) -> None:
     """Run the client's tests against the new package, in a copy.
 
     Raises:
-        CodegenError: with the failures.
+        CodegenError: tests fail; the error lists the failures.
     """
     for name in _TESTED:
         source, target = root / name, folder / name
@@ -261,7 +261,7 @@ def _tested(root: Path, folder: Path) -> None:
         "--tb=line",
         "tests/client",
     ]
-    paths = os.pathsep.join(map(str, (folder, root, TREE.root)))  # the tests read codegen, which may be elsewhere
+    paths = os.pathsep.join(map(str, (folder, root, TREE.root)))  # the tests import codegen from its own checkout
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(  # noqa: S603 - our own
         command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace"

@@ -1,4 +1,4 @@
-"""PagerDuty's published document: where it is, its bytes, and what the lock says of it."""
+"""Find and load PagerDuty's published document, and describe it for the lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REMEDY: Final = "give another --upstream: a file, or an address with https://"
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML 1.2's core schema: a time stays text, and `on` is no truth value."""
+    """Loads YAML 1.2's core schema: a time stays text, and `on` is not a boolean."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -87,10 +87,10 @@ def load(source: str) -> bytes:
 
 
 def parse(raw: bytes, source: str) -> JSON:
-    """Return the document that JSON or YAML text holds.
+    """Parse a document from JSON or YAML text.
 
     Raises:
-        CodegenError: it holds none.
+        CodegenError: the text holds none.
     """
     try:
         loaded: Any = json.loads(raw)
@@ -108,7 +108,7 @@ def parse(raw: bytes, source: str) -> JSON:
 def locked(before: JSON, source: str, raw: bytes) -> JSON:
     """Return the origin of a document: address, commit and digest.
 
-    A file does not say where it came from; when it is another than before, that is not known.
+    The origin of a file is unknown, unless its digest is the same as before.
     """
     digest = hashlib.sha256(raw).hexdigest()
     if "://" in source:
@@ -120,7 +120,7 @@ def locked(before: JSON, source: str, raw: bytes) -> JSON:
 
 
 def extending(overlay: str, lock: JSON) -> str:
-    """Return an overlay's text with `extends` naming the locked document: by its address, or else by its digest."""
+    """Return an overlay's text whose `extends` names the locked document, by address or else by digest."""
     name = lock["url"] or f"urn:sha256:{lock['sha256']}"
     return re.sub(r"(?m)^extends:.*$", f"extends: {name}", overlay, count=1)
 

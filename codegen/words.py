@@ -1,4 +1,4 @@
-"""Our own words about members and parameters, which the generated docstrings carry: meaning, unit, zone, shape."""
+"""Add descriptions of members and parameters (meaning, unit, time zone, shape) for the generated docstrings."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SAID: Final = "x-words"
 
 
 def load(file: Path) -> JSON:
-    """Read the words.
+    """Read the descriptions.
 
     Raises:
-        CodegenError: they are no map of parameters and of classes.
+        CodegenError: the file does not map parameters and classes to descriptions.
     """
     try:
         loaded: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def load(file: Path) -> JSON:
 
 
 def described(spec: Path) -> JSON:
-    """Read a trimmed document, with the words of the file beside it about what it holds.
+    """Read a trimmed document, and add the descriptions from the file beside it.
 
     Raises:
         CodegenError: as `load` and `say` do.
@@ -48,10 +48,10 @@ def described(spec: Path) -> JSON:
 
 
 def say(document: JSON, words: JSON) -> JSON:
-    """Return a copy of the trimmed document whose schemas and operations carry the words about what they hold.
+    """Return a copy of the trimmed document with the descriptions of its members and parameters.
 
     Raises:
-        CodegenError: naming every entry that is about nothing.
+        CodegenError: entries describe nothing in the document; it names all of them.
     """
     schemas: JSON = document["components"]["schemas"]
     if faults := [*_unknown(document, words)]:

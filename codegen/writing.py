@@ -1,4 +1,4 @@
-"""Requests, strict: closed objects of writable members, so that nothing misspelt or read-only can be sent."""
+"""Rewrite the schemas of requests as closed objects of writable members: misspelt and read-only names are refused."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SCALAR: Final = (
 
 
 def tighten(document: JSON) -> JSON:
-    """Return a copy whose request bodies reach closed schemas of their own: `XWrite` where an answer's `X` is written.
+    """Return a copy whose request bodies use closed schemas of their own, `XWrite` for a response's `X`.
 
-    A member that is read-only stays only where it is required, as the id of a reference is. `x-request` names a schema,
-    `x-partial` makes all its members optional, because PagerDuty's PUT takes the members that change.
+    A read-only member is kept only when it is required, as the id of a reference is. `x-request` names a schema.
+    `x-partial` makes all its members optional, because PagerDuty's PUT accepts only the members that change.
 
     Raises:
-        CodegenError: a required name has no such member, or a schema takes anything.
+        CodegenError: a required name is no member, or a schema allows any object.
     """
     writer = _Writer(document["components"]["schemas"])
     paths: JSON = {path: dict(item) for path, item in document["paths"].items()}
@@ -69,7 +69,7 @@ class _Writer:
             return _nullable(reference(own), schema)
         if _variants(schema):
             if not self._has_members(schema):
-                return {}  # of texts, numbers and lists: any of them
+                return {}  # a union of text, numbers and lists allows any of them
             return self.written(self._superset(schema, place), place)
         if "properties" in schema:
             own = _named(schema, place)
@@ -130,13 +130,13 @@ class _Writer:
         return closed
 
     def _superset(self, schema: JSON, place: str) -> JSON:
-        """One object that holds what any member of a union may hold, nothing of it required."""
+        """Return one object with the members of all variants of a union, none of them required."""
         if not {"x-class", "x-request"} & schema.keys():
             raise CodegenError(place, "is a union", "name it with x-class in spec/overlay.yaml")
         members: JSON = dict(schema.get("properties", {}))
         for variant in _variants(schema):
             offered = self._offered(variant, place)
-            # What one variant lets write stays writable, though another only shows it.
+            # A member that is writable in one variant stays writable, even if it is read-only in another.
             members |= {key: value for key, value in offered.items() if key not in members or not value.get("readOnly")}
         kept = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf")}
         return {**kept, "properties": members}
@@ -169,7 +169,7 @@ def _kept(schema: JSON) -> JSON:
 
 
 def _nullable(written: JSON, schema: JSON) -> JSON:
-    """OpenAPI 3.1's way to allow null."""
+    """Allow null in OpenAPI 3.1's form."""
     if not schema.get("nullable"):
         return written
     if not written:

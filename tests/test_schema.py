@@ -96,7 +96,7 @@ def test_every_schema_is_closed_and_stands_alone(operation: str) -> None:
 def test_docstrings_describe_the_parameters() -> None:
     properties = model("incidents:update").schema()["properties"]
     assert properties["resolution"]["description"] == "Becomes a note on the resolve log entry."
-    assert properties["priority_id"]["description"] == "null takes the priority away."
+    assert properties["priority_id"]["description"] == "null removes the priority."
     both = model("analytics:read").schema()["properties"]
     assert both["since"]["description"] == both["until"]["description"]
     assert '"actions"' in model("rules:create").schema()["properties"]["rule"]["description"], "a second line"

@@ -1,7 +1,7 @@
-"""The typed methods that the table and PagerDuty's document say all of, and `iterate()`.
+"""Define the typed methods that are derived from the table and PagerDuty's document, and `iterate()`.
 
-Written by `python -m codegen methods`, from `operations.py` and `spec/pagerduty.json`. Do not edit: a method that needs
-more than they say is written by hand in the module of its family, and is left out here.
+Written by `python -m codegen methods` from `operations.py` and `spec/pagerduty.json`; do not edit. A method that needs
+more than these define is written by hand in `resources/`, and is not derived.
 """
 
 from __future__ import annotations
@@ -42,7 +42,13 @@ if TYPE_CHECKING:
 
 
 class Methods(Iteration):
-    """The methods whose rows say all there is to say."""
+    """The derived methods.
+
+    Each method runs one call through policy, approval and audit. When nothing was sent, it raises `InvalidParamsError`,
+    `CredentialError`, `PermissionDeniedError`, `ApprovalError` or `AuditError`. When PagerDuty refused or failed the
+    call, it raises `PagerDutyError`, in the class of the response's status. Times are ISO 8601 text with an offset, or
+    aware datetimes; the returned models hold aware datetimes.
+    """
 
     async def list_incidents(
         self,
@@ -83,11 +89,28 @@ class Methods(Iteration):
         `date_range="all"`. With `user_ids` it never returns resolved incidents.
 
         Args:
+            date_range: `all` lists all times and ignores since and until.
+            incident_key: Only the incidents with this deduplication key.
+            service_ids: Only those of these services, by id.
+            team_ids: Only those of these teams, by id.
+            user_ids: Only those of these users, by id.
+            urgencies: Only those with these urgencies.
+            time_zone: The zone of the times in the response, by its IANA name; else the account's.
+            statuses: Only those with these statuses.
+            since: The start of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            until: The end of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
             sort_by: `incident_number`, `created_at`, `resolved_at` or `urgency`, each with `:asc` or `:desc`.
-            limit: Records a page, 1 to 100; PagerDuty's default is 25.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
             total: Whether to count all matching records, which is slow.
 
         Source: `GET /incidents`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Incident, "incidents:read", locals())
 
@@ -114,7 +137,13 @@ class Methods(Iteration):
     ) -> m.Incident:
         """Get one incident, by its id or its number.
 
+        Args:
+            include: The references to return as whole objects.
+
         Source: `GET /incidents/{incident_id}`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Incident, "incidents:read_detail", locals())
 
@@ -123,7 +152,17 @@ class Methods(Iteration):
     ) -> m.Incident:
         """Acknowledge an incident for `duration` seconds, after which it notifies again.
 
-        Also needs `incidents:acknowledge`. Source: `POST /incidents/{incident_id}/snooze`. Risk: LOW.
+        Also needs `incidents:acknowledge`.
+
+        Args:
+            duration: Seconds until the incident triggers again, 1 to 604,800.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
+        Source: `POST /incidents/{incident_id}/snooze`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Incident, "incidents:snooze", locals())
 
@@ -132,7 +171,16 @@ class Methods(Iteration):
     ) -> m.Incident:
         """Merge other incidents into this one: their alerts move here and they are resolved.
 
-        Also needs `incidents:resolve`. Source: `PUT /incidents/{incident_id}/merge`. Risk: MEDIUM.
+        Also needs `incidents:resolve`.
+
+        Args:
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
+        Source: `PUT /incidents/{incident_id}/merge`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Incident, "incidents:merge", locals())
 
@@ -150,7 +198,21 @@ class Methods(Iteration):
     ) -> Page[m.Alert]:
         """List the alerts of an incident.
 
-        Also needs `alerts:read`. Source: `GET /incidents/{incident_id}/alerts`. Risk: LOW.
+        Also needs `alerts:read`.
+
+        Args:
+            alert_key: Only the alerts with this deduplication key.
+            statuses: Only those with these statuses.
+            sort_by: Fields to sort by, each with `:asc` or `:desc`.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
+
+        Source: `GET /incidents/{incident_id}/alerts`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Alert, "incidents:read_alerts", locals())
 
@@ -170,9 +232,21 @@ class Methods(Iteration):
         """List an incident's timeline.
 
         Args:
-            is_overview: Only the most important entries.
+            time_zone: The zone of the times in the response, by its IANA name; else the account's.
+            since: The start of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            until: The end of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            is_overview: Whether to list only the important entries.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
 
         Source: `GET /incidents/{incident_id}/log_entries`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.LogEntry, "incidents:read_log", locals())
 
@@ -180,6 +254,9 @@ class Methods(Iteration):
         """Get notes on an incident.
 
         Source: `GET /incidents/{incident_id}/notes`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.IncidentNote, "incidents:read_notes", locals())
 
@@ -188,7 +265,15 @@ class Methods(Iteration):
     ) -> m.IncidentNote:
         """Add a note of up to 2,000 characters to an incident.
 
+        Args:
+            content: The note, 1 to 2,000 characters.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `POST /incidents/{incident_id}/notes`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.IncidentNote, "incidents:add_note", locals())
 
@@ -197,7 +282,15 @@ class Methods(Iteration):
     ) -> m.Incident:
         """Assign an incident to these users instead: they are notified.
 
+        Args:
+            assignee_ids: The present assignments; empty when it is resolved.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Incident, "incidents:reassign", locals())
 
@@ -206,14 +299,29 @@ class Methods(Iteration):
     ) -> m.Incident:
         """Resolve an incident, with a note on its log if `resolution` is given.
 
+        Args:
+            resolution: A note that is kept when the incident is resolved.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Incident, "incidents:resolve", locals())
 
     async def acknowledge_incident(self, incident_id: Id, *, requester_email: Email | None = None) -> m.Incident:
         """Acknowledge an incident: it stops escalating.
 
+        Args:
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `PUT /incidents/{incident_id}`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Incident, "incidents:acknowledge", locals())
 
@@ -231,7 +339,21 @@ class Methods(Iteration):
     ) -> Page[m.Alert]:
         """List the alerts of an incident.
 
-        Also needs `incidents:read_alerts`. Source: `GET /incidents/{incident_id}/alerts`. Risk: LOW.
+        Also needs `incidents:read_alerts`.
+
+        Args:
+            alert_key: Only the alerts with this deduplication key.
+            statuses: Only those with these statuses.
+            sort_by: Fields to sort by, each with `:asc` or `:desc`.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
+
+        Source: `GET /incidents/{incident_id}/alerts`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Alert, "alerts:read", locals())
 
@@ -249,7 +371,15 @@ class Methods(Iteration):
         Resolving also needs `incidents:resolve`, because an incident resolves with its last alert; moving also needs
         `incidents:merge`.
 
+        Args:
+            status: Its state.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `PUT /incidents/{incident_id}/alerts/{alert_id}`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Alert, "alerts:update", locals())
 
@@ -273,9 +403,19 @@ class Methods(Iteration):
 
         Args:
             query: Matches part of a name.
+            team_ids: Only those of these teams, by id.
+            time_zone: The zone of the times in the response, by its IANA name; else the account's.
             name: Matches a whole name.
+            sort_by: Fields to sort by, each with `:asc` or `:desc`.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
 
         Source: `GET /services`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Service, "services:read", locals())
 
@@ -290,7 +430,13 @@ class Methods(Iteration):
     ) -> m.Service:
         """Get one service.
 
+        Args:
+            include: The references to return as whole objects.
+
         Source: `GET /services/{service_id}`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Service, "services:read_detail", locals())
 
@@ -306,9 +452,15 @@ class Methods(Iteration):
         """Create a service whose incidents follow an escalation policy.
 
         Args:
-            fields: Further writable members of PagerDuty's service schema; an unknown name is refused.
+            escalation_policy_id: The policy that decides who is notified, and in which order.
+            fields: Further writable members of PagerDuty's schema; an unknown name is refused.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
 
         Source: `POST /services`. Risk: HIGH.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Service, "services:create", locals())
 
@@ -327,14 +479,31 @@ class Methods(Iteration):
 
         `status="disabled"`, and fields that stop or weaken its alerts, silence the service and are judged at HIGH.
 
+        Args:
+            status: Its state.
+            escalation_policy_id: The policy that decides who is notified, and in which order.
+            fields: Further writable members of PagerDuty's schema; an unknown name is refused.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `PUT /services/{service_id}`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Service, "services:update", locals())
 
     async def delete_service(self, service_id: Id, *, requester_email: Email | None = None) -> None:
         """Delete a service and its integrations, permanently.
 
+        Args:
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `DELETE /services/{service_id}`. Risk: HIGH.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         await self._gone("services:delete", locals())
 
@@ -345,6 +514,9 @@ class Methods(Iteration):
         `integration_key` lets its holder raise incidents: treat it as a secret.
 
         Source: `GET /services/{service_id}/integrations`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Integration, "services:read_integrations", locals())
 
@@ -363,7 +535,20 @@ class Methods(Iteration):
     ) -> Page[m.EscalationPolicy]:
         """List escalation policies.
 
+        Args:
+            query: Text to search for in the name.
+            user_ids: Only those of these users, by id.
+            team_ids: Only those of these teams, by id.
+            sort_by: Fields to sort by, each with `:asc` or `:desc`.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
+
         Source: `GET /escalation_policies`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.EscalationPolicy, "escalation:read", locals())
 
@@ -376,14 +561,27 @@ class Methods(Iteration):
     ) -> m.EscalationPolicy:
         """Get escalation policy details.
 
+        Args:
+            include: The references to return as whole objects.
+
         Source: `GET /escalation_policies/{policy_id}`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.EscalationPolicy, "escalation:read_detail", locals())
 
     async def delete_escalation_policy(self, policy_id: Id, *, requester_email: Email | None = None) -> None:
         """Delete an escalation policy that no service uses.
 
+        Args:
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `DELETE /escalation_policies/{policy_id}`. Risk: HIGH.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         await self._gone("escalation:delete", locals())
 
@@ -404,9 +602,23 @@ class Methods(Iteration):
         """List on-call schedules.
 
         Args:
+            query: Text to search for in the name.
+            time_zone: The zone of the times in the response, by its IANA name; else the account's.
             include_next_oncall_for_user: A user's id; each schedule says when that user is on call next.
+            since: The start of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            until: The end of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            team_ids: Only those of these teams, by id.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
 
         Source: `GET /schedules`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Schedule, "schedules:read", locals())
 
@@ -423,10 +635,18 @@ class Methods(Iteration):
         """Get one schedule, rendered between `since` and `until`.
 
         Args:
-            overflow: Keep entries whole that reach over the range, instead of cutting them to it.
+            time_zone: The zone of the times in the response, by its IANA name; else the account's.
+            since: The start of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            until: The end of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            overflow: Whether entries may reach beyond the range, instead of being cut to it.
             include_next_oncall_for_user: A user's id; the schedule says when that user is on call next.
 
         Source: `GET /schedules/{schedule_id}`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Schedule, "schedules:read_detail", locals())
 
@@ -450,9 +670,24 @@ class Methods(Iteration):
         An entry without start and end is permanent.
 
         Args:
-            earliest: Only the first on-call of each policy, level and user.
+            time_zone: The zone of the times in the response, by its IANA name; else the account's.
+            user_ids: Only those of these users, by id.
+            escalation_policy_ids: Only those of these escalation policies, by id.
+            schedule_ids: Only those of these schedules, by id.
+            since: The start of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            until: The end of the time span, ISO 8601 with an offset. A time without an offset is local to
+                `time_zone`.
+            earliest: Whether to list only the first on-call of each policy, level and user.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
 
         Source: `GET /oncalls`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Oncall, "schedules:read_oncall", locals())
 
@@ -470,8 +705,16 @@ class Methods(Iteration):
 
         Args:
             query: Matches part of a name or e-mail address.
+            team_ids: Only those of these teams, by id.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
 
         Source: `GET /users`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.User, "users:read", locals())
 
@@ -484,14 +727,23 @@ class Methods(Iteration):
     ) -> m.User:
         """Get one user.
 
+        Args:
+            include: The references to return as whole objects.
+
         Source: `GET /users/{user_id}`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.User, "users:read_detail", locals())
 
     async def list_user_contact_methods(self, user_id: Id) -> Page[m.ContactMethod]:
-        """List how a user is reached: phone, e-mail, text message, push.
+        """List the ways to reach a user: phone, e-mail, text message, push.
 
         Source: `GET /users/{user_id}/contact_methods`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.ContactMethod, "users:read_contact", locals())
 
@@ -502,12 +754,16 @@ class Methods(Iteration):
         urgency: Literal["high", "low", "all"] | None = None,
         include: NonEmpty[Literal["contact_methods"]] | None = None,
     ) -> Page[m.NotificationRule]:
-        """List when and how a user is notified.
+        """List the rules by which a user is notified.
 
         Args:
-            urgency: For incidents of which urgency; PagerDuty's default is `high`.
+            urgency: The urgency of incidents that the rules are for; PagerDuty's default is `high`.
+            include: The references to return as whole objects.
 
         Source: `GET /users/{user_id}/notification_rules`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.NotificationRule, "users:read_notification", locals())
 
@@ -521,14 +777,29 @@ class Methods(Iteration):
     ) -> Page[m.Team]:
         """List all teams.
 
+        Args:
+            query: Text to search for in the name.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
+
         Source: `GET /teams`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Team, "teams:read", locals())
 
     async def get_team(self, team_id: Id, *, include: NonEmpty[Literal["privileges"]] | None = None) -> m.Team:
         """Get one team.
 
+        Args:
+            include: The references to return as whole objects.
+
         Source: `GET /teams/{team_id}`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.Team, "teams:read_detail", locals())
 
@@ -546,7 +817,20 @@ class Methods(Iteration):
     ) -> Page[m.MaintenanceWindow]:
         """List maintenance windows.
 
+        Args:
+            query: Text to search for in the name.
+            team_ids: Only those of these teams, by id.
+            service_ids: Only those of these services, by id.
+            filter: Only those of this kind.
+            include: The references to return as whole objects.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
+
         Source: `GET /maintenance_windows`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.MaintenanceWindow, "maintenance:read", locals())
 
@@ -563,14 +847,31 @@ class Methods(Iteration):
 
         PagerDuty takes a start in the past as now; the end must lie in the future and after the start.
 
+        Args:
+            start_time: Its start, with zone.
+            end_time: Its end, with zone.
+            service_ids: Its services.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `POST /maintenance_windows`. Risk: HIGH.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.MaintenanceWindow, "maintenance:create", locals())
 
     async def delete_maintenance_window(self, window_id: Id, *, requester_email: Email | None = None) -> None:
         """Delete a future maintenance window or end an ongoing one; alerting comes back.
 
+        Args:
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
         Source: `DELETE /maintenance_windows/{window_id}`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         await self._gone("maintenance:delete", locals())
 
@@ -579,7 +880,15 @@ class Methods(Iteration):
     ) -> Page[m.EventRule]:
         """List global event rules.
 
+        Args:
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
+
         Source: `GET /event_rules`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.EventRule, "rules:read", locals())
 
@@ -588,7 +897,15 @@ class Methods(Iteration):
     ) -> Page[m.Priority]:
         """List the priorities that incidents can have, most severe first; `priority_id` takes their ids.
 
+        Args:
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            offset: Records to skip; with the limit at most 10,000.
+            total: Whether to count all matching records, which is slow.
+
         Source: `GET /priorities`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.Priority, "priorities:read", locals())
 
@@ -600,7 +917,15 @@ class Methods(Iteration):
     ) -> m.User:
         """Get the user whose API key is in use. PagerDuty refuses it for keys of an account (400).
 
-        Also needs `users:read_detail`. Source: `GET /users/me`. Risk: LOW.
+        Also needs `users:read_detail`.
+
+        Args:
+            include: The references to return as whole objects.
+
+        Source: `GET /users/me`. Risk: LOW.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._one(m.User, "users:read_me", locals())
 
@@ -628,13 +953,21 @@ class Methods(Iteration):
         trail (402).
 
         Args:
-            since: Default: 24 hours before `until`.
-            until: Default: now. One page reaches over 31 days at most; `iterate()` reads more.
+            since: The start of the span; by default 24 hours before `until`.
+            until: The end of the span; by default now. One page covers at most 31 days; `iterate()` reads more.
+            root_resource_types: Only changes of these kinds of object.
+            actor_type: Only changes by this kind of actor.
             actor_id: Needs `actor_type`.
+            method_type: Only changes made in this way.
             method_truncated_token: Needs `method_type`.
-            cursor: The page's `next_cursor`, for the next one.
+            actions: Only these kinds of change.
+            limit: Records in a page, 1 to 100; PagerDuty's default is 25.
+            cursor: The start of the page: the `next_cursor` of the page before it.
 
         Source: `GET /audit/records`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
         """
         return await self._page(m.AuditRecord, "audit:read", locals())
 
@@ -722,23 +1055,25 @@ class Methods(Iteration):
     ) -> AsyncGenerator[Any, None]:
         """Read every record of a list, page by page, under one permission and one intent record.
 
-        Pages are read up to eight at a time and handed out in order, each record once. Past 10,000 records, incidents
+        Up to eight pages are read at a time, and each record is yielded once, in order. Past 10,000 records, incidents
         and log entries are read in spans of time; their order then holds within a span, newest span first unless
-        `sort_by` starts with `created_at:asc`. A `since` without `until` reaches to now; an `until` without `since`
-        goes back a month for incidents, and to the beginning for log entries. Between pages policy is asked again.
+        `sort_by` starts with `created_at:asc`. A `since` without `until` reaches to now. An `until` without `since`
+        goes back a month for incidents, and to the beginning for log entries. Policy judges the call again between
+        pages.
 
         Args:
             operation: One of the operations that list, `incidents:read`.
-            params: The parameters of its method; `limit` is the page size, `offset` where to begin.
+            params: The parameters of its method; `limit` is the page size, `offset` the number of records to skip.
             max_items: Stop after this many records.
-            approval_id: An approval to use up, as `execute()` does.
+            approval_id: An approval to use, as in `execute()`.
 
         Returns:
             An iterator over the generated models of `operation`.
 
         Raises:
             InvalidParamsError: the operation does not list.
-            PermissionDeniedError: policy denies it, by now, or the agent was suspended.
+            PermissionDeniedError: policy denies the call, possibly only between pages, or the agent was suspended.
             PaginationLimitError: the list reaches past 10,000 records and cannot be narrowed by time.
+            ArxError: as in `execute()`.
         """
         return self._iterate(operation, params, max_items=max_items, approval_id=approval_id)

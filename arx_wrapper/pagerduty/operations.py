@@ -30,11 +30,7 @@ _ROWS = (
 
             PagerDuty looks back one month unless told otherwise, spans six at most, and ignores both with
             `date_range="all"`. With `user_ids` it never returns resolved incidents.""",
-        args={
-            "sort_by": "`incident_number`, `created_at`, `resolved_at` or `urgency`, each with `:asc` or `:desc`.",
-            "limit": "Records a page, 1 to 100; PagerDuty's default is 25.",
-            "total": "Whether to count all matching records, which is slow.",
-        },
+        args={"sort_by": "`incident_number`, `created_at`, `resolved_at` or `urgency`, each with `:asc` or `:desc`."},
         paging=ByTime(default_span=timedelta(days=31)), probe=True,
         effects=effects.read,
         performs=effects.included(
@@ -131,7 +127,6 @@ _ROWS = (
         "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
         endpoint="incidents.list_incident_log_entries", returns=Many("log_entries", "LogEntry"),
         summary="Get log entries (timeline) for an incident", paging=ByTime(), doc="List an incident's timeline.",
-        args={"is_overview": "Only the most important entries."},
         effects=effects.read,
         performs=effects.included("incidents", "services", "teams", told=("incident_id",)),
         columns=columns.LOG_ENTRIES,
@@ -233,7 +228,6 @@ _ROWS = (
         endpoint="services.create_service", returns=One("service", "Service"),
         summary="Create a new service",
         doc="Create a service whose incidents follow an escalation policy.",
-        args={"fields": "Further writable members of PagerDuty's service schema; an unknown name is refused."},
         body=bodies.NEW_SERVICE, effects=effects.none, target_state=target_state.new_service,
         recovery=NOT_RECOVERABLE,
         columns=columns.SERVICE,
@@ -342,7 +336,7 @@ _ROWS = (
         summary="Get schedule details",
         doc="Get one schedule, rendered between `since` and `until`.",
         args={
-            "overflow": "Keep entries whole that reach over the range, instead of cutting them to it.",
+            "overflow": "Whether entries may reach beyond the range, instead of being cut to it.",
             "include_next_oncall_for_user": "A user's id; the schedule says when that user is on call next.",
         },
         columns=columns.SCHEDULE,
@@ -355,7 +349,6 @@ _ROWS = (
         doc="""List who is on call: now, or between `since` and `until`, at most 90 days ahead.
 
             An entry without start and end is permanent.""",
-        args={"earliest": "Only the first on-call of each policy, level and user."},
         effects=effects.read, performs=effects.included("escalation_policies", "users", "schedules"),
         columns=columns.ONCALLS,
         not_for_agents=("offset",),
@@ -385,15 +378,15 @@ _ROWS = (
         "users:read_contact", "GET", "/users/{user_id}/contact_methods", LOW,
         endpoint="users.list_user_contact_methods", returns=Many("contact_methods", "ContactMethod"),
         summary="Get contact methods for a user",
-        doc="List how a user is reached: phone, e-mail, text message, push.",
+        doc="List the ways to reach a user: phone, e-mail, text message, push.",
         columns=columns.CONTACT_METHODS,
     ),
     Operation(
         "users:read_notification", "GET", "/users/{user_id}/notification_rules", LOW,
         endpoint="users.list_user_notification_rules", returns=Many("notification_rules", "NotificationRule"),
         summary="Get notification rules for a user",
-        doc="List when and how a user is notified.",
-        args={"urgency": "For incidents of which urgency; PagerDuty's default is `high`."},
+        doc="List the rules by which a user is notified.",
+        args={"urgency": "The urgency of incidents that the rules are for; PagerDuty's default is `high`."},
         effects=effects.read,
         columns=columns.NOTIFICATION_RULES,
         performs=effects.included("contact_methods", told=("user_id",)),
@@ -515,10 +508,10 @@ _EXTENSIONS = (
             18 months. Only an account's key, or one of an admin, may read them (403), and only on plans that include
             the audit trail (402).""",
         args={
-            "since": "Default: 24 hours before `until`.",
-            "until": "Default: now. One page reaches over 31 days at most; `iterate()` reads more.",
+            "since": "The start of the span; by default 24 hours before `until`.",
+            "until": "The end of the span; by default now. One page covers at most 31 days; `iterate()` reads more.",
             "actor_id": "Needs `actor_type`.", "method_truncated_token": "Needs `method_type`.",
-            "cursor": "The page's `next_cursor`, for the next one.",
+            "cursor": "The start of the page: the `next_cursor` of the page before it.",
         },
         paging=ByCursor(default_span=timedelta(days=1), widest=timedelta(days=31)),
         columns=columns.AUDIT_RECORDS,

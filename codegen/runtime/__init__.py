@@ -1,1 +1,1 @@
-"""Hand-written modules of the generated package: copied into it beside what the templates yield."""
+"""Hold the hand-written modules of the generated package, which are copied into it beside the templates' output."""

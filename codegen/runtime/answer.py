@@ -1,10 +1,10 @@
-"""Response models: typed by PagerDuty's document, true to what came.
+"""Define the base of response models, which are typed by PagerDuty's document and keep the response unchanged.
 
-An answer keeps the JSON object as it came, and converts a member when it is first asked for; a page of a hundred
-incidents costs next to nothing until somebody looks at one. Missing and null are both None. A time becomes an aware
-`datetime`, an object becomes its model; what does not fit what is declared (text that is no time, a number for an
-object) is handed through as it came, and so is an `id` that is missing, though it is declared as text. Nothing raises
-and nothing is lost: `to_dict()` is what came.
+A model keeps the JSON object of the response, and converts a member when it is first read. So a page of a hundred
+incidents costs almost nothing until its members are read. Missing and null are both None. A time becomes an aware
+`datetime`, an object becomes its model. A value that does not match its declaration (text that is no time, a number
+instead of an object) is passed on unchanged; a missing `id` is None, although it is declared as text. Reading never
+raises, and `to_dict()` returns the whole response.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WIRE: Final = "wire"
 
 
 def plain(wire: str | None = None, *, secret: bool = False) -> Any:
-    """Return a member that is handed through as it comes; `wire` is its JSON name where Python needs another."""
+    """Return a member that is passed on unchanged; `wire` is its JSON name when Python needs another name."""
     return field(init=False, repr=not secret, metadata={_WIRE: wire})
 
 
@@ -47,7 +47,7 @@ def many(model: str, wire: str | None = None) -> Any:
 
 @frozen(init=False, eq=False, repr=False, getstate_setstate=False)
 class Answer:
-    """The base of every answer's model.
+    """The base of every response model.
 
     Keyword arguments build one by hand, for tests and for `attrs.evolve`.
     """
@@ -77,7 +77,7 @@ class Answer:
         """Return the model of a JSON object, which it keeps.
 
         Raises:
-            UnexpectedAnswerError: this is no JSON object.
+            UnexpectedAnswerError: the value is not a JSON object.
         """
         if not isinstance(src, Mapping):
             raise UnexpectedAnswerError(f"{cls.__name__}: the answer is no JSON object")
@@ -86,17 +86,17 @@ class Answer:
         return answer
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object as it came, in a copy."""
+        """Return a copy of the response's JSON object."""
         copy: dict[str, Any] = _copied(self._raw)
         return copy
 
     @property
     def additional_properties(self) -> dict[str, Any]:
-        """The members that the document lacks, in a copy."""
+        """Return a copy of the members that the document does not declare."""
         known = {wire for wire, _ in self._decoders.values()}
         return {name: _copied(value) for name, value in self._raw.items() if name not in known}
 
-    if not TYPE_CHECKING:  # a checker that sees it takes every misspelt attribute for Any
+    if not TYPE_CHECKING:  # otherwise type checkers would accept every misspelt attribute as Any
 
         def __getattr__(self, name: str) -> Any:
             """Fill a slot on first access."""
@@ -131,7 +131,7 @@ def _restored(cls: type[Answer], raw: dict[str, Any]) -> Answer:
 
 
 class _One:
-    """Decodes an object. The model is imported when the first one comes."""
+    """Decodes an object. The model is imported when the first one is decoded."""
 
     __slots__ = ("_cls", "name")
 
@@ -170,7 +170,7 @@ def _time(value: Any) -> Any:
 
 
 def _encoded(value: Any) -> Any:
-    """Return a member as JSON: the reverse of decoding."""
+    """Encode a decoded member as JSON."""
     if isinstance(value, Answer):
         return value.to_dict()
     if isinstance(value, datetime):
@@ -193,7 +193,7 @@ def _shows(each: Attribute[Any]) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Return a member in a repr. An object without a model may hold anything, keys included: it is not shown."""
+    """Return a member for a repr. An object without a model is not shown, because it may hold secrets."""
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
     return "{...}" if isinstance(value, dict) else repr(value)

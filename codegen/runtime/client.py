@@ -1,4 +1,4 @@
-"""A thin client, for use without the governed wrapper. Credentials are the business of the caller's HTTP client."""
+"""Send requests with a thin client, without the governed wrapper. The caller's HTTP client adds the credentials."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Client:
             page = await list_incidents.call(statuses=["triggered"], client=client)
 
     Args:
-        base_url: Where PagerDuty is; the given client's own base URL wins over the default.
-        http: The client to send through; one is built when it is left out.
+        base_url: PagerDuty's address; by default the given client's base URL, or else PagerDuty's.
+        http: The client to send through; by default a new one.
         timeout: Seconds that each phase of a request may take.
     """
 
@@ -48,7 +48,7 @@ class Client:
         """Send a request, once, and follow no redirect.
 
         Raises:
-            HTTPError: of the client's library; there was no answer.
+            HTTPError: of the client's library; there was no response.
         """
         return await self._http.request(
             request.method,
@@ -65,7 +65,7 @@ class Client:
 
         Raises:
             UnexpectedStatusError: the status is not 2xx.
-            UnexpectedAnswerError: success, but no JSON.
+            UnexpectedAnswerError: the status is 2xx, but the body is not JSON.
         """
         response = await self.send(request)
         if not 200 <= response.status_code < 300:
@@ -78,7 +78,7 @@ class Client:
             raise UnexpectedAnswerError(f"{request.operation_id} succeeded, but its answer is not JSON") from None
 
     async def aclose(self) -> None:
-        """Close the client below."""
+        """Close the HTTP client."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
@@ -91,7 +91,7 @@ class Client:
 
 
 def _unexpected(response: Response, operation_id: str) -> UnexpectedStatusError:
-    """Build the error of a response: `error` may be an object, a list or a text, and there may be no JSON at all."""
+    """Build the error for a response: `error` may be an object, a list or text, and the body may not be JSON."""
     try:
         said = response.json() if len(response.content) <= _LARGEST else None
     except ValueError:
@@ -117,7 +117,7 @@ def _unexpected(response: Response, operation_id: str) -> UnexpectedStatusError:
 
 
 def _told(value: object, secret: str) -> str:
-    """Return a server's text for a message: without the request's credentials, escaped and cut."""
+    """Return a server's text for a message, without the request's credentials, escaped and cut."""
     text = value if isinstance(value, str) else repr(value)
     for part in secret.replace("token=", " ").split():
         if len(part) > 7:

@@ -1,8 +1,8 @@
-"""The client's own errors.
+"""Define the client's errors.
 
 InvalidRequestError     a value that PagerDuty's schema does not allow; nothing was sent
-UnexpectedStatusError   PagerDuty answered, but not with success
-UnexpectedAnswerError   PagerDuty answered with success, but not with the JSON object that was expected
+UnexpectedStatusError   PagerDuty responded, but not with success
+UnexpectedAnswerError   PagerDuty responded with success, but not with the expected JSON object
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ class InvalidRequestError(ValueError):
     """A parameter or a member of a body is unknown, missing or of the wrong kind. Nothing was sent.
 
     Attributes:
-        path: Where (`incident.assignments[0].assignee.id`).
-        accepted: What would be accepted.
+        path: The place of the value (`incident.assignments[0].assignee.id`).
+        accepted: A description of accepted values.
     """
 
     def __init__(self, path: str, problem: str, accepted: str) -> None:
@@ -25,17 +25,17 @@ class InvalidRequestError(ValueError):
 
 
 class UnexpectedStatusError(Exception):
-    """PagerDuty answered with a status that is not a success. After a 5xx a write may have been done all the same.
+    """PagerDuty responded with a status that is not a success. After a 5xx a write may have taken effect.
 
-    What the response says is escaped and cut, and the request's credentials are taken out of it.
+    Text of the response is escaped and cut, and the request's credentials are removed from it.
 
     Attributes:
         status: The HTTP status.
         operation_id: The endpoint's name.
-        code: PagerDuty's own code (2001 for invalid input), None where the response has none.
-        message: PagerDuty's message, None where the response has none.
-        errors: What is wrong in detail, one text for each.
-        retry_after: Seconds after which to try again, None where the response does not say.
+        code: PagerDuty's own code (2001 for invalid input); None when the response has none.
+        message: PagerDuty's message; None when the response has none.
+        errors: PagerDuty's details, one text for each.
+        retry_after: Seconds after which to try again; None when the response does not state them.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class UnexpectedStatusError(Exception):
 
 
 class UnexpectedAnswerError(ValueError):
-    """The call succeeded, but its answer is not the JSON object that was expected."""
+    """The call succeeded, but its response is not the expected JSON object."""
 
 
 def shown(value: object) -> str:
     """Return a value for a message: escaped, and cut to 80 characters."""
     try:
         text = ascii(value[:80] if isinstance(value, str | bytes) else value)
-    except ValueError:  # a number of more digits than Python prints
+    except ValueError:  # a number with more digits than Python prints
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."

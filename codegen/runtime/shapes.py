@@ -1,7 +1,7 @@
-"""Check what requests hold, closed and strict: a misspelt name is refused here and not ignored by PagerDuty.
+"""Validate requests strictly: a misspelt name, which PagerDuty would ignore, is refused.
 
-Each member of a body has a shape, which validates a typed value and reads plain JSON, equally strictly. Segments of
-paths and values of headers can neither leave their place nor be empty.
+Each member of a body has a shape, which validates typed values and plain JSON equally strictly. Path segments and
+header values are checked, so that they cannot change another part of the request.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Given = tuple[Any, ...]
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """Return True for a whole number that every JSON reader takes; `True` is not one."""
+    """Return True for a whole number that every JSON reader accepts; `True` is not one."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Return True for a finite number that every JSON reader takes."""
+    """Return True for a finite number that every JSON reader accepts."""
     return is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -47,14 +47,14 @@ class Shape:
 
     @property
     def accepted(self) -> str:
-        """Say in words what the shape takes."""
+        """Describe the values that the shape accepts."""
         raise NotImplementedError
 
     def read(self, value: object, path: str) -> Any:
-        """Return the value that plain JSON stands for.
+        """Return the value of plain JSON.
 
         Raises:
-            InvalidRequestError: with the path and what is accepted.
+            InvalidRequestError: it is not accepted; the error has the path and a description of accepted values.
         """
         raise NotImplementedError
 
@@ -63,7 +63,7 @@ class Shape:
         self.read(value, path)
 
     def writable(self, value: Any) -> Any:
-        """Return what a request can write of a value that a response holds."""
+        """Return the part of a response's value that a request can write."""
         return value
 
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -71,13 +71,13 @@ class Shape:
             self.check(value, attribute.metadata.get("wire", attribute.name))
 
     def refused(self, value: object, path: str) -> InvalidRequestError:
-        """Return the error for a value that this shape does not take."""
+        """Return the error for a value that this shape does not accept."""
         return InvalidRequestError(path, f"is {shown(value)}", self.accepted)
 
 
 @frozen
 class Text(Shape):
-    """Text, of a length between two bounds, that a pattern is found in."""
+    """Text whose length is between two bounds, and that contains a match of a pattern."""
 
     minimum: int = 0
     maximum: int | None = None
@@ -167,7 +167,7 @@ class Boolean(Shape):
 
 @frozen
 class Time(Shape):
-    """A time with its zone, as ISO 8601 text or a datetime. Text stays as it is."""
+    """A time with its zone, as ISO 8601 text or a datetime. Text is kept unchanged."""
 
     @property
     def accepted(self) -> str:
@@ -239,7 +239,7 @@ class Array(Shape):
 
 @frozen
 class Free(Shape):
-    """Any JSON: what PagerDuty's document leaves open."""
+    """Any JSON, for members that PagerDuty's document does not describe."""
 
     @property
     def accepted(self) -> str:
@@ -298,7 +298,7 @@ FREE: Final = Free()
 class Body:
     """The base of every model that a request sends. `UNSET` members are left out; None is JSON's null."""
 
-    _partial: ClassVar[bool] = False  # the endpoint leaves as it is what the request leaves out
+    _partial: ClassVar[bool] = False  # whether the endpoint keeps members that the request omits
     _members: ClassVar[dict[str, Attribute[Any]]] = {}
     _readers: ClassVar[dict[str, tuple[str, Callable[[object, str], Any]]]] = {}
     _defaults: ClassVar[dict[str, Any]] = {}
@@ -322,7 +322,7 @@ class Body:
 
         Raises:
             InvalidRequestError: an unknown name (with the nearest known one), a missing member, a wrong type or
-                value; `path` says where, `accepted` what would be right.
+                value; `path` is its place, `accepted` describes accepted values.
         """
         readers = cls._readers
         if not isinstance(src, Mapping):
@@ -343,13 +343,13 @@ class Body:
 
     @classmethod
     def from_response(cls, response: Answer | Mapping[str, object]) -> Self:
-        """Build the request that writes back what a response says.
+        """Build the request that writes a response's values back.
 
-        Members that no request can write are left out: read-only ones, unknown ones, nulls where none is allowed. An
-        endpoint that changes only what it is given is also spared the values that only PagerDuty sets.
+        Members that a request cannot write are omitted: read-only ones, unknown ones, and nulls that are not allowed.
+        For an endpoint that changes only the given members, values that only PagerDuty sets are omitted as well.
 
         Raises:
-            InvalidRequestError: what is left is no request; `path` says where.
+            InvalidRequestError: the remaining members are no valid request; `path` is the place of the fault.
         """
         return cls.parse(cls.writable(response if isinstance(response, Mapping) else response.to_dict()))
 
@@ -425,10 +425,10 @@ def _between(minimum: float | None, maximum: float | None) -> str:
 
 
 def segment(name: str, value: object) -> str:
-    """Return a path segment that can neither leave its place nor be empty.
+    """Check a path segment: it must not be empty nor contain characters that change the path.
 
     Raises:
-        InvalidRequestError: naming the parameter.
+        InvalidRequestError: it is refused; the error names the parameter.
     """
     if isinstance(value, str) and _SEGMENT.fullmatch(value):
         return value
@@ -436,10 +436,10 @@ def segment(name: str, value: object) -> str:
 
 
 def header(name: str, value: object) -> str:
-    """Return a header's value: printable ASCII, so that it can neither end the header nor fail to be encoded.
+    """Check a header's value: it must be printable ASCII, so that it can neither end the header nor fail to encode.
 
     Raises:
-        InvalidRequestError: naming the header.
+        InvalidRequestError: it is refused; the error names the header.
     """
     if isinstance(value, str) and _HEADER.fullmatch(value):
         return value
@@ -447,10 +447,10 @@ def header(name: str, value: object) -> str:
 
 
 def headers(*given: Given) -> tuple[tuple[str, str], ...]:
-    """Return the headers that are given. Each is a name, a value, and what is allowed where that is bounded.
+    """Return the headers that are given. Each is a name, a value, and its allowed values, if they are limited.
 
     Raises:
-        InvalidRequestError: naming the header.
+        InvalidRequestError: a value is refused; the error names the header.
     """
     return tuple([(name, header(name, _checked(name, *rest))) for name, *rest in given if rest[0] is not UNSET])
 
@@ -459,7 +459,7 @@ def cookies(*given: Given) -> tuple[tuple[str, str], ...]:
     """Return the cookies that are given, as one header.
 
     Raises:
-        InvalidRequestError: naming the cookie.
+        InvalidRequestError: a value is refused; the error names the cookie.
     """
     kept = headers(*given)
     for name, value in kept:
@@ -472,7 +472,7 @@ def payload(body: object, model: type[Body]) -> dict[str, Any]:
     """Return a body as plain JSON.
 
     Raises:
-        InvalidRequestError: this is no body of the endpoint.
+        InvalidRequestError: it is not a body of the endpoint.
     """
     if isinstance(body, model):
         return body.to_dict()
@@ -480,7 +480,7 @@ def payload(body: object, model: type[Body]) -> dict[str, Any]:
 
 
 def printed(value: object) -> object:
-    """Return a number, a truth value or a list as text; anything else as it is."""
+    """Return a number, a boolean or a list as text; any other value unchanged."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
@@ -493,7 +493,7 @@ def _checked(name: str, value: object, allowed: Allowed | None = None, shape: Sh
 
 
 def text(name: str, value: object, allowed: Allowed | None = None, shape: Shape | None = None) -> str:
-    """Return the text of a parameter's value, one of `allowed` where the values are enumerated."""
+    """Return the text of a parameter's value, which must be one of `allowed` when it is given."""
     if isinstance(shape, Integer | Number | Boolean):
         return str(printed(shape.read(value, name)))
     if allowed is not None and not isinstance(value, bool) and isinstance(value, int) and value in allowed:

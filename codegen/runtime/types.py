@@ -1,4 +1,4 @@
-"""Values that every module shares: what was not given, and a request before it is sent."""
+"""Define the values that all modules share: `UNSET`, and a request before it is sent."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ UNSET: Final = Unset()
 
 @frozen(kw_only=True)
 class Request:
-    """A request, complete and checked, that nothing has sent yet.
+    """A request, complete and checked, that was not sent yet.
 
     Attributes:
         method: The HTTP method.
-        path: The path as it goes on the wire, without a host; its segments are checked.
+        path: The path as it will be sent, without a host; its segments are checked.
         query: Names and values in order; a list is repeated.
         headers: Further headers; only `From`, if any.
         json: The body as plain JSON data, `UNSET` when there is none.

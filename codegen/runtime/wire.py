@@ -1,4 +1,4 @@
-"""From Python values to a query: strict, because what is misspelt here widens a filter or hits another resource."""
+"""Encode Python values as a query, strictly: a wrong value could widen a filter or change another resource."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Query = list[tuple[str, str]]
 def add_text(
     query: Query, wire: str, name: str, value: object, allowed: Allowed | None = None, shape: Shape | None = None
 ) -> None:
-    """Add a text parameter, one of `allowed` where the values are enumerated."""
+    """Add a text parameter, which must be one of `allowed` when it is given."""
     if value is not UNSET:
         query.append((wire, text(name, value, allowed, shape)))
 
 
 def add_time(query: Query, wire: str, name: str, value: object) -> None:
-    """Add a time: text as it is, a datetime in ISO 8601 with its offset."""
+    """Add a time: text unchanged, a datetime in ISO 8601 with its offset."""
     if value is UNSET:
         return
     if isinstance(value, datetime):
@@ -83,7 +83,7 @@ def add_joined(
     least: int = 1,
     most: int | None = None,
 ) -> None:
-    """Add a list as one text, joined by commas (`sort_by=a,b`); one text may stand for a list of one."""
+    """Add a list as one text, joined by commas (`sort_by=a,b`); a single text is also accepted."""
     if isinstance(values, Unset):
         return
     listed = _listed(name, values.split(",") if isinstance(values, str) else values, least, most)
@@ -91,7 +91,7 @@ def add_joined(
 
 
 def add_members(query: Query, wire: str, name: str, value: object) -> None:
-    """Add an object, a pair for each member (`filter[urgency]=high`): OpenAPI's deepObject."""
+    """Add an object, one pair for each member (`filter[urgency]=high`), OpenAPI's deepObject."""
     if value is UNSET:
         return
     if not isinstance(value, Mapping) or not value:

@@ -2,8 +2,8 @@
 # A fix is an entry in spec/overlay.yaml or a change in codegen/.
 """PagerDuty's REST API, typed: generated from `spec/pagerduty.json`.
 
-An endpoint is a module, `pagerduty_client.api.incidents.list_incidents`: `request()` builds and checks, `parse()` types
-the answer, `call()` does both around a `Client`. Models are in `pagerduty_client.models`.
+An endpoint is a module, `pagerduty_client.api.incidents.list_incidents`: `request()` builds and checks the request,
+`parse()` converts the response, `call()` does both with a `Client`. Models are in `pagerduty_client.models`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .types import Request as Request
     from .types import Unset as Unset
 
-# Imported on first use: a request needs no httpx, an answer no client.
+# Imported on first use: a request needs no httpx, a response no client.
 _HOMES: Final = {
     "Client": "client",
     "InvalidRequestError": "errors",

@@ -1,1 +1,4 @@
-"""The 45 typed methods, by resource. A method's signature is its operation's parameter model."""
+"""Define the typed methods that cannot be derived, by resource; `methods.py` holds the derived ones.
+
+A method's signature is its operation's parameter model.
+"""

@@ -1,4 +1,4 @@
-"""Analytics: aggregated figures of past incidents, about a day behind."""
+"""Define the methods of analytics: aggregated figures of past incidents, about a day behind."""
 
 from __future__ import annotations
 
@@ -35,12 +35,15 @@ class Analytics(Resource):
         """Get figures over all incidents: counts, times to acknowledge and to resolve, interruptions.
 
         Args:
-            since, until: When the incidents were created; at most a year apart.
-            aggregate_unit: One figure a `day`, `week` or `month`; `NULL` for one over all.
-            order_by, order: The member that records are sorted by, and which way.
+            since, until: The span in which the incidents were created, at most a year; ISO 8601 with an offset, or
+                aware.
+            urgency, service_ids, team_ids: Only incidents with this urgency, of these services, of these teams.
+            aggregate_unit: One record for each `day`, `week` or `month`; `NULL` for one over the whole span.
+            time_zone: The zone in which days, weeks and months begin, by its IANA name.
+            order_by, order: The member that records are sorted by, and the direction.
             filters: Further members of PagerDuty's filters (`major`, `priority_names`, ...).
 
-        Source: `POST /analytics/metrics/incidents/all`. Risk: LOW.
+        Source: `POST /analytics/metrics/incidents/all`. Risk: LOW. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.AnalyticsMetrics, "analytics:read", locals())
 
@@ -58,8 +61,8 @@ class Analytics(Resource):
         order_by: Column | None = None,
         filters: Fields | None = None,
     ) -> m.AnalyticsMetrics:
-        """Get the same figures for each service.
+        """Get the figures of `get_incident_analytics()` for each service, with the same parameters.
 
-        Source: `POST /analytics/metrics/incidents/services`. Risk: LOW.
+        Source: `POST /analytics/metrics/incidents/services`. Risk: LOW. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.AnalyticsMetrics, "analytics:services", locals())

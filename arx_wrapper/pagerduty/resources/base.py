@@ -1,4 +1,4 @@
-"""The base of the typed methods: from an operation's parameters to the generated models."""
+"""Run an operation for a typed method, and decode its response to the generated models."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ _M = TypeVar("_M", bound=Model)
 
 
 class Resource(BaseConnector):
-    """Run an operation and give its response the generated type.
+    """The base of the typed methods.
 
-    A method's parameters are its operation's parameters, so a method hands over `locals()` as it stands: nothing is
-    listed twice, and nothing can be forgotten.
+    A method's parameters are its operation's parameters. So a method passes its `locals()`, which cannot omit one.
     """
 
     async def _one(self, model: type[_M], operation: str, given: Mapping[str, object]) -> _M:

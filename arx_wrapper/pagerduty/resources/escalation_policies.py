@@ -1,4 +1,4 @@
-"""Escalation policies: who is notified, in which order."""
+"""Define the methods of escalation policies that cannot be derived."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Loops = Annotated[int, Meta(ge=0, le=9, description="0 to 9")]
 
 
 class Target(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A target that a rule notifies. What else a response says of a target is accepted, so that it can be sent back."""
+    """A target that a rule notifies. Members that a response adds are accepted, so that it can be sent back."""
 
     id: Id
     type: Literal["user", "schedule", "user_reference", "schedule_reference", "schedule_v3_reference"]
@@ -32,9 +32,9 @@ class Strategy(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """One level of a policy: its targets, and the minutes after which the next level's turn comes.
+    """One level of a policy: its targets, and the minutes after which the next level is notified.
 
-    An update that repeats a rule's id keeps the rule. A rule is taken exactly as a response holds it.
+    An update keeps a rule whose id it repeats. A rule from a response is accepted unchanged.
     """
 
     escalation_delay_in_minutes: Annotated[int, Meta(ge=1, le=1_440)]
@@ -54,7 +54,7 @@ Rules = Annotated[
 
 
 class EscalationPolicies(Resource):
-    """The `escalation:*` operations that need more than their rows say."""
+    """The `escalation:*` operations that are written by hand."""
 
     async def create_escalation_policy(
         self,
@@ -70,11 +70,11 @@ class EscalationPolicies(Resource):
         """Create an escalation policy.
 
         Args:
-            rules: At least one, each with 1 to 10 targets.
-            num_loops: How often the policy repeats when no one acknowledges.
+            rules: The levels in order, at least one, each with 1 to 10 targets and a delay in minutes.
+            num_loops: The number of repetitions when no one acknowledges, 0 to 9.
             fields: Further writable members of PagerDuty's schema; an unknown name is refused.
 
-        Source: `POST /escalation_policies`. Risk: MEDIUM.
+        Source: `POST /escalation_policies`. Risk: MEDIUM. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.EscalationPolicy, "escalation:create", locals())
 
@@ -92,6 +92,8 @@ class EscalationPolicies(Resource):
     ) -> m.EscalationPolicy:
         """Change an escalation policy: the next incident follows the new rules.
 
-        Source: `PUT /escalation_policies/{policy_id}`. Risk: MEDIUM.
+        The parameters are those of `create_escalation_policy()`; omitted ones are not changed.
+
+        Source: `PUT /escalation_policies/{policy_id}`. Risk: MEDIUM. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.EscalationPolicy, "escalation:update", locals())

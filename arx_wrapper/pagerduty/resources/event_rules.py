@@ -1,6 +1,6 @@
-"""Global event rules, an API that PagerDuty is retiring in favour of event orchestrations.
+"""Define the methods of global event rules, an API that PagerDuty is retiring in favour of event orchestrations.
 
-When the account no longer serves it, every method raises `EndpointRetiredError`.
+For an account that no longer has them, every method raises `EndpointRetiredError`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from arx_wrapper.params import Email, Fields, Id
 
 
 class EventRules(Resource):
-    """The `rules:*` operations that need more than their rows say."""
+    """The `rules:*` operations that are written by hand."""
 
     async def create_event_rule(self, rule: Fields, *, requester_email: Email | None = None) -> m.EventRule:
         """Create a global event rule. One that may keep events from paging is judged at HIGH.
@@ -21,17 +21,17 @@ class EventRules(Resource):
             rule: `{"condition": ["and", ["contains", ["path", "payload", "source"], "x"]],
                 "actions": [["route", "PABC123"]]}`
 
-        Source: `POST /event_rules`. Risk: MEDIUM.
+        Source: `POST /event_rules`. Risk: MEDIUM. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.EventRule, "rules:create", locals())
 
     async def update_event_rule(
         self, rule_id: Id, rule: Fields, *, requester_email: Email | None = None
     ) -> m.EventRule:
-        """Change a global event rule; the catch-all cannot change.
+        """Change a global event rule, given in the form of `create_event_rule()`; the catch-all rule cannot change.
 
-        One that may keep events from paging is judged at HIGH, as is one whose actions are not given.
+        One that may keep events from paging is judged at HIGH, and so is one without actions.
 
-        Source: `PUT /event_rules/{rule_id}`. Risk: MEDIUM.
+        Source: `PUT /event_rules/{rule_id}`. Risk: MEDIUM. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.EventRule, "rules:update", locals())

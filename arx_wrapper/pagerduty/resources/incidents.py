@@ -29,14 +29,14 @@ Level = Annotated[int, Meta(ge=1, le=100, description="an escalation level, from
 
 
 class ConferenceBridge(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """The place where responders meet: a phone number, a URL, or both."""
+    """The phone number or URL, or both, where responders meet."""
 
     conference_number: Text | UnsetType = UNSET
     conference_url: Text | UnsetType = UNSET
 
 
 class IncidentChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """One entry of a bulk change: an incident's id and what becomes of it."""
+    """One entry of a bulk change: an incident's id, and its changes."""
 
     id: Id
     status: Status | UnsetType = UNSET
@@ -63,7 +63,7 @@ Changes = Annotated[
 
 
 class Incidents(Resource):
-    """The `incidents:*` operations that need more than their rows say."""
+    """The `incidents:*` operations that are written by hand."""
 
     async def create_incident(
         self,
@@ -83,11 +83,13 @@ class Incidents(Resource):
         """Create an incident on a service: the people on call are notified.
 
         Args:
-            incident_key: Deduplicates: a second open incident with the same key on the same service is refused.
+            body: A detailed description.
+            incident_key: The deduplication key; a second open incident with the same key on the service is refused.
             incident_type: The name of a type that the account has.
-            escalation_policy_id: Instead of the service's own; not together with `assignee_ids`.
+            escalation_policy_id: Replaces the service's own policy; not together with `assignee_ids`.
+            requester_email: The PagerDuty user for whom the write is made; by default the vault's.
 
-        Source: `POST /incidents`. Risk: MEDIUM.
+        Source: `POST /incidents`. Risk: MEDIUM. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.Incident, "incidents:create", locals())
 
@@ -117,21 +119,22 @@ class Incidents(Resource):
             service_id: Moves the incident to another service, whose people it then notifies.
             incident_type: The name of a type that the account has.
             resolution: Becomes a note on the resolve log entry.
-            priority_id: `NULL` takes the priority away.
+            priority_id: `NULL` removes the priority.
+            escalation_level: Assigns the incident to this level of its escalation policy, from 1.
 
-        Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM.
+        Source: `PUT /incidents/{incident_id}`. Risk: MEDIUM. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.Incident, "incidents:update", locals())
 
     async def manage_incidents(self, incidents: Changes, *, requester_email: Email | None = None) -> list[m.Incident]:
         """Change up to 250 incidents at once: all of them or none.
 
-        Each entry is judged by what it does, with its own parameters: resolving as `incidents:resolve`, an edit as
-        `incidents:update`, and so on. One that is denied stops them all.
+        Policy judges each entry by its effects, with its own parameters: resolving as `incidents:resolve`, an edit as
+        `incidents:update`, and so on. When one entry is denied, the whole call is.
 
         Args:
-            incidents: `{"id": ..., "status": ..., ...}`, with the parameters of `update_incident`.
+            incidents: `{"id": ..., "status": ..., ...}`, with the parameters of `update_incident()`.
 
-        Source: `PUT /incidents`. Risk: MEDIUM.
+        Source: `PUT /incidents`. Risk: MEDIUM. Raises `ArxError`, as `execute()` does.
         """
         return await self._many(m.Incident, "incidents:manage", locals())

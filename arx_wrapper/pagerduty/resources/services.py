@@ -1,4 +1,4 @@
-"""Services: what incidents happen on, and the integrations that raise them."""
+"""Define the methods of services and their integrations that cannot be derived."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IntegrationType = Literal[
 
 
 class Services(Resource):
-    """The `services:*` operations that need more than their rows say."""
+    """The `services:*` operations that are written by hand."""
 
     async def create_service_integration(
         self,
@@ -38,6 +38,10 @@ class Services(Resource):
     ) -> m.Integration:
         """Create an integration, through which events can raise incidents on the service.
 
-        Source: `POST /services/{service_id}/integrations`. Risk: MEDIUM.
+        Args:
+            vendor_id: The id of a PagerDuty vendor.
+            fields: Further writable members of PagerDuty's schema; an unknown name is refused.
+
+        Source: `POST /services/{service_id}/integrations`. Risk: MEDIUM. Raises `ArxError`, as `execute()` does.
         """
         return await self._one(m.Integration, "services:create_integration", locals())

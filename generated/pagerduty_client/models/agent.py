@@ -37,26 +37,26 @@ class Agent(Answer):
     """Who or what acted: a user, a service or an integration.
 
     Attributes:
-        acknowledgement_timeout: Seconds until an acknowledged incident triggers again; null or 0 is never.
+        acknowledgement_timeout: Seconds until an acknowledged incident triggers again; null or 0 means never.
         alert_creation: Deprecated by PagerDuty.
         alert_grouping: Deprecated by PagerDuty.
         alert_grouping_parameters: Deprecated by PagerDuty.
-        alert_grouping_timeout: Minutes within which alerts are grouped; 0 is until the incident is resolved. Deprecated by PagerDuty.
-        auto_resolve_timeout: Seconds until an open incident resolves by itself; null or 0 is never.
-        created_at: When it was made, with its zone.
-        escalation_policy: Who is notified, and in which order.
-        html_url: Where people see it; null where they cannot.
+        alert_grouping_timeout: Minutes within which alerts are grouped; 0 means until the incident is resolved. Deprecated by PagerDuty.
+        auto_resolve_timeout: Seconds until an open incident resolves by itself; null or 0 means never.
+        created_at: The time of its creation, with zone.
+        escalation_policy: The policy that decides who is notified, and in which order.
+        html_url: The address of its web page; null when it has none.
         http_cal_url: The address of the user's private calendar.
         id: The identifier that PagerDuty gave it.
         response_play: Deprecated by PagerDuty.
-        scheduled_actions: What happens when support hours begin or end.
-        self: Where the API serves it.
-        status: What state it is in.
+        scheduled_actions: The changes of urgency when support hours begin or end.
+        self: Its address in the API.
+        status: Its state.
         summary: A short text about it, often its name.
-        support_hours: When incidents are handled by people at work; null is never.
+        support_hours: The hours in which people at work handle incidents; null for none.
         teams: The teams that it belongs to.
         time_zone: A time zone by its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
         web_cal_url: The address of the user's private calendar.
     """
 

@@ -29,13 +29,13 @@ class Alert(Answer):
 
     Attributes:
         alert_key: The deduplication key.
-        created_at: When it was made, with its zone.
-        html_url: Where people see it; null where they cannot.
+        created_at: The time of its creation, with zone.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
-        status: What state it is in.
+        self: Its address in the API.
+        status: Its state.
         summary: A short text about it, often its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     alert_key: str | None = _plain()

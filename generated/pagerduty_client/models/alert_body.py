@@ -20,7 +20,7 @@ class AlertBody(Answer):
     """Alert body, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     contexts: list[Context] | None = _many("Context")

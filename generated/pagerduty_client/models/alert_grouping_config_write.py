@@ -27,10 +27,10 @@ class AlertGroupingConfigWrite(Body):
     """Alert grouping config write, as a request sends it.
 
     Attributes:
-        aggregate: Whether all of the fields have to agree, or any.
-        fields: The members of an alert that have to agree.
-        time_window: Seconds between alerts of a group, 300 to 86400; 0 is what PagerDuty recommends.
-        timeout: Minutes within which alerts are grouped; 0 is until the incident is resolved.
+        aggregate: Whether all of the fields have to be equal, or any.
+        fields: The members of alerts that have to be equal.
+        time_window: Seconds between alerts of a group, 300 to 86400; 0 means PagerDuty's recommendation.
+        timeout: Minutes within which alerts are grouped; 0 means until the incident is resolved.
     """
 
     aggregate: AlertGroupingConfigWriteAggregate | None | Unset = _field(

@@ -25,7 +25,7 @@ class AlertGroupingParametersWrite(Body):
     """Alert grouping parameters write, as a request sends it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     config: AlertGroupingConfigWrite | None | Unset = _field(

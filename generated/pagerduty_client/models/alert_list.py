@@ -19,10 +19,10 @@ class AlertList(Answer):
     """Alert list, as PagerDuty returns it.
 
     Attributes:
-        limit: Records a page.
+        limit: Records in a page.
         more: Whether there are further records.
-        offset: Records that were skipped.
-        total: How many records there are; null unless it was asked for.
+        offset: The number of records that were skipped.
+        total: The number of all records; null unless it was requested.
     """
 
     alerts: list[Alert] | None = _many("Alert")

@@ -25,8 +25,8 @@ class AlertUpdate(Body):
     """What changes of an alert.
 
     Attributes:
-        status: What state it is in.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        status: Its state.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     incident: AlertUpdateIncidentReference | Unset = _field(

@@ -29,8 +29,8 @@ class AnalyticsFiltersWrite(Body):
     Attributes:
         created_at_end: The end of the time span, ISO 8601 with an offset.
         created_at_start: The start of the time span, ISO 8601 with an offset; at most a year before its end.
-        min_ackowledgements: Only incidents that were acknowledged at least as often. The name is PagerDuty's.
-        urgency: How loudly it notifies.
+        min_ackowledgements: Only incidents that were acknowledged at least this many times. The name is PagerDuty's.
+        urgency: The urgency, which decides how people are notified.
     """
 
     created_at_end: str | Unset = _field(default=UNSET, validator=TEXT)

@@ -23,7 +23,7 @@ class AnalyticsMetrics(Answer):
     """Analytics metrics, as PagerDuty returns it.
 
     Attributes:
-        aggregate_unit: Day, week or month to count by; null counts all of it together.
+        aggregate_unit: Day, week or month to count by; null counts the whole span together.
         order_by: The member that records are sorted by.
         time_zone: A time zone by its name.
     """

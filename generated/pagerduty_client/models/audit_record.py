@@ -25,15 +25,15 @@ class AuditRecord(Answer):
     """One change of the account's configuration: who, when, from where, and what.
 
     Attributes:
-        action: create, update or delete, as the root resource sees it.
-        actors: Who did it; empty or null for an account's key.
-        details: What exactly was changed.
-        execution_context: The request that did it, and where it came from.
-        execution_time: When it was done, with its zone.
+        action: create, update or delete, from the root resource's point of view.
+        actors: The users who made it; empty or null for an account's key.
+        details: The changed object, members and references.
+        execution_context: The request that made the change, and its sender's address.
+        execution_time: The time of the change, with zone.
         id: The identifier that PagerDuty gave it.
-        method: By what means it was done.
-        root_resource: What was changed, or what the changed object belongs to.
-        self: Where the API serves it.
+        method: The way of access.
+        root_resource: The changed object, or the one that it belongs to.
+        self: Its address in the API.
     """
 
     action: str | None = _plain()

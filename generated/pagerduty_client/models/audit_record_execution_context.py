@@ -13,7 +13,7 @@ class AuditRecordExecutionContext(Answer):
     """Audit record execution context, as PagerDuty returns it.
 
     Attributes:
-        remote_address: The address that the request came from.
+        remote_address: The address of the request's sender.
         request_id: The request; all records of one request share it.
     """
 

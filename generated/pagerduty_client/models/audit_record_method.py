@@ -18,8 +18,8 @@ class AuditRecordMethod(Answer):
     """Audit record method, as PagerDuty returns it.
 
     Attributes:
-        truncated_token: The last four characters of the key, where one was used.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        truncated_token: The last four characters of the key; null when none was used.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     description: str | None = _plain()

@@ -21,8 +21,8 @@ class AuditRecordResponseSchema(Answer):
     """Audit record response schema, as PagerDuty returns it.
 
     Attributes:
-        limit: Records a page.
-        next_cursor: Where the next page begins; null on the last one.
+        limit: Records in a page.
+        next_cursor: The start of the next page; null on the last page.
     """
 
     limit: int | None = _plain()

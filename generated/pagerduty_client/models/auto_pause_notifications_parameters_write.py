@@ -29,7 +29,7 @@ class AutoPauseNotificationsParametersWrite(Body):
     """Auto pause notifications parameters write, as a request sends it.
 
     Attributes:
-        timeout: Seconds that a notification waits for the alert to resolve; 0 is what PagerDuty recommends.
+        timeout: Seconds that a notification waits for the alert to resolve; 0 means PagerDuty's recommendation.
     """
 
     enabled: bool | Unset = _field(default=UNSET, validator=BOOLEAN)

@@ -20,10 +20,10 @@ class Channel(Answer):
     """What an entry of the timeline came through.
 
     Attributes:
-        html_url: Where people see it; null where they cannot.
-        incident_key: The deduplication key; a second open incident of one key on a service is refused.
+        html_url: The address of its web page; null when it has none.
+        incident_key: The deduplication key; a second open incident with the same key on a service is refused.
         summary: A short text about it, often its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     body: str | None = _plain()

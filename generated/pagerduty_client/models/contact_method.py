@@ -23,12 +23,12 @@ class ContactMethod(Answer):
     """How a user is reached.
 
     Attributes:
-        created_at: When it was made, with its zone.
-        html_url: Where people see it; null where they cannot.
+        created_at: The time of its creation, with zone.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
+        self: Its address in the API.
         summary: A short text about it, often its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     address: str | None = _plain()

@@ -18,7 +18,7 @@ class Context(Answer):
     """Context, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     href: str | None = _plain()

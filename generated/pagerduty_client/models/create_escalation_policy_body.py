@@ -21,7 +21,7 @@ class CreateEscalationPolicyBody(Body):
     """Create escalation policy body, as a request sends it.
 
     Attributes:
-        escalation_policy: Who is notified, and in which order.
+        escalation_policy: The policy that decides who is notified, and in which order.
     """
 
     escalation_policy: EscalationPolicyCreate = _field(validator=Nested("EscalationPolicyCreate"))

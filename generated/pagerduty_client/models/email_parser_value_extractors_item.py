@@ -19,7 +19,7 @@ class EmailParserValueExtractorsItem(Answer):
     """Email parser value extractors item, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     ends_before: str | None = _plain()

@@ -26,7 +26,7 @@ class EmailParserWriteValueExtractorsItem(Body):
     """Email parser write value extractors item, as a request sends it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     part: EmailParserWriteValueExtractorsItemPart = _field(

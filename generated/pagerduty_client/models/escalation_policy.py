@@ -24,14 +24,14 @@ class EscalationPolicy(Answer):
 
     Attributes:
         escalation_rules: The levels, in their order.
-        html_url: Where people see it; null where they cannot.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        num_loops: How often the policy begins again when nobody acknowledges.
-        self: Where the API serves it.
-        services: The services that it is about.
+        num_loops: The number of repetitions of the policy when no one acknowledges.
+        self: Its address in the API.
+        services: Its services.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     description: str | None = _plain()

@@ -35,10 +35,10 @@ class EscalationPolicyCreate(Body):
 
     Attributes:
         escalation_rules: The levels, in their order.
-        num_loops: How often the policy begins again when nobody acknowledges.
-        services: The services that it is about.
+        num_loops: The number of repetitions of the policy when no one acknowledges.
+        services: Its services.
         teams: The teams that it belongs to.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     escalation_rules: Sequence[EscalationRuleWrite] = _field(validator=Array(Nested("EscalationRuleWrite")))

@@ -18,7 +18,7 @@ class EscalationPolicyEnvelope(Answer):
     """Escalation policy envelope, as PagerDuty returns it.
 
     Attributes:
-        escalation_policy: Who is notified, and in which order.
+        escalation_policy: The policy that decides who is notified, and in which order.
     """
 
     escalation_policy: EscalationPolicy | None = _one("EscalationPolicy")

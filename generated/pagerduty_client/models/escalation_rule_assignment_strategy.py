@@ -18,7 +18,7 @@ class EscalationRuleAssignmentStrategy(Answer):
     """How a rule chooses among its targets.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     type: EscalationRuleAssignmentStrategyType | str | None = _plain()

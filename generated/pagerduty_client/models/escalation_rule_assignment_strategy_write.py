@@ -21,7 +21,7 @@ class EscalationRuleAssignmentStrategyWrite(Body):
     """How a rule chooses among its targets.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     type: EscalationRuleAssignmentStrategyWriteType = _field(

@@ -27,9 +27,9 @@ class EscalationRuleWrite(Body):
     """One level of an escalation policy.
 
     Attributes:
-        escalation_delay_in_minutes: Minutes until the next rule's turn.
+        escalation_delay_in_minutes: Minutes until the next rule notifies its targets.
         id: The identifier that PagerDuty gave it.
-        targets: Whom the rule notifies, 1 to 10.
+        targets: The users and schedules that the rule notifies, 1 to 10.
     """
 
     escalation_delay_in_minutes: int = _field(validator=INTEGER)

@@ -18,11 +18,11 @@ class EscalationTarget(Answer):
     """Escalation target, as PagerDuty returns it.
 
     Attributes:
-        html_url: Where people see it; null where they cannot.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
+        self: Its address in the API.
         summary: A short text about it, often its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     html_url: str | None = _plain()

@@ -15,7 +15,7 @@ class EventRule(Answer):
     """A global event rule of the retired v1 API.
 
     Attributes:
-        actions: What is done, as a list of lists.
+        actions: The actions, as a list of lists.
         advanced_condition: Further conditions as lists of lists.
         condition: A condition as lists of lists.
         id: The identifier that PagerDuty gave it.

@@ -21,7 +21,7 @@ class EventRuleWrite(Body):
     """A global event rule of the retired v1 API.
 
     Attributes:
-        actions: What is done, as a list of lists.
+        actions: The actions, as a list of lists.
         advanced_condition: Further conditions as lists of lists.
         condition: A condition as lists of lists.
     """

@@ -42,25 +42,25 @@ class Incident(Answer):
     """An incident: what somebody is notified of, until it is resolved.
 
     Attributes:
-        assignments: Who has it now; empty when it is resolved.
-        body: What happened, in detail.
-        conference_bridge: Where responders meet.
-        created_at: When it was made, with its zone.
-        escalation_policy: Who is notified, and in which order.
-        html_url: Where people see it; null where they cannot.
+        assignments: The present assignments; empty when it is resolved.
+        body: A detailed description.
+        conference_bridge: The phone number or URL where responders meet.
+        created_at: The time of its creation, with zone.
+        escalation_policy: The policy that decides who is notified, and in which order.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        incident_key: The deduplication key; a second open incident of one key on a service is refused.
-        incident_number: Its number, which people see.
+        incident_key: The deduplication key; a second open incident with the same key on a service is refused.
+        incident_number: Its number, as shown to people.
         is_mergeable: Whether others can be merged into it.
-        priority: The priority; null where it has none.
-        resolved_at: When it was resolved; null while it is open.
-        self: Where the API serves it.
-        status: What state it is in.
+        priority: The priority; null when it has none.
+        resolved_at: The time of its resolution, with zone; null while it is open.
+        self: Its address in the API.
+        status: Its state.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        updated_at: When it was last changed, with its zone.
-        urgency: How loudly it notifies.
+        type: The kind of object; a reference's ends in `_reference`.
+        updated_at: The time of its last change, with zone.
+        urgency: The urgency, which decides how people are notified.
     """
 
     acknowledgements: list[Acknowledgement] | None = _many("Acknowledgement")

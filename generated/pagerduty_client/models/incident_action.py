@@ -21,7 +21,7 @@ class IncidentAction(Answer):
     """Incident action, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     at: datetime | None = _time()

@@ -18,7 +18,7 @@ class IncidentBody(Answer):
     """Incident body, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     details: str | None = _plain()

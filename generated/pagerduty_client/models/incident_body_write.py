@@ -23,8 +23,8 @@ class IncidentBodyWrite(Body):
     """Incident body write, as a request sends it.
 
     Attributes:
-        details: What happened, as text.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        details: A detailed description, as text.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     type: IncidentBodyWriteType = _field(default="incident_body", validator=Enum(("incident_body",)))

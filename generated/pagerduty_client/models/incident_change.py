@@ -35,16 +35,16 @@ class IncidentChange(Body):
     """What changes of one incident of many.
 
     Attributes:
-        assignments: Who has it now; empty when it is resolved.
-        conference_bridge: Where responders meet.
+        assignments: The present assignments; empty when it is resolved.
+        conference_bridge: The phone number or URL where responders meet.
         escalation_level: The level of the escalation policy, from 1.
-        escalation_policy: Who is notified, and in which order.
+        escalation_policy: The policy that decides who is notified, and in which order.
         id: The identifier that PagerDuty gave it.
-        priority: The priority; null where it has none.
+        priority: The priority; null when it has none.
         resolution: A note that is kept when the incident is resolved.
-        status: What state it is in.
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        urgency: How loudly it notifies.
+        status: Its state.
+        type: The kind of object; a reference's ends in `_reference`.
+        urgency: The urgency, which decides how people are notified.
     """
 
     id: str = _field(validator=TEXT)

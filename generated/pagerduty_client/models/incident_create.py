@@ -34,13 +34,13 @@ class IncidentCreate(Body):
     """What creates an incident.
 
     Attributes:
-        assignments: Who has it now; empty when it is resolved.
-        conference_bridge: Where responders meet.
-        escalation_policy: Who is notified, and in which order.
-        incident_key: The deduplication key; a second open incident of one key on a service is refused.
-        priority: The priority; null where it has none.
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        urgency: How loudly it notifies.
+        assignments: The present assignments; empty when it is resolved.
+        conference_bridge: The phone number or URL where responders meet.
+        escalation_policy: The policy that decides who is notified, and in which order.
+        incident_key: The deduplication key; a second open incident with the same key on a service is refused.
+        priority: The priority; null when it has none.
+        type: The kind of object; a reference's ends in `_reference`.
+        urgency: The urgency, which decides how people are notified.
     """
 
     service: ServiceReference = _field(validator=Nested("ServiceReference"))

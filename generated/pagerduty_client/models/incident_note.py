@@ -22,9 +22,9 @@ class IncidentNote(Answer):
     """A note on an incident.
 
     Attributes:
-        created_at: When it was made, with its zone.
+        created_at: The time of its creation, with zone.
         id: The identifier that PagerDuty gave it.
-        updated_at: When it was last changed, with its zone.
+        updated_at: The time of its last change, with zone.
     """
 
     channel: IncidentNoteChannel | None = _one("IncidentNoteChannel")

@@ -21,8 +21,8 @@ class IncidentUrgencyRule(Answer):
     """Incident urgency rule, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        urgency: How loudly it notifies.
+        type: The kind of object; a reference's ends in `_reference`.
+        urgency: The urgency, which decides how people are notified.
     """
 
     during_support_hours: IncidentUrgencyType | None = _one("IncidentUrgencyType")

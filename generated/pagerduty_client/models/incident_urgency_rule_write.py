@@ -26,8 +26,8 @@ class IncidentUrgencyRuleWrite(Body):
     """Incident urgency rule write, as a request sends it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        urgency: How loudly it notifies.
+        type: The kind of object; a reference's ends in `_reference`.
+        urgency: The urgency, which decides how people are notified.
     """
 
     during_support_hours: IncidentUrgencyTypeWrite | None | Unset = _field(

@@ -19,8 +19,8 @@ class IncidentUrgencyType(Answer):
     """Incident urgency type, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        urgency: How loudly it notifies.
+        type: The kind of object; a reference's ends in `_reference`.
+        urgency: The urgency, which decides how people are notified.
     """
 
     type: IncidentUrgencyTypeType | str | None = _plain()

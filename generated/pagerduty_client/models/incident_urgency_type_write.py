@@ -23,8 +23,8 @@ class IncidentUrgencyTypeWrite(Body):
     """Incident urgency type write, as a request sends it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        urgency: How loudly it notifies.
+        type: The kind of object; a reference's ends in `_reference`.
+        urgency: The urgency, which decides how people are notified.
     """
 
     type: IncidentUrgencyTypeWriteType | Unset = _field(

@@ -21,7 +21,7 @@ class IncidentsResponders(Answer):
     """Incidents responders, as PagerDuty returns it.
 
     Attributes:
-        updated_at: When it was last changed, with its zone.
+        updated_at: The time of its last change, with zone.
     """
 
     escalation_policy_requests: list[str] | None = _plain()

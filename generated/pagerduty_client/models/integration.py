@@ -29,14 +29,14 @@ class Integration(Answer):
     """An integration through which events raise incidents on a service.
 
     Attributes:
-        created_at: When it was made, with its zone.
-        html_url: Where people see it; null where they cannot.
+        created_at: The time of its creation, with zone.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        integration_email: Whoever writes to it raises an incident.
-        integration_key: Whoever holds it can raise incidents.
-        self: Where the API serves it.
+        integration_email: An e-mail to this address raises an incident.
+        integration_key: A secret; its holder can raise incidents.
+        self: Its address in the API.
         summary: A short text about it, often its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     created_at: datetime | None = _time()

@@ -33,8 +33,8 @@ class IntegrationCreate(Body):
     """What creates an integration.
 
     Attributes:
-        integration_email: Whoever writes to it raises an incident.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        integration_email: An e-mail to this address raises an incident.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     type: IntegrationCreateType = _field(

@@ -31,14 +31,14 @@ class LogEntry(Answer):
     """An entry of an incident's timeline.
 
     Attributes:
-        acknowledgement_timeout: Seconds until an acknowledged incident triggers again; null or 0 is never.
-        created_at: When it was made, with its zone.
-        html_url: Where people see it; null where they cannot.
+        acknowledgement_timeout: Seconds until an acknowledged incident triggers again; null or 0 means never.
+        created_at: The time of its creation, with zone.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
+        self: Its address in the API.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     acknowledgement_timeout: int | None = _plain()

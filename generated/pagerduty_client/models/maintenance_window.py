@@ -25,15 +25,15 @@ class MaintenanceWindow(Answer):
     """A time in which services raise no incidents.
 
     Attributes:
-        end_time: When it ends, with its zone.
-        html_url: Where people see it; null where they cannot.
+        end_time: Its end, with zone.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
-        services: The services that it is about.
-        start_time: When it begins, with its zone.
+        self: Its address in the API.
+        services: Its services.
+        start_time: Its start, with zone.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     created_by: User | None = _one("User")

@@ -29,10 +29,10 @@ class MaintenanceWindowCreate(Body):
     """What creates a maintenance window.
 
     Attributes:
-        end_time: When it ends, with its zone.
-        services: The services that it is about.
-        start_time: When it begins, with its zone.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        end_time: Its end, with zone.
+        services: Its services.
+        start_time: Its start, with zone.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     end_time: datetime | str = _field(validator=TIME)

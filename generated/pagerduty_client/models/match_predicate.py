@@ -20,7 +20,7 @@ class MatchPredicate(Answer):
     """Match predicate, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     children: list[MatchPredicate] | None = _many("MatchPredicate")

@@ -27,7 +27,7 @@ class MatchPredicateWrite(Body):
     """Match predicate write, as a request sends it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     type: MatchPredicateWriteType = _field(

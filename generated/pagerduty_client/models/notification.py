@@ -23,8 +23,8 @@ class Notification(Answer):
 
     Attributes:
         id: The identifier that PagerDuty gave it.
-        status: What state it is in.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        status: Its state.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     address: str | None = _plain()

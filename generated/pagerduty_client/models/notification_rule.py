@@ -21,13 +21,13 @@ class NotificationRule(Answer):
     """When and how a user is notified.
 
     Attributes:
-        html_url: Where people see it; null where they cannot.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
+        self: Its address in the API.
         start_delay_in_minutes: Minutes after which the user is notified this way.
         summary: A short text about it, often its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        urgency: How loudly it notifies.
+        type: The kind of object; a reference's ends in `_reference`.
+        urgency: The urgency, which decides how people are notified.
     """
 
     contact_method: ContactMethod | None = _one("ContactMethod")

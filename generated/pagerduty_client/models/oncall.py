@@ -23,10 +23,10 @@ class Oncall(Answer):
     """Somebody's time on call; permanent without start and end.
 
     Attributes:
-        end: When it ends; null where it never does.
+        end: Its end; null for a permanent entry.
         escalation_level: The level of the escalation policy, from 1.
-        escalation_policy: Who is notified, and in which order.
-        start: When it begins; null where it always was.
+        escalation_policy: The policy that decides who is notified, and in which order.
+        start: Its start; null for a permanent entry.
     """
 
     end: datetime | None = _time()

@@ -19,10 +19,10 @@ class OncallList(Answer):
     """Oncall list, as PagerDuty returns it.
 
     Attributes:
-        limit: Records a page.
+        limit: Records in a page.
         more: Whether there are further records.
-        offset: Records that were skipped.
-        total: How many records there are; null unless it was asked for.
+        offset: The number of records that were skipped.
+        total: The number of all records; null unless it was requested.
     """
 
     limit: int | None = _plain()

@@ -20,7 +20,7 @@ class ResolveReason(Answer):
     """Resolve reason, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     incident: Incident | None = _one("Incident")

@@ -21,7 +21,7 @@ class ResponderRequestTarget(Answer):
     Attributes:
         id: The identifier that PagerDuty gave it.
         summary: A short text about it, often its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     id: str = _plain()

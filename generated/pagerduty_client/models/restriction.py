@@ -18,8 +18,8 @@ class Restriction(Answer):
     """Restriction, as PagerDuty returns it.
 
     Attributes:
-        duration_seconds: Seconds that the restriction lasts.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        duration_seconds: The duration of the restriction in seconds.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     duration_seconds: int | None = _plain()

@@ -26,14 +26,14 @@ class Schedule(Answer):
     """A schedule: who is on call when.
 
     Attributes:
-        html_url: Where people see it; null where they cannot.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
+        self: Its address in the API.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
         time_zone: A time zone by its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
-        users: The users that it is about.
+        type: The kind of object; a reference's ends in `_reference`.
+        users: Its users.
     """
 
     description: str | None = _plain()

@@ -24,9 +24,9 @@ class ScheduleLayer(Answer):
 
     Attributes:
         id: The identifier that PagerDuty gave it.
-        restrictions: When the layer's users are on call within a turn.
-        rotation_turn_length_seconds: Seconds of one user's turn.
-        users: The users that it is about.
+        restrictions: The times within a shift at which the layer's users are on call.
+        rotation_turn_length_seconds: Seconds of one user's shift.
+        users: Its users.
     """
 
     end: datetime | None = _time()

@@ -19,7 +19,7 @@ class ScheduledActionAt(Answer):
     """Scheduled action at, as PagerDuty returns it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     name: ScheduledActionAtName | str | None = _plain()

@@ -24,7 +24,7 @@ class ScheduledActionWrite(Body):
     """Scheduled action write, as a request sends it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     at: ScheduledActionWriteAt = _field(validator=Nested("ScheduledActionWriteAt"))

@@ -22,7 +22,7 @@ class ScheduledActionWriteAt(Body):
     """Scheduled action write at, as a request sends it.
 
     Attributes:
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     name: ScheduledActionWriteAtName = _field(validator=Enum(("support_hours_end", "support_hours_start")))

@@ -37,17 +37,17 @@ class ServiceCreate(Body):
     """What creates a service.
 
     Attributes:
-        acknowledgement_timeout: Seconds until an acknowledged incident triggers again; null or 0 is never.
+        acknowledgement_timeout: Seconds until an acknowledged incident triggers again; null or 0 means never.
         alert_creation: Deprecated by PagerDuty.
         alert_grouping: Deprecated by PagerDuty.
         alert_grouping_parameters: Deprecated by PagerDuty.
-        alert_grouping_timeout: Minutes within which alerts are grouped; 0 is until the incident is resolved. Deprecated by PagerDuty.
-        auto_resolve_timeout: Seconds until an open incident resolves by itself; null or 0 is never.
-        escalation_policy: Who is notified, and in which order.
-        scheduled_actions: What happens when support hours begin or end.
-        status: What state it is in.
-        support_hours: When incidents are handled by people at work; null is never.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        alert_grouping_timeout: Minutes within which alerts are grouped; 0 means until the incident is resolved. Deprecated by PagerDuty.
+        auto_resolve_timeout: Seconds until an open incident resolves by itself; null or 0 means never.
+        escalation_policy: The policy that decides who is notified, and in which order.
+        scheduled_actions: The changes of urgency when support hours begin or end.
+        status: Its state.
+        support_hours: The hours in which people at work handle incidents; null for none.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     escalation_policy: EscalationPolicyReference = _field(validator=Nested("EscalationPolicyReference"))

@@ -19,11 +19,11 @@ class ServiceList(Answer):
     """Service list, as PagerDuty returns it.
 
     Attributes:
-        limit: Records a page.
+        limit: Records in a page.
         more: Whether there are further records.
-        offset: Records that were skipped.
-        services: The services that it is about.
-        total: How many records there are; null unless it was asked for.
+        offset: The number of records that were skipped.
+        services: Its services.
+        total: The number of all records; null unless it was requested.
     """
 
     limit: int | None = _plain()

@@ -23,7 +23,7 @@ class ServiceReference(Body):
 
     Attributes:
         id: The identifier that PagerDuty gave it.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     id: str = _field(validator=TEXT)

@@ -19,10 +19,10 @@ class SupportHours(Answer):
 
     Attributes:
         days_of_week: Days, 1 (Monday) to 7 (Sunday).
-        end_time: When it ends, with its zone.
-        start_time: When it begins, with its zone.
+        end_time: Its end, with zone.
+        start_time: Its start, with zone.
         time_zone: A time zone by its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     days_of_week: list[int] | None = _plain()

@@ -19,11 +19,11 @@ class Team(Answer):
     """A team, or a reference to one.
 
     Attributes:
-        html_url: Where people see it; null where they cannot.
+        html_url: The address of its web page; null when it has none.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
+        self: Its address in the API.
         summary: A short text about it, often its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
     """
 
     default_role: TeamDefaultRole | str | None = _plain()

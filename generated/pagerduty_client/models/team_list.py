@@ -19,11 +19,11 @@ class TeamList(Answer):
     """Team list, as PagerDuty returns it.
 
     Attributes:
-        limit: Records a page.
+        limit: Records in a page.
         more: Whether there are further records.
-        offset: Records that were skipped.
+        offset: The number of records that were skipped.
         teams: The teams that it belongs to.
-        total: How many records there are; null unless it was asked for.
+        total: The number of all records; null unless it was requested.
     """
 
     limit: int | None = _plain()

@@ -21,7 +21,7 @@ class UpdateEscalationPolicyBody(Body):
     """Update escalation policy body, as a request sends it.
 
     Attributes:
-        escalation_policy: Who is notified, and in which order.
+        escalation_policy: The policy that decides who is notified, and in which order.
     """
 
     escalation_policy: EscalationPolicyUpdate = _field(validator=Nested("EscalationPolicyUpdate"))

@@ -23,14 +23,14 @@ class User(Answer):
     """A user, or a reference to one.
 
     Attributes:
-        html_url: Where people see it; null where they cannot.
+        html_url: The address of its web page; null when it has none.
         http_cal_url: The address of the user's private calendar.
         id: The identifier that PagerDuty gave it.
-        self: Where the API serves it.
+        self: Its address in the API.
         summary: A short text about it, often its name.
         teams: The teams that it belongs to.
         time_zone: A time zone by its name.
-        type: What kind of thing it is; a reference's ends in `_reference`.
+        type: The kind of object; a reference's ends in `_reference`.
         web_cal_url: The address of the user's private calendar.
     """
 

@@ -19,11 +19,11 @@ class UserList(Answer):
     """User list, as PagerDuty returns it.
 
     Attributes:
-        limit: Records a page.
+        limit: Records in a page.
         more: Whether there are further records.
-        offset: Records that were skipped.
-        total: How many records there are; null unless it was asked for.
-        users: The users that it is about.
+        offset: The number of records that were skipped.
+        total: The number of all records; null unless it was requested.
+        users: Its users.
     """
 
     limit: int | None = _plain()

@@ -27,7 +27,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        body: What is sent.
+        body: The request body.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -41,7 +41,7 @@ def request(
 
 
 def parse(data: Any) -> models.AnalyticsMetrics:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -57,14 +57,14 @@ async def call(
     """Get figures over all incidents.
 
     Args:
-        body: What is sent.
+        body: The request body.
 
     Returns:
         models.AnalyticsMetrics
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

@@ -47,8 +47,8 @@ def request(
         actions: Only these kinds of change.
         actor_id: Only changes by this actor; with actor_type.
         actor_type: Only changes by this kind of actor.
-        cursor: Where the next page begins: the `next_cursor` of the page before it.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        cursor: The start of the page: the `next_cursor` of the page before it.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         method_truncated_token: Only changes made with the key that ends in these characters; with method_type.
         method_type: Only changes made in this way.
         root_resource_types: Only changes of these kinds of object.
@@ -80,7 +80,7 @@ def request(
 
 
 def parse(data: Any) -> models.AuditRecordResponseSchema:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -108,8 +108,8 @@ async def call(
         actions: Only these kinds of change.
         actor_id: Only changes by this actor; with actor_type.
         actor_type: Only changes by this kind of actor.
-        cursor: Where the next page begins: the `next_cursor` of the page before it.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        cursor: The start of the page: the `next_cursor` of the page before it.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         method_truncated_token: Only changes made with the key that ends in these characters; with method_type.
         method_type: Only changes made in this way.
         root_resource_types: Only changes of these kinds of object.
@@ -121,7 +121,7 @@ async def call(
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

@@ -37,13 +37,13 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
+        query: Text to search for in the name.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
         team_ids: Only those of these teams, by id.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         user_ids: Only those of these users, by id.
 
     Raises:
@@ -67,7 +67,7 @@ def request(
 
 
 def parse(data: Any) -> models.EscalationPolicyList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -90,13 +90,13 @@ async def call(
     """List escalation policies.
 
     Args:
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
+        query: Text to search for in the name.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
         team_ids: Only those of these teams, by id.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         user_ids: Only those of these users, by id.
 
     Returns:
@@ -104,7 +104,7 @@ async def call(
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

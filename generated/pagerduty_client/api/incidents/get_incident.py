@@ -44,7 +44,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -60,7 +60,7 @@ def request(
 
 
 def parse(data: Any) -> models.IncidentEnvelope:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -77,14 +77,14 @@ async def call(
     """Get one incident, by its id or its number.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
 
     Returns:
         models.IncidentEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

@@ -42,13 +42,13 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        alert_key: Only the alerts of this deduplication key.
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        alert_key: Only the alerts with this deduplication key.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
-        statuses: Only those of these statuses.
-        total: Whether to count all records, which is slow.
+        statuses: Only those with these statuses.
+        total: Whether to count all matching records, which is slow.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -70,7 +70,7 @@ def request(
 
 
 def parse(data: Any) -> models.AlertList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -95,20 +95,20 @@ async def call(
     """List the alerts of an incident.
 
     Args:
-        alert_key: Only the alerts of this deduplication key.
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        alert_key: Only the alerts with this deduplication key.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
-        statuses: Only those of these statuses.
-        total: Whether to count all records, which is slow.
+        statuses: Only those with these statuses.
+        total: Whether to count all matching records, which is slow.
 
     Returns:
         models.AlertList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

@@ -38,13 +38,13 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
         is_overview: Whether to list only the important entries.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         since: The start of the time span, ISO 8601 with an offset.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
 
     Raises:
@@ -68,7 +68,7 @@ def request(
 
 
 def parse(data: Any) -> models.LogEntryList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -92,13 +92,13 @@ async def call(
     """List an incident's timeline.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
         is_overview: Whether to list only the important entries.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         since: The start of the time span, ISO 8601 with an offset.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
 
     Returns:
@@ -106,7 +106,7 @@ async def call(
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

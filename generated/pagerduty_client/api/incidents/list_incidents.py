@@ -60,20 +60,20 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        date_range: `all` looks at all times; since and until are ignored then.
-        incident_key: Only the incidents of this deduplication key.
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        date_range: `all` lists all times and ignores since and until.
+        incident_key: Only the incidents with this deduplication key.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         service_ids: Only those of these services, by id.
         since: The start of the time span, ISO 8601 with an offset.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
-        statuses: Only those of these statuses.
+        statuses: Only those with these statuses.
         team_ids: Only those of these teams, by id.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
-        urgencies: Only those of these urgencies.
+        urgencies: Only those with these urgencies.
         user_ids: Only those of these users, by id.
 
     Raises:
@@ -104,7 +104,7 @@ def request(
 
 
 def parse(data: Any) -> models.IncidentList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -134,20 +134,20 @@ async def call(
     """List incidents.
 
     Args:
-        date_range: `all` looks at all times; since and until are ignored then.
-        incident_key: Only the incidents of this deduplication key.
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        date_range: `all` lists all times and ignores since and until.
+        incident_key: Only the incidents with this deduplication key.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         service_ids: Only those of these services, by id.
         since: The start of the time span, ISO 8601 with an offset.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
-        statuses: Only those of these statuses.
+        statuses: Only those with these statuses.
         team_ids: Only those of these teams, by id.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
-        urgencies: Only those of these urgencies.
+        urgencies: Only those with these urgencies.
         user_ids: Only those of these users, by id.
 
     Returns:
@@ -155,7 +155,7 @@ async def call(
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

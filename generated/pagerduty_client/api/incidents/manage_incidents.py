@@ -31,11 +31,11 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        body: What is sent.
-        from_: The e-mail address of the PagerDuty user in whose name the request is made.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        body: The request body.
+        from_: The e-mail address of the PagerDuty user for whom the request is made.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -55,7 +55,7 @@ def request(
 
 
 def parse(data: Any) -> models.IncidentList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -75,18 +75,18 @@ async def call(
     """Change up to 250 incidents at once.
 
     Args:
-        body: What is sent.
-        from_: The e-mail address of the PagerDuty user in whose name the request is made.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        body: The request body.
+        from_: The e-mail address of the PagerDuty user for whom the request is made.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
 
     Returns:
         models.IncidentList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

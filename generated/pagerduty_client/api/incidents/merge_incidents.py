@@ -29,8 +29,8 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        body: What is sent.
-        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+        body: The request body.
+        from_: The e-mail address of the PagerDuty user for whom the request is made.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -45,7 +45,7 @@ def request(
 
 
 def parse(data: Any) -> models.IncidentEnvelope:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -63,15 +63,15 @@ async def call(
     """Merge other incidents into this one.
 
     Args:
-        body: What is sent.
-        from_: The e-mail address of the PagerDuty user in whose name the request is made.
+        body: The request body.
+        from_: The e-mail address of the PagerDuty user for whom the request is made.
 
     Returns:
         models.IncidentEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

@@ -51,7 +51,7 @@ async def call(
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     await client.answer(
         request(

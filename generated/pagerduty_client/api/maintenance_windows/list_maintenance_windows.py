@@ -38,13 +38,13 @@ def request(
 
     Args:
         filter: Only those of this kind.
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
+        query: Text to search for in the name.
         service_ids: Only those of these services, by id.
         team_ids: Only those of these teams, by id.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -67,7 +67,7 @@ def request(
 
 
 def parse(data: Any) -> models.MaintenanceWindowList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -91,20 +91,20 @@ async def call(
 
     Args:
         filter: Only those of this kind.
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
+        query: Text to search for in the name.
         service_ids: Only those of these services, by id.
         team_ids: Only those of these teams, by id.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
 
     Returns:
         models.MaintenanceWindowList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

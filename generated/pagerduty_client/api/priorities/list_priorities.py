@@ -29,9 +29,9 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -49,7 +49,7 @@ def request(
 
 
 def parse(data: Any) -> models.PriorityList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -67,16 +67,16 @@ async def call(
     """List priorities.
 
     Args:
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
 
     Returns:
         models.PriorityList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

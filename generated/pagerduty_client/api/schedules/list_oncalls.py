@@ -42,13 +42,13 @@ def request(
     Args:
         earliest: Whether to list only the first on-call of each policy, level and user.
         escalation_policy_ids: Only those of these escalation policies, by id.
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         schedule_ids: Only those of these schedules, by id.
         since: The start of the time span, ISO 8601 with an offset.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
         user_ids: Only those of these users, by id.
 
@@ -76,7 +76,7 @@ def request(
 
 
 def parse(data: Any) -> models.OncallList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -104,13 +104,13 @@ async def call(
     Args:
         earliest: Whether to list only the first on-call of each policy, level and user.
         escalation_policy_ids: Only those of these escalation policies, by id.
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
         schedule_ids: Only those of these schedules, by id.
         since: The start of the time span, ISO 8601 with an offset.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
         user_ids: Only those of these users, by id.
 
@@ -119,7 +119,7 @@ async def call(
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

@@ -39,15 +39,15 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
         include_next_oncall_for_user: A user's id; the response also says when that user is on call next.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
+        query: Text to search for in the name.
         since: The start of the time span, ISO 8601 with an offset.
         team_ids: Only those of these teams, by id.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
 
     Raises:
@@ -75,7 +75,7 @@ def request(
 
 
 def parse(data: Any) -> models.ScheduleList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -100,15 +100,15 @@ async def call(
     """List on-call schedules.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
         include_next_oncall_for_user: A user's id; the response also says when that user is on call next.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
+        query: Text to search for in the name.
         since: The start of the time span, ISO 8601 with an offset.
         team_ids: Only those of these teams, by id.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
         until: The end of the time span, ISO 8601 with an offset.
 
     Returns:
@@ -116,7 +116,7 @@ async def call(
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

@@ -28,7 +28,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        body: What is sent.
+        body: The request body.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -42,7 +42,7 @@ def request(
 
 
 def parse(data: Any) -> models.IntegrationEnvelope:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -59,14 +59,14 @@ async def call(
     """Create an integration on a service.
 
     Args:
-        body: What is sent.
+        body: The request body.
 
     Returns:
         models.IntegrationEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

@@ -32,7 +32,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -48,7 +48,7 @@ def request(
 
 
 def parse(data: Any) -> models.ServiceEnvelope:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -65,14 +65,14 @@ async def call(
     """Get one service.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
 
     Returns:
         models.ServiceEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

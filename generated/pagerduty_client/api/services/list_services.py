@@ -40,15 +40,15 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         name: Only the one with exactly this name.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
+        query: Text to search for in the name.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
         team_ids: Only those of these teams, by id.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -72,7 +72,7 @@ def request(
 
 
 def parse(data: Any) -> models.ServiceList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -96,22 +96,22 @@ async def call(
     """List services.
 
     Args:
-        include: What to return in full instead of as a reference.
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        include: The references to return as whole objects.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         name: Only the one with exactly this name.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
+        query: Text to search for in the name.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
         team_ids: Only those of these teams, by id.
         time_zone: The zone of the times in the response, by its IANA name; else the account's.
-        total: Whether to count all records, which is slow.
+        total: Whether to count all matching records, which is slow.
 
     Returns:
         models.ServiceList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

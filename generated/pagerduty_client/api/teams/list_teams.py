@@ -30,10 +30,10 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
-        total: Whether to count all records, which is slow.
+        query: Text to search for in the name.
+        total: Whether to count all matching records, which is slow.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -52,7 +52,7 @@ def request(
 
 
 def parse(data: Any) -> models.TeamList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -71,17 +71,17 @@ async def call(
     """List teams.
 
     Args:
-        limit: Records a page, 1 to 100; PagerDuty's default is 25.
+        limit: Records in a page, 1 to 100; PagerDuty's default is 25.
         offset: Records to skip; with the limit at most 10,000.
-        query: Text to look for in the name.
-        total: Whether to count all records, which is slow.
+        query: Text to search for in the name.
+        total: Whether to count all matching records, which is slow.
 
     Returns:
         models.TeamList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

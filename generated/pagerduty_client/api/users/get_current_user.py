@@ -29,7 +29,7 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -45,7 +45,7 @@ def request(
 
 
 def parse(data: Any) -> models.UserEnvelope:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -61,14 +61,14 @@ async def call(
     """Get the user whose key it is.
 
     Args:
-        include: What to return in full instead of as a reference.
+        include: The references to return as whole objects.
 
     Returns:
         models.UserEnvelope
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(

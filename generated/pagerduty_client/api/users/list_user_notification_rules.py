@@ -32,8 +32,8 @@ def request(
     """Build and check the request. Nothing is sent.
 
     Args:
-        include: What to return in full instead of as a reference.
-        urgency: Only those of this urgency.
+        include: The references to return as whole objects.
+        urgency: Only those with this urgency.
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes.
@@ -50,7 +50,7 @@ def request(
 
 
 def parse(data: Any) -> models.NotificationRuleList:
-    """Type the answer.
+    """Convert the response to its model.
 
     Raises:
         UnexpectedAnswerError: it is no JSON object.
@@ -68,15 +68,15 @@ async def call(
     """List when and how a user is notified.
 
     Args:
-        include: What to return in full instead of as a reference.
-        urgency: Only those of this urgency.
+        include: The references to return as whole objects.
+        urgency: Only those with this urgency.
 
     Returns:
         models.NotificationRuleList
 
     Raises:
         InvalidRequestError: a parameter is not what PagerDuty takes; nothing was sent.
-        UnexpectedStatusError: PagerDuty answered with another status than 2xx.
+        UnexpectedStatusError: PagerDuty responded with another status than 2xx.
     """
     return parse(
         await client.answer(
