@@ -34,3 +34,12 @@ def test_the_weekly_workflow_runs_a_target_that_the_makefile_has() -> None:
     assert targets == ["update-spec"]
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     assert "--prune --report build/update" in commands
+
+
+def test_the_weekly_workflow_commits_all_that_an_update_puts_in_place() -> None:
+    workflow = (TREE.root / ".github" / "workflows" / "update-spec.yml").read_text(encoding="utf-8")
+    added = re.search(r"(?m)^ *git add (.+)$", workflow)
+    assert added
+    paths = [TREE.root / name for name in added[1].split()]
+    for replaced in (TREE.spec, TREE.generated, TREE.fixtures, TREE.methods):
+        assert any(replaced == path or path in replaced.parents for path in paths), replaced
