@@ -36,6 +36,7 @@ def used(sandboxed: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
         sandboxed("approvals", decision, waiting["id"], "--reviewer", "ada", "--note", f"{decision} <it>")
         sandboxed("call", "services:delete", "service_id=PABC123", "--approval", waiting["id"])
     sandboxed("agents", "suspend", "agent-9", "--reason", "noise")
+    sandboxed("reviewers", "invite", "bob")
     return sandboxed
 
 
@@ -88,7 +89,8 @@ def test_it_says_who_did_what_to_what_agreed_to_by_whom(used: Command) -> None:
     ]
     assert {call["operation"] for call in report["refused"]} == {"'nothing:here'", "services:delete"}
     assert [(change["what"], change["of"], change["why"]) for change in report["changes"]] == [
-        ("agent suspended", "agent-9", "noise")
+        ("agent suspended", "agent-9", "noise"),
+        ("reviewer invited", "bob", None),  # who has not enrolled yet
     ]
     (policy,) = {item["digest"]: item for item in report["policies"]}.values()
     assert "pd-full-admin" in policy["text"]

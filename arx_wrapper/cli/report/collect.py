@@ -212,7 +212,9 @@ def _add_approval(record: AuditRecord, approvals: dict[str, Approval]) -> None:
 def _change(record: AuditRecord) -> dict[str, Any]:
     subject = record.metadata.get("reviewer") or record.agent_id
     by = record.metadata.get("by")
-    what = f"{record.action_type.partition('.')[0]} {_CHANGES[record.action_type]}"
+    # A record of an enrolment is one step of it: an invitation is no reviewer yet, and a refusal never becomes one.
+    step = record.metadata.get("step") if record.action_type == "reviewer.enrolled" else None
+    what = f"{record.action_type.partition('.')[0]} {step or _CHANGES[record.action_type]}"
     return {"seq": record.seq, "at": record.created_at, "what": what, "of": subject, "by": by, "why": record.reason}
 
 

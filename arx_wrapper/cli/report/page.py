@@ -16,15 +16,16 @@ body { font: 14px/1.45 system-ui, sans-serif; color: #1b2733; margin: 2rem auto;
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #ccd4dc; }
 table { border-collapse: collapse; width: 100%; font-size: 12.5px; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid #e6eaee; }
-th { color: #4a5866; font-weight: 600; } code, pre { font: 12px/1.4 ui-monospace, monospace; }
+th { color: #4a5866; font-weight: 600; }
+code, pre { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 pre { background: #f5f7f9; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .figures { display: flex; flex-wrap: wrap; gap: .8rem; padding: 0; list-style: none; }
 .figures li { border: 1px solid #ccd4dc; border-radius: 6px; padding: .5rem .9rem; min-width: 6rem; }
 .figures b { display: block; font-size: 1.3rem; }
 .good { color: #1e6b2b; } .bad { color: #a1201a; font-weight: 600; } .nothing { color: #4a5866; }
-details summary { cursor: pointer; }
+details summary { cursor: pointer; } .wide { overflow-x: auto; }
 @media print {
-  body { margin: 0; max-width: none; font-size: 10pt; } table { font-size: 8.5pt; }
+  body { margin: 0; max-width: none; font-size: 10pt; } table { font-size: 8.5pt; } .wide { overflow: visible; }
   thead { display: table-header-group; } tr { break-inside: avoid; } h2 { break-after: avoid; }
 }
 """
@@ -38,12 +39,12 @@ def html(report: Report, generated: str) -> Iterator[str]:
         report: What it shows.
         generated: When it was made, for its head.
     """
-    span = f"{report.since or 'the first record'} to {report.until or 'the last record'}"
+    span = f"{_time(report.since) or 'the first record'} to {_time(report.until) or 'the last record'} (UTC)"
     yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Audit report, {_(span)}</title>'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<style>{_STYLE}</style></head><body>\n<h1>Audit report</h1>\n"
     yield f"<p>{_(span)}. Records {report.first_seq or '-'} to {report.last_seq or '-'}. "
-    yield f"Made {_(generated)} by arx-pagerduty {_(__version__)}.</p>\n"
+    yield f"Made {_(_time(generated))} (UTC) by arx-pagerduty {_(__version__)}.</p>\n"
     yield from _verification(report)
     yield '<ul class="figures">'
     for name, value in report.totals().items():
@@ -103,7 +104,7 @@ def _policies(policies: Sequence[dict[str, Any]]) -> Iterator[str]:
     rows = [(p["seq"], _time(p["at"]), p["source"], p["digest"], p["error"]) for p in policies]
     yield from _section("Policies in force", "", columns, rows)
     for digest, text in {p["digest"]: p["text"] for p in policies if p["text"]}.items():
-        yield f"<details><summary>Policy <code>{_(digest)}</code></summary><pre>{_(text)}</pre></details>\n"
+        yield f"<details open><summary>Policy <code>{_(digest)}</code></summary><pre>{_(text)}</pre></details>\n"
 
 
 def _section(title: str, text: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -114,9 +115,10 @@ def _section(title: str, text: str, columns: Sequence[str], rows: Iterable[Seque
     for row in rows:
         if not began:
             began = True
-            yield f"<table><thead><tr>{''.join(f'<th>{_(column)}</th>' for column in columns)}</tr></thead><tbody>\n"
+            heads = "".join(f"<th>{_(column)}</th>" for column in columns)
+            yield f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>\n'
         yield f"<tr>{''.join(f'<td>{_(cell)}</td>' for cell in row)}</tr>\n"
-    yield "</tbody></table>\n" if began else '<p class="nothing">None.</p>\n'
+    yield "</tbody></table></div>\n" if began else '<p class="nothing">None.</p>\n'
 
 
 def _call(call: Call) -> Sequence[object]:
