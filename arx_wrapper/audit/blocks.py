@@ -50,16 +50,19 @@ def block_of(number: int, outlines: Sequence[Outline]) -> Block:
     terms |= {OPERATION + name for name in {outline.operation for outline in outlines} if name is not None}
     terms |= {VERDICT + name for name in {outline.policy_verdict for outline in outlines} if name is not None}
     terms |= {APPROVAL + name for name in {outline.approval_id for outline in outlines} if name is not None}
+    add = terms.add
     for outline in outlines:
         said = outline.metadata
-        if isinstance(said.intent, str):
-            terms.add(CALL + said.intent)
-        if outline.action_type == "connector.called" and said.intent is None:
-            terms.add(CALL + outline.id)
+        intent = said.intent
+        if intent is None and outline.action_type == "connector.called":
+            add(CALL + outline.id)
         else:
-            terms.add(RECORD + outline.id)
+            add(RECORD + outline.id)
+            if isinstance(intent, str):
+                add(CALL + intent)
         if said.ids is not None:
-            terms.update(TARGET + target for target in targets_of(said.ids))
+            for target in targets_of(said.ids):
+                add(TARGET + target)
         if isinstance(said.reviewer, str):
             terms.add(REVIEWER + said.reviewer)
         if isinstance(said.text, str) and isinstance(said.digest, str):
@@ -83,9 +86,10 @@ def number_of(seq: int) -> int:
 
 def targets_of(ids: Any) -> Iterable[str]:
     """Yield the ids in a record's `metadata.ids`: `{"incident_id": "P1", "incidents": ["P2", "P3"]}`."""
-    if not isinstance(ids, Mapping):
+    if not isinstance(ids, dict | Mapping):
         return
     for value in ids.values():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str):
-                yield one
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from (one for one in value if isinstance(one, str))

@@ -76,10 +76,21 @@ class SqliteChain(SqliteReader):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        for outline, record in self._added:
-            self._apply(outline, record.hash, record.body)
+        self._go_on()
         self._added, self._block = [], self._grown or self._block
         return result
+
+    def _go_on(self) -> None:
+        """Take this transaction's records into account, now that they are committed: they are linked already."""
+        if not self._added:
+            return
+        apply, use, tail = self._state.apply, self._usage.apply, self._tail
+        for outline, record in self._added:
+            apply(outline)
+            use(outline)
+            tail.append((outline, record.body))
+        del tail[: len(tail) // WIDTH * WIDTH]
+        self._seq, self._head = outline.seq, record.hash
 
     def _catch_up(self) -> None:
         """Read the records that other processes have added, inside a transaction.
