@@ -31,6 +31,7 @@ class LeaseRequest(NamedTuple):
         spent: The calls that it has sent since its last request.
         window: The window of these calls, from `Lease.window`; 0 at first.
         seen: The allowance in responses to calls of that window; None when there was no response.
+        ends: The seconds until that window ends, by these responses.
         seconds: The duration of the requested lease.
     """
 
@@ -41,6 +42,7 @@ class LeaseRequest(NamedTuple):
     spent: int
     window: int
     seen: Allowance | None
+    ends: float
     seconds: float
 
 

@@ -17,9 +17,10 @@ from contextlib import suppress
 from arx_wrapper.model import Allowance, Lease, LeaseRequest, Leases
 from arx_wrapper.transport.rate_limiter import RateLimiter
 
-# Seconds: the duration of a lease; the wait for the database's response; the pause before an unresponsive database is
-# tried again; the time after which an API without a limit is checked for one again.
-_LEASE, _PATIENCE, _AGAIN, _UNLIMITED = 5.0, 1.0, 5.0, 60.0
+# Seconds: the duration of a lease; the wait for the database's response; the age at which a response is too old where
+# windows are shorter; the pause before an unresponsive database is tried again; the time after which an API without a
+# limit is checked for one again.
+_LEASE, _PATIENCE, _PROMPT, _AGAIN, _UNLIMITED = 5.0, 4.0, 1.0, 5.0, 60.0
 # The fewest and the most calls in one lease.
 _LEAST, _MOST = 8, 64
 _log = logging.getLogger("arx_wrapper.transport")
@@ -33,7 +34,7 @@ class SharedRateLimiter(RateLimiter):
         self._leases, self._subject, self._holder = leases, subject, secrets.token_hex(8)
         self._calls, self._lasts, self._spent = 0, 0.0, 0
         self._seen: Allowance | None = None
-        self._seen_at = 0.0
+        self._ends = 0.0
         self._asking = self._alone = self._unreachable = False
         self._plenty = False
         self._news = False  # whether there is something to report to other processes
@@ -63,15 +64,14 @@ class SharedRateLimiter(RateLimiter):
 
     def _see(self, allowance: Allowance) -> None:
         """Keep the lowest number of remaining calls, and the earliest end of the window."""
-        now, before = self._clock(), self._seen
+        ends, before = self._clock() + allowance.seconds, self._seen
         if before is None or (allowance.limit and not before.limit):
-            self._news = True
+            self._seen, self._ends, self._news = allowance, ends, True
             if allowance.limit and not self._unreachable:
                 self._not_before = 0.0
         else:
-            ends = min(self._seen_at + before.seconds, now + allowance.seconds)
-            allowance = Allowance(allowance.limit, min(before.left, allowance.left), max(ends - now, 0.0))
-        self._seen, self._seen_at = allowance, now
+            left, seconds = min(before.left, allowance.left), max(before.seconds, allowance.seconds)
+            self._seen, self._ends = Allowance(allowance.limit, left, seconds), min(self._ends, ends)
 
     def _open(self, now: float) -> bool:
         if self._alone:
@@ -121,8 +121,6 @@ class SharedRateLimiter(RateLimiter):
         return max(0, min(waiting, _MOST))
 
     def _request(self, wants: int, seen: Allowance | None) -> LeaseRequest:
-        if seen is not None:
-            seen = seen._replace(seconds=max(self._seen_at + seen.seconds - self._clock(), 0.0))
         return LeaseRequest(
             subject=self._subject,
             holder=self._holder,
@@ -131,15 +129,16 @@ class SharedRateLimiter(RateLimiter):
             spent=self._spent,
             window=self.window,
             seen=seen,
+            ends=max(self._ends - self._clock(), 0.0),
             seconds=_LEASE,
         )
 
     def _answered(self, lease: Lease | None, wants: int, asked: float, spent: int, window: int) -> None:
-        self._asking = False
+        self._asking, now = False, self._clock()
         if self._overdue is not None:
             self._overdue.cancel()
-        if lease is None:
-            self._not_before = self._clock() + _AGAIN
+        if lease is None or (lease.calls and asked + max(lease.lasts, _PROMPT) < now):  # none, or one of the past
+            self._not_before = now + _AGAIN
             self._go_alone()
             return
         if self._unreachable:
@@ -154,17 +153,17 @@ class SharedRateLimiter(RateLimiter):
         self._lasts = asked + lease.lasts  # counted from the request, so that it never exceeds the database's time
         self._plenty = lease.calls >= wants > 0 or (self._plenty and not wants)
         if self._alone:
-            self._not_before = self._clock() + _UNLIMITED
+            self._not_before = now + _UNLIMITED
         elif wants and not lease.calls:
-            self._not_before = self._clock() + lease.retry
+            self._not_before = now + lease.retry
         self._hand_out()
 
     def _go_alone(self) -> None:
         """Continue as if no other process used the key, because the database does not respond."""
         if not self._unreachable:
             _log.warning(
-                "The rate limit is not shared with other processes for now: the audit log's database does not answer. "
-                "This process paces its calls alone, so the API may turn some away with 429. They are tried again."
+                "The rate limit is not shared with other processes for now: the audit log's database does not answer "
+                "in time. This process paces its calls alone, and those that get a 429 are tried again."
             )
         self._alone = self._unreachable = True
         self._hand_out()

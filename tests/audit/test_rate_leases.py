@@ -18,6 +18,7 @@ from arx_wrapper.audit import AuditLog
 from arx_wrapper.audit.storage.postgres import PostgresStore
 from arx_wrapper.model import Allowance, Lease, LeaseRequest
 from arx_wrapper.sandbox import Sandbox
+from arx_wrapper.sandbox.limits import RateLimit
 from arx_wrapper.sandbox.server import serve
 from arx_wrapper.transport.shared_rate_limiter import SharedRateLimiter
 from tests.audit.conftest import entry, everything
@@ -41,7 +42,7 @@ def ask(log: AuditLog) -> Callable[..., Lease]:
     def ask(holder: str, wants: int, *, keeps: int = 0, spent: int = 0, window: int = 0, **more: object) -> Lease:
         store = log._writer.store()
         assert isinstance(store, PostgresStore)
-        values = {"subject": "key", "seen": None, "seconds": 30.0, **more}
+        values = {"subject": "key", "seen": None, "ends": 60.0, "seconds": 30.0, **more}
         return store.lease(LeaseRequest(holder=holder, wants=wants, keeps=keeps, spent=spent, window=window, **values))  # type: ignore[arg-type]
 
     return ask
@@ -54,7 +55,8 @@ def told(left: int, seconds: float = 60.0) -> Allowance:
 def begun(ask: Callable[..., Lease], seconds: float = 60.0) -> int:
     """Have the first process learn the limit. Returns the window."""
     first = ask("first", 8)
-    assert ask("first", 0, spent=1, window=first.window, seen=told(LIMIT - 1, seconds)).limit == LIMIT
+    seen = told(LIMIT - 1, seconds)
+    assert ask("first", 0, spent=1, window=first.window, seen=seen, ends=seconds).limit == LIMIT
     return first.window
 
 
@@ -111,6 +113,15 @@ def test_an_answer_of_the_window_before_says_nothing_of_this_one(ask: Callable[.
     assert ask("third", 64).calls == LIMIT - 1
 
 
+def test_an_answer_that_is_reported_late_makes_no_window_shorter(ask: Callable[..., Lease]) -> None:
+    first = ask("one", 8)
+    ask("one", 0, spent=1, window=first.window, seen=told(LIMIT - 1), ends=0.0)  # its window is over
+    new = ask("one", 8)
+    assert (new.window, new.calls) == (first.window + 1, 8)
+    assert ask("other", 8).window == new.window
+    assert new.lasts > 20
+
+
 HOLDER = """
 import sys, time
 from arx_wrapper.audit.storage.postgres_connection import connect, parameters
@@ -118,7 +129,7 @@ from arx_wrapper.audit.storage.postgres_leases import lease
 from arx_wrapper.audit.record import hasher
 from arx_wrapper.model import LeaseRequest
 link = connect(parameters(sys.argv[1]), timeout=5)
-got = lease(link, LeaseRequest("key", "doomed", 30, 0, 0, 0, None, 0.4), hasher(bytes.fromhex(sys.argv[2])))
+got = lease(link, LeaseRequest("key", "doomed", 30, 0, 0, 0, None, 0.0, 0.4), hasher(bytes.fromhex(sys.argv[2])))
 print(got.calls, flush=True)
 time.sleep(60)
 """
@@ -174,6 +185,24 @@ async def test_a_database_that_is_away_stops_no_call_and_no_event_loop(
         assert next(ticks) > 30, "the loop went on while nothing answered"
 
 
+async def test_a_log_that_waits_for_its_lock_keeps_no_call_waiting_for_the_rate_limit(
+    log_in_postgres: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = audit.open(log_in_postgres, timeout=20)
+    await log.append(entry(action_type="connector.refused"))
+    assert log.leases
+    limiter = SharedRateLimiter(log.leases, "key")
+    with psycopg.connect(log_in_postgres) as other:
+        other.execute("SELECT * FROM arx_audit.head FOR UPDATE")
+        writing = asyncio.create_task(log.append(entry(action_type="connector.refused")))
+        await asyncio.sleep(0.1)  # the writer's thread has begun
+        await limiter.acquire("agent")
+        assert not writing.done(), "the call went before the log gave up"
+    await writing
+    await log.aclose()
+    assert "not shared" in caplog.text
+
+
 async def _tick(ticks: itertools.count[int]) -> None:
     while True:
         await asyncio.sleep(0.01)
@@ -189,6 +218,7 @@ from tests.support import EVERYTHING
 async def main(name, url, log, token, email, calls):
     vault = FixedVault(api_key=token, requester_email=email)
     async with PagerDutyConnector(name, "o", policies=[EVERYTHING], vault=vault, base_url=url, audit=log) as pd:
+        await pd.backends.audit.open()
         print("ready", flush=True)
         sys.stdin.readline()
         await asyncio.gather(*(pd.get_incident("P1234AB") for _ in range(int(calls))))
@@ -200,7 +230,7 @@ PROCESSES, CALLS, DOOMED = 8, 30, "process-0"
 
 @pytest.mark.slow
 async def test_eight_processes_with_one_key_get_one_429_each_at_most_though_one_is_killed(log_in_postgres: str) -> None:
-    sandbox = Sandbox(rate_limit=f"{LIMIT}/s")
+    sandbox = Sandbox(rate_limit=RateLimit(LIMIT * 3, 5))
     async with serve(sandbox) as served:
         arguments = (served.url, log_in_postgres, sandbox.token, sandbox.email, str(CALLS))
         children = [

@@ -165,7 +165,7 @@ async def _one_key(url: str) -> tuple[float, list[float]]:
     """Processes that have opened the log begin at once and share a key.
 
     Returns:
-        The seconds until the last call is answered, and the 429s of each process.
+        The seconds from the first request to the last, and the 429s of each process.
     """
     sandbox = Sandbox(rate_limit=f"{ALLOWED}/s")
     async with serve(sandbox) as served:
@@ -180,10 +180,12 @@ async def _one_key(url: str) -> tuple[float, list[float]]:
         for child in children:
             assert child.stdout
             await child.stdout.readline()
-        began = time.monotonic()
         for child in children:
             assert child.stdin
             child.stdin.write(b"go\n")
+        while not sandbox.requests:
+            await asyncio.sleep(0.002)
+        began = time.monotonic()
         while len(sandbox.requests) - sum(one.status == 429 for one in sandbox.requests) < PROCESSES * CALLS:
             await asyncio.sleep(0.002)
             assert all(child.returncode in (None, 0) for child in children)

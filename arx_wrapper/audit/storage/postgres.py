@@ -24,7 +24,7 @@ from arx_wrapper.audit.record import Entry, hasher
 from arx_wrapper.audit.state import Window
 from arx_wrapper.audit.storage.migrations import migrate
 from arx_wrapper.audit.storage.postgres_connection import POOLED, Link, connect, explained
-from arx_wrapper.audit.storage.postgres_leases import LEASE_WITHIN, lease
+from arx_wrapper.audit.storage.postgres_leases import lease
 from arx_wrapper.audit.storage.postgres_opening import NO_KEY
 from arx_wrapper.audit.storage.postgres_reader import PostgresReader, plain
 from arx_wrapper.audit.storage.postgres_segments import next_segment
@@ -133,7 +133,7 @@ class PostgresStore(PostgresReader):
     def lease(self, request: LeaseRequest) -> Lease:
         """Lease a part of a rate limit that many processes share."""
         with explained("asked for the rate limit"):
-            return lease(self._connected(time.monotonic() + LEASE_WITHIN), request, self.digest)
+            return lease(self._connected(time.monotonic() + self._within), request, self.digest)
 
     @contextmanager
     def _retaining(self, doing: str) -> Iterator[Link]:

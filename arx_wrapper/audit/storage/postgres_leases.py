@@ -7,10 +7,9 @@ from collections.abc import Callable
 from arx_wrapper.audit.storage.postgres_connection import Link
 from arx_wrapper.model import Lease, LeaseRequest
 
-LEASE_WITHIN = 1.0
 _LEASE = """
 SELECT turn, calls, allowed, lasts, retry
-FROM lease_rate(%s, %s, %s, %s, %s, %s::bigint, %s::integer, %s::integer, %s::float, %s::float)
+FROM lease_rate(%s, %s, %s, %s, %s, %s::bigint, %s::integer, %s::integer, %s::float, %s::float, %s::float)
 """
 
 
@@ -29,6 +28,7 @@ def lease(link: Link, request: LeaseRequest, digest: Callable[[bytes], str]) -> 
         request.spent,
         request.window,
         *seen,
+        request.ends,
         request.seconds,
     )
     row = link.execute(_LEASE, values).fetchone()

@@ -265,7 +265,8 @@ CREATE UNLOGGED TABLE arx_audit.rate_leases (
 -- Lease calls of a rate limit; take back what has expired.
 CREATE FUNCTION arx_audit.lease_rate(
     limited text, asker text, wants integer, keeps integer, spent integer, during bigint,
-    seen_limit integer, seen_left integer, seen_seconds double precision, lease_seconds double precision,
+    seen_limit integer, seen_left integer, seen_seconds double precision, seen_ends double precision,
+    lease_seconds double precision,
     OUT turn bigint, OUT calls integer, OUT allowed integer, OUT lasts double precision, OUT retry double precision
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = arx_audit, pg_temp AS $$
 DECLARE
@@ -291,8 +292,8 @@ BEGIN
             - coalesce((SELECT held FROM rate_leases WHERE subject = limited AND holder = asker), 0);
         IF seen_limit > 0 THEN
             rate.allowed := seen_limit;
-            rate.seconds := greatest(rate.seconds, seen_seconds);
-            until := now + seen_seconds * interval '1 second';
+            rate.seconds := greatest(rate.seconds, seen_seconds, 1);  -- the API tells whole seconds
+            until := now + seen_ends * interval '1 second';
             rate.ends := CASE WHEN rate.assumed THEN until ELSE least(rate.ends, until) END;
             rate.assumed := false;
         ELSIF seen_limit = 0 AND rate.allowed IS NULL THEN
@@ -320,7 +321,7 @@ BEGIN
         IF rate.mixed AND rate.assumed THEN  -- a few, until a response tells what others have used of this window
             free := least(free, 8 - rate.given);
         END IF;
-        calls := greatest(0, least(wants, free, ceil(free / (1.0 + (
+        calls := greatest(0, least(wants, ceil(free / (1.0 + (
             SELECT count(*) FROM rate_leases
             WHERE subject = limited AND holder <> asker AND wanted > 0 AND rate_leases.until > now
         )))));
