@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from arx_wrapper.model import EffectSpec, Params, Risk, Unknown, no_effects
+from arx_wrapper.pagerduty.included import included_reads
 
 # Service settings that stop or weaken its alerts, like disabling the service.
 _SILENCING_FIELDS = frozenset(
@@ -36,7 +37,6 @@ _LOUD_ACTIONS = ("route", "annotate", "extract", "priority")
 _REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level", "service_id")
 _REROUTES_BY_POLICY = ("escalation_policy_id", "escalation_level", "service_id")
 _BY_POLICY = Unknown("an escalation policy, a level or a service decides who is assigned")
-_BOTH_URGENCIES = Unknown("rules for either urgency are returned")
 # Members of a bulk entry that are no edit. Any other member, also one that PagerDuty adds later, is an edit.
 _NO_EDITS = frozenset({"id", "status", "resolution", *_REROUTES})
 _NUMBER: Final = re.compile(r"\d+")
@@ -46,44 +46,6 @@ _ME: Final = "me"
 ALIASES: Final[Mapping[str, re.Pattern[str]]] = {
     **dict.fromkeys(("incident_id", "source_incident_ids", "parent_incident_id", "incidents"), _NUMBER),
     "user_id": re.compile(_ME),
-}
-
-
-class Embedded(NamedTuple):
-    """A read that a value of `include` performs: of objects that the answer then holds whole.
-
-    Attributes:
-        operation: The read that returns such an object.
-        about: The parameter that tells which one, where the call has a parameter of this name; "" where none does.
-        untold: Further parameters of the read, which the call does not tell.
-    """
-
-    operation: str
-    about: str = ""
-    untold: Mapping[str, Unknown] = {}
-
-
-_USER: Final = Embedded("users:read_detail")
-_SERVICE: Final = Embedded("services:read_detail")
-_SCHEDULE: Final = Embedded("schedules:read_detail")
-_INTEGRATIONS: Final = Embedded("services:read_integrations", "service_id")
-# By value of `include`. A value that is not here adds parts of the object itself, or what every answer shows of it
-# anyway: of a priority, the name.
-INCLUDED: Final[Mapping[str, tuple[Embedded, ...]]] = {
-    "acknowledgers": (_USER, _SERVICE),
-    "agents": (_USER, _SERVICE, _INTEGRATIONS),
-    "assignees": (_USER,),
-    "contact_methods": (Embedded("users:read_contact", "user_id"),),
-    "escalation_policies": (Embedded("escalation:read_detail"),),
-    "first_trigger_log_entries": (Embedded("incidents:read_log", "incident_id"),),
-    "incidents": (Embedded("incidents:read_detail", "incident_id"),),
-    "integrations": (_INTEGRATIONS,),
-    "notification_rules": (Embedded("users:read_notification", "user_id", {"urgency": _BOTH_URGENCIES}),),
-    "schedules": (_SCHEDULE,),
-    "services": (_SERVICE,),
-    "targets": (_USER, _SCHEDULE),
-    "teams": (Embedded("teams:read_detail"),),
-    "users": (_USER,),
 }
 none = no_effects
 _ONESELF = Unknown("only PagerDuty knows the owner of the key")
@@ -108,7 +70,7 @@ def read_alerts(params: Params) -> Iterator[EffectSpec]:
     # Both operations send the same request, so each needs both permissions.
     yield EffectSpec("incidents:read_alerts", params)
     yield EffectSpec("alerts:read", params)
-    yield from _included(params)
+    yield from included_reads(params)
 
 
 def snooze_incident(params: Params) -> Iterator[EffectSpec]:
@@ -155,29 +117,18 @@ def create_integration(params: Params) -> Iterator[EffectSpec]:
 
 
 def read(params: Params) -> Iterator[EffectSpec]:
-    yield from _included(params)
+    yield from included_reads(params)
 
 
 def read_user(params: Params) -> Iterator[EffectSpec]:
-    yield from _included(params)
+    yield from included_reads(params)
     if params.get("user_id") == _ME:  # the same request as `users:read_me`
         yield EffectSpec("users:read_me", {name: value for name, value in params.items() if name != "user_id"})
 
 
 def read_oneself(params: Params) -> Iterator[EffectSpec]:
-    yield from _included({**params, "user_id": _ONESELF})
+    yield from included_reads({**params, "user_id": _ONESELF})
     yield EffectSpec("users:read_detail", {**params, "user_id": _ONESELF})
-
-
-def included(*names: str, told: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
-    """Return a row's `performs`: the reads that these values of its `include` perform.
-
-    Args:
-        names: The values that write out other objects.
-        told: The parameters by which a call tells which object those reads are about.
-    """
-    reads = {read.operation: read for name in names for read in INCLUDED[name]}
-    return {name: tuple(read.untold) if read.about in told else ("*",) for name, read in reads.items()}
 
 
 def _change(change: Params) -> Iterator[EffectSpec]:
@@ -200,14 +151,6 @@ def _incident(params: Params, incident_id: Any = None) -> dict[str, Any]:
 
 def _requester(params: Params) -> dict[str, Any]:
     return {"requester_email": params["requester_email"]} if "requester_email" in params else {}
-
-
-def _included(params: Params) -> Iterator[EffectSpec]:
-    """Yield the reads that `include` performs, each once, with the parameters that both operations have."""
-    reads = {read.operation: read for name in params.get("include", ()) for read in INCLUDED.get(name, ())}
-    for operation, read in reads.items():
-        told = {read.about: params[read.about], **read.untold} if read.about in params else None
-        yield EffectSpec(operation, told)
 
 
 def _never_pages_again(fields: Params) -> bool:

@@ -18,9 +18,15 @@ from pagerduty_client.scopes import SCOPES
 
 from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByCursor, ByTime, Many, One, Operation, Risk
 from arx_wrapper.pagerduty import bodies, columns, effects, pages, recovery, sentences, target_state
+from arx_wrapper.pagerduty.included import included
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
 
+# The values of `include` that write out other objects in an incident.
+_OF_INCIDENTS: Final = (
+    "acknowledgers", "agents", "assignees", "escalation_policies", "first_trigger_log_entries", "services", "teams",
+    "users",
+)  # fmt: skip
 _ROWS = (
     Operation(
         "incidents:read", "GET", "/incidents", LOW,
@@ -32,25 +38,15 @@ _ROWS = (
             `date_range="all"`. With `user_ids` it never returns resolved incidents.""",
         args={"sort_by": "`incident_number`, `created_at`, `resolved_at` or `urgency`, each with `:asc` or `:desc`."},
         paging=ByTime(default_span=timedelta(days=31)), probe=True,
-        effects=effects.read,
-        performs=effects.included(
-            "acknowledgers", "agents", "assignees", "escalation_policies", "first_trigger_log_entries",
-            "services", "teams", "users",
-        ),
-        columns=columns.INCIDENTS,
-        not_for_agents=("incident_key",),
+        effects=effects.read, performs=included(*_OF_INCIDENTS),
+        columns=columns.INCIDENTS, not_for_agents=("incident_key",),
     ),
     Operation(
         "incidents:read_detail", "GET", "/incidents/{incident_id}", LOW,
         endpoint="incidents.get_incident", returns=One("incident", "Incident"),
         summary="Get full incident details by ID",
         doc="Get one incident, by its id or its number.",
-        effects=effects.read,
-        performs=effects.included(
-            "acknowledgers", "agents", "assignees", "escalation_policies", "first_trigger_log_entries",
-            "services", "teams", "users",
-            told=("incident_id",),
-        ),
+        effects=effects.read, performs=included(*_OF_INCIDENTS, told=("incident_id",)),
         columns=columns.INCIDENT,
     ),
     Operation(
@@ -119,7 +115,7 @@ _ROWS = (
         columns=columns.ALERTS,
         performs={
             "alerts:read": (),
-            **effects.included("services", "first_trigger_log_entries", "incidents", told=("incident_id",)),
+            **included("services", "first_trigger_log_entries", "incidents", told=("incident_id",)),
         },
         not_for_agents=("sort_by",),
     ),
@@ -127,10 +123,8 @@ _ROWS = (
         "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
         endpoint="incidents.list_incident_log_entries", returns=Many("log_entries", "LogEntry"),
         summary="Get log entries (timeline) for an incident", paging=ByTime(), doc="List an incident's timeline.",
-        effects=effects.read,
-        performs=effects.included("incidents", "services", "teams", told=("incident_id",)),
-        columns=columns.LOG_ENTRIES,
-        not_for_agents=("is_overview",),
+        effects=effects.read, performs=included("incidents", "services", "teams", told=("incident_id",)),
+        columns=columns.LOG_ENTRIES, not_for_agents=("is_overview",),
     ),
     Operation(
         "incidents:read_notes", "GET", "/incidents/{incident_id}/notes", LOW,
@@ -187,7 +181,7 @@ _ROWS = (
         columns=columns.ALERTS,
         performs={
             "incidents:read_alerts": (),
-            **effects.included("services", "first_trigger_log_entries", "incidents", told=("incident_id",)),
+            **included("services", "first_trigger_log_entries", "incidents", told=("incident_id",)),
         },
         not_for_agents=("alert_key", "sort_by", "statuses", "offset"),
     ),
@@ -210,18 +204,16 @@ _ROWS = (
         endpoint="services.list_services", returns=Many("services", "Service"),
         summary="List all services", probe=True,
         args={"query": "Matches part of a name.", "name": "Matches a whole name."},
-        effects=effects.read,
         columns=columns.SERVICES,
-        performs=effects.included("escalation_policies", "teams", "integrations"),
+        effects=effects.read, performs=included("escalation_policies", "teams", "integrations"),
         not_for_agents=("sort_by", "offset"),
     ),
     Operation(
         "services:read_detail", "GET", "/services/{service_id}", LOW,
         endpoint="services.get_service", returns=One("service", "Service"),
         summary="Get service details by ID", doc="Get one service.",
-        effects=effects.read,
         columns=columns.SERVICE,
-        performs=effects.included("escalation_policies", "teams", "integrations", told=("service_id",)),
+        effects=effects.read, performs=included("escalation_policies", "teams", "integrations", told=("service_id",)),
     ),
     Operation(
         "services:create", "POST", "/services", HIGH,
@@ -283,15 +275,14 @@ _ROWS = (
         endpoint="escalation_policies.list_escalation_policies",
         returns=Many("escalation_policies", "EscalationPolicy"),
         summary="List escalation policies", probe=True,
-        effects=effects.read, performs=effects.included("services", "teams", "targets"),
-        columns=columns.ESCALATION_POLICIES,
-        not_for_agents=("sort_by", "offset"),
+        effects=effects.read, performs=included("services", "teams", "targets"),
+        columns=columns.ESCALATION_POLICIES, not_for_agents=("sort_by", "offset"),
     ),
     Operation(
         "escalation:read_detail", "GET", "/escalation_policies/{policy_id}", LOW,
         endpoint="escalation_policies.get_escalation_policy", returns=One("escalation_policy", "EscalationPolicy"),
         summary="Get escalation policy details",
-        effects=effects.read, performs=effects.included("services", "teams", "targets"),
+        effects=effects.read, performs=included("services", "teams", "targets"),
         columns=columns.ESCALATION_POLICY,
     ),
     Operation(
@@ -327,8 +318,7 @@ _ROWS = (
         endpoint="schedules.list_schedules", returns=Many("schedules", "Schedule"),
         summary="List on-call schedules", probe=True,
         args={"include_next_oncall_for_user": "A user's id; each schedule says when that user is on call next."},
-        columns=columns.SCHEDULES,
-        not_for_agents=("offset",),
+        columns=columns.SCHEDULES, not_for_agents=("offset",),
     ),
     Operation(
         "schedules:read_detail", "GET", "/schedules/{schedule_id}", LOW,
@@ -339,8 +329,7 @@ _ROWS = (
             "overflow": "Whether entries may reach beyond the range, instead of being cut to it.",
             "include_next_oncall_for_user": "A user's id; the schedule says when that user is on call next.",
         },
-        columns=columns.SCHEDULE,
-        not_for_agents=("overflow",),
+        columns=columns.SCHEDULE, not_for_agents=("overflow",),
     ),
     Operation(
         "schedules:read_oncall", "GET", "/oncalls", LOW,
@@ -349,18 +338,16 @@ _ROWS = (
         doc="""List who is on call: now, or between `since` and `until`, at most 90 days ahead.
 
             An entry without start and end is permanent.""",
-        effects=effects.read, performs=effects.included("escalation_policies", "users", "schedules"),
-        columns=columns.ONCALLS,
-        not_for_agents=("offset",),
+        effects=effects.read, performs=included("escalation_policies", "users", "schedules"),
+        columns=columns.ONCALLS, not_for_agents=("offset",),
     ),
     Operation(
         "users:read", "GET", "/users", LOW,
         endpoint="users.list_users", returns=Many("users", "User"),
         summary="List all users", probe=True,
         args={"query": "Matches part of a name or e-mail address."},
-        effects=effects.read,
         columns=columns.USERS,
-        performs=effects.included("contact_methods", "notification_rules", "teams"),
+        effects=effects.read, performs=included("contact_methods", "notification_rules", "teams"),
         not_for_agents=("offset",),
     ),
     Operation(
@@ -370,7 +357,7 @@ _ROWS = (
         effects=effects.read_user,
         columns=columns.USER,
         performs={
-            **effects.included("contact_methods", "notification_rules", "teams", told=("user_id",)),
+            **included("contact_methods", "notification_rules", "teams", told=("user_id",)),
             "users:read_me": (),
         },
     ),
@@ -387,16 +374,14 @@ _ROWS = (
         summary="Get notification rules for a user",
         doc="List the rules by which a user is notified.",
         args={"urgency": "The urgency of incidents that the rules are for; PagerDuty's default is `high`."},
-        effects=effects.read,
         columns=columns.NOTIFICATION_RULES,
-        performs=effects.included("contact_methods", told=("user_id",)),
+        effects=effects.read, performs=included("contact_methods", told=("user_id",)),
     ),
     Operation(
         "teams:read", "GET", "/teams", LOW,
         endpoint="teams.list_teams", returns=Many("teams", "Team"),
         summary="List all teams", probe=True,
-        columns=columns.TEAMS,
-        not_for_agents=("offset",),
+        columns=columns.TEAMS, not_for_agents=("offset",),
     ),
     Operation(
         "teams:read_detail", "GET", "/teams/{team_id}", LOW,
@@ -409,7 +394,7 @@ _ROWS = (
         endpoint="maintenance_windows.list_maintenance_windows",
         returns=Many("maintenance_windows", "MaintenanceWindow"),
         summary="List maintenance windows",
-        effects=effects.read, performs=effects.included("teams", "services", "users"),
+        effects=effects.read, performs=included("teams", "services", "users"),
         columns=columns.MAINTENANCE_WINDOWS,
     ),
     Operation(
@@ -464,16 +449,14 @@ _ROWS = (
         endpoint="analytics.get_incident_analytics", returns=One(None, "AnalyticsMetrics"),
         records=Many("data", "AnalyticsIncidentMetrics"),
         summary="Get aggregate incident analytics metrics", body=bodies.analytics,
-        columns=columns.ANALYTICS,
-        not_for_agents=("filters",),
+        columns=columns.ANALYTICS, not_for_agents=("filters",),
     ),
     Operation(
         "analytics:services", "POST", "/analytics/metrics/incidents/services", LOW, writes=False,
         endpoint="analytics.get_service_analytics", returns=One(None, "AnalyticsMetrics"),
         records=Many("data", "AnalyticsIncidentMetrics"),
         summary="Get per-service incident analytics metrics", body=bodies.analytics,
-        columns=columns.SERVICE_ANALYTICS,
-        not_for_agents=("filters",),
+        columns=columns.SERVICE_ANALYTICS, not_for_agents=("filters",),
     ),
 )  # fmt: skip
 

@@ -1,0 +1,70 @@
+"""List the reads that a value of `include` performs: the answer then holds the objects whole that it else only names.
+
+Policy judges these reads as effects, so that `include` shows an agent nothing that it may not read directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from arx_wrapper.model import EffectSpec, Params, Unknown
+
+_BOTH_URGENCIES = Unknown("rules for either urgency are returned")
+
+
+class Embedded(NamedTuple):
+    """A read that a value of `include` performs: of objects that the answer then holds whole.
+
+    Attributes:
+        operation: The read that returns such an object.
+        about: The parameter that tells which one, where the call has a parameter of this name; "" where none does.
+        untold: Further parameters of the read, which the call does not tell.
+    """
+
+    operation: str
+    about: str = ""
+    untold: Mapping[str, Unknown] = {}
+
+
+_USER: Final = Embedded("users:read_detail")
+_SERVICE: Final = Embedded("services:read_detail")
+_SCHEDULE: Final = Embedded("schedules:read_detail")
+_INTEGRATIONS: Final = Embedded("services:read_integrations", "service_id")
+# By value of `include`. A value that is not here adds parts of the object itself, or what every answer shows of it
+# anyway: of a priority, the name.
+INCLUDED: Final[Mapping[str, tuple[Embedded, ...]]] = {
+    "acknowledgers": (_USER, _SERVICE),
+    "agents": (_USER, _SERVICE, _INTEGRATIONS),
+    "assignees": (_USER,),
+    "contact_methods": (Embedded("users:read_contact", "user_id"),),
+    "escalation_policies": (Embedded("escalation:read_detail"),),
+    "first_trigger_log_entries": (Embedded("incidents:read_log", "incident_id"),),
+    "incidents": (Embedded("incidents:read_detail", "incident_id"),),
+    "integrations": (_INTEGRATIONS,),
+    "notification_rules": (Embedded("users:read_notification", "user_id", {"urgency": _BOTH_URGENCIES}),),
+    "schedules": (_SCHEDULE,),
+    "services": (_SERVICE,),
+    "targets": (_USER, _SCHEDULE),
+    "teams": (Embedded("teams:read_detail"),),
+    "users": (_USER,),
+}
+
+
+def included(*names: str, told: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """Return a row's `performs`: the reads that these values of its `include` perform.
+
+    Args:
+        names: The values that write out other objects.
+        told: The parameters by which a call tells which object those reads are about.
+    """
+    reads = {read.operation: read for name in names for read in INCLUDED[name]}
+    return {name: tuple(read.untold) if read.about in told else ("*",) for name, read in reads.items()}
+
+
+def included_reads(params: Params) -> Iterator[EffectSpec]:
+    """Yield the reads that `include` performs, each once, with the parameters that both operations have."""
+    reads = {read.operation: read for name in params.get("include", ()) for read in INCLUDED.get(name, ())}
+    for operation, read in reads.items():
+        told = {read.about: params[read.about], **read.untold} if read.about in params else None
+        yield EffectSpec(operation, told)
