@@ -738,7 +738,7 @@ class Methods(Iteration):
         return await self._one(m.User, "users:read_detail", locals())
 
     async def list_user_contact_methods(self, user_id: Id) -> Page[m.ContactMethod]:
-        """List the ways to reach a user: phone, e-mail, text message, push.
+        """List a user's contact methods: phone, e-mail, text message, push.
 
         Source: `GET /users/{user_id}/contact_methods`. Risk: LOW.
 
@@ -754,7 +754,7 @@ class Methods(Iteration):
         urgency: Literal["high", "low", "all"] | None = None,
         include: NonEmpty[Literal["contact_methods"]] | None = None,
     ) -> Page[m.NotificationRule]:
-        """List the rules by which a user is notified.
+        """List a user's notification rules.
 
         Args:
             urgency: The urgency of incidents that the rules are for; PagerDuty's default is `high`.

@@ -61,7 +61,9 @@ class Analytics(Resource):
         order_by: Column | None = None,
         filters: Fields | None = None,
     ) -> m.AnalyticsMetrics:
-        """Get the figures of `get_incident_analytics()` for each service, with the same parameters.
+        """Get incident figures for each service.
+
+        The parameters are those of `get_incident_analytics()`.
 
         Source: `POST /analytics/metrics/incidents/services`. Risk: LOW. Raises `ArxError`, as `execute()` does.
         """
