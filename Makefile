@@ -5,9 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The build step has an environment of its own: the generator holds back packages that users get newer.
 CODEGEN := .venv-codegen
-# Files stay together on one worker: a module's server is started once.
-PARALLEL ?= -n auto --dist loadfile
+# Files stay together on one worker, a module's server is started once; those that take longest start first.
+PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# One tier of the tests; the generator's run in its own environment meanwhile, and are shown afterwards.
+define both
+@mkdir -p build; $(CODEGEN)/bin/python -m pytest -q -m '$(1)' tests/codegen >build/codegen-tests.log 2>&1 & codegen=$$!; \
+trap "kill $$codegen; exit 130" INT TERM; \
+$(BIN)/python -m pytest -m '$(1)' $(PARALLEL) --ignore tests/codegen; status=$$?; \
+wait $$codegen || status=1; cat build/codegen-tests.log; exit $$status
+endef
 
 .PHONY: help demo test test-slow test-all lint format types imports drift generate methods accept update-spec codegen-latest cassettes judge docs bench wheel check clean
 
@@ -18,12 +26,10 @@ demo: $(VENV)/ready  ## the reference's calls in the sandbox, an approval, a ver
 	$(BIN)/arx-pagerduty demo $(if $(CI),--yes)
 
 test: $(VENV)/ready $(CODEGEN)/ready  ## the tests, without the slow tier; says how long it took and what it left out
-	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) --ignore tests/codegen
-	$(CODEGEN)/bin/python -m pytest -m 'not slow' $(PARALLEL) tests/codegen
+	$(call both,not slow)
 
 test-slow: $(VENV)/ready $(CODEGEN)/ready  ## the slow tier: kills, soaking, real browsers, full-size listings
-	$(BIN)/python -m pytest -m slow $(PARALLEL) --ignore tests/codegen
-	$(CODEGEN)/bin/python -m pytest -m slow $(PARALLEL) tests/codegen
+	$(call both,slow)
 
 test-all: test test-slow  ## every test
 

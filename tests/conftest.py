@@ -19,6 +19,40 @@ settings.register_profile("quick", max_examples=60, deadline=None, suppress_heal
 settings.load_profile("ci" if os.environ.get("CI") else "quick")
 
 
+# Files that take longest, most of them because they wait for processes. A worker that got one last would end long after
+# the others.
+_FIRST = (
+    "cli/test_terminal.py",
+    "mcp/test_processes.py",
+    "cli/test_command.py",
+    "audit/test_postgres_access.py",
+    "audit/test_postgres.py",
+    "cli/test_verbs.py",
+    "cli/test_help.py",
+    "audit/test_calls.py",
+    "resilience/test_matrix.py",
+    "examples/test_examples.py",
+    "test_lifetime.py",
+    "audit/test_attacks.py",
+    "approvals/test_slack.py",
+    "mcp/test_approvals.py",
+    "kit/test_kit.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the files that take longest first."""
+    first = [f"tests/{name}" for name in _FIRST]
+    places = {name: place for place, name in enumerate(first)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(first)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are cores: tests wait half of their time, for processes, databases and disks."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the developer's own configuration, state or credentials."""
