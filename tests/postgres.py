@@ -87,7 +87,7 @@ class Server:
 
 
 def binaries() -> Path | None:
-    """Where the newest installed server is; None when there is none."""
+    """Return the folder of the newest installed server; None when there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).parent if on_path else None

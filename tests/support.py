@@ -1,4 +1,4 @@
-"""What tests share: policies, and a look at the audit log."""
+"""Shared by tests: policies, and a look at the audit log."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class Server:
         return httpx.Response(200, json=body)
 
     def before(self, offset: int) -> None:
-        """What happens on the server just before a page is read."""
+        """Act on the server just before a page is read."""
 
     def connector(self) -> PagerDutyConnector:
         return PagerDutyConnector.sandbox(

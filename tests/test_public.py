@@ -1,4 +1,4 @@
-"""What other code may rely on: names, the error tree, imports that stay light."""
+"""Other code may rely on names, the error tree, imports that stay light."""
 
 from __future__ import annotations
 

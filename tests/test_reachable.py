@@ -1,4 +1,4 @@
-"""What PagerDuty's document offers can be reached through the methods, or is named here with the reason why not."""
+"""Everything in PagerDuty's document can be reached through the methods, or is named here with the reason why not."""
 
 from __future__ import annotations
 

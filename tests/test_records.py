@@ -1,4 +1,4 @@
-"""What the records of a call say: who called from where, for whom, with which account. None is ever missing."""
+"""Records of a call say who called from where, for whom, with which account. None is ever missing."""
 
 from __future__ import annotations
 

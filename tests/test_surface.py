@@ -11,7 +11,7 @@ AGAIN = "write it down with `python -m tests.surface` and say so in the changelo
 
 
 def allowed(change: str, recorded: str, now: str) -> bool:
-    """Whether the step from one version to another may carry a change: `breaking` or `addition`."""
+    """Return whether the step from one version to another may carry a change: `breaking` or `addition`."""
     old, new = ([int(part) for part in version.split(".")] for version in (recorded, now))
     major, minor = new[0] > old[0], new[:2] > old[:2]
     return major or (minor and (change == "addition" or old[0] == 0))

@@ -1,4 +1,4 @@
-"""What OpenTelemetry is told of a call."""
+"""Calls are told to OpenTelemetry."""
 
 from __future__ import annotations
 

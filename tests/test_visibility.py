@@ -1,4 +1,4 @@
-"""What a filter hides of an answer: by name, by path, by default, with exceptions."""
+"""Filters hide parts of an answer: by name, by path, by default, with exceptions."""
 
 from __future__ import annotations
 

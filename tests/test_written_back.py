@@ -1,4 +1,4 @@
-"""What a read returns can be written back: with the parameters that there are, and `fields` for the rest."""
+"""The result of a read can be written back: with the parameters that there are, and `fields` for the rest."""
 
 from __future__ import annotations
 

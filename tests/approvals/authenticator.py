@@ -27,7 +27,7 @@ class Authenticator:
         self.key, self.id, self.rp_id = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(16), rp_id
 
     def register(self, challenge: bytes, *, origin: str = ORIGIN, flags: int = PRESENT | VERIFIED) -> str:
-        """What `navigator.credentials.create()` gives."""
+        """Return the result of `navigator.credentials.create()`."""
         cose = cbor2.dumps(self.cose())
         attested = bytes(16) + len(self.id).to_bytes(2) + self.id + cose
         data = self._data(flags | ATTESTED, self.rp_id) + attested
@@ -50,7 +50,7 @@ class Authenticator:
         rp_id: str | None = None,
         flags: int = PRESENT | VERIFIED,
     ) -> str:
-        """What `navigator.credentials.get()` gives."""
+        """Return the result of `navigator.credentials.get()`."""
         client = _client("webauthn.get", challenge, origin)
         data = self._data(flags, rp_id or self.rp_id)
         signature = self.key.sign(data + hashlib.sha256(client).digest(), ec.ECDSA(hashes.SHA256()))

@@ -26,7 +26,7 @@ class Clock:
 
 
 def terms(**changed: object) -> dict[str, object]:
-    """What the pipeline asks for when an agent wants to silence a service."""
+    """Return the pipeline's request for an agent that wants to silence a service."""
     return {
         "org_id": "org-acme",
         "agent_id": "agent-001",

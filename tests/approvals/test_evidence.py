@@ -1,4 +1,4 @@
-"""What the store says counts only as far as the audit log says it too: editing the store approves nothing."""
+"""An approval counts only as far as the audit log has it too: editing the store approves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is particular to PostgreSQL: a server that goes away, a password in the address, a role with few rights."""
+"""Particulars of PostgreSQL: a server that goes away, a password in the address, a role with few rights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reviewer reads cannot be made to lie by what a model wrote."""
+"""A model's text cannot make a reviewer's page lie."""
 
 from __future__ import annotations
 

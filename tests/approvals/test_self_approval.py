@@ -608,7 +608,7 @@ ON_CALL = {"on_call": "PESC123", "levels": [1, 2], "escalate_after": "5m"}
 
 
 class Shifts:
-    """Who is on call, in a PagerDuty account that the test changes."""
+    """Makes people be on call, in a PagerDuty account that the test changes."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment, self.users, self.asked = deployment, {1: "ADA1"}, 0

@@ -1,4 +1,4 @@
-"""What is particular to SQLite: a file for its owner only, and other writers' locks."""
+"""Particulars of SQLite: a file for its owner only, and other writers' locks."""
 
 from __future__ import annotations
 

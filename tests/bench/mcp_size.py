@@ -1,4 +1,4 @@
-"""How many bytes an agent reads for twelve tasks: here, and from PagerDuty's own MCP server, on equal accounts.
+"""Bytes that an agent reads for twelve tasks: here, and from PagerDuty's own MCP server, on equal accounts.
 
     python -m tests.bench.mcp_size /path/to/pagerduty-mcp
 

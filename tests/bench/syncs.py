@@ -1,4 +1,4 @@
-"""How often durable records reach the disk: syncs counted by strace, so that durability cannot be dropped to win."""
+"""Syncs for durable records, counted by strace, so that durability cannot be dropped to win."""
 
 from __future__ import annotations
 

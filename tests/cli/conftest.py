@@ -21,7 +21,7 @@ POLICIES = Path(__file__).parent.parent.parent / "arx_wrapper" / "policies"
 
 @frozen
 class Done:
-    """How a command ended."""
+    """A command's end."""
 
     status: int
     out: str

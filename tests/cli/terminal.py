@@ -21,7 +21,7 @@ _WITHIN = 30.0
 
 @frozen
 class Shown:
-    """What a terminal showed, and the command's exit status."""
+    """A terminal's text, and the command's exit status."""
 
     text: str
     status: int

@@ -63,7 +63,7 @@ def test_every_body_refuses_unknown_names_missing_members_and_wrong_types(name: 
 
 
 def _allows(schema: dict[str, Any], value: object) -> bool:
-    """Whether the document allows this value of another type: null, an empty list or object, or anything."""
+    """Return whether the document allows this value of another type: null, an empty list or object, or anything."""
     if value is None:
         return "null" in str(schema.get("type")) or {"type": "null"} in schema.get("oneOf", [])
     if "$ref" in schema or "oneOf" in schema:

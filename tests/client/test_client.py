@@ -86,7 +86,7 @@ async def test_credentials_are_the_callers_and_in_no_repr(library: Any) -> None:
 
 
 def fresh(code: str) -> str:
-    """What a piece of code prints in a new interpreter."""
+    """Return the lines that a piece of code prints in a new interpreter."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     return done.stdout.strip()
 

@@ -1,4 +1,4 @@
-"""What PagerDuty's own document shows can be sent: its request examples, its documented values, and what it answers."""
+"""The request examples and documented values of PagerDuty's own document can be sent, and its answers read."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_documented_value_can_be_written(model: str, value: dict[str, Any]) ->
 
 
 def expected(schema: dict[str, Any], value: Any) -> Any:
-    """What a request can hold of an answer's value, by the document and not by the client's own rule."""
+    """Return the part of an answer's value that a request can hold by the document, not by the client's own rule."""
     if isinstance(value, dict) and (reference := next(refs(schema), None)):
         members = DOCUMENT["components"]["schemas"][reference]["properties"]
         return {name: expected(members[name], item) for name, item in value.items() if name in members}

@@ -24,7 +24,7 @@ ANSWERS["create_event_rule"] = {"response": {"id": "r-1"}}
 
 
 def functions() -> dict[str, Any]:
-    """What the examples define, one after another in one module, as a reader would try them."""
+    """Run the examples and return their functions, one after another in one module, as a reader would try them."""
     module: dict[str, Any] = {"__name__": "readme"}
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec", dont_inherit=True), module)  # noqa: S102 - our own

@@ -260,7 +260,7 @@ def _without(path: Path) -> Callable[[JSON], object]:
 
 @frozen
 class Judged:
-    """What was found of one mutation."""
+    """Findings about one mutation."""
 
     mutation: Mutation
     changes: list[Change]
@@ -274,7 +274,7 @@ class Judged:
 
     @property
     def wrong(self) -> str:
-        """What is not as oasdiff would say it; empty when all is."""
+        """The difference from oasdiff's answer; empty when there is none."""
         found = {change.rule for change in self.changes}
         if found != self.mutation.rules:
             return f"found {sorted(found)}, expected {sorted(self.mutation.rules)}"

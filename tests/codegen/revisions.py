@@ -110,7 +110,7 @@ class Checkout:
 
     @property
     def left_out(self) -> int:
-        """How many of the client's tests are left out."""
+        """Return the number of the client's tests that are left out."""
         return len(self._later)
 
     def answer(self, published: dict[str, Any]) -> None:

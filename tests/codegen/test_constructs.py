@@ -1,4 +1,4 @@
-"""What OpenAPI lets be said, and PagerDuty says elsewhere or said once: it is generated, and means what it says."""
+"""Constructs of OpenAPI that PagerDuty uses elsewhere or used once are generated, and mean what they say."""
 
 from __future__ import annotations
 

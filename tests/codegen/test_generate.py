@@ -38,7 +38,7 @@ def package(fresh: Path, tmp_path: Path) -> Path:
 
 
 def run(package: Path, code: str) -> str:
-    """What a piece of code prints that imports this package instead of the committed one."""
+    """Return the output of a piece of code that imports this package instead of the committed one."""
     script = f"import sys; sys.path.insert(0, {str(package.parent)!r})\n{code}"
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True)  # noqa: S603
     assert done.returncode == 0, done.stderr

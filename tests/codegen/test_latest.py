@@ -1,4 +1,4 @@
-"""What the generator's newest release would change is told file by file; the workflow runs what the Makefile has."""
+"""Changes by the generator's newest release are told file by file; the workflow runs what the Makefile has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the published document comes from, and what the lock says of it."""
+"""The published document's origin, and the lock's entry of it."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ class Browser:
         return found
 
     async def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
-        """What a page's script posts."""
+        """Post as a page's script does."""
         sent = {"Origin": self.origin, "X-CSRF-Token": self.csrf, **headers}
         return await self.http.post(path, json=body, headers={name: value for name, value in sent.items() if value})
 
     async def submit(self, path: str, **fields: str) -> httpx.Response:
-        """What a form posts."""
+        """Post as a form does."""
         return await self.http.post(path, data={"csrf": self.csrf, **fields}, headers={"Origin": self.origin})
 
     async def signed(self, path: str, said: dict[str, Any], **how: Any) -> httpx.Response:

@@ -94,7 +94,7 @@ def keys(typed: str) -> int:
 
 @frozen
 class Outcome:
-    """How a command ended.
+    """A command's end.
 
     Attributes:
         requests: The requests that reached the sandbox: method and path.

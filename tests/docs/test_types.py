@@ -1,4 +1,4 @@
-"""What readers copy is typed: mypy and pyright accept every Python block and example."""
+"""Code that readers copy is typed: mypy and pyright accept every Python block and example."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def environ(tmp_path: Path, account: tuple[str, Sandbox]) -> Mapping[str, str]:
 
 
 class Logs:
-    """What a process logs, line by line, each a JSON object."""
+    """Collects a process's log, line by line, each a JSON object."""
 
     def __init__(self, process: Process) -> None:
         self.lines: list[dict[str, Any]] = []

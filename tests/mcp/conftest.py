@@ -188,7 +188,7 @@ def shared_account() -> Iterator[tuple[str, Sandbox]]:
 
 
 def structured(result: Any) -> dict[str, Any]:
-    """What a tool answered: one JSON object, sent once."""
+    """Return a tool's answer: one JSON object, sent once."""
     (block,) = result.content
     assert result.structured_content is None
     found: dict[str, Any] = msgspec.json.decode(block.text)

@@ -61,7 +61,7 @@ async def test_a_pasted_configuration_serves_the_tools(
     assert server["command"].startswith("/"), "clients do not look for commands on the user's PATH"
 
     def meant(value: str) -> str:
-        """What the client puts in place of a variable, and what the reader of the page would."""
+        """Return a value as the client, or the page's reader, fills it in."""
         value = re.sub(r"\$\{(?:env:|input:)?(\w+)\}", lambda found: deployment.environ[found[1]], value)
         return value.replace("/home/you/arx/policy.yaml", str(deployment.policy))
 

@@ -27,7 +27,7 @@ ALL = {**EVERYTHING, "table": max(row.since for row in EXTENSIONS.values())}
 
 
 def extended(policy: str) -> set[str]:
-    """What the globs of a reference policy, which states no version of the table, make of the operations outside it."""
+    """Return the reads outside the table that a reference policy's globs offer."""
     entries = yaml.safe_load((POLICIES / f"{policy}.yaml").read_text())
     return {
         name

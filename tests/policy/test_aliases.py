@@ -63,7 +63,7 @@ def test_the_table_of_every_act_by_every_name_has_equal_verdicts() -> None:
 
 
 def done_by(request: Request) -> Iterator[str]:
-    """What a request does, read from the wire alone, as PagerDuty's documentation has it."""
+    """Return the effects of a request, read from the wire alone, as PagerDuty's documentation has it."""
     match [request.method, *request.path.strip("/").split("/")], request.json:
         case ["PUT", "incidents"], {"incidents": entries}:
             for entry in entries:

@@ -1,4 +1,4 @@
-"""What a policy says, beyond matching: reasons, conditions, limits, observation."""
+"""Decisions, beyond matching: reasons, conditions, limits, observation."""
 
 from __future__ import annotations
 

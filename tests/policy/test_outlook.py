@@ -1,4 +1,4 @@
-"""What a policy may say of an operation, before its parameters are known."""
+"""Verdicts that a policy may give of an operation, before its parameters are known."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class FirstApprovalWins(PolicySet):
 
 
 class OnlyTheName(PolicySet):
-    """What the call is named is judged, not what it amounts to."""
+    """The call's name is judged, not its effects."""
 
     def decide(self, call: Call, now: datetime) -> Decision:
         return super().decide(evolve(call, effects=call.effects[:1]), now)
@@ -60,7 +60,7 @@ class AnyOrganisation(PolicySet):
 
 
 class PermitsByDefault(PolicySet):
-    """What no entry names is permitted."""
+    """A call that no entry names is permitted."""
 
     def decide(self, call: Call, now: datetime) -> Decision:
         found = super().decide(call, now)

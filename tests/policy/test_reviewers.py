@@ -1,4 +1,4 @@
-"""Whose approvals an entry counts, and in whose name it lets a write be made."""
+"""Entries name the reviewers that count, and the requesters of writes."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def operation_of(endpoint: str) -> str:
 
 
 def base_of(endpoint: str) -> dict[str, Any]:
-    """What every call of an endpoint needs."""
+    """Return the arguments that every call of an endpoint needs."""
     return {**dict.fromkeys(TABLE[operation_of(endpoint)].path_names, "P1"), **NEEDED.get(endpoint, {})}
 
 

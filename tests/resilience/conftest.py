@@ -21,7 +21,7 @@ _LEGEND = (
 
 @pytest.fixture(scope="session")
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    """What became of every cell."""
+    """Run the matrix and return the outcome of every cell."""
     found = matrix.run(tmp_path_factory.mktemp("resilience"))
     section(request.config, "fault matrix").extend(_table(found))
     return found

@@ -1,4 +1,4 @@
-"""Where no connection comes about: nobody listens, nobody has the name, or nobody vouches for the certificate."""
+"""Endpoints without a connection: nobody listens, nobody has the name, or nobody vouches for the certificate."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ async def connector_at(address: str, folder: Path, **options: Any) -> AsyncItera
 
 @define(kw_only=True)
 class Outcome:
-    """What became of one call, on all sides.
+    """The outcome of one call, on all sides.
 
     Attributes:
         error: The error's class, and what it says of the outcome; None for a success.

@@ -57,7 +57,7 @@ class Asked:
 
 @frozen
 class Reply:
-    """What the account answers."""
+    """The account's answer."""
 
     status: int
     body: bytes
@@ -208,7 +208,7 @@ class Bucket:
         self._left, self._at = self.size, self.clock()
 
     def take(self) -> tuple[bool, list[str]]:
-        """Whether there was one left, and the headers that say how many there are."""
+        """Take one; return whether there was one left, and the headers that say how many there are."""
         now = self.clock()
         self._left, self._at = min(self.size, self._left + (now - self._at) * self.rate), now
         allowed = self._left >= 1
@@ -294,7 +294,7 @@ class Server:
 
 
 async def fair(exchange: Exchange) -> None:
-    """What should happen."""
+    """Answer as the account does."""
     await exchange.send(exchange.process().wire())
 
 

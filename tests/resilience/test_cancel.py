@@ -57,7 +57,7 @@ class Vault:
 
 @frozen(kw_only=True)
 class Phase:
-    """Where on its way a call is given up, and what has to be on record then.
+    """A place on its way at which a call is given up, and the record that has to be there then.
 
     Attributes:
         fault_plan: What the server does.

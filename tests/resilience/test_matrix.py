@@ -17,7 +17,7 @@ MOST = 5
 
 @frozen
 class Expected:
-    """What must come of a cell: the error and its claim, the record's status, tries, effects."""
+    """The outcome that a cell must have: the error and its claim, the record's status, tries, effects."""
 
     error: str | None
     status: str

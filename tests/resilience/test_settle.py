@@ -1,4 +1,4 @@
-"""What became of a write whose answer was lost: found when it is there, and never taken from what was there before."""
+"""The effect of a write whose answer was lost is found when it is there, and never taken from what was there before."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Everything(Account):
 
 
 def subject(asked: Asked) -> str:
-    """What tells a call from all others: the incident in its path, or the key of the one that it creates."""
+    """Return what tells a call from all others: the incident in its path, or the key of the one it creates."""
     if asked.path == "/incidents":
         return str(asked.body["incident"]["incident_key"] if asked.writes else asked.one("incident_key"))
     return asked.path.split("/")[2]

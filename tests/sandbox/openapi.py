@@ -24,7 +24,7 @@ class Document:
         self._paths = {_pattern(path): methods for path, methods in self.document["paths"].items()}
 
     def problems(self, method: str, path: str, status: int, body: Any) -> list[str]:
-        """What the document has against an answer; nothing when it does not know the endpoint."""
+        """Yield the document's objections to an answer; none when it does not know the endpoint."""
         schema = self._schema(method, path, status)
         if schema is None:
             return []

@@ -1,4 +1,4 @@
-"""What holds of incidents, whatever happens to them in whatever order."""
+"""Incidents stay consistent, whatever happens to them in whatever order."""
 
 from __future__ import annotations
 

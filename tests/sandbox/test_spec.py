@@ -184,7 +184,7 @@ def answers() -> list[Answered]:
 
 
 async def tour() -> list[Answered]:
-    """What every endpoint answers, called with nothing that it does not know."""
+    """Call every endpoint with nothing that it does not know, and return the answers."""
     sandbox = Sandbox()
     sandbox.options.list_integrations = True
     async with httpx.AsyncClient(

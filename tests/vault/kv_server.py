@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class StandIn:
-    """What the server knows, and what it was asked: `METHOD path`, in order."""
+    """The server's secrets, and the requests that came: `METHOD path`, in order."""
 
     def __init__(self) -> None:
         self.secrets: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""Who changed what, as the audit records tell it."""
+"""Audit records tell who changed what."""
 
 from __future__ import annotations
 
