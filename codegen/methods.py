@@ -54,7 +54,8 @@ _FURTHER: Final = "Further writable members of PagerDuty's schema; an unknown na
 _TYPES: Final = {
     "content": "Note", "cursor": "Cursor", "description": "Description", "duration": "SnoozeSeconds",
     "end_time": "Instant", "include_next_oncall_for_user": "Id", "limit": "Limit", "method_truncated_token": "Token",
-    "name": "Title", "offset": "Offset", "query": "Query", "since": "Instant", "source_incident_ids": "SourceIds",
+    "name": "Title", "num_loops": "Loops", "offset": "Offset", "query": "Query", "rules": "Rules", "since": "Instant",
+    "source_incident_ids": "SourceIds",
     "start_time": "Instant", "time_zone": "Zone", "title": "Title", "until": "Instant",
 }  # fmt: skip
 _LAST: Final = ("sort_by", "include", "limit", "offset", "cursor", "total", "requester_email")
@@ -182,6 +183,8 @@ def _members(row: JSON, schemas: JSON) -> Iterator[_Parameter]:
         required = member in schema.get("required", ()) or name in row["sent"]["required"]
         nullable = row["method"] == "PUT" and "null" in schema["properties"][member].get("type", ())
         annotation = _type(name, schema["properties"][member], row, {})
+        if annotation == "Ids" and schema["properties"][member].get("minLength") == 0:  # sic, for `minItems`
+            annotation = "AnyIds"
         yield _Parameter(name, f"{annotation} | Null" if nullable else annotation, required)
     if further := row["sent"]["further"]:
         yield _Parameter(further, "Fields", required=False)
@@ -282,4 +285,6 @@ def _formatted(text: str) -> str:
                 f"ruff {arguments[0]}", f"failed:\n{done.stderr}", "correct codegen/templates/methods.py.jinja"
             )
         text = done.stdout
-    return re.sub(r"(?m)^( +(?:filter|type|id|format): .*,)$", r"\1  # noqa: A002 - PagerDuty's name for it", text)
+    return re.sub(
+        r"(?m)^( {8}(?:filter|type|id|format): .*[,\[])$", r"\1  # noqa: A002 - PagerDuty's name for it", text
+    )

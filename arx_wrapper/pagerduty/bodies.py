@@ -115,9 +115,12 @@ class Sent:
     own: Mapping[str, _Member]
     fixed: Mapping[str, str] = field(factory=dict)
     further: str | None = None
+    refused: str | None = None
     required: tuple[str, ...] = ()
 
     def __call__(self, p: Params) -> object:
+        if self.refused:
+            _refuse_other_targets(p, self.refused)
         members = _sent(p, self.own, further=self.further, **self.fixed)
         return getattr(m, self.model).parse({self.envelope: members} if self.envelope else members)
 
@@ -141,6 +144,12 @@ REASSIGN_INCIDENT: Final = Sent("UpdateIncidentBody", "incident", _ASSIGNEES, _R
 ALERT: Final = Sent("UpdateAlertBody", "alert", _ALERT, {"type": "alert"})
 NEW_SERVICE: Final = Sent("CreateServiceBody", "service", _NEW_SERVICE, {"type": "service"}, "fields")
 SERVICE: Final = Sent("UpdateServiceBody", "service", _SERVICE, {"type": "service"}, "fields")
+# The path names the service.
+INTEGRATION: Final = Sent("CreateServiceIntegrationBody", "integration", _INTEGRATION, {}, "fields", refused="service")
+# Assigning a policy to a service is a change of the service.
+_POLICIES: Final = ("escalation_policy", _POLICY, {"type": "escalation_policy"}, "fields", "services")
+NEW_ESCALATION_POLICY: Final = Sent("CreateEscalationPolicyBody", *_POLICIES)
+ESCALATION_POLICY: Final = Sent("UpdateEscalationPolicyBody", *_POLICIES)
 INCIDENT_NOTE: Final = Sent("AddIncidentNoteBody", "note", _plain("content"))
 MAINTENANCE_WINDOW: Final = Sent(
     "CreateMaintenanceWindowBody", "maintenance_window", _WINDOW, {"type": "maintenance_window"}
@@ -157,17 +166,6 @@ def update_incident(p: Params) -> object:
 
 def manage_incidents(p: Params) -> object:
     return m.ManageIncidentsBody.parse({"incidents": [{"id": one["id"], **_incident(one)} for one in p["incidents"]]})
-
-
-def create_service_integration(p: Params) -> object:
-    _refuse_other_targets(p, "service")  # the path names the service
-    return m.CreateServiceIntegrationBody.parse({"integration": _sent(p, _INTEGRATION, further="fields")})
-
-
-def escalation_policy(p: Params) -> object:
-    _refuse_other_targets(p, "services")  # assigning a policy to a service is a change of the service
-    body = m.UpdateEscalationPolicyBody if "policy_id" in p else m.CreateEscalationPolicyBody
-    return body.parse({"escalation_policy": _sent(p, _POLICY, further="fields", type="escalation_policy")})
 
 
 def event_rule(p: Params) -> object:

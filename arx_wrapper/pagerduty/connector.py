@@ -18,10 +18,8 @@ from arx_wrapper.pagerduty import effects, oncall, tool_parameters
 from arx_wrapper.pagerduty.methods import Methods
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.pagerduty.resources.analytics import Analytics
-from arx_wrapper.pagerduty.resources.escalation_policies import EscalationPolicies
 from arx_wrapper.pagerduty.resources.event_rules import EventRules
 from arx_wrapper.pagerduty.resources.incidents import Incidents
-from arx_wrapper.pagerduty.resources.services import Services
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -48,8 +46,6 @@ class Options(TypedDict, total=False):
 @final
 class PagerDutyConnector(
     Incidents,
-    Services,
-    EscalationPolicies,
     EventRules,
     Analytics,
     Methods,

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pagerduty_client import models as m
 
+from arx_wrapper.pagerduty.escalation_rules import Loops, Rules
 from arx_wrapper.pagerduty.iteration import Bounds, Given, Iteration
 from arx_wrapper.pagerduty.pagination import Page
 from arx_wrapper.params import (
+    AnyIds,
     Cursor,
     Description,
     Email,
@@ -520,6 +522,42 @@ class Methods(Iteration):
         """
         return await self._page(m.Integration, "services:read_integrations", locals())
 
+    async def create_service_integration(
+        self,
+        service_id: Id,
+        type: Literal[  # noqa: A002 - PagerDuty's name for it
+            "aws_cloudwatch_inbound_integration",
+            "cloudkick_inbound_integration",
+            "event_transformer_api_inbound_integration",
+            "generic_email_inbound_integration",
+            "generic_events_api_inbound_integration",
+            "keynote_inbound_integration",
+            "nagios_inbound_integration",
+            "pingdom_inbound_integration",
+            "sql_monitor_inbound_integration",
+            "events_api_v2_inbound_integration",
+        ],
+        *,
+        name: Title | None = None,
+        vendor_id: Id | None = None,
+        fields: Fields | None = None,
+        requester_email: Email | None = None,
+    ) -> m.Integration:
+        """Create an integration, through which events can raise incidents on the service.
+
+        Args:
+            type: The kind of object; a reference's ends in `_reference`.
+            fields: Further writable members of PagerDuty's schema; an unknown name is refused.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
+        Source: `POST /services/{service_id}/integrations`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
+        """
+        return await self._one(m.Integration, "services:create_integration", locals())
+
     async def list_escalation_policies(
         self,
         *,
@@ -570,6 +608,63 @@ class Methods(Iteration):
             ArxError: as in `execute()`.
         """
         return await self._one(m.EscalationPolicy, "escalation:read_detail", locals())
+
+    async def create_escalation_policy(
+        self,
+        name: Title,
+        rules: Rules,
+        *,
+        description: Description | None = None,
+        num_loops: Loops | None = None,
+        team_ids: AnyIds | None = None,
+        fields: Fields | None = None,
+        requester_email: Email | None = None,
+    ) -> m.EscalationPolicy:
+        """Create a new escalation policy.
+
+        Args:
+            rules: The levels, in their order.
+            num_loops: The number of repetitions of the policy when no one acknowledges.
+            team_ids: The teams that it belongs to.
+            fields: Further writable members of PagerDuty's schema; an unknown name is refused.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
+        Source: `POST /escalation_policies`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
+        """
+        return await self._one(m.EscalationPolicy, "escalation:create", locals())
+
+    async def update_escalation_policy(
+        self,
+        policy_id: Id,
+        *,
+        name: Title | None = None,
+        description: Description | Null | None = None,
+        num_loops: Loops | None = None,
+        rules: Rules | None = None,
+        team_ids: AnyIds | None = None,
+        fields: Fields | None = None,
+        requester_email: Email | None = None,
+    ) -> m.EscalationPolicy:
+        """Change an escalation policy: the next incident follows the new rules; omitted ones are not changed.
+
+        Args:
+            num_loops: The number of repetitions of the policy when no one acknowledges.
+            rules: The levels, in their order.
+            team_ids: The teams that it belongs to.
+            fields: Further writable members of PagerDuty's schema; an unknown name is refused.
+            requester_email: The e-mail address of the PagerDuty user for whom the write is made; by default the
+                vault's.
+
+        Source: `PUT /escalation_policies/{policy_id}`. Risk: MEDIUM.
+
+        Raises:
+            ArxError: as in `execute()`.
+        """
+        return await self._one(m.EscalationPolicy, "escalation:update", locals())
 
     async def delete_escalation_policy(self, policy_id: Id, *, requester_email: Email | None = None) -> None:
         """Delete an escalation policy that no service uses.
