@@ -36,13 +36,15 @@ CONNECTIONS: Final = 256
 KEEP_ALIVE: Final = 30.0
 
 _MAX_HEAD: Final = 64 * 1024
+# Bytes that are read at once.
+_BUFFER: Final = 64 * 1024
 # Bytes beyond the body's limit: framing and trailers, and compressed bytes that decompress to nothing.
 _MAX_FRAMING: Final = 1024 * 1024
 
 Route = tuple[str, Proxy | None]
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Sends one request at a time and reads its response.
 
     The connection is closed when a response is malformed, or when the server sends bytes without a request, which would
@@ -57,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[HttpResponse] | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._buffer = memoryview(bytearray(_BUFFER))
         self.reusable = False
 
     def send(
@@ -120,16 +123,19 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # of a stream
         self.reusable = True
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._waiter is None:
             self.abort()
             return
         self._active = self._loop.time()
         if not self._begun:
-            self._head_left -= len(data)
-        self._wire_left -= len(data)
+            self._head_left -= nbytes
+        self._wire_left -= nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except httptools.HttpParserUpgrade:
             self._complete, self.reusable = True, False
         except httptools.HttpParserCallbackError as error:

@@ -15,7 +15,7 @@ from arx_wrapper.transport.dialing import dial
 from arx_wrapper.urls import Proxy, bracketed
 
 _MAX_HEAD: Final = 16 * 1024
-_P = TypeVar("_P", bound=asyncio.Protocol)
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 
 class _Reply(asyncio.Protocol):
