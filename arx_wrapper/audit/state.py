@@ -97,7 +97,7 @@ class ChainState:
 
 SWITCHES: Final = frozenset({"agent.suspended", "agent.resumed", "log.sealed"})
 REVIEWERS: Final = frozenset({"reviewer.enrolled", "reviewer.removed"})
-KEPT_AT_ONCE: Final = SWITCHES | REVIEWERS | {"log.removed"}
+KEPT_AT_ONCE: Final = SWITCHES | REVIEWERS | {"log.removed", "approval.reviewed"}
 """The records with which a snapshot is stored, so that cutting one of them off the log's end is noticed."""
 
 

@@ -133,9 +133,12 @@ class Reader(Protocol):
 
     Attributes:
         digest: HMAC-SHA256 with the log's key, as hex.
+        gapless: True where a number that is missing between two records is that of a record that was removed; False
+            where a role may see some records only.
     """
 
     digest: Callable[[bytes], str]
+    gapless: bool
 
     def hold(self) -> None:
         """Read the log as it is now until `release()`, whatever is written meanwhile."""

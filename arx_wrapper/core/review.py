@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from arx_wrapper.audit import AuditLog, Entry
 from arx_wrapper.core.enrolment import enrolments_of, require_intact
 from arx_wrapper.core.reviewers import AskOnCall, Judge, require_all, require_one, rules_of
-from arx_wrapper.errors import ApprovalDeniedError, ApprovalError
+from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, AuditError
 from arx_wrapper.model import ReviewerRule
 
 if TYPE_CHECKING:
@@ -224,8 +224,21 @@ def _genuine(reader: Reader, since: str, approval_id: str) -> Iterator[AuditReco
     from arx_wrapper.audit.store import Query
 
     newest = (require_intact(record, reader) for record in reader.select(Query(newest_first=True)))
-    recent = takewhile(lambda record: record.created_at >= since, newest)
+    recent = takewhile(lambda record: record.created_at >= since, _gapless(newest) if reader.gapless else newest)
     return (record for record in recent if record.approval_id == approval_id)
+
+
+def _gapless(newest: Iterator[AuditRecord]) -> Iterator[AuditRecord]:
+    """Yield records, newest first, of which none may be missing: it may say that an approval was withdrawn or used."""
+    above: int | None = None
+    for record in newest:
+        if above is not None and record.seq != above - 1:
+            raise AuditError(
+                f"Record {above - 1} of the audit log is missing, so approvals cannot be judged by the log. Nothing "
+                "was sent. Run `arx-pagerduty audit verify`, and find out who can write to the log."
+            )
+        above = record.seq
+        yield record
 
 
 def _entry(request: ApprovalRequest, status: Status, given: dict[str, Any], *, error: str | None = None) -> Entry:

@@ -15,11 +15,13 @@ from attrs import evolve
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.approvals import ApprovalRequest
 from arx_wrapper.approvals.store import _body
+from arx_wrapper.audit.storage.segments import NO_DELETE
 from arx_wrapper.config import Config
 from arx_wrapper.core.enrolment import enrolments_of
 from arx_wrapper.core.review import evidence_of, revoke
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalPendingError, AuditError
 from arx_wrapper.model import Effect, Risk
+from tests.audit.conftest import entry
 from tests.support import ASK_ABOUT_HIGH, EVERYTHING, decide, trail
 
 DELETE = ("services:delete", {"service_id": "PABC123"})
@@ -198,6 +200,34 @@ async def test_a_record_that_the_logs_key_did_not_write_stops_approvals(tmp_path
     with pytest.raises(AuditError, match="altered or inserted"):
         await evidence_of(pd.audit, asked)
     await close(pd)
+
+
+@pytest.mark.parametrize("later", [True, False])
+async def test_the_removed_record_of_a_use_stops_approvals(tmp_path: Path, later: bool) -> None:
+    config = evolve(Config.load(), approvals_mode="raise", sandbox=True)
+    log = tmp_path / "log.db"
+
+    def connector() -> PagerDutyConnector:
+        return PagerDutyConnector("a", "o", policies=[ASK_ABOUT_HIGH], config=config, audit=log, approvals=log)
+
+    async with connector() as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.execute(*DELETE)
+        approval_id = str(pending.value.approval_id)
+        await decide(pd, approval_id)
+        await pd.execute(*DELETE, approval_id=approval_id)
+        for _ in range(300 if later else 0):  # more than opening the log reads
+            pd.audit.append_soon(entry(action_type="connector.refused"))
+    with closing(sqlite3.connect(log)) as database, database:
+        used = '(SELECT max(seq) FROM audit WHERE body LIKE \'%"verdict":"used"%\')'
+        database.execute("DROP TRIGGER audit_no_delete")
+        database.execute(f"DELETE FROM audit WHERE seq {'=' if later else '>='} {used}")  # noqa: S608 - ours
+        database.execute(NO_DELETE)
+        database.execute("UPDATE approval_requests_v2 SET state = 'approved'")
+    again = connector()
+    with pytest.raises(AuditError, match=r"is missing.*Nothing was sent"):
+        await again.execute(*DELETE, approval_id=approval_id)
+    await close(again)
 
 
 async def test_an_enrolment_that_the_logs_key_did_not_write_makes_no_reviewer(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ _LAST: Final = 1 << 62
 class SqliteReader:
     """A connection to a log's file, and to the segments sealed beside it."""
 
+    gapless = True
+
     def __init__(self, database: sqlite3.Connection, digest: Callable[[bytes], str], folder: Path | None) -> None:
         self._db, self.digest, self._folder = database, digest, folder
 
