@@ -88,16 +88,16 @@ class Announcer:
                 closing.push_async_callback(channel.aclose)
 
     async def _tell(self, request: ApprovalRequest, still_waits: StillWaits) -> None:
-        told: Channel | None = None
+        announced: Channel | None = None
         for channel in self._channels:
-            if told is not None and not await self._waits(self._stagger, request, still_waits):
+            if announced is not None and not await self._waits(self._stagger, request, still_waits):
                 return
-            if await self._deliver(channel, request) and told is None:
-                told = channel
+            if await self._deliver(channel, request) and announced is None:
+                announced = channel
         left = (request.expires_at - self._clock()).total_seconds()
         lead = min(_REMINDS_BEFORE, (request.expires_at - request.created_at).total_seconds() / 5)
-        if told is not None and left > lead and await self._waits(left - lead, request, still_waits):
-            await self._deliver(told, request, reminder=True)
+        if announced is not None and left > lead and await self._waits(left - lead, request, still_waits):
+            await self._deliver(announced, request, reminder=True)
 
     async def _waits(self, seconds: float, request: ApprovalRequest, still_waits: StillWaits) -> bool:
         """Wait some seconds; return False when the request was decided meanwhile, or when the process ends."""

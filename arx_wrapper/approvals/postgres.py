@@ -1,4 +1,4 @@
-"""The approval store in PostgreSQL: its connection, its tables, and the roles that may use them."""
+"""Keep approvals in PostgreSQL: connect, create the tables, and grant roles access to them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PostgreSQL:
             self._connection = None
 
     def connected(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """Return a connection to the tables, which are made if they can be."""
+        """Return a connection to the tables, which are created if the role may do so."""
         return self._connection or self._connect()
 
     @contextmanager
@@ -84,7 +84,7 @@ class PostgreSQL:
             autocommit=True,
             connect_timeout=max(2, int(self._timeout)),
             target_session_attrs="read-write",
-            # A server that went away without a word is given up, not waited for until TCP does.
+            # Detect a server that disappeared within seconds, long before TCP's own time-out.
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
@@ -103,35 +103,35 @@ class PostgreSQL:
 
 
 def make_tables(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> None:
-    """Make the tables, or bring those of an earlier version to this one where they are this role's own.
+    """Create the tables, or upgrade those of an earlier version when this role owns them.
 
-    A role that may use the tables need not be one that may make them.
+    A role may be allowed to use the tables but not to create them.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        made, ruled, ours = connection.execute(_MADE).fetchone() or (False, False, True)
-        if not made or (not ruled and ours):
+        made, ruled, owned = connection.execute(_MADE).fetchone() or (False, False, True)
+        if not made or (not ruled and owned):
             connection.execute(schema.encode())
             connection.execute(ACCESS.encode())
 
 
 def make(url: str, *, within: float) -> None:
-    """Make or upgrade the tables of the approvals at an address. Raises as `grant()` does."""
+    """Create or upgrade the tables of the approvals at an address. Raises as `grant()` does."""
     with _owner(url, within):
         pass
 
 
 def grant(url: str, role: str, org_id: str, *, reads_only: bool, within: float) -> None:
-    """Give a role access to an organisation's requests; makes the tables where there are none. For their owner.
+    """Give a role access to an organisation's requests, and create missing tables. Only the tables' owner can do this.
 
     Args:
         role: A role of the server.
-        org_id: Whose requests; `*` stands for all.
-        reads_only: True for a role that looks and neither asks nor decides.
+        org_id: The organisation whose requests it may use; `*` stands for all.
+        reads_only: True for a role that reads, and neither requests nor decides.
         within: Seconds for each statement.
 
     Raises:
-        ApprovalError: the tables are not this role's, there is no such role, or the server cannot be used.
+        ApprovalError: this role does not own the tables, there is no such role, or the server cannot be used.
     """
     with _owner(url, within) as connection, connection.transaction():
         reaches = "SELECT current_schema(), has_schema_privilege(%s, current_schema(), 'USAGE')"
@@ -147,7 +147,7 @@ def grant(url: str, role: str, org_id: str, *, reads_only: bool, within: float) 
 
 
 def revoke(url: str, role: str, *, within: float) -> None:
-    """Take every right to the requests back from a role. For the tables' owner. Raises as `grant()` does."""
+    """Revoke a role's access to the requests. Only the tables' owner can do this. Raises as `grant()` does."""
     with _owner(url, within) as connection, connection.transaction():
         connection.execute("DELETE FROM approval_access WHERE role = %s", (role,))
         for table in _RIGHTS:

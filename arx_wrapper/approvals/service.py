@@ -236,7 +236,7 @@ class Approvals:
         Raises:
             ApprovalError: there is no such request, or the store cannot be used; the call can be resumed.
         """
-        trouble, told = 0.0, False
+        trouble, notified = 0.0, False
         while True:
             try:
                 request = await self.get(request_id)
@@ -250,9 +250,9 @@ class Approvals:
             trouble = 0.0
             if request.state != "pending":
                 return request
-            if self.on_waiting and not told:
+            if self.on_waiting and not notified:
                 self.on_waiting(request)
-                told = True
+                notified = True
             left = (request.expires_at - self._clock()).total_seconds()
             await self._sleep(max(0.001, min(poll, left)))
 

@@ -17,14 +17,14 @@ from arx_wrapper.audit.store import Pending, Refused, Written
 
 @define(eq=False)
 class Chain:
-    """The chain's end in a transaction.
+    """The end of the chain, inside one transaction.
 
     Attributes:
         seq, head: The last record's sequence number and hash.
         digest: HMAC-SHA256 with the log's key, as hex.
         suspended: The suspended agents, each with the reason.
-        used: The part of each window that is used up.
-        writer: The name of the connection that writes; intents hold it.
+        used: The number of uses in each window.
+        writer: The name of the writing connection, which intents hold.
         records, outlines: The records to be added.
     """
 
@@ -107,12 +107,12 @@ def windows(pending: Pending) -> Sequence[Window]:
 
 
 def suspended_because(agent_id: str, reason: str) -> str:
-    """Return why an agent's call is refused, as a sentence."""
+    """Return the reason why an agent's call is refused, as a sentence."""
     return f"Agent {agent_id!a} is suspended: {reason}."
 
 
 def close_intent(intent: AuditRecord | Entry, action_type: ActionType, status: Status, error: str) -> Entry:
-    """Return the outcome of an intent whose own writer did not record one."""
+    """Return an outcome for an intent whose own writer did not record one."""
     return Entry(
         action_type=action_type,
         status=status,

@@ -1,4 +1,4 @@
-"""The log's asynchronous interface: an entry is durable when `append` returns."""
+"""Provide the log's asynchronous interface: an entry is durable when `append` returns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from arx_wrapper.model import Leases, Limit
 
 _T = TypeVar("_T")
 _CHUNK = 1_000
-# Seconds that a caller that is alone blocks: a sync takes less, as a rule.
+# Seconds for which a single caller blocks; a sync usually takes less.
 _MOMENT = 0.002
 
 
@@ -30,12 +30,12 @@ def utc_now() -> datetime:
 class AuditLog(ReadableLog):
     """An audit log. Made by `audit.open()`; many tasks, threads and event loops may share one.
 
-    Callers hand their entries to one long-lived thread, which writes whatever has come in one transaction: a sync is
-    never skipped, and under load it is shared. A caller that is alone blocks for a moment, for about one sync: going to
-    sleep and being woken takes as long as the sync itself.
+    Callers submit their entries to one long-lived thread, which writes all submitted entries in one transaction. No
+    sync is ever skipped; under load, several entries share one. A single caller blocks its thread for about one sync,
+    because waiting asynchronously would take as long again.
 
     Attributes:
-        leases: Where the processes that share this log share rate limits; None where they do not.
+        leases: The leases by which processes that share this log share rate limits; None when they do not.
     """
 
     leases: Leases | None = None
@@ -51,7 +51,7 @@ class AuditLog(ReadableLog):
             limits: The limits it must keep to, checked in the same transaction.
 
         Raises:
-            AuditError: it could not be written in time. The call that it is about must not go on.
+            AuditError: it could not be written in time, so its call must not be sent.
             Refused: a limit is used up, or the agent is suspended; nothing was written.
         """
         if entry.action_type == "policy.loaded":
@@ -61,7 +61,7 @@ class AuditLog(ReadableLog):
         if self._writer.submit(ticket):
             self._writer.wake()
             if ticket.written.acquire(timeout=_MOMENT):
-                if overdue():  # tasks that have become ready meanwhile do not wait for more calls than this one
+                if overdue():  # lets tasks that have become ready run before the next call
                     await asyncio.sleep(0)
                 return ticket.record()
         await Turn.of(self._writer.wake, self._timeout).wait(ticket)
@@ -74,7 +74,7 @@ class AuditLog(ReadableLog):
         return ticket.record()
 
     def append_soon(self, entry: Entry) -> None:
-        """Record an entry with the next commit, which comes within the idle time. Does not wait.
+        """Record an entry with the next commit, which happens within the idle time. It does not wait.
 
         When it cannot be written, it is tried again with the next entry; until it is written every `append`
         fails, and `flush` and `aclose` raise.
@@ -82,13 +82,13 @@ class AuditLog(ReadableLog):
         self._writer.submit(PendingEntry(Pending(entry)), urgent=False)
 
     async def flush(self) -> None:
-        """Wait until every entry submitted is written. AuditError when one could not be."""
+        """Wait until every submitted entry is written. AuditError when one could not be."""
         await self._on_thread(lambda store: None)
         if self._writer.broken:
             raise self._writer.broken
 
     async def suspend(self, agent_id: str, *, org_id: str, by: str, reason: str) -> None:
-        """Stop an agent: from its next call on, in every process. Recorded.
+        """Suspend an agent, from its next call on, in every process, and record it.
 
         Raises:
             ValueError: no reason is given.
@@ -98,21 +98,22 @@ class AuditLog(ReadableLog):
         await self._switch(agent_id, org_id, by, reason)
 
     async def resume(self, agent_id: str, *, org_id: str, by: str) -> None:
-        """Let a suspended agent go on. Recorded."""
+        """Resume a suspended agent, and record it."""
         await self._switch(agent_id, org_id, by, None)
 
     async def suspension(self, agent_id: str) -> str | None:
-        """Return that an agent is suspended, and why, as a sentence; None when it is not."""
+        """Return a sentence with the reason of an agent's suspension; None when it is not suspended."""
         reason = await self._on_thread(lambda store: store.suspended(agent_id))
         return None if reason is None else suspended_because(agent_id, reason)
 
     async def rotate(self, *, by: str, org_id: str) -> Segment | None:
-        """Seal settled records into a file of their own, which verifies as one log with those that follow. Recorded.
+        """Seal finished records, those before the oldest open intent, into a segment, and record it.
 
-        A segment holds 100,000 records at most; call again while there are as many.
+        The segments and the records after them verify as one log. A segment holds at most 100,000 records; call again
+        while one is returned.
 
         Args:
-            by: The person or process that does it.
+            by: The person or process that seals them.
 
         Returns:
             The segment; None when there is nothing to seal.
@@ -120,7 +121,7 @@ class AuditLog(ReadableLog):
         return await self._on_thread(lambda store: store.rotate(by=by, org_id=org_id), patient=True)
 
     async def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
-        """Remove the sealed segments that hold only records from before a time. Recorded."""
+        """Remove the sealed segments that hold only records from before a time, and record it."""
         until = before.astimezone(UTC)
         return await self._on_thread(lambda store: store.retain(until, by=by, org_id=org_id), patient=True)
 
@@ -130,11 +131,11 @@ class AuditLog(ReadableLog):
         return digest(data)
 
     def before_close(self, work: Callable[[], None]) -> None:
-        """Have something done, on another thread, before the log is closed."""
+        """Register a function that runs on another thread before the log is closed."""
         self._before_close.append(work)
 
     async def aclose(self) -> None:
-        """Write the entries that are left and close the database.
+        """Write the remaining entries and close the database.
 
         Raises:
             AuditError: a record could not be written.
@@ -158,7 +159,7 @@ class AuditLog(ReadableLog):
         await self._on_thread(lambda store: store.suspend(entry))
 
     async def _without_known_text(self, entry: Entry) -> Entry:
-        """Return the entry of a policy without its text, when an earlier record holds the same one."""
+        """Return the entry of a policy, without its text when an earlier record holds the same text."""
         digest = entry.metadata.get("digest")
         if not isinstance(digest, str) or not entry.metadata.get("text"):
             return entry

@@ -1,4 +1,4 @@
-"""The thread that writes a log: all entries submitted meanwhile go into one transaction.
+"""Write a log in a thread of its own, which commits all submitted entries in one transaction.
 
 Callers submit entries, and are notified when these are committed.
 """
@@ -19,16 +19,16 @@ from arx_wrapper.audit.store import Pending, Store, Written
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
-# Seconds that the thread waits for the callers it has just notified: their next entries share one transaction.
+# Seconds that the thread waits after notifying callers, so that their next entries share one transaction.
 _MOMENT = 0.01
-# Seconds for which a caller that is alone may keep its event loop from other tasks: about a few syncs.
+# Seconds for which a single caller may block its event loop: the time of a few syncs.
 _LONGEST_TURN: Final = 0.001
 
 
 class Writer:
-    """Takes entries and jobs from any thread, and does them in a thread of its own that lives as long as the log.
+    """Accepts entries and jobs from any thread, and processes them in one thread that runs as long as the log is open.
 
-    After a fork the child begins anew: its parent's thread, connection and entries are not its own.
+    After a fork the child starts with a new thread and connection, and without the parent's entries.
 
     Attributes:
         broken: The error while a submitted outcome could not be written; None when there is none.
@@ -43,20 +43,20 @@ class Writer:
     def _begin(self) -> None:
         self._lock, self._wakeup = threading.Lock(), threading.Lock()
         self._wakeup.acquire()
-        self.between = threading.Lock()  # held while the database is used: no fork happens meanwhile
+        self.between = threading.Lock()  # held while the database is used, so that no fork happens then
         self._drained = threading.Event()
         self._queue: list[PendingEntry] = []
         self._unwritten: list[PendingEntry] = []
         self._jobs: list[Callable[[Store], None]] = []
         self._unanswered: set[str] = set()
-        self._closing = self._asleep = self._urgent = False  # `_urgent`: somebody waits for an entry in the queue
+        self._closing = self._asleep = self._urgent = False  # `_urgent`: a caller waits for an entry in the queue
         self._thread: threading.Thread | None = None
         self.digest: Callable[[bytes], str] | None = None
         self._store: Store | None = None
         self.broken: AuditError | None = None
 
     def after_fork(self) -> None:
-        """Begin anew in the child of a fork."""
+        """Reset the writer in the child of a fork."""
         if self._store is not None:
             self._store.leave()
         self._begin()
@@ -66,7 +66,7 @@ class Writer:
         return self._store is not None
 
     def store(self) -> Store:
-        """Return the database, opening it first. Other processes may hold it locked, and this then waits."""
+        """Return the database, opening it first, which waits while other processes hold it locked."""
         if self._store is None:
             with self._lock:
                 if self._store is None:
@@ -108,7 +108,7 @@ class Writer:
 
         def done(store: Store) -> None:
             if not future.set_running_or_notify_cancel():
-                return  # its caller has gone away
+                return  # its caller no longer waits
             try:
                 result = job(store)
             except Exception as error:  # raised where the job's caller waits
@@ -123,12 +123,12 @@ class Writer:
         return future
 
     def close(self) -> None:
-        """Write the entries that are left and close the database. Waits."""
+        """Write the remaining entries and close the database; wait until both are done."""
         thread, self._closing = self._thread, True
         if thread is not None:
             self.wake()
             thread.join()
-        elif self._store is not None:  # opened, and never written to
+        elif self._store is not None:  # opened, but never written
             self._store.close()
         self._thread, self._store, self.digest, self._closing = None, None, None, False
 
@@ -136,7 +136,7 @@ class Writer:
         """Wake the thread."""
         try:  # noqa: SIM105 - contextlib.suppress costs as much as the rest
             self._wakeup.release()
-        except RuntimeError:  # woken before; once is enough
+        except RuntimeError:  # it was woken already
             pass
 
     def _start(self) -> None:
@@ -152,7 +152,7 @@ class Writer:
             if notify_all(written, self._drained.set):
                 self._drained.wait(_MOMENT)
                 self._drained.clear()
-            woken = self._wakeup.acquire(timeout=self._idle)  # outcomes wait for others
+            woken = self._wakeup.acquire(timeout=self._idle)  # outcomes wait for further entries
             with self._lock:
                 self._asleep = not (woken or self._queue)
             if self._asleep:
@@ -176,7 +176,7 @@ class Writer:
         tickets = self._unwritten + batch
         try:
             store.write([ticket.pending for ticket in tickets])
-        except Exception as error:  # the thread goes on, and the calls fail
+        except Exception as error:  # the calls fail, and the thread continues
             problem = error if isinstance(error, AuditError) else _unwritable(error)
             for ticket in batch:
                 ticket.pending.outcome = problem
@@ -210,15 +210,15 @@ class PendingEntry:
         return self.waiting
 
     def record(self) -> Written:
-        """Return the stored record, or raise the reason why there is none."""
+        """Return the stored record, or raise the error with which writing it ended."""
         outcome = self.pending.outcome
         if isinstance(outcome, Written):
             return outcome
-        raise outcome or AuditError("The audit log was given up. Nothing was sent.")
+        raise outcome or AuditError("The entry was not written to the audit log. Nothing was sent.")
 
 
 class Turn:
-    """The callers that wait since one turn of an event loop: they share the wake-up of the thread, and a timer."""
+    """The callers that began to wait in one iteration of an event loop. They share the thread's wake-up and a timer."""
 
     __slots__ = ("_loop", "_timeout", "_timer", "_waiting", "_wake")
 
@@ -226,12 +226,12 @@ class Turn:
         self._wake, self._loop, self._timeout = wake, loop, timeout
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: set[asyncio.Future[None]] = set()
-        # The thread is woken once all tasks that are about to submit an entry have done so: it would be in their way.
+        # The thread is woken after all ready tasks have submitted their entries: earlier it would compete with them.
         loop.call_soon(self._end)
 
     @classmethod
     def of(cls, wake: Callable[[], None], timeout: float) -> Turn:
-        """Return this turn of the running loop; at its end it wakes the thread with `wake`."""
+        """Return the present iteration of the running loop; at its end it wakes the thread with `wake`."""
         loop, turn = asyncio.get_running_loop(), _HERE.turn
         if turn is None or turn._loop is not loop or turn._wake != wake:
             turn = _HERE.turn = cls(wake, loop, timeout)
@@ -260,7 +260,7 @@ class Turn:
 
 
 class _Here(threading.local):
-    """Of the running thread: its loop's turn, and since when a caller that is alone has kept the loop to itself."""
+    """The running thread's state: its loop's iteration, and the time since which a single caller blocks the loop."""
 
     turn: Turn | None = None
     since: float | None = None
@@ -270,7 +270,7 @@ _HERE: Final = _Here()
 
 
 def overdue() -> bool:
-    """Return True when the running loop has had no turn for a while though a caller has been served."""
+    """Return True when callers have blocked the running loop for too long."""
     now = time.monotonic()
     if _HERE.since is None:
         _HERE.since = now
@@ -290,7 +290,7 @@ def notify_all(written: Sequence[PendingEntry], drained: Callable[[], None]) -> 
     """Notify callers that their entries are written, or could not be.
 
     Returns:
-        True when several of them wait in one event loop; then `drained` is called there once they have gone on.
+        True when several of them wait in one event loop; then `drained` is called there after they have continued.
     """
     waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for ticket in written:
@@ -299,7 +299,7 @@ def notify_all(written: Sequence[PendingEntry], drained: Callable[[], None]) -> 
             waiting.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
     several = False
     for loop, futures in waiting.items():
-        with suppress(RuntimeError):  # the loop was closed; its tasks are gone
+        with suppress(RuntimeError):  # the loop was closed, so no task waits
             loop.call_soon_threadsafe(_notify_in_loop, futures, loop, drained)
             several = several or len(futures) > 1
     return several
@@ -323,7 +323,7 @@ _HELD: list[Writer] = []
 
 
 def _before_fork() -> None:
-    # A child that begins in the middle of a transaction finds SQLite's locks taken in its own memory, for ever.
+    # In a child that is forked during a transaction, SQLite's locks in memory would stay taken for ever.
     for writer in list(_WRITERS):
         writer.between.acquire()
         _HELD.append(writer)
@@ -345,5 +345,5 @@ if hasattr(os, "register_at_fork"):
 
 
 def _unwritable(error: Exception) -> AuditError:
-    """Return the error for an exception that no store should raise."""
+    """Return the error for an unexpected exception from a store."""
     return AuditError(f"The audit log cannot be written: {type(error).__name__}. Nothing was sent.")

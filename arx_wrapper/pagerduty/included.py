@@ -1,4 +1,4 @@
-"""List the reads that a value of `include` performs: the answer then holds the objects whole that it else only names.
+"""List the reads that a value of `include` performs: the response then holds whole objects instead of references.
 
 Policy judges these reads as effects, so that `include` shows an agent nothing that it may not read directly.
 """
@@ -14,12 +14,12 @@ _BOTH_URGENCIES = Unknown("rules for either urgency are returned")
 
 
 class Embedded(NamedTuple):
-    """A read that a value of `include` performs: of objects that the answer then holds whole.
+    """A read that a value of `include` performs, of objects that the response then holds whole.
 
     Attributes:
         operation: The read that returns such an object.
-        about: The parameter that tells which one, where the call has a parameter of this name; "" where none does.
-        untold: Further parameters of the read, which the call does not tell.
+        about: The parameter that identifies the object, when the call has a parameter of this name; "" when none does.
+        untold: Further parameters of the read, which the call does not determine.
     """
 
     operation: str
@@ -31,8 +31,8 @@ _USER: Final = Embedded("users:read_detail")
 _SERVICE: Final = Embedded("services:read_detail")
 _SCHEDULE: Final = Embedded("schedules:read_detail")
 _INTEGRATIONS: Final = Embedded("services:read_integrations", "service_id")
-# By value of `include`. A value that is not here adds parts of the object itself, or what every answer shows of it
-# anyway: of a priority, the name.
+# By value of `include`. A value that is not listed adds parts of the object itself, or members that every response
+# shows anyway, such as a priority's name.
 INCLUDED: Final[Mapping[str, tuple[Embedded, ...]]] = {
     "acknowledgers": (_USER, _SERVICE),
     "agents": (_USER, _SERVICE, _INTEGRATIONS),
@@ -55,8 +55,8 @@ def included(*names: str, told: tuple[str, ...] = ()) -> dict[str, tuple[str, ..
     """Return a row's `performs`: the reads that these values of its `include` perform.
 
     Args:
-        names: The values that write out other objects.
-        told: The parameters by which a call tells which object those reads are about.
+        names: The values that include other objects.
+        told: The parameters of the call that identify the read objects.
     """
     reads = {read.operation: read for name in names for read in INCLUDED[name]}
     return {name: tuple(read.untold) if read.about in told else ("*",) for name, read in reads.items()}

@@ -184,8 +184,8 @@ def _misnamed_members(entry: PolicyEntry, members: Collection[str]) -> Iterator[
 def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:
     """Yield the entries that deny for every agent, at any time."""
     for entry in policy.entries:
-        everybody = (entry.agents, entry.orgs) == (("*",), ("*",))
-        if policy.is_about(entry) and entry.enforce and entry.when is None and entry.expires is None and everybody:
+        unrestricted = (entry.agents, entry.orgs) == (("*",), ("*",))
+        if policy.is_about(entry) and entry.enforce and entry.when is None and entry.expires is None and unrestricted:
             yield entry
 
 

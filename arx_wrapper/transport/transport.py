@@ -296,7 +296,7 @@ class Transport:
         )
         overdue: TransportError | None = None
         try:
-            return await self._until_settled(sending)
+            return await self._until_final(sending)
         except TimeoutError:
             # A request that got a 429 was not processed; any other response to a write ends the call.
             sent = any(attempt.sent and attempt.status != 429 for attempt in sending.attempts)
@@ -334,7 +334,7 @@ class Transport:
             content=msgspec.json.encode(request.json) if request.method in ("POST", "PUT") else b"",
         )
 
-    async def _until_settled(self, sending: _Sending) -> Response:
+    async def _until_final(self, sending: _Sending) -> Response:
         """Try until there is a final response, or until the request must not be tried again.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Credentials that the host program holds itself."""
+"""Use credentials that the host program holds itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from arx_wrapper.credentials import Credentials, Secret
 
 @define(kw_only=True)
 class FixedVault:
-    """Hands out the same credentials always.
+    """Returns the same credentials for every organisation.
 
     Attributes:
         api_key: The secret; never shown.
@@ -22,7 +22,7 @@ class FixedVault:
     _checked: Credentials | None = field(default=None, init=False, repr=False, eq=False)
 
     async def locate(self, org_id: str) -> str:
-        """Return a name for the credentials, which are always there."""
+        """Return a name for the credentials, which always exist."""
         return "fixed"
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:

@@ -91,7 +91,7 @@ def app(
     signing_secret = Secret(signing_secret)
     if not signing_secret.reveal().strip():
         raise ConfigError("Slack's signing secret is empty. Nothing was sent.")
-    desk = _InteractionHandler(
+    handler = _InteractionHandler(
         approvals=approvals,
         secret=signing_secret.reveal().encode(),
         reviewers=dict(reviewers),
@@ -101,7 +101,7 @@ def app(
         refused=refused,
         clock=clock,
     )
-    return Starlette(routes=[Route("/slack/interactions", desk.receive, methods=["POST"])])
+    return Starlette(routes=[Route("/slack/interactions", handler.receive, methods=["POST"])])
 
 
 @frozen(kw_only=True)

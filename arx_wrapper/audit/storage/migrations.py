@@ -54,7 +54,7 @@ def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = No
     known = versions()
     newest = up_to or max(known)
     with link.transaction():
-        found, ours = _found(link)
+        found, owned = _found(link)
         if found == newest:
             return found
         if found > newest:
@@ -62,7 +62,7 @@ def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = No
                 f"The audit log's tables have version {found}, this arx-pagerduty knows {newest} at most. Nothing was "
                 "sent. Upgrade arx-pagerduty on this host."
             )
-        if not ours:
+        if not owned:
             raise AuditError(
                 f"The audit log's tables have version {found}, this arx-pagerduty needs {newest}, and they are not "
                 "this role's to change. Nothing was sent. Their owner runs `arx-pagerduty audit migrate`."
@@ -93,11 +93,11 @@ def made(link: psycopg.Connection[tuple[Any, ...]]) -> bool:
 
 def _found(link: psycopg.Connection[tuple[Any, ...]]) -> tuple[int, bool]:
     """Return the present version, and True when this role may change the tables."""
-    exists, ours = link.execute(_STATE).fetchone() or (False, True)
+    exists, owned = link.execute(_STATE).fetchone() or (False, True)
     if not exists:
-        return 0, ours
+        return 0, owned
     made = link.execute("SELECT to_regclass('arx_audit.versions') IS NOT NULL").fetchone()
     if made != (True,):
-        return 0, ours
+        return 0, owned
     (version,) = link.execute("SELECT coalesce(max(version), 0) FROM arx_audit.versions").fetchone() or (0,)
-    return version, ours
+    return version, owned

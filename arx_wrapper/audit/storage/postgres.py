@@ -1,11 +1,11 @@
-"""PostgreSQL: many hosts, one chain.
+"""Store a log in PostgreSQL, one chain for many hosts.
 
-Writers lock the row of the chain's head until they have committed; a trigger moves it, and takes no record that does
-not follow it. A commit that returned is on the server's disk. When the connection is lost before the commit was
-confirmed, the batch is looked for by its ids under the lock, when it can be known whether it is there.
+A writer locks the row of the chain's head until it has committed. A trigger updates the head, and refuses a record that
+does not follow it. A confirmed commit is on the server's disk. When the connection is lost before the confirmation, the
+writer looks the batch up by its ids under the lock, where the result is certain.
 
-A process id says nothing on another host, so every writer holds an advisory lock for as long as it is connected. A
-writer whose lock no session of its own role holds is gone, and its open intents become `unknown`.
+A process id has no meaning on another host, so every writer holds an advisory lock while it is connected. A writer
+whose lock is held by no session of its own role is dead, and its open intents become `unknown`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _NOT_THE_OWNER = (
 _MAY_WRITE = "SELECT has_column_privilege('records', 'body', 'INSERT')"
 _MAY_RETAIN = "SELECT has_function_privilege('may_retain()', 'EXECUTE')"
 _TURN = "SELECT seq, hash, reasons, backend, NULL FROM take_turn(%s)"
-# The second function counts after the first one holds the lock.
+# The second function counts the uses once the first one holds the lock.
 _TURN_AND_USES = """
 SELECT turn.seq, turn.hash, turn.reasons, turn.backend, uses FROM take_turn(%s) AS turn,
 LATERAL used(turn.seq, %s::text[], %s::text[], %s::text[], %s::float[]) AS uses
 """
-# Counted as they are in the table: a trigger may drop or change what is inserted.
+# Counts the rows as stored, because a trigger may drop or change inserted rows.
 _INSERT = """
 WITH given AS (SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[]) AS one(seq, id, hash, body)),
 put AS (INSERT INTO records (seq, id, hash, body) SELECT * FROM given RETURNING seq, id, hash, body)
@@ -69,12 +69,12 @@ class PostgresStore(PostgresReader):
             raise AuditError(NO_KEY)
         super().__init__(lambda: self._connected(time.monotonic() + self._within), hasher(secret))
         self._given, self._clock = given, clock
-        self._within = timeout * 0.8  # so that it is the store that tells the cause, before the log's patience ends
+        self._within = timeout * 0.8  # shorter than the log's own time-out, so that the error names the cause
         self._link: Link | None = None
         self._writer: int | None = None
         self._last: Sequence[Pending] = ()
-        # Records that may be in the log though their commit was never confirmed, and intents whose callers were told
-        # that they are not in it.
+        # Records whose commit was not confirmed, so that they may be in the log, and intents whose callers were told
+        # that they are not in the log.
         self._unconfirmed: set[str] = set()
         self._reported_failed: dict[str, Entry] = {}
 
@@ -108,7 +108,7 @@ class PostgresStore(PostgresReader):
             return PostgresReader(lambda: link, self.digest)
 
     def rotate(self, *, by: str, org_id: str) -> Segment | None:
-        """Seal settled records; None when there are none to seal. They stay in their table until they are removed."""
+        """Seal finished records; None when there are none. They stay in their table until retention removes them."""
         with self._retaining("sealed") as link, self._turn(link) as chain:
             segment = next_segment(link, chain.seq, lambda size: self.tree().frontier(size))
             if segment is not None:
@@ -118,9 +118,9 @@ class PostgresStore(PostgresReader):
             return segment
 
     def retain(self, before: datetime, *, by: str, org_id: str) -> Sequence[Segment]:
-        """Remove the segments whose records are all older; their hashes stay in the tree, and the removal on record.
+        """Remove the segments whose records are all older, and record it. Their hashes stay in the Merkle tree.
 
-        Each goes in a transaction of its own: other writers wait for one of them, not for all.
+        Each segment is removed in its own transaction, so that other writers wait for one of them at a time.
         """
         removed = list[Segment]()
         with self._retaining("removed from") as link:
@@ -137,7 +137,7 @@ class PostgresStore(PostgresReader):
 
     @contextmanager
     def _retaining(self, doing: str) -> Iterator[Link]:
-        """Give a connection to the owner, whose statements may take their time."""
+        """Yield the connection of the tables' owner, with a longer time limit for statements."""
         with explained(doing, sent=" No record is lost."):
             link = self._connected(time.monotonic() + _RETAINS_WITHIN)
             if link.execute(_MAY_RETAIN).fetchone() != (True,):
@@ -151,14 +151,14 @@ class PostgresStore(PostgresReader):
                     link.execute("SELECT set_config('statement_timeout', %s, false)", (before,))
 
     def suspend(self, entry: Entry) -> None:
-        """Record that an agent is suspended, or goes on."""
+        """Record that an agent is suspended, or resumed."""
         with explained("written"):
             link = self._connected(time.monotonic() + self._within)
             with self._turn(link) as chain:
                 chain.add([Pending(entry)], now=self._clock())
 
     def suspended(self, agent_id: str) -> str | None:
-        """Return why an agent is suspended; None when it is not."""
+        """Return the reason why an agent is suspended; None when it is not."""
         with explained("read"):
             link = self._connected(time.monotonic() + self._within)
             turn = link.execute(_TURN, ([plain(agent_id)],)).fetchone()
@@ -174,7 +174,7 @@ class PostgresStore(PostgresReader):
             self._link = None
 
     def leave(self) -> None:
-        """Keep the parent's connection as it is: closing it here would end the parent's session at the server."""
+        """Leave the parent's connection open: closing it here would end the parent's session on the server."""
         _INHERITED.append(self._link)
 
     def _append(self, batch: Sequence[Pending], until: float) -> None:
@@ -194,7 +194,7 @@ class PostgresStore(PostgresReader):
 
     @contextmanager
     def _turn(self, link: Link, agents: Collection[str] = (), looked: Collection[Window] = ()) -> Iterator[Chain]:
-        """Hold the writers' lock in a transaction, and commit the records that the chain has got by its end."""
+        """Hold the writers' lock in a transaction; at its end, insert and commit the chain's new records."""
         with link.transaction():
             arguments = [[plain(agent) for agent in agents], *(_columns(looked, 4) if looked else ())]
             turn = link.execute(_TURN_AND_USES if looked else _TURN, arguments)
@@ -216,12 +216,12 @@ class PostgresStore(PostgresReader):
                     )
 
     def _found(self, link: Link, batch: Sequence[Pending]) -> dict[str, Written]:
-        """Return the records of a batch that are in the log after all."""
+        """Return the records of an unconfirmed batch that are in the log."""
         rows = link.execute(_FIND, ([pending.entry.id for pending in batch],))
         return {row[1]: Written(row[0], row[1], row[2].encode(), row[3]) for row in rows}
 
     def _denials(self, link: Link) -> list[Pending]:
-        """Return refusals of intents that are in the log though their callers were told that they are not."""
+        """Return refusals for intents that are in the log although their callers were told of a failure."""
         if not self._reported_failed:
             return []
         there = link.execute(_OPEN, (list(self._reported_failed),))
@@ -248,7 +248,7 @@ class PostgresStore(PostgresReader):
         return self._link
 
     def _begin(self, link: Link) -> None:
-        """Make the tables, check the key, take this writer's lock, and close the intents of dead writers."""
+        """Create the tables, check the key, take this writer's lock, and close the intents of dead writers."""
         migrate(link)
         mark = self.digest(MARK)
         if link.execute("SELECT claim_key(%s)", (mark,)).fetchone() != (mark,):
@@ -257,7 +257,7 @@ class PostgresStore(PostgresReader):
                 "Nothing was sent. Set the same key on every host."
             )
         if link.execute(_MAY_WRITE).fetchone() != (True,):
-            return  # an auditor's role reads
+            return  # an auditor's role only reads
         self._writer = hold_lock(link, self._writer)
         link.execute("SELECT forget_usage()")
         with self._turn(link) as chain:
@@ -266,7 +266,7 @@ class PostgresStore(PostgresReader):
             chain.add(gone, now=self._clock())
 
     def _lost(self) -> bool:
-        """Drop a connection that is of no use any more. Returns whether there was one."""
+        """Drop a broken connection; return True when there was one."""
         link = self._link
         if link is None or not (link.closed or link.info.transaction_status != psycopg.pq.TransactionStatus.IDLE):
             return False
@@ -280,6 +280,6 @@ def _refusal_of(intent: Entry) -> Entry:
 
 
 def _columns(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:
-    """Return rows as an array for each column."""
+    """Convert rows to one array for each column."""
     columns = zip(*rows, strict=True) if rows else [()] * width
     return [[plain(value) if isinstance(value, str) else value for value in column] for column in columns]

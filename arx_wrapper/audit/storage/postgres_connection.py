@@ -98,14 +98,14 @@ def parameters(url: str) -> dict[str, Any]:
             "form postgresql://user:password@host:port/database?sslmode=verify-full; special characters in the "
             "password are percent-encoded. Nothing was sent."
         ) from None
-    ours = {
+    defaults = {
         "application_name": "arx-pagerduty",
         "target_session_attrs": "read-write",  # of several hosts, the one that accepts writes
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
     }
-    return {**ours, **given}
+    return {**defaults, **given}
 
 
 def connect(given: Mapping[str, Any], *, timeout: float, to_read: bool = False) -> Link:

@@ -1,4 +1,4 @@
-"""Reading a log in PostgreSQL: records by their members, and all of them as they are stored."""
+"""Read a log in PostgreSQL: records by their members, and all stored records for verification."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ SELECT operation FROM (
 
 
 class PostgresReader:
-    """A connection to a log, which sees it as it was when it began to read."""
+    """A connection that reads a log in the state at which each statement begins."""
 
     gapless = False  # row-level security may show some organisations' records alone
 
@@ -74,10 +74,10 @@ class PostgresReader:
         self._reading, self.digest = link, digest
 
     def hold(self) -> None:
-        """Every statement is one that sees the log as it is."""
+        """Do nothing: each statement sees one state of the log."""
 
     def release(self) -> None:
-        """No transaction outlives a statement."""
+        """Do nothing: a transaction ends with its statement."""
 
     def size(self) -> int:
         with explained("read"):
@@ -141,11 +141,11 @@ class PostgresReader:
 
     @property
     def converted(self) -> bool:
-        """A log's tables in PostgreSQL are always of this version: others are refused."""
+        """Return True: tables of another version are refused."""
         return True
 
     def block_problem(self, block: Block) -> str | None:
-        return None  # its indexes are the server's
+        return None  # the server maintains its indexes itself
 
     def snapshot(self) -> None:
         """Return None: the server's tables hold the state, and `state_problem` compares them."""
@@ -158,7 +158,7 @@ class PostgresReader:
         return self._usage_problem()
 
     def _usage_problem(self) -> str | None:
-        """Return whether the uses that limits count are others than the records'."""
+        """Describe how the stored uses differ from those in the records; None when they do not."""
         gone = max((last for last, _, _ in self.removed()), default=0)
         with explained("read"):
             if row := self._reading().execute(_TOTALS).fetchone():
@@ -182,7 +182,7 @@ class PostgresReader:
         if counted - said or (said - counted and first is None):
             return "the uses that limits count are not those of the chain"
         missing = [seq for seq, _ in said - counted if first is not None and seq >= first]
-        return f"the uses of record {min(missing)} are not counted any more" if missing else None
+        return f"the uses of record {min(missing)} are no longer counted" if missing else None
 
     def suspensions(self) -> dict[str, str]:
         state = ChainState()
@@ -216,17 +216,17 @@ class PostgresReader:
             if seq != last or (last and head != record_hash):
                 return f"the log's end was moved: its head is record {seq}, the last one is {last}"
             if indexes and (strayed := link.execute(_STRAYED).fetchone()):
-                return f"the columns of record {strayed[0]} do not say what the record says"
+                return f"the columns of record {strayed[0]} differ from the record"
         return None
 
     def close(self) -> None:
         self._reading().close()
 
     def _conditions(self, query: Query) -> tuple[LiteralString, list[object]]:
-        """Return the condition that a query's records fulfil, so that indexes find them, and its values.
+        """Return a query's condition in a form that indexes support, and its values.
 
-        Row-level security hides the records of other organisations one by one; the condition names the role's own as
-        well, for the index. A pattern becomes the operations that it names, which are found by as many look-ups.
+        Row-level security checks each record's organisation; the condition also names the role's own organisations, for
+        the index. A pattern is replaced by the operations that match it, each found by one index look-up.
         """
         sees_all, restricted, organisations = self._reading().execute(_SCOPE).fetchone() or (True, False, [])
         own = None if sees_all else organisations
@@ -255,7 +255,7 @@ class PostgresReader:
                 )
 
     def _stream(self, statement: LiteralString, values: list[object] | None = None) -> Iterator[tuple[str, ...]]:
-        """Rows as they were when it began, a thousand at a time: memory stays flat."""
+        """Yield the rows of one state of the log, a thousand at a time, in constant memory."""
         link = self._reading()
         with explained("read"), link.transaction(), link.cursor(name="arx_audit") as cursor:
             cursor.itersize = _AT_ONCE
@@ -285,5 +285,5 @@ def _matches(wildcard: str, name: str) -> bool:
 
 
 def plain(value: str) -> str:
-    """Return a text as PostgreSQL's can hold it, without NUL."""
+    """Return a text without NUL, which PostgreSQL's text cannot hold."""
     return value.replace("\0", "\ufffd")

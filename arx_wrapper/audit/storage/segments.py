@@ -77,12 +77,13 @@ def opened(folder: Path, segment: Segment) -> Iterator[sqlite3.Connection]:
 
 
 def seal(
-    database: sqlite3.Connection, path: Path, settled: Callable[[], int], tree_at: Callable[[int], Tree]
+    database: sqlite3.Connection, path: Path, last_finished: Callable[[], int], tree_at: Callable[[int], Tree]
 ) -> Segment | None:
     """Copy finished records into a file of their own and sync it; None when there are none. Nothing is removed yet.
 
     Args:
-        settled: Returns the last record before the oldest open intent; outcomes of open intents go into the live file.
+        last_finished: Returns the last record before the oldest open intent; outcomes of open intents go into the live
+            file.
         tree_at: Returns the tree over a number of records.
     """
     draft = path.with_name(f"{path.stem}-{secrets.token_hex(8)}.draft")
@@ -92,7 +93,7 @@ def seal(
         try:
             database.execute("PRAGMA sealed.synchronous = FULL")
             database.execute("BEGIN")  # reads one state of the log, even when another process seals it too
-            copied = _copy(database, settled(), tree_at)
+            copied = _copy(database, last_finished(), tree_at)
             database.execute("COMMIT")
         finally:
             if database.in_transaction:

@@ -36,7 +36,7 @@ from arx_wrapper.audit.storage.sqlite_opening import has_records
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import EARLIER, VERSION, statements
 from arx_wrapper.audit.storage.sqlite_state import altered, store_snapshot
-from arx_wrapper.audit.storage.sqlite_wal import Room
+from arx_wrapper.audit.storage.sqlite_wal import WalReserve
 from arx_wrapper.audit.storage.writers import WriterLock, forget, gone
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.audit.tiles import HASH, WIDTH
@@ -100,7 +100,7 @@ class SqliteStore(SqliteChain):
         if self._path == ":memory:":
             raise AuditError("A log in memory has no segments.")
         try:
-            segment = seal(self._db, Path(self._path), self._settled, lambda size: self.tree().frontier(size))
+            segment = seal(self._db, Path(self._path), self._last_finished, lambda size: self.tree().frontier(size))
             if segment is None:
                 return None
             try:
@@ -175,9 +175,9 @@ class SqliteStore(SqliteChain):
 
     def _let_go(self) -> None:
         self._lock.release()
-        if self._room is not None:
-            self._room.close()
-            self._room = None
+        if self._wal_reserve is not None:
+            self._wal_reserve.close()
+            self._wal_reserve = None
         self._db.close()
 
     def _begin(self) -> None:
@@ -189,9 +189,9 @@ class SqliteStore(SqliteChain):
         carried = self._make_tables()
         if self._path != ":memory:":
             require_locks(self._path)
-            self._file, self._room = OpenFile(self._path), Room(self._path)
+            self._file, self._wal_reserve = OpenFile(self._path), WalReserve(self._path)
         self._catch_up()
-        self._settle_orphans()
+        self._close_orphans()
         self._add(
             [
                 Pending(_carried_over(agent, reason))
@@ -239,7 +239,7 @@ class SqliteStore(SqliteChain):
 
         return self._transact(leave)
 
-    def _settled(self) -> int:
+    def _last_finished(self) -> int:
         self._catch_up()
         return min((intent.seq for intent in self._state.open.values()), default=self._seq + 1) - 1
 
@@ -251,7 +251,7 @@ class SqliteStore(SqliteChain):
             if pending.cancelled and isinstance(pending.outcome, Written) and pending.enforce_suspension
         ]
 
-    def _settle_orphans(self) -> None:
+    def _close_orphans(self) -> None:
         """Record the outcome `unknown` for intents of processes that died. Intents of running processes stay open."""
         known = {row[0] for row in self._db.execute("SELECT writer FROM audit_writers")}
         writers = known | {intent.writer for intent in self._state.open.values()}

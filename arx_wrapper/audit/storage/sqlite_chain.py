@@ -17,7 +17,7 @@ from arx_wrapper.audit.storage.sqlite_growth import grow
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import schema_problem
 from arx_wrapper.audit.storage.sqlite_state import intact, store_snapshot, stored_snapshot, uses_after
-from arx_wrapper.audit.storage.sqlite_wal import Room
+from arx_wrapper.audit.storage.sqlite_wal import WalReserve
 from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.audit.tiles import WIDTH, hashes_in
 from arx_wrapper.errors import AuditError
@@ -44,7 +44,7 @@ class SqliteChain(SqliteReader):
         super().__init__(database, digest, folder)
         self._writer, self._clock = writer, clock
         self._file: OpenFile | None = None
-        self._room: Room | None = None
+        self._wal_reserve: WalReserve | None = None
         self._seq, self._head, self._seen, self._schema = -1, GENESIS, -1, -1
         self._block, self._grown = "", ""
         self._tail: list[tuple[Outline | None, bytes]] = []
@@ -65,8 +65,8 @@ class SqliteChain(SqliteReader):
         try:
             if self._file is not None:
                 self._file.check()
-            if self._room is not None:
-                self._room.keep()
+            if self._wal_reserve is not None:
+                self._wal_reserve.keep()
             if catch_up:
                 self._catch_up()
             result = work()

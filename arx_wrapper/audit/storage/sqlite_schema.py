@@ -70,14 +70,14 @@ def _difference(
     found: list[tuple[str, str, str, str | None]], wanted: list[tuple[str, str, str, str | None]]
 ) -> str | None:
     there = {row[1]: (row[0], row[2], _plain(row[3])) for row in found}
-    ours = {row[1]: (row[0], row[2], _plain(row[3])) for row in wanted}
-    for name in sorted(there.keys() | ours.keys()):
-        if name not in ours:
+    expected = {row[1]: (row[0], row[2], _plain(row[3])) for row in wanted}
+    for name in sorted(there.keys() | expected.keys()):
+        if name not in expected:
             return f"the {there[name][0]} {name} is not the log's own: it may drop or change records"
         if name not in there:
-            return f"the {ours[name][0]} {name} is missing"
-        if there[name] != ours[name]:
-            return f"the {ours[name][0]} {name} was changed"
+            return f"the {expected[name][0]} {name} is missing"
+        if there[name] != expected[name]:
+            return f"the {expected[name][0]} {name} was changed"
     return None
 
 

@@ -1,7 +1,7 @@
-"""Room in the -wal file: a commit that makes a file longer waits for the file system's own journal as well.
+"""Extend the -wal file in advance: a commit that extends a file also waits for the file system's own journal.
 
-SQLite makes the file longer with each commit until it begins it anew, after 1,000 pages. Zeros behind what is in it
-are as good as its end: SQLite takes a page of it by salt and checksum alone.
+SQLite extends the file with each commit, until it starts it again after 1,000 pages. Zeros after its content have no
+effect, because SQLite accepts a page only by salt and checksum.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Final
 
 _FIRST: Final = 1 << 16
 _MOST: Final = 1 << 20
-_SPARE: Final = 1 << 26  # bytes that must be free besides: on a disk that is nearly full, the room is for records
+_SPARE: Final = 1 << 26  # bytes that must stay free: on a nearly full disk, the space is needed for records
 
 
-class Room:
-    """Keeps the -wal file of an open log longer than what is in it."""
+class WalReserve:
+    """Keeps the -wal file of an open log longer than its content."""
 
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(f"{path}-wal", os.O_WRONLY | os.O_CLOEXEC)
         self._size, self._step = -1, _FIRST
 
     def keep(self) -> None:
-        """Add room when there is none left. Only for who holds the writers' lock: nobody else writes the file then."""
+        """Extend the file when its spare space is used. The caller must hold the writers' lock."""
         size = os.fstat(self._descriptor).st_size
-        if size != self._size:  # SQLite has made it longer, or a checkpoint shorter
+        if size != self._size:  # SQLite has extended it, or a checkpoint has truncated it
             self._size = size
             self._add()
 
@@ -38,5 +38,5 @@ class Room:
             if disk.f_bavail * disk.f_frsize > _SPARE:
                 self._size += os.pwrite(self._descriptor, bytes(self._step), self._size)
                 self._step = min(2 * self._step, _MOST)
-        except OSError:  # a quota, for example; SQLite says so itself when it needs the room
+        except OSError:  # a quota, for example; SQLite reports it when it needs the space
             return
