@@ -65,6 +65,26 @@ async def test_filters_select(url: str) -> None:
     await log.aclose()
 
 
+async def test_bodies_are_those_of_the_records_and_since_leaves_none_out_that_is_later(url: str) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+
+    def clock() -> datetime:
+        now[0] += timedelta(minutes=1)
+        return now[0]
+
+    log = audit.open(url, clock=clock)
+    for _ in range(6):  # more than two blocks of the index
+        await asyncio.gather(*(log.append(entry()) for _ in range(100)))
+    records = await everything(log)
+    parsed = await log.read(lambda reader: [audit.AuditRecord.parse(body, "") for body in reader.bodies()])
+    assert [record.seq for record in parsed] == list(range(1, 601))
+    since = records[500].created_at
+    late = await log.read(lambda reader: [audit.AuditRecord.parse(body, "") for body in reader.bodies(since)])
+    assert {record.seq for record in records if record.created_at >= since} <= {record.seq for record in late}
+    assert len(late) < 600
+    await log.aclose()
+
+
 async def test_a_call_is_found_by_its_intent(url: str) -> None:
     log = audit.open(url)
     intent = await log.append(entry())
