@@ -126,5 +126,5 @@ def _postgres(
         reader=lambda: reader(given, key=key, timeout=timeout),
         begun=lambda: not read_only,
     )
-    log.leases = PostgresLeases(log._writer)
+    log.share_rate_limits(PostgresLeases)
     return log

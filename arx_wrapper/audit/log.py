@@ -13,7 +13,7 @@ from arx_wrapper.audit.chain import suspended_because
 from arx_wrapper.audit.log_reader import ReadableLog
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
-from arx_wrapper.audit.writer import PendingEntry, Turn, overdue
+from arx_wrapper.audit.writer import PendingEntry, Turn, Writer, overdue
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Leases, Limit
 
@@ -39,6 +39,10 @@ class AuditLog(ReadableLog):
     """
 
     leases: Leases | None = None
+
+    def share_rate_limits(self, leases: Callable[[Writer], Leases]) -> None:
+        """Have the processes that share this log share rate limits as well, through leases that its writer makes."""
+        self.leases = leases(self._writer)
 
     async def append(
         self, entry: Entry, *, usage: Sequence[tuple[str, int]] = (), limits: Sequence[Limit] = ()
