@@ -62,7 +62,7 @@ def create_private(path: Path, content: bytes, *, replace: bool = False) -> None
 
 
 def writable_by_others(path: Path) -> str | None:
-    """Say who else can change what a path names: the file, its links' targets, or a folder on the way to it.
+    """Describe which other users can change a path: the file, its links' targets, or a folder above it.
 
     Returns:
         One clause for a message, `/etc/arx is writable by its group`; None when only its owner, this user or root can.

@@ -87,7 +87,7 @@ def origin(base_url: object) -> str:
 
 
 def bracketed(host: str) -> str:
-    """Return a host as it stands in an address: IPv6 in brackets."""
+    """Return a host in the form of an address: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -182,7 +182,7 @@ def _where(
     now: datetime, *, state: State | None = None, org_id: str | None = None, agent_id: str | None = None
 ) -> tuple[str, list[object]]:
     conditions, args = list[str](), list[object]()
-    if state is not None:  # as the columns say it, not as it is computed, so that an index finds them
+    if state is not None:  # compared with the stored column and not with the computed state, so that an index is used
         conditions.append(IN_STATE.get(state, "state = ?"))
         args.append(stamp(now) if state in IN_STATE else state)
     for condition, value in (("org_id = ?", org_id), ("agent_id = ?", agent_id)):

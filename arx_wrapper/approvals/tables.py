@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS approval_messages (
 """
 
 # Roles of PostgreSQL see and write the requests of their own organisations, as they do the records of the audit log.
-# Roles that could use the tables before keep what they could: their organisations in the log, or else all of them.
+# Roles that could use the tables before keep their access: to their organisations in the log, or else to all.
 ACCESS = """
 CREATE TABLE approval_access (role name, org_id text, PRIMARY KEY (role, org_id));
 ALTER TABLE approval_access ENABLE ROW LEVEL SECURITY;

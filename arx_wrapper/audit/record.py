@@ -190,9 +190,9 @@ class AskedDetails(msgspec.Struct, frozen=True, gc=False):
 
 
 class AskedCall(msgspec.Struct, frozen=True, gc=False):
-    """The members of a stored record that say what was asked for, and what policy said.
+    """The members of a stored record that describe the call and the verdict of policy.
 
-    Many records are read for few distinct calls, so what is nested stays as text: it is parsed once for each distinct
+    Many records are read for few distinct calls, so nested members stay text: they are parsed once for each distinct
     one.
     """
 
@@ -208,7 +208,7 @@ class AskedCall(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def parse(cls, body: bytes) -> AskedCall | None:
-        """Parse a stored record; None for one that no call was asked for by.
+        """Parse a stored record; None when it is not the record of a call.
 
         Raises:
             AuditError: it was damaged.

@@ -1,7 +1,7 @@
 """Derive state from the chain: open intents, suspensions and the uses that limits count, kept in memory.
 
 Each record updates it, whichever process wrote the record. From time to time the log stores a snapshot with a keyed
-hash, so that opening reads only the records after it. Nobody without the log's key can edit the snapshot.
+hash, so that opening reads only the records after it. The snapshot cannot be edited without the log's key.
 """
 
 from __future__ import annotations

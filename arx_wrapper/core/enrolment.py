@@ -263,7 +263,7 @@ async def _proved(
 
 
 def _is_taken(enrolments: Enrolments, passkey: Passkey) -> bool:
-    """Tell whether a reviewer or a candidate has this passkey, or its key by another credential or as a key file."""
+    """Return True when a reviewer or a candidate has this passkey, or its key in another form."""
     import base64
 
     from arx_wrapper.approvals.passkeys import NotProvenError, key_material
@@ -273,7 +273,7 @@ def _is_taken(enrolments: Enrolments, passkey: Passkey) -> bool:
         return True
     keys = {base64.b64decode(key).lstrip(b"\0") for key in enrolments.reviewers.keys.values()}
     for each in known:
-        with suppress(NotProvenError):  # what a later release wrote
+        with suppress(NotProvenError):  # a record that a later release wrote
             keys.add(key_material(each.public_key))
     return key_material(passkey.public_key) in keys
 

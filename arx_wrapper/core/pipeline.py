@@ -162,7 +162,7 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
     dispatch = Dispatch(env, call, request, asked.timeout, visibility=decision.visibility)
     before = None
     if decision.verdict is Verdict.ESCALATE:
-        from arx_wrapper.core.approval import approve, ask  # only now: most calls wait for nobody
+        from arx_wrapper.core.approval import approve, ask  # imported late: most calls need no approval
 
         approval_id = None
         try:
@@ -231,7 +231,7 @@ async def record_policy_changes(env: Environment) -> None:
 async def log_intent(
     env: Environment, subject: entries.Subject, call: Call, decision: Decision, captured: JSON | None, asked: Asked
 ) -> None:
-    """Record what is about to be done, durably, and count it against its limits.
+    """Record the intent, durably, and count the call against its limits.
 
     A call that resumes was counted before its approval was requested, and does not continue without the approval.
 

@@ -229,7 +229,7 @@ def _genuine(reader: Reader, since: str, approval_id: str) -> Iterator[AuditReco
 
 
 def _gapless(newest: Iterator[AuditRecord]) -> Iterator[AuditRecord]:
-    """Yield records, newest first, of which none may be missing: it may say that an approval was withdrawn or used."""
+    """Yield records, newest first; none may be missing, because it may withdraw or use an approval."""
     above: int | None = None
     for record in newest:
         if above is not None and record.seq != above - 1:

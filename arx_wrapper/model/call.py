@@ -203,7 +203,7 @@ class Secret:
         return self.__text
 
     def fault(self, accepted: re.Pattern[str]) -> str | None:
-        """Describe what is wrong with the text without showing any of it; None when it matches the whole pattern."""
+        """Describe the fault of the text without showing any of it; None when it matches the whole pattern."""
         text = self.__text
         if isinstance(text, str) and accepted.fullmatch(text):
             return None
@@ -250,7 +250,7 @@ class Secret:
 
 
 def fault_of(value: object) -> str:
-    """Describe what is wrong with a value, without showing any of it."""
+    """Describe the fault of a value, without showing any of it."""
     if not isinstance(value, str):
         return "is not text"
     if not value:

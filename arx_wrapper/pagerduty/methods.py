@@ -477,7 +477,7 @@ class Methods(Iteration):
         fields: Fields | None = None,
         requester_email: Email | None = None,
     ) -> m.Service:
-        """Change a service; what is not given stays as it is.
+        """Change a service; omitted parameters are not changed.
 
         `status="disabled"`, and fields that stop or weaken its alerts, silence the service and are judged at HIGH.
 
@@ -512,7 +512,7 @@ class Methods(Iteration):
     async def list_service_integrations(self, service_id: Id) -> Page[m.Integration]:
         """List the integrations of a service.
 
-        An account that does not serve this path (404 or 405) is asked for the service with its integrations instead.
+        For an account that does not serve this path (404 or 405), the service is read with its integrations instead.
         `integration_key` lets its holder raise incidents: treat it as a secret.
 
         Source: `GET /services/{service_id}/integrations`. Risk: LOW.

@@ -229,7 +229,7 @@ _ROWS = (
         "services:update", "PUT", "/services/{service_id}", MEDIUM,
         endpoint="services.update_service", returns=One("service", "Service"),
         summary="Update an existing service", highest_risk=HIGH,
-        doc="""Change a service; what is not given stays as it is.
+        doc="""Change a service; omitted parameters are not changed.
 
             `status="disabled"`, and fields that stop or weaken its alerts, silence the service and are judged at
             HIGH.""",
@@ -253,7 +253,7 @@ _ROWS = (
         summary="List integrations for a service", fallback=recovery.INTEGRATIONS_OF_SERVICE,
         doc="""List the integrations of a service.
 
-            An account that does not serve this path (404 or 405) is asked for the service with its integrations
+            For an account that does not serve this path (404 or 405), the service is read with its integrations
             instead. `integration_key` lets its holder raise incidents: treat it as a secret.""",
         columns=columns.INTEGRATIONS,
     ),

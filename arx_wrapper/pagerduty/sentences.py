@@ -222,12 +222,12 @@ def delete_maintenance_window(params: Params, target: JSON | None) -> str:
 
 
 def create_event_rule(params: Params, target: JSON | None) -> str:
-    """Say what a new global event rule does with events."""
+    """Describe a new global event rule."""
     return f"Create a global event rule that {actions_text(params['rule'])}."
 
 
 def update_event_rule(params: Params, target: JSON | None) -> str:
-    """Say what a changed global event rule does with events."""
+    """Describe a changed global event rule."""
     return f"Change global event rule {quoted(params['rule_id'])}: it then {actions_text(params['rule'])}."
 
 

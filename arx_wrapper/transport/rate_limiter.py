@@ -153,7 +153,7 @@ class RateLimiter:
 
 
 def _told(headers: Mapping[str, str]) -> Allowance | None:
-    """Return what headers say of the allowance; None when they say nothing, or nothing of use."""
+    """Read the allowance from headers; None when they state none, or none that is valid."""
     try:
         limit, left = int(headers["ratelimit-limit"]), int(headers["ratelimit-remaining"])
         reset = float(headers["ratelimit-reset"])

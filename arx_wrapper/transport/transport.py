@@ -195,7 +195,7 @@ class Transport:
 
         Args:
             base_url: The API's origin.
-            accept: The media type that is asked for.
+            accept: The requested media type.
             key_prefix: What stands before an API key in `Authorization`.
             transport: A transport of httpx or httpx2 to send through; its owner closes it.
             proxy: The proxy for hosts beyond this machine.

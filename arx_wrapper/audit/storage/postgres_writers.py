@@ -53,7 +53,7 @@ def hold_lock(link: Link, writer: int | None) -> int:
 
 
 def orphans(link: Link, writer: int | None) -> Sequence[AuditRecord]:
-    """Return the open intents of writers that are gone, inside a transaction that holds the head."""
+    """Return the open intents of dead writers, inside a transaction that holds the head."""
     return [AuditRecord.parse(body.encode(), mark) for body, mark in link.execute(_ORPHANS, (writer,))]
 
 

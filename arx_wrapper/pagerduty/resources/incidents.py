@@ -1,4 +1,4 @@
-"""Incidents: from triggering through acknowledgement and notes to resolution.
+"""Define the methods of incidents that cannot be derived.
 
 Every method may raise `InvalidParamsError`, `PermissionDeniedError`, `ApprovalError` and `AuditError`, with nothing
 sent, and `PagerDutyError` in one of its classes. Times are ISO 8601 text with an offset, or aware datetimes.
