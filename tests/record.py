@@ -21,6 +21,7 @@ from attrs import evolve
 from arx_wrapper import OPERATIONS, PagerDutyConnector
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.sandbox import Sandbox
+from arx_wrapper.sandbox.clock import EPOCH
 from arx_wrapper.sandbox.server import serve
 from arx_wrapper.vault.fixed import FixedVault
 from tests.cases import calls
@@ -53,7 +54,7 @@ async def _all(operations: list[str], folder: Path, key: str | None, own: dict[s
             url = os.environ.get("PAGERDUTY_BASE_URL", "https://api.pagerduty.com")
             made[operation] = await _record(operation, url, vault, folder, **own)
         else:
-            sandbox = Sandbox()  # an account of its own for each, so that no recording depends on another
+            sandbox = Sandbox(clock=lambda: EPOCH)  # an account of its own for each: no recording depends on another
             async with serve(sandbox) as served:
                 vault = FixedVault(api_key=sandbox.token, requester_email=sandbox.email)
                 made[operation] = await _record(operation, served.url, vault, folder)
