@@ -110,12 +110,8 @@ class Connection(asyncio.BufferedProtocol):
         return self._transport
 
     def abort(self) -> None:
-        """Close the connection at once; a request that waits for its response fails."""
-        self.reusable = False
-        self._waiter = None
-        self._unwatch()
-        if self._transport is not None:
-            self._transport.abort()
+        """Close the connection at once; a request that waits for its response fails with `ResponseLost`."""
+        self._fail(ResponseLost("closed here"))
 
     # asyncio's callbacks
 
@@ -214,8 +210,11 @@ class Connection(asyncio.BufferedProtocol):
             waiter.set_result(HttpResponse(self._parser.get_status_code(), self._headers, content))
 
     def _fail(self, error: Exception) -> None:
-        waiter = self._waiter
-        self.abort()
+        self.reusable = False
+        self._unwatch()
+        if self._transport is not None:
+            self._transport.abort()
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
 

@@ -322,15 +322,16 @@ class Transport:
         target = request.path
         if request.query:
             target += "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in request.query)
-        if self._authorized is None or self._authorized[0] is not credentials:
+        authorized = self._authorized  # read once: a thread with another loop may send with other credentials
+        if authorized is None or authorized[0] is not credentials:
             scheme = "Bearer " if credentials.scheme == "Bearer" else self._key_prefix
-            self._authorized = credentials, Secret(scheme + credentials.api_key.reveal())
+            authorized = self._authorized = credentials, Secret(scheme + credentials.api_key.reveal())
         return HttpRequest(
             method=request.method,
             origin=self.origin,
             target=target,
             headers=(*self._headers, *request.headers),
-            authorization=self._authorized[1],
+            authorization=authorized[1],
             content=msgspec.json.encode(request.json) if request.method in ("POST", "PUT") else b"",
         )
 
@@ -361,6 +362,8 @@ class Transport:
 
     def _again(self, sending: _Sending, error: PagerDutyError) -> bool:
         """Return True when a retry cannot have an effect twice, and its wait fits into the budget."""
+        if self._closed:
+            return False
         if isinstance(error, RateLimitError):
             wait = _UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after
             return wait <= LONGEST and asyncio.get_running_loop().time() + wait <= sending.deadline

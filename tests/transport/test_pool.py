@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import socket
 from collections.abc import Callable
 
@@ -25,9 +26,11 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def get(pool: ConnectionPool, origin: str, *, deadline: float = float("inf")) -> asyncio.Task[HttpResponse]:
+def get(
+    pool: ConnectionPool, origin: str, *, deadline: float = float("inf"), target: str = "/x"
+) -> asyncio.Task[HttpResponse]:
     request = HttpRequest(
-        method="GET", origin=origin, target="/x", headers=(("Host", "x"),), authorization=Secret("Bearer x")
+        method="GET", origin=origin, target=target, headers=(("Host", "x"),), authorization=Secret("Bearer x")
     )
     return asyncio.create_task(pool.send(request, None, 1000, lambda: None, deadline))
 
@@ -109,6 +112,57 @@ async def test_a_given_up_request_frees_its_place_and_ends_its_connection() -> N
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
             await until(lambda: closed == CONNECTIONS * round_)  # noqa: B023
+        await pool.aclose()
+
+
+async def test_closing_the_pool_ends_the_requests_that_wait_for_their_responses() -> None:
+    async with serving(hang) as (server, transport):
+        pool = ConnectionPool()
+        call = get(pool, transport.origin)
+        await until(lambda: server.requests == 1)
+        await pool.aclose()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ResponseLost, match="closed here"):
+                await call
+
+
+async def test_a_response_never_reaches_another_request_however_calls_are_given_up() -> None:
+    """Each response repeats its request's target, in pieces, while other calls are cancelled or late."""
+    chance = random.Random(1)  # noqa: S311 - the same course in each run
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                target = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+                left = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(target), target)
+                while left:
+                    size = chance.choice((7, 20, 1000))
+                    writer.write(left[:size])
+                    left = left[size:]
+                    await asyncio.sleep(0)
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            writer.close()
+
+    async with listening(echo) as port:
+        pool, loop = ConnectionPool(), asyncio.get_running_loop()
+        finished = 0
+        for _ in range(25):
+            calls: dict[str, asyncio.Task[HttpResponse]] = {}
+            for number in range(20):
+                late = loop.time() + chance.choice((0.001, 0.003)) if chance.random() < 0.2 else float("inf")
+                target = f"/{chance.random()}"
+                calls[target] = get(pool, f"http://127.0.0.1:{port}", deadline=late, target=target)
+                if number % 3 == 0:
+                    loop.call_later(chance.random() * 0.005, calls[target].cancel)
+            responses = await asyncio.gather(*calls.values(), return_exceptions=True)
+            for target, response in zip(calls, responses, strict=True):
+                if isinstance(response, HttpResponse):
+                    finished += 1
+                    assert response.content == target.encode()
+                else:
+                    assert isinstance(response, TimeoutError | asyncio.CancelledError)
+        assert 0 < finished < 500
         await pool.aclose()
 
 

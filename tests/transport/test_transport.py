@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import ssl
+import threading
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -472,6 +475,47 @@ async def test_a_closed_transport_sends_nothing() -> None:
         with pytest.raises(TransportError, match="closed") as caught:
             await send(wire)
     assert (caught.value.outcome, server.requests) == ("not_sent", 1)
+
+
+@pytest.mark.parametrize("request_", [READ, WRITE], ids=["read", "write"])
+async def test_closing_ends_a_request_in_flight_which_is_not_tried_again(request_: Request) -> None:
+    async with serving(hang) as (server, wire):
+        attempts = list[Attempt]()
+        call = asyncio.create_task(send(wire, request_, attempts=attempts))
+        async with asyncio.timeout(PATIENCE):
+            while not server.requests:
+                await asyncio.sleep(0.005)
+            await wire.aclose()
+            with pytest.raises(TransportError, match="closed here") as caught:
+                await call
+    assert (caught.value.outcome, len(attempts), server.requests) == ("unknown", 1, 1)
+
+
+async def test_each_request_has_its_own_key_when_threads_send_with_different_ones() -> None:
+    """A connector may serve organisations with keys of their own, from event loops in several threads."""
+    other, attempts = Credentials(api_key="another-key"), list[Attempt]()
+
+    def send_other() -> None:
+        asyncio.run(wire.send(READ, other, wire.grant(READ), operation="users:read", writes=False, attempts=attempts))
+
+    class Interrupted(Request):
+        """A request during whose making the other thread sends."""
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "method" and not attempts:
+                thread.start()
+                until = time.monotonic() + PATIENCE
+                while not (attempts and attempts[0].sent) and time.monotonic() < until:
+                    time.sleep(0.005)
+            return super().__getattribute__(name)
+
+    async with serving(OK) as (server, wire):
+        thread = threading.Thread(target=send_other)
+        own = Interrupted(method="GET", path="/teams", operation_id="list_teams")
+        await wire.send(own, KEY, wire.grant(own), operation="teams:read", writes=False)
+        await asyncio.to_thread(thread.join)
+    keys = {re.split("[ ?]", head)[1]: re.findall("Authorization: Token token=(.*)\r", head) for head in server.heads}
+    assert keys == {"/users": ["another-key"], "/teams": [CANARY]}
 
 
 def test_one_wire_serves_one_event_loop_after_another() -> None:
