@@ -27,7 +27,6 @@ from codegen.tree import TREE, Tree
 TRIMMED: Final = TREE.trimmed
 OVERLAY: Final = TREE.overlay
 MEMBERS: Final = TREE.members
-LOCK: Final = TREE.lock
 
 
 def trim(

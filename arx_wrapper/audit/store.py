@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
-from arx_wrapper.audit.merkle import Tree
 from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Limit
@@ -122,10 +121,6 @@ class Segment(NamedTuple):
     file: str
     tree: str
     removed: int
-
-    def tree_after(self) -> Tree:
-        """Return the tree over all records up to its end."""
-        return Tree(self.last, [bytes.fromhex(node) for node in self.tree.split()])
 
 
 class Reader(Protocol):

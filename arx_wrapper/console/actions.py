@@ -87,7 +87,7 @@ def proof_of(said: Mapping[str, Any]) -> str:
     return msgspec.json.encode(found).decode()
 
 
-def go(path: str, said: Mapping[str, Any], request: Request) -> Response:
+def go(path: str, request: Request) -> Response:
     """Send the browser to a page: a form by redirect; a script gets the page's path as JSON."""
     from starlette.responses import JSONResponse, RedirectResponse
 
@@ -121,7 +121,7 @@ async def decide(console: Console, request: Request) -> Response:
         )
     except ApprovalError as error:
         raise Problem(409, "Nothing was decided", str(error)) from None
-    return go(f"/requests/{asked.id}", said, request)
+    return go(f"/requests/{asked.id}", request)
 
 
 async def withdraw(console: Console, request: Request) -> Response:
@@ -139,7 +139,7 @@ async def withdraw(console: Console, request: Request) -> Response:
         )
     except ApprovalError as error:
         raise Problem(409, "Nothing was changed", str(error)) from None
-    return go(f"/requests/{asked.id}", said, request)
+    return go(f"/requests/{asked.id}", request)
 
 
 async def switch_agent(console: Console, request: Request) -> Response:
@@ -156,7 +156,7 @@ async def switch_agent(console: Console, request: Request) -> Response:
         await audit.suspend(
             agent, org_id=console.org_id, by=session.reviewer, reason=reason or "suspended by a reviewer"
         )
-    return go("/agents", said, request)
+    return go("/agents", request)
 
 
 async def verify_log(console: Console, request: Request) -> Response:
@@ -164,7 +164,7 @@ async def verify_log(console: Console, request: Request) -> Response:
     said = await given(request)
     await signed_in_post(console, request, said)
     await console.verify()
-    return go("/log", said, request)
+    return go("/log", request)
 
 
 async def simulate(console: Console, request: Request) -> Response:

@@ -90,13 +90,13 @@ async def sign_in(console: Console, request: Request) -> Response:
         )
         raise Problem(403, "Not signed in", f"The sign-in {error}.") from None
     await enrolment.signed_in(console.backends.audit, console.org_id, owner)
-    return started(console, request, owner, own_path(str(said.get("next") or "/")), said)
+    return started(console, request, owner, own_path(str(said.get("next") or "/")))
 
 
-def started(console: Console, request: Request, reviewer: str, path: str, said: Mapping[str, Any]) -> Response:
+def started(console: Console, request: Request, reviewer: str, path: str) -> Response:
     """Return a response that starts a session and ends the browser's earlier one."""
     console.sessions.end(request.cookies.get(console.cookie))
-    response = go(path, said, request)
+    response = go(path, request)
     token = console.sessions.start(reviewer)
     response.set_cookie(console.cookie, token, path="/", secure=console.secure, httponly=True, samesite="strict")
     return response
@@ -107,7 +107,7 @@ async def sign_out(console: Console, request: Request) -> Response:
     said = await given(request)
     await signed_in_post(console, request, said)
     console.sessions.end(request.cookies.get(console.cookie))
-    response = go("/sign-in", said, request)
+    response = go("/sign-in", request)
     response.delete_cookie(console.cookie, path="/", secure=console.secure, httponly=True, samesite="strict")
     return response
 
@@ -179,8 +179,8 @@ async def enrol(console: Console, request: Request) -> Response:
         await enrolment.refused(audit, console.org_id, "unknown", problem, action="enrol")
         raise Problem(409, "Not registered", f"{problem} Nothing was changed.") from None
     if done:
-        return started(console, request, name, "/", said)
-    return go("/enrolled", said, request)
+        return started(console, request, name, "/")
+    return go("/enrolled", request)
 
 
 async def enrolled_page(console: Console, request: Request) -> Response:
@@ -241,7 +241,7 @@ async def confirm(console: Console, request: Request) -> Response:
         )
     except ApprovalError as error:
         raise Problem(409, "Not confirmed", str(error)) from None
-    return go("/reviewers", said, request)
+    return go("/reviewers", request)
 
 
 async def remove_options(console: Console, request: Request) -> Response:
@@ -273,7 +273,7 @@ async def remove(console: Console, request: Request) -> Response:
     except ApprovalError as error:
         raise Problem(409, "No reviewer was removed", str(error)) from None
     console.sessions.end_all_of(name)
-    return go("/reviewers", said, request)
+    return go("/reviewers", request)
 
 
 _DEAD: Final = (
