@@ -118,5 +118,7 @@ def test_a_row_without_columns_keeps_all_members_but_empty_ones() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"team": None}, {"teams": [None, 7]}, {"team": [1]}])
 def test_an_answer_of_another_shape_is_handed_on(body: dict[str, Any]) -> None:
-    for name in ("teams:read_detail", "teams:read", "services:delete", "rules:create"):
-        compact(OPERATIONS[name], body)
+    for name in ("teams:read_detail", "teams:read"):
+        assert compact(OPERATIONS[name], body) == (body, [])
+    for name in ("services:delete", "rules:create"):
+        compact(OPERATIONS[name], body)  # raises nothing

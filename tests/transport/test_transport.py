@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import socket
 import ssl
 import threading
 import time
@@ -518,13 +519,19 @@ async def test_each_request_has_its_own_key_when_threads_send_with_different_one
     assert keys == {"/users": ["another-key"], "/teams": [CANARY]}
 
 
-def test_one_wire_serves_one_event_loop_after_another() -> None:
-    async def once(wire: Transport | None = None) -> None:
-        async with serving(OK) as (_, own):
-            await send(own)
+def test_one_transport_serves_one_event_loop_after_another() -> None:
+    server = Server(OK)
+    with socket.create_server(("127.0.0.1", 0)) as at:
+        wire = Transport(base_url=f"http://127.0.0.1:{at.getsockname()[1]}", sleep=no_sleep)
 
-    asyncio.run(once())
-    asyncio.run(once())
+        async def once() -> None:
+            async with listening(server.serve, at=at.dup()):
+                await send(wire)
+                await send(wire)
+
+        asyncio.run(once())
+        asyncio.run(once())
+    assert (server.requests, server.connections) == (4, 2)
 
 
 def gzipped(*parts: bytes) -> bytes:
