@@ -16,11 +16,14 @@ from collections.abc import Callable, Mapping
 
 from arx_wrapper.model import Allowance
 
+# Calls in flight: permitted at the start, and at most.
 _FIRST = 8
 _MOST = 256
-_SETTLE = 0.02
+# Seconds added to a wait, so that the window has surely ended.
+_MARGIN = 0.02
 # PagerDuty's window lasts a minute. Longer waits are shortened: see `block()`.
 LONGEST = 90.0
+# Seconds after which one call is permitted during such a longer wait.
 _PROBE = 1.0
 
 
@@ -80,7 +83,7 @@ class RateLimiter:
         self._in_flight -= 1
         if answered:
             self._wide = min(self._wide + 1, _MOST)
-        if headers and (allowance := _told(headers)):
+        if headers and (allowance := _allowance(headers)):
             self._learn(allowance, window)
         if self._waiting or self._timer:
             self._hand_out()
@@ -144,7 +147,7 @@ class RateLimiter:
             self._timer.cancel()
             self._timer = None
         if self._waiting and (wait := self._wait(now)) is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(wait, 0.0) + _SETTLE, self._hand_out)
+            self._timer = asyncio.get_running_loop().call_later(max(wait, 0.0) + _MARGIN, self._hand_out)
 
     def _wait(self, now: float) -> float | None:
         """Return the seconds until more calls may start; None when a response decides that."""
@@ -152,7 +155,7 @@ class RateLimiter:
         return wait if wait > 0 or not self._in_flight else None
 
 
-def _told(headers: Mapping[str, str]) -> Allowance | None:
+def _allowance(headers: Mapping[str, str]) -> Allowance | None:
     """Read the allowance from headers; None when they state none, or none that is valid."""
     try:
         limit, left = int(headers["ratelimit-limit"]), int(headers["ratelimit-remaining"])
