@@ -1,4 +1,4 @@
-"""The one road to the network, step by step, against the sandbox."""
+"""The pipeline is the only way to the network: each step, against the sandbox."""
 
 from __future__ import annotations
 

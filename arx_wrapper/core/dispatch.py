@@ -1,4 +1,7 @@
-"""Step 6 of the pipeline: send the requests of one call. Only the pipeline makes a `Dispatch`."""
+"""Send the requests of one call: step 6 of the pipeline, and the reads of its target for the reviewers of step 5.
+
+Only the pipeline makes a `Dispatch`, and only a `Dispatch` asks the transport for grants.
+"""
 
 from __future__ import annotations
 

@@ -9,8 +9,9 @@
 6. Send the request. Members of the response that policy hides are removed before the caller gets it.
 7. Record the outcome.
 
-`clear()` runs steps 0 to 5, before anything is sent; a call that fails there is recorded as refused. `run()` and
-`stream()` add steps 6 and 7: `run()` returns one result, `stream()` yields records as they arrive.
+`clear()` runs steps 0 to 5, before the call is sent; a call that fails there is recorded as refused. Step 5 may read
+the credentials and the state of the call's target, for the reviewers. `run()` and `stream()` add steps 6 and 7: `run()`
+returns one result, `stream()` yields records as they arrive.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
@@ -33,9 +34,6 @@ from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
 from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError, shown
 from arx_wrapper.model import JSON, Call, Decision, Verdict
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 _log = logging.getLogger("arx_wrapper.pipeline")

@@ -129,7 +129,7 @@ class Response:
 
 @define(eq=False)
 class Grant:
-    """Permission to send one request, once. The pipeline issues it after every step before sending has passed."""
+    """Permission to send one request, once. Only `Dispatch` asks for one, after policy and the intent's record."""
 
     _request: Request = field(repr=False)
     _issuer: Transport = field(repr=False)

@@ -1,4 +1,4 @@
-"""Every member that a write can send is classified: what else the act amounts to, or why nothing else.
+"""Every member that a write can send is classified: what else sending it does, or why nothing else.
 
 A spec that brings a new member, or an endpoint that brings a new body, fails here until somebody has thought about
 what it can silence, resolve, acknowledge, reassign, reroute or merge.
