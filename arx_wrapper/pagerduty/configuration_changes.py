@@ -94,7 +94,7 @@ class ConfigurationChanges:
         outside: Changes that were made outside the connector, oldest first.
         missing: The connector's changes that PagerDuty has no record of, although they created or deleted an object.
         awaited: The connector's changes so recent that PagerDuty's records may not have appeared yet.
-        settled: The connector's changes with an unknown outcome that PagerDuty's records confirm.
+        confirmed: The connector's changes with an unknown outcome that PagerDuty's records confirm.
     """
 
     recorded: int = 0
@@ -102,7 +102,7 @@ class ConfigurationChanges:
     outside: list[Change] = field(factory=list)
     missing: list[OwnChange] = field(factory=list)
     awaited: list[OwnChange] = field(factory=list)
-    settled: list[OwnChange] = field(factory=list)
+    confirmed: list[OwnChange] = field(factory=list)
 
 
 def compare(
@@ -265,7 +265,7 @@ def _by_object(
 def _match(found: ConfigurationChanges, write: SentWrite, seen: set[str]) -> None:
     found.matched += 1
     if write.status != "success" and write.intent.id not in seen and write.operation.audited:
-        found.settled.append(_own(write))
+        found.confirmed.append(_own(write))
     seen.add(write.intent.id)
 
 

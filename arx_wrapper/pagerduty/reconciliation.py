@@ -62,7 +62,7 @@ class Reconciliation:
         matched: The number of acts in both logs.
         theirs: Acts that only PagerDuty shows.
         ours: Acts that only the audit log shows.
-        settled: Acts with an unknown outcome in the audit log that PagerDuty's log confirms.
+        confirmed: Acts with an unknown outcome in the audit log that PagerDuty's log confirms.
         configuration: The changes of the account's configuration; None when they were not compared.
     """
 
@@ -70,7 +70,7 @@ class Reconciliation:
     matched: int = 0
     theirs: list[Activity] = field(factory=list)
     ours: list[Activity] = field(factory=list)
-    settled: list[Activity] = field(factory=list)
+    confirmed: list[Activity] = field(factory=list)
     configuration: ConfigurationChanges | None = None
 
 
@@ -196,7 +196,7 @@ def _match(
             left.remove(min(near, key=lambda other: write.seconds_from(other.at)))
             found.matched += 1
             if act.status != "success":
-                found.settled.append(act)
+                found.confirmed.append(act)
         elif act.status == "success" and act.certain and write.latest < began:
             found.ours.append(act)
     found.theirs = left

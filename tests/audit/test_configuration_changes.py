@@ -160,7 +160,7 @@ async def outside_are_found(
     found = await compared(pd, account)
     assert sorted((change.action, change.resource_type) for change in found.outside) == expected
     assert (found.recorded, found.matched) == (made + planted, made)
-    assert (found.missing, found.awaited, found.settled) == ([], [], [])
+    assert (found.missing, found.awaited, found.confirmed) == ([], [], [])
 
 
 async def test_outside_changes_are_found_among_our_own_and_nothing_else_is(
@@ -217,7 +217,7 @@ async def test_a_write_whose_response_was_lost_is_ours_and_settled(pd: PagerDuty
             await call
     found = await compared(pd, account)
     all_quiet(found, recorded=2)
-    assert [(own.operation, own.resource_id, own.status) for own in found.settled] == [
+    assert [(own.operation, own.resource_id, own.status) for own in found.confirmed] == [
         ("services:update", SERVICE, "unknown"),
         ("services:create", None, "unknown"),
     ]
@@ -238,8 +238,8 @@ async def test_a_lost_response_explains_one_change_of_the_same_object_by_the_sam
     account.record_change("update", "service", SERVICE, **ANOTHER_KEY)
     account.record_change("update", "service", SERVICE, by=account.email)
     found = await compared(pd, account)
-    assert (found.recorded, found.matched, len(found.outside), len(found.settled)) == (7, 1, 6, 1)
-    assert found.settled[0].at - found.outside[0].at >= timedelta(minutes=10)
+    assert (found.recorded, found.matched, len(found.outside), len(found.confirmed)) == (7, 1, 6, 1)
+    assert found.confirmed[0].at - found.outside[0].at >= timedelta(minutes=10)
 
 
 async def test_a_write_whose_request_is_known_explains_no_other(

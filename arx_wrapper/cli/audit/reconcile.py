@@ -82,7 +82,7 @@ def reconcile(
 
 
 def _differs(found: Reconciliation) -> bool:
-    """Say on stderr what only one side has; return whether anything is."""
+    """Name on stderr the counts of what only one side has; return True when there is any."""
     differs = bool(found.theirs or found.ours)
     if differs:
         warn(f"{len(found.theirs)} acts only in PagerDuty's log, {len(found.ours)} only in ours")
@@ -94,7 +94,7 @@ def _differs(found: Reconciliation) -> bool:
 
 def _show_incidents(found: Reconciliation) -> None:
     say(f"{found.incidents} incidents, {found.matched} acts in both logs")
-    rows = [(name, act) for name in ("theirs", "ours", "settled") for act in getattr(found, name)]
+    rows = [(name, act) for name in ("theirs", "ours", "confirmed") for act in getattr(found, name)]
     if rows:
         print_table(
             ("only in", "incident", "operation", "at", "agent", "source"),
@@ -109,7 +109,7 @@ def _show_changes(found: ConfigurationChanges) -> None:
             ("outside, at", "who", "change", "object", "by", "from", "parts", "request"),
             ([_time(c.at), ", ".join(c.who), c.action, _object(c), _way(c), *_rest(c)] for c in found.outside),
         )
-    rows = [(name, own) for name in ("missing", "awaited", "settled") for own in getattr(found, name)]
+    rows = [(name, own) for name in ("missing", "awaited", "confirmed") for own in getattr(found, name)]
     if rows:
         print_table(("ours", "operation", "object", "at", "agent", "source"), (_own(name, own) for name, own in rows))
 
@@ -136,9 +136,9 @@ def _time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-_SIDES = {"theirs": "PagerDuty", "ours": "audit log", "settled": "(outcome was unknown)"}
+_SIDES = {"theirs": "PagerDuty", "ours": "audit log", "confirmed": "(outcome was unknown)"}
 _OURS = {
     "missing": "not in PagerDuty",
     "awaited": "(too recent to tell)",
-    "settled": "(outcome was unknown)",
+    "confirmed": "(outcome was unknown)",
 }
