@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -17,8 +16,6 @@ from arx_wrapper.audit.writer import PendingEntry, Turn, Writer, overdue
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Leases, Limit
 
-_T = TypeVar("_T")
-_CHUNK = 1_000
 # Seconds for which a single caller blocks; a sync usually takes less.
 _MOMENT = 0.002
 
