@@ -216,6 +216,7 @@ READS_OF_OTHERS = {
     "incidents:read_detail",
     "incidents:read_log",
     "maintenance:read",
+    "schedules:read",
     "schedules:read_oncall",
     "incidents:read_alerts",
     "services:read",

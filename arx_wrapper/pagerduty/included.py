@@ -31,18 +31,21 @@ _USER: Final = Embedded("users:read_detail")
 _SERVICE: Final = Embedded("services:read_detail")
 _SCHEDULE: Final = Embedded("schedules:read_detail")
 _INTEGRATIONS: Final = Embedded("services:read_integrations", "service_id")
-# By value of `include`. A value that is not listed adds parts of the object itself, or members that every response
-# shows anyway, such as a priority's name.
+# By value of `include`. A schedule's parts are what `schedules:read_detail` shows and a list does not. A value that is
+# not listed adds other parts of the object itself, or members that every response shows anyway, like a priority's name.
 INCLUDED: Final[Mapping[str, tuple[Embedded, ...]]] = {
     "acknowledgers": (_USER, _SERVICE),
     "agents": (_USER, _SERVICE, _INTEGRATIONS),
     "assignees": (_USER,),
     "contact_methods": (Embedded("users:read_contact", "user_id"),),
     "escalation_policies": (Embedded("escalation:read_detail"),),
+    "final_schedule": (_SCHEDULE,),
     "first_trigger_log_entries": (Embedded("incidents:read_log", "incident_id"),),
     "incidents": (Embedded("incidents:read_detail", "incident_id"),),
     "integrations": (_INTEGRATIONS,),
     "notification_rules": (Embedded("users:read_notification", "user_id", {"urgency": _BOTH_URGENCIES}),),
+    "overrides_subschedule": (_SCHEDULE,),
+    "schedule_layers": (_SCHEDULE,),
     "schedules": (_SCHEDULE,),
     "services": (_SERVICE,),
     "targets": (_USER, _SCHEDULE),

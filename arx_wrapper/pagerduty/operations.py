@@ -315,6 +315,7 @@ _ROWS = (
         endpoint="schedules.list_schedules", returns=Many("schedules", "Schedule"),
         summary="List on-call schedules", probe=True,
         args={"include_next_oncall_for_user": "A user's id; each schedule says when that user is on call next."},
+        effects=effects.read, performs=included("schedule_layers", "overrides_subschedule", "final_schedule"),
         columns=columns.SCHEDULES, not_for_agents=("offset",),
     ),
     Operation(

@@ -227,21 +227,23 @@ EMBEDDED: dict[str, tuple[str, ...]] = {
     "assignees": (USER,),
     "contact_methods": ("users:read_contact",),
     "escalation_policies": (POLICY,),
+    "final_schedule": ("schedules:read_detail",),
     "first_trigger_log_entries": ("incidents:read_log",),
     "incidents": ("incidents:read_detail",),
     "integrations": ("services:read_integrations",),
     "notification_rules": ("users:read_notification",),
+    "overrides_subschedule": ("schedules:read_detail",),
+    "schedule_layers": ("schedules:read_detail",),
     "schedules": ("schedules:read_detail",),
     "services": (SERVICE,),
     "targets": (USER, "schedules:read_detail"),
     "teams": (TEAM,),
     "users": (USER,),
 }
-# Parts of the object itself; of a priority, every answer shows the name.
+# Other parts of the object itself; of a priority, every answer shows the name.
 PARTS = {
     "auto_pause_notifications_parameters", "calendar_urls", "channels", "conference_bridge", "custom_fields",
-    "escalation_rule_assignment_strategies", "final_schedule", "overrides_subschedule", "priorities", "privileges",
-    "schedule_layers", "subdomains",
+    "escalation_rule_assignment_strategies", "priorities", "privileges", "subdomains",
 }  # fmt: skip
 IDS = {USER: "user_id", SERVICE: "service_id", TEAM: "team_id", POLICY: "policy_id"} | {
     "incidents:read_log": "incident_id",
