@@ -407,6 +407,25 @@ async def test_an_iteration_ends_when_its_agent_is_suspended() -> None:
     assert outcome.metadata["records"] == len(found)
 
 
+async def test_a_page_requested_ahead_is_not_handed_out_after_its_agent_is_suspended() -> None:
+    async with connector() as pd:
+        assert pd.sandbox_account is not None
+        pd.sandbox_account.add_incidents(30)
+        found: list[str] = []
+
+        async def read() -> None:
+            async for incident in pd.iterate("incidents:read", {**OPEN, "limit": 1}):
+                found.append(str(incident.id))
+                if len(found) == 2:
+                    await pd.audit.suspend(pd.agent_id, org_id=pd.org_id, by="ada", reason="enough")
+
+        with pytest.raises(PermissionDeniedError, match="suspended: enough"):
+            await read()
+        requests, outcome = len(pd.sandbox_account.requests), (await trail(pd))[-1]
+    assert requests > 2, "further pages were on their way"
+    assert (len(found), outcome.metadata["records"]) == (2, 2)
+
+
 async def test_an_iteration_ends_when_policy_is_tightened(tmp_path: Path) -> None:
     file, ticks = tmp_path / "policy.yaml", itertools.count()
     file.write_text(json.dumps([EVERYTHING]))

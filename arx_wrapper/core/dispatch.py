@@ -140,7 +140,7 @@ class Dispatch:
             PermissionDeniedError: policy denies the call by now, or its agent was suspended.
         """
         if self._attempts:
-            self.follow(await self._env.judge_again(self.call))
+            await self.judge_again()
         return await self._fetch(self._env.api.build(self.call.operation, params), self._attempts)
 
     async def lookup(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
@@ -168,6 +168,14 @@ class Dispatch:
         """Read the state of the objects that the call changes, without hidden members; None when the row reads none."""
         read = self.call.operation.target_state
         return await read(self._preview, self.call.params) if read else None
+
+    async def judge_again(self) -> None:
+        """Judge the call again before a further page is requested or handed out, and apply its present visibility.
+
+        Raises:
+            PermissionDeniedError: policy denies the call by now, or its agent was suspended.
+        """
+        self.follow(await self._env.judge_again(self.call))
 
     def follow(self, decision: Decision) -> None:
         """Apply the visibility of a later decision on the same call from now on."""

@@ -91,7 +91,7 @@ class Iteration(Resource):
             return (await dispatch.fetch(merged)).json
 
         key, _ = _listed(row)
-        reading = ListReader(fetch, key, row.name, most)
+        reading = ListReader(fetch, dispatch.judge_again, key, row.name, most)
         if "limit" not in self.model_of(row.name).names:
             return reading.once()
         size, start = asked.get("limit"), asked.get("offset", 0)

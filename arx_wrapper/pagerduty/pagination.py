@@ -78,6 +78,7 @@ class ListReader:
 
     Attributes:
         fetch: Reads one page.
+        judge: Raises an error when a page that was requested ahead must not be yielded any more.
         key: The envelope's key of the records.
         operation: The operation's name, for messages.
         max_items: Stop after this many records; None reads them all.
@@ -85,6 +86,7 @@ class ListReader:
     """
 
     fetch: Fetch
+    judge: Callable[[], Awaitable[None]]
     key: str
     operation: str
     max_items: int | None = None
@@ -236,7 +238,9 @@ class ListReader:
                     ahead.append((offset, asyncio.ensure_future(self._page(offset, step, more))))
                     offset += stride
                 last, task = ahead.popleft()
-                body = self._read(await task)
+                page = await task
+                await self.judge()  # this page was requested before the caller used the records of those before it
+                body = self._read(page)
                 yield body, max(min(step, min(known, CEILING) - last), 0)
         finally:
             for _, task in ahead:
