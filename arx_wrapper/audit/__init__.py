@@ -41,7 +41,8 @@ def open(  # noqa: A001 - read as `audit.open`
     Args:
         url: `sqlite:///path`, created with mode 0600, with its key in `path.key`. Or `postgresql://…`, for many hosts.
         key: The log's key; by default `ARX_AUDIT_KEY` as hex, or SQLite's key file.
-        timeout: Seconds within which a record is durable, or its call fails.
+        timeout: Seconds within which the log is open and a record is durable, or its call fails. Other processes that
+            hold the log locked are waited for as long.
         idle: Seconds that an outcome waits for further entries to share its transaction.
         clock: Returns the time, aware.
         allow_memory: True to accept `sqlite:///:memory:`.
@@ -62,11 +63,14 @@ def open(  # noqa: A001 - read as `audit.open`
     from arx_wrapper.audit.storage.sqlite import SqliteStore
     from arx_wrapper.audit.storage.sqlite_opening import reader
 
+    patience = timeout * 0.8  # shorter than the log's own time-out, so that the error names the cause
     return AuditLog(
-        _refuse if read_only and path != ":memory:" else lambda: SqliteStore(path, key=key, clock=clock),
+        _refuse
+        if read_only and path != ":memory:"
+        else lambda: SqliteStore(path, key=key, clock=clock, patience=patience),
         timeout=timeout,
         idle=idle,
-        reader=None if path == ":memory:" else lambda: reader(path, key=key),
+        reader=None if path == ":memory:" else lambda: reader(path, key=key, patience=patience),
         begun=lambda: not read_only and os.path.exists(path),
     )
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,40 @@ async def test_a_store_that_is_locked_fails_in_time_and_recovers(path: Path) -> 
     await log.aclose()
 
 
+@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_log_that_stays_locked_is_not_opened_and_the_error_names_the_cause(
+    path: Path, lock: str, begun: bool
+) -> None:
+    if begun:
+        first = opened(path)
+        await first.append(entry())
+        await first.aclose()
+    with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
+        blocker.execute(lock)
+        log, start = opened(path, timeout=2), time.monotonic()
+        with pytest.raises(AuditError, match=r"database is locked\. Nothing was sent"):
+            await log.open()
+        assert time.monotonic() - start > 1, "it was waited for"
+        blocker.execute("ROLLBACK")
+    await log.append(entry())
+    await log.aclose()
+
+
+@pytest.mark.slow
+async def test_a_locked_log_is_waited_for_as_long_as_its_timeout_says(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        log = opened(path, timeout=PATIENCE)
+        opening = asyncio.create_task(log.open())
+        await asyncio.sleep(5)  # longer than the default's share
+        assert not opening.done()
+        blocker.execute("ROLLBACK")
+        await opening
+    await log.append(entry())
+    await log.aclose()
+
+
 async def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     log = opened(tmp_path / "file" / "audit.db")
@@ -295,9 +330,8 @@ def test_the_keyed_hash_is_hmac_sha256(key: bytes, data: bytes) -> None:
     assert hasher(key)(data) == hmac.digest(key, data, "sha256").hex()
 
 
-async def test_what_sqlite_says_of_a_locked_log_is_an_audit_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arx_wrapper.audit.storage.sqlite_files.PATIENCE", 0.1)
-    log = opened(path)
+async def test_what_sqlite_says_of_a_locked_log_is_an_audit_error(path: Path) -> None:
+    log = opened(path, timeout=0.2)
     await log.append(entry())
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")

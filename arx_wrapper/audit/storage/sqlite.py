@@ -54,21 +54,28 @@ class SqliteStore(SqliteChain):
     """One log in one SQLite file."""
 
     def __init__(
-        self, path: str, *, key: bytes | None, clock: Callable[[], datetime], progress: Progress | None = None
+        self,
+        path: str,
+        *,
+        key: bytes | None,
+        clock: Callable[[], datetime],
+        patience: float = PATIENCE,
+        progress: Progress | None = None,
     ) -> None:
         self._path, self._clock, self._progress = path, clock, progress
+        self._patience, until = patience, time.monotonic() + patience
         self._last: Sequence[Pending] = ()
         self._file: OpenFile | None = None
         try:
-            secret = key or configured_key() or made_key(path, has_records=lambda: has_records(path))
+            secret = key or configured_key() or made_key(path, has_records=lambda: has_records(path, patience=patience))
             if path != ":memory:":
                 private_file(Path(path))
             lock = WriterLock(path)
             folder = None if path == ":memory:" else Path(path).parent
-            super().__init__(connected(path), hasher(secret), folder, lock.writer, clock)
+            super().__init__(connected(path, patience=patience), hasher(secret), folder, lock.writer, clock)
             self._lock = lock
             try:
-                self._begin()
+                self._begin(until)
             except BaseException:
                 self._lock.remove()
                 self._let_go()
@@ -93,7 +100,7 @@ class SqliteStore(SqliteChain):
         """Return a connection for another thread; None for a log in memory, which has only this one."""
         if self._path == ":memory:":
             return None
-        return SqliteReader(opened_to_read(self._path), self.digest, Path(self._path).parent)
+        return SqliteReader(opened_to_read(self._path, patience=self._patience), self.digest, Path(self._path).parent)
 
     def rotate(self, *, by: str, org_id: str) -> Segment | None:
         """Move finished records into a sealed segment; None when there are none."""
@@ -180,10 +187,15 @@ class SqliteStore(SqliteChain):
             self._wal_reserve = None
         self._db.close()
 
-    def _begin(self) -> None:
-        self._into_wal()
+    def _begin(self, until: float) -> None:
+        self._into_wal(until)
         self._db.execute("PRAGMA synchronous=FULL")
+        self._wait_for_locks(until - time.monotonic())
         self._transact(self._prepare, catch_up=False)
+        self._wait_for_locks(self._patience)
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        self._db.execute(f"PRAGMA busy_timeout={max(int(seconds * 1000), 1)}")
 
     def _prepare(self) -> None:
         carried = self._make_tables()
@@ -273,10 +285,10 @@ class SqliteStore(SqliteChain):
                 return row[0], row[1]
         raise altered(f"Record {seq}", "is missing")
 
-    def _into_wal(self) -> None:
-        """Switch to WAL, with retries: SQLite does not wait for locks here, and several processes may open the log."""
-        until = time.monotonic() + PATIENCE
+    def _into_wal(self, until: float) -> None:
+        """Switch to WAL, with retries: SQLite does not always wait here, and several processes may open the log."""
         while True:
+            self._wait_for_locks(until - time.monotonic())
             try:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 return

@@ -15,6 +15,7 @@ from typing import Final
 from arx_wrapper.errors import AuditError
 
 PATIENCE: Final = 4.0
+"""Seconds for which a locked database is waited for, by default."""
 _SIDES: Final = ("", "-wal", "-shm")
 
 
@@ -45,9 +46,9 @@ def damaged(error: TypeError | ValueError) -> AuditError:
     )
 
 
-def connected(path: str, *, uri: bool = False) -> sqlite3.Connection:
-    """Open a database for use from one thread at a time."""
-    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+def connected(path: str, *, uri: bool = False, patience: float = PATIENCE) -> sqlite3.Connection:
+    """Open a database for use from one thread at a time; statements wait `patience` seconds for a locked one."""
+    return sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False, uri=uri)
 
 
 def require_locks(path: str) -> None:
@@ -128,7 +129,7 @@ def _identity(path: str) -> tuple[tuple[int, int], ...]:
     return tuple((state.st_dev, state.st_ino) for state in states)
 
 
-def opened_to_read(path: str) -> sqlite3.Connection:
+def opened_to_read(path: str, *, patience: float = PATIENCE) -> sqlite3.Connection:
     """Open a log for reading one state of it; no record, key or table is created or written.
 
     On read-only media or a full disk, SQLite cannot create its shared-memory file. Then no other process can write the
@@ -140,7 +141,7 @@ def opened_to_read(path: str) -> sqlite3.Connection:
     with explained("read"):
         if not _cramped(path):
             try:
-                return _begun(connected(path), path)
+                return _begun(connected(path, patience=patience), path)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF not in _UNWRITABLE:
                     raise

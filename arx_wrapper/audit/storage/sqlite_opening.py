@@ -9,14 +9,14 @@ from pathlib import Path
 from arx_wrapper.audit.key import configured_key, key_file, stored_key
 from arx_wrapper.audit.record import GENESIS, hasher
 from arx_wrapper.audit.state import ChainState
-from arx_wrapper.audit.storage.sqlite_files import connected, opened_to_read
+from arx_wrapper.audit.storage.sqlite_files import PATIENCE, connected, opened_to_read
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
 from arx_wrapper.audit.storage.sqlite_state import store_snapshot
 from arx_wrapper.errors import AuditError
 
 
-def reader(path: str, *, key: bytes | None) -> SqliteReader:
+def reader(path: str, *, key: bytes | None, patience: float = PATIENCE) -> SqliteReader:
     """Open a log read-only. Nothing is created; a log that does not exist yet reads as an empty one.
 
     Raises:
@@ -30,7 +30,7 @@ def reader(path: str, *, key: bytes | None) -> SqliteReader:
                 "removed on purpose, remove the key too."
             )
         return empty_reader()
-    database = opened_to_read(path)
+    database = opened_to_read(path, patience=patience)
     made = database.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'audit')").fetchone()
     if made != (1,):
         database.close()
@@ -56,12 +56,12 @@ def _digest(path: str, key: bytes | None) -> Callable[[bytes], str]:
     return digest
 
 
-def has_records(path: str) -> bool:
+def has_records(path: str, *, patience: float = PATIENCE) -> bool:
     """Return True when the path has a log that was begun with a key. Nothing is written."""
     if path == ":memory:" or not Path(path).exists():
         return False
     try:
-        with contextlib.closing(opened_to_read(path)) as database:
+        with contextlib.closing(opened_to_read(path, patience=patience)) as database:
             made = database.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'audit')").fetchone()
             return bool(made == (1,))
     except AuditError:
