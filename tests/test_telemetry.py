@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from arx_wrapper import (
     PolicyError,
     UnknownOperationError,
 )
+from arx_wrapper.core.telemetry import _instruments
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from tests.support import CANARY, EVERYTHING, trail
@@ -33,11 +35,15 @@ NO_DELETES = {**EVERYTHING, "deny": ["services:delete"]}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def providers() -> None:
+def providers() -> Iterator[None]:
+    """Trace and measure, and trace no more afterwards: in a traced process every call has a trace of its own."""
     tracing = TracerProvider()
     tracing.add_span_processor(SimpleSpanProcessor(SPANS))
-    trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(MeterProvider([READER]))
+    with pytest.MonkeyPatch.context() as patch:  # OpenTelemetry's own function sets a provider for good
+        patch.setattr("opentelemetry.trace._TRACER_PROVIDER", tracing)
+        yield
+    _instruments.cache_clear()  # they hold a tracer of that provider
 
 
 @pytest.fixture(autouse=True)
