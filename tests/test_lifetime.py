@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from arx_wrapper import ConfigError, PagerDutyConnector
+from arx_wrapper import ConfigError, PagerDutyConnector, audit
 from arx_wrapper.config import Config
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import Served, run_in_thread
@@ -44,6 +44,27 @@ def descriptors() -> int:
 
 async def one(pd: PagerDutyConnector) -> None:
     await pd.list_teams(limit=1)
+
+
+def test_closing_writes_the_records_of_a_log_that_the_caller_opened(
+    served: tuple[Sandbox, Served], tmp_path: Path
+) -> None:
+    async def main() -> list[str]:
+        sandbox, where = served
+        address = f"sqlite:///{tmp_path}/a.db"
+        log = audit.open(address, idle=3600)  # nothing but closing commits the outcome
+        vault = FixedVault(api_key=sandbox.token, requester_email=sandbox.email)
+        async with PagerDutyConnector(
+            "a", "o", policies=[EVERYTHING], audit=log, vault=vault, base_url=where.url
+        ) as pd:
+            await one(pd)
+        reader = audit.open(address, read_only=True)
+        actions = [record.action_type async for record in reader.records()]
+        await reader.aclose()
+        await log.aclose()
+        return actions
+
+    assert asyncio.run(main())[-1] == "connector.completed"
 
 
 def test_nothing_is_kept_of_event_loops_that_are_gone(pd: PagerDutyConnector) -> None:
@@ -143,7 +164,7 @@ async def test_a_call_that_comes_while_the_connector_closes_is_refused(pd: Pager
 
 FORK = """
 import asyncio, os, sys
-from arx_wrapper import ConfigError, PagerDutyConnector
+from arx_wrapper import ConfigError, PagerDutyConnector, audit
 POLICY = [{"name": "a", "connector": "pagerduty", "operations": ["*"], "risk_max": "high", "approval": "none"}]
 def connector(): return PagerDutyConnector("a", "o", policies=POLICY, audit=f"sqlite:///{sys.argv[1]}/{os.getpid()}.db")
 used, unused = connector(), connector()

@@ -84,7 +84,8 @@ class AuditLog(ReadableLog):
 
     async def flush(self) -> None:
         """Wait until every submitted entry is written. AuditError when one could not be."""
-        await self._on_thread(lambda store: None)
+        if self._writer.opened:  # else nothing was submitted
+            await self._on_thread(lambda store: None)
         if self._writer.broken:
             raise self._writer.broken
 

@@ -187,12 +187,17 @@ class Backends:
         return MappingProxyType({**process_facts(), "destination": destination})
 
     async def aclose(self) -> None:
-        """Close the backends that were opened here; the audit log last, so that it records what the others report."""
+        """Close the backends that were opened here; the audit log last, so that it records what the others report.
+
+        A log that the caller opened stays open; what was submitted to it is written.
+        """
         async with AsyncExitStack() as closing:  # closes every backend, even when closing another one fails
             for name in ("audit", "vault", "approvals", "transport"):
                 opened = self.__dict__.pop(name, None)
                 if opened is not None and opened is not getattr(self.given, name):
                     closing.push_async_callback(opened.aclose)
+                elif name == "audit" and (flush := getattr(opened, "flush", None)):
+                    closing.push_async_callback(flush)
             self.__dict__.pop("policies", None)
 
 
