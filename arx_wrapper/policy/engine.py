@@ -66,7 +66,7 @@ class PolicySet:
         """Return True when an entry has not expired and matches the agent and the organisation of a call."""
         if entry.expires is not None and now >= entry.expires:
             return False
-        return self.named(entry.agents, call.agent_id) and self.named(entry.orgs, call.org_id)
+        return self._is_for(entry, call)
 
     def decide(self, call: Call, now: datetime) -> Decision:
         """Return the decision on a call: the strictest of those on its effects.
@@ -118,8 +118,7 @@ class PolicySet:
             if matched:
                 matching.append(entry)
         if not matching:
-            unmet = [entry for entry in found.permits if entry.when and self.applies(entry, call, now)]
-            return self._default(effect, params, observed, unmet)
+            return decision(Verdict.DENY, effect, None, self._why_default(call, effect, params, now), observed=observed)
         if (requester := call.params.get("requester_email")) is not None:
             for entry in matching:
                 if not _may_name(entry, requester):
@@ -157,34 +156,46 @@ class PolicySet:
                 found.append(entry)
         return tuple(visibility for entry in found if (visibility := entry.visibility))
 
-    def _default(
-        self, effect: Effect, params: Params | None, observed: tuple[str, ...], unmet: Sequence[PolicyEntry]
-    ) -> Decision:
+    def _why_default(self, call: Call, effect: Effect, params: Params | None, now: datetime) -> str:
+        """Return the reason why no entry permits an effect, by the entry that comes closest to permitting it."""
+        operation, permits = effect.operation, self.about(effect).permits
         above = [
-            entry
-            for entry in self.own
-            if entry.enforce and entry.permits(effect.operation) and effect.risk > entry.risk_max
+            entry for entry in self.own if entry.enforce and entry.permits(operation) and effect.risk > entry.risk_max
         ]
         if not self.entries:
-            reason = HELP
-        elif unmet and unmet[0].when:
-            reason = (
-                f"policy {unmet[0]} permits {effect.operation} only when {unmet[0].when.text}, which does not hold"
-                f"{subject(params)}."
-            )
-        elif above:
-            reason = (
-                f"policy {above[0]} permits {effect.operation} up to {above[0].risk_max.name} only, and it is "
-                f"{effect.risk.name}."
-            )
-        elif older := [one for one in self.own if effect.operation in one.later and one.globs_match(effect.operation)]:
-            reason = (
-                f"{effect.operation} was added in a later version of the table than policy {older[0]} is written for. "
+            return HELP
+        for entry in permits:
+            if entry.when and self.applies(entry, call, now):
+                return (
+                    f"policy {entry} permits {operation} only when {entry.when.text}, which does not hold"
+                    f"{subject(params)}."
+                )
+        for entry in sorted(above, key=lambda one: not self._is_for(one, call)):
+            if self._is_for(entry, call) or not permits:
+                others = "" if self._is_for(entry, call) else f", and not for {self._not_for(entry, call)}"
+                return (
+                    f"policy {entry} permits {operation} up to {entry.risk_max.name} only{others}, and it is "
+                    f"{effect.risk.name}."
+                )
+        for entry in sorted(permits, key=lambda one: not self._is_for(one, call)):
+            if self._is_for(entry, call) and entry.expires:
+                return f"policy {entry} permitted {operation} until {entry.expires.isoformat()}, and has expired."
+            return f"policy {entry} permits {operation}, but not for {self._not_for(entry, call)}."
+        if older := [one for one in self.own if operation in one.later and one.globs_match(operation)]:
+            return (
+                f"{operation} was added in a later version of the table than policy {older[0]} is written for. "
                 "Name it in its `operations`, or raise its `table`."
             )
-        else:
-            reason = f"no policy entry permits {effect.operation}. Add it to the `operations` of one."
-        return decision(Verdict.DENY, effect, None, reason, observed=observed)
+        return f"no policy entry permits {operation}. Add it to the `operations` of one."
+
+    def _is_for(self, entry: PolicyEntry, call: Call) -> bool:
+        return self.named(entry.agents, call.agent_id) and self.named(entry.orgs, call.org_id)
+
+    def _not_for(self, entry: PolicyEntry, call: Call) -> str:
+        """Name the caller that an entry is not for: the agent before the organisation."""
+        if not self.named(entry.agents, call.agent_id):
+            return f"agent {call.agent_id!a}"
+        return f"organisation {call.org_id!a}"
 
     def about(self, effect: Effect) -> Candidates:
         key = (effect.operation, effect.risk)

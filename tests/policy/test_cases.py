@@ -57,7 +57,7 @@ def test_cases_that_hold_pass(policy: Path, capsys: pytest.CaptureFixture[str]) 
         ),
         (
             "{operation: users:read, agent: other, expect: DENY, reason: no-resolve}",
-            "expected a reason with 'no-resolve', it was: no policy entry permits users:read",
+            "permits users:read, but not for agent 'other'.",
         ),
     ],
 )

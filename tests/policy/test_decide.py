@@ -24,6 +24,46 @@ def test_a_risk_above_the_entrys_maximum_is_named() -> None:
     assert "up to LOW only" in decision.reason
 
 
+@pytest.mark.parametrize(
+    ("members", "cause"),
+    [
+        ({"agents": ["triage-*"]}, "permits incidents:read, but not for agent 'agent-1'."),
+        ({"orgs": ["acme"]}, "permits incidents:read, but not for organisation 'org-1'."),
+        ({"agents": ["triage-*"], "orgs": ["acme"]}, "permits incidents:read, but not for agent 'agent-1'."),
+        ({"expires": "2025-12-31T00:00:00Z"}, "permitted incidents:read until 2025-12-31T00:00:00+00:00"),
+        ({"agents": ["triage-*"], "when": "params.limit == 1"}, "but not for agent 'agent-1'."),
+    ],
+)
+def test_an_entry_that_permits_the_operation_to_others_is_named_as_the_cause(
+    members: dict[str, Any], cause: str
+) -> None:
+    other = entry("other", operations=["users:*"], risk_max="low")
+    entries = [other, entry("close", operations=["incidents:*"], risk_max="low", **members)]
+    decision = policy(*entries).decide(bare("incidents:read"), NOW)
+    assert (decision.verdict, decision.policy) == (Verdict.DENY, None)
+    assert decision.reason.startswith("policy 'close'")
+    assert cause in decision.reason
+    assert "triage" not in decision.reason, "whom it is for is not the caller's to know"
+    assert "acme" not in decision.reason
+
+
+def test_the_entry_that_lacks_least_is_named_as_the_cause() -> None:
+    theirs = entry("theirs", operations=["services:*"], risk_max="high", agents=["triage-*"])
+    mine = entry("mine", operations=["services:*"], risk_max="medium")
+    both = entry("both", operations=["services:*"], risk_max="medium", agents=["triage-*"])
+    expected = {
+        ("theirs", "mine"): "policy 'mine' permits services:delete up to MEDIUM only, and it is HIGH.",
+        ("both", "theirs"): "policy 'theirs' permits services:delete, but not for agent 'agent-1'.",
+        ("both",): (
+            "policy 'both' permits services:delete up to MEDIUM only, and not for agent 'agent-1', and it is HIGH."
+        ),
+    }
+    entries = {"theirs": theirs, "mine": mine, "both": both}
+    for names, reason in expected.items():
+        decision = policy(*(entries[name] for name in names)).decide(bare("services:delete"), NOW)
+        assert (decision.verdict, decision.reason) == (Verdict.DENY, reason)
+
+
 @pytest.mark.parametrize("maximum", ["low", "medium", "high"])
 def test_a_deny_holds_whatever_its_entrys_risk_max(maximum: str) -> None:
     denying = entry("d", deny=["services:delete"], operations=["users:read"], risk_max=maximum)
