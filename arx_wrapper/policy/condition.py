@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -118,8 +118,9 @@ class Condition:
         Raises:
             ConditionError: the condition cannot be evaluated. Policy then denies the call.
         """
+        told = self._told(call, effect, params)
         variables = {
-            "params": self._told(call, effect, params),
+            "params": told,
             "agent_id": call.agent_id,
             "org_id": call.org_id,
             "operation": effect.operation,
@@ -129,10 +130,22 @@ class Condition:
         try:
             result = self._program.execute(variables)
         except Exception as error:
-            raise ConditionError(type(error).__name__) from None
+            absent = self._absent(error, told)
+            raise ConditionError(f"this call has no {absent}" if absent else type(error).__name__) from None
         if result is True or result is False:
             return bool(result)
         raise ConditionError("it is neither true nor false")
+
+    def _absent(self, error: Exception, told: Mapping[str, Any]) -> str | None:
+        """Return the parameter that the condition names and the call lacks, when its absence is the error.
+
+        The key of a KeyError may also be a value of the call, which a reason must not repeat.
+        """
+        key = error.args[0] if isinstance(error, KeyError) and error.args else None
+        if not isinstance(key, str) or key in told:
+            return None
+        indexed = self.reads_all and any(f"params[{quote}{key}{quote}]" in self.text for quote in "\"'")
+        return key if key in self.parameters or indexed else None
 
     def _told(self, call: Call, effect: Effect, params: Params | None) -> dict[str, Any]:
         """Return the parameters whose values the call determines.

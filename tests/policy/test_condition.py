@@ -158,3 +158,19 @@ def test_no_text_and_no_parameters_make_it_fail_otherwise() -> None:
         except ConditionError:
             outcomes["unsure"] += 1
     assert all(outcomes.values()), outcomes
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "reason"),
+    [
+        ("params.service_id == 'P1'", {}, "this call has no service_id"),
+        ("params['service_id'] == 'P1'", {"title": "x"}, "this call has no service_id"),
+        ("{'a': 1}[params.title] == 1", {"title": CANARY}, "KeyError"),
+        ("params.a.b == 1", {"a": {}}, "KeyError"),
+        ("params.n > 1", {"n": "x"}, "TypeError"),
+    ],
+)
+def test_a_parameter_that_the_call_lacks_is_named_and_no_value(text: str, params: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConditionError) as failed:
+        holds(text, params)
+    assert str(failed.value) == reason
