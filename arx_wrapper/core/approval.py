@@ -81,7 +81,8 @@ async def approve(
         if asked.target != before:
             await backends.approvals.mark_stale(asked.id)
             raise ApprovalDeniedError(
-                f"{call.operation.name}: the target of {asked.id} has changed since. Nothing was sent. Ask anew.",
+                f"{call.operation.name}: the target of {asked.id} has changed since: "
+                f"{', '.join(_changed(asked.target, before))}. Nothing was sent. Ask anew.",
                 approval_id=asked.id,
             )
     again = await env.judge_again(call)
@@ -98,6 +99,18 @@ async def approve(
         ask_on_call=partial(read, dispatch.lookup) if read else None,
     )
     return before
+
+
+def _changed(approved: Any, now: Any) -> list[str]:
+    """Return the names of the innermost members that differ, never their values."""
+    if isinstance(approved, Mapping) and isinstance(now, Mapping):
+        names = [name for name in {**approved, **now} if approved.get(name) != now.get(name)]
+        inner = [_changed(approved.get(name), now.get(name)) or [name] for name in names]
+        return list(dict.fromkeys(name for found in inner for name in found))
+    if isinstance(approved, list) and isinstance(now, list) and len(approved) == len(now):
+        found = [name for pair in zip(approved, now, strict=True) for name in _changed(*pair)]
+        return list(dict.fromkeys(found))
+    return []
 
 
 def _pending(asked: ApprovalRequest, problem: str) -> ApprovalPendingError:

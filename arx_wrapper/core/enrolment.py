@@ -263,7 +263,7 @@ async def _proved(
 
 
 def _is_taken(enrolments: Enrolments, passkey: Passkey) -> bool:
-    """Return True when a reviewer or a candidate has this passkey, or its key in another form."""
+    """Return True when a reviewer or a candidate has this passkey, or its key in another credential or key file."""
     import base64
 
     from arx_wrapper.approvals.passkeys import NotProvenError, key_material
