@@ -10,6 +10,7 @@ import typer
 from arx_wrapper.cli.approvals.slack_server import until_stopped
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.vault.env import KEY
 
 if TYPE_CHECKING:
     from arx_wrapper.mcp.identity import Issuer
@@ -61,6 +62,9 @@ def mcp(
     if (issuer is None) is not (audience is None) or (issuer and not http):
         raise typer.BadParameter("--issuer and --audience go together, with --http")
 
+    if session.config.vault_url == "env:" and not session.config.sandbox:
+        _warn_of_key()
+
     async def run(connector: Any) -> None:
         with extras():
             from arx_wrapper.mcp.agents import Agents
@@ -93,6 +97,19 @@ def mcp(
             await serve(ToolServer(tools))
 
     session.with_connector(run, approvals_mode="raise")
+
+
+def _warn_of_key() -> None:
+    """Warn of a key in the environment that a client's configuration left empty, or did not fill in."""
+    key = os.environ.get(KEY)
+    if key is None:
+        return
+    if not key.strip():
+        warn(f"{KEY} is empty: calls will be refused. Pass the key, or leave the variable out to use another vault.")
+    elif key.strip().startswith("$"):
+        warn(
+            f"{KEY} is the name of a variable, which the client did not fill in: calls will fail. Pass the key itself."
+        )
 
 
 async def _serve_http(

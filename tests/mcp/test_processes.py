@@ -86,6 +86,19 @@ def test_a_server_that_offers_no_tool_says_why(deployment: Deployment) -> None:
     assert "ARX_POLICY" in err
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("", "PAGERDUTY_API_KEY is empty"), ("${PAGERDUTY_API_KEY}", "PAGERDUTY_API_KEY is the name of a variable")],
+)
+def test_a_key_that_the_client_did_not_fill_in_is_warned_of(deployment: Deployment, key: str, said: str) -> None:
+    process = evolve(deployment, environ={**deployment.environ, "PAGERDUTY_API_KEY": key}).start(
+        "mcp", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (0, "")
+    assert said in err
+
+
 @pytest.mark.parametrize("token", ["", "short"])
 def test_it_does_not_start_without_a_token_worth_the_name(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, token: str
