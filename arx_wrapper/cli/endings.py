@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     ApprovalError,
@@ -19,6 +24,11 @@ from arx_wrapper.errors import (
     TransportError,
     UnknownOperationError,
 )
+from arx_wrapper.params import NULL
+
+_ANEW: Final = "Ask anew."
+# A longer command, with the text of a note for example, would hide the message above it.
+_LONGEST: Final = 500
 
 
 def status_of(error: ArxError) -> int:
@@ -34,6 +44,8 @@ def status_of(error: ArxError) -> int:
 
 def message_of(error: ArxError) -> str:
     """Return the message, with the way to go on as a command in place of a call in Python."""
+    if isinstance(error, ApprovalDeniedError | ApprovalExpiredError):
+        return str(error).replace(_ANEW, "To ask anew, repeat the call without --approval.")
     if not isinstance(error, ApprovalPendingError):
         return str(error)
     resume = f"Resume with execute(..., approval_id={error.approval_id!r})."
@@ -42,8 +54,29 @@ def message_of(error: ArxError) -> str:
 
 def next_step(error: ArxError) -> str | None:
     """Return one line that names the command to go on with, or None where the message says it all."""
-    step = _step(error)
+    suggested = getattr(error, "__notes__", None)  # by `suggest_explain`, which knows the call
+    step = suggested[-1] if suggested else _step(error)
     return f"Next: arx-pagerduty {step}" if step else None
+
+
+def suggest_explain(
+    error: PermissionDeniedError, operation: str, params: Mapping[str, Any], options: Sequence[str]
+) -> None:
+    """Note on a denial the command that explains it: this call's parameters, by this caller.
+
+    Args:
+        error: The denial.
+        operation, params: The call.
+        options: The options before the command.
+    """
+    words = [*options, "policy", "explain", operation]
+    if all(_is_short(value) for value in params.values()):
+        words += [f"{name}={value}" for name, value in params.items()]
+    elif params:
+        words += ["--json", json.dumps(params, default=_null)]
+    command = shlex.join(words)
+    if command.isprintable() and len(command) <= _LONGEST:
+        error.add_note(command)
 
 
 def _step(error: ArxError) -> str | None:
@@ -52,7 +85,7 @@ def _step(error: ArxError) -> str | None:
     if isinstance(error, ApprovalPendingError):
         return f"approvals show {error.approval_id}"
     if isinstance(error, ApprovalDeniedError | ApprovalExpiredError):
-        return "approvals list"
+        return None if _ANEW in str(error) else "approvals list"
     if isinstance(error, InvalidParamsError):
         return f"call {error.operation} --help"
     if isinstance(error, UnknownOperationError):
@@ -64,3 +97,14 @@ def _step(error: ArxError) -> str | None:
     if isinstance(error, AuthenticationError | CredentialError | TransportError):
         return "doctor"
     return None
+
+
+def _is_short(value: Any) -> bool:
+    """Return True when `name=value` on the command line is read as this value."""
+    return (isinstance(value, str) and value != "null") or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _null(value: Any) -> None:
+    """Encode NULL, the only value of parameters that is not JSON."""
+    if value is not NULL:
+        raise TypeError(f"{type(value).__name__} is no parameter")

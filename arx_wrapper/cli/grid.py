@@ -55,6 +55,11 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return list(columns[shown:])
 
 
+def width() -> int:
+    """Return the columns of the terminal; a file or a pipe has no width to fit, and counts as very wide."""
+    return _console().width
+
+
 def card(members: Sequence[tuple[str, str]]) -> None:
     """Print one record: a line for each member, its name beside it; above it where the terminal is too narrow."""
     console = _console()

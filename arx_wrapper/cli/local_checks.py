@@ -86,6 +86,7 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
     waiting = await backends.approvals.list("pending")
     own = sum(request.agent_id == config.agent_id for request in waiting)
     place = _place(config.approvals_url)
+    waits = "1 request waits" if len(waiting) == 1 else f"{len(waiting)} requests wait"
     if own >= config.pending_cap:
         return warning(
             "approvals",
@@ -102,15 +103,14 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
     if escalated and not channels(config):
         return warning(
             "approvals",
-            f"{place}: {len(waiting)} requests wait; policy asks reviewers for {escalated} operations, and "
-            "nothing notifies them",
+            f"{place}: {waits}; policy asks reviewers for {escalated} operations, and nothing notifies them",
             "Set up a channel (approvals.slack, approvals.webhook), or have reviewers keep the console or "
             "`arx-pagerduty approvals watch` open.",
         )
     if config.proof == "name" and not config.sandbox and not config.reviewers:
         return warning(
             "approvals",
-            f"{place}: {len(waiting)} requests wait, {own} of this agent; anyone who can run the command line "
+            f"{place}: {waits}, {own} of this agent; anyone who can run the command line "
             "approves under any name (approvals.proof = name)",
             "Enrol reviewers (`arx-pagerduty reviewers invite NAME`), then unset approvals.proof.",
         )
@@ -120,7 +120,7 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
         who = "reviewers by name"  # without a name as proof, none would be a warning
     else:
         who = "no reviewer is enrolled, and none is needed"
-    return ok("approvals", f"{place}: {len(waiting)} requests wait, {own} of this agent; {who}")
+    return ok("approvals", f"{place}: {waits}, {own} of this agent; {who}")
 
 
 def _configured(config: Config) -> Reviewers | None:

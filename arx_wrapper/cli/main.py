@@ -77,10 +77,13 @@ def options(
     config: Annotated[
         Path | None, typer.Option(help="The configuration file; default ARX_CONFIG, else arx.toml.")
     ] = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", hidden=True)] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
+    if output is not None:
+        raise UsageError(f"-o goes after the command: arx-pagerduty {context.invoked_subcommand} ... -o {output}")
     context.obj = Session(agent, org, config)
 
 

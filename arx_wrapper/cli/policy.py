@@ -10,7 +10,7 @@ import typer
 from attrs import asdict
 
 from arx_wrapper.cli.arguments import parse
-from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
+from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.times import moment
 from arx_wrapper.core.resolution import minimal_call
@@ -48,7 +48,11 @@ def check(
     }
     report: list[dict[str, Any]] = []
     for source in sources:
-        loaded = policy.load(source, registry=TABLE, connector="pagerduty")
+        try:
+            loaded = policy.load(source, registry=TABLE, connector="pagerduty")
+        except PolicyError as error:  # handled here: the next step would be this very command
+            warn(str(error))
+            raise typer.Exit(2) from None
         findings = [
             {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
             for finding in policy.lint(
@@ -143,15 +147,15 @@ def explain(
     else:
         say(f"{decision.verdict.value}: {decision.reason}")
         print_table(
-            ("entry", "effect", "of", "risk", "matched", "why"),
+            ("entry", "matched", "why", "effect", "of", "risk"),
             (
                 [
                     row["entry"],
+                    "yes" if row["matched"] else "no",
+                    row["why"],
                     row["effect"],
                     row["of"] or "",
                     row["risk"],
-                    "yes" if row["matched"] else "no",
-                    row["why"],
                 ]
                 for row in rows
             ),

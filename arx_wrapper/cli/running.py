@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import webbrowser
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,7 +14,7 @@ from attrs import frozen
 
 from arx_wrapper.cli.approvals.waiting import WaitingNotice
 from arx_wrapper.cli.completion import remember
-from arx_wrapper.cli.endings import message_of, next_step, status_of
+from arx_wrapper.cli.endings import message_of, next_step, status_of, suggest_explain
 from arx_wrapper.cli.output import Output, print_json, say, warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.tables import chosen, counted, rows, show
@@ -85,8 +85,9 @@ def perform(session: Session, operation: str, prepare: Prepare, options: Options
         if options.watch is not None:
             await _watch(connector, operation, prepared[0], options)
         if len(prepared) == 1:
-            return [await _one(connector, operation, prepared[0], options)]
-        return [await _tried(connector, operation, params, options) for params in prepared]
+            with _suggesting(session, operation, prepared[0]):
+                return [await _one(connector, operation, prepared[0], options)]
+        return [await _tried(session, connector, operation, params, options) for params in prepared]
 
     quiet = options.everything or options.watch is not None  # they show their own progress
     try:
@@ -120,12 +121,23 @@ def _announce_wait(connector: PagerDutyConnector, operation: str, params: Params
             warn(f"A reviewer has to approve this {within}: `arx-pagerduty approvals list --state pending`.")
 
 
+@contextmanager
+def _suggesting(session: Session, operation: str, params: Params) -> Iterator[None]:
+    """Note on a denial the command that explains it."""
+    try:
+        yield
+    except PermissionDeniedError as error:
+        suggest_explain(error, operation, params, session.given)
+        raise
+
+
 async def _tried(
-    connector: PagerDutyConnector, operation: str, params: Params, options: Options
+    session: Session, connector: PagerDutyConnector, operation: str, params: Params, options: Options
 ) -> Mapping[str, Any] | ArxError:
     """Return what comes back, or the refusal of this call alone; what would fail every call is raised."""
     try:
-        return await _one(connector, operation, params, options)
+        with _suggesting(session, operation, params):
+            return await _one(connector, operation, params, options)
     except TransportError:
         raise
     except (PagerDutyError, PermissionDeniedError, ApprovalError, InvalidParamsError) as error:

@@ -33,6 +33,12 @@ class Session:
         self._config: Config | None = None
         self._working_folder = True
 
+    @property
+    def given(self) -> list[str]:
+        """Return the options before the command, as they were given, for a command that is suggested."""
+        named = (("--agent", self._agent), ("--org", self.org), ("--config", self._file))
+        return [text for option, value in named if value is not None for text in (option, str(value))]
+
     def ignore_working_folder(self) -> None:
         """Read nothing from the working directory: an agent may write to the folder in which a server starts."""
         self._working_folder = False

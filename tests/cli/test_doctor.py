@@ -290,11 +290,11 @@ def test_reviewers_whom_nothing_notifies_are_a_warning(asking: Command, monkeypa
     assert asking("--agent", "agent-8", "call", "services:delete", "service_id=PABC123").status == 4
     found = by_name(asking("doctor", "-o", "json"))["approvals"]
     assert found["state"] == "warning"
-    assert "1 requests wait; policy asks reviewers for 4 operations, and nothing notifies them" in found["found"]
+    assert "1 request waits; policy asks reviewers for 4 operations, and nothing notifies them" in found["found"]
     monkeypatch.setenv("ARX_WEBHOOK_URL", "https://hooks.example.com/arx")
     monkeypatch.setenv("ARX_WEBHOOK_SECRET", "a secret of at least 32 characters")
     told = by_name(asking("doctor", "-o", "json"))["approvals"]
-    assert "1 requests wait, 0 of this agent" in told["found"]
+    assert "1 request waits, 0 of this agent" in told["found"]
     assert "nothing notifies" not in told["found"]
     assert (told["state"], "under any name" in told["found"]) == ("warning", True), (
         "approvals.proof = name outside the sandbox"

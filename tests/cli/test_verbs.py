@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -116,7 +117,72 @@ def test_a_verb_is_denied_where_its_operation_is(pd: Command, here: Path) -> Non
     (here / "policy.yaml").write_text(POLICY + "- {name: no, connector: pagerduty, deny: ['incidents:resolve']}\n")
     done = pd("incidents", "resolve", "P1234AB")
     assert (done.status, done.out) == (3, "")
-    assert "Next: arx-pagerduty policy explain incidents:resolve" in done.err
+    assert "Next: arx-pagerduty policy explain incidents:resolve incident_id=P1234AB\n" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("incidents", "resolve", "P1234AB", "-m", "it's done; $HOME"),
+        ("incidents", "reassign", "P1234AB", "--to", "PS7DTZT", "--to", "P8UQX97"),
+        ("incidents", "resolve", "P1234AB", "QHB6DPDBLEK9I2", "-m", "null"),
+    ],
+)
+def test_a_denial_suggests_the_command_that_explains_this_very_call(
+    pd: Command, here: Path, arguments: tuple[str, ...]
+) -> None:
+    denied = "- {name: no, connector: pagerduty, deny: ['incidents:*'], agents: ['bob the 2nd']}\n"
+    (here / "policy.yaml").write_text(POLICY + denied)
+    done = pd("--agent", "bob the 2nd", *arguments)
+    assert done.status == 3
+    (command,) = [line for line in done.err.splitlines() if line.startswith("Next: ")]
+    explained = pd(*shlex.split(command.removeprefix("Next: arx-pagerduty ")))
+    assert (explained.status, explained.json["policy"]) == (3, "no")
+    assert {row["of"] for row in explained.json["entries"]} == {"incident_id P1234AB"}
+
+
+def test_a_denial_of_a_long_text_suggests_the_operation_alone(pd: Command, here: Path) -> None:
+    (here / "policy.yaml").write_text("- {name: no, connector: pagerduty, deny: ['incidents:*']}\n")
+    for text in ("x" * 1_000, "two\nlines"):
+        done = pd("incidents", "note", "P1234AB", text)
+        assert done.err.endswith("Next: arx-pagerduty policy explain incidents:add_note\n")
+
+
+def test_a_stale_approval_says_what_changed_and_to_repeat_the_call_without_it(
+    pd: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "policy.yaml").write_text(
+        POLICY.replace("approval: none", "approval: {low: none, medium: none, high: hitl}")
+    )
+    for name, value in {"ARX_APPROVALS_MODE": "raise", "ARX_APPROVALS_PROOF": "name"}.items():
+        monkeypatch.setenv(name, value)
+    delete = ("call", "services:delete", "service_id=PABC123")
+    assert pd(*delete).status == 4
+    (asked,) = pd("approvals", "list", "-o", "json").json
+    assert pd("approvals", "approve", asked["id"], "--reviewer", "alice").status == 0
+    assert pd("call", "services:update", "service_id=PABC123", "name=Renamed").status == 0
+    stale = pd(*delete, "--approval", asked["id"])
+    assert stale.status == 4
+    assert "has changed since: name. Nothing was sent. To ask anew, repeat the call without --approval." in stale.err
+    assert "Next:" not in stale.err
+
+
+def test_a_snooze_takes_its_length_like_a_window_does(pd: Command, account: Sandbox) -> None:
+    assert pd("incidents", "snooze", "P1234AB", "--for", "1h").status == 0
+    ((_, path, body),) = sent(account)
+    assert (path, body["duration"]) == ("/incidents/P1234AB/snooze", 3600)
+    assert "--for: 'soon' is no duration" in pd("incidents", "snooze", "P1234AB", "--for", "soon").err
+
+
+def test_acknowledge_is_ack(pd: Command) -> None:
+    assert pd("incidents", "acknowledge", "P1234AB").json["incident"]["status"] == "acknowledged"
+    assert "acknowledge " not in pd("incidents", "--help").out.partition("Commands:")[2].replace("Acknowledge ", "")
+
+
+def test_an_output_option_before_the_command_is_told_where_it_goes(pd: Command) -> None:
+    done = pd("-o", "json", "incidents", "list")
+    assert (done.status, done.out) == (2, "")
+    assert "-o goes after the command: arx-pagerduty incidents ... -o json" in done.err
 
 
 def test_me_and_names_stand_for_ids(pd: Command, account: Sandbox) -> None:

@@ -28,6 +28,7 @@ from arx_wrapper.cli.audit.filters import (
 )
 from arx_wrapper.cli.audit.reading import record_at, with_log
 from arx_wrapper.cli.bars import draw, timeline
+from arx_wrapper.cli.grid import width
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
 from arx_wrapper.cli.session import Session
 
@@ -50,12 +51,14 @@ app.command()(growth.retain)
 app.command()(reconciling.reconcile)
 
 _FOLLOW_EVERY = 0.5
+# A narrower terminal shows the date in a column of its own, which is left out before the verdict and the status.
+_WITH_DATES = 120
 
 
 @app.command()
 def tail(
     context: typer.Context,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many records.")] = 20,
+    lines: Annotated[int, typer.Option("--lines", "--limit", "-n", min=1, help="How many records.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records until Ctrl-C.")] = False,
     agent: Agent = None,
     operation: Operation = None,
@@ -234,19 +237,30 @@ def _show(records: list[AuditRecord], output: Output) -> None:
         for record in records:
             print_json(msgspec.to_builtins(record))
         return
-    columns = ("seq", "time", "agent", "action", "operation", "verdict", "status", "policy", "error")
-    print_table(columns, (_row(record) for record in records))
+    narrow = output is Output.TABLE and width() < _WITH_DATES
+    rows = [_row(record, narrow=narrow) for record in records]
+    columns = ["seq", "time", "operation", "verdict", "status", "by", "action", "agent", "date", "policy", "error"]
+    if not narrow:
+        columns.remove("date")
+    if output is Output.TABLE and not any(row["by"] for row in rows):
+        columns.remove("by")
+    print_table(columns, ([row[column] for column in columns] for row in rows))
 
 
-def _row(record: AuditRecord) -> list[object]:
-    return [
-        record.seq,
-        record.created_at[:19].replace("T", " "),
-        record.agent_id,
-        record.action_type,
-        record.operation,
-        record.policy_verdict or record.metadata.get("verdict"),
-        record.status,
-        record.policy,
-        record.error,
-    ]
+def _row(record: AuditRecord, *, narrow: bool) -> dict[str, object]:
+    """Return a record's cells; narrow ones hold the time without its date, and an action without what it is done to."""
+    date, _, time = record.created_at[:19].partition("T")
+    kind, _, step = record.action_type.partition(".")
+    return {
+        "seq": record.seq,
+        "time": time if narrow else f"{date} {time}",
+        "operation": record.operation or (kind if narrow else None),
+        "verdict": record.policy_verdict or record.metadata.get("verdict"),
+        "status": record.status,
+        "by": record.metadata.get("reviewer") if record.action_type == "approval.reviewed" else None,
+        "action": step if narrow else record.action_type,
+        "agent": record.agent_id,
+        "date": date,
+        "policy": record.policy,
+        "error": record.error,
+    }

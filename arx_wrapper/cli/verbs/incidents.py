@@ -121,6 +121,7 @@ def show(
     perform(context.obj, "incidents:read_detail", prepare, options)
 
 
+@app.command("acknowledge", hidden=True)
 @app.command()
 def ack(
     context: typer.Context,
@@ -174,17 +175,23 @@ def note(
 def snooze(
     context: typer.Context,
     arguments: Annotated[list[str], typer.Argument(metavar="ID... DURATION", help="Incidents, then how long: 1h.")],
+    length: Annotated[str | None, typer.Option("--for", help="How long, instead of the last argument: 1h.")] = None,
     approval: Approval = None,
     dry_run: DryRun = False,
     fields: Fields = None,
     output: Format = Output.TABLE,
 ) -> None:
     """Snooze incidents: snooze P1234AB 1h."""
-    *incidents, text = arguments
+    *incidents, text = arguments if length is None else [*arguments, length]
     if not incidents:
         raise typer.BadParameter("name an incident, then how long: incidents snooze P1234AB 1h")
     options = Options(output=output, fields=split(fields), dry_run=dry_run, approval=approval)
-    perform(context.obj, "incidents:snooze", _each(incidents, duration=seconds(text, "DURATION")), options)
+    perform(
+        context.obj,
+        "incidents:snooze",
+        _each(incidents, duration=seconds(text, "DURATION" if length is None else "--for")),
+        options,
+    )
 
 
 @app.command()
