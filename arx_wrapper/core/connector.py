@@ -79,8 +79,8 @@ class BaseConnector:
         tool_omissions: Parameters that no operation offers to agents.
         recorded_fields: The members of changed objects whose values records may hold.
         hidden: Globs over members of its responses that are hidden unless policy shows them.
-        documented: The members of its responses that have the same kind everywhere in its document. Plain ones are not
-            searched for members to hide.
+        documented: The members of its responses that have the same kind everywhere in its document. Plain ones are
+            searched for members to hide only when a response has an object or a list there.
         aliases: Parameters that also accept a second name of an object, each with the pattern of such names. Conditions
             cannot compare these.
         on_call: The operation that reads who is on call, and its reader; None when the API has no on-call data.

@@ -5,11 +5,13 @@ for any text within one name; `*.email` is the same as `email`, and `*` alone ma
 `[hidden]`; any other hidden value is null. An object with a shown member is kept.
 
 Most responses hold nothing to hide. A fast search finds that out first: it treats all objects at the same path
-together, and skips members that the API's document declares as plain. Only then is a body walked member by member.
+together, and looks into members that the API's document declares as plain only when a server put parts there all the
+same. Only then is a body walked member by member.
 """
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -28,6 +30,7 @@ _OF_THE_LIST: Final = frozenset({"limit", "offset", "more", "total"})
 _EVERYTHING: Final = "*"
 # The number of items from which it is faster to search all items of a list together.
 _MANY: Final = 10
+_WITH_PARTS: Final = frozenset({dict, list})
 _Path = tuple[str, ...]
 
 
@@ -296,7 +299,7 @@ def _anywhere(values: Iterable[Any], names: frozenset[str]) -> bool:
 
 
 def _in_any_place(body: Any, names: frozenset[str], documented: Documented) -> bool:
-    """Return the same for a list's body, searching all objects at a path together and skipping plain members.
+    """Return the same for a list's body, searching all objects at a path together; plain members seldom need a search.
 
     Its loops over values run in C where possible, because a page of a hundred incidents holds thousands of objects.
     """
@@ -313,8 +316,13 @@ def _in_any_place(body: Any, names: frozenset[str], documented: Documented) -> b
         members = set(objects[0]).union(*objects[1:])
         if not names.isdisjoint(members):
             return True
-        for name in members - documented.plain if known else members:
-            places.append((_column(objects, name), known and name in documented.objects))
+        # Most objects are references, which hold text alone. Python's garbage collector tracks every object that holds
+        # another object or a list, so one that it does not track needs no search.
+        holders = list(filter(gc.is_tracked, objects))
+        for name in members if holders else ():
+            column = _column(holders, name)
+            if not (known and name in documented.plain and _WITH_PARTS.isdisjoint(map(type, column))):
+                places.append((column, known and name in documented.objects))
     return False
 
 
