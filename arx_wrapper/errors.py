@@ -29,7 +29,7 @@ Messages carry no secrets, no request bodies and no headers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -201,6 +201,11 @@ class PagerDutyError(ArxError):
         self.status, self.code, self.message, self.errors = status, code, message, tuple(errors)
         self.request_id, self.operation = request_id, operation
         super().__init__(self._text())
+
+    def replace_text(self, change: Callable[[str], str]) -> None:
+        """Replace the text of PagerDuty's message and details by what `change` returns for it."""
+        self.message, self.errors = change(self.message), tuple(map(change, self.errors))
+        self.args = (self._text(),)
 
     def _text(self) -> str:
         where = f"{self.operation}: " if self.operation else ""

@@ -8,17 +8,26 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from attrs import evolve
 
 import arx_wrapper
-from arx_wrapper import OPERATIONS, ApprovalPendingError, Config, PagerDutyConnector, PermissionDeniedError
+from arx_wrapper import (
+    OPERATIONS,
+    ApprovalPendingError,
+    Config,
+    PagerDutyConnector,
+    PermissionDeniedError,
+    ValidationError,
+)
 from arx_wrapper.cli.main import run
 from arx_wrapper.config import MEMORY
 from arx_wrapper.core.visibility import HIDDEN
 from arx_wrapper.model import Call
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.policy import Policies, load
+from arx_wrapper.vault.fixed import FixedVault
 from tests.support import EVERYTHING, decide, trail
 
 PHONE, MAIL, KEY = "5550199777", "canary.mail@example.com", "canary-key-77"
@@ -259,6 +268,53 @@ async def test_what_policy_comes_to_hide_while_a_reviewer_decides_is_hidden() ->
             await asyncio.sleep(0.01)
         await decide(pd, asked[0].id)
         assert (await waiting).summary == HIDDEN
+
+
+REFUSED = {
+    "message": f"A user with email {MAIL} exists since 2025-06-01T12:00:00Z",
+    "code": 2001,
+    "errors": [
+        f"Address {PHONE} is taken by <{MAIL}>",
+        {"phone": ["+1 (555) 019-9777", "555-019-9777"]},
+        "Incident 1234567",
+    ],
+}
+
+
+def refusing(policies: Any) -> PagerDutyConnector:
+    """A connector to a server whose errors quote people's addresses."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, json={"error": REFUSED})
+
+    return PagerDutyConnector.sandbox(
+        policies=policies,
+        transport=httpx.MockTransport(answer),
+        base_url="http://127.0.0.1",
+        vault=FixedVault(api_key="k", requester_email="oncall@example.com"),
+    )
+
+
+async def test_the_text_of_an_error_hides_addresses_too() -> None:
+    for call in ("users:read", {"query": "x"}), ("incidents:add_note", {"incident_id": "P1", "content": "x"}):
+        async with refusing([PLAIN]) as pd:
+            with pytest.raises(ValidationError) as caught:
+                await pd.execute(*call)
+        error, told = caught.value, str(caught.value) + repr(caught.value)
+        assert error.message == f"A user with email {HIDDEN} exists since 2025-06-01T12:00:00Z"
+        assert error.errors[0] == f"Address {HIDDEN} is taken by <{HIDDEN}>"
+        assert error.errors[-1] == "Incident 1234567"
+        assert not [text for text in (MAIL, PHONE, "9777") if text in told + str(error.args)]
+
+
+async def test_the_text_of_an_error_holds_the_addresses_that_policy_shows_or_the_caller_named() -> None:
+    async with refusing([EVERYTHING]) as pd:
+        with pytest.raises(ValidationError, match=f"{MAIL} .*{PHONE}"):
+            await pd.list_users()
+    async with refusing([PLAIN]) as pd:
+        with pytest.raises(ValidationError, match=MAIL) as caught:
+            await pd.list_users(query=MAIL)
+    assert PHONE not in str(caught.value)
 
 
 async def test_an_address_that_the_caller_named_is_found_by_it() -> None:

@@ -266,8 +266,10 @@ class Dispatch:
                 timeout=self._timeout,
                 attempts=attempts,
             )
-        except ForbiddenError as refused:
-            if not operation.scopes or request.method != operation.method:
+        except PagerDutyError as refused:
+            if not isinstance(refused, TransportError):
+                refused.replace_text(lambda text: self._filter().masked(text, self.call.canonical.decode()))
+            if not isinstance(refused, ForbiddenError) or not operation.scopes or request.method != operation.method:
                 raise
             raise _needing(refused, operation.scopes) from None
         self._responses += 1

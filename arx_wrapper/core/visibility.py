@@ -30,6 +30,11 @@ _OF_THE_LIST: Final = frozenset({"limit", "offset", "more", "total"})
 _EVERYTHING: Final = "*"
 # The number of items from which it is faster to search all items of a list together.
 _MANY: Final = 10
+# By the name of the member that holds such a value in responses.
+_IN_TEXT: Final = {
+    "email": re.compile(r"[^\s@<>()\[\]{}\"',;:=]+(?:@|%40)[\w.-]*\w", re.IGNORECASE),
+    "address": re.compile(r"\+\d[\d ().-]{5,}\d|(?<![\w.:-])(?:\(?\d{3}\)?[ .-]\d{3}[ .-]?\d{4}|\d{9,15})(?![\w:-])"),
+}
 _WITH_PARTS: Final = frozenset({dict, list})
 _Path = tuple[str, ...]
 
@@ -146,6 +151,17 @@ class Filter:
         if any(type(value) is list and len(value) >= _MANY for value in body.values()):
             return _in_any_place(body, self._names, documented)
         return _anywhere((body,), self._names)
+
+    def masked(self, text: str, known: str) -> str:
+        """Return an error's text without e-mail addresses and phone numbers, unless policy shows such members.
+
+        Args:
+            known: The text of the call; an address that the caller named itself is not masked.
+        """
+        for name, pattern in _IN_TEXT.items():
+            if self._any_name or name in self._names:
+                text = pattern.sub(lambda found: found[0] if found[0] in known else HIDDEN, text)
+        return text
 
     def apply(
         self, body: Any, above: _Path = (), *, envelopes: Collection[str] = (), known: Iterable[Any] = ()
