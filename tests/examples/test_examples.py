@@ -126,7 +126,7 @@ def test_the_other_connector_is_governed_like_this_one(environ: Mapping[str, str
     assert (done.returncode, done.stderr) == (0, "")
     denied, read, asked, done_, audited = done.stdout.splitlines()
     assert "visitor" in denied
-    assert "no policy entry permits doors:read" in denied
+    assert "permits doors:read, but not for agent 'visitor'." in denied
     assert "'locked': True" in read
     assert re.search(r"doors:unlock: waits for a reviewer as \w+", asked)
     assert "'locked': False" in done_
