@@ -196,6 +196,7 @@ def test_what_is_shown_on_a_terminal_cannot_steer_it(
 ) -> None:
     asyncio.run(fill(path, 1, agent_id="\x1b[2Jagent\x07", operation="\x9b31m\u202eteams:read", error="a\rb\nc"))
     monkeypatch.setenv("ARX_AUDIT_URL", f"sqlite:///{path}")
+    monkeypatch.setenv("COLUMNS", "250")  # wide enough for every column
     for command in (["tail"], ["show", "1"], ["stats"]):
         assert run(["audit", *command, "--output", "table"]) == 0
         shown = capsys.readouterr().out
