@@ -73,9 +73,8 @@ class PagerDutyConnector(
     recorded_fields: ClassVar[frozenset[str]] = frozenset(
         {"id", "incident", "type", "status", "urgency", "created_at", "updated_at", "start_time", "end_time"}
     )
-
-    # Keys with which events are sent, and people's contact data.
     on_call = ("schedules:read_oncall", oncall.on_call)
+    # Keys with which events are sent, and people's contact data.
     hidden: ClassVar[tuple[str, ...]] = (
         "integration_key",
         "routing_key",
