@@ -49,9 +49,8 @@ async def listening(
     finally:
         server.close()
         left = dict(open_ones)
-        for task in left:
+        for task, writer in left.items():
+            writer.transport.abort()  # before `serve` closes it again: Python 3.11.2 cannot abort after that under TLS
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        for writer in left.values():
-            writer.transport.abort()
         await asyncio.sleep(0)  # a transport closes its socket in the loop's next turn
