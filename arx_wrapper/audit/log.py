@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
@@ -12,12 +13,12 @@ from arx_wrapper.audit.chain import suspended_because
 from arx_wrapper.audit.log_reader import ReadableLog
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
-from arx_wrapper.audit.writer import PendingEntry, Turn, Writer, overdue
+from arx_wrapper.audit.writer import LoopIteration, Submission, Writer, overdue
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Leases, Limit
 
-# Seconds for which a single caller blocks; a sync usually takes less.
-_MOMENT = 0.002
+# Seconds for which a single caller blocks its event loop at most; a sync usually takes less.
+_LONGEST_SYNC: Final = 0.002
 
 
 def utc_now() -> datetime:
@@ -25,11 +26,11 @@ def utc_now() -> datetime:
 
 
 class AuditLog(ReadableLog):
-    """An audit log. Made by `audit.open()`; many tasks, threads and event loops may share one.
+    """An audit log. `audit.open()` makes one; many tasks, threads and event loops may share one.
 
     Callers submit their entries to one long-lived thread, which writes all submitted entries in one transaction. No
     sync is ever skipped; under load, several entries share one. A single caller blocks its thread for about one sync,
-    because waiting asynchronously would take as long again.
+    because waiting asynchronously would take twice as long.
 
     Attributes:
         leases: The leases by which processes that share this log share rate limits; None when they do not.
@@ -38,7 +39,7 @@ class AuditLog(ReadableLog):
     leases: Leases | None = None
 
     def share_rate_limits(self, leases: Callable[[Writer], Leases]) -> None:
-        """Have the processes that share this log share rate limits as well, through leases that its writer makes."""
+        """Make the processes that share this log share rate limits too; `leases` makes the leases from its writer."""
         self.leases = leases(self._writer)
 
     async def append(
@@ -57,30 +58,30 @@ class AuditLog(ReadableLog):
         """
         if entry.action_type == "policy.loaded":
             entry = await self._without_known_text(entry)
-        asks = entry.action_type == "connector.called"
-        ticket = PendingEntry(Pending(entry, usage, limits, enforce_suspension=asks))
-        if self._writer.submit(ticket):
+        calls = entry.action_type == "connector.called"
+        submission = Submission(Pending(entry, usage, limits, enforce_suspension=calls))
+        if self._writer.submit(submission):
             self._writer.wake()
-            if ticket.written.acquire(timeout=_MOMENT):
+            if submission.written.acquire(timeout=_LONGEST_SYNC):
                 if overdue():  # lets tasks that have become ready run before the next call
                     await asyncio.sleep(0)
-                return ticket.record()
-        await Turn.of(self._writer.wake, self._timeout).wait(ticket)
-        if ticket.written.locked():
-            ticket.pending.cancelled = True
+                return submission.record()
+        await LoopIteration.of(self._writer.wake, self._timeout).wait(submission)
+        if submission.written.locked():
+            submission.pending.cancelled = True
             raise AuditError(
                 f"The audit log was not written within {self._timeout:g} s. Nothing was sent. Look for a slow disk or "
                 "another process that holds it locked."
             )
-        return ticket.record()
+        return submission.record()
 
     def append_soon(self, entry: Entry) -> None:
-        """Record an entry with the next commit, which happens within the idle time. It does not wait.
+        """Record an entry with the next commit, within the idle time, without waiting for it.
 
-        When it cannot be written, it is tried again with the next entry; until it is written every `append`
-        fails, and `flush` and `aclose` raise.
+        An entry that cannot be written is written with a later one. Until then every `append` fails, and `flush` and
+        `aclose` raise.
         """
-        self._writer.submit(PendingEntry(Pending(entry)), urgent=False)
+        self._writer.submit(Submission(Pending(entry)), urgent=False)
 
     async def flush(self) -> None:
         """Wait until every submitted entry is written. AuditError when one could not be."""

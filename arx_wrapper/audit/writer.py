@@ -20,9 +20,9 @@ from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
 # Seconds that the thread waits after notifying callers, so that their next entries share one transaction.
-_MOMENT = 0.01
-# Seconds for which a single caller may block its event loop: the time of a few syncs.
-_LONGEST_TURN: Final = 0.001
+_WAIT_FOR_CALLERS: Final = 0.01
+# Seconds for which successive calls of a single caller may block its event loop: the time of a few syncs.
+_LONGEST_BLOCK: Final = 0.001
 
 
 class Writer:
@@ -43,10 +43,10 @@ class Writer:
     def _begin(self) -> None:
         self._lock, self._wakeup = threading.Lock(), threading.Lock()
         self._wakeup.acquire()
-        self.between = threading.Lock()  # held while the database is used, so that no fork happens then
+        self.fork_lock = threading.Lock()  # held while the database is used, so that the process does not fork then
         self._drained = threading.Event()
-        self._queue: list[PendingEntry] = []
-        self._unwritten: list[PendingEntry] = []
+        self._queue: list[Submission] = []
+        self._unwritten: list[Submission] = []
         self._jobs: list[Callable[[Store], None]] = []
         self._unanswered: set[str] = set()
         self._closing = self._asleep = self._urgent = False  # `_urgent`: a caller waits for an entry in the queue
@@ -70,21 +70,24 @@ class Writer:
         if self._store is None:
             with self._lock:
                 if self._store is None:
-                    with self.between:
+                    with self.fork_lock:
                         self._store = self._opener()
                     self.digest = self._store.digest
         return self._store
 
-    def submit(self, ticket: PendingEntry, *, urgent: bool = True) -> bool:
-        """Submit an entry; an urgent one is written once the thread is woken.
+    def submit(self, submission: Submission, *, urgent: bool = True) -> bool:
+        """Submit an entry. Waking the thread is left to the caller of an urgent one.
+
+        Args:
+            urgent: True when a caller waits for the entry; False when it may wait for a transaction with others.
 
         Returns:
             True when no other caller waits or has a call in flight.
         """
         if self._store is None:
             self.store()
-        entry = ticket.pending.entry
-        ticket.urgent = urgent
+        entry = submission.pending.entry
+        submission.urgent = urgent
         with self._lock:
             if entry.action_type == "connector.called":
                 self._unanswered.add(entry.id)
@@ -93,7 +96,7 @@ class Writer:
             waiting = len(self._unanswered)
             alone = urgent and not self._urgent and (not waiting or (waiting == 1 and entry.id in self._unanswered))
             self._urgent = self._urgent or urgent
-            self._queue.append(ticket)
+            self._queue.append(submission)
             if self._thread is None:
                 self._start()
             asleep = self._asleep
@@ -145,12 +148,12 @@ class Writer:
             self._thread.start()
 
     def _work(self) -> None:
-        store, written = self.store(), list[PendingEntry]()
+        store, written = self.store(), list[Submission]()
         while True:
-            # Notify callers only after the commit, then wait up to 10 ms for them to submit their next entries, so that
-            # these share one transaction.
+            # Callers are notified only after the commit. The thread then waits for their next entries, so that these
+            # share one transaction.
             if notify_all(written, self._drained.set):
-                self._drained.wait(_MOMENT)
+                self._drained.wait(_WAIT_FOR_CALLERS)
                 self._drained.clear()
             woken = self._wakeup.acquire(timeout=self._idle)  # outcomes wait for further entries
             with self._lock:
@@ -161,36 +164,38 @@ class Writer:
                 self._asleep = False
                 written, self._queue, self._urgent = self._queue, [], False
                 jobs, self._jobs = self._jobs, []
-            with self.between:
+            with self.fork_lock:
                 if written or (self._unwritten and (jobs or self._closing)):
                     self._write(store, written)
                 for job in jobs:
                     job(store)
             if self._closing and not (self._queue or self._jobs):
                 notify_all(written, self._drained.set)
-                with self.between:
+                with self.fork_lock:
                     store.close()
                 return
 
-    def _write(self, store: Store, batch: list[PendingEntry]) -> None:
-        tickets = self._unwritten + batch
+    def _write(self, store: Store, batch: list[Submission]) -> None:
+        submissions = self._unwritten + batch
         try:
-            store.write([ticket.pending for ticket in tickets])
+            store.write([one.pending for one in submissions])
         except Exception as error:  # the calls fail, and the thread continues
             problem = error if isinstance(error, AuditError) else _unwritable(error)
-            for ticket in batch:
-                ticket.pending.outcome = problem
-            self._unwritten = [ticket for ticket in tickets if not ticket.urgent]
+            for submission in batch:
+                submission.pending.outcome = problem
+            self._unwritten = [one for one in submissions if not one.urgent]
             if self._unwritten:
                 self.broken = AuditError(f"{problem} An outcome could not be recorded.", sent=True)
         else:
             self._unwritten, self.broken = [], None
 
 
-class PendingEntry:
+class Submission:
     """A submitted entry, and its caller.
 
     Attributes:
+        pending: The entry, and its outcome once it is written.
+        urgent: True when a caller waits for it.
         written: Locked until the entry is written, or could not be.
         waiting: The future that its caller awaits, once it does.
     """
@@ -205,7 +210,7 @@ class PendingEntry:
 
     def future(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         self.waiting = loop.create_future()
-        if not self.written.locked():  # meanwhile; the writer thread may not have seen this future
+        if not self.written.locked():  # written meanwhile: the writer thread may not have seen this future
             notify([self.waiting])
         return self.waiting
 
@@ -217,8 +222,8 @@ class PendingEntry:
         raise outcome or AuditError("The entry was not written to the audit log. Nothing was sent.")
 
 
-class Turn:
-    """The callers that began to wait in one iteration of an event loop. They share the thread's wake-up and a timer."""
+class LoopIteration:
+    """The callers that began to wait in one iteration of an event loop; one wake-up and one timer serve them all."""
 
     __slots__ = ("_loop", "_timeout", "_timer", "_waiting", "_wake")
 
@@ -230,16 +235,21 @@ class Turn:
         loop.call_soon(self._end)
 
     @classmethod
-    def of(cls, wake: Callable[[], None], timeout: float) -> Turn:
-        """Return the present iteration of the running loop; at its end it wakes the thread with `wake`."""
-        loop, turn = asyncio.get_running_loop(), _HERE.turn
-        if turn is None or turn._loop is not loop or turn._wake != wake:
-            turn = _HERE.turn = cls(wake, loop, timeout)
-        return turn
+    def of(cls, wake: Callable[[], None], timeout: float) -> LoopIteration:
+        """Return the running loop's present iteration, at whose end `wake` is called.
 
-    async def wait(self, ticket: PendingEntry) -> None:
-        """Wait until an entry is written, or could not be; at most until the timeout."""
-        written = ticket.future(self._loop)
+        Args:
+            wake: Wakes the writer's thread.
+            timeout: Seconds that its callers wait at most.
+        """
+        loop, found = asyncio.get_running_loop(), _LOCAL.iteration
+        if found is None or found._loop is not loop or found._wake != wake:
+            found = _LOCAL.iteration = cls(wake, loop, timeout)
+        return found
+
+    async def wait(self, submission: Submission) -> None:
+        """Wait until an entry is written or has failed, at most until the timeout."""
+        written = submission.future(self._loop)
         self._waiting.add(written)
         try:
             await written
@@ -249,8 +259,8 @@ class Turn:
                 self._timer.cancel()
 
     def _end(self) -> None:
-        if _HERE.turn is self:
-            _HERE.turn = None
+        if _LOCAL.iteration is self:
+            _LOCAL.iteration = None
         self._wake()
         if self._waiting:
             self._timer = self._loop.call_later(self._timeout, self._give_up)
@@ -259,44 +269,49 @@ class Turn:
         notify(list(self._waiting))
 
 
-class _Here(threading.local):
-    """The running thread's state: its loop's iteration, and the time since which a single caller blocks the loop."""
+class _ThreadState(threading.local):
+    """The state of one thread's event loop.
 
-    turn: Turn | None = None
-    since: float | None = None
+    Attributes:
+        iteration: The present iteration; None when no caller waits in it yet.
+        blocked_since: The time since which no other task has run, by `time.monotonic()`; None when that is not known.
+    """
+
+    iteration: LoopIteration | None = None
+    blocked_since: float | None = None
 
 
-_HERE: Final = _Here()
+_LOCAL: Final = _ThreadState()
 
 
 def overdue() -> bool:
-    """Return True when callers have blocked the running loop for too long."""
+    """Return True when callers have blocked the running loop for so long that other tasks must run now."""
     now = time.monotonic()
-    if _HERE.since is None:
-        _HERE.since = now
-        asyncio.get_running_loop().call_soon(_turned)
+    if _LOCAL.blocked_since is None:
+        _LOCAL.blocked_since = now
+        asyncio.get_running_loop().call_soon(_others_ran)
         return False
-    if now - _HERE.since < _LONGEST_TURN:
+    if now - _LOCAL.blocked_since < _LONGEST_BLOCK:
         return False
-    _HERE.since = None
+    _LOCAL.blocked_since = None
     return True
 
 
-def _turned() -> None:
-    _HERE.since = None
+def _others_ran() -> None:
+    _LOCAL.blocked_since = None
 
 
-def notify_all(written: Sequence[PendingEntry], drained: Callable[[], None]) -> bool:
+def notify_all(written: Sequence[Submission], drained: Callable[[], None]) -> bool:
     """Notify callers that their entries are written, or could not be.
 
     Returns:
         True when several of them wait in one event loop; then `drained` is called there after they have continued.
     """
     waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for ticket in written:
-        ticket.written.release()
-        if ticket.waiting:
-            waiting.setdefault(ticket.waiting.get_loop(), []).append(ticket.waiting)
+    for submission in written:
+        submission.written.release()
+        if submission.waiting:
+            waiting.setdefault(submission.waiting.get_loop(), []).append(submission.waiting)
     several = False
     for loop, futures in waiting.items():
         with suppress(RuntimeError):  # the loop was closed, so no task waits
@@ -325,13 +340,13 @@ _HELD: list[Writer] = []
 def _before_fork() -> None:
     # In a child that is forked during a transaction, SQLite's locks in memory would stay taken for ever.
     for writer in list(_WRITERS):
-        writer.between.acquire()
+        writer.fork_lock.acquire()
         _HELD.append(writer)
 
 
 def _after_fork_in_parent() -> None:
     while _HELD:
-        _HELD.pop().between.release()
+        _HELD.pop().fork_lock.release()
 
 
 def _after_fork() -> None:
