@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from arx_wrapper.audit.record import hasher
 from arx_wrapper.errors import AuditError
 
 MARK: Final = b"arx-pagerduty audit key"
@@ -41,6 +42,26 @@ def parsed_key(text: str, where: str) -> bytes:
     if len(key) < _SHORTEST:
         raise AuditError(f"{where} must be at least {2 * _SHORTEST} hexadecimal digits. Nothing was sent.")
     return key
+
+
+def late_hasher(find_key: Callable[[], bytes | None], missing: str) -> Callable[[bytes], str]:
+    """Return HMAC-SHA256 with a key that is looked for when the first hash is computed, not to read records.
+
+    Args:
+        find_key: Returns the key; None when there is none.
+        missing: The message of the `AuditError` that a hash without a key raises.
+    """
+    found: list[Callable[[bytes], str]] = []
+
+    def digest(data: bytes) -> str:
+        if not found:
+            key = find_key()
+            if key is None:
+                raise AuditError(missing)
+            found.append(hasher(key))
+        return found[0](data)
+
+    return digest
 
 
 def key_file(path: str) -> Path:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
-from arx_wrapper.audit.key import configured_key, key_file, stored_key
+from arx_wrapper.audit.key import configured_key, key_file, late_hasher, stored_key
 from arx_wrapper.audit.record import GENESIS, hasher
 from arx_wrapper.audit.state import ChainState
 from arx_wrapper.audit.storage.sqlite_files import PATIENCE, connected, opened_to_read
@@ -35,25 +34,12 @@ def reader(path: str, *, key: bytes | None, patience: float = PATIENCE) -> Sqlit
     if made != (1,):
         database.close()
         return empty_reader()
-    return SqliteReader(database, _digest(path, key), folder)
-
-
-def _digest(path: str, key: bytes | None) -> Callable[[bytes], str]:
-    """Return HMAC-SHA256 with the log's key. The key is read only when a hash is computed, not to read records."""
-    found: list[Callable[[bytes], str]] = []
-
-    def digest(data: bytes) -> str:
-        if not found:
-            secret = key or configured_key() or stored_key(path)
-            if secret is None:
-                raise AuditError(
-                    f"The audit log's key was not found: ARX_AUDIT_KEY is not set and {key_file(path)} is missing. "
-                    "Without the key the log can be read but not verified."
-                )
-            found.append(hasher(secret))
-        return found[0](data)
-
-    return digest
+    digest = late_hasher(
+        lambda: key or configured_key() or stored_key(path),
+        f"The audit log's key was not found: ARX_AUDIT_KEY is not set and {key_file(path)} is missing. Without the key "
+        "the log can be read but not verified.",
+    )
+    return SqliteReader(database, digest, folder)
 
 
 def has_records(path: str, *, patience: float = PATIENCE) -> bool:
