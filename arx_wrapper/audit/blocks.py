@@ -64,9 +64,9 @@ def block_of(number: int, outlines: Sequence[Outline]) -> Block:
             for target in targets_of(said.ids):
                 add(TARGET + target)
         if isinstance(said.reviewer, str):
-            terms.add(REVIEWER + said.reviewer)
+            add(REVIEWER + said.reviewer)
         if isinstance(said.text, str) and isinstance(said.digest, str):
-            terms.add(POLICY + said.digest)
+            add(POLICY + said.digest)
     return Block(number, min(times), max(times), sorted(terms), _uses(outlines))
 
 

@@ -13,6 +13,7 @@ from attrs import define, field
 from arx_wrapper.audit.record import ActionType, AuditRecord, Details, Entry, Outline, Status, body_of, outline_from
 from arx_wrapper.audit.state import Key, Window
 from arx_wrapper.audit.store import Pending, Refused, Written
+from arx_wrapper.errors import AuditError
 
 
 @define(eq=False)
@@ -109,6 +110,14 @@ def windows(pending: Pending) -> Sequence[Window]:
 def suspended_because(agent_id: str, reason: str) -> str:
     """Return the reason why an agent's call is refused, as a sentence."""
     return f"Agent {agent_id!a} is suspended: {reason}."
+
+
+def dropped(taken: int, held: int) -> AuditError:
+    """Return the error for a database that does not hold all records as they were inserted."""
+    return AuditError(
+        f"The audit log took {taken} records and holds {held} of them as they were written: something in the database "
+        "drops or changes records. Nothing was sent. Run `arx-pagerduty audit verify`."
+    )
 
 
 def close_intent(intent: AuditRecord | Entry, action_type: ActionType, status: Status, error: str) -> Entry:

@@ -118,9 +118,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         try:
             record = _DECODER.decode(body)
         except msgspec.MsgspecError as error:
-            raise AuditError(
-                f"A record of the audit log is damaged: {error}. Run `arx-pagerduty audit verify`."
-            ) from None
+            raise _damaged(error) from None
         msgspec.structs.force_setattr(record, "hash", record_hash)  # takes half as long as a second record
         return record
 
@@ -213,20 +211,21 @@ class AskedCall(msgspec.Struct, frozen=True, gc=False):
         Raises:
             AuditError: it was damaged.
         """
-        if body.startswith(
-            _COMPLETED
-        ):  # half of all records, and the members of a body are in the order of their names
+        # Half of all records. A body begins with the action: its members are in the order of their names.
+        if body.startswith(_COMPLETED):
             return None
         try:
             record = _ASKED.decode(body)
         except msgspec.MsgspecError as error:
-            raise AuditError(
-                f"A record of the audit log is damaged: {error}. Run `arx-pagerduty audit verify`."
-            ) from None
+            raise _damaged(error) from None
         if record.action_type == "connector.called":
             return record
         # A refusal after the intent: the intent is a record of its own.
         return record if record.action_type == "connector.refused" and record.metadata.intent is None else None
+
+
+def _damaged(error: msgspec.MsgspecError) -> AuditError:
+    return AuditError(f"A record of the audit log is damaged: {error}. Run `arx-pagerduty audit verify`.")
 
 
 outline_of = msgspec.json.Decoder(Outline).decode

@@ -18,7 +18,7 @@ from datetime import datetime
 
 import psycopg
 
-from arx_wrapper.audit.chain import Chain, close_intent, windows
+from arx_wrapper.audit.chain import Chain, close_intent, dropped, windows
 from arx_wrapper.audit.key import MARK, configured_key
 from arx_wrapper.audit.record import Entry, hasher
 from arx_wrapper.audit.state import Window
@@ -209,11 +209,7 @@ class PostgresStore(PostgresReader):
                 rows = [(seq, record_id, mark, body.decode()) for seq, record_id, body, mark in chain.records]
                 (there,) = link.execute(_INSERT, _columns(rows, 4)).fetchone() or (0,)
                 if there != len(rows):
-                    raise AuditError(
-                        f"The audit log took {len(rows)} records and holds {there} of them as they were written: "
-                        "something in the database drops or changes records. Nothing was sent. Run `arx-pagerduty "
-                        "audit verify`."
-                    )
+                    raise dropped(len(rows), there)
 
     def _found(self, link: Link, batch: Sequence[Pending]) -> dict[str, Written]:
         """Return the records of an unconfirmed batch that are in the log."""

@@ -12,9 +12,8 @@ from itertools import takewhile
 
 from arx_wrapper.audit.merkle import Tree
 from arx_wrapper.audit.storage.postgres_connection import Link
-from arx_wrapper.audit.storage.segments import MOST
+from arx_wrapper.audit.storage.segments import MOST, require_all, tree_text
 from arx_wrapper.audit.store import Segment
-from arx_wrapper.errors import AuditError
 
 _SEGMENTS = "SELECT first, last, last_hash, newest, file, tree, removed::integer FROM segments ORDER BY first"
 _FIRST_OPEN = "SELECT min(seq) FROM records JOIN open_intents ON id = open_intents.intent"
@@ -47,7 +46,5 @@ def next_segment(link: Link, head: int, tree_at: Callable[[int], Tree]) -> Segme
     if last < first:
         return None
     last_hash, newest, count = link.execute(_LAST, (first, last, last)).fetchone() or ("", "", 0)
-    if count != last - first + 1:
-        raise AuditError(f"The audit log has gaps between records {first} and {last}: it was not sealed. Verify it.")
-    nodes = " ".join(node.hex() for node in tree_at(last).nodes)
-    return Segment(first, last, last_hash, newest, f"{first:012d}-{last:012d}", nodes, 0)
+    require_all(first, last, count)
+    return Segment(first, last, last_hash, newest, f"{first:012d}-{last:012d}", tree_text(tree_at(last)), 0)

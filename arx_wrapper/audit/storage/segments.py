@@ -123,10 +123,27 @@ def _copy(
     columns = "seq, id, hash, body"
     copy = f"INSERT INTO sealed.audit ({columns}) SELECT {columns} FROM main.audit WHERE seq <= ?"  # noqa: S608 - ours
     copied = database.execute(copy, (last,)).rowcount
-    if copied != last - first + 1:
+    require_all(first, last, copied)
+    return first, last, last_hash, newest, tree_text(tree_at(last))
+
+
+def require_all(first: int, last: int, count: int) -> None:
+    """Refuse to seal a run of records in which some are missing.
+
+    Args:
+        first, last: The run's sequence numbers.
+        count: The number of its records that are in the log.
+
+    Raises:
+        AuditError: the run has gaps.
+    """
+    if count != last - first + 1:
         raise AuditError(f"The audit log has gaps between records {first} and {last}: it was not sealed. Verify it.")
-    tree = tree_at(last)
-    return first, last, last_hash, newest, " ".join(node.hex() for node in tree.nodes)
+
+
+def tree_text(tree: Tree) -> str:
+    """Return a tree as `Segment.tree` holds it."""
+    return " ".join(node.hex() for node in tree.nodes)
 
 
 def detach(database: sqlite3.Connection, segment: Segment) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-from arx_wrapper.audit.chain import Chain, windows
+from arx_wrapper.audit.chain import Chain, dropped, windows
 from arx_wrapper.audit.record import GENESIS, Outline
 from arx_wrapper.audit.state import KEPT_AT_ONCE, ChainState, Key, Usage, counted_of
 from arx_wrapper.audit.storage.sqlite_files import OpenFile
@@ -177,11 +177,7 @@ class SqliteChain(SqliteReader):
         rows = [(record.seq, record.id, record.hash, record.body.decode()) for record in records]
         there = self._db.execute(_WRITTEN, (rows[0][0], rows[-1][0])).fetchall()
         if there != rows:
-            raise AuditError(
-                f"The audit log took {len(rows)} records and holds {len(there)} of them as they were written: "
-                "something in the database drops or changes records. Nothing was sent. Run `arx-pagerduty audit "
-                "verify`."
-            )
+            raise dropped(len(rows), len(there))
 
     def _keep_state(self) -> None:
         """Store the state after this transaction's records, with the log's keyed hash."""

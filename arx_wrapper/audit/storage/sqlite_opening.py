@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from pathlib import Path
 
 from arx_wrapper.audit.key import configured_key, key_file, late_hasher, stored_key
@@ -30,8 +31,7 @@ def reader(path: str, *, key: bytes | None, patience: float = PATIENCE) -> Sqlit
             )
         return empty_reader()
     database = opened_to_read(path, patience=patience)
-    made = database.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'audit')").fetchone()
-    if made != (1,):
+    if not _has_table(database):
         database.close()
         return empty_reader()
     digest = late_hasher(
@@ -48,13 +48,16 @@ def has_records(path: str, *, patience: float = PATIENCE) -> bool:
         return False
     try:
         with contextlib.closing(opened_to_read(path, patience=patience)) as database:
-            made = database.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'audit')").fetchone()
-            return bool(made == (1,))
+            return _has_table(database)
     except AuditError:
         with open(path, "rb") as file:
             if not file.read(16).startswith(b"SQLite format 3"):
                 return False  # not a database; opening it reports that
         raise
+
+
+def _has_table(database: sqlite3.Connection) -> bool:
+    return database.execute("SELECT 1 FROM sqlite_master WHERE name = 'audit'").fetchone() is not None
 
 
 def empty_reader() -> SqliteReader:
