@@ -80,7 +80,7 @@ class PostgresStore(PostgresReader):
 
     def write(self, batch: Sequence[Pending]) -> None:
         wanted = [pending for pending in batch if not pending.cancelled]
-        self._disown(pending for pending in self._last if pending.cancelled)
+        self._note_failed(pending for pending in self._last if pending.cancelled)
         self._last = wanted
         if not wanted:
             return
@@ -97,7 +97,7 @@ class PostgresStore(PostgresReader):
                     self._append(wanted, until)
         except AuditError:
             self._lost()
-            self._disown(pending for pending in wanted if pending.entry.id in self._unconfirmed)
+            self._note_failed(pending for pending in wanted if pending.entry.id in self._unconfirmed)
             raise
 
     def reader(self) -> PostgresReader:
@@ -165,7 +165,7 @@ class PostgresStore(PostgresReader):
         return turn[2].get(plain(agent_id)) if turn else None
 
     def close(self) -> None:
-        self._disown(pending for pending in self._last if pending.cancelled)
+        self._note_failed(pending for pending in self._last if pending.cancelled)
         if self._reported_failed:
             with contextlib.suppress(AuditError):  # then the next writer finds them without an outcome
                 self.write([Pending(_refusal_of(entry)) for entry in self._reported_failed.values()])
@@ -183,7 +183,7 @@ class PostgresStore(PostgresReader):
         link, now = self._connected(until), self._clock()
         with self._turn(link, agents, looked) as chain:
             there = self._found(link, batch) if self._unconfirmed else {}
-            chain.add(self._denials(link), now=now)
+            chain.add(self._refusals(link), now=now)
             chain.add((pending for pending in batch if pending.entry.id not in there), now=now)
             self._unconfirmed.update(record.id for record in chain.records)
         for pending in batch:
@@ -216,15 +216,15 @@ class PostgresStore(PostgresReader):
         rows = link.execute(_FIND, ([pending.entry.id for pending in batch],))
         return {row[1]: Written(row[0], row[1], row[2].encode(), row[3]) for row in rows}
 
-    def _denials(self, link: Link) -> list[Pending]:
+    def _refusals(self, link: Link) -> list[Pending]:
         """Return refusals for intents that are in the log although their callers were told of a failure."""
         if not self._reported_failed:
             return []
         there = link.execute(_OPEN, (list(self._reported_failed),))
         return [Pending(_refusal_of(self._reported_failed[intent])) for (intent,) in there]
 
-    def _disown(self, told: Iterable[Pending]) -> None:
-        self._reported_failed |= {p.entry.id: p.entry for p in told if p.entry.action_type == "connector.called"}
+    def _note_failed(self, batch: Iterable[Pending]) -> None:
+        self._reported_failed |= {p.entry.id: p.entry for p in batch if p.entry.action_type == "connector.called"}
 
     def _connected(self, until: float) -> Link:
         if self._link is None or self._link.closed:
