@@ -1,4 +1,4 @@
-"""Check the addresses that secrets are sent to: https everywhere, http on this machine's loopback interface only."""
+"""Check addresses: secrets go to https everywhere, and to http on this machine's loopback interface only."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def split(url: object) -> SplitResult | None:
     except ValueError:  # malformed brackets or port
         return None
     return parts if usable else None
+
+
+def is_postgres(url: str) -> bool:
+    """Return True for the address of a PostgreSQL database."""
+    return url.startswith(("postgresql://", "postgres://"))
 
 
 def https_or_loopback(url: object) -> bool:

@@ -1,4 +1,4 @@
-"""The database that an address of approvals names."""
+"""Open the database that the approvals' address names: SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from arx_wrapper.approvals.database import Database, SQLite
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.urls import is_postgres
 
 
 def database(url: str, *, schema: str, timeout: float, allow_memory: bool = False) -> Database:
@@ -31,7 +32,7 @@ def database(url: str, *, schema: str, timeout: float, allow_memory: bool = Fals
                 )
             return SQLite(None, schema=schema, timeout=timeout)
         return SQLite(Path(path), schema=schema, timeout=timeout)
-    if url.startswith(("postgresql://", "postgres://")):
+    if is_postgres(url):
         if importlib.util.find_spec("psycopg") is None:
             raise ConfigError("PostgreSQL needs psycopg: pip install 'arx-pagerduty[postgres]'. Nothing was sent.")
         from arx_wrapper.approvals.postgres import PostgreSQL

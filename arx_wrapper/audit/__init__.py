@@ -22,6 +22,7 @@ from arx_wrapper.audit.record import AuditRecord, Entry
 from arx_wrapper.audit.store import PartialViewError, Refused, Store
 from arx_wrapper.audit.verification import Verification
 from arx_wrapper.errors import AuditError, ConfigError
+from arx_wrapper.urls import is_postgres
 
 __all__ = ["AuditLog", "AuditRecord", "Entry", "PartialViewError", "Refused", "Verification", "convert", "open"]
 
@@ -51,7 +52,7 @@ def open(  # noqa: A001 - read as `audit.open`
     Raises:
         ConfigError: the address is malformed, or of an unknown kind.
     """
-    if url.startswith(("postgresql://", "postgres://")):
+    if is_postgres(url):
         return _postgres(url, key=key, timeout=timeout, idle=idle, clock=clock, read_only=read_only)
     if not url.startswith("sqlite:///"):
         raise ConfigError(

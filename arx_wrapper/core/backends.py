@@ -18,7 +18,7 @@ from arx_wrapper.config import MEMORY, CheckpointSettings, Config, SlackSettings
 from arx_wrapper.core.origin import process_facts
 from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.urls import without_password
+from arx_wrapper.urls import is_postgres, without_password
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest, Approvals, Channel
@@ -174,7 +174,7 @@ class Backends:
         given = self.given.audit
         if given is None or isinstance(given, str | PathLike):
             address = _address(given) or self.config.audit_url
-            return self.audit.leases if address.startswith(("postgresql://", "postgres://")) else None
+            return self.audit.leases if is_postgres(address) else None
         return getattr(given, "leases", None)  # a caller's own log class may have no such member
 
     @cached_property

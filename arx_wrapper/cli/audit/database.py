@@ -11,6 +11,7 @@ import typer
 
 from arx_wrapper.cli.output import say, warn
 from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.urls import is_postgres
 
 if TYPE_CHECKING:
     from arx_wrapper.audit.storage.postgres_connection import Link
@@ -96,13 +97,13 @@ def dismiss(context: typer.Context, role: Role) -> None:
 def _approvals(session: Session) -> str | None:
     """Return the address of the approvals; None when they are not in PostgreSQL."""
     url = session.config.approvals_url
-    return url if url.startswith(("postgresql://", "postgres://")) else None
+    return url if is_postgres(url) else None
 
 
 @contextmanager
 def _owner(session: Session) -> Iterator[Link]:
     url = session.config.audit_url
-    if not url.startswith(("postgresql://", "postgres://")):
+    if not is_postgres(url):
         raise typer.BadParameter("ARX_AUDIT_URL does not name a log in PostgreSQL, and only such a log has roles")
     with extras():
         from arx_wrapper.audit.storage.postgres_connection import connect, explained, parameters

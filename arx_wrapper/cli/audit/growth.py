@@ -14,6 +14,7 @@ from arx_wrapper.cli.audit.filters import parsed
 from arx_wrapper.cli.audit.reading import with_log
 from arx_wrapper.cli.output import Format, Output, print_json, say, warn
 from arx_wrapper.cli.session import Session
+from arx_wrapper.urls import is_postgres
 
 if TYPE_CHECKING:
     from arx_wrapper.audit import AuditLog
@@ -30,7 +31,7 @@ def migrate(
     gives a log of an earlier version its Merkle tree and its index.
     """
     session: Session = context.obj
-    if show or session.config.audit_url.startswith(("postgresql://", "postgres://")):
+    if show or is_postgres(session.config.audit_url):
         database.migrate(session, show=show)
         return
     from arx_wrapper.audit import convert
