@@ -1,7 +1,8 @@
-"""Entries, and an empty log in each kind of database."""
+"""Entries, a clock that a test moves, and an empty log in each kind of database."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,23 @@ import pytest
 from arx_wrapper.audit import AuditLog, AuditRecord, Entry
 
 KEY = "5a" * 32
+WHO = {"by": "ada", "org_id": "org"}
+"""The person who seals and removes records."""
+
+
+class Clock:
+    """A time that passes only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 def entry(**more: Any) -> Entry:

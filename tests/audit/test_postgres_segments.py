@@ -18,22 +18,7 @@ from arx_wrapper.audit.transparency.inclusion_proof import prove, verify_proof
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from arx_wrapper.cli.main import run
 from arx_wrapper.model import Limit
-from tests.audit.conftest import entry, everything
-
-WHO = {"by": "ada", "org_id": "org"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2025, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.audit.conftest import WHO, Clock, entry, everything
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,23 +15,8 @@ from arx_wrapper.audit import AuditLog, AuditRecord
 from arx_wrapper.audit.store import Segment
 from arx_wrapper.audit.transparency.signed_note import Signer
 from arx_wrapper.cli.main import run
-from tests.audit.test_log import entry
+from tests.audit.conftest import WHO, Clock, entry
 from tests.support import sqlite_at
-
-WHO = {"by": "ada", "org_id": "org"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2025, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.storage.sqlite_state import store_snapshot, stored_snapshot
 from arx_wrapper.audit.store import Query
 from arx_wrapper.model import Limit
-from tests.audit.conftest import entry, everything
+from tests.audit.conftest import Clock, entry, everything
 from tests.audit.test_defences import without_triggers
 from tests.support import sqlite_at
 
@@ -37,14 +37,6 @@ def limit(count: int) -> Limit:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "audit.db"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def at(path: Path, clock: Clock | None = None) -> AuditLog:
