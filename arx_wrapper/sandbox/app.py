@@ -168,7 +168,7 @@ class Sandbox:
         Raises:
             ValueError: there is no such kind of change, or no such user.
         """
-        audit_trail.plant(self.account, action, kind, id_, **origin)
+        audit_trail.add_record(self.account, action, kind, id_, **origin)
 
     def transport(self) -> AsgiTransport:
         """Return a transport for httpx that calls the sandbox in this process."""

@@ -18,11 +18,11 @@ from arx_wrapper.sandbox.account import JSON, Account, Ref, Resource
 from arx_wrapper.sandbox.endpoint import Call, Endpoint
 from arx_wrapper.sandbox.recorded import Recorded
 
-__all__ = ["KINDS", "METHODS", "Origin", "Watched", "plant", "watch"]
+__all__ = ["ACTIONS", "KINDS", "METHODS", "Origin", "Watched", "add_record", "watch"]
 
 KINDS: Final = ("user", "team", "schedule", "escalation_policy", "service", "maintenance_window")
 METHODS: Final = ("browser", "oauth", "api_token", "identity_provider", "other")
-_ACTIONS: Final = ("create", "update", "delete")
+ACTIONS: Final = ("create", "update", "delete")
 _ROOTS: Final = {
     "services": "service",
     "escalation_policies": "escalation_policy",
@@ -101,7 +101,7 @@ def watch(account: Account, endpoint: Endpoint, ids: dict[str, str]) -> Watched 
     return Watched(account, kind, root, dict(root) if root else {})
 
 
-def plant(
+def add_record(
     account: Account, action: str, kind: str, id_: str, *, by: str | None = None, at: datetime | None = None, **way: Any
 ) -> None:
     """Add the record of a change that was made elsewhere.
@@ -109,8 +109,8 @@ def plant(
     Raises:
         ValueError: there is no such action, kind, method or user.
     """
-    if action not in _ACTIONS or kind not in KINDS:
-        raise ValueError(f"an audit record is of {', '.join(_ACTIONS)} of {', '.join(KINDS)}, not of {action} {kind}")
+    if action not in ACTIONS or kind not in KINDS:
+        raise ValueError(f"an audit record is of {', '.join(ACTIONS)} of {', '.join(KINDS)}, not of {action} {kind}")
     user = account.user_by_email(by) if by else None
     if by and user is None:
         raise ValueError(f"the account has no user {by}")

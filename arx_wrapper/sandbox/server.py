@@ -144,7 +144,7 @@ def run_in_thread(sandbox: Sandbox, port: int = 0, *, tls: bool = False) -> Iter
 
 
 async def _last_turns(loop: asyncio.AbstractEventLoop) -> None:
-    """Let transports that are closing release their sockets: a loop that has stopped never does."""
+    """Let closing transports release their sockets, which they cannot do after the loop has stopped."""
     for _ in range(3):
         await asyncio.sleep(0)
     await loop.shutdown_asyncgens()

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from arx_wrapper.sandbox.account import JSON, Ref, Resource
-from arx_wrapper.sandbox.audit_trail import METHODS
+from arx_wrapper.sandbox.audit_trail import ACTIONS, METHODS
 from arx_wrapper.sandbox.endpoint import Call, Endpoint, Reply, ok
 from arx_wrapper.sandbox.errors import refuse
 from arx_wrapper.sandbox.paging import MAX_LIMIT, whole
@@ -28,7 +28,6 @@ _TYPES: Final = {
     "ip_allow_lists": "ip_allow_list",
 }
 _ACTORS: Final = ("user_reference", "api_key_reference", "app_reference")
-_ACTIONS: Final = ("create", "update", "delete")
 
 
 def list_audit_records(call: Call) -> Reply:
@@ -55,7 +54,7 @@ def list_audit_records(call: Call) -> Reply:
 class _Filter:
     def __init__(self, call: Call) -> None:
         self._kinds = [_TYPES[name] for name in call.many("root_resource_types", tuple(_TYPES))]
-        self._actions = call.many("actions", _ACTIONS)
+        self._actions = call.many("actions", ACTIONS)
         self._method, self._token = call.choice("method_type", METHODS), call.one("method_truncated_token")
         self._actor_type, self._actor = call.choice("actor_type", _ACTORS), call.one("actor_id")
         if (self._actor and not self._actor_type) or (self._token and not self._method):
