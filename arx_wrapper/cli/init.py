@@ -88,7 +88,7 @@ def init(
     settings, policies = folder / "arx.toml", folder / "policy.yaml"
     for file in (settings, policies):
         if file.exists() or file.is_symlink():
-            raise ConfigError(f"{file} exists already, and `init` never overwrites a file. Name another --folder.")
+            raise _existing(file)
     if not yes and None in (key, policy, region) and not sys.stdin.isatty():
         raise ConfigError("There is no terminal to ask on: give --key, --policy and --region, or --yes.")
     answers = Answers(
@@ -156,6 +156,10 @@ def _next(answers: Answers) -> Sequence[str]:
     return [*steps, "arx-pagerduty doctor", "arx-pagerduty incidents list"]
 
 
+def _existing(file: Path) -> ConfigError:
+    return ConfigError(f"{file} exists already, and `init` never overwrites a file. Name another --folder.")
+
+
 def _write(file: Path, text: str) -> None:
     """Write a new file. ConfigError when there is one, even if it was made a moment ago."""
     try:
@@ -163,8 +167,6 @@ def _write(file: Path, text: str) -> None:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        raise ConfigError(
-            f"{file} exists already, and `init` never overwrites a file. Name another --folder."
-        ) from None
+        raise _existing(file) from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}.") from None
