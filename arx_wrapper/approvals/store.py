@@ -53,10 +53,7 @@ class Store:
                 self._set(run, waiting[0].id, "stale")
             [(pending,)] = run(PENDING, (request.org_id, request.agent_id))
             if pending >= cap:
-                raise ApprovalError(
-                    f"{pending} requests of this agent already wait for reviewers, and no more are accepted "
-                    "until some are decided or expire. Nothing was sent. See `arx-pagerduty approvals list`."
-                )
+                raise _too_many(pending)
             row = (request.id, request.digest, request.call_digest, request.org_id, request.agent_id)
             run(INSERT, (*row, now, stamp(request.expires_at), _body(request)))
         return request, True
@@ -227,6 +224,14 @@ def _decided(request: ApprovalRequest, review: Review, check: Check) -> Approval
     check(request, review)
     reviews = (*request.decisions, review)
     return evolve(request, decisions=reviews, state=_state_after(reviews, request.min_approvals))
+
+
+def _too_many(pending: int) -> ApprovalError:
+    wait = f"{pending} requests of this agent already wait" if pending != 1 else "1 request of this agent already waits"
+    return ApprovalError(
+        f"{wait} for reviewers, and no more are accepted until one is decided or expires. Nothing was sent. See "
+        "`arx-pagerduty approvals list`."
+    )
 
 
 def _asks_no_less(waiting: ApprovalRequest, asked: ApprovalRequest) -> bool:

@@ -13,6 +13,7 @@ from arx_wrapper.core.backends import channels
 from arx_wrapper.core.enrolment import enrolments_of
 from arx_wrapper.files import writable_by_others
 from arx_wrapper.http_client import CERTIFICATES, tls
+from arx_wrapper.pagerduty.sentence_parts import counted
 from arx_wrapper.urls import without_password
 
 if TYPE_CHECKING:
@@ -86,24 +87,24 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
     waiting = await backends.approvals.list("pending")
     own = sum(request.agent_id == config.agent_id for request in waiting)
     place = _place(config.approvals_url)
-    waits = "1 request waits" if len(waiting) == 1 else f"{len(waiting)} requests wait"
+    waits, asked = _wait(len(waiting)), counted(escalated, "operation")
     if own >= config.pending_cap:
         return warning(
             "approvals",
-            f"{place}: {own} requests of this agent wait, and no more are taken",
+            f"{place}: {_wait(own, ' of this agent')}, and no more are taken",
             "Decide them: `arx-pagerduty approvals list --state pending`.",
         )
     reviewers = list((await enrolments_of(backends.audit, config.org_id, _configured(config))).reviewers)
     if escalated and config.proof == "required" and not reviewers:
         return warning(
             "approvals",
-            f"{place}: policy asks reviewers for {escalated} operations, and none is enrolled",
+            f"{place}: policy asks reviewers for {asked}, and none is enrolled",
             "Enrol one: `arx-pagerduty reviewers invite NAME`. Until then such calls expire.",
         )
     if escalated and not channels(config):
         return warning(
             "approvals",
-            f"{place}: {waits}; policy asks reviewers for {escalated} operations, and nothing notifies them",
+            f"{place}: {waits}; policy asks reviewers for {asked}, and nothing notifies them",
             "Set up a channel (approvals.slack, approvals.webhook), or have reviewers keep the console or "
             "`arx-pagerduty approvals watch` open.",
         )
@@ -121,6 +122,11 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
     else:
         who = "no reviewer is enrolled, and none is needed"
     return ok("approvals", f"{place}: {waits}, {own} of this agent; {who}")
+
+
+def _wait(number: int, whose: str = "") -> str:
+    """Return how many requests wait, as a clause."""
+    return f"{counted(number, 'request')}{whose} {'waits' if number == 1 else 'wait'}"
 
 
 def _configured(config: Config) -> Reviewers | None:
