@@ -36,17 +36,17 @@ _SECRET = re.compile(r".{32,}", re.DOTALL)
 # The addresses hold secrets, so they come on stdin and not as arguments, which other users can list.
 _CHILD: Final = """
 import json, sys
-asked = json.load(sys.stdin.buffer)
-sys.path[:] = asked["path"]
+given = json.load(sys.stdin.buffer)
+sys.path[:] = given["path"]
 import apprise
 sender = apprise.Apprise()
-known = all([sender.add(url) for url in asked["urls"]])
-sys.exit(0 if known and sender.notify(title=asked["title"], body=asked["body"]) else 1)
+known = all([sender.add(url) for url in given["urls"]])
+sys.exit(0 if known and sender.notify(title=given["title"], body=given["body"]) else 1)
 """
 
 
 def _environment(proxy: Proxy | None) -> dict[str, str]:
-    """Return the environment of the child: this process's, without our secrets, and the configured proxy alone."""
+    """Return the child's environment: this process's, without our secrets, and with no proxy but the configured one."""
     ours = ("ARX_", "PAGERDUTY_")
     found = {
         name: value
@@ -57,8 +57,8 @@ def _environment(proxy: Proxy | None) -> dict[str, str]:
     if proxy is None:
         return found | {"NO_PROXY": "*"}  # for systems that keep proxies outside the environment, such as macOS
     direct = ",".join(("localhost", "127.0.0.1", "::1", *proxy.bypass))
-    address = proxy.with_password().reveal()
-    return found | {"HTTP_PROXY": address, "HTTPS_PROXY": address, "NO_PROXY": direct}
+    through = proxy.with_password().reveal()
+    return found | {"HTTP_PROXY": through, "HTTPS_PROXY": through, "NO_PROXY": direct}
 
 
 def message(request: ApprovalRequest, now: datetime, *, origin: str | None, reminder: bool = False) -> tuple[str, str]:
@@ -152,13 +152,14 @@ class Notify:
         except OSError as error:
             raise ApprovalError(f"The notification was not sent: {type(error).__name__}.") from None
         try:
-            await child.communicate(self._asked(title, body))
+            await child.communicate(self._child_input(title, body))
             return child.returncode == 0
         finally:
             if child.returncode is None:  # cancelled: a message that comes late would only confuse
                 child.kill()
 
-    def _asked(self, title: str, body: str) -> bytes:
+    def _child_input(self, title: str, body: str) -> bytes:
+        """Return the JSON that the child process reads."""
         urls = [url.reveal() for url in self._urls]
         path = [entry for entry in sys.path if entry]
         return msgspec.json.encode({"path": path, "urls": urls, "title": title, "body": body})

@@ -78,7 +78,7 @@ END $$;
 APART = ("id", "digest", "call_digest", "org_id", "agent_id", "state", "created_at", "expires_at", "decisions")
 # A request expires by time alone: no process has to run to change its state.
 STATE = "CASE WHEN state IN ('pending', 'approved') AND expires_at <= ? THEN 'expired' ELSE state END"
-# The same as a condition, with the time as its argument; of other states their name is enough.
+# The states that depend on the time, each as a condition whose argument is the time. Other states are stored as such.
 IN_STATE = {
     "pending": "(state = 'pending' AND expires_at > ?)",
     "approved": "(state = 'approved' AND expires_at > ?)",

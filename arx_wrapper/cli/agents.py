@@ -1,4 +1,4 @@
-"""`agents list|suspend|resume`: list the agents on record, stop one, let it go on."""
+"""`agents list|suspend|resume`: list the agents in the log, suspend one, resume one."""
 
 from __future__ import annotations
 

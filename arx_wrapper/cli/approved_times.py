@@ -1,4 +1,4 @@
-"""Times of a repeated call: one that is relative to now means what its reviewer saw."""
+"""Keep the times that a reviewer approved, when the call is repeated with times that are relative to now."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ from attrs import field, frozen
 from arx_wrapper.cli.times import moment
 from arx_wrapper.errors import ArxError
 
-_SLACK: Final = timedelta(minutes=1)
+# Allows for hosts whose clocks differ, and for the time from the start of a call to its request for approval.
+_TOLERANCE: Final = timedelta(minutes=1)
 
 
 @frozen(kw_only=True)
 class ApprovedTimes:
-    """The parameters of an approved call, for times that are relative to now.
+    """The times of an approved call, for a repetition of it.
 
     Attributes:
-        params: Its parameters; none where there is no such approval, which is for the call to refuse, on record.
-        passed: The time since it was asked for.
+        params: The approved call's parameters; empty when there is no such approval. Then the repeated call is refused,
+            and the refusal recorded.
+        passed: The time since the approval was requested.
     """
 
     params: Mapping[str, Any] = field(factory=dict)
     passed: timedelta = timedelta()
 
     def meant(self, name: str, time: datetime) -> datetime:
-        """Return the approved time, if only the time that has passed lies between it and this one.
+        """Return the approved time when a relative time of the repeated call is later only because time has passed.
 
-        `now` of the repeated call would otherwise make it another call. A time that means another one is returned as it
-        is, and the call is refused.
+        Otherwise `now` in the repeated call would differ from `now` in the approved one, and make it another call. Any
+        other time is returned unchanged, and the call is refused.
 
         Args:
             name: The parameter.
-            time: What it comes to now, aware.
+            time: The repeated call's value of it, aware.
         """
         with suppress(ValueError, TypeError):  # no time, or not one parameter: another operation's approval
             approved = moment(self.params[name], time) if name in self.params else None
-            if approved is not None and approved - _SLACK <= time <= approved + self.passed + _SLACK:
+            if approved is not None and approved - _TOLERANCE <= time <= approved + self.passed + _TOLERANCE:
                 return approved
         return time
 
 
 async def approved_times(pd: Any, approval: str | None) -> ApprovedTimes:
-    """Return the times of the call that an approval was asked for.
+    """Return the times of the call for which an approval was requested.
 
     Args:
         pd: The connector.

@@ -39,7 +39,7 @@ def parse(
         arguments: The command line's.
         document: A JSON object, `@FILE` for one in a file, or `-` for one on stdin.
         now: What relative times (`--since 30d`) count from; without it they are taken as they are.
-        approved: The times of the approved call that this one repeats.
+        approved: The times of the approved call, when this one repeats it.
 
     Raises:
         typer.BadParameter: an argument is of neither form, or the document is not a JSON object.

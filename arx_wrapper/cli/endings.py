@@ -27,7 +27,7 @@ from arx_wrapper.errors import (
 from arx_wrapper.params import NULL
 
 _ANEW: Final = "Ask anew."
-# A longer command, with the text of a note for example, would hide the message above it.
+# Characters. A longer command, with the text of a note for example, would push the message off the screen.
 _LONGEST: Final = 500
 
 
@@ -43,7 +43,7 @@ def status_of(error: ArxError) -> int:
 
 
 def message_of(error: ArxError) -> str:
-    """Return the message, with the way to go on as a command in place of a call in Python."""
+    """Return the message for the command line: where it names a Python call to make next, it names the command."""
     if isinstance(error, ApprovalDeniedError | ApprovalExpiredError):
         return str(error).replace(_ANEW, "To ask anew, repeat the call without --approval.")
     if not isinstance(error, ApprovalPendingError):
@@ -62,12 +62,12 @@ def next_step(error: ArxError) -> str | None:
 def suggest_explain(
     error: PermissionDeniedError, operation: str, params: Mapping[str, Any], options: Sequence[str]
 ) -> None:
-    """Note on a denial the command that explains it: this call's parameters, by this caller.
+    """Add to a denial, as a note, the command that explains it for this caller and these parameters.
 
     Args:
         error: The denial.
         operation, params: The call.
-        options: The options before the command.
+        options: The options before the command, such as `--agent`.
     """
     words = [*options, "policy", "explain", operation]
     if all(_is_short(value) for value in params.values()):

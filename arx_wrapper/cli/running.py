@@ -111,11 +111,11 @@ async def _one(connector: PagerDutyConnector, operation: str, params: Params, op
 
 
 def _announce_wait(connector: PagerDutyConnector, operation: str, params: Params, options: Options) -> None:
-    """Say that a call is about to wait for a reviewer: it may take until the request expires."""
+    """Announce that a call will wait for a reviewer, at most until the request expires."""
     config = connector.backends.config
     if options.approval is not None or config.approvals_mode != "wait":
         return
-    with suppress(ArxError):  # what is wrong with the call is for the call to say, on record
+    with suppress(ArxError):  # the call itself fails with this error, and records it
         if connector.explain(operation, params).verdict is Verdict.ESCALATE:
             within = f"within {config.approvals_ttl:.0f} s"
             warn(f"A reviewer has to approve this {within}: `arx-pagerduty approvals list --state pending`.")
@@ -123,7 +123,7 @@ def _announce_wait(connector: PagerDutyConnector, operation: str, params: Params
 
 @contextmanager
 def _suggesting(session: Session, operation: str, params: Params) -> Iterator[None]:
-    """Note on a denial the command that explains it."""
+    """Add to a denial the command that explains it."""
     try:
         yield
     except PermissionDeniedError as error:

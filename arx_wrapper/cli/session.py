@@ -35,7 +35,7 @@ class Session:
 
     @property
     def given(self) -> list[str]:
-        """Return the options before the command, as they were given, for a command that is suggested."""
+        """Return the options given before the command, for a suggested command."""
         named = (("--agent", self._agent), ("--org", self.org), ("--config", self._file))
         return [text for option, value in named if value is not None for text in (option, str(value))]
 

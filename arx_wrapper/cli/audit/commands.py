@@ -51,7 +51,7 @@ app.command()(growth.retain)
 app.command()(reconciling.reconcile)
 
 _FOLLOW_EVERY = 0.5
-# A narrower terminal shows the date in a column of its own, which is left out before the verdict and the status.
+# Columns. A narrower terminal gets the date in its own column, which is left out before the verdict and the status.
 _WITH_DATES = 120
 
 
@@ -248,7 +248,7 @@ def _show(records: list[AuditRecord], output: Output) -> None:
 
 
 def _row(record: AuditRecord, *, narrow: bool) -> dict[str, object]:
-    """Return a record's cells; narrow ones hold the time without its date, and an action without what it is done to."""
+    """Return a record's cells; `narrow` omits the date from the time, and the subject from the action."""
     date, _, time = record.created_at[:19].partition("T")
     kind, _, step = record.action_type.partition(".")
     return {

@@ -11,7 +11,7 @@ from arx_wrapper.cli.times import moment
 
 
 def parsed(text: str | datetime) -> datetime:
-    """Return the time that an option says: relative to now, or ISO 8601."""
+    """Parse an option's time: relative to now, or ISO 8601."""
     try:
         return text if isinstance(text, datetime) else moment(text, datetime.now(UTC))
     except ValueError as error:

@@ -1,8 +1,7 @@
-"""`audit reconcile`: PagerDuty's own logs beside this one."""
+"""`audit reconcile`: compare PagerDuty's own logs with the audit log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -82,7 +81,7 @@ def reconcile(
 
 
 def _differs(found: Reconciliation) -> bool:
-    """Name on stderr the counts of what only one side has; return True when there is any."""
+    """Print on stderr how many acts and changes only one side has; return True when there is one."""
     differs = bool(found.theirs or found.ours)
     if differs:
         warn(f"{len(found.theirs)} acts only in PagerDuty's log, {len(found.ours)} only in ours")
@@ -107,25 +106,27 @@ def _show_changes(found: ConfigurationChanges) -> None:
     if found.outside:
         print_table(
             ("outside, at", "who", "change", "object", "by", "from", "parts", "request"),
-            ([_time(c.at), ", ".join(c.who), c.action, _object(c), _way(c), *_rest(c)] for c in found.outside),
+            map(_outside, found.outside),
         )
     rows = [(name, own) for name in ("missing", "awaited", "confirmed") for own in getattr(found, name)]
     if rows:
         print_table(("ours", "operation", "object", "at", "agent", "source"), (_own(name, own) for name, own in rows))
 
 
-def _object(change: Change) -> str:
+def _outside(change: Change) -> list[object]:
+    """Return the cells of a change that was made outside the connector."""
     name = f" {change.resource_name}" if change.resource_name else ""
-    return f"{change.resource_type} {change.resource_id}{name}"
-
-
-def _way(change: Change) -> str:
     key = f" …{change.key}" if change.key else ""
-    return f"{change.method}{key}{' (our key)' if change.our_key else ''}"
-
-
-def _rest(change: Change) -> Iterable[object]:
-    return change.address, ", ".join(change.parts), change.request_id
+    return [
+        _time(change.at),
+        ", ".join(change.who),
+        change.action,
+        f"{change.resource_type} {change.resource_id}{name}",
+        f"{change.method}{key}{' (our key)' if change.our_key else ''}",
+        change.address,
+        ", ".join(change.parts),
+        change.request_id,
+    ]
 
 
 def _own(name: str, own: OwnChange) -> list[object]:
