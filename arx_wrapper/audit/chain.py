@@ -49,17 +49,17 @@ class Chain:
                 pending.outcome = refusal
                 continue
             self.seq += 1
-            said = entry.metadata.get
+            member = entry.metadata.get
             details = Details(
-                entry.intent_id or said("intent"),
+                entry.intent_id or member("intent"),
                 self.writer if entry.action_type == "connector.called" else None,
                 uses or None,
-                said("ids"),
-                said("reviewer"),
-                said("suspended"),
-                said("digest"),
-                said("text"),
-                said("last"),
+                member("ids"),
+                member("reviewer"),
+                member("suspended"),
+                member("digest"),
+                member("text"),
+                member("last"),
             )
             body = body_of(
                 entry,

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import psycopg
 
 _LOCK = 0x617278_617564  # the key of the advisory lock under which tables are created
-_BOOK = """
+_VERSIONS = """
 CREATE SCHEMA IF NOT EXISTS arx_audit;
 CREATE TABLE IF NOT EXISTS arx_audit.versions (
     version integer PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 """
-_NOTE = "INSERT INTO arx_audit.versions (version) VALUES ({});\n"
+_APPLIED = "INSERT INTO arx_audit.versions (version) VALUES ({});\n"
 _STATE = """
 SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'arx_audit'),
        coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
@@ -35,11 +35,11 @@ def versions() -> dict[int, str]:
 
 def script(after: int = 0) -> Iterator[str]:
     """Yield the statements of `migrate()`, for `psql --single-transaction`; `after` is the present version."""
-    yield _BOOK.lstrip()
+    yield _VERSIONS.lstrip()
     for version, statements in versions().items():
         if version > after:
             yield statements
-            yield _NOTE.format(version)
+            yield _APPLIED.format(version)
 
 
 def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = None) -> int:
@@ -68,11 +68,11 @@ def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = No
                 "this role's to change. Nothing was sent. Their owner runs `arx-pagerduty audit migrate`."
             )
         link.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        link.execute(_BOOK.encode())
+        link.execute(_VERSIONS.encode())
         found, _ = _found(link)  # another process may have upgraded them meanwhile
         for version in range(found + 1, newest + 1):
             link.execute(known[version].encode())
-            link.execute(_NOTE.format(version).encode())
+            link.execute(_APPLIED.format(version).encode())
     return found
 
 

@@ -40,9 +40,9 @@ _NOT_THE_OWNER = (
 )
 _MAY_WRITE = "SELECT has_column_privilege('records', 'body', 'INSERT')"
 _MAY_RETAIN = "SELECT has_function_privilege('may_retain()', 'EXECUTE')"
-_TURN = "SELECT seq, hash, reasons, backend, NULL FROM take_turn(%s)"
+_LOCK = "SELECT seq, hash, reasons, backend, NULL FROM take_turn(%s)"
 # The second function counts the uses once the first one holds the lock.
-_TURN_AND_USES = """
+_LOCK_AND_COUNT = """
 SELECT turn.seq, turn.hash, turn.reasons, turn.backend, uses FROM take_turn(%s) AS turn,
 LATERAL used(turn.seq, %s::text[], %s::text[], %s::text[], %s::float[]) AS uses
 """
@@ -109,7 +109,7 @@ class PostgresStore(PostgresReader):
 
     def rotate(self, *, by: str, org_id: str) -> Segment | None:
         """Seal finished records; None when there are none. They stay in their table until retention removes them."""
-        with self._retaining("sealed") as link, self._turn(link) as chain:
+        with self._retaining("sealed") as link, self._locked_chain(link) as chain:
             segment = next_segment(link, chain.seq, lambda size: self.tree().frontier(size))
             if segment is not None:
                 chain.add(
@@ -125,7 +125,7 @@ class PostgresStore(PostgresReader):
         removed = list[Segment]()
         with self._retaining("removed from") as link:
             for segment in self.expired(before):
-                with self._turn(link) as chain:
+                with self._locked_chain(link) as chain:
                     chain.add([Pending(segment_entry(segment, "removed", by, org_id))], now=self._clock())
                 removed.append(segment)
         return removed
@@ -154,15 +154,15 @@ class PostgresStore(PostgresReader):
         """Record that an agent is suspended, or resumed."""
         with explained("written"):
             link = self._connected(time.monotonic() + self._within)
-            with self._turn(link) as chain:
+            with self._locked_chain(link) as chain:
                 chain.add([Pending(entry)], now=self._clock())
 
     def suspended(self, agent_id: str) -> str | None:
         """Return the reason why an agent is suspended; None when it is not."""
         with explained("read"):
             link = self._connected(time.monotonic() + self._within)
-            turn = link.execute(_TURN, ([plain(agent_id)],)).fetchone()
-        return turn[2].get(plain(agent_id)) if turn else None
+            row = link.execute(_LOCK, ([plain(agent_id)],)).fetchone()
+        return row[2].get(plain(agent_id)) if row else None
 
     def close(self) -> None:
         self._note_failed(pending for pending in self._last if pending.cancelled)
@@ -181,7 +181,7 @@ class PostgresStore(PostgresReader):
         looked = {window: None for pending in batch for window in windows(pending)}
         agents = {pending.entry.agent_id for pending in batch if pending.enforce_suspension}
         link, now = self._connected(until), self._clock()
-        with self._turn(link, agents, looked) as chain:
+        with self._locked_chain(link, agents, looked) as chain:
             there = self._found(link, batch) if self._unconfirmed else {}
             chain.add(self._refusals(link), now=now)
             chain.add((pending for pending in batch if pending.entry.id not in there), now=now)
@@ -193,12 +193,14 @@ class PostgresStore(PostgresReader):
         self._reported_failed.clear()
 
     @contextmanager
-    def _turn(self, link: Link, agents: Collection[str] = (), looked: Collection[Window] = ()) -> Iterator[Chain]:
+    def _locked_chain(
+        self, link: Link, agents: Collection[str] = (), looked: Collection[Window] = ()
+    ) -> Iterator[Chain]:
         """Hold the writers' lock in a transaction; at its end, insert and commit the chain's new records."""
         with link.transaction():
             arguments = [[plain(agent) for agent in agents], *(_columns(looked, 4) if looked else ())]
-            turn = link.execute(_TURN_AND_USES if looked else _TURN, arguments)
-            seq, head, reasons, backend, used = turn.fetchone() or (0, "", {}, 0, [])
+            cursor = link.execute(_LOCK_AND_COUNT if looked else _LOCK, arguments)
+            seq, head, reasons, backend, used = cursor.fetchone() or (0, "", {}, 0, [])
             if link.backend and backend != link.backend:
                 raise AuditError(POOLED)
             suspended = {agent: reasons[plain(agent)] for agent in agents if plain(agent) in reasons}
@@ -256,7 +258,7 @@ class PostgresStore(PostgresReader):
             return  # an auditor's role only reads
         self._writer = hold_lock(link, self._writer)
         link.execute("SELECT forget_usage()")
-        with self._turn(link) as chain:
+        with self._locked_chain(link) as chain:
             dead = orphans(link, self._writer)
             gone = [Pending(close_intent(orphan, "connector.completed", "unknown", "ProcessDied")) for orphan in dead]
             chain.add(gone, now=self._clock())

@@ -25,7 +25,7 @@ _HEAD = """
 SELECT head.seq, head.hash, (SELECT coalesce(max(seq), 0) FROM records),
        (SELECT hash FROM records WHERE records.seq = head.seq) FROM head
 """
-_STRAYED = """
+_DIFFERING = """
 SELECT seq FROM records, LATERAL readable(body) AS said
 WHERE json_build_array(created_at, prev_hash, org_id, agent_id, action_type, operation, verdict, status, intent,
         approval_id, reviewer, counted::text)::text
@@ -215,8 +215,8 @@ class PostgresReader:
             seq, head, last, record_hash = link.execute(_HEAD).fetchone() or (None, None, 0, None)
             if seq != last or (last and head != record_hash):
                 return f"the log's end was moved: its head is record {seq}, the last one is {last}"
-            if indexes and (strayed := link.execute(_STRAYED).fetchone()):
-                return f"the columns of record {strayed[0]} differ from the record"
+            if indexes and (differing := link.execute(_DIFFERING).fetchone()):
+                return f"the columns of record {differing[0]} differ from the record"
         return None
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import EARLIER, VERSION, statements
 from arx_wrapper.audit.storage.sqlite_state import altered, store_snapshot
 from arx_wrapper.audit.storage.sqlite_wal import WalReserve
-from arx_wrapper.audit.storage.writers import WriterLock, forget, gone
+from arx_wrapper.audit.storage.writers import WriterLock, forget, has_ended
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.audit.tiles import HASH, WIDTH
 from arx_wrapper.errors import AuditError
@@ -78,7 +78,7 @@ class SqliteStore(SqliteChain):
                 self._begin(until)
             except BaseException:
                 self._lock.remove()
-                self._let_go()
+                self._release()
                 raise
         except (sqlite3.Error, OSError) as error:
             raise AuditError(
@@ -153,7 +153,7 @@ class SqliteStore(SqliteChain):
         While the parent's connection exists here, a new one in this process would take no locks, and the log's side
         files would be removed with the parent's last connection.
         """
-        self._let_go()
+        self._release()
 
     def suspended(self, agent_id: str) -> str | None:
         """Return the reason why an agent is suspended; None when it is not."""
@@ -178,9 +178,9 @@ class SqliteStore(SqliteChain):
             if self._state.oldest_open(self._lock.writer) is None:
                 self._db.execute("DELETE FROM audit_writers WHERE writer = ?", (self._lock.writer,))
                 self._lock.remove()
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._lock.release()
         if self._wal_reserve is not None:
             self._wal_reserve.close()
@@ -267,7 +267,7 @@ class SqliteStore(SqliteChain):
         """Record the outcome `unknown` for intents of processes that died. Intents of running processes stay open."""
         known = {row[0] for row in self._db.execute("SELECT writer FROM audit_writers")}
         writers = known | {intent.writer for intent in self._state.open.values()}
-        dead = [writer for writer in writers if gone(self._path, writer)]
+        dead = [writer for writer in writers if has_ended(self._path, writer)]
         orphans = sorted((i.seq, intent_id) for intent_id, i in self._state.open.items() if i.writer in dead)
         found = [AuditRecord.parse(*self._stored(seq)) for seq, _ in orphans]
         self._add([Pending(close_intent(one, "connector.completed", "unknown", "ProcessDied")) for one in found])

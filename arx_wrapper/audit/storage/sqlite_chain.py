@@ -52,7 +52,7 @@ class SqliteChain(SqliteReader):
         self._added: list[tuple[Outline, Written]] = []
 
     def _count_before(self, batch: Sequence[Pending]) -> None:
-        """Count uses for a limit that needs them for the first time: it reads many records, so without the lock."""
+        """Load the uses that limits need for the first time. This reads many records, so it runs without the lock."""
         for pending in batch:
             for window in windows(pending) if pending.limits else ():
                 if not self._usage.known(window):
@@ -76,12 +76,12 @@ class SqliteChain(SqliteReader):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        self._go_on()
+        self._take_over_added()
         self._added, self._block = [], self._grown or self._block
         return result
 
-    def _go_on(self) -> None:
-        """Take this transaction's records into account, now that they are committed: they are linked already."""
+    def _take_over_added(self) -> None:
+        """Add this transaction's records to the state in memory, now that they are committed and linked."""
         if not self._added:
             return
         apply, use, tail = self._state.apply, self._usage.apply, self._tail
@@ -159,7 +159,7 @@ class SqliteChain(SqliteReader):
             self._grow(*([(outline, record.body) for outline, record in some] for some in (self._added, added)))
         self._added += added
         if full or any(outline.action_type in KEPT_AT_ONCE for outline in chain.outlines):
-            self._keep_state()
+            self._store_state()
 
     def _insert(self, records: Sequence[Written]) -> None:
         """Insert records, and check that the database holds them unchanged."""
@@ -179,7 +179,7 @@ class SqliteChain(SqliteReader):
         if there != rows:
             raise dropped(len(rows), len(there))
 
-    def _keep_state(self) -> None:
+    def _store_state(self) -> None:
         """Store the state after this transaction's records, with the log's keyed hash."""
         state = self._state.copy()
         for outline, _ in self._added:

@@ -44,7 +44,7 @@ class WriterLock:
             self._file.unlink(missing_ok=True)
 
 
-def gone(path: str, writer: str) -> bool:
+def has_ended(path: str, writer: str) -> bool:
     """Return True when no process holds a writer's lock."""
     if path == ":memory:" or not _NAME.fullmatch(writer):
         return True
