@@ -64,7 +64,7 @@ accept: $(VENV)/ready  ## write down the public names and the tables on a termin
 update-spec: $(CODEGEN)/ready  ## PagerDuty's newest document -> spec/, generated/ and a report: make update-spec UPSTREAM=file ARGS=--dry-run
 	$(CODEGEN)/bin/python -m codegen update $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
 
-codegen-latest: $(CODEGEN)/ready $(CODEGEN)/ready  ## try the newest release of the generator, and say what would break
+codegen-latest: $(CODEGEN)/ready  ## try the newest release of the generator, and say what would break
 	$(CODEGEN)/bin/python -m codegen.latest
 
 cassettes: $(VENV)/ready  ## record one cassette an operation: the sandbox, or a live account when PAGERDUTY_API_KEY is set
@@ -101,5 +101,5 @@ $(CODEGEN)/ready: pyproject.toml codegen/constraints.txt
 	$(CODEGEN)/bin/python -m pip install --quiet --constraint codegen/constraints.txt --editable '.[all]' --group codegen --group test
 	touch $@
 
-clean:  ## remove the environment and what was built
+clean:  ## remove the environments and the wheels
 	rm -rf $(VENV) $(CODEGEN) dist
