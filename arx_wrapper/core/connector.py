@@ -313,11 +313,6 @@ class BaseConnector:
         with self._in_flight:
             return (await self.backends.vault.read(self.org_id)).requester_email
 
-    @property
-    def captures_params(self) -> bool:
-        """Return True when the audit log also keeps the parameters, redacted."""
-        return self.backends.config.capture_params
-
     def model_of(self, operation: str) -> ParamModel:
         """Return the parameter model of an operation.
 
