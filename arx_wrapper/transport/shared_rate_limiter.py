@@ -1,8 +1,8 @@
 """Pace the calls of one key that many processes use: each process sends only calls that it has leased.
 
 A lease is a number of calls in the API's present window. It ends with the window, or after a few seconds, so that other
-processes get the calls of one that died. While the database that grants leases does not respond, a process paces its
-calls as if it were alone.
+processes get the calls of one that died. A process paces its calls alone, without leases, while the database that
+grants them does not respond, and while the API states no limit.
 """
 
 from __future__ import annotations
@@ -17,29 +17,40 @@ from contextlib import suppress
 from arx_wrapper.model import Allowance, Lease, LeaseRequest, Leases
 from arx_wrapper.transport.rate_limiter import RateLimiter
 
-# Seconds: the duration of a lease; the wait for the database's response; the age at which a response is too old where
-# windows are shorter; the pause before an unresponsive database is tried again; the time after which an API without a
-# limit is checked for one again.
-_LEASE, _PATIENCE, _PROMPT, _AGAIN, _UNLIMITED = 5.0, 4.0, 1.0, 5.0, 60.0
+# Seconds that a requested lease lasts.
+_LEASE = 5.0
+# Seconds after which the database counts as unresponsive, and seconds until it is asked again.
+_PATIENCE, _AGAIN = 4.0, 5.0
+# Seconds for which the database's response is accepted even when its lease is shorter.
+_PROMPT = 1.0
+# Seconds after which an API without a limit is checked for one again.
+_UNLIMITED = 60.0
 # The fewest and the most calls in one lease.
 _LEAST, _MOST = 8, 64
 _log = logging.getLogger("arx_wrapper.transport")
 
 
 class SharedRateLimiter(RateLimiter):
-    """Distributes the calls that this process has leased, in one event loop."""
+    """Distributes the calls that this process has leased, in one event loop.
+
+    At most one request for a lease is pending. Its response decides how calls are paced until the next one: by the
+    lease, or alone when the API has no limit. Without a response in time they are paced alone, too.
+    """
 
     def __init__(self, leases: Leases, subject: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock)
         self._leases, self._subject, self._holder = leases, subject, secrets.token_hex(8)
-        self._calls, self._lasts, self._spent = 0, 0.0, 0
+        self._calls, self._lasts = 0, 0.0  # the leased calls that are left, and the time until which they may be sent
+        self._spent = 0  # leased calls that were sent and not yet reported to the database
+        # The allowance in this window's responses, the window's end, and whether other processes have to be told.
         self._seen: Allowance | None = None
-        self._ends = 0.0
-        self._asking = self._alone = self._unreachable = False
-        self._plenty = False
-        self._news = False  # whether there is something to report to other processes
-        self._not_before = 0.0
-        self._overdue: asyncio.TimerHandle | None = None
+        self._ends, self._news = 0.0, False
+        self._asking = False  # a request for a lease is pending
+        self._overdue: asyncio.TimerHandle | None = None  # ends the wait for its response
+        self._not_before = 0.0  # the time before which no further calls are requested
+        self._plenty = False  # the last lease held as many calls as were requested, so more are requested ahead
+        self._alone = False  # calls are paced without leases
+        self._unreachable = False  # the database did not respond in time
 
     def release(self, headers: Mapping[str, str], *, answered: bool = False, window: int = 0) -> None:
         if answered and self._seen is None and window == self.window and "ratelimit-limit" not in headers:
@@ -142,7 +153,7 @@ class SharedRateLimiter(RateLimiter):
             self._go_alone()
             return
         if self._unreachable:
-            _log.info("The rate limit is shared with the other processes again.")
+            _log.info("This process shares the rate limit with other processes again.")
         self._unreachable, self._alone = False, lease.limit == 0
         if lease.window == window:
             self._spent -= spent
@@ -159,11 +170,11 @@ class SharedRateLimiter(RateLimiter):
         self._hand_out()
 
     def _go_alone(self) -> None:
-        """Continue as if no other process used the key, because the database does not respond."""
+        """Pace the calls without leases, as if no other process used the key, until the database responds."""
         if not self._unreachable:
             _log.warning(
-                "The rate limit is not shared with other processes for now: the audit log's database does not answer "
-                "in time. This process paces its calls alone, and those that get a 429 are tried again."
+                "This process does not share the rate limit with other processes for now, because the audit log's "
+                "database does not respond in time. It paces its calls alone, and tries those that get a 429 again."
             )
         self._alone = self._unreachable = True
         self._hand_out()
