@@ -18,13 +18,13 @@ class Embedded(NamedTuple):
 
     Attributes:
         operation: The read that returns such an object.
-        about: The parameter that identifies the object, when the call has a parameter of this name; "" when none does.
-        untold: Further parameters of the read, which the call does not determine.
+        id_param: The read's parameter that identifies the object; "" when no call with `include` has one of that name.
+        undetermined: Further parameters of the read, which no call determines.
     """
 
     operation: str
-    about: str = ""
-    untold: Mapping[str, Unknown] = {}
+    id_param: str = ""
+    undetermined: Mapping[str, Unknown] = {}
 
 
 _USER: Final = Embedded("users:read_detail")
@@ -54,20 +54,20 @@ INCLUDED: Final[Mapping[str, tuple[Embedded, ...]]] = {
 }
 
 
-def included(*names: str, told: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
-    """Return a row's `performs`: the reads that these values of its `include` perform.
+def included(*names: str, given: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """Return a row's `performs` for its `include`: by read, the parameters that a call does not determine.
 
     Args:
-        names: The values that include other objects.
-        told: The parameters of the call that identify the read objects.
+        names: The values of `include` that perform reads; see `INCLUDED`.
+        given: The parameters of the row that identify the object of such a read.
     """
     reads = {read.operation: read for name in names for read in INCLUDED[name]}
-    return {name: tuple(read.untold) if read.about in told else ("*",) for name, read in reads.items()}
+    return {name: tuple(read.undetermined) if read.id_param in given else ("*",) for name, read in reads.items()}
 
 
 def included_reads(params: Params) -> Iterator[EffectSpec]:
-    """Yield the reads that `include` performs, each once, with the parameters that both operations have."""
+    """Yield the reads that a call's `include` performs, each once; with parameters when the call has its `id_param`."""
     reads = {read.operation: read for name in params.get("include", ()) for read in INCLUDED.get(name, ())}
     for operation, read in reads.items():
-        told = {read.about: params[read.about], **read.untold} if read.about in params else None
-        yield EffectSpec(operation, told)
+        known = {read.id_param: params[read.id_param]} if read.id_param in params else None
+        yield EffectSpec(operation, known and {**known, **read.undetermined})

@@ -46,7 +46,7 @@ _ROWS = (
         endpoint="incidents.get_incident", returns=One("incident", "Incident"),
         summary="Get full incident details by ID",
         doc="Get one incident, by its id or its number.",
-        effects=effects.read, performs=included(*_OF_INCIDENTS, told=("incident_id",)),
+        effects=effects.read, performs=included(*_OF_INCIDENTS, given=("incident_id",)),
         columns=columns.INCIDENT,
     ),
     Operation(
@@ -115,7 +115,7 @@ _ROWS = (
         columns=columns.ALERTS,
         performs={
             "alerts:read": (),
-            **included("services", "first_trigger_log_entries", "incidents", told=("incident_id",)),
+            **included("services", "first_trigger_log_entries", "incidents", given=("incident_id",)),
         },
         not_for_agents=("sort_by",),
     ),
@@ -123,7 +123,7 @@ _ROWS = (
         "incidents:read_log", "GET", "/incidents/{incident_id}/log_entries", LOW,
         endpoint="incidents.list_incident_log_entries", returns=Many("log_entries", "LogEntry"),
         summary="Get log entries (timeline) for an incident", paging=ByTime(), doc="List an incident's timeline.",
-        effects=effects.read, performs=included("incidents", "services", "teams", told=("incident_id",)),
+        effects=effects.read, performs=included("incidents", "services", "teams", given=("incident_id",)),
         columns=columns.LOG_ENTRIES, not_for_agents=("is_overview",),
     ),
     Operation(
@@ -181,7 +181,7 @@ _ROWS = (
         columns=columns.ALERTS,
         performs={
             "incidents:read_alerts": (),
-            **included("services", "first_trigger_log_entries", "incidents", told=("incident_id",)),
+            **included("services", "first_trigger_log_entries", "incidents", given=("incident_id",)),
         },
         not_for_agents=("alert_key", "sort_by", "statuses", "offset"),
     ),
@@ -213,7 +213,7 @@ _ROWS = (
         endpoint="services.get_service", returns=One("service", "Service"),
         summary="Get service details by ID", doc="Get one service.",
         columns=columns.SERVICE,
-        effects=effects.read, performs=included("escalation_policies", "teams", "integrations", told=("service_id",)),
+        effects=effects.read, performs=included("escalation_policies", "teams", "integrations", given=("service_id",)),
     ),
     Operation(
         "services:create", "POST", "/services", HIGH,
@@ -355,7 +355,7 @@ _ROWS = (
         effects=effects.read_user,
         columns=columns.USER,
         performs={
-            **included("contact_methods", "notification_rules", "teams", told=("user_id",)),
+            **included("contact_methods", "notification_rules", "teams", given=("user_id",)),
             "users:read_me": (),
         },
     ),
@@ -373,7 +373,7 @@ _ROWS = (
         doc="List a user's notification rules.",
         args={"urgency": "The urgency of incidents that the rules are for; PagerDuty's default is `high`."},
         columns=columns.NOTIFICATION_RULES,
-        effects=effects.read, performs=included("contact_methods", told=("user_id",)),
+        effects=effects.read, performs=included("contact_methods", given=("user_id",)),
     ),
     Operation(
         "teams:read", "GET", "/teams", LOW,
