@@ -23,8 +23,9 @@ def camel(name: str) -> str:
 def named(document: JSON, published: JSON) -> JSON:
     """Return a copy in which every operation has names: those of the overlay, or else derived ones.
 
-    The function has PagerDuty's name of the operation, in Python's style. Its module is the first step of the path that
-    is not a version. A placeholder `{id}` is renamed to state the object that it identifies.
+    A derived function name is PagerDuty's name of the operation, in Python's style. Its module is the first step of the
+    path that is not a version. A path parameter that PagerDuty names `id` is renamed after the object that it
+    identifies.
     """
     paths: JSON = {}
     for path, item in document["paths"].items():
@@ -44,7 +45,7 @@ def _with_names(path: str, method: str, operation: JSON, published: JSON) -> JSO
 
 
 def _own_path(path: str) -> str:
-    """Return a path in which a placeholder `{id}` names what it identifies: `/teams/{team_id}/members`."""
+    """Rename the path parameter `id` after its object: `/teams/{id}/members` becomes `/teams/{team_id}/members`."""
     steps = path.split("/")
     for index, step in enumerate(steps):
         if step == "{id}" and index > 1:

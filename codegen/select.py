@@ -79,7 +79,7 @@ def _is_elsewhere(pointer: str, chosen: JSON) -> bool:
 
 
 def split(endpoint: str) -> tuple[str, str]:
-    """Return the method, in lower case, and the path of `GET /incidents/{id}`."""
+    """Split an endpoint, such as `GET /incidents/{id}`, into its method in lower case and its path."""
     method, path = endpoint.split(" ", 1)
     return method.lower(), path
 
