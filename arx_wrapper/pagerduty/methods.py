@@ -87,8 +87,8 @@ class Methods(Iteration):
     ) -> Page[m.Incident]:
         """List incidents, by default those of the last month.
 
-        PagerDuty looks back one month unless told otherwise, spans six at most, and ignores both with
-        `date_range="all"`. With `user_ids` it never returns resolved incidents.
+        A span of time covers at most six months; `date_range="all"` lists all times instead. With `user_ids` PagerDuty
+        never returns resolved incidents.
 
         Args:
             date_range: `all` lists all times and ignores since and until.

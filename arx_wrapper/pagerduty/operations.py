@@ -34,8 +34,8 @@ _ROWS = (
         summary="List and query incidents with filters",
         doc="""List incidents, by default those of the last month.
 
-            PagerDuty looks back one month unless told otherwise, spans six at most, and ignores both with
-            `date_range="all"`. With `user_ids` it never returns resolved incidents.""",
+            A span of time covers at most six months; `date_range="all"` lists all times instead. With
+            `user_ids` PagerDuty never returns resolved incidents.""",
         args={"sort_by": "`incident_number`, `created_at`, `resolved_at` or `urgency`, each with `:asc` or `:desc`."},
         paging=ByTime(default_span=timedelta(days=31)), probe=True,
         effects=effects.read, performs=included(*_OF_INCIDENTS),
