@@ -81,10 +81,16 @@ class SimulatedPolicy:
                 self._window(call, operation, seconds).add(at, count)
         return decision
 
-    def hangs_on_more_than(self, kept: bool, call: Call, now: datetime) -> bool:
-        """Return True when a condition reads parameters that were not recorded, or not completely."""
+    def reads_unrecorded(self, kept: bool, call: Call, now: datetime) -> bool:
+        """Return True when a condition reads parameters that were not recorded, or not completely.
+
+        Args:
+            kept: Whether the call's parameters were recorded.
+            call: The call.
+            now: The time of the call, aware.
+        """
         return any(
-            _reads_more_than(entry.when, effect, kept)
+            _reads_unrecorded(entry.when, effect, kept)
             for effect in call.effects
             for entry in self._conditional(effect.operation)
             if entry.when is not None and self._policy.applies(entry, call, now)
@@ -125,7 +131,7 @@ class _Window:
         self.total += count
 
 
-def _reads_more_than(condition: Condition, effect: Effect, kept: bool) -> bool:
+def _reads_unrecorded(condition: Condition, effect: Effect, kept: bool) -> bool:
     if not kept:
         return bool(condition.parameters) or condition.reads_all
     return any(

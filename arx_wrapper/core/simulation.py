@@ -151,7 +151,7 @@ class _Simulator:
         call, decision, unsure = known.call, known.decision, known.unsure
         if unsure is None:
             now = datetime.fromisoformat(record.created_at)
-            unsure = judge.hangs_on_more_than(known.kept, call, now)
+            unsure = judge.reads_unrecorded(known.kept, call, now)
             decision = None if unsure else judge.decide(call, now)
         if unsure or decision is None:
             found.unsure += 1
@@ -169,8 +169,8 @@ class _Simulator:
     def _call(self, record: AskedCall, row: Operation) -> _Known:
         """Return the record's call; the first of each kind is rebuilt and judged."""
         effects, params = bytes(record.metadata.effects), bytes(record.metadata.params)
-        told = params if self._judge.reads_params else bool(params)
-        key = (record.org_id, record.agent_id, row.name, effects, told)
+        compared = params if self._judge.reads_params else bool(params)
+        key = (record.org_id, record.agent_id, row.name, effects, compared)
         known = self._known.get(key)
         if known is None:
             call, kept = _call(record, row, effects, params, self._operations, self._is_alias)
@@ -188,7 +188,7 @@ class _Simulator:
         judge = self._judge
         if judge.reads_time:
             return _Known(call, kept, None, None)
-        unsure = judge.hangs_on_more_than(kept, call, _ANY_TIME)
+        unsure = judge.reads_unrecorded(kept, call, _ANY_TIME)
         return _Known(call, kept, None if unsure else judge.decide(call, _ANY_TIME), unsure)
 
     def _change(self, record: AskedCall, call: Call, was: str, decision: Decision) -> None:
@@ -221,11 +221,11 @@ def _call(
     kept = bool(params)
     values = (msgspec.json.decode(params) if kept else None) or {}
     try:
-        told = {effect.operation: effect.params for effect in expand(row, values, operations, is_alias)}
+        derived = {effect.operation: effect.params for effect in expand(row, values, operations, is_alias)}
     except (TypeError, ValueError, LookupError, AttributeError):  # recorded by a release with other parameters
-        told = {row.name: (values,)}
+        derived = {row.name: (values,)}
     made = tuple(
-        Effect(operation=name, risk=Risk[risk.upper()], count=count, params=told.get(name, (None,)))
+        Effect(operation=name, risk=Risk[risk.upper()], count=count, params=derived.get(name, (None,)))
         for name, risk, count in said
     )
     call = Call(
