@@ -93,14 +93,14 @@ def _ended(row: Operation, intent: AuditRecord, outcome: AuditRecord) -> SentWri
     asked, ended = datetime.fromisoformat(intent.created_at), datetime.fromisoformat(outcome.created_at)
     attempts = [each for each in _listed(outcome.metadata.get("attempts")) if each.get("sent")]
     sent_for = timedelta(milliseconds=sum(each.get("duration_ms") or 0 for each in attempts))
-    told = bool(attempts) and outcome.status == "success"
+    timed = bool(attempts) and outcome.status == "success"
     return SentWrite(
         operation=row,
         intent=intent,
         status=outcome.status,
         after=outcome.metadata.get("after") or {},
         account=outcome.metadata.get("account"),
-        earliest=max(asked, ended - sent_for) if told else asked,
+        earliest=max(asked, ended - sent_for) if timed else asked,
         latest=ended,
         request_ids=frozenset(each["request_id"] for each in attempts if each.get("request_id")),
         lost=not attempts or any(not each.get("request_id") for each in attempts),

@@ -118,9 +118,9 @@ class Condition:
         Raises:
             ConditionError: the condition cannot be evaluated. Policy then denies the call.
         """
-        told = self._told(call, effect, params)
+        determined = self._determined(call, effect, params)
         variables = {
-            "params": told,
+            "params": determined,
             "agent_id": call.agent_id,
             "org_id": call.org_id,
             "operation": effect.operation,
@@ -130,24 +130,24 @@ class Condition:
         try:
             result = self._program.execute(variables)
         except Exception as error:
-            absent = self._absent(error, told)
+            absent = self._absent(error, determined)
             raise ConditionError(f"this call has no {absent}" if absent else type(error).__name__) from None
         if result is True or result is False:
             return bool(result)
         raise ConditionError("it is neither true nor false")
 
-    def _absent(self, error: Exception, told: Mapping[str, Any]) -> str | None:
+    def _absent(self, error: Exception, determined: Mapping[str, Any]) -> str | None:
         """Return the parameter that the condition names and the call lacks, when its absence is the error.
 
         The key of a KeyError may also be a value of the call, which a reason must not repeat.
         """
         key = error.args[0] if isinstance(error, KeyError) and error.args else None
-        if not isinstance(key, str) or key in told:
+        if not isinstance(key, str) or key in determined:
             return None
         indexed = self.reads_all and any(f"params[{quote}{key}{quote}]" in self.text for quote in "\"'")
         return key if key in self.parameters or indexed else None
 
-    def _told(self, call: Call, effect: Effect, params: Params | None) -> dict[str, Any]:
+    def _determined(self, call: Call, effect: Effect, params: Params | None) -> dict[str, Any]:
         """Return the parameters whose values the call determines.
 
         Raises:
@@ -155,7 +155,7 @@ class Condition:
         """
         if params is None:
             if self.parameters or self.reads_all:
-                raise ConditionError(f"{call.operation.name} does not tell the parameters of {effect.operation}")
+                raise ConditionError(f"{call.operation.name} does not determine the parameters of {effect.operation}")
             return {}
         for name, value in params.items():
             if isinstance(value, Unknown) and (self.reads_all or name in self.parameters):

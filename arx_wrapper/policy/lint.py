@@ -80,11 +80,11 @@ def _performed_by_others(entry: PolicyEntry, when: Condition, operations: Mappin
             f"its condition also decides on {name} when {', '.join(others)} performs it, with the parameters that "
             f"{name} would have"
         )
-        untold: dict[str, list[str]] = {}
+        undetermined: dict[str, list[str]] = {}
         for other, names in others.items():
             if names and (when.reads_all or when.parameters.intersection(names) or ("*" in names and when.parameters)):
-                untold.setdefault("its parameters" if "*" in names else " and ".join(names), []).append(other)
-        for which, by in untold.items():
+                undetermined.setdefault("its parameters" if "*" in names else " and ".join(names), []).append(other)
+        for which, by in undetermined.items():
             yield (
                 f"when {', '.join(by)} performs {name} without determining {which}, the condition fails and the call "
                 "is denied"
