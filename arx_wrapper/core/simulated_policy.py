@@ -103,7 +103,7 @@ class SimulatedPolicy:
                 for entry in self._policy.entries
                 if entry.when is not None
                 and entry.enforce
-                and self._policy.is_about(entry)
+                and self._policy.is_own(entry)
                 and (entry.permits(operation) or matches_any(entry.deny, operation))
             ]
         return self._conditions[operation]

@@ -58,7 +58,7 @@ class PolicySet:
         self._candidates: dict[tuple[str, Risk], Candidates] = {}
         self._globs: dict[str, re.Pattern[str]] = {}
 
-    def is_about(self, entry: PolicyEntry) -> bool:
+    def is_own(self, entry: PolicyEntry) -> bool:
         """Return True when an entry is for this set's connector."""
         return entry in self.own
 
@@ -93,15 +93,15 @@ class PolicySet:
 
     def is_constant(self, call: Call) -> bool:
         """Return True when every call of this agent with the same effects gets the same decision, at any time."""
-        return all(self.about(effect).constant for effect in call.effects)
+        return all(self.candidates(effect).constant for effect in call.effects)
 
     def parameter_sets(self, effect: Effect) -> tuple[Params | None, ...]:
         """Return the parameter sets to judge an effect with; without conditions, one set stands for all."""
         each = tuple(effect.params) or (None,)
-        return each if len(each) == 1 or self.about(effect).conditional else each[:1]
+        return each if len(each) == 1 or self.candidates(effect).conditional else each[:1]
 
     def _effect(self, call: Call, effect: Effect, params: Params | None, now: datetime) -> Decision:
-        found = self.about(effect)
+        found = self.candidates(effect)
         observed = tuple(self._observe(found.observed, call, effect, params, now)) if found.observed else ()
         for entry in found.denies:
             matched, why = self.matches(entry, call, effect, params, now)
@@ -158,7 +158,7 @@ class PolicySet:
 
     def _why_default(self, call: Call, effect: Effect, params: Params | None, now: datetime) -> str:
         """Return the reason why no entry permits an effect, by the entry that comes closest to permitting it."""
-        operation, permits = effect.operation, self.about(effect).permits
+        operation, permits = effect.operation, self.candidates(effect).permits
         above = [
             entry for entry in self.own if entry.enforce and entry.permits(operation) and effect.risk > entry.risk_max
         ]
@@ -197,7 +197,8 @@ class PolicySet:
             return f"agent {call.agent_id!a}"
         return f"organisation {call.org_id!a}"
 
-    def about(self, effect: Effect) -> Candidates:
+    def candidates(self, effect: Effect) -> Candidates:
+        """Return the entries that name an effect's operation and cover its risk; computed once for each."""
         key = (effect.operation, effect.risk)
         try:
             return self._candidates[key]
@@ -228,6 +229,7 @@ class PolicySet:
             return False, f"its condition {entry.when.text!r} failed: {error}"
 
     def named(self, patterns: Sequence[str], name: str) -> bool:
+        """Return True when one of the globs matches an agent's or organisation's whole name."""
         for pattern in patterns:
             if pattern == "*" or pattern == name:
                 return True

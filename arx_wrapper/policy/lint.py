@@ -64,7 +64,7 @@ def notes(policy: PolicySet, *, operations: Mapping[str, Operation]) -> list[Fin
     return [
         Finding(entry=entry, problem=problem)
         for entry in policy.entries
-        if entry.when is not None and policy.is_about(entry)
+        if entry.when is not None and policy.is_own(entry)
         for problem in _performed_by_others(entry, entry.when, operations)
     ]
 
@@ -94,7 +94,7 @@ def _performed_by_others(entry: PolicyEntry, when: Condition, operations: Mappin
 def _problems(
     entry: PolicyEntry, policy: PolicySet, registry: Mapping[str, Risk], high: Collection[str], now: datetime
 ) -> Iterator[str]:
-    if not policy.is_about(entry):
+    if not policy.is_own(entry):
         yield f"it is for the connector {entry.connector!r} and matches no operation of this one"
         return
     if entry.expires is not None and now >= entry.expires:
@@ -132,10 +132,10 @@ def _reviewers(entry: PolicyEntry) -> Iterator[str]:
 
 def _incomplete(entry: PolicyEntry, policy: PolicySet, operations: Mapping[str, Operation]) -> Iterator[str]:
     """Find permitted operations that are always denied, because each call also needs one that no entry permits."""
-    if not (policy.is_about(entry) and entry.enforce):
+    if not (policy.is_own(entry) and entry.enforce):
         return
     registry = {name: row.risk for name, row in operations.items()}
-    own = [other for other in policy.entries if policy.is_about(other) and other.enforce]
+    own = [other for other in policy.entries if policy.is_own(other) and other.enforce]
     denied = {name for other in _always_denying(policy) for name in _matching(other.deny, registry)}
     permitted = {name for other in own for name in _permitted(other, registry) if registry[name] <= other.risk_max}
     for name in _permitted(entry, registry):
@@ -185,7 +185,7 @@ def _always_denying(policy: PolicySet) -> Iterator[PolicyEntry]:
     """Yield the entries that deny for every agent, at any time."""
     for entry in policy.entries:
         unrestricted = (entry.agents, entry.orgs) == (("*",), ("*",))
-        if policy.is_about(entry) and entry.enforce and entry.when is None and entry.expires is None and unrestricted:
+        if policy.is_own(entry) and entry.enforce and entry.when is None and entry.expires is None and unrestricted:
             yield entry
 
 

@@ -38,7 +38,7 @@ def _of_effect(policy: PolicySet, call: Call, effect: Effect, now: datetime) -> 
 
 
 def _at_risk(policy: PolicySet, call: Call, effect: Effect, now: datetime) -> frozenset[Verdict]:
-    found = policy.about(effect)
+    found = policy.candidates(effect)
     if any(entry.when is None and policy.applies(entry, call, now) for entry in found.denies):
         return frozenset()
     permits = [entry for entry in found.permits if policy.applies(entry, call, now)]

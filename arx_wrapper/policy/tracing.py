@@ -49,7 +49,7 @@ def trace(policy: PolicySet, call: Call, now: datetime) -> list[EntryTrace]:
 def _why(
     policy: PolicySet, entry: PolicyEntry, call: Call, effect: Effect, params: Params | None, now: datetime
 ) -> tuple[bool, str]:
-    if not policy.is_about(entry):
+    if not policy.is_own(entry):
         return False, f"it is for the connector {entry.connector!r}"
     denied = matches_any(entry.deny, effect.operation)
     if not denied and not entry.permits(effect.operation):
