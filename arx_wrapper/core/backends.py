@@ -123,7 +123,7 @@ class Backends:
 
     @cached_property
     def vault(self) -> Vault:
-        """The vault."""
+        """Return the vault."""
         given = self.given.vault
         if given is not None and not isinstance(given, str):
             return given

@@ -30,7 +30,7 @@ _OF_THE_LIST: Final = frozenset({"limit", "offset", "more", "total"})
 _EVERYTHING: Final = "*"
 # The number of items from which it is faster to search all items of a list together.
 _MANY: Final = 10
-# By the name of the member that holds such a value in responses.
+# Values that are masked in the text of errors, by the member that holds such a value in responses.
 _IN_TEXT: Final = {
     "email": re.compile(r"[^\s@<>()\[\]{}\"',;:=]+(?:@|%40)[\w.-]*\w", re.IGNORECASE),
     "address": re.compile(r"\+\d[\d ().-]{5,}\d|(?<![\w.:-])(?:\(?\d{3}\)?[ .-]\d{3}[ .-]?\d{4}|\d{9,15})(?![\w:-])"),
@@ -315,9 +315,11 @@ def _anywhere(values: Iterable[Any], names: frozenset[str]) -> bool:
 
 
 def _in_any_place(body: Any, names: frozenset[str], documented: Documented) -> bool:
-    """Return the same for a list's body, searching all objects at a path together; plain members seldom need a search.
+    """Return what `_anywhere()` returns, faster for a body with a long list.
 
-    Its loops over values run in C where possible, because a page of a hundred incidents holds thousands of objects.
+    It searches all objects at a path together. It searches a documented plain member only when the body has an object
+    or a list there. Its loops over values run in C where possible: a page of a hundred incidents holds thousands of
+    objects.
     """
     places: list[tuple[list[Any], bool]] = [([body], True)]  # values, and whether they are documented objects
     while places:

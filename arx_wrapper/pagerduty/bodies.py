@@ -27,7 +27,7 @@ class _Member:
 
     Attributes:
         name: Its name in PagerDuty's schema.
-        made: Makes its value from the parameter's.
+        made: Returns its value, given the parameter's.
     """
 
     name: str
@@ -44,7 +44,7 @@ def _to(kind: str) -> Callable[[str | None], Mapping[str, str] | None]:
 
 
 def _to_each(kind: str, within: str | None = None) -> Callable[[list[str]], object]:
-    """Make references of ids, each in an object of its own where PagerDuty wraps them."""
+    """Return a function that turns ids into references; with `within`, each in an object's member of that name."""
     if within is None:
         return lambda identifiers: [_to(kind)(identifier) for identifier in identifiers]
     return lambda identifiers: [{within: _to(kind)(identifier)} for identifier in identifiers]
@@ -107,6 +107,7 @@ class Sent:
         own: The members that parameters send. The typed method has a parameter for each.
         fixed: Members that are the same in every call.
         further: The parameter that holds members without a parameter of their own.
+        refused: A member that `fields` must not set, because it names another target of the write.
         required: Required parameters whose members PagerDuty's schema does not require.
     """
 

@@ -196,14 +196,14 @@ class Transport:
         Args:
             base_url: The API's origin.
             accept: The requested media type.
-            key_prefix: What stands before an API key in `Authorization`.
+            key_prefix: The text before an API key in `Authorization`.
             transport: A transport of httpx or httpx2 to send through; its owner closes it.
             proxy: The proxy for hosts beyond this machine.
-            leases: Where other processes that use the same key share its rate limit.
+            leases: The leases by which processes share the rate limit; None when they do not.
             max_body: Bytes of body that are accepted, decompressed.
-            attempts: How often a request is tried.
-            sleep: Waits for so many seconds.
-            uniform: Draws a number between two: spreads the retries of many callers.
+            attempts: The most tries of a request, without those that the rate limit refuses.
+            sleep: Waits for a number of seconds.
+            uniform: Returns a random number between two, which spreads the retries of many callers over time.
 
         Raises:
             ConfigError: the address is not https, unless it is this machine's own, or holds more than an origin.
