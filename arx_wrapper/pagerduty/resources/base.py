@@ -20,7 +20,7 @@ class Resource(BaseConnector):
 
     async def _one(self, model: type[_M], operation: str, given: Mapping[str, object]) -> _M:
         """Return the one object of a response."""
-        body = await self.execute(operation, {name: value for name, value in given.items() if name != "self"})
+        body = await self.execute(operation, _parameters(given))
         key = self.operations[operation].envelope
         found = body.get(key) if key else body
         if type(found) is not dict:
@@ -57,4 +57,5 @@ class Resource(BaseConnector):
 
 
 def _parameters(given: Mapping[str, object]) -> dict[str, object]:
+    """Return a method's `locals()` without `self`."""
     return {name: value for name, value in given.items() if name != "self"}
