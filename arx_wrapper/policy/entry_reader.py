@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from attrs import evolve
+
 from arx_wrapper.errors import ConfigError, PolicyError
 from arx_wrapper.model import Limit, Operation, ReviewerRule, Risk
 from arx_wrapper.policy.condition import Condition
@@ -52,7 +54,7 @@ class EntryReader:
         if "operations" in values and "risk_max" not in values:
             raise self._error(found, "risk_max", "'risk_max' is missing: low, medium or high")
         if "limits" in values:
-            values["limits"] = tuple(self._named(limit, values["name"]) for limit in values["limits"])
+            values["limits"] = tuple(evolve(limit, policy=values["name"]) for limit in values["limits"])
         if "reviewers" in values:
             people, groups, on_call = values["reviewers"]
             values["reviewers"] = ReviewerRule(
@@ -190,11 +192,6 @@ class EntryReader:
         An entry that states no version excludes only the writes that came after version 1.
         """
         return frozenset(row.name for row in self._rows if row.since > (table or 1) and (row.writes or table))
-
-    def _named(self, limit: Limit, policy: str) -> Limit:
-        return Limit(
-            operation=limit.operation, count=limit.count, seconds=limit.seconds, text=limit.text, policy=policy
-        )
 
     def _error(self, found: Located, key: str | None, problem: str) -> PolicyError:
         return PolicyError(f"{key}: {problem}" if key else problem, file=self._file, line=found.line, key=key)
