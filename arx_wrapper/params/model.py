@@ -138,7 +138,7 @@ class ParamModel:
             if not zoned and (value.tzinfo is None or value.utcoffset() is None):
                 raise InvalidParamsError(self.operation, name, "is a datetime without a zone", self.accepted(name))
             return value.isoformat()
-        if isinstance(value, str) and _origin(self._wire[name]) is Sequence:
+        if isinstance(value, str) and typing.get_origin(_unannotated(self._wire[name])) is Sequence:
             return [value]
         return value
 
@@ -275,10 +275,9 @@ def _wire_type(hint: Any) -> Any:
     return result
 
 
-def _origin(hint: Any) -> Any:
-    """Return a type's origin without its annotations: `Sequence` for a list of ids."""
-    inner = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
-    return typing.get_origin(inner)
+def _unannotated(hint: Any) -> Any:
+    """Return a type without its annotations: `Sequence[...]` for a list of ids."""
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
 
 
 def _is_union(hint: Any) -> bool:
@@ -327,7 +326,7 @@ def _is_confined(hint: Any) -> bool:
 
 
 def _item_of(hint: Any) -> Any:
-    inner = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    inner = _unannotated(hint)
     return typing.get_args(inner)[0] if typing.get_origin(inner) in (list, Sequence) else Any
 
 
