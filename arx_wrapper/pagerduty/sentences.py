@@ -240,11 +240,11 @@ def _part(name: str, params: Params, target: JSON | None) -> str:
 
 def _change(change: Params, target: JSON | None, incident: str) -> str:
     status = change.get("status")
-    further = list(_edits(change, target or {}))
+    edits = list(_edits(change, target or {}))
     if status:
         done = _VERBS.get(status, f"Set {{}} to {status}").format(incident)
-        return f"{done}, and change {listed(further)}." if further else f"{done}."
-    return f"Change {incident}: {listed(further)}." if further else f"Send {incident} without a change."
+        return f"{done}, and change {listed(edits)}." if edits else f"{done}."
+    return f"Change {incident}: {listed(edits)}." if edits else f"Send {incident} without a change."
 
 
 def _edits(change: Params, target: JSON) -> Iterator[str]:

@@ -37,7 +37,7 @@ def lint(
         operations: The connector's table.
         now: The time for `expires`, aware.
         parameters: The names of each operation's parameters; when None, names in conditions are not checked.
-        members: The names of all members of responses; when None, `hide` and `show` are not checked.
+        members: The names of all members of responses; when empty, `hide` and `show` are not checked.
     """
     registry = {name: row.risk for name, row in operations.items()}
     high = {name for name, row in operations.items() if row.highest_risk is Risk.HIGH}
