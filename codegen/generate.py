@@ -54,7 +54,7 @@ def render(spec: Path, folder: Path) -> Path:
     # fmt: off
     run("-m", "openapi_python_client", "generate", "--path", str(spec), "--meta", "none", "--fail-on-warning",
         "--custom-template-path", str(templates), "--config", str(config), "--output-path", str(package),
-        folder=folder, told="openapi_python_client generate", remedy="correct what it names in spec/overlay.yaml")
+        folder=folder, place="openapi_python_client generate", remedy="correct what it names in spec/overlay.yaml")
     # fmt: on
     for module in sorted((HERE / "runtime").glob("*.py")):
         if module.name != "__init__.py":
@@ -90,7 +90,7 @@ def covers(spec: Path, package: Path) -> None:
     """
     paths = [str(package.parent), str(HERE.parent)]  # import the new package, not the committed one
     code = f"import sys; sys.path[:0] = {paths!r}; from codegen import coverage; sys.exit(coverage.main({str(spec)!r}))"
-    run("-c", code, folder=package.parent, told="the generated package", remedy=_TEMPLATE)
+    run("-c", code, folder=package.parent, place="the generated package", remedy=_TEMPLATE)
 
 
 def typed(package: Path, folder: Path) -> None:
@@ -101,7 +101,7 @@ def typed(package: Path, folder: Path) -> None:
     """
     cache = str(HERE.parent / ".mypy_cache")
     run("-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--cache-dir", cache, str(package),
-        folder=folder, told="mypy --strict of the generated package", remedy=_TEMPLATE)  # fmt: skip
+        folder=folder, place="mypy --strict of the generated package", remedy=_TEMPLATE)  # fmt: skip
 
 
 def write() -> int:
@@ -128,11 +128,16 @@ def replace(old: Path, new: Path) -> None:
 
 
 def _ruff(*arguments: str, folder: Path) -> None:
-    run("-m", "ruff", *arguments, folder=folder, told=f"ruff {arguments[0]}", remedy=_TEMPLATE)
+    run("-m", "ruff", *arguments, folder=folder, place=f"ruff {arguments[0]}", remedy=_TEMPLATE)
 
 
-def run(*arguments: str, folder: Path, told: str, remedy: str) -> None:
+def run(*arguments: str, folder: Path, place: str, remedy: str) -> None:
     """Run Python isolated, so that neither this folder nor the package's `types.py` shadows the standard library.
+
+    Args:
+        arguments: The command's arguments after `python`.
+        folder: The working directory.
+        place, remedy: Those of the error, when the command fails.
 
     Raises:
         CodegenError: it failed; each line of its output is a fault.
@@ -144,4 +149,4 @@ def run(*arguments: str, folder: Path, told: str, remedy: str) -> None:
     )
     if done.returncode:
         said = "\n".join(line for line in f"{done.stdout}{done.stderr}".splitlines() if line.strip())
-        raise CodegenError(told, f"failed:\n{said}\n", remedy)
+        raise CodegenError(place, f"failed:\n{said}\n", remedy)

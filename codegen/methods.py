@@ -156,8 +156,8 @@ def _method(row: JSON, document: JSON) -> str:
     runs = {"One": "_one", "Many": "_many" if row["writes"] else "_page"}.get(kind)
     call = f'self.{runs}(m.{model}, "{row["name"]}", locals())' if runs else f'self._gone("{row["name"]}", locals())'
     texts = _texts(row, operation, document["components"]["schemas"])
-    told = {each.name: texts[each.name] for each in [*required, *optional] if each.name in texts}
-    docstring = textwrap.indent(_docstring(row, told), " " * 8, lambda line: bool(line.strip()))
+    descriptions = {each.name: texts[each.name] for each in [*required, *optional] if each.name in texts}
+    docstring = textwrap.indent(_docstring(row, descriptions), " " * 8, lambda line: bool(line.strip()))
     verb = "return await" if runs else "await"
     return f"\n    async def {row['function']}({signature}) -> {returned}:\n{docstring}        {verb} {call}\n"
 

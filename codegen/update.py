@@ -42,18 +42,19 @@ _TESTED: Final = ("tests/__init__.py", "tests/client")
 
 @define(kw_only=True)
 class Update:
-    """One update: what is known of it so far.
+    """One update of the client.
 
     Attributes:
-        source: A file or an address; the newest commit where it is None.
-        prune: Take out of the overlay what PagerDuty has fixed.
+        source: The published document's file or address; None for the newest commit's.
+        prune: Whether to remove the overlay entries that PagerDuty has fixed.
         tree: The checkout that is updated.
-        endpoints: The endpoints that the client is made of.
-        thorough: Check the client's types and run its tests.
-        always: Generate and test even where the trimmed document is the same.
+        endpoints: The endpoints for which the client is generated.
+        thorough: Whether to check the client's types and run its tests.
+        always: Whether to generate and test even when the trimmed document is the same.
         newest: Finds the newest document's address.
-        connector: Says what operations and sandbox routes the connector has.
-        derive: Writes the connector's methods, given the checkout, the new package's folder and the new document.
+        connector: Returns the connector's operations and sandbox routes.
+        derive: Returns the text of the connector's methods, given the checkout, the folder of the new package, and the
+            new document.
     """
 
     source: str | None = None
@@ -205,7 +206,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def install_all(tree: Tree, made: Path) -> None:
-    """Put new files in the place of the old ones: `spec/`, the examples, and what was made of package and methods.
+    """Replace the old files: `spec/`, the examples, and the package and the methods if they were generated.
 
     Raises:
         CodegenError: a file cannot be replaced; all of the old ones are back.
