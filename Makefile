@@ -20,9 +20,9 @@ endef
 .PHONY: help demo test test-slow test-all lint format types imports drift generate methods accept update-spec codegen-latest cassettes judge docs bench wheel check clean
 
 help:  ## what this file can do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/ready  ## the reference's calls in the sandbox, an approval, a verified audit trail
+demo: $(VENV)/ready  ## the documented calls in the sandbox, an approval, a verified audit trail
 	$(BIN)/arx-pagerduty demo $(if $(CI),--yes)
 
 test: $(VENV)/ready $(CODEGEN)/ready  ## the tests, without the slow tier; says how long it took and what it left out
