@@ -547,6 +547,14 @@ async def test_a_gzip_body_may_have_several_members() -> None:
         assert (await send(wire)).json() == {"users": 1}
 
 
+async def test_a_gzip_body_of_very_many_members_is_refused() -> None:
+    """Each member costs a copy of what follows it, also an empty one."""
+    body = gzip.compress(b"") * 1_500 + gzip.compress(b'{"users":1}')
+    async with serving(answer(200, body, "Content-Encoding: gzip")) as (_, wire):
+        with pytest.raises(TransportError, match="larger than"):
+            await send(wire, WRITE)
+
+
 @pytest.mark.parametrize("kept", [1, 5, 12, 25])
 async def test_a_gzip_body_that_is_cut_off_is_not_taken_for_a_shorter_one(kept: int) -> None:
     async with serving(framed(gzipped(b'{"users":1}')[:kept])) as (_, wire):
@@ -629,6 +637,18 @@ async def test_trailers_without_end_are_not_read_for_ever() -> None:
 
     async with serving(trailing, max_body=1000) as (_, wire):
         with pytest.raises(TransportError, match="larger than"):
+            await send(wire, WRITE)
+
+
+async def test_a_head_without_end_is_not_read_for_ever() -> None:
+    async def heading(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"X-Header: " + b"x" * 60_000 + b"\r\n")
+            await writer.drain()
+
+    async with serving(heading) as (_, wire):
+        with pytest.raises(TransportError, match="head that is too long"):
             await send(wire, WRITE)
 
 
