@@ -136,6 +136,25 @@ async def test_an_older_state_that_is_put_back_stops_calls(path: Path) -> None:
     await refused(path)
 
 
+async def test_a_state_from_another_branch_of_the_log_stops_calls(path: Path, tmp_path: Path) -> None:
+    """The same key wrote it, after a record of the same number."""
+    log, other = at(path), tmp_path / "other.db"
+    await filler(log, 3)
+    await log.aclose()
+    shutil.copy(path, other)
+    shutil.copy(f"{path}.key", f"{other}.key")
+    for branch, agent in ((path, "bad"), (other, "another")):
+        log = at(branch)
+        await log.suspend(agent, org_id="org", by="ada", reason="why")
+        await filler(log, 2)
+        await log.aclose()
+    with sqlite_at(other) as tools:
+        state = tools.execute("SELECT said, mark FROM audit_state").fetchone()
+    with sqlite_at(path) as tools:
+        tools.execute("UPDATE audit_state SET said = ?, mark = ?", state)
+    await refused(path)
+
+
 async def test_a_record_that_another_inserts_without_the_key_stops_a_running_process(path: Path) -> None:
     log = at(path)
     await log.suspend("bad", org_id="org", by="ada", reason="why")

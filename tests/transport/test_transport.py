@@ -659,6 +659,22 @@ async def test_more_than_one_response_to_a_request_is_no_response() -> None:
     assert (caught.value.outcome, server.requests) == ("unknown", 1)
 
 
+async def test_a_connection_on_which_bytes_come_without_a_request_is_not_used_again() -> None:
+    async def unasked(writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(OK)
+
+    async with serving(unasked, OK) as (server, wire):
+        await send(wire)
+        async with asyncio.timeout(5):
+            while server.open:
+                await asyncio.sleep(0.01)
+        await send(wire)
+        assert server.connections == 2
+
+
 @pytest.mark.parametrize("status", [200, 201])
 async def test_a_success_without_the_body_that_it_has_to_have_is_an_error(status: int) -> None:
     async with serving(answer(status, b"")) as (_, wire):
