@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -364,6 +365,20 @@ async def test_a_compressed_answer_is_read_and_a_bomb_is_not() -> None:
     async with serving(answer(200, bomb, "Content-Encoding: gzip"), max_body=1_000_000) as (_, wire):
         with pytest.raises(TransportError, match="larger than"):
             await send(wire, WRITE)
+
+
+async def test_a_bomb_takes_no_more_memory_than_the_limit() -> None:
+    squeezer = zlib.compressobj(9, wbits=31)
+    bomb = squeezer.compress(b" " * 50_000_000) + squeezer.flush()
+    async with serving(answer(200, bomb, "Content-Encoding: gzip"), max_body=1_000_000) as (_, wire):
+        tracemalloc.start()
+        try:
+            with pytest.raises(TransportError, match="larger than"):
+                await send(wire, WRITE)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 async def test_an_endless_answer_ends() -> None:
