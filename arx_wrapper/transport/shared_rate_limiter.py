@@ -173,8 +173,8 @@ class SharedRateLimiter(RateLimiter):
         """Pace the calls without leases, as if no other process used the key, until the database responds."""
         if not self._unreachable:
             _log.warning(
-                "This process does not share the rate limit with other processes for now, because the audit log's "
-                "database does not respond in time. It paces its calls alone, and tries those that get a 429 again."
+                "The rate limit is not shared with other processes for now, because the audit log's database does not "
+                "respond in time. This process paces its calls alone, and tries those that get a 429 again."
             )
         self._alone = self._unreachable = True
         self._hand_out()
