@@ -48,21 +48,21 @@ class Evidence:
     @classmethod
     def of(cls, approval_id: str, records: Iterable[Record]) -> Evidence:
         """Collect the records of one request; records of other requests are ignored."""
-        requested, reviews, verdicts, used = set(), set(), set(), False
+        requested, reviews, withdrawn, used = set(), set(), False, False
         for record in records:
-            said = record.metadata
+            said, verdict = record.metadata, record.metadata.get("verdict")
             if record.approval_id != approval_id:
                 continue
             if record.action_type == "approval.requested":
                 requested.add(str(said.get("digest")))
-            elif record.action_type == "connector.completed" or said.get("verdict") == "used":
+            elif record.action_type == "connector.completed" or verdict == "used":
                 used = True
             elif record.action_type == "approval.reviewed" and record.status != "error":
-                verdicts.add(said.get("verdict"))
+                withdrawn = withdrawn or verdict == "revoked"
                 reviews.add(
                     (
                         str(said.get("reviewer")),
-                        str(said.get("verdict")),
+                        str(verdict),
                         str(said.get("digest")),
                         str(said.get("note")),
                         said.get("signature"),
@@ -71,7 +71,7 @@ class Evidence:
         return cls(
             requested=frozenset(requested),
             reviews=frozenset(reviews),
-            withdrawn=bool(verdicts & {"revoked"}),
+            withdrawn=withdrawn,
             used=used,
         )
 
