@@ -1,7 +1,7 @@
 """Hold the account's state: resources in tables, and references between them.
 
-A stored resource has only the members that cannot be derived. `render.py` computes `summary`, `self`, `html_url` and
-all members that depend on other resources for each response, so stored data cannot become stale.
+A stored resource has only the members that cannot be derived. For each response, `render.py` computes `summary`,
+`self`, `html_url` and all members that depend on other resources. So stored data cannot become stale.
 """
 
 from __future__ import annotations

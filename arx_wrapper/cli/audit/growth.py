@@ -1,4 +1,4 @@
-"""`audit migrate|rotate|retain`: a log that is converted, and one that grows."""
+"""`audit migrate|rotate|retain`: convert a log, seal its finished records, remove old ones."""
 
 from __future__ import annotations
 
