@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.files import private_file
@@ -38,12 +39,41 @@ class Database(Protocol):
     def close(self) -> None: ...
 
 
-class SQLite:
+class Closable(Protocol):
+    """A connection of a database driver."""
+
+    def close(self) -> None: ...
+
+
+_C = TypeVar("_C", bound=Closable)
+
+
+class Connected(ABC, Generic[_C]):
+    """Keeps one connection, which is opened on first use and again after `close()`."""
+
+    _connection: _C | None = None
+
+    def connected(self) -> _C:
+        """Return the connection, whose tables exist."""
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @abstractmethod
+    def _connect(self) -> _C:
+        """Open a connection, and create the tables if they are missing."""
+
+
+class SQLite(Connected["sqlite3.Connection"]):
     """An SQLite file that only its owner can read."""
 
     def __init__(self, path: Path | None, *, schema: str, timeout: float) -> None:
         self._path, self._schema, self._timeout = path, schema, timeout
-        self._connection: sqlite3.Connection | None = None
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -55,17 +85,12 @@ class SQLite:
         with self._transaction("BEGIN IMMEDIATE") as run:
             yield run
 
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Transaction]:
         import sqlite3
 
         try:
-            connection = self._connection or self._connect()
+            connection = self.connected()
 
             def run(sql: str, args: Sequence[object] = ()) -> Rows:
                 return connection.execute(sql, args).fetchall()
@@ -104,5 +129,4 @@ class SQLite:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
         return connection

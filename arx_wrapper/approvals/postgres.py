@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from arx_wrapper.approvals.database import Rows, Transaction
+from arx_wrapper.approvals.database import Connected, Rows, Transaction
 from arx_wrapper.approvals.tables import ACCESS, SCHEMA
 from arx_wrapper.errors import ApprovalError
 
@@ -28,12 +28,11 @@ _RIGHTS = {
 }
 
 
-class PostgreSQL:
+class PostgreSQL(Connected[psycopg.Connection[tuple[Any, ...]]]):
     """A PostgreSQL database, through psycopg."""
 
     def __init__(self, url: str, *, schema: str, timeout: float) -> None:
         self._url, self._schema, self._timeout = url, schema, timeout
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -44,15 +43,6 @@ class PostgreSQL:
     def write(self) -> Iterator[Transaction]:
         with self._transaction(lock=True) as run:
             yield run
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def connected(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """Return a connection to the tables, which are created if the role may do so."""
-        return self._connection or self._connect()
 
     @contextmanager
     def _transaction(self, *, lock: bool) -> Iterator[Transaction]:
@@ -98,7 +88,6 @@ class PostgreSQL:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
         return connection
 
 
