@@ -1052,9 +1052,10 @@ class Methods(Iteration):
             until: The end of the span; by default now. One page covers at most 31 days; `iterate()` reads more.
             root_resource_types: Only changes of these kinds of object.
             actor_type: Only changes by this kind of actor.
-            actor_id: Needs `actor_type`.
+            actor_id: Only changes by this actor; needs `actor_type`.
             method_type: Only changes made in this way.
-            method_truncated_token: Needs `method_type`.
+            method_truncated_token: Only changes made with the key that ends in these characters; needs
+                `method_type`.
             actions: Only these kinds of change.
             limit: Records in a page, 1 to 100; PagerDuty's default is 25.
             cursor: The start of the page: the `next_cursor` of the page before it.

@@ -490,8 +490,6 @@ _EXTENSIONS = (
         args={
             "since": "The start of the span; by default 24 hours before `until`.",
             "until": "The end of the span; by default now. One page covers at most 31 days; `iterate()` reads more.",
-            "actor_id": "Needs `actor_type`.", "method_truncated_token": "Needs `method_type`.",
-            "cursor": "The start of the page: the `next_cursor` of the page before it.",
         },
         paging=ByCursor(default_span=timedelta(days=1), widest=timedelta(days=31)),
         columns=columns.AUDIT_RECORDS,

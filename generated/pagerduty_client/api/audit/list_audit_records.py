@@ -45,11 +45,11 @@ def request(
 
     Args:
         actions: Only these kinds of change.
-        actor_id: Only changes by this actor; with actor_type.
+        actor_id: Only changes by this actor; needs `actor_type`.
         actor_type: Only changes by this kind of actor.
         cursor: The start of the page: the `next_cursor` of the page before it.
         limit: Records in a page, 1 to 100; PagerDuty's default is 25.
-        method_truncated_token: Only changes made with the key that ends in these characters; with method_type.
+        method_truncated_token: Only changes made with the key that ends in these characters; needs `method_type`.
         method_type: Only changes made in this way.
         root_resource_types: Only changes of these kinds of object.
         since: The start of the time span, ISO 8601 with an offset.
@@ -106,11 +106,11 @@ async def call(
 
     Args:
         actions: Only these kinds of change.
-        actor_id: Only changes by this actor; with actor_type.
+        actor_id: Only changes by this actor; needs `actor_type`.
         actor_type: Only changes by this kind of actor.
         cursor: The start of the page: the `next_cursor` of the page before it.
         limit: Records in a page, 1 to 100; PagerDuty's default is 25.
-        method_truncated_token: Only changes made with the key that ends in these characters; with method_type.
+        method_truncated_token: Only changes made with the key that ends in these characters; needs `method_type`.
         method_type: Only changes made in this way.
         root_resource_types: Only changes of these kinds of object.
         since: The start of the time span, ISO 8601 with an offset.

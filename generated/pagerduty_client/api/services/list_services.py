@@ -42,7 +42,7 @@ def request(
     Args:
         include: The references to return as whole objects.
         limit: Records in a page, 1 to 100; PagerDuty's default is 25.
-        name: Only the one with exactly this name.
+        name: Only the object with exactly this name.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to search for in the name.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
@@ -98,7 +98,7 @@ async def call(
     Args:
         include: The references to return as whole objects.
         limit: Records in a page, 1 to 100; PagerDuty's default is 25.
-        name: Only the one with exactly this name.
+        name: Only the object with exactly this name.
         offset: Records to skip; with the limit at most 10,000.
         query: Text to search for in the name.
         sort_by: Fields to sort by, each with `:asc` or `:desc`.
