@@ -16,7 +16,7 @@ class EnvVault:
 
     def __init__(self, environ: Mapping[str, str] | Variables) -> None:
         self._environ = Variables(environ)
-        self._last: Credentials | None = None  # checked already
+        self._last: Credentials | None = None  # read last: comparing is faster than checking again
 
     async def locate(self, org_id: str) -> str:
         """Return the name of the variable that holds the key, without reading it.
