@@ -155,6 +155,41 @@ async def test_a_state_from_another_branch_of_the_log_stops_calls(path: Path, tm
     await refused(path)
 
 
+@pytest.mark.parametrize("running", [False, True], ids=["opened later", "running"])
+async def test_a_record_of_another_branch_of_the_log_stops_calls(path: Path, tmp_path: Path, running: bool) -> None:
+    """The same key wrote it, with the next number, after another record."""
+    log, other = at(path), tmp_path / "other.db"
+    await filler(log, 3)
+    await log.aclose()
+    shutil.copy(path, other)
+    shutil.copy(f"{path}.key", f"{other}.key")
+    log, branch = at(path), at(other)
+    await filler(branch, 2)
+    await branch.aclose()
+    await filler(log, 1)
+    if not running:
+        await log.aclose()
+    with sqlite_at(other) as tools:
+        record = tools.execute("SELECT seq, id, hash, body FROM audit WHERE seq = 5").fetchone()
+    with without_triggers(path) as tools:
+        tools.execute("INSERT INTO audit (seq, id, hash, body) VALUES (?, ?, ?, ?)", record)
+    log = log if running else at(path)
+    with pytest.raises(AuditError, match=r"Record 5 of the audit log does not follow the one before it.*Nothing was"):
+        await log.append(entry())
+    await log.aclose()
+
+
+@pytest.mark.parametrize("action", ["reviewer.enrolled", "reviewer.removed"])
+async def test_a_record_of_a_reviewer_that_is_cut_off_the_logs_end_stops_calls(path: Path, action: str) -> None:
+    log = at(path)
+    await filler(log, 3)
+    await log.append(entry(action_type=action, agent_id="ada"))
+    await log.aclose()
+    with without_triggers(path) as tools:
+        tools.execute("DELETE FROM audit WHERE seq = 4")
+    await refused(path)
+
+
 async def test_a_record_that_another_inserts_without_the_key_stops_a_running_process(path: Path) -> None:
     log = at(path)
     await log.suspend("bad", org_id="org", by="ada", reason="why")
