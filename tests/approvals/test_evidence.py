@@ -156,6 +156,15 @@ async def test_a_use_on_record_cannot_be_undone_in_the_store(tmp_path: Path) -> 
             await pd.execute(*note, approval_id=approval_id)
 
 
+async def test_an_outcome_on_record_is_a_use_though_no_record_of_the_use_precedes_it(store: Store) -> None:
+    """Earlier versions recorded no use before the call."""
+    asked = await store.ask()
+    await decide(store.pd, asked.id)
+    outcome = entry(action_type="connector.completed", status="success", approval_id=asked.id)
+    await store.pd.backends.audit.append(outcome)
+    await store.require_refused(asked, "has been used already, by the audit log")
+
+
 async def test_an_approval_is_withdrawn_until_it_is_used(store: Store) -> None:
     asked = await store.ask()
     await decide(store.pd, asked.id)
