@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -12,13 +13,13 @@ import msgspec
 import pytest
 from attrs import evolve
 
-from arx_wrapper import PagerDutyConnector
+from arx_wrapper import PagerDutyConnector, audit
 from arx_wrapper.approvals import ApprovalRequest
 from arx_wrapper.approvals.store import _body
 from arx_wrapper.audit.storage.segments import NO_DELETE
 from arx_wrapper.config import Config
 from arx_wrapper.core.enrolment import enrolments_of
-from arx_wrapper.core.review import evidence_of, revoke
+from arx_wrapper.core.review import evidence_of, revoke, use_up
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalPendingError, AuditError
 from arx_wrapper.model import Effect, Risk
 from tests.audit.conftest import entry
@@ -163,6 +164,37 @@ async def test_an_outcome_on_record_is_a_use_though_no_record_of_the_use_precede
     outcome = entry(action_type="connector.completed", status="success", approval_id=asked.id)
     await store.pd.backends.audit.append(outcome)
     await store.require_refused(asked, "has been used already, by the audit log")
+
+
+async def test_of_two_uses_at_once_of_an_approval_that_the_store_gives_twice_the_first_on_record_counts(
+    tmp_path: Path,
+) -> None:
+    config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
+    url, file = f"sqlite:///{tmp_path}/audit.db", tmp_path / "a.db"
+    other = audit.open(url)
+    async with PagerDutyConnector.sandbox(
+        policies=[ASK_ABOUT_HIGH], config=config, approvals=f"sqlite:///{file}", audit=url
+    ) as pd:
+        with pytest.raises(ApprovalPendingError) as pending:
+            await pd.execute(*DELETE)
+        approvals = pd.backends.approvals
+        asked = await decide(pd, str(pending.value.approval_id))
+        await other.open()
+        uses = []
+        with closing(sqlite3.connect(tmp_path / "audit.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")  # so that neither use is on record before both were given
+            for log in (pd.audit, other):
+                with closing(sqlite3.connect(file)) as database, database:
+                    database.execute("UPDATE approval_requests_v2 SET state = 'approved'")
+                uses.append(asyncio.create_task(use_up(approvals, log, asked, asked.call_digest, min_approvals=1)))
+                async with asyncio.timeout(3):
+                    while (await approvals.get(asked.id)).state != "consumed":
+                        await asyncio.sleep(0.01)
+            holder.execute("ROLLBACK")
+        used, refused = sorted(await asyncio.gather(*uses, return_exceptions=True), key=lambda one: str(type(one)))
+    await other.aclose()
+    assert (type(used), type(refused)) == (ApprovalRequest, ApprovalDeniedError)
+    assert "has been used already, by the audit log" in str(refused)
 
 
 async def test_an_approval_is_withdrawn_until_it_is_used(store: Store) -> None:

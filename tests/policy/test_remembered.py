@@ -30,6 +30,7 @@ def policies(*entries: dict[str, Any]) -> Policies:
         [entry(**ALL, when='params.urgency == "low"')],
         [entry(**ALL), entry("d", deny=["incidents:*"], when='params.urgency == "low"')],
         [entry(**ALL), entry("d", deny=["incidents:*"], expires="2026-01-02T00:00:00Z")],
+        [entry(**ALL), entry("second", deny=["users:read"], expires="2026-01-02T00:00:00Z")],
         [entry(**ALL, expires="2026-01-02T00:00:00Z")],
         [entry(**ALL, requesters=["bot@example.com"])],
         [entry(**ALL), entry("o", **ALL, enforce=False, when='params.urgency == "low"')],
