@@ -2,7 +2,7 @@
 
 A new operation is a row here: `python -m codegen methods` derives its typed method from the row and PagerDuty's
 document. A write adds its body (`bodies.py`), its effects (`effects.py`), the state that a reviewer is shown
-(`target_state.py`) and how to find out what became of it when its response is lost (`recovery.py`). An operation whose
+(`target_state.py`) and the lookup of its effect when its response is lost (`recovery.py`). An operation whose
 parameters are not those of the endpoint or of the body has a method of its own in `resources/`.
 """
 
@@ -22,7 +22,7 @@ from arx_wrapper.pagerduty.included import included
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
 
-# The values of `include` that write out other objects in an incident.
+# The values of `include` with which an incident holds whole objects instead of references.
 _OF_INCIDENTS: Final = (
     "acknowledgers", "agents", "assignees", "escalation_policies", "first_trigger_log_entries", "services", "teams",
     "users",

@@ -92,6 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         self._head_left = _MAX_HEAD
         self._content = bytearray()  # not a list of chunks: a hostile server could send single bytes
         self._zipped: Body | None = None
+        # Of the final response: its head was read, its head states the body's length, all of it was read.
         self._begun = self._framed = self._complete = self.reusable = False
         waiter = self._waiter = self._loop.create_future()
         self._active = self._loop.time()

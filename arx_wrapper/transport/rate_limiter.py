@@ -37,13 +37,12 @@ class RateLimiter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waiting: OrderedDict[str, deque[asyncio.Future[int]]] = OrderedDict()
-        self._in_flight, self._wide = 0, _FIRST
-        self._left: int | None = None
-        self._shared = False
-        self._limit = 0
-        self._window = 0.0
-        self._renews = 0.0
-        self._paused = 0.0
+        self._in_flight, self._wide = 0, _FIRST  # calls in flight, and the most that are permitted now
+        self._left: int | None = None  # calls left in this window; None when unknown
+        self._shared = False  # a call was refused although the allowance was known, so another process uses the key
+        self._limit, self._window = 0, 0.0  # calls in a window, and its seconds
+        self._renews = 0.0  # the time at which the window ends
+        self._paused = 0.0  # the time until which calls are blocked after a 429
         self._timer: asyncio.TimerHandle | None = None
         self.window = 0
 
