@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
-from attrs import field, frozen
+from attrs import define, field
+from attrs.setters import frozen
 
 from arx_wrapper.credentials import Credentials, Secret
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class FixedVault:
     """Returns the same credentials for every organisation.
 
@@ -18,8 +17,9 @@ class FixedVault:
         requester_email: The requester of writes.
     """
 
-    api_key: Secret = field(converter=Secret)
-    requester_email: str | None = None
+    api_key: Secret = field(converter=Secret, on_setattr=frozen)
+    requester_email: str | None = field(default=None, on_setattr=frozen)
+    _checked: Credentials | None = field(default=None, init=False, repr=False, eq=False)
 
     async def locate(self, org_id: str) -> str:
         """Return a name for the credentials, which always exist."""
@@ -27,12 +27,9 @@ class FixedVault:
 
     async def read(self, org_id: str, *, fresh: bool = False) -> Credentials:
         """Return the credentials. CredentialError when they are malformed."""
-        return self._credentials
+        if self._checked is None:
+            self._checked = Credentials(api_key=self.api_key, requester_email=self.requester_email)
+        return self._checked
 
     async def aclose(self) -> None:
         """Do nothing: nothing is held open."""
-
-    @cached_property
-    def _credentials(self) -> Credentials:
-        """Return the credentials, which are checked once and not for every call."""
-        return Credentials(api_key=self.api_key, requester_email=self.requester_email)

@@ -42,7 +42,7 @@ def running(stand_in: StandIn):
                 self.send_header(name, value)
             self.end_headers()
             with suppress(ConnectionError):  # who asked may not wait for all of it
-                for at in range(0, len(content), size := 1 if stand_in.dripping else len(content)):
+                for at in range(0, len(content), size := 1 if stand_in.dripping else max(1, len(content))):
                     self.wfile.write(content[at : at + size])
                     time.sleep(0.1 if stand_in.dripping else 0)
 
