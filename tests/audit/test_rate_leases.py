@@ -155,6 +155,39 @@ async def test_a_process_that_is_killed_gives_its_part_back(log_in_postgres: str
     assert ask("third", 64).calls == 15, "half of the 30, as another waits as well"
 
 
+async def with_calls(log: AuditLog, clock: Callable[[], float] = time.monotonic) -> SharedRateLimiter:
+    """A limiter that has sent one call and leased more."""
+    assert log.leases
+    limiter = SharedRateLimiter(log.leases, "key", clock=clock)
+    limiter.release({}, window=await limiter.acquire("agent"))
+    async with asyncio.timeout(5):
+        while not limiter._calls:
+            await asyncio.sleep(0.01)
+    return limiter
+
+
+async def test_calls_that_a_closed_limiter_has_not_sent_go_to_others(log: AuditLog, ask: Callable[..., Lease]) -> None:
+    window, got = begun(ask), 0
+    limiter = await with_calls(log)
+    limiter.close()
+    async with asyncio.timeout(3):
+        while got < LIMIT - 2:
+            got += ask("other", 64, keeps=got, window=window).calls
+            await asyncio.sleep(0.01)
+
+
+async def test_a_lease_that_has_ended_permits_no_call_and_another_is_asked_for(
+    log: AuditLog, ask: Callable[..., Lease]
+) -> None:
+    begun(ask)
+    later = 0.0
+    limiter = await with_calls(log, lambda: time.monotonic() + later)
+    later = 6.0
+    assert not limiter.enter()
+    async with asyncio.timeout(3):
+        await limiter.acquire("agent")
+
+
 def test_the_database_is_told_no_account(ask: Callable[..., Lease], log_in_postgres: str) -> None:
     ask("one", 1, subject="k4n4ry")
     with psycopg.connect(log_in_postgres) as owner:
