@@ -23,7 +23,7 @@ from arx_wrapper import (
 )
 from arx_wrapper.cli.main import run
 from arx_wrapper.config import MEMORY
-from arx_wrapper.core.visibility import HIDDEN
+from arx_wrapper.core.redaction import HIDDEN
 from arx_wrapper.model import Call
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.policy import Policies, load

@@ -19,8 +19,8 @@ from arx_wrapper.approvals.notifications import Webhook
 from arx_wrapper.approvals.passkeys import Passkey
 from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest
-from arx_wrapper.approvals.reviewers import Enrolled, Reviewers, sign_decision, verify_decision
 from arx_wrapper.approvals.service import Approvals, Proof, new_id, utc_now
+from arx_wrapper.approvals.signatures import Enrolled, Reviewers, sign_decision, verify_decision
 
 __all__ = [
     "ApprovalRequest",

@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 
 from arx_wrapper.approvals.passkeys import NotProvenError, Passkey
 from arx_wrapper.approvals.request import identity
-from arx_wrapper.approvals.reviewers import Enrolled, Reviewers
+from arx_wrapper.approvals.signatures import Enrolled, Reviewers
 
 INVITATION_SECONDS: Final = 600
 _ENROLS = b"arx-wrapper reviewer enrolled v1\n"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 from attrs import evolve
 
-from arx_wrapper.approvals.checks import UNTIMELY, counting, require_sound
+from arx_wrapper.approvals.decision_checks import UNTIMELY, counting, require_sound
 from arx_wrapper.approvals.request import (
     STATES,
     ApprovalRequest,
@@ -27,7 +27,7 @@ from arx_wrapper.model import Effect, Risk
 if TYPE_CHECKING:
     from arx_wrapper.approvals.announcer import Announcer
     from arx_wrapper.approvals.evidence import Evidence
-    from arx_wrapper.approvals.reviewers import Reviewers
+    from arx_wrapper.approvals.signatures import Reviewers
 
 _T = TypeVar("_T")
 Proof = Literal["required", "name"]

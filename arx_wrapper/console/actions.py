@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from arx_wrapper.approvals.passkeys import challenge_of
-from arx_wrapper.approvals.reviewers import decision_statement
+from arx_wrapper.approvals.signatures import decision_statement
 from arx_wrapper.console.pages import proposed_policy, request_asked
 from arx_wrapper.console.state import Console, Problem, signed_in_post
 from arx_wrapper.core.review import review, revoke

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from arx_wrapper.approvals.request import STATES, ApprovalRequest
-from arx_wrapper.approvals.reviewers import Reviewers, verify_decision
+from arx_wrapper.approvals.signatures import Reviewers, verify_decision
 from arx_wrapper.console import views
 from arx_wrapper.console.rendering import page
 from arx_wrapper.console.state import Console, Problem, signed_in

@@ -21,6 +21,7 @@ from attrs import evolve, frozen
 from arx_wrapper.config import Config
 from arx_wrapper.core.backends import Backends, Given
 from arx_wrapper.core.environment import Environment
+from arx_wrapper.core.redaction import NOTHING_DOCUMENTED, Documented
 from arx_wrapper.core.resolution import (
     Api,
     Asked,
@@ -32,7 +33,6 @@ from arx_wrapper.core.resolution import (
     resolve,
     row_of,
 )
-from arx_wrapper.core.visibility import NOTHING_DOCUMENTED, Documented
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.model import Call, Decision, OnCallReader, Operation, Params, Request, Verdict
 from arx_wrapper.params.model import ParamModel, param_model

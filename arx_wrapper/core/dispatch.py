@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from arx_wrapper.core.entries import Report
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.recovery import not_done, recover
-from arx_wrapper.core.visibility import Filter
+from arx_wrapper.core.redaction import Filter
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     AuthenticationError,

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
-from arx_wrapper.core.visibility import NOTHING_DOCUMENTED, Documented
+from arx_wrapper.core.redaction import NOTHING_DOCUMENTED, Documented
 from arx_wrapper.errors import InvalidParamsError, UnknownOperationError
 from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id, no_effects
 from arx_wrapper.params.model import ParamModel

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.backends import Given
-from arx_wrapper.core.visibility import Documented
+from arx_wrapper.core.redaction import Documented
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty import effects, oncall, tool_parameters

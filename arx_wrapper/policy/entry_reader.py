@@ -14,7 +14,7 @@ from arx_wrapper.errors import ConfigError, PolicyError
 from arx_wrapper.model import Limit, Operation, ReviewerRule, Risk
 from arx_wrapper.policy.condition import Condition
 from arx_wrapper.policy.entry import Approval, Located, PolicyEntry, glob
-from arx_wrapper.policy.reviewers import Reviewers, read_reviewers
+from arx_wrapper.policy.reviewer_rules import Reviewers, read_reviewers
 
 # A connector's operations: for each its row, or only its risk when table versions do not matter.
 Registry = Mapping[str, Risk] | Mapping[str, Operation]

@@ -16,7 +16,7 @@ from arx_wrapper import PagerDutyConnector
 from arx_wrapper.approvals import ApprovalRequest, Enrolments, Reviewers
 from arx_wrapper.approvals.enrolment import enrolment_statement, registration_challenge, removal_statement
 from arx_wrapper.approvals.passkeys import challenge_of, rp_id_of, verify_registration
-from arx_wrapper.approvals.reviewers import decision_statement
+from arx_wrapper.approvals.signatures import decision_statement
 from arx_wrapper.approvals.store import _body
 from arx_wrapper.config import Config
 from arx_wrapper.core import enrolment

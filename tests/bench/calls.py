@@ -68,7 +68,7 @@ def _decoding() -> Iterator[Figure]:
     from pagerduty_client import models
 
     from arx_wrapper import PagerDutyConnector
-    from arx_wrapper.core.visibility import Filter
+    from arx_wrapper.core.redaction import Filter
     from arx_wrapper.transport import Response
 
     body = server.page(0, 100, 10_000)

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -71,6 +72,7 @@ def on_a_terminal(
 
 def _take_terminal() -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, and so their children, ignore Ctrl-C
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

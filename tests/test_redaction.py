@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arx_wrapper import PagerDutyConnector
-from arx_wrapper.core.visibility import HIDDEN, Documented, Filter
+from arx_wrapper.core.redaction import HIDDEN, Documented, Filter
 from arx_wrapper.model import Visibility
 
 DEFAULT = ("email", "contact_methods.address")

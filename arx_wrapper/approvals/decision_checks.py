@@ -10,7 +10,7 @@ from arx_wrapper.approvals.request import ApprovalRequest, Review, checked_revie
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalExpiredError
 
 if TYPE_CHECKING:
-    from arx_wrapper.approvals.reviewers import Reviewers
+    from arx_wrapper.approvals.signatures import Reviewers
     from arx_wrapper.approvals.store import Check
 
 UNTIMELY: Final = (
