@@ -21,7 +21,6 @@ from attrs import evolve, frozen
 from arx_wrapper.config import Config
 from arx_wrapper.core.backends import Backends, Given
 from arx_wrapper.core.environment import Environment
-from arx_wrapper.core.redaction import NOTHING_DOCUMENTED, Documented
 from arx_wrapper.core.resolution import (
     Api,
     Asked,
@@ -79,8 +78,6 @@ class BaseConnector:
         tool_omissions: Parameters that no operation offers to agents.
         recorded_fields: The members of changed objects whose values records may hold.
         hidden: Globs over members of its responses that are hidden unless policy shows them.
-        documented: The members of its responses that have the same kind everywhere in its document. Plain ones are
-            searched for members to hide only when a response has an object or a list there.
         aliases: Parameters that also accept a second name of an object, each with the pattern of such names. Conditions
             cannot compare these.
         on_call: The operation that reads who is on call, and its reader; None when the API has no on-call data.
@@ -98,7 +95,6 @@ class BaseConnector:
     tool_omissions: ClassVar[frozenset[str]] = frozenset()
     recorded_fields: ClassVar[frozenset[str]] = frozenset({"id", "status", "updated_at"})
     hidden: ClassVar[tuple[str, ...]] = ()
-    documented: ClassVar[Documented] = NOTHING_DOCUMENTED
     aliases: ClassVar[Mapping[str, re.Pattern[str]]] = MappingProxyType({})
     on_call: ClassVar[tuple[str, OnCallReader] | None] = None
 
@@ -163,7 +159,6 @@ class BaseConnector:
                 is_alias=partial(is_alias, self.aliases),
                 recorded_fields=self.recorded_fields,
                 hidden=self.hidden,
-                documented=self.documented,
                 on_call=self.on_call[1] if self.on_call else None,
             ),
             caller=Caller(agent_id=agent_id, org_id=org_id),

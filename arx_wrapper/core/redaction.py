@@ -4,20 +4,17 @@ A glob names a member by its name or the end of its path, without lists: `email`
 for any text within one name; `*.email` is the same as `email`, and `*` alone matches every member. Hidden text reads
 `[hidden]`; any other hidden value is null. An object with a shown member is kept.
 
-Most responses hold nothing to hide. A fast search finds that out first: it treats all objects at the same path
-together, and looks into members that the API's document declares as plain only when a server put parts there all the
-same. Only then is a body walked member by member.
+Most responses hold nothing to hide. A fast search for the hidden names finds that out first; only when it finds one is
+a body walked member by member.
 """
 
 from __future__ import annotations
 
-import gc
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 from functools import lru_cache
-from itertools import chain
-from operator import itemgetter
+from gc import is_tracked
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -28,14 +25,11 @@ HIDDEN: Final = "[hidden]"
 # A list's own paging members; never hidden, because they say nothing about a person.
 _OF_THE_LIST: Final = frozenset({"limit", "offset", "more", "total"})
 _EVERYTHING: Final = "*"
-# The number of items from which it is faster to search all items of a list together.
-_MANY: Final = 10
 # Values that are masked in the text of errors, by the member that holds such a value in responses.
 _IN_TEXT: Final = {
     "email": re.compile(r"[^\s@<>()\[\]{}\"',;:=]+(?:@|%40)[\w.-]*\w", re.IGNORECASE),
     "address": re.compile(r"\+\d[\d ().-]{5,}\d|(?<![\w.:-])(?:\(?\d{3}\)?[ .-]\d{3}[ .-]?\d{4}|\d{9,15})(?![\w:-])"),
 }
-_WITH_PARTS: Final = frozenset({dict, list})
 _Path = tuple[str, ...]
 
 
@@ -90,23 +84,6 @@ class _Rule:
     begins: str | None
 
 
-@frozen(kw_only=True)
-class Documented:
-    """The members of responses that have the same kind everywhere in the API's document.
-
-    Attributes:
-        plain: Names of members that are text, numbers or booleans.
-        objects: Names of members that are objects, or lists of them, with documented members. In any other object a
-            member may be of any kind.
-    """
-
-    plain: frozenset[str] = frozenset()
-    objects: frozenset[str] = frozenset()
-
-
-NOTHING_DOCUMENTED: Final = Documented()
-
-
 # For each effect, the globs that hide a path: the default's first, then each rule's; None for one that does not.
 _State = tuple[tuple[str | None, ...], ...]
 
@@ -144,13 +121,11 @@ class Filter:
         """
         return _filter(default, visibility)
 
-    def concerns(self, body: Any, documented: Documented = NOTHING_DOCUMENTED) -> bool:
+    def concerns(self, body: Any) -> bool:
         """Return False when a body certainly holds no members to hide."""
-        if self._any_name or not self._names or not isinstance(body, dict):
-            return self._any_name or bool(self._names)
-        if any(type(value) is list and len(value) >= _MANY for value in body.values()):
-            return _in_any_place(body, self._names, documented)
-        return _anywhere((body,), self._names)
+        if self._any_name or not self._names:
+            return self._any_name
+        return isinstance(body, dict | list) and _anywhere(body, self._names)
 
     def masked(self, text: str, known: str) -> str:
         """Return an error's text without e-mail addresses and phone numbers, unless policy shows such members.
@@ -302,50 +277,24 @@ def _shown(hidden: _Glob, rules: tuple[_Rule, ...]) -> bool:
     return any(shown.covers(hidden) for rule in rules for shown in rule.show)
 
 
-def _anywhere(values: Iterable[Any], names: frozenset[str]) -> bool:
-    """Return True when the values have a member with one of these names, at any depth."""
-    for value in values:
-        kind = type(value)
-        if kind is dict:
-            if not value.keys().isdisjoint(names) or _anywhere(value.values(), names):
+def _anywhere(body: Any, names: Set[str]) -> bool:
+    """Return True when a body has a member with one of these names, at any depth."""
+    pending, disjoint = [body], names.isdisjoint
+    while pending:
+        value = pending.pop()
+        if type(value) is dict:
+            if not disjoint(value):
                 return True
-        elif kind is list and value and _anywhere(value, names):
-            return True
+            value = value.values()
+        for part in value:
+            kind = type(part)
+            if kind is list:
+                pending.append(part)
+            elif kind is dict:
+                # Most objects are references, which hold text alone. Python's garbage collector tracks every object
+                # that holds another object or a list, so one that it does not track needs no search.
+                if is_tracked(part):
+                    pending.append(part)
+                elif not disjoint(part):
+                    return True
     return False
-
-
-def _in_any_place(body: Any, names: frozenset[str], documented: Documented) -> bool:
-    """Return what `_anywhere()` returns, faster for a body with a long list.
-
-    It searches all objects at a path together. It searches a documented plain member only when the body has an object
-    or a list there. Its loops over values run in C where possible: a page of a hundred incidents holds thousands of
-    objects.
-    """
-    places: list[tuple[list[Any], bool]] = [([body], True)]  # values, and whether they are documented objects
-    while places:
-        values, known = places.pop()
-        kinds = set(map(type, values))
-        if list in kinds:
-            lists = values if len(kinds) == 1 else [value for value in values if type(value) is list]
-            places.append((list(chain.from_iterable(lists)), known))
-        if dict not in kinds:
-            continue
-        objects = values if len(kinds) == 1 else [value for value in values if type(value) is dict]
-        members = set(objects[0]).union(*objects[1:])
-        if not names.isdisjoint(members):
-            return True
-        # Most objects are references, which hold text alone. Python's garbage collector tracks every object that holds
-        # another object or a list, so one that it does not track needs no search.
-        holders = list(filter(gc.is_tracked, objects))
-        for name in members if holders else ():
-            column = _column(holders, name)
-            if not (known and name in documented.plain and _WITH_PARTS.isdisjoint(map(type, column))):
-                places.append((column, known and name in documented.objects))
-    return False
-
-
-def _column(objects: list[dict[str, Any]], name: str) -> list[Any]:
-    try:
-        return list(map(itemgetter(name), objects))
-    except KeyError:  # some have no such member
-        return [one[name] for one in objects if name in one]

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
-from arx_wrapper.core.redaction import NOTHING_DOCUMENTED, Documented
 from arx_wrapper.errors import InvalidParamsError, UnknownOperationError
 from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id, no_effects
 from arx_wrapper.params.model import ParamModel
@@ -37,7 +36,6 @@ class Api:
         is_alias: Returns True when a parameter's value is a second name of an object instead of its id.
         recorded_fields: The members of the API's objects whose values records may hold.
         hidden: Globs over members of responses that are hidden unless policy shows them.
-        documented: The members of responses that have the same kind everywhere in the API's document.
         on_call: Reads who is on call; None for an API without on-call data.
     """
 
@@ -49,7 +47,6 @@ class Api:
     is_alias: IsAlias
     recorded_fields: frozenset[str]
     hidden: tuple[str, ...] = ()
-    documented: Documented = NOTHING_DOCUMENTED
     on_call: OnCallReader | None = None
 
 

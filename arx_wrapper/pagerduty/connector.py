@@ -11,7 +11,6 @@ from attrs import evolve
 
 from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.backends import Given
-from arx_wrapper.core.redaction import Documented
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty import effects, oncall, tool_parameters
@@ -94,61 +93,6 @@ class PagerDutyConnector(
     )
 
     aliases: ClassVar[Mapping[str, re.Pattern[str]]] = effects.ALIASES
-    documented: ClassVar[Documented] = Documented(
-        plain=frozenset(
-            {
-                "id",
-                "type",
-                "summary",
-                "self",
-                "html_url",
-                "name",
-                "title",
-                "description",
-                "status",
-                "urgency",
-                "severity",
-                "created_at",
-                "updated_at",
-                "resolved_at",
-                "start",
-                "end",
-                "time_zone",
-                "incident_number",
-                "incident_key",
-                "is_mergeable",
-                "last_status_change_at",
-            }
-        ),
-        objects=frozenset(
-            {
-                "incidents",
-                "incident",
-                "acknowledgements",
-                "acknowledger",
-                "alert_counts",
-                "alerts",
-                "assignee",
-                "assignments",
-                "conference_bridge",
-                "escalation_policies",
-                "escalation_policy",
-                "escalation_rules",
-                "integrations",
-                "last_status_change_by",
-                "log_entries",
-                "oncalls",
-                "pending_actions",
-                "priority",
-                "schedules",
-                "service",
-                "services",
-                "targets",
-                "teams",
-                "users",
-            }
-        ),
-    )
 
     sandbox_account: Sandbox | None = None
 
