@@ -275,11 +275,11 @@ class Transport:
         grant.redeem(request, self)
         if self._closed:
             raise TransportError("the connector was closed", outcome="not_sent", operation=operation)
-        if self._tls and self._injected is None:
-            tls()  # raises for an unusable file of certificates, before a try is counted
         budget, loop, shared = _TOTAL if timeout is None else timeout, asyncio.get_running_loop(), self._shared
         fingerprint = credentials.fingerprint
         if shared is None or shared.loop is not loop or shared.key[1] != fingerprint or shared.state.ended:
+            if self._tls and self._injected is None:
+                tls()  # raises for an unusable file of certificates, before a try is counted
             state, key = await current(), (self._server, fingerprint)
             shared = self._shared = state.shared(key, self._leases, user=None if self._injected else self)
         sending = _Sending(
