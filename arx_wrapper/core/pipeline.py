@@ -19,9 +19,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, frozen
 
@@ -35,6 +35,9 @@ from arx_wrapper.core.telemetry import Observed, observe
 from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError, shown
 from arx_wrapper.model import JSON, Call, Decision, Verdict
 
+if TYPE_CHECKING:
+    from arx_wrapper.approvals import ApprovalRequest
+
 T = TypeVar("T")
 _log = logging.getLogger("arx_wrapper.pipeline")
 
@@ -45,17 +48,13 @@ class Cleared:
 
     Attributes:
         dispatch: Sends it.
-        subject: The part that all its records have in common.
+        trail: Makes its records.
         before: The state of the objects that it changes, as reviewers approved it.
-        started: The time at which the call began, by the monotonic clock.
-        observed: Its OpenTelemetry span.
     """
 
     dispatch: Dispatch
-    subject: entries.Subject
+    trail: Trail
     before: JSON | None
-    started: float
-    observed: Observed | None
 
 
 async def run(env: Environment, asked: Asked) -> dict[str, Any]:
@@ -97,125 +96,60 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
     Raises:
         ArxError: the call is refused, and the refusal is recorded. Nothing was sent.
     """
-    backends, caller, log, started = env.backends, env.caller, env.backends.audit, time.monotonic()
-    traced = "opentelemetry.trace" in sys.modules or "opentelemetry.metrics" in sys.modules
-    observed = observe(env.api.operations, asked.operation, caller.agent_id, caller.org_id) if traced else None
-    correlated = correlation(observed.trace_id if observed else None) if traced or context.get() else {}
-    call: Call | None = None
-    decision: Decision | None = None
-    inputs_hash: str | None = None
-    captured: JSON | None = None
+    backends, log, trail = env.backends, env.backends.audit, Trail(env, asked)
     intent_id: str | None = None
-
-    def subject(approval_id: str | None = None) -> entries.Subject:
-        return entries.Subject(
-            connector=env.api.connector,
-            caller=caller,
-            operation=call.operation.name if call is not None else _name(env, asked),
-            origin=backends.origin,
-            correlation=correlated,
-            call=call,
-            inputs_hash=inputs_hash,
-            decision=decision,
-            approval_id=approval_id,
-        )
-
-    def refusal(error: BaseException, *, intent_id: str | None = None, approval_id: str | None = None) -> Entry:
-        entry = entries.refusal(subject(approval_id), error, _elapsed(started), intent_id=intent_id, captured=captured)
-        _observe(observed, entry)
-        return entry
-
     try:
-        if not backends.log_opened:
-            await log.open()
-            backends.log_opened = True
-        if backends.policies.changed():
-            await record_policy_changes(env)  # 0 record the policies in force
-        call, request = resolve(env.api, caller, asked)  # 1 freeze the call
-        inputs_hash = log.keyed_hash(call.canonical)
-        if backends.config.capture_params:
-            captured = env.api.parameters(call.operation.name).redacted(call.params)
+        await record_policies(env)  # 0 the policies in force are on record
+        call, request = resolve(env.api, env.caller, asked)  # 1 freeze the call
+        trail.call, trail.inputs_hash = call, log.keyed_hash(call.canonical)
         if asked.timeout is not None or asked.check is not None:
             check(asked, call.operation)
-        await backends.vault.locate(caller.org_id)  # 2 credentials exist; no secret is read yet
-        decision = backends.policies.decide(call, backends.clock())  # 3 policy decides
-        if _log.isEnabledFor(logging.DEBUG):
-            policy = decision.policy or "default"
-            _log.debug("%s: %s at %s by %s", asked.operation, decision.verdict.name, decision.risk.name, policy)
+        await backends.vault.locate(env.caller.org_id)  # 2 credentials exist; no secret is read yet
+        decision = trail.decision = backends.policies.decide(call, backends.clock())  # 3 policy decides
+        verdict, risk, policy = decision.verdict.name, decision.risk.name, decision.policy or "default"
+        _log.debug("%s: %s at %s by %s", asked.operation, verdict, risk, policy)
         if decision.verdict is Verdict.DENY:
             raise PermissionDeniedError(decision)
-        judged = subject()
         intent_id = call.id  # set before writing: the intent may be recorded although the caller is cancelled
-        await log_intent(env, judged, call, decision, captured, asked)  # 4 durable
+        await log_intent(env, asked, trail, call, decision)  # 4 durable
     except AuditError as error:
-        refusal(error)  # not appended: the log did not write the intent in time either
+        trail.refusal(error)  # not appended: the log did not write the intent in time either
         raise
     except ArxError as error:
-        await log.append(refusal(error))
+        await log.append(trail.refusal(error))
         raise
     except BaseException as error:
-        log.append_soon(refusal(error, intent_id=intent_id))  # cancelled before anything was sent
+        log.append_soon(trail.refusal(error, intent_id=intent_id))  # cancelled before anything was sent
         raise
-
     dispatch = Dispatch(env, call, request, asked.timeout, visibility=decision.visibility)
-    before = None
-    if decision.verdict is Verdict.ESCALATE:
-        from arx_wrapper.core.approval import approve, ask  # imported late: most calls need no approval
-
-        approval_id = None
-        try:
-            if asked.approval_id is None:  # 5 a reviewer approves exactly this call
-                waiting = await ask(env, decision, dispatch)
-                _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
-            else:
-                waiting = await backends.approvals.get(asked.approval_id)
-            approval_id = waiting.id
-            judged = subject(approval_id)
-            if asked.approval_id is None:
-                await log.append(entries.approval_requested(judged, waiting))
-            before = await approve(env, decision, dispatch, waiting, resumed=asked.approval_id is not None)
-        except BaseException as error:
-            log.append_soon(refusal(error, intent_id=intent_id, approval_id=approval_id))
-            raise
-    return Cleared(dispatch=dispatch, subject=judged, before=before, started=started, observed=observed)
+    if decision.verdict is not Verdict.ESCALATE:
+        return Cleared(dispatch=dispatch, trail=trail, before=None)
+    try:
+        before = await get_approval(env, asked, decision, dispatch, trail)  # 5 a reviewer approves exactly this call
+    except BaseException as error:
+        log.append_soon(trail.refusal(error, intent_id=intent_id))
+        raise
+    return Cleared(dispatch=dispatch, trail=trail, before=before)
 
 
 def conclude(env: Environment, cleared: Cleared, error: BaseException | None) -> None:
     """Record the outcome of a call. It never awaits, so cancellation cannot interrupt it, and never raises."""
-    report, log = cleared.dispatch.report(), env.backends.audit
-    duration, intent_id = round((time.monotonic() - cleared.started) * 1000, 3), cleared.dispatch.call.id
-    # A permitted call that was tried is completed, even when no connection could be made: it was not refused.
-    if error is not None and not report.attempts and not isinstance(error, PagerDutyError):
-        entry = entries.refusal(cleared.subject, error, duration, intent_id=intent_id)
-    else:
-        try:
-            entry = entries.outcome(
-                cleared.subject,
-                report,
-                error,
-                duration,
-                before=cleared.before,
-                digest=log.keyed_hash,
-                recorded=env.api.recorded_fields,
-                captures=env.backends.config.capture_params,
-            )
-        except Exception as defect:  # any defect: the call was made, so it must be recorded
-            entry = entries.bare_outcome(cleared.subject, report, error, duration, defect)
-    if cleared.observed:
-        _observe(cleared.observed, entry, attempts=len(report.attempts))
-    if _log.isEnabledFor(logging.DEBUG):
-        _log.debug("%s: %s after %.0f ms", entry.operation, entry.status, duration)
-    log.append_soon(entry)
+    env.backends.audit.append_soon(cleared.trail.outcome(cleared.dispatch, cleared.before, error))
 
 
-async def record_policy_changes(env: Environment) -> None:
+async def record_policies(env: Environment) -> None:
     """Record the policies that came into force, or failed to load, since the last call.
 
     Raises:
         AuditError: the log does not open, or cannot be written.
         PolicyError: no policy could be loaded.
     """
-    log, policies = env.backends.audit, env.backends.policies
+    backends, log, policies = env.backends, env.backends.audit, env.backends.policies
+    if not backends.log_opened:
+        await log.open()
+        backends.log_opened = True
+    if not policies.changed():
+        return
     events = policies.drain_events()
     try:
         while events:
@@ -226,9 +160,7 @@ async def record_policy_changes(env: Environment) -> None:
         raise
 
 
-async def log_intent(
-    env: Environment, subject: entries.Subject, call: Call, decision: Decision, captured: JSON | None, asked: Asked
-) -> None:
+async def log_intent(env: Environment, asked: Asked, trail: Trail, call: Call, decision: Decision) -> None:
     """Record the intent, durably, and count the call against its limits.
 
     A call that resumes was counted before its approval was requested, and does not continue without the approval.
@@ -239,27 +171,140 @@ async def log_intent(
     """
     counted = decision.verdict is Verdict.ESCALATE and asked.approval_id is not None
     usage = () if counted else [(effect.operation, effect.count) for effect in call.effects]
-    intent = entries.intent(subject, call, decision, captured)
     try:
-        await env.backends.audit.append(intent, usage=usage, limits=() if counted else decision.limits)
+        await env.backends.audit.append(
+            trail.intent(call, decision), usage=usage, limits=() if counted else decision.limits
+        )
     except Refused as refused:
         raise PermissionDeniedError(evolve(decision, verdict=Verdict.DENY, reason=refused.reason)) from None
+
+
+async def get_approval(
+    env: Environment, asked: Asked, decision: Decision, dispatch: Dispatch, trail: Trail
+) -> JSON | None:
+    """Request approval of the call, or take the request that its caller names, and use the reviewers' approval.
+
+    Returns:
+        The state of the objects that the call changes, as it was approved; None when it was not read.
+
+    Raises:
+        ArxError: as `approval.ask()` and `approval.approve()`.
+    """
+    from arx_wrapper.core.approval import approve, ask  # imported late: most calls need no approval
+
+    if asked.approval_id is not None:
+        waiting = await env.backends.approvals.get(asked.approval_id)
+        trail.approval_id = waiting.id
+        return await approve(env, decision, dispatch, waiting, resumed=True)
+    waiting = await ask(env, decision, dispatch)
+    _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
+    trail.approval_id = waiting.id
+    await env.backends.audit.append(trail.approval_requested(waiting))
+    return await approve(env, decision, dispatch, waiting, resumed=False)
+
+
+class Trail:
+    """The records of one call, made from what is known about it so far, and its OpenTelemetry span.
+
+    Attributes:
+        call, inputs_hash: The call, once it is frozen, and the keyed hash of its parameters.
+        decision: The decision of policy, once there is one.
+        approval_id: The approval that the call waits for or uses.
+    """
+
+    def __init__(self, env: Environment, asked: Asked) -> None:
+        self._env, self._asked, self._started = env, asked, time.monotonic()
+        self._observed: Observed | None = None
+        self._correlation: Mapping[str, str] = {}
+        traced = "opentelemetry.trace" in sys.modules or "opentelemetry.metrics" in sys.modules
+        if traced:
+            self._observed = observe(env.api.operations, asked.operation, env.caller.agent_id, env.caller.org_id)
+        if traced or context.get():
+            self._correlation = correlation(self._observed.trace_id if self._observed else None)
+        self.call: Call | None = None
+        self.inputs_hash: str | None = None
+        self.decision: Decision | None = None
+        self.approval_id: str | None = None
+
+    def intent(self, call: Call, decision: Decision) -> Entry:
+        """Return the entry that must be durable before anything is sent."""
+        return entries.intent(self._subject(), call, decision, self._captured())
+
+    def approval_requested(self, request: ApprovalRequest) -> Entry:
+        """Return the entry of the request for the call's approval."""
+        return entries.approval_requested(self._subject(), request)
+
+    def refusal(self, error: BaseException, *, intent_id: str | None = None) -> Entry:
+        """Return the entry of a call that was not sent, and end its span."""
+        subject, captured = self._subject(), self._captured()
+        entry = entries.refusal(subject, error, self._elapsed(), intent_id=intent_id, captured=captured)
+        if self._observed:
+            _end_span(self._observed, entry)
+        return entry
+
+    def outcome(self, dispatch: Dispatch, before: JSON | None, error: BaseException | None) -> Entry:
+        """Return the entry of a call that was permitted, and end its span.
+
+        Args:
+            dispatch: Reports the requests that were sent, and their responses.
+            before: The state of the objects that the call changes, as reviewers approved it.
+            error: The error that ended the call; None for a success.
+        """
+        report, backends = dispatch.report(), self._env.backends
+        # A permitted call that was tried is completed, even when no connection could be made: it was not refused.
+        if error is not None and not report.attempts and not isinstance(error, PagerDutyError):
+            return self.refusal(error, intent_id=dispatch.call.id)
+        subject, duration = self._subject(), self._elapsed()
+        try:
+            entry = entries.outcome(
+                subject,
+                report,
+                error,
+                duration,
+                before=before,
+                digest=backends.audit.keyed_hash,
+                recorded=self._env.api.recorded_fields,
+                captures=backends.config.capture_params,
+            )
+        except Exception as defect:  # any defect: the call was made, so it must be recorded
+            entry = entries.bare_outcome(subject, report, error, duration, defect)
+        _log.debug("%s: %s after %.0f ms", entry.operation, entry.status, duration)
+        if self._observed:
+            _end_span(self._observed, entry, attempts=len(report.attempts))
+        return entry
+
+    def _subject(self) -> entries.Subject:
+        return entries.Subject(
+            connector=self._env.api.connector,
+            caller=self._env.caller,
+            operation=self.call.operation.name if self.call is not None else _name(self._env, self._asked),
+            origin=self._env.backends.origin,
+            correlation=self._correlation,
+            call=self.call,
+            inputs_hash=self.inputs_hash,
+            decision=self.decision,
+            approval_id=self.approval_id,
+        )
+
+    def _captured(self) -> JSON | None:
+        """Return the call's parameters, redacted, where the log keeps them."""
+        if self.call is None or not self._env.backends.config.capture_params:
+            return None
+        return self._env.api.parameters(self.call.operation.name).redacted(self.call.params)
+
+    def _elapsed(self) -> float:
+        return round((time.monotonic() - self._started) * 1000, 3)
+
+
+def _end_span(observed: Observed, entry: Entry, **more: Any) -> None:
+    """End the span of a call. An error in a telemetry library never prevents a record."""
+    try:
+        observed.end(entry, **more)
+    except Exception:
+        _log.exception("%s: OpenTelemetry did not accept the call's span", entry.operation)
 
 
 def _name(env: Environment, asked: Asked) -> str:
     """Return the operation's name for the record, also when there is no such operation."""
     given: object = asked.operation
     return given if isinstance(given, str) and given in env.api.operations else shown(given)
-
-
-def _elapsed(started: float) -> float:
-    return round((time.monotonic() - started) * 1000, 3)
-
-
-def _observe(observed: Observed | None, entry: Entry, **more: Any) -> None:
-    """End the call's span. An error in a telemetry library never prevents a record."""
-    try:
-        if observed:
-            observed.end(entry, **more)
-    except Exception:
-        _log.exception("%s: OpenTelemetry did not accept the call's span", entry.operation)
