@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.approvals.slack_server import listening, quiet_server, until_stopped
 from arx_wrapper.cli.output import Format, Output, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.core.eligibility import AskOnCall
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.http_server import listening, server_for, until_stopped
 
 DEFAULT_PORT = 8788
 
@@ -80,7 +80,7 @@ async def serve(application: Any, opened: Any, ready: Any, *, proxied: bool) -> 
     def stopping() -> None:
         closing.add(asyncio.ensure_future(application.state.console.watcher.close()))
 
-    await until_stopped(quiet_server(server_config(application, proxied=proxied)), opened, ready, stopping)
+    await until_stopped(server_for(server_config(application, proxied=proxied)), opened, ready, stopping)
 
 
 def server_config(application: Any, *, proxied: bool = False) -> Any:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.approvals.slack_server import until_stopped
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session, extras
+from arx_wrapper.http_server import listening, until_stopped
 from arx_wrapper.vault.env import KEY
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _warn_of_key() -> None:
 async def _serve_http(
     server: ToolServer, host: str, port: int, hosts: list[str], origins: list[str], issuer: Issuer | None
 ) -> None:
-    from arx_wrapper.mcp.http import TOKEN, HttpServer, listening, quiet_server
+    from arx_wrapper.mcp.http import TOKEN, HttpServer, quiet_server
 
     with listening(host, port) as opened:
         token = os.environ.get(TOKEN, "").strip()

@@ -9,8 +9,7 @@ import asyncio
 import hmac
 import ipaddress
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final, Self
 
 import uvicorn
@@ -19,6 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.http_server import server_for
 from arx_wrapper.mcp.identity import Issuer, TokenVerifier
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.surrogates import mend
@@ -168,28 +168,9 @@ def _mending(receive: Receive) -> Receive:
     return receive_whole
 
 
-@contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Listen on an address; port 0 for any free one.
-
-    Raises:
-        ConfigError: the host is not an address, or it cannot be listened on.
-    """
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-        opened = socket.create_server((host, port), family=family)
-    except ValueError:
-        raise ConfigError(f"--host takes an address, 127.0.0.1 or 0.0.0.0, not {host!a}.") from None
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"Cannot listen on {host} port {port}: {error}.") from None
-    with opened:
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it only on sockets it made itself
-        yield opened
-
-
 def quiet_server(application: ASGIApp) -> uvicorn.Server:
     """Return a uvicorn server for an application; it leaves signals and logging to the caller."""
-    return _Server(
+    return server_for(
         uvicorn.Config(
             application,
             lifespan="on",
@@ -200,12 +181,6 @@ def quiet_server(application: ASGIApp) -> uvicorn.Server:
             timeout_graceful_shutdown=_GRACE,
         )
     )
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _own_names(opened: socket.socket) -> list[str]:

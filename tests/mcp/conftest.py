@@ -31,7 +31,8 @@ from mcp.client.streamable_http import streamable_http_client
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.cli.main import run
 from arx_wrapper.config import Config
-from arx_wrapper.mcp.http import HttpServer, listening, quiet_server
+from arx_wrapper.http_server import listening
+from arx_wrapper.mcp.http import HttpServer, quiet_server
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from arx_wrapper.sandbox import Sandbox

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from arx_wrapper.mcp.http import listening, quiet_server
+from arx_wrapper.http_server import listening
+from arx_wrapper.mcp.http import quiet_server
 
 
 @define

@@ -16,7 +16,8 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from arx_wrapper import BaseConnector, PagerDutyConnector
-from arx_wrapper.mcp.http import HttpServer, listening, quiet_server
+from arx_wrapper.http_server import listening
+from arx_wrapper.mcp.http import HttpServer, quiet_server
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from tests.mcp.conftest import TOKEN

@@ -11,7 +11,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper import ConfigError, PagerDutyConnector
-from arx_wrapper.mcp.http import HttpServer, listening, quiet_server
+from arx_wrapper.http_server import listening
+from arx_wrapper.mcp.http import HttpServer, quiet_server
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from tests.mcp.conftest import TOKEN, Deployment

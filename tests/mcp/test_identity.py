@@ -20,9 +20,10 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper import Config, ConfigError, PagerDutyConnector
+from arx_wrapper.http_server import listening
 from arx_wrapper.mcp import identity
 from arx_wrapper.mcp.agents import Agents
-from arx_wrapper.mcp.http import HttpServer, listening, quiet_server
+from arx_wrapper.mcp.http import HttpServer, quiet_server
 from arx_wrapper.mcp.identity import Issuer
 from arx_wrapper.mcp.server import ToolServer
 from tests.mcp.conftest import Deployment, structured

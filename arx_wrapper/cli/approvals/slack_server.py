@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.config import SlackSettings
 from arx_wrapper.errors import ApprovalError, AuditError, ConfigError
+from arx_wrapper.http_server import listening, server_for, until_stopped
 
 if TYPE_CHECKING:
     from arx_wrapper.core.backends import Backends
@@ -43,7 +40,7 @@ def serve(session: Session, host: str, port: int, ready: Ready) -> None:
             config = uvicorn.Config(
                 app, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False
             )
-            await until_stopped(quiet_server(config), opened, lambda: ready(_address(opened)))
+            await until_stopped(server_for(config), opened, lambda: ready(_address(opened)))
 
     session.with_backends(run)
 
@@ -96,55 +93,6 @@ def _app(backends: Backends, settings: SlackSettings) -> Any:
     )
 
 
-@contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Open a socket that listens; port 0 for any free one. ConfigError when it cannot."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-        opened = socket.create_server((host, port), family=family)
-    except ValueError:
-        raise ConfigError(f"--host takes an address, 127.0.0.1 or 0.0.0.0, not {host!a}.") from None
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"Cannot listen on {host} port {port}: {error}.") from None
-    with opened:
-        yield opened
-
-
 def _address(opened: socket.socket) -> str:
     host, port = opened.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/slack/interactions"
-
-
-async def until_stopped(
-    server: Any, opened: socket.socket, ready: Callable[[], None], stopping: Callable[[], None] = lambda: None
-) -> None:
-    """Serve until SIGINT or SIGTERM.
-
-    Args:
-        server: From `quiet_server()`.
-        opened: The socket, which listens.
-        ready: Called once signals are heeded.
-        stopping: Called at the signal.
-    """
-
-    def stop() -> None:
-        server.should_exit = True
-        stopping()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    ready()  # the socket listens already: what arrives waits
-    await server.serve(sockets=[opened])
-
-
-def quiet_server(config: Any) -> Any:
-    """Return a uvicorn server that leaves signals alone, so that its application is closed after it."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    return Server(config)
