@@ -75,7 +75,7 @@ def open(  # noqa: A001 - read as `approvals.open`
     Raises:
         ConfigError: the address is of no accepted kind.
     """
-    from arx_wrapper.approvals.opening import database
+    from arx_wrapper.approvals.database_url import database
     from arx_wrapper.approvals.store import Store
     from arx_wrapper.approvals.tables import SCHEMA
 

@@ -62,7 +62,7 @@ def open(  # noqa: A001 - read as `audit.open`
     if path == ":memory:" and not allow_memory:
         raise ConfigError("An audit log in memory is for the sandbox only. Set ARX_AUDIT_URL=sqlite:///path.")
     from arx_wrapper.audit.storage.sqlite import SqliteStore
-    from arx_wrapper.audit.storage.sqlite_opening import reader
+    from arx_wrapper.audit.storage.sqlite_read_only import reader
 
     patience = timeout * 0.8  # shorter than the log's own time-out, so that the error names the cause
     return AuditLog(
@@ -93,7 +93,7 @@ def convert(url: str, *, progress: Callable[[int, int], None], key: bytes | None
     if not url.startswith("sqlite:///") or not os.path.exists(path):
         raise ConfigError(f"There is no log in SQLite at {url}. Nothing was changed.")
     from arx_wrapper.audit.storage.sqlite import SqliteStore
-    from arx_wrapper.audit.storage.sqlite_opening import reader
+    from arx_wrapper.audit.storage.sqlite_read_only import reader
 
     with closing(reader(path, key=key)) as found:
         before = found.version()
@@ -120,7 +120,7 @@ def _postgres(
         )
     from arx_wrapper.audit.storage.postgres import PostgresStore
     from arx_wrapper.audit.storage.postgres_connection import parameters
-    from arx_wrapper.audit.storage.postgres_opening import reader
+    from arx_wrapper.audit.storage.postgres_read_only import reader
     from arx_wrapper.audit.storage.postgres_sharing import PostgresLeases
 
     given = parameters(url)

@@ -12,8 +12,8 @@ from typer.core import TyperCommand
 
 from arx_wrapper.cli.approved_times import approved_times
 from arx_wrapper.cli.arguments import flag, parse
+from arx_wrapper.cli.execution import Options, perform
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
-from arx_wrapper.cli.running import Options, perform
 from arx_wrapper.cli.session import Session, now_of
 from arx_wrapper.cli.tables import Columns, split
 from arx_wrapper.core.resolution import minimal_call

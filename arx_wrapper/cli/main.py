@@ -18,8 +18,8 @@ from arx_wrapper.cli.approvals import commands as approvals
 from arx_wrapper.cli.approvals import reviewers
 from arx_wrapper.cli.audit import commands as audit
 from arx_wrapper.cli.encoding import use_utf8, utf8
-from arx_wrapper.cli.endings import message_of, next_step, status_of
 from arx_wrapper.cli.examples import add_examples
+from arx_wrapper.cli.exit_status import message_of, next_step, status_of
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.report import command as report
 from arx_wrapper.cli.session import Session

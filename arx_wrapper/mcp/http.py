@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.http_server import server_for
 from arx_wrapper.mcp.identity import Issuer, TokenVerifier
+from arx_wrapper.mcp.lone_surrogates import mend
 from arx_wrapper.mcp.server import ToolServer
-from arx_wrapper.mcp.surrogates import mend
 
 PATH: Final = "/mcp"
 TOKEN: Final = "ARX_MCP_TOKEN"  # noqa: S105 - the name of a variable

@@ -13,8 +13,8 @@ from typing import IO, Any, Final
 
 from mcp.server.stdio import stdio_server
 
+from arx_wrapper.mcp.lone_surrogates import mend
 from arx_wrapper.mcp.server import ToolServer
-from arx_wrapper.mcp.surrogates import mend
 
 _LONGEST_LINE: Final = 16 * 1024 * 1024
 

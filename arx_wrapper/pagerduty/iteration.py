@@ -1,4 +1,4 @@
-"""Read every record of a list, page by page, under one permission."""
+"""Implement `iterate()`: read every record of a list, page by page, under one permission."""
 
 from __future__ import annotations
 

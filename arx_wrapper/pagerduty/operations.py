@@ -17,7 +17,7 @@ from attrs import evolve
 from pagerduty_client.scopes import SCOPES
 
 from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByCursor, ByTime, Many, One, Operation, Risk
-from arx_wrapper.pagerduty import bodies, columns, effects, pages, recovery, sentences, target_state
+from arx_wrapper.pagerduty import bodies, columns, effects, paged_people, recovery, sentences, target_state
 from arx_wrapper.pagerduty.included import included
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
@@ -54,7 +54,7 @@ _ROWS = (
         endpoint="incidents.create_incident", returns=One("incident", "Incident"),
         summary="Create a new incident",
         body=bodies.create_incident, effects=effects.none, target_state=target_state.new_incident,
-        recovery=recovery.CREATED_INCIDENT, pages=pages.new_incident, log_entry="trigger_log_entry",
+        recovery=recovery.CREATED_INCIDENT, pages=paged_people.new_incident, log_entry="trigger_log_entry",
         columns=columns.INCIDENT,
         sentence=sentences.create_incident,
     ),
@@ -63,7 +63,7 @@ _ROWS = (
         endpoint="incidents.update_incident", returns=One("incident", "Incident"),
         summary="Update incident fields (status, urgency, etc.)",
         body=bodies.update_incident, effects=effects.update_incident,
-        target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=pages.changed_incident,
+        target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=paged_people.changed_incident,
         certain_effects=("incidents:acknowledge", "incidents:resolve"),
         not_for_agents=("service_id",),
         columns=columns.INCIDENT,
@@ -75,7 +75,7 @@ _ROWS = (
         endpoint="incidents.manage_incidents", returns=Many("incidents", "Incident"),
         summary="Bulk manage incidents (acknowledge, resolve, merge)",
         body=bodies.manage_incidents, effects=effects.manage_incidents,
-        target_state=target_state.incidents, recovery=NOT_RECOVERABLE, pages=pages.changed_incidents,
+        target_state=target_state.incidents, recovery=NOT_RECOVERABLE, pages=paged_people.changed_incidents,
         columns=columns.INCIDENTS,
         sentence=sentences.manage_incidents,
         performs={
@@ -148,7 +148,7 @@ _ROWS = (
         summary="Reassign an incident to different user(s)",
         doc="Assign an incident to these users instead: they are notified.",
         body=bodies.REASSIGN_INCIDENT, effects=effects.none,
-        target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=pages.users("assignee_ids"),
+        target_state=target_state.changed_incident, recovery=NOT_RECOVERABLE, pages=paged_people.users("assignee_ids"),
         log_entry="assign_log_entry",
         columns=columns.INCIDENT,
         sentence=sentences.reassign_incident,

@@ -16,7 +16,7 @@ from attrs.validators import in_
 
 from arx_wrapper.sandbox.account import JSON, Account, Ref, Resource
 from arx_wrapper.sandbox.endpoint import Call, Endpoint
-from arx_wrapper.sandbox.recorded import Recorded
+from arx_wrapper.sandbox.recorded_request import Recorded
 
 __all__ = ["ACTIONS", "KINDS", "METHODS", "Origin", "Watched", "add_record", "watch"]
 

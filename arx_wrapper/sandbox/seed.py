@@ -11,8 +11,8 @@ from typing import Any
 
 from arx_wrapper.sandbox import lifecycle
 from arx_wrapper.sandbox.account import JSON, Account, Incident, Ref, Resource
-from arx_wrapper.sandbox.plan import BOT, DEFAULT, REQUESTER, Plan
 from arx_wrapper.sandbox.routes.services import SERVICE_DEFAULTS
+from arx_wrapper.sandbox.seed_content import BOT, DEFAULT, REQUESTER, Plan
 
 __all__ = ["DEFAULT", "REQUESTER", "Plan", "add_incidents", "seed"]
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import yaml
 from attrs import evolve
 
-from arx_wrapper.sandbox.plan import DEFAULT, Plan
+from arx_wrapper.sandbox.seed_content import DEFAULT, Plan
 
 __all__ = ["read_plan"]
 

@@ -17,7 +17,7 @@ import pytest
 
 from arx_wrapper.cli.bars import draw, timeline
 from arx_wrapper.cli.completion import among, complete_approvals, complete_incidents, complete_names
-from arx_wrapper.cli.running import open_pages
+from arx_wrapper.cli.execution import open_pages
 from arx_wrapper.cli.times import duration, is_relative, iso, moment
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import run_in_thread

@@ -25,7 +25,7 @@ from arx_wrapper.audit.state import Window
 from arx_wrapper.audit.storage.migrations import migrate
 from arx_wrapper.audit.storage.postgres_connection import POOLED, Link, connect, explained
 from arx_wrapper.audit.storage.postgres_leases import lease
-from arx_wrapper.audit.storage.postgres_opening import NO_KEY
+from arx_wrapper.audit.storage.postgres_read_only import NO_KEY
 from arx_wrapper.audit.storage.postgres_reader import PostgresReader, plain
 from arx_wrapper.audit.storage.postgres_segments import next_segment
 from arx_wrapper.audit.storage.postgres_writers import hold_lock, locked, orphans

@@ -32,7 +32,7 @@ from arx_wrapper.audit.storage.sqlite_files import (
     unusable,
 )
 from arx_wrapper.audit.storage.sqlite_growth import Progress, convert
-from arx_wrapper.audit.storage.sqlite_opening import has_records
+from arx_wrapper.audit.storage.sqlite_read_only import has_records
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import EARLIER, VERSION, statements
 from arx_wrapper.audit.storage.sqlite_state import altered, store_snapshot

@@ -6,9 +6,9 @@ from typing import Any
 
 import typer
 
+from arx_wrapper.cli.execution import Options, Params, Prepare, perform
 from arx_wrapper.cli.names import incident_id
 from arx_wrapper.cli.output import Format, Output
-from arx_wrapper.cli.running import Options, Params, Prepare, perform
 from arx_wrapper.cli.tables import split
 from arx_wrapper.cli.verbs.options import Everything, Fields, IncidentId
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from arx_wrapper.cli.completion import among
+from arx_wrapper.cli.execution import Options, Params, Prepare, perform
 from arx_wrapper.cli.names import ESCALATION_POLICY, SERVICE, TEAM, USER, expand, id_of, ids, incident_id
 from arx_wrapper.cli.output import Format, Output
-from arx_wrapper.cli.running import Options, Params, Prepare, perform
 from arx_wrapper.cli.session import now_of
 from arx_wrapper.cli.tables import split
 from arx_wrapper.cli.verbs import incident_reads

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from arx_wrapper.cli.completion import complete_names
+from arx_wrapper.cli.execution import Options, Params, perform
 from arx_wrapper.cli.names import ESCALATION_POLICY, SCHEDULE, USER, ids
 from arx_wrapper.cli.output import Format, Output, say
-from arx_wrapper.cli.running import Options, Params, perform
 from arx_wrapper.cli.session import now_of
 from arx_wrapper.cli.tables import split
 from arx_wrapper.cli.times import iso

@@ -8,7 +8,7 @@ from arx_wrapper.audit.key import configured_key, late_hasher
 from arx_wrapper.audit.storage.migrations import made
 from arx_wrapper.audit.storage.postgres_connection import connect, explained
 from arx_wrapper.audit.storage.postgres_reader import PostgresReader
-from arx_wrapper.audit.storage.sqlite_opening import empty_reader
+from arx_wrapper.audit.storage.sqlite_read_only import empty_reader
 from arx_wrapper.audit.store import Reader
 
 NO_KEY = (

@@ -1,4 +1,4 @@
-"""Record the requests that arrive at a sandbox."""
+"""Define the record of a request that arrived at a sandbox."""
 
 from __future__ import annotations
 

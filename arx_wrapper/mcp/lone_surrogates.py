@@ -1,6 +1,6 @@
-"""Handle messages with half a surrogate pair, `"\\ud83d"`, which JSON can express but Unicode text cannot hold.
+"""Replace lone surrogates, `"\\ud83d"`, in messages: JSON can express them, but Unicode text cannot hold them.
 
-The SDK drops such a message, so that its call gets no response and no record. This module replaces the half before the
+The SDK drops such a message, so that its call gets no response and no record. This module replaces it before the
 SDK reads the message, and marks the message. Its call is then refused and recorded like any other bad parameter.
 """
 

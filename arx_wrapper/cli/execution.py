@@ -1,4 +1,4 @@
-"""Run operations for the command line: one call or one for each id, planned, watched or sent; then print the result."""
+"""Execute operations for the command line: one call, or one for each id, planned, watched or sent; print the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attrs import frozen
 
 from arx_wrapper.cli.approvals.waiting import WaitingNotice
 from arx_wrapper.cli.completion import remember
-from arx_wrapper.cli.endings import message_of, next_step, status_of, suggest_explain
+from arx_wrapper.cli.exit_status import message_of, next_step, status_of, suggest_explain
 from arx_wrapper.cli.output import Output, print_json, say, warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.tables import chosen, counted, rows, show
