@@ -19,7 +19,7 @@ import typer
 from arx_wrapper.cli.approved_times import ApprovedTimes
 from arx_wrapper.cli.times import is_relative, iso, moment
 from arx_wrapper.params import NULL
-from arx_wrapper.params.model import ParamModel
+from arx_wrapper.params.model import ParamModel, with_nulls
 
 Document = Annotated[str | None, typer.Option("--json", help="Parameters as JSON: {...}, @FILE or -.")]
 
@@ -74,6 +74,8 @@ def read_document(document: str) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise typer.BadParameter(f"{source} is not JSON: {error}") from None
+    except RecursionError:
+        raise typer.BadParameter(f"{source} is nested deeper than any parameter") from None
     if not isinstance(loaded, dict):
         raise typer.BadParameter(f"{source} must be an object of parameters")
     return {name: with_nulls(value) for name, value in loaded.items()}
@@ -140,19 +142,10 @@ def _read(model: ParamModel, name: str, values: list[str]) -> Any:
     candidates: list[Any] = []
     if len(values) == 1:
         candidates.append(values[0])
-        with contextlib.suppress(ValueError):  # not JSON: then it is not meant as JSON
+        with contextlib.suppress(ValueError, RecursionError):  # not JSON: then it is not meant as JSON
             candidates.append(json.loads(values[0]))
     candidates.append([item for value in values for item in value.split(",")])
     for candidate in candidates:
         if model.takes(name, candidate):
             return with_nulls(candidate)
     return candidates[0]
-
-
-def with_nulls(value: Any) -> Any:
-    """Return JSON with NULL for each null, at every depth: None would mean "not given"."""
-    if value is None:
-        return NULL
-    if isinstance(value, dict):
-        return {name: with_nulls(item) for name, item in value.items()}
-    return [with_nulls(item) for item in value] if isinstance(value, list) else value

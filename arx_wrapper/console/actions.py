@@ -37,7 +37,7 @@ async def given(request: Request) -> Mapping[str, Any]:
             return msgspec.json.decode(bytes(body), type=dict[str, Any])
         if kind == "application/x-www-form-urlencoded":
             return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=50))
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     raise Problem(400, "Not understood", "No page of the console sends this. Nothing was changed.")
 

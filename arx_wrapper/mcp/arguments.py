@@ -13,9 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from arx_wrapper.mcp.schemas import nullable, without_null
-from arx_wrapper.params import NULL
+from arx_wrapper.params.model import with_nulls
 
-_MAX_DEPTH: Final = 64
 _BOOLEANS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
 
@@ -74,17 +73,3 @@ def _from_text(kind: str, text: str) -> Any:
         return text
     wanted = {"array": list, "object": dict}.get(kind, (int, float))
     return value if isinstance(value, wanted) and not isinstance(value, bool) else text
-
-
-def with_nulls(value: Any, depth: int = 0) -> Any:
-    """Return JSON with `NULL` in place of null, as parameter models require: None means "not given" there.
-
-    Values nested deeper than the models accept are left unchanged, so that the models refuse them.
-    """
-    if value is None:
-        return NULL
-    if depth > _MAX_DEPTH:
-        return value
-    if isinstance(value, Mapping):
-        return {name: with_nulls(item, depth + 1) for name, item in value.items()}
-    return [with_nulls(item, depth + 1) for item in value] if isinstance(value, list) else value

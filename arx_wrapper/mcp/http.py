@@ -147,7 +147,7 @@ class HttpServer:
 
 
 def _mending(receive: Receive) -> Receive:
-    """Read a request's whole body and replace half surrogate pairs in it; the SDK refuses one that is too large."""
+    """Read a request's whole body, so that the SDK can read its message; the SDK refuses one that is too large."""
     parts: list[bytes] = []
 
     async def receive_whole() -> Message:
@@ -161,8 +161,8 @@ def _mending(receive: Receive) -> Receive:
                 continue
             body = b"".join(parts)
             parts.clear()
-            if not more and b"\\u" in body:
-                body = mend(body.decode("utf-8", "replace")).encode()
+            if not more and (mended := mend(text := body.decode("utf-8", "replace"))) is not text:
+                body = mended.encode()
             return {"type": "http.request", "body": body, "more_body": more}
 
     return receive_whole

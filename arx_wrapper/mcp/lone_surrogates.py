@@ -1,7 +1,8 @@
-"""Replace lone surrogates, `"\\ud83d"`, in messages: JSON can express them, but Unicode text cannot hold them.
+"""Change messages that the SDK drops so that it reads them, and their calls get a response and a record.
 
-The SDK drops such a message, so that its call gets no response and no record. This module replaces it before the
-SDK reads the message, and marks the message. Its call is then refused and recorded like any other bad parameter.
+JSON can express a lone surrogate, `"\\ud83d"`, but Unicode text cannot hold it. This module replaces it before the SDK
+reads the message, and marks the message. Values nested deeper than the SDK reads are cut off, at a depth that no
+parameter has. The call is then refused and recorded like any other bad parameter.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from typing import Any, Final
 MARK: Final = "arx-pagerduty/unpaired-surrogate"
 _ESCAPE: Final = re.compile(r"\\u[dD][89abcdefABCDEF]")
 _HALF: Final = re.compile("[\ud800-\udfff]")
+_DEEPEST: Final = 100  # The SDK reads 200 levels; parameter models accept 64.
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def mend(text: str) -> str:
-    """Return a JSON-RPC message that the SDK can read; the text itself unless it holds half a surrogate pair."""
+    """Return a JSON-RPC message that the SDK can read; the text itself unless it has half a pair or is too deep."""
+    if text.count("[") + text.count("{") > _DEEPEST:
+        text = _shallow(text)
     if not _ESCAPE.search(text):
         return text
     try:
@@ -44,6 +49,21 @@ def broken(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: broken(item) for name, item in value.items()}
     return [broken(item) for item in value] if isinstance(value, list) else value
+
+
+def _shallow(text: str) -> str:
+    """Return JSON text with null in place of each object and list that is nested too deep. Does not recurse."""
+    kept, start, depth = [], 0, 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in ("[", "{"):
+            depth += 1
+            if depth == _DEEPEST + 1:
+                kept.append(text[start : token.start()] + "null")
+        elif token[0] in ("]", "}"):
+            if depth == _DEEPEST + 1:
+                start = token.end()
+            depth -= 1
+    return "".join((*kept, text[start:])) if depth <= _DEEPEST else text
 
 
 def _mended(value: Any) -> Any:

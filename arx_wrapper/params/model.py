@@ -185,6 +185,20 @@ def param_model(operation: str, function: Callable[..., object]) -> ParamModel:
     return ParamModel(operation, function)
 
 
+def with_nulls(value: Any, depth: int = 0) -> Any:
+    """Return JSON with `NULL` in place of null, as parameter models require: None means "not given" there.
+
+    Values nested deeper than the models accept are left unchanged, so that the models refuse them.
+    """
+    if value is None:
+        return NULL
+    if depth > _MAX_DEPTH:
+        return value
+    if isinstance(value, Mapping):
+        return {name: with_nulls(item, depth + 1) for name, item in value.items()}
+    return [with_nulls(item, depth + 1) for item in value] if isinstance(value, list) else value
+
+
 class _NotJSONError(Exception):
     """A value that JSON cannot carry."""
 

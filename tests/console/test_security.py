@@ -163,6 +163,7 @@ async def test_without_scripts_a_decision_is_explained_and_not_made(pages: Pages
     [
         (b"{", "application/json", 400),
         (b"[]", "application/json", 400),
+        (b'{"a":' * 50_000, "application/json", 400),
         (b"\xff", "application/x-www-form-urlencoded", 400),
         (b"x", "multipart/form-data", 400),
         (b"x" * 600_000, "application/x-www-form-urlencoded", 413),

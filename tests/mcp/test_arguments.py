@@ -1,4 +1,4 @@
-"""Arguments as clients write them: nulls, JSON as text, 5.0; and half a surrogate pair, which is refused on record."""
+"""Arguments as clients write them: nulls, JSON as text, 5.0; messages the SDK cannot read are refused on record."""
 
 from __future__ import annotations
 
@@ -91,17 +91,21 @@ async def test_nesting_beyond_any_depth_is_refused_by_name_and_on_record() -> No
         assert [record.action_type for record in await trail(pd)] == ["connector.refused"] * 3
 
 
-HALVES = [
+DEEP = '{"incident_id":"P1234AB","content":' + "[" * 600
+UNREADABLE = [
     '{"incident_id":"P1234AB","content":"\\ud83d"}',
     '{"incident_id":"P1234AB","content":"a\\udE00b"}',
     '{"incident_id":"P1234AB","\\ud83d":"x"}',
     '{"incident_id":["\\ud83d"],"content":"x"}',
+    f'{DEEP}"\\ud83d"{"]" * 600}}}',  # deeper than the SDK reads, and than Python recurses
+    f'{DEEP}"x"{"]" * 600}}}',
+    f'{DEEP}{"[" * 9_000}"\\ud83d"{"]" * 9_600}}}',
 ]
 
 
-def test_half_a_surrogate_pair_is_answered_and_recorded_over_stdio(deployment: Deployment) -> None:
+def test_what_the_sdk_cannot_read_is_answered_and_recorded_over_stdio(deployment: Deployment) -> None:
     lines = [json.dumps({**HELLO, "id": 0}), json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"})]
-    for number, arguments in enumerate(HALVES, 1):
+    for number, arguments in enumerate(UNREADABLE, 1):
         call = f'{{"name":"incidents_add_note","arguments":{arguments}}}'
         lines.append(f'{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{call}}}')
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -111,23 +115,26 @@ def test_half_a_surrogate_pair_is_answered_and_recorded_over_stdio(deployment: D
     try:
         process.stdin.write("\n".join(lines) + "\n")
         process.stdin.flush()
-        answers = {(answer := json.loads(process.stdout.readline()))["id"]: answer for _ in range(1 + len(HALVES))}
+        answers = {(answer := json.loads(process.stdout.readline()))["id"]: answer for _ in range(1 + len(UNREADABLE))}
     finally:
         process.communicate(timeout=60)
-    for number in range(1, 1 + len(HALVES)):
+    for number in range(1, 1 + len(UNREADABLE)):
         result = answers[number]["result"]
         assert result["isError"] is True
         error = json.loads(result["content"][0]["text"])["error"]
         assert (error["class"], error["sent"]) == ("InvalidParamsError", "no")
     records = [json.loads(line) for line in deployment.run("audit", "export").stdout.splitlines()]
     refused = [record for record in records if record["action_type"] == "connector.refused"]
-    assert [record["operation"].strip("'") for record in refused] == ["incidents:add_note"] * len(HALVES)
+    assert [record["operation"].strip("'") for record in refused] == ["incidents:add_note"] * len(UNREADABLE)
 
 
-async def test_half_a_surrogate_pair_is_answered_and_recorded_over_http(deployment: Deployment) -> None:
+@pytest.mark.parametrize("content", [HALF, f"{'[' * 600}{HALF}{']' * 600}", f"{'[' * 600}{']' * 600}"])
+async def test_what_the_sdk_cannot_read_is_answered_and_recorded_over_http(
+    deployment: Deployment, content: str
+) -> None:
     call = (
         '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"incidents_add_note",'
-        f'"arguments":{{"incident_id":"P1234AB","content":{HALF}}}}}}}'
+        f'"arguments":{{"incident_id":"P1234AB","content":{content}}}}}}}'
     )
     async with deployment.served() as url, httpx2.AsyncClient(headers=BEARER | ACCEPT) as client:
         opened = await client.post(url, json=HELLO)
@@ -137,6 +144,18 @@ async def test_half_a_surrogate_pair_is_answered_and_recorded_over_http(deployme
     assert "InvalidParamsError" in answer.text
     last = json.loads((await asyncio.to_thread(deployment.run, "audit", "export")).stdout.splitlines()[-1])
     assert (last["operation"].strip("'"), last["action_type"]) == ("incidents:add_note", "connector.refused")
+
+
+def test_only_what_is_nested_too_deep_is_cut_off() -> None:
+    for depth, kept in ((99, 99), (100, 99), (100_000, 99)):
+        found = json.loads(mend(f'{{"a":{"[" * depth}{"]" * depth},"b":"[{{\\"[","c":[{{}},{{}}]}}'))
+        assert (found["b"], found["c"]) == ('[{"[', [{}, {}])
+        value, levels = found["a"], 0
+        while isinstance(value, list):
+            value, levels = next(iter(value), None), levels + 1
+        assert levels == kept
+    for unclosed in ("[" * 5_000, '"' + '\\"[' * 5_000, "]" * 5_000 + "[" * 200):
+        assert mend(unclosed) == unclosed
 
 
 def test_only_messages_with_half_a_pair_are_mended() -> None:
