@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from codegen.descriptions import DESCRIPTIONS, described
 from codegen.document import JSON, operations, referenced, success
 from codegen.parameters import STYLE, python_name
 from codegen.probes import Probes
 from codegen.select import SCOPE
-from codegen.words import SAID, described
 
 
 def missing(document: JSON) -> list[str]:
@@ -45,7 +45,7 @@ def _differing(document: JSON) -> Iterator[str]:
         yield from _asked(path, method, operation, probes)
     for name, schema in document["components"]["schemas"].items():
         told = inspect.getdoc(getattr(models, name)) or ""
-        for member, said in schema.get(SAID, {}).items():
+        for member, said in schema.get(DESCRIPTIONS, {}).items():
             if f"{member}: {said}" not in told:
                 yield f"{name} does not say of {member}: {said}"
         if schema.get("additionalProperties") is False:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from codegen import readme, signature, words
+from codegen import descriptions, readme, signature
 from codegen.document import text
 from codegen.errors import CodegenError
 from codegen.tree import PACKAGE, TREE
@@ -47,7 +47,7 @@ def render(spec: Path, folder: Path) -> Path:
     settings = {"literal_enums": True, "post_hooks": [], "package_name_override": PACKAGE}
     config.write_text(json.dumps(settings), encoding="utf-8")
     shutil.copytree(HERE / "templates", templates)
-    document = words.described(spec)
+    document = descriptions.described(spec)
     spec = folder / "described.json"
     spec.write_text(text(document), encoding="utf-8")
     (templates / "document.jinja").write_text(signature.jinja(document), encoding="utf-8")

@@ -20,11 +20,11 @@ from typing import Any, Final
 from attrs import frozen
 from jinja2 import Template
 
+from codegen.descriptions import DESCRIPTIONS, described
 from codegen.document import JSON, referenced
 from codegen.errors import CodegenError
 from codegen.parameters import python_name
 from codegen.tree import TREE, Tree
-from codegen.words import SAID, described
 
 _ASK: Final = """
 import json
@@ -232,15 +232,15 @@ def _order(parameter: _Parameter) -> tuple[int, int]:
 
 
 def _texts(row: JSON, operation: JSON, schemas: JSON) -> dict[str, str]:
-    """Return the descriptions of parameters: those of the row, else those in `spec/words.yaml`."""
-    words = {python_name(name): text for name, text in operation.get(SAID, {}).items()}
+    """Return the descriptions of parameters: those of the row, else those in `spec/descriptions.yaml`."""
+    texts = {python_name(name): text for name, text in operation.get(DESCRIPTIONS, {}).items()}
     if row["sent"]:
-        members = _sent_schema(row, schemas).get(SAID, {})
-        words |= {name: members[member] for name, member in row["sent"]["members"].items() if member in members}
-        words[row["sent"]["further"] or ""] = _FURTHER
-    for bound in words.keys() & {"since", "until"}:
-        words[bound] += _LOCAL if "time_zone" in words else _AWARE
-    return {**words, "requester_email": _REQUESTER, **row["args"]}
+        members = _sent_schema(row, schemas).get(DESCRIPTIONS, {})
+        texts |= {name: members[member] for name, member in row["sent"]["members"].items() if member in members}
+        texts[row["sent"]["further"] or ""] = _FURTHER
+    for bound in texts.keys() & {"since", "until"}:
+        texts[bound] += _LOCAL if "time_zone" in texts else _AWARE
+    return {**texts, "requester_email": _REQUESTER, **row["args"]}
 
 
 def _docstring(row: JSON, texts: Mapping[str, str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from codegen.descriptions import DESCRIPTIONS
 from codegen.document import JSON, operations
 from codegen.parameters import STYLE, python_name
 from codegen.select import SCOPE
-from codegen.words import SAID
 
 _BOUNDED = {
     "string": ("Text", "minLength", "maxLength", "pattern"),
@@ -39,7 +39,7 @@ def facts(operation: JSON) -> JSON:
     return {
         "scopes": operation.get(SCOPE, []),
         "deprecated": bool(operation.get("deprecated")),
-        "words": {python_name(name): text for name, text in operation.get(SAID, {}).items()},
+        "descriptions": {python_name(name): text for name, text in operation.get(DESCRIPTIONS, {}).items()},
         "parameters": {f"{p['in']}:{p['name']}": _parameter(p) for p in operation["parameters"]},
     }
 

@@ -36,9 +36,9 @@ class Tree:
         return self.spec / "members.yaml"
 
     @property
-    def words(self) -> Path:
+    def descriptions(self) -> Path:
         """Return the path of the descriptions of members and parameters for generated docstrings."""
-        return self.spec / "words.yaml"
+        return self.spec / "descriptions.yaml"
 
     @property
     def trimmed(self) -> Path:

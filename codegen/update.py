@@ -168,7 +168,7 @@ class Update:
         """Write all of `spec/` into a folder."""
         folder.mkdir()
         found = surface.published(published, self.endpoints)
-        for file in (self.tree.members, self.tree.words):
+        for file in (self.tree.members, self.tree.descriptions):
             shutil.copyfile(file, folder / file.name)
         (folder / self.tree.trimmed.name).write_text(text(trimmed), encoding="utf-8")
         (folder / self.tree.surface.name).write_text(surface.text(found), encoding="utf-8")

@@ -131,7 +131,7 @@ class Checkout:
         written = {
             self.tree.overlay: "overlay: 1.0.0\nextends: x\nactions:\n" + dumped(corrections),
             self.tree.members: json.dumps(members),
-            self.tree.words: json.dumps({"parameters": {}, "members": {}}),
+            self.tree.descriptions: json.dumps({"parameters": {}, "members": {}}),
             self.tree.trimmed: text(trimmed),
             self.tree.surface: surface.text(surface.published(published)),
         }

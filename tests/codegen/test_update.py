@@ -50,7 +50,7 @@ def tree(tmp_path: Path, package: Path) -> Tree:
     dumped = yaml.safe_dump({**mini.overlay(), "extends": "urn:sha256:0"}, sort_keys=False)
     tree.overlay.write_text(correction.dump(correction.load(dumped, "overlay")), encoding="utf-8")
     tree.members.write_text(MEMBERS, encoding="utf-8")
-    tree.words.write_text("parameters: {}\nmembers: {}\n", encoding="utf-8")
+    tree.descriptions.write_text("parameters: {}\nmembers: {}\n", encoding="utf-8")
     tree.trimmed.write_text(text(mini.trimmed()), encoding="utf-8")
     tree.surface.write_text(surface.text(surface.published(mini.published(), mini.ENDPOINTS)), encoding="utf-8")
     lock = {"url": None, "repository": "o/r", "path": "p.json", "commit": None, "sha256": "0", **tree.digests()}
