@@ -256,6 +256,10 @@ def test_what_is_to_be_hidden_is_found_in_any_record_of_a_list_and_at_any_depth(
 def test_nothing_is_looked_for_where_policy_shows_whatever_is_hidden_by_default() -> None:
     body = {"users": [user()["user"]]}
     for shows in (("*",), ("email", "address"), ("email", "contact_methods.address")):
-        assert not Filter.of(DEFAULT, ((rule(show=shows),),)).concerns(body)
+        wanted = Filter.of(DEFAULT, ((rule(show=shows),),))
+        assert not wanted.hides
+        assert not wanted.concerns(body)
+    assert Filter.of(DEFAULT, ((rule(show=("email",)),),)).hides
+    assert Filter.of((), ((rule(hide=("*",), show=("*",)),),)).hides
     assert Filter.of(DEFAULT, ((rule(show=("email",)),),)).concerns(body)
     assert Filter.of(DEFAULT, ((rule(show=("*",)),), ())).concerns(body), "each effect has to show it"

@@ -196,7 +196,7 @@ class Dispatch:
 
     def _hide(self, body: Any, envelopes: Sequence[str], *, above: tuple[str, ...] = ()) -> None:
         visible = self._filter()
-        if not visible.concerns(body):
+        if not visible.hides or not visible.concerns(body):
             return
         for glob, count in visible.apply(body, above, envelopes=envelopes, known=self.call.params.values()).items():
             self._hidden[glob] = self._hidden.get(glob, 0) + count

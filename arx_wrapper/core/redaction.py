@@ -95,12 +95,16 @@ class Filter:
     A member is hidden when any of the call's effects hides it. An effect hides a member when one of its entries hides
     and does not show it, or when it is hidden by default and none of its entries shows it. All parts of a hidden member
     are hidden.
+
+    Attributes:
+        hides: False when policy shows every member, so that no response needs a search.
     """
 
     _default: tuple[_Glob, ...]
     _effects: tuple[tuple[_Rule, ...], ...]
     _names: frozenset[str] = field(init=False)
     _any_name: bool = field(init=False)
+    hides: bool = field(init=False)
 
     @_names.default
     def _named(self) -> frozenset[str]:
@@ -111,7 +115,12 @@ class Filter:
         begins = any(rule.begins for rules in self._effects for rule in rules)
         return begins or any(glob.name is None for glob in self._hiding())
 
+    @hides.default
+    def _any(self) -> bool:
+        return self._any_name or bool(self._names)
+
     @classmethod
+    @lru_cache(maxsize=256)
     def of(cls, default: tuple[str, ...], visibility: tuple[tuple[Visibility, ...], ...]) -> Filter:
         """Return the filter of a decision.
 
@@ -119,7 +128,9 @@ class Filter:
             default: The members that the connector hides unless policy shows them.
             visibility: The members that policy hides and shows, by effect.
         """
-        return _filter(default, visibility)
+        effects = tuple(tuple(_rule(one) for one in rules) for rules in visibility)
+        hiding = (glob for glob in _globs(default) if not all(_shown(glob, rules) for rules in effects))
+        return cls(tuple(hiding), effects)
 
     def concerns(self, body: Any) -> bool:
         """Return False when a body certainly holds no members to hide."""
@@ -258,18 +269,13 @@ def _part(text: str) -> str | re.Pattern[str]:
     return text if "*" not in text else re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
 
 
-@lru_cache(maxsize=256)
-def _filter(default: tuple[str, ...], visibility: tuple[tuple[Visibility, ...], ...]) -> Filter:
-    def globs(texts: tuple[str, ...]) -> tuple[_Glob, ...]:
-        return tuple(_Glob.of(text) for text in texts)
+def _globs(texts: tuple[str, ...]) -> tuple[_Glob, ...]:
+    return tuple(_Glob.of(text) for text in texts)
 
-    def rule(one: Visibility) -> _Rule:
-        hide = tuple(text for text in one.hide if text != _EVERYTHING)
-        return _Rule(globs(hide), globs(one.show), _EVERYTHING if _EVERYTHING in one.hide else None)
 
-    effects = tuple(tuple(rule(one) for one in rules) for rules in visibility)
-    hiding = (glob for glob in globs(default) if not all(_shown(glob, rules) for rules in effects))
-    return Filter(tuple(hiding), effects)
+def _rule(one: Visibility) -> _Rule:
+    hide = tuple(text for text in one.hide if text != _EVERYTHING)
+    return _Rule(_globs(hide), _globs(one.show), _EVERYTHING if _EVERYTHING in one.hide else None)
 
 
 def _shown(hidden: _Glob, rules: tuple[_Rule, ...]) -> bool:
