@@ -15,7 +15,7 @@ from weakref import WeakSet
 from attrs import frozen
 
 from arx_wrapper.model import Leases
-from arx_wrapper.transport.connection import ConnectionPool
+from arx_wrapper.transport.connection_pool import ConnectionPool
 from arx_wrapper.transport.rate_limiter import RateLimiter
 
 

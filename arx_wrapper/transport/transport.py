@@ -27,7 +27,7 @@ from arx_wrapper.urls import Proxy, origin
 if TYPE_CHECKING:
     from arx_wrapper.http_client import AsyncTransport
     from arx_wrapper.model import Leases
-    from arx_wrapper.transport.connection import ConnectionPool
+    from arx_wrapper.transport.connection_pool import ConnectionPool
 
 _TOTAL: Final = 120.0
 _ATTEMPTS: Final = 5

@@ -98,7 +98,7 @@ async def contend(who: str, url: str, work: str) -> dict[str, float]:
 async def _ours(url: str, run: Callable[[Get], Awaitable[dict[str, float]]]) -> dict[str, float]:
     from arx_wrapper.credentials import Secret
     from arx_wrapper.transport.backend import HttpRequest
-    from arx_wrapper.transport.connection import ConnectionPool
+    from arx_wrapper.transport.connection_pool import ConnectionPool
 
     pool = ConnectionPool()
     headers = (("Host", url.partition("://")[2]), ("Accept", HEADERS["Accept"]))

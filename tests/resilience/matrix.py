@@ -20,7 +20,7 @@ from attrs import frozen
 
 from arx_wrapper import ArxError, PagerDutyConnector
 from arx_wrapper.transport import loop_state
-from arx_wrapper.transport.connection import ConnectionPool
+from arx_wrapper.transport.connection_pool import ConnectionPool
 from tests.resilience import endpoints
 from tests.resilience import faults as f
 from tests.resilience.endpoints import Endpoint

@@ -17,7 +17,7 @@ from typing import Any
 
 from arx_wrapper import ArxError, PagerDutyConnector
 from arx_wrapper.transport import loop_state
-from arx_wrapper.transport.connection import ConnectionPool
+from arx_wrapper.transport.connection_pool import ConnectionPool
 from tests.resilience.harness import connector_at, shown
 
 CALLERS = 1000

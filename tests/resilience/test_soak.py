@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from arx_wrapper import audit
-from arx_wrapper.transport.connection import CONNECTIONS
+from arx_wrapper.transport.connection_pool import CONNECTIONS
 from tests.resilience import faults as f
 from tests.resilience.server import Account, Asked, Fault, Reply, Server, serving
 

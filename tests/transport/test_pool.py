@@ -13,7 +13,7 @@ import pytest
 
 from arx_wrapper.credentials import Secret
 from arx_wrapper.transport.backend import HttpRequest, HttpResponse, ResponseLost
-from arx_wrapper.transport.connection import CONNECTIONS, ConnectionPool
+from arx_wrapper.transport.connection_pool import CONNECTIONS, ConnectionPool
 from arx_wrapper.transport.dialing import first_connected
 from tests.serving import listening
 from tests.support import PATIENCE
