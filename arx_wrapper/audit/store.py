@@ -153,8 +153,8 @@ class Reader(Protocol):
         """Yield the stored records' bodies, oldest first; with `since`, those of blocks that reach beyond that time."""
         ...
 
-    def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
-        """Yield the stored records after a sequence number, for verification: seq, id, body and hash."""
+    def rows(self, after: int = 0, until: int | None = None) -> Iterator[tuple[int, str, bytes, str]]:
+        """Yield the stored records after a sequence number, up to another, as they are: seq, id, body and hash."""
         ...
 
     def removed(self) -> Sequence[tuple[int, str, str]]:

@@ -14,6 +14,9 @@ import psycopg
 
 from arx_wrapper import audit
 from arx_wrapper.audit import Entry
+from arx_wrapper.audit.transparency.checkpoint import checkpoint_of
+from arx_wrapper.audit.transparency.inclusion_proof import prove
+from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from arx_wrapper.model import Limit
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import serve
@@ -39,6 +42,9 @@ def measure() -> Iterator[Figure]:
         ratio = [ours / theirs for ours, theirs in zip(many, few, strict=True)]
         name = f"postgresql: limit with {MANY_USES:,} uses, × {FEW_USES} uses"
         yield Figure(name=name, values=ratio, unit="×", goal=1.1)
+        size, proving, checking = asyncio.run(_evidence(running.url))
+        yield Figure(name=f"postgresql: an inclusion proof among {size:,} records", values=proving, unit="ms", goal=20)
+        yield Figure(name=f"postgresql: a checkpoint over {size:,} records", values=checking, unit="ms", goal=100)
         _empty(running.url)
         took, refused = asyncio.run(_one_key(running.url))
     ideal = (PROCESSES * CALLS - 1) // ALLOWED  # whole windows that have to pass before the last call may go
@@ -124,6 +130,24 @@ async def _limits(url: str) -> tuple[list[float], list[float]]:
             found.append(time.perf_counter() - began)
     await log.aclose()
     return _medians(times["few"]), _medians(times["many"])
+
+
+async def _evidence(url: str) -> tuple[int, list[float], list[float]]:
+    """Milliseconds for inclusion proofs and checkpoints, each with a connection of its own, and the log's size."""
+    log, signer = audit.open(url, timeout=60), Signer.new("audit.example.com/bench")
+    verifier = Verifier.parse(signer.verifier())
+    size: int = await log.read(lambda reader: reader.size())
+    proving, checking = list[float](), list[float]()
+    for turn in range(20):
+        began = time.perf_counter()
+        checkpoint = await log.read(lambda reader: checkpoint_of(reader, signer.name, size))
+        checking.append((time.perf_counter() - began) * 1000)
+        note = signer.sign(checkpoint.text())
+        began = time.perf_counter()
+        await prove(log, 1 + turn * (size // 20), note, verifier)
+        proving.append((time.perf_counter() - began) * 1000)
+    await log.aclose()
+    return size, proving, checking
 
 
 def _by(agent_id: str) -> Entry:

@@ -21,6 +21,7 @@ from arx_wrapper.audit.tiles import WIDTH, TileTree, hashes_in
 from arx_wrapper.errors import AuditError
 
 _AT_ONCE = 1_000
+_LAST = (1 << 63) - 1  # the largest bigint
 _HEAD = """
 SELECT head.seq, head.hash, (SELECT coalesce(max(seq), 0) FROM records),
        (SELECT hash FROM records WHERE records.seq = head.seq) FROM head
@@ -99,10 +100,10 @@ class PostgresReader:
         for (body,) in self._stream(statement, values):
             yield body.encode()
 
-    def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
+    def rows(self, after: int = 0, until: int | None = None) -> Iterator[tuple[int, str, bytes, str]]:
         self._must_see_all()
-        statement: LiteralString = "SELECT seq, id, body, hash FROM records WHERE seq > %s ORDER BY seq"
-        for seq, record_id, body, record_hash in self._stream(statement, [after]):
+        statement: LiteralString = "SELECT seq, id, body, hash FROM records WHERE seq > %s AND seq <= %s ORDER BY seq"
+        for seq, record_id, body, record_hash in self._stream(statement, [after, _LAST if until is None else until]):
             yield int(seq), record_id, body.encode(), record_hash
 
     def removed(self) -> Sequence[tuple[int, str, str]]:

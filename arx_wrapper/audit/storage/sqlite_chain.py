@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -221,8 +220,7 @@ class SqliteChain(SqliteReader):
         """Return the remaining records of a block whose first records retention removed; it has no index."""
         if gone >= min(end, self._seq // WIDTH * WIDTH):
             return []
-        rows = list(islice(self.rows(after=gone), end - gone))
-        return [outline for outline, _, _ in intact(rows, gone, self.digest)]
+        return [outline for outline, _, _ in intact(self.rows(after=gone, until=end), gone, self.digest)]
 
     def _counted(self, outlines: Sequence[Outline], key: Key, since: str) -> Iterator[tuple[str, int]]:
         for outline in outlines:

@@ -102,14 +102,14 @@ class SqliteReader:
             known = stored_snapshot(self._db, digest).reviewers.get(query.action_type, ())
             return {seq for seq in known if seq > max(query.after_seq or 0, self._gone())}
 
-    def rows(self, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
+    def rows(self, after: int = 0, until: int | None = None) -> Iterator[tuple[int, str, bytes, str]]:
         # Read as bytes and never as NULL, so that corrupted text is reported as a hash mismatch, not as a TypeError.
         statement = (
             "SELECT seq, coalesce(id, ''), CAST(coalesce(body, '') AS BLOB), coalesce(hash, '') FROM audit "
             "WHERE seq BETWEEN ? AND ? ORDER BY seq"
         )
         with explained("read"):
-            for database, place in self._places([(after + 1, _LAST)]):
+            for database, place in self._places([(after + 1, _LAST if until is None else until)]):
                 yield from database.execute(statement, place)
 
     def removed(self) -> Sequence[tuple[int, str, str]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from arx_wrapper.audit.log import AuditLog
 from arx_wrapper.audit.merkle import root_of
 from arx_wrapper.audit.record import AuditRecord
-from arx_wrapper.audit.store import Reader
+from arx_wrapper.audit.store import Query, Reader
 from arx_wrapper.audit.transparency.checkpoint import Checkpoint, opened
 from arx_wrapper.audit.transparency.signed_note import Verifier
 from arx_wrapper.audit.verification import compared
@@ -81,21 +81,20 @@ async def prove(log: AuditLog, record: str | int, note: str, verifier: Verifier)
     Raises:
         AuditError: there is no such record, the checkpoint is older, or the log does not extend it.
     """
-    seq = record if isinstance(record, int) else None
-    which: Any = {"id": record} if seq is None else {"after_seq": seq - 1, "limit": 1}
-    found = [one async for one in log.records(**which)]
-    if not found or seq not in (None, found[0].seq):
+    return await log.read(lambda reader: _prove(reader, record, note, verifier))
+
+
+def _prove(log: Reader, record: str | int, note: str, verifier: Verifier) -> Proof:
+    query = Query(after_seq=record - 1, before_seq=record + 1) if isinstance(record, int) else Query(id=record)
+    found = next(log.select(query), None)
+    if found is None:
         raise AuditError(f"The log holds no record {record!a}.")
-    checkpoint, index = opened(note, verifier), found[0].seq - 1
+    checkpoint, index = opened(note, verifier), found.seq - 1
     if index >= checkpoint.size:
         raise AuditError(f"The record is newer than the checkpoint over {checkpoint.size} records. Sign a new one.")
-    return await log.read(lambda reader: _prove(reader, index, checkpoint, note))
-
-
-def _prove(log: Reader, index: int, checkpoint: Checkpoint, note: str) -> Proof:
     if problem := compared(log, [(checkpoint.size, checkpoint.root)]):
         raise AuditError(f"Nothing can be proved about this log: {problem}.")
-    _, _, body, _ = next(iter(log.rows(after=index)))
+    _, _, body, _ = next(log.rows(after=index, until=index + 1))
     path = log.tree().inclusion(index, checkpoint.size)
     if root_of(body, index, checkpoint.size, path) != checkpoint.root:
         raise AuditError(f"Record {index + 1} was changed: it is not the one that the checkpoint covers.")
