@@ -176,7 +176,7 @@ def _done(write: SentWrite) -> Iterable[tuple[str, str, bool]]:
     # PagerDuty's log does not show every other effect: not a snooze of an acknowledged incident, the resolution of one
     # of several alerts, or a change of the escalation level.
     certain = {row.name, *row.certain_effects}
-    if one := ids.get("incident_id") or (created if row.log_entry else None):
+    if one := ids.get("incident_id") or created:
         yield from ((one, operation, operation in certain) for operation, _ in shown)
 
 

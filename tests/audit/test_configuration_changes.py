@@ -28,6 +28,7 @@ from arx_wrapper.errors import PagerDutyError
 from arx_wrapper.pagerduty.configuration_changes import ConfigurationChanges
 from arx_wrapper.pagerduty.reconciliation import reconcile
 from arx_wrapper.sandbox import Sandbox
+from arx_wrapper.sandbox.faults import Fault
 from arx_wrapper.sandbox.server import run_in_thread
 from arx_wrapper.vault.fixed import FixedVault
 from tests.support import ASK_ABOUT_HIGH, EVERYTHING, decide, denying
@@ -347,6 +348,7 @@ async def test_a_span_of_months_is_read_in_parts_that_pagerduty_takes(
     account.requests.clear()
     found = await compared(pd, account, hours=24 * 90)
     assert (found.recorded, found.matched, len(found.outside)) == (8, 4, 4)
+    assert found.outside == sorted(found.outside, key=lambda change: change.at)
     assert len([r for r in account.requests if r.path == "/audit/records"]) == 3
 
 
@@ -445,6 +447,12 @@ def test_the_command_shows_outside_changes_and_says_what_to_do_when_it_cannot_re
             account.options.audit_records = status
             assert run(["audit", "reconcile", "--since", "1h ago"]) == 1
             assert "--incidents-only" in capsys.readouterr().err
+        account.options.audit_records = 200
+        for fault in (Fault(path="/audit/records", status=400), Fault(path="/users", status=402)):
+            account.faults.add(fault)
+            assert run(["audit", "reconcile", "--since", "1h ago"]) == 1
+            assert "--incidents-only" not in capsys.readouterr().err, "it would not help"
+            account.faults.clear()
         policy.write_text(json.dumps([EVERYTHING, denying("audit:read")]))
         assert run(["audit", "reconcile", "--since", "1h ago"]) == 3
         assert "--incidents-only" in capsys.readouterr().err
@@ -475,3 +483,103 @@ async def test_what_is_done_through_the_connector_meanwhile_is_not_outside(
         await pd.audit.flush()
         holding.released.set()
         all_quiet(await comparing, recorded=1)
+
+
+async def failed(call: Coroutine[Any, Any, Any]) -> None:
+    with pytest.raises(PagerDutyError):
+        await call
+
+
+async def test_a_write_outside_the_span_is_not_missing(pd: PagerDutyConnector, account: Sandbox, clock: Clock) -> None:
+    since = clock() - timedelta(minutes=1)
+    until = clock()
+    clock.advance(minutes=1)  # within the span in which clocks may differ
+    await pd.create_service("After the span", POLICY)
+    await pd.audit.flush()
+    clock.advance(minutes=20)
+    found = (await reconcile(pd, requester_email=account.email, since=since, until=until)).configuration
+    assert found is not None
+    all_quiet(found, recorded=0)
+
+
+async def test_a_deletion_with_an_unknown_outcome_is_not_missing(
+    pd: PagerDutyConnector, account: Sandbox, clock: Clock
+) -> None:
+    account.faults.dropped("after", method="DELETE")
+    account.faults.dropped("after", method="GET", path="/services/*", times=None)  # so that nothing shows the outcome
+    await failed(pd.delete_service(SERVICE))
+    account.account.tables["audit_record"].clear()
+    account.faults.clear()
+    await pd.audit.flush()
+    [outcome] = [r async for r in pd.audit.records(action_type="connector.completed", operation="services:delete")]
+    assert outcome.status == "unknown"
+    clock.advance(minutes=20)
+    all_quiet(await compared(pd, account), recorded=0)
+
+
+async def test_a_change_at_the_end_of_the_span_is_of_the_next_one(pd: PagerDutyConnector, account: Sandbox) -> None:
+    """The sandbox takes both bounds as inclusive, so that one change would be in two spans."""
+    account.record_change("update", "team", "P41PJSO", by=account.email)
+    [record] = account.account.all("audit_record")
+    at, hour = record["execution_time"], timedelta(hours=1)
+    for since, until, count in ((at - hour, at, 0), (at, at + hour, 1)):
+        found = (await reconcile(pd, requester_email=account.email, since=since, until=until)).configuration
+        assert found is not None
+        assert len(found.outside) == count
+
+
+async def test_one_request_that_changes_two_objects_is_two_changes(pd: PagerDutyConnector, account: Sandbox) -> None:
+    for team in ("P41PJSO", "POTHER1"):
+        account.record_change("update", "team", team, by=account.email, request_id="web-1")
+    found = await compared(pd, account)
+    assert sorted(str(change.resource_id) for change in found.outside) == ["P41PJSO", "POTHER1"]
+
+
+async def test_changes_are_listed_from_the_oldest_though_their_records_mix(
+    pd: PagerDutyConnector, account: Sandbox, clock: Clock
+) -> None:
+    for request, team in (("long", "POLD001"), ("short", "PNEW001"), ("long", "POLD001")):
+        account.record_change("update", "team", team, by=account.email, request_id=request)
+        clock.advance(seconds=1)
+    assert [change.resource_id for change in (await compared(pd, account)).outside] == ["POLD001", "PNEW001"]
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+async def test_a_lost_response_explains_nothing_that_was_done_without_its_key(
+    account: Sandbox, tmp_path: Path, clock: Clock, rotated: bool
+) -> None:
+    async with connector(account, tmp_path / "audit.db", clock) as pd:
+        account.faults.server_error(method="PUT")
+        await failed(pd.update_service(SERVICE, description="not done"))
+        account.record_change("update", "service", SERVICE, by=account.email, method="browser")
+        if not rotated:  # the last characters of the key before are unknown
+            account.record_change("update", "service", SERVICE, **ANOTHER_KEY)
+    account.token = "sandbox-token-renewed" if rotated else account.token
+    async with connector(account, tmp_path / "audit.db", clock) as later:
+        found = await compared(later, account)
+    assert (found.matched, len(found.outside), found.confirmed) == (0, 1 if rotated else 2, [])
+
+
+async def test_of_two_lost_writes_the_nearest_explains_a_change(
+    pd: PagerDutyConnector, account: Sandbox, clock: Clock
+) -> None:
+    for work in (False, True):
+        account.faults.server_error(work=work, method="PUT")
+        await failed(pd.update_service(SERVICE, description=f"done: {work}"))
+        await pd.audit.flush()
+        clock.advance(minutes=1)
+    found = await compared(pd, account)
+    assert (found.matched, found.outside) == (1, [])
+    assert [clock() - own.at < timedelta(minutes=2) for own in found.confirmed] == [True]
+
+
+async def test_a_write_that_changed_two_objects_is_confirmed_once(pd: PagerDutyConnector, account: Sandbox) -> None:
+    shown = {"x-request-id": "sandbox-1"}
+    account.faults.add(Fault(method="PUT", status=200, work=True, body="<html>", headers=shown))
+    await failed(pd.update_service(SERVICE, description="lost"))
+    [record] = account.account.all("audit_record")
+    ours = {"method": "api_token", "token": account.token[-4:]}
+    request = record["execution_context"]["request_id"]
+    account.record_change("update", "team", "P41PJSO", **ours, request_id=request)
+    found = await compared(pd, account)
+    assert (found.matched, found.outside, len(found.confirmed)) == (2, [], 1)
