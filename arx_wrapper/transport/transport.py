@@ -15,13 +15,23 @@ from attrs import define, field, frozen
 
 from arx_wrapper._version import __version__
 from arx_wrapper.credentials import Credentials, Secret
-from arx_wrapper.errors import ArxError, PagerDutyError, RateLimitError, ServerError, TransportError
+from arx_wrapper.errors import ArxError, PagerDutyError, RateLimitError, TransportError
 from arx_wrapper.http_client import tls
 from arx_wrapper.model import Request
 from arx_wrapper.transport.backend import ConnectFailed, HttpBackend, HttpRequest, ResponseLost, ResponseTooLarge
 from arx_wrapper.transport.loop_state import Shared, current, release
-from arx_wrapper.transport.rate_limiter import LONGEST, RateLimiter
+from arx_wrapper.transport.rate_limiter import RateLimiter
 from arx_wrapper.transport.response import failure, short
+from arx_wrapper.transport.retry import (
+    ATTEMPTS,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    PATIENCE,
+    Attempt,
+    may_retry,
+    rate_limit_pause,
+    uniform,
+)
 from arx_wrapper.urls import Proxy, origin
 
 if TYPE_CHECKING:
@@ -30,15 +40,7 @@ if TYPE_CHECKING:
     from arx_wrapper.transport.connection_pool import ConnectionPool
 
 _TOTAL: Final = 120.0
-_ATTEMPTS: Final = 5
-# Factor for the number of tries when the rate limit refuses them: other hosts may use the key, and nothing was
-# processed.
-_PATIENCE: Final = 2
 _MAX_BODY: Final = 64 * 1024 * 1024
-_RETRIED: Final = frozenset({500, 502, 503, 504})
-_UNCOUNTED_PAUSE: Final = 1.0
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 5.0
 _LIMITS: Final = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
 # Statuses whose responses have no body, or may have none: accepted, no content, reset content.
 _BODILESS: Final = frozenset({202, 204, 205})
@@ -47,34 +49,6 @@ _DEEPEST: Final = 254
 _SMALL: Final = 65_536
 _LONGEST_ID: Final = 100
 _log = logging.getLogger("arx_wrapper.transport")
-
-
-def _uniform(low: float, high: float) -> float:
-    """Return a random number between two; `random` is imported late, because most calls do not need it."""
-    import random
-
-    return random.uniform(low, high)  # noqa: S311 - spreads retries over time, protects no secret
-
-
-@define(kw_only=True)
-class Attempt:
-    """One try of a request, updated while it runs.
-
-    Attributes:
-        sent: Whether bytes may have reached the server.
-        status: The response's HTTP status; None when there was none.
-        error: The error's class, when it failed.
-        duration_ms: Milliseconds from sending to the end of the response.
-        waited_ms: Milliseconds of waiting for the rate limit before it.
-        request_id: PagerDuty's id of the request; None when no response named one.
-    """
-
-    sent: bool
-    status: int | None = None
-    error: str | None = None
-    duration_ms: float = 0.0
-    waited_ms: float = 0.0
-    request_id: str | None = None
 
 
 @frozen(kw_only=True, eq=False)
@@ -187,9 +161,9 @@ class Transport:
         proxy: Proxy | None = None,
         leases: Leases | None = None,
         max_body: int = _MAX_BODY,
-        attempts: int = _ATTEMPTS,
+        attempts: int = ATTEMPTS,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        uniform: Callable[[float, float], float] = _uniform,
+        uniform: Callable[[float, float], float] = uniform,
     ) -> None:
         """Make a transport; nothing is opened before the first call.
 
@@ -278,10 +252,7 @@ class Transport:
         budget, loop, shared = _TOTAL if timeout is None else timeout, asyncio.get_running_loop(), self._shared
         fingerprint = credentials.fingerprint
         if shared is None or shared.loop is not loop or shared.key[1] != fingerprint or shared.state.ended:
-            if self._tls and self._injected is None:
-                tls()  # raises for an unusable file of certificates, before a try is counted
-            state, key = await current(), (self._server, fingerprint)
-            shared = self._shared = state.shared(key, self._leases, user=None if self._injected else self)
+            shared = self._shared = await self._share(fingerprint)
         sending = _Sending(
             http=self._on_the_wire(request, credentials),
             secret=credentials.api_key,
@@ -294,18 +265,11 @@ class Transport:
             rate_limiter=shared.rate_limiter,
             pool=shared.pool,
         )
-        overdue: TransportError | None = None
         try:
             return await self._until_final(sending)
         except TimeoutError:
-            # A request that got a 429 was not processed; any other response to a write ends the call.
-            sent = any(attempt.sent and attempt.status != 429 for attempt in sending.attempts)
-            overdue = TransportError(
-                f"no response within {budget:g} s",
-                outcome="unknown" if sent and writes else "not_sent",
-                operation=operation,
-            )
-        raise overdue
+            overdue = _overdue(sending, budget)
+        raise overdue  # without the frames of the time-out
 
     async def aclose(self) -> None:
         """Close the connections, unless another transport uses them; refuse further requests."""
@@ -317,6 +281,13 @@ class Transport:
     async def rate_limiter(self, credentials: Credentials) -> RateLimiter:
         """Return the rate limit that all callers with these credentials share in this event loop."""
         return (await current()).rate_limiter((self._server, credentials.fingerprint), self._leases)
+
+    async def _share(self, fingerprint: str) -> Shared:
+        """Return the connections and the rate limit that this loop's requests with a key share."""
+        if self._tls and self._injected is None:
+            tls()  # raises for an unusable file of certificates, before a try is counted
+        user = None if self._injected else self
+        return (await current()).shared((self._server, fingerprint), self._leases, user=user)
 
     def _on_the_wire(self, request: Request, credentials: Credentials) -> HttpRequest:
         target = request.path
@@ -341,7 +312,7 @@ class Transport:
         Raises:
             TimeoutError: the deadline has passed.
         """
-        pause, tried, limited = _FIRST_PAUSE, 0, 0
+        pause, tried, limited = FIRST_PAUSE, 0, 0
         while True:
             tried += 1
             try:
@@ -350,36 +321,24 @@ class Transport:
                 # The rate limiter waits after a 429, for all callers together.
                 turned_away = isinstance(error, RateLimitError)
                 limited += turned_away
-                enough = tried - limited >= self._attempts or limited >= _PATIENCE * self._attempts
-                if enough or not self._again(sending, error):
+                enough = tried - limited >= self._attempts or limited >= PATIENCE * self._attempts
+                left = sending.deadline - asyncio.get_running_loop().time()
+                if enough or self._closed or not may_retry(error, writes=sending.writes, left=left):
                     raise
             if not turned_away:  # full jitter spreads the retries of callers whose requests failed together
                 seconds = self._uniform(0, pause)
                 _log.debug("%s: trying again in %.2f s", sending.operation, seconds)
                 async with asyncio.timeout_at(sending.deadline):
                     await self._sleep(seconds)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-
-    def _again(self, sending: _Sending, error: PagerDutyError) -> bool:
-        """Return True when a retry cannot have an effect twice, and its wait fits into the budget."""
-        if self._closed:
-            return False
-        if isinstance(error, RateLimitError):
-            wait = _UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after
-            return wait <= LONGEST and asyncio.get_running_loop().time() + wait <= sending.deadline
-        if isinstance(error, TransportError):
-            return error.status is None and (error.outcome == "not_sent" or not sending.writes)
-        return isinstance(error, ServerError) and not sending.writes and error.status in _RETRIED
+                pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _try(self, sending: _Sending) -> Response:
         """Wait for the rate limiter, send the request once, and describe the result in an attempt."""
-        clock, rate_limiter, waited = asyncio.get_running_loop().time, sending.rate_limiter, 0.0
-        window = rate_limiter.window
+        clock, rate_limiter = asyncio.get_running_loop().time, sending.rate_limiter
+        window, waited = rate_limiter.window, 0.0
         if not rate_limiter.enter():
-            self._require_time(sending)
             asked = clock()
-            async with asyncio.timeout_at(sending.deadline):
-                window = await rate_limiter.acquire(sending.agent_id)
+            window = await self._turn(sending)
             waited = round((clock() - asked) * 1000, 3)
         attempt, began, limits = Attempt(sent=False, waited_ms=waited), clock(), dict[str, str]()
         sending.attempts.append(attempt)
@@ -395,7 +354,7 @@ class Transport:
                 attempt.sent = False
             if isinstance(error, RateLimitError):
                 _log.debug("%s: rate limited, all callers of the key wait", sending.operation)
-                rate_limiter.block(_UNCOUNTED_PAUSE if error.retry_after is None else error.retry_after)
+                rate_limiter.block(rate_limit_pause(error))
             raise
         except BaseException as error:  # cancelled, or past the deadline
             attempt.error = type(error).__name__
@@ -403,12 +362,27 @@ class Transport:
         finally:
             attempt.duration_ms = round((clock() - began) * 1000, 3)
             if _log.isEnabledFor(logging.DEBUG):
-                what, took = f"{attempt.error or attempt.status}", attempt.duration_ms
-                what += f", status {attempt.status}" if attempt.error else ""
-                number = len(sending.attempts)
-                _log.debug("%s: attempt %d: %s, %.0f ms, waited %.0f ms", sending.operation, number, what, took, waited)
+                _log_attempt(sending)
             answered = attempt.status is not None and attempt.status < 400
             rate_limiter.release(limits, answered=answered, window=window)
+
+    async def _turn(self, sending: _Sending) -> int:
+        """Wait until the rate limiter permits the request; return the window of the allowance that it belongs to.
+
+        Raises:
+            RateLimitError: the key is blocked, after a 429, for longer than this call may take.
+            TimeoutError: the deadline has passed.
+        """
+        wait = sending.rate_limiter.paused_for()
+        if wait and asyncio.get_running_loop().time() + wait > sending.deadline:
+            raise RateLimitError(
+                f"the API requires a wait of {wait:.0f} s more before this key's next request. Nothing was sent",
+                retry_after=wait,
+                status=429,
+                operation=sending.operation,
+            )
+        async with asyncio.timeout_at(sending.deadline):
+            return await sending.rate_limiter.acquire(sending.agent_id)
 
     async def _exchange(
         self, sending: _Sending, attempt: Attempt
@@ -460,13 +434,20 @@ class Transport:
             writes=sending.writes,
         )
 
-    def _require_time(self, sending: _Sending) -> None:
-        """Raise at once when the key is blocked, after a 429, for longer than this call may take."""
-        wait = sending.rate_limiter.paused_for()
-        if wait and asyncio.get_running_loop().time() + wait > sending.deadline:
-            raise RateLimitError(
-                f"the API requires a wait of {wait:.0f} s more before this key's next request. Nothing was sent",
-                retry_after=wait,
-                status=429,
-                operation=sending.operation,
-            )
+
+def _overdue(sending: _Sending, budget: float) -> TransportError:
+    """Return the error of a call whose budget of seconds is used up."""
+    # A request that got a 429 was not processed; any other response to a write ends the call.
+    sent = any(attempt.sent and attempt.status != 429 for attempt in sending.attempts)
+    return TransportError(
+        f"no response within {budget:g} s",
+        outcome="unknown" if sent and sending.writes else "not_sent",
+        operation=sending.operation,
+    )
+
+
+def _log_attempt(sending: _Sending) -> None:
+    number, attempt = len(sending.attempts), sending.attempts[-1]
+    result = f"{attempt.error}, status {attempt.status}" if attempt.error else f"{attempt.status}"
+    took, waited = attempt.duration_ms, attempt.waited_ms
+    _log.debug("%s: attempt %d: %s, %.0f ms, waited %.0f ms", sending.operation, number, result, took, waited)
