@@ -13,7 +13,8 @@ from arx_wrapper.audit.chain import suspended_because
 from arx_wrapper.audit.log_reader import ReadableLog
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
-from arx_wrapper.audit.writer import LoopIteration, Submission, Writer, overdue
+from arx_wrapper.audit.waiting import LoopIteration
+from arx_wrapper.audit.writer import Submission, Writer, overdue
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Leases, Limit
 
@@ -66,7 +67,8 @@ class AuditLog(ReadableLog):
                 if overdue():  # lets tasks that have become ready run before the next call
                     await asyncio.sleep(0)
                 return submission.record()
-        await LoopIteration.of(self._writer.wake, self._timeout).wait(submission)
+        iteration = LoopIteration.of(self._writer.wake, self._timeout)
+        await iteration.wait(submission.future(iteration.loop))
         if submission.written.locked():
             submission.pending.cancelled = True
             raise AuditError(

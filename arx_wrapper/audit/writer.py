@@ -1,6 +1,6 @@
 """Write a log in a thread of its own, which commits all submitted entries in one transaction.
 
-Callers submit entries, and are notified when these are committed.
+Callers submit entries, and are notified when these are committed. `waiting.py` has their side of it, in event loops.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from weakref import WeakSet
 
 from arx_wrapper.audit.store import Pending, Store, Written
+from arx_wrapper.audit.waiting import notify, notify_from_thread
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
@@ -23,6 +24,39 @@ _T = TypeVar("_T")
 _WAIT_FOR_CALLERS: Final = 0.01
 # Seconds for which successive calls of a single caller may block its event loop: the time of a few syncs.
 _LONGEST_BLOCK: Final = 0.001
+
+
+class Submission:
+    """A submitted entry, and its caller.
+
+    Attributes:
+        pending: The entry, and its outcome once it is written.
+        urgent: True when a caller waits for it.
+        written: Locked until the entry is written, or could not be.
+        waiting: The future that its caller awaits, once it does.
+    """
+
+    __slots__ = ("pending", "urgent", "waiting", "written")
+
+    def __init__(self, pending: Pending) -> None:
+        self.pending, self.urgent = pending, False
+        self.waiting: asyncio.Future[None] | None = None
+        self.written = threading.Lock()
+        self.written.acquire()
+
+    def future(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """Return the future that is done when the entry is written, or could not be."""
+        self.waiting = loop.create_future()
+        if not self.written.locked():  # written meanwhile: the writer thread may not have seen this future
+            notify([self.waiting])
+        return self.waiting
+
+    def record(self) -> Written:
+        """Return the stored record, or raise the error with which writing it ended."""
+        outcome = self.pending.outcome
+        if isinstance(outcome, Written):
+            return outcome
+        raise outcome or AuditError("The entry was not written to the audit log. Nothing was sent.")
 
 
 class Writer:
@@ -41,15 +75,17 @@ class Writer:
         _WRITERS.add(self)
 
     def _begin(self) -> None:
-        self._lock, self._wakeup = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()  # of the queues and of the state beside them
+        self._wakeup = threading.Lock()  # released to wake the thread
         self._wakeup.acquire()
         self.fork_lock = threading.Lock()  # held while the database is used, so that the process does not fork then
-        self._drained = threading.Event()
+        self._drained = threading.Event()  # callers that were notified together have continued
         self._queue: list[Submission] = []
-        self._unwritten: list[Submission] = []
+        self._unwritten: list[Submission] = []  # outcomes that could not be written; written with the next entries
         self._jobs: list[Callable[[Store], None]] = []
-        self._unanswered: set[str] = set()
-        self._closing = self._asleep = self._urgent = False  # `_urgent`: a caller waits for an entry in the queue
+        self._open_intents: set[str] = set()  # ids of intents without an outcome: the calls in flight
+        self._urgent = False  # a caller waits for an entry in the queue
+        self._asleep = self._closing = False  # the thread waits for the next entry without a limit; it is to end
         self._thread: threading.Thread | None = None
         self.digest: Callable[[bytes], str] | None = None
         self._store: Store | None = None
@@ -90,11 +126,11 @@ class Writer:
         submission.urgent = urgent
         with self._lock:
             if entry.action_type == "connector.called":
-                self._unanswered.add(entry.id)
+                self._open_intents.add(entry.id)
             elif entry.intent_id:
-                self._unanswered.discard(entry.intent_id)
-            waiting = len(self._unanswered)
-            alone = urgent and not self._urgent and (not waiting or (waiting == 1 and entry.id in self._unanswered))
+                self._open_intents.discard(entry.intent_id)
+            calls = len(self._open_intents)
+            alone = urgent and not self._urgent and (not calls or (calls == 1 and entry.id in self._open_intents))
             self._urgent = self._urgent or urgent
             self._queue.append(submission)
             if self._thread is None:
@@ -155,15 +191,7 @@ class Writer:
             if notify_all(written, self._drained.set):
                 self._drained.wait(_WAIT_FOR_CALLERS)
                 self._drained.clear()
-            woken = self._wakeup.acquire(timeout=self._idle)  # outcomes wait for further entries
-            with self._lock:
-                self._asleep = not (woken or self._queue)
-            if self._asleep:
-                self._wakeup.acquire()
-            with self._lock:
-                self._asleep = False
-                written, self._queue, self._urgent = self._queue, [], False
-                jobs, self._jobs = self._jobs, []
+            written, jobs = self._next()
             with self.fork_lock:
                 if written or (self._unwritten and (jobs or self._closing)):
                     self._write(store, written)
@@ -174,6 +202,19 @@ class Writer:
                 with self.fork_lock:
                     store.close()
                 return
+
+    def _next(self) -> tuple[list[Submission], list[Callable[[Store], None]]]:
+        """Wait for entries or jobs, and take them. Outcomes alone wait for further entries, up to the idle time."""
+        woken = self._wakeup.acquire(timeout=self._idle)
+        with self._lock:
+            self._asleep = not (woken or self._queue)
+        if self._asleep:
+            self._wakeup.acquire()
+        with self._lock:
+            self._asleep = False
+            entries, self._queue, self._urgent = self._queue, [], False
+            jobs, self._jobs = self._jobs, []
+        return entries, jobs
 
     def _write(self, store: Store, batch: list[Submission]) -> None:
         submissions = self._unwritten + batch
@@ -190,115 +231,30 @@ class Writer:
             self._unwritten, self.broken = [], None
 
 
-class Submission:
-    """A submitted entry, and its caller.
+class _BlockedLoop(threading.local):
+    """The time since which callers have blocked a thread's event loop, by `time.monotonic()`; None when not known."""
 
-    Attributes:
-        pending: The entry, and its outcome once it is written.
-        urgent: True when a caller waits for it.
-        written: Locked until the entry is written, or could not be.
-        waiting: The future that its caller awaits, once it does.
-    """
-
-    __slots__ = ("pending", "urgent", "waiting", "written")
-
-    def __init__(self, pending: Pending) -> None:
-        self.pending, self.urgent = pending, False
-        self.waiting: asyncio.Future[None] | None = None
-        self.written = threading.Lock()
-        self.written.acquire()
-
-    def future(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        self.waiting = loop.create_future()
-        if not self.written.locked():  # written meanwhile: the writer thread may not have seen this future
-            notify([self.waiting])
-        return self.waiting
-
-    def record(self) -> Written:
-        """Return the stored record, or raise the error with which writing it ended."""
-        outcome = self.pending.outcome
-        if isinstance(outcome, Written):
-            return outcome
-        raise outcome or AuditError("The entry was not written to the audit log. Nothing was sent.")
+    since: float | None = None
 
 
-class LoopIteration:
-    """The callers that began to wait in one iteration of an event loop; one wake-up and one timer serve them all."""
-
-    __slots__ = ("_loop", "_timeout", "_timer", "_waiting", "_wake")
-
-    def __init__(self, wake: Callable[[], None], loop: asyncio.AbstractEventLoop, timeout: float) -> None:
-        self._wake, self._loop, self._timeout = wake, loop, timeout
-        self._timer: asyncio.TimerHandle | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
-        # The thread is woken after all ready tasks have submitted their entries: earlier it would compete with them.
-        loop.call_soon(self._end)
-
-    @classmethod
-    def of(cls, wake: Callable[[], None], timeout: float) -> LoopIteration:
-        """Return the running loop's present iteration, at whose end `wake` is called.
-
-        Args:
-            wake: Wakes the writer's thread.
-            timeout: Seconds that its callers wait at most.
-        """
-        loop, found = asyncio.get_running_loop(), _LOCAL.iteration
-        if found is None or found._loop is not loop or found._wake != wake:
-            found = _LOCAL.iteration = cls(wake, loop, timeout)
-        return found
-
-    async def wait(self, submission: Submission) -> None:
-        """Wait until an entry is written or has failed, at most until the timeout."""
-        written = submission.future(self._loop)
-        self._waiting.add(written)
-        try:
-            await written
-        finally:
-            self._waiting.discard(written)
-            if not self._waiting and self._timer is not None:
-                self._timer.cancel()
-
-    def _end(self) -> None:
-        if _LOCAL.iteration is self:
-            _LOCAL.iteration = None
-        self._wake()
-        if self._waiting:
-            self._timer = self._loop.call_later(self._timeout, self._give_up)
-
-    def _give_up(self) -> None:
-        notify(list(self._waiting))
-
-
-class _ThreadState(threading.local):
-    """The state of one thread's event loop.
-
-    Attributes:
-        iteration: The present iteration; None when no caller waits in it yet.
-        blocked_since: The time since which no other task has run, by `time.monotonic()`; None when that is not known.
-    """
-
-    iteration: LoopIteration | None = None
-    blocked_since: float | None = None
-
-
-_LOCAL: Final = _ThreadState()
+_BLOCKED: Final = _BlockedLoop()
 
 
 def overdue() -> bool:
     """Return True when callers have blocked the running loop for so long that other tasks must run now."""
     now = time.monotonic()
-    if _LOCAL.blocked_since is None:
-        _LOCAL.blocked_since = now
+    if _BLOCKED.since is None:
+        _BLOCKED.since = now
         asyncio.get_running_loop().call_soon(_others_ran)
         return False
-    if now - _LOCAL.blocked_since < _LONGEST_BLOCK:
+    if now - _BLOCKED.since < _LONGEST_BLOCK:
         return False
-    _LOCAL.blocked_since = None
+    _BLOCKED.since = None
     return True
 
 
 def _others_ran() -> None:
-    _LOCAL.blocked_since = None
+    _BLOCKED.since = None
 
 
 def notify_all(written: Sequence[Submission], drained: Callable[[], None]) -> bool:
@@ -315,22 +271,9 @@ def notify_all(written: Sequence[Submission], drained: Callable[[], None]) -> bo
     several = False
     for loop, futures in waiting.items():
         with suppress(RuntimeError):  # the loop was closed, so no task waits
-            loop.call_soon_threadsafe(_notify_in_loop, futures, loop, drained)
+            notify_from_thread(loop, futures, drained)
             several = several or len(futures) > 1
     return several
-
-
-def _notify_in_loop(
-    futures: Sequence[asyncio.Future[None]], loop: asyncio.AbstractEventLoop, drained: Callable[[], None]
-) -> None:
-    notify(futures)
-    loop.call_soon(drained)  # after the tasks that were just woken
-
-
-def notify(futures: Sequence[asyncio.Future[None]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
 
 
 _WRITERS: WeakSet[Writer] = WeakSet()
