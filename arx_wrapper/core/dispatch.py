@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from arx_wrapper.core.entries import Report
 from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.recovery import not_done, recover
 from arx_wrapper.core.redaction import Filter
+from arx_wrapper.core.report import Report
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     AuthenticationError,

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from attrs import evolve, field, frozen
 
 from arx_wrapper.audit import Entry
 from arx_wrapper.audit.record import ActionType, Status
+from arx_wrapper.core.report import Report
 from arx_wrapper.errors import (
     ApprovalError,
     ApprovalPendingError,
@@ -73,41 +74,6 @@ class Subject:
     approval_id: str | None = None
 
 
-@frozen(kw_only=True, eq=False)
-class Report:
-    """The requests that were sent for a call, and their responses.
-
-    Attributes:
-        attempts: Every attempt of the call itself, retries included.
-        responses: The number of requests that got a response, lookups included.
-        lookups: The number of attempts that read the state of the call's target.
-        digest: SHA-256 over all responses in their order.
-        after: The object in a write's response.
-        records: The number of records that an iteration yielded; None for any other call.
-        account: Fingerprint of the credentials that were used last; None when none were read.
-        requester: The user for whom a write was sent; None for reads.
-        hidden: The number of values hidden from the caller, by the glob that hides them.
-        recovery: The result of looking up a write whose response was lost: `found` when it took effect, `absent` when
-            it certainly did not. None when no response was lost, or the result is unknown.
-    """
-
-    attempts: tuple[Attempt, ...] = ()
-    responses: int = 0
-    lookups: int = 0
-    digest: bytes = b""
-    after: JSON | None = None
-    records: int | None = None
-    account: str | None = None
-    requester: str | None = None
-    hidden: Mapping[str, int] = field(factory=dict)
-    recovery: Literal["found", "absent"] | None = None
-
-    @property
-    def sent(self) -> bool:
-        """Return True when a request may have reached the API."""
-        return any(attempt.sent for attempt in self.attempts)
-
-
 def policy_loaded(connector: str, caller: Caller, event: PolicyLoaded) -> Entry:
     """Return the entry of a policy that came into force, or failed to load."""
     return Entry(
@@ -130,7 +96,7 @@ def intent(subject: Subject, call: Call, decision: Decision, captured: JSON | No
         captured: Its parameters, redacted, where the log keeps them.
     """
     status: Status = "escalated" if decision.verdict is Verdict.ESCALATE else "in_progress"
-    return _entry(subject, "connector.called", status, _asked(subject, call, decision, captured), id=call.id)
+    return _entry(subject, "connector.called", status, _intent_metadata(subject, call, decision, captured), id=call.id)
 
 
 def approval_requested(subject: Subject, request: ApprovalRequest) -> Entry:
@@ -159,7 +125,7 @@ def refusal(
     """
     if isinstance(error, PermissionDeniedError):
         subject = evolve(subject, decision=error.decision)
-    metadata = {} if intent_id else _asked(subject, subject.call, subject.decision, captured)
+    metadata = {} if intent_id else _intent_metadata(subject, subject.call, subject.decision, captured)
     return _entry(
         subject,
         "connector.refused",
@@ -194,7 +160,10 @@ def outcome(
         recorded: The members of the API's objects whose values records may hold.
         captures: Whether they are kept as values instead of hashes.
     """
-    metadata: dict[str, Any] = {"answers": report.responses, "attempts": [_plain(each) for each in report.attempts]}
+    metadata: dict[str, Any] = {
+        "answers": report.responses,
+        "attempts": [_attempt_metadata(each) for each in report.attempts],
+    }
     metadata |= _sent_as(report.account, report.requester)
     if report.records is not None:
         metadata["records"] = report.records
@@ -206,7 +175,7 @@ def outcome(
         metadata["looks"] = report.lookups
     writes = subject.call is not None and subject.call.operation.writes
     if writes:
-        metadata |= _changed(before, report.after, recorded, None if captures else digest)
+        metadata |= _changes(before, report.after, recorded, None if captures else digest)
     return _entry(
         subject,
         "connector.completed",
@@ -229,7 +198,7 @@ def bare_outcome(
         defect: The error that `outcome()` raised.
     """
     writes = subject.call is not None and subject.call.operation.writes
-    attempts = [_plain(each) for each in report.attempts]
+    attempts = [_attempt_metadata(each) for each in report.attempts]
     return _entry(
         subject,
         "connector.completed",
@@ -261,7 +230,10 @@ def error_label(error: BaseException | None) -> str | None:
     return name
 
 
-def _asked(subject: Subject, call: Call | None, decision: Decision | None, captured: JSON | None) -> dict[str, Any]:
+def _intent_metadata(
+    subject: Subject, call: Call | None, decision: Decision | None, captured: JSON | None
+) -> dict[str, Any]:
+    """Return what a call asks for: its origin, effects, ids and user; only its origin while it is not resolved."""
     if call is None:
         return dict(subject.origin)
     metadata: dict[str, Any] = {
@@ -280,7 +252,7 @@ def _asked(subject: Subject, call: Call | None, decision: Decision | None, captu
     return metadata
 
 
-def _changed(
+def _changes(
     before: JSON | None, after: JSON | None, recorded: Container[str], digest: Callable[[bytes], str] | None
 ) -> dict[str, Any]:
     """Return the changes of a write: ids, and the listed members as keyed hashes or as values."""
@@ -294,7 +266,7 @@ def _changed(
     return changed
 
 
-def _plain(attempt: Attempt) -> dict[str, Any]:
+def _attempt_metadata(attempt: Attempt) -> dict[str, Any]:
     return {
         "sent": attempt.sent,
         "status": attempt.status,
