@@ -148,21 +148,8 @@ class BaseConnector:
             key_prefix=self.key_prefix,
         )
         self._in_flight = _InFlightCalls()
-        own = type(self).build_request is not BaseConnector.build_request
         self._env = Environment(
-            api=Api(
-                connector=self.connector,
-                operations=self.operations,
-                parameters=cache(lambda name: param_model(name, getattr(type(self), self.operations[name].function))),
-                build=self.build_request if own else partial(build_request, self.client),
-                request=partial(request_of, self.client),
-                is_alias=partial(is_alias, self.aliases),
-                recorded_fields=self.recorded_fields,
-                hidden=self.hidden,
-                on_call=self.on_call[1] if self.on_call else None,
-            ),
-            caller=Caller(agent_id=agent_id, org_id=org_id),
-            backends=self.backends,
+            api=self._api(), caller=Caller(agent_id=agent_id, org_id=org_id), backends=self.backends
         )
 
     async def __aenter__(self) -> Self:
@@ -332,6 +319,21 @@ class BaseConnector:
     def is_alias(cls, name: str, value: Any) -> bool:
         """Return True when a parameter's value is a second name of an object instead of its id."""
         return is_alias(cls.aliases, name, value)
+
+    def _api(self) -> Api:
+        """Return the API as the pipeline knows it: its operations, their parameter models and requests."""
+        own = type(self).build_request is not BaseConnector.build_request
+        return Api(
+            connector=self.connector,
+            operations=self.operations,
+            parameters=cache(lambda name: param_model(name, getattr(type(self), self.operations[name].function))),
+            build=self.build_request if own else partial(build_request, self.client),
+            request=partial(request_of, self.client),
+            is_alias=partial(is_alias, self.aliases),
+            recorded_fields=self.recorded_fields,
+            hidden=self.hidden,
+            on_call=self.on_call[1] if self.on_call else None,
+        )
 
     def _completed(self, given: Given) -> Given:
         """Return the arguments to use; a subclass may replace them, for a sandbox."""
