@@ -30,6 +30,8 @@ from arx_wrapper.audit.storage.sqlite_files import (
     opened_to_read,
     require_locks,
     unusable,
+    use_wal,
+    wait_for_locks,
 )
 from arx_wrapper.audit.storage.sqlite_growth import Progress, convert
 from arx_wrapper.audit.storage.sqlite_read_only import has_records
@@ -37,7 +39,7 @@ from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import EARLIER, VERSION, statements
 from arx_wrapper.audit.storage.sqlite_state import altered, store_snapshot
 from arx_wrapper.audit.storage.sqlite_wal import WalReserve
-from arx_wrapper.audit.storage.writers import WriterLock, forget, has_ended
+from arx_wrapper.audit.storage.sqlite_writers import WriterLock, forget, has_ended
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.audit.tiles import HASH, WIDTH
 from arx_wrapper.errors import AuditError
@@ -188,14 +190,11 @@ class SqliteStore(SqliteChain):
         self._db.close()
 
     def _begin(self, until: float) -> None:
-        self._into_wal(until)
+        use_wal(self._db, until)
         self._db.execute("PRAGMA synchronous=FULL")
-        self._wait_for_locks(until - time.monotonic())
+        wait_for_locks(self._db, until - time.monotonic())
         self._transact(self._prepare, catch_up=False)
-        self._wait_for_locks(self._patience)
-
-    def _wait_for_locks(self, seconds: float) -> None:
-        self._db.execute(f"PRAGMA busy_timeout={max(int(seconds * 1000), 1)}")
+        wait_for_locks(self._db, self._patience)
 
     def _prepare(self) -> None:
         carried = self._make_tables()
@@ -284,18 +283,6 @@ class SqliteStore(SqliteChain):
                     raise altered(f"Record {seq}", "was altered or inserted")
                 return row[0], row[1]
         raise altered(f"Record {seq}", "is missing")
-
-    def _into_wal(self, until: float) -> None:
-        """Switch to WAL, with retries: SQLite does not always wait here, and several processes may open the log."""
-        while True:
-            self._wait_for_locks(until - time.monotonic())
-            try:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-                time.sleep(0.01)
 
 
 def _carried_over(agent_id: str, reason: str) -> Entry:

@@ -22,8 +22,13 @@ from arx_wrapper.audit.tiles import WIDTH, hashes_in
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
+# The most records that one statement inserts.
 _ROWS: Final = 64
-_WRITTEN: Final = "SELECT seq, id, hash, body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
+_INSERT: Final = "INSERT INTO audit (seq, id, hash, body) VALUES "
+_INSERTS: Final = {
+    1 << power: _INSERT + ", ".join(["(?, ?, ?, ?)"] * (1 << power)) for power in range(_ROWS.bit_length())
+}
+_INSERTED: Final = "SELECT seq, id, hash, body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
 
 
 class SqliteChain(SqliteReader):
@@ -44,11 +49,13 @@ class SqliteChain(SqliteReader):
         self._writer, self._clock = writer, clock
         self._file: OpenFile | None = None
         self._wal_reserve: WalReserve | None = None
-        self._seq, self._head, self._seen, self._schema = -1, GENESIS, -1, -1
-        self._block, self._grown = "", ""
-        self._tail: list[tuple[Outline | None, bytes]] = []
+        self._seq, self._head = -1, GENESIS  # of the last record known here; -1 before the log is loaded
+        self._data_version, self._schema_version = -1, -1  # SQLite's, when the log was last read here
+        self._tail: list[tuple[Outline | None, bytes]] = []  # the records after the last complete block
+        self._last_mark = ""  # the mark of the last complete block's index
+        self._new_mark = ""  # the mark of the last block that this transaction completes
         self._state, self._usage = ChainState(), Usage(self._uses)
-        self._added: list[tuple[Outline, Written]] = []
+        self._added: list[tuple[Outline, Written]] = []  # this transaction's records
 
     def _count_before(self, batch: Sequence[Pending]) -> None:
         """Load the uses that limits need for the first time. This reads many records, so it runs without the lock."""
@@ -60,7 +67,7 @@ class SqliteChain(SqliteReader):
     def _transact(self, work: Callable[[], _T], *, catch_up: bool = True) -> _T:
         """Run a function with the writers' lock and the present state of the chain, and commit."""
         self._db.execute("BEGIN IMMEDIATE")
-        self._added, self._grown = [], ""
+        self._added, self._new_mark = [], ""
         try:
             if self._file is not None:
                 self._file.check()
@@ -76,7 +83,7 @@ class SqliteChain(SqliteReader):
                 self._db.execute("ROLLBACK")
             raise
         self._take_over_added()
-        self._added, self._block = [], self._grown or self._block
+        self._added, self._last_mark = [], self._new_mark or self._last_mark
         return result
 
     def _take_over_added(self) -> None:
@@ -98,10 +105,10 @@ class SqliteChain(SqliteReader):
             AuditError: records that this process knows were removed or changed, or the tables were changed.
         """
         version = self._db.execute("PRAGMA data_version").fetchone()[0]
-        if version == self._seen:
+        if version == self._data_version:
             return
         schema = self._db.execute("PRAGMA schema_version").fetchone()[0]
-        if schema != self._schema and (problem := schema_problem(self._db)):
+        if schema != self._schema_version and (problem := schema_problem(self._db)):
             raise AuditError(f"The audit log was tampered with: {problem}. Nothing was sent.")
         if self._seq < 0:
             self._load()
@@ -115,13 +122,13 @@ class SqliteChain(SqliteReader):
         for outline, body, record_hash in later:
             self._apply(outline, record_hash, body)
         if self._seq // WIDTH != before:
-            self._block = stored_snapshot(self._db, self.digest).block
-        self._seen, self._schema = version, schema
+            self._last_mark = stored_snapshot(self._db, self.digest).block
+        self._data_version, self._schema_version = version, schema
 
     def _load(self) -> None:
         """Load the state from the stored snapshot and the records after it."""
         found = self.loaded(self.digest)
-        self._state, self._block, self._tail = found.state, found.block, found.tail
+        self._state, self._last_mark, self._tail = found.state, found.block, found.tail
         self._seq, self._head = found.seq, found.head
 
     def _stored_hash(self, seq: int) -> str | None:
@@ -174,17 +181,18 @@ class SqliteChain(SqliteReader):
         if self._db.total_changes - before == count and cursor.lastrowid == records[-1].seq:
             return
         rows = [(record.seq, record.id, record.hash, record.body.decode()) for record in records]
-        there = self._db.execute(_WRITTEN, (rows[0][0], rows[-1][0])).fetchall()
+        there = self._db.execute(_INSERTED, (rows[0][0], rows[-1][0])).fetchall()
         if there != rows:
             raise dropped(len(rows), len(there))
 
     def _store_state(self) -> None:
         """Store the state after this transaction's records, with the log's keyed hash."""
         state = self._state.copy()
-        for outline, _ in self._added:
-            state.apply(outline)
-        last = self._added[-1]
-        store_snapshot(self._db, state.snapshot(last[0].seq, last[1].hash, self._grown or self._block), self.digest)
+        for added, _ in self._added:
+            state.apply(added)
+        outline, record = self._added[-1]
+        snapshot = state.snapshot(outline.seq, record.hash, self._new_mark or self._last_mark)
+        store_snapshot(self._db, snapshot, self.digest)
 
     def _grow(self, before: Sequence[tuple[Outline, bytes]], added: Sequence[tuple[Outline, bytes]]) -> None:
         """Store the tiles and the index of each block that this transaction's records complete."""
@@ -195,7 +203,7 @@ class SqliteChain(SqliteReader):
             removed = hashes_in(self.tile(0, first + number) or b"")[: max(gone - begin, 0)]
             block = records[number * WIDTH + len(removed) : (number + 1) * WIDTH]
             outlines = [outline for outline, _ in block if outline is not None]
-            self._grown = grow(self._db, first + number, [body for _, body in block], outlines, self.digest, removed)
+            self._new_mark = grow(self._db, first + number, [body for _, body in block], outlines, self.digest, removed)
         since = self._state.oldest_open(self._writer) or self._seq + 1
         self._db.execute("UPDATE audit_writers SET since = ? WHERE writer = ?", (since, self._writer))
 
@@ -209,7 +217,7 @@ class SqliteChain(SqliteReader):
         whole = range(-(-gone // WIDTH), self._seq // WIDTH)
         found, complete = list[Sequence[tuple[str, int]]](), False
         if whole:
-            found, complete = uses_after(self._db, self.digest, key, since, whole, self._block)
+            found, complete = uses_after(self._db, self.digest, key, since, whole, self._last_mark)
         if not complete:
             yield from self._counted(self._partly_removed(gone, whole.start * WIDTH), key, since)
         for uses in reversed(found):
@@ -226,9 +234,3 @@ class SqliteChain(SqliteReader):
         for outline in outlines:
             if outline.created_at > since:
                 yield from ((outline.created_at, count) for whose, count in counted_of(outline) if whose == key)
-
-
-_INSERT: Final = "INSERT INTO audit (seq, id, hash, body) VALUES "
-_INSERTS: Final = {
-    1 << power: _INSERT + ", ".join(["(?, ?, ?, ?)"] * (1 << power)) for power in range(_ROWS.bit_length())
-}

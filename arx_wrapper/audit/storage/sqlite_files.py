@@ -51,6 +51,29 @@ def connected(path: str, *, uri: bool = False, patience: float = PATIENCE) -> sq
     return sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False, uri=uri)
 
 
+def use_wal(database: sqlite3.Connection, until: float) -> None:
+    """Switch to WAL, with retries: SQLite does not always wait here, and several processes may open the log.
+
+    Args:
+        database: The connection.
+        until: The time until which it is retried, by `time.monotonic()`.
+    """
+    while True:
+        wait_for_locks(database, until - time.monotonic())
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def wait_for_locks(database: sqlite3.Connection, seconds: float) -> None:
+    """Make statements of a connection wait this long for a lock of another one."""
+    database.execute(f"PRAGMA busy_timeout={max(int(seconds * 1000), 1)}")
+
+
 def require_locks(path: str) -> None:
     """Refuse a connection that holds no lock of its own, which can happen in the child of a fork.
 
