@@ -13,10 +13,11 @@ import typer
 import typer.main
 
 from arx_wrapper._version import __version__
-from arx_wrapper.cli import agents, calls, console, demo, doctor, init, mcp, policy, sandbox, vault
+from arx_wrapper.cli import agents, calls, console, demo, init, mcp, policy, sandbox, vault
 from arx_wrapper.cli.approvals import commands as approvals
 from arx_wrapper.cli.approvals import reviewers
 from arx_wrapper.cli.audit import commands as audit
+from arx_wrapper.cli.doctor.command import doctor
 from arx_wrapper.cli.encoding import use_utf8, utf8
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.exit_status import message_of, next_step, status_of
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(init.init)
-app.command()(doctor.doctor)
+app.command()(doctor)
 app.command()(calls.ops)
 app.command(cls=calls.CallCommand, context_settings=calls.CALL_SETTINGS)(calls.call)
 app.add_typer(incidents.app, name="incidents")

@@ -1,4 +1,4 @@
-"""The checks of `doctor` that look at this machine: files, audit log, approvals."""
+"""Check what needs no server of PagerDuty's: files, audit log, checkpoints, approvals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from arx_wrapper.audit import PartialViewError
 from arx_wrapper.audit.key import ANOTHER_KEY, NOT_THE_KEY, key_file
-from arx_wrapper.cli.findings import Finding, ok, warning, wrong
+from arx_wrapper.cli.doctor.finding import Finding, ok, warning, wrong
 from arx_wrapper.core.backends import channels
 from arx_wrapper.core.enrolment import enrolments_of
 from arx_wrapper.files import writable_by_others

@@ -1,4 +1,4 @@
-"""The checks of `doctor`: each says what it found and, where something is wrong, what to do."""
+"""Run the checks of `doctor` in order: policy, vault, server, clock, key, scopes, and those of `local_checks.py`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from arx_wrapper.cli import local_checks
-from arx_wrapper.cli.connectivity import Unreachable, reach
-from arx_wrapper.cli.findings import Finding, ok, warning, wrong
+from arx_wrapper.cli.doctor import local_checks
+from arx_wrapper.cli.doctor.connectivity import Unreachable, reach
+from arx_wrapper.cli.doctor.finding import Finding, ok, warning, wrong
 from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.core.scopes import compared, needed
 from arx_wrapper.errors import (

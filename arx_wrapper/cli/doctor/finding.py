@@ -1,4 +1,4 @@
-"""The findings of `doctor`."""
+"""Define a finding: the result of one check of `doctor`."""
 
 from __future__ import annotations
 

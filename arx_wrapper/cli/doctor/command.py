@@ -1,4 +1,4 @@
-"""`doctor`: find out what is wrong with this set-up, and what to do about it."""
+"""`doctor`: run the checks of this set-up, and print each finding with its remedy."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def doctor(context: typer.Context, output: Format = Output.TABLE) -> None:
 
 
 def _findings(session: Session) -> list[Any]:
-    from arx_wrapper.cli.findings import Finding
-    from arx_wrapper.cli.health_checks import examine
+    from arx_wrapper.cli.doctor.finding import Finding
+    from arx_wrapper.cli.doctor.health_checks import examine
 
     try:
         config = session.config

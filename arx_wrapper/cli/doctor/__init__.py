@@ -1,0 +1,1 @@
+"""`arx-pagerduty doctor`: check the set-up."""
