@@ -1,4 +1,4 @@
-"""The approval store's tables, and the statements that read and write them."""
+"""Define the approval store's tables, and the statements that read and write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters from the command line: `--statuses triggered`, `statuses=triggered,acknowledged` or JSON.
+"""Read an operation's parameters from the command line: `--statuses triggered`, `statuses=a,b` or JSON.
 
 Each is read as its type wants it: `limit=5` is a number, `title=5` is text.
 """

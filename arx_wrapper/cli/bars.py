@@ -1,4 +1,4 @@
-"""Bars below a table."""
+"""Draw counts as bars below a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ops` and `call`."""
+"""`ops` and `call`: list the operations, and run one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion of ids and names from the last lists: completion sends nothing and records nothing.
+"""Complete ids and names in the shell from the last lists; nothing is sent or recorded.
 
 The ids and names of the last lists are kept in the user's state folder, readable by the user alone.
 """

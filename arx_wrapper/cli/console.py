@@ -1,4 +1,4 @@
-"""`console`: the reviewers' pages."""
+"""`console`: serve the pages on which reviewers decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`demo`: the documented calls, start to finish, in the sandbox."""
+"""`demo`: run the documented calls, start to finish, in the sandbox."""
 
 from __future__ import annotations
 

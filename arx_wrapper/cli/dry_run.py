@@ -1,4 +1,4 @@
-"""`call --dry-run`: the decision, the request, and whom it would page."""
+"""`call --dry-run`: show the decision, the request, and whom it would page."""
 
 from __future__ import annotations
 

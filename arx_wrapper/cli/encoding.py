@@ -1,4 +1,4 @@
-"""Text in and out of the command where the locale is not UTF-8: nothing is lost, and no result fails to print."""
+"""Use UTF-8 for the command's input and output in any locale, so that nothing is lost and every result prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples under each command's `--help`. Tests hold them to the commands: each has some, and each parses."""
+"""Add examples to each command's `--help`. Tests check that every command has some and that each parses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exit status of each error, its message for the command line, and the one command that helps next."""
+"""Choose the exit status of each error, its message on the command line, and the one command that helps next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and cards that fit the terminal: a narrow one drops columns, never records or ids."""
+"""Print tables and cards that fit the terminal: a narrow one drops columns, never records or ids."""
 
 from __future__ import annotations
 

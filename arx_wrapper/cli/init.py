@@ -1,4 +1,4 @@
-"""`init`: writes a configuration and a policy to start from, after three questions."""
+"""`init`: write a configuration and a policy to start from, after three questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command, put together: its groups, its global options, and what each error exits with."""
+"""Assemble the command: its groups, its global options, and the exit status of each error."""
 
 from __future__ import annotations
 

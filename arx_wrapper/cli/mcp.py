@@ -1,4 +1,4 @@
-"""`mcp`: the operations as tools for a model, over stdio or HTTP."""
+"""`mcp`: serve the operations as tools for a model, over stdio or HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids as people type them: a name, an e-mail address, an incident's number, `me`, or `-` for a list on stdin.
+"""Turn what people type into ids: a name, an e-mail address, an incident's number, `me`, or `-` for stdin.
 
 Names are looked up by governed reads: policy decides about them, and they are on record. An id needs none.
 """

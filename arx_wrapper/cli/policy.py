@@ -1,4 +1,4 @@
-"""`policy check|explain|scopes|test|simulate|schema`."""
+"""`policy check|explain|scopes|test|simulate|schema`: check a policy, and ask what it decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions on a terminal. Ctrl-C ends each of them at once, inside a running event loop as well."""
+"""Ask questions on a terminal. Ctrl-C ends each at once, inside a running event loop as well."""
 
 from __future__ import annotations
 

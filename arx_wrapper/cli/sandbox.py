@@ -1,4 +1,4 @@
-"""`sandbox`: a PagerDuty to try things on, served on loopback."""
+"""`sandbox`: serve a simulated PagerDuty on loopback, to try things on."""
 
 from __future__ import annotations
 

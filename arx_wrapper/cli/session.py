@@ -1,4 +1,4 @@
-"""The session of one command: the caller, the configuration, and the backends that it opens."""
+"""Hold the session of one command: the caller, the configuration, and the backends that it opens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations and times as people type them: `1h`, `30d`, `2h ago`, `in 10m`, `now`, or ISO 8601."""
+"""Read durations and times as people type them: `1h`, `30d`, `2h ago`, `in 10m`, `now`, or ISO 8601."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vault set|status|rotate`."""
+"""`vault set|status|rotate`: keep API keys in the vault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console as an ASGI application."""
+"""Build the console as an ASGI application."""
 
 from __future__ import annotations
 

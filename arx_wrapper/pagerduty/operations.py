@@ -1,4 +1,4 @@
-"""The table: the reference's 45 operations and three extensions. No other registry is keyed by operation.
+"""Define the table of operations: the reference's 45 and three extensions. No other registry is keyed by operation.
 
 A new operation is a row here: `python -m codegen methods` derives its typed method from the row and PagerDuty's
 document. A write adds its body (`bodies.py`), its effects (`effects.py`), the state that a reviewer is shown

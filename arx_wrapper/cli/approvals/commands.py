@@ -1,4 +1,4 @@
-"""`approvals list|show|approve|deny|revoke|watch|review|keygen|verify|serve`."""
+"""`approvals list|show|approve|deny|revoke|watch|review|keygen|verify|serve`: show and decide requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reviewers invite|list|confirm|remove`."""
+"""`reviewers invite|list|confirm|remove`: manage the reviewers whose passkeys count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reviewer's key: made once, kept in a file that nobody else can read, used to sign decisions."""
+"""Make, read and use a reviewer's key: a private file with which decisions on the command line are signed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`approvals watch` and `approvals review`: the requests that wait, in a terminal."""
+"""`approvals watch` and `approvals review`: show waiting requests in a terminal, and decide them one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`audit tail|show|stats|verify|export|policy`."""
+"""`audit tail|show|stats|verify|export|policy`: read the audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`audit migrate|grant|revoke`: commands of a PostgreSQL log's owner."""
+"""`audit migrate|grant|revoke`: create a PostgreSQL log's tables, and grant roles access to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats of an export of the audit log, written one record after the other, never all at once."""
+"""Write the audit log as JSON Lines, OCSF or CSV, one record after the other."""
 
 from __future__ import annotations
 

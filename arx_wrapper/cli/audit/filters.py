@@ -1,4 +1,4 @@
-"""The options by which records are selected."""
+"""Define the options by which commands select records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`audit keygen|checkpoint|prove|verify-proof`: evidence that others can check."""
+"""`audit keygen|checkpoint|prove|verify-proof`: make and verify evidence that others can check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that look at the log: it is opened for reading alone, so that nothing is written, whatever they do."""
+"""Open the audit log for commands that only read it, so that they write nothing, and find a record by its id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file: no scripts, no external resources, and a layout for paper."""
+"""Render the report as one HTML file: no scripts, no external resources, and a layout for paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`incidents alerts|log|notes`: what belongs to an incident."""
+"""`incidents alerts|log|notes`: list what belongs to an incident."""
 
 from __future__ import annotations
 

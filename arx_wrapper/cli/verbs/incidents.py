@@ -1,4 +1,4 @@
-"""`incidents list|show|ack|note|snooze|resolve|reassign|merge|create`; `incident_reads` has what belongs to one."""
+"""`incidents list|show|ack|note|snooze|resolve|reassign|merge|create`; `incident_reads.py` has the other reads."""
 
 from __future__ import annotations
 

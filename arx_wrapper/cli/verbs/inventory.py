@@ -1,4 +1,4 @@
-"""`services|schedules|users|teams list|show`."""
+"""`services|schedules|users|teams list|show`: list an account's objects, or show one."""
 
 from __future__ import annotations
 

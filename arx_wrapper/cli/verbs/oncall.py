@@ -1,4 +1,4 @@
-"""`oncall`: who is on call, now or over a span; with `--week` as a strip."""
+"""`oncall`: show who is on call, now or over a span; with `--week` as a strip."""
 
 from __future__ import annotations
 

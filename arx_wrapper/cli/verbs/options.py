@@ -1,4 +1,4 @@
-"""The arguments and options that verbs share, and how they become an operation's parameters."""
+"""Define the arguments and options that verbs share, and turn them into an operation's parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`windows list|open|end`: maintenance windows, which silence a service's alerts."""
+"""`windows list|open|end`: manage maintenance windows, which silence a service's alerts."""
 
 from __future__ import annotations
 

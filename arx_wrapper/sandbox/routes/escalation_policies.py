@@ -1,4 +1,4 @@
-"""Escalation policies."""
+"""Serve escalation policies."""
 
 from __future__ import annotations
 
