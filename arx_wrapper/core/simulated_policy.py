@@ -46,11 +46,11 @@ class SimulatedPolicy:
         )
 
     def read_of(self, call: Call) -> str | None:
-        """Return the parameters that the policy reads of a call, as text; None when it may read any, or the time.
+        """Return the parameters that the policy reads of a call, as text; None when it may read any.
 
-        Calls of one agent and operation with the same effects and the same text get the same decision.
+        Calls of one agent and operation with the same effects and the same text get the same decision at one time.
         """
-        if self._read is None or self.reads_time:
+        if self._read is None:
             return None
         read = [[params and [params.get(name, _ABSENT) for name in self._read] for params in effect.params]
                 for effect in call.effects]  # fmt: skip

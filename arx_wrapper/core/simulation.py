@@ -111,15 +111,13 @@ class _Known:
     Attributes:
         call: The call.
         kept: Whether its parameters were recorded.
-        decision: The proposed policy's decision, without limits; None when it depends on the time or on unrecorded
-            values.
-        unsure: Whether it depends on unrecorded values; None when that depends on the time.
+        decision: The proposed policy's decision, without limits; None when it depends on unrecorded values. It does not
+            count when it depends on the time.
     """
 
     call: Call
     kept: bool
     decision: Decision | None
-    unsure: bool | None
 
 
 class _Simulator:
@@ -148,12 +146,10 @@ class _Simulator:
             found.suspended += 1
             return
         known = self._call(record, row)
-        call, decision, unsure = known.call, known.decision, known.unsure
-        if unsure is None:
-            now = datetime.fromisoformat(record.created_at)
-            unsure = judge.reads_unrecorded(known.kept, call, now)
-            decision = None if unsure else judge.decide(call, now)
-        if unsure or decision is None:
+        call, decision = known.call, known.decision
+        if judge.reads_time:
+            decision = self._decided(call, known.kept, datetime.fromisoformat(record.created_at))
+        if decision is None:
             found.unsure += 1
             return
         found.judged += 1
@@ -169,27 +165,24 @@ class _Simulator:
     def _call(self, record: AskedCall, row: Operation) -> _Known:
         """Return the record's call; the first of each kind is rebuilt and judged."""
         effects, params = bytes(record.metadata.effects), bytes(record.metadata.params)
-        compared = params if self._judge.reads_params else bool(params)
+        compared = params if self._judge.reads_params else b""
         key = (record.org_id, record.agent_id, row.name, effects, compared)
         known = self._known.get(key)
         if known is None:
             call, kept = _call(record, row, effects, params, self._operations, self._is_alias)
-            read = self._judge.read_of(call) if kept else None
+            read = self._judge.read_of(call)
             alike = (*key[:-1], kept, read)
             known = self._alike.get(alike) if read is not None else None
-            known = evolve(known, call=call) if known else self._judged(call, kept)
+            known = evolve(known, call=call) if known else _Known(call, kept, self._decided(call, kept, _ANY_TIME))
             for memory, name in ((self._known, key), (self._alike, alike)):
                 if len(memory) >= _KNOWN:
                     memory.clear()
                 memory[name] = known
         return known
 
-    def _judged(self, call: Call, kept: bool) -> _Known:
-        judge = self._judge
-        if judge.reads_time:
-            return _Known(call, kept, None, None)
-        unsure = judge.reads_unrecorded(kept, call, _ANY_TIME)
-        return _Known(call, kept, None if unsure else judge.decide(call, _ANY_TIME), unsure)
+    def _decided(self, call: Call, kept: bool, now: datetime) -> Decision | None:
+        """Return the decision on a call without limits; None when it depends on unrecorded values."""
+        return None if self._judge.reads_unrecorded(kept, call, now) else self._judge.decide(call, now)
 
     def _change(self, record: AskedCall, call: Call, was: str, decision: Decision) -> None:
         key = (record.agent_id, call.operation.name, was, decision.verdict.value)
