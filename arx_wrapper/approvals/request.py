@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 import msgspec
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import Effect, Risk
@@ -127,6 +127,12 @@ class ApprovalRequest:
     def unaltered(self) -> bool:
         """Return True when the request's members match its digests."""
         return self.digest == self.expected_digest() and self.call_digest == self.expected_call_digest()
+
+
+def sealed(request: ApprovalRequest) -> ApprovalRequest:
+    """Return a new request with the digests of its members."""
+    with_call = evolve(request, call_digest=request.expected_call_digest())
+    return evolve(with_call, digest=with_call.expected_digest())
 
 
 def call_digest(

@@ -1,26 +1,20 @@
-"""Provide approvals to the pipeline: asynchronous, with all database work on one long-lived thread."""
+"""Provide approvals to the pipeline, asynchronously: request, decide, wait for and use them."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from attrs import evolve
 
 from arx_wrapper.approvals.decision_checks import UNTIMELY, counting, require_sound
-from arx_wrapper.approvals.request import (
-    STATES,
-    ApprovalRequest,
-    Review,
-    State,
-)
+from arx_wrapper.approvals.request import STATES, ApprovalRequest, Review, State, sealed
 from arx_wrapper.approvals.store import Check, Store
+from arx_wrapper.approvals.store_thread import StoreThread
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.model import Effect, Risk
 
@@ -29,10 +23,9 @@ if TYPE_CHECKING:
     from arx_wrapper.approvals.evidence import Evidence
     from arx_wrapper.approvals.signatures import Reviewers
 
-_T = TypeVar("_T")
 Proof = Literal["required", "name"]
-_CLOSES_WITHIN = 5.0
-_TROUBLE = 30.0
+# Seconds for which waiting continues although the store cannot be used.
+_TROUBLE: Final = 30.0
 
 
 def utc_now() -> datetime:
@@ -71,13 +64,12 @@ class Approvals:
         announcer: Announcer | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._store, self._clock, self._ids, self._sleep = store, clock, ids, sleep
-        self._ttl, self._pending_cap, self._timeout = timedelta(seconds=ttl), pending_cap, timeout
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="arx-approvals")
+        self._store = StoreThread(store, timeout=timeout)
+        self._clock, self._ids, self._sleep = clock, ids, sleep
+        self._ttl, self._pending_cap = timedelta(seconds=ttl), pending_cap
         self.groups = dict(groups or {})
         self.on_waiting: Callable[[ApprovalRequest], None] | None = None
         self.reviewers, self.proof, self._announcer = reviewers, proof, announcer
-        self._closed = False
 
     async def request(
         self,
@@ -149,13 +141,11 @@ class Approvals:
             created_at=now,
             expires_at=now + self._ttl,
         )
-        asked = evolve(asked, call_digest=asked.expected_call_digest())
-        asked = evolve(asked, digest=asked.expected_digest())
         # Not cancelled with the caller: the request may be stored already, so reviewers have to be notified of it.
-        return await asyncio.shield(asyncio.ensure_future(self._ask(asked)))
+        return await asyncio.shield(asyncio.ensure_future(self._ask(sealed(asked))))
 
     async def _ask(self, asked: ApprovalRequest) -> ApprovalRequest:
-        request, new = await self._on_thread(lambda: self._store.create(asked, cap=self._pending_cap))
+        request, new = await self._store.run(lambda store: store.create(asked, cap=self._pending_cap))
         if new and self._announcer:
             self._announcer.announce(request, self._still_waits)
         return request
@@ -176,8 +166,8 @@ class Approvals:
             ApprovalError: as `decide()` does.
         """
         known = reviewers or self.reviewers
-        now = self._sound(review, known)
-        return await self._on_thread(lambda: self._store.check(request_id, review, now=now, check=self._counts(known)))
+        now = self._checked_at(review, known)
+        return await self._store.run(lambda store: store.check(request_id, review, now=now, check=self._counts(known)))
 
     async def decide(
         self,
@@ -223,8 +213,8 @@ class Approvals:
     async def take(self, request_id: str, review: Review, *, reviewers: Reviewers | None = None) -> ApprovalRequest:
         """Store a decision made with `review()`; arguments as for `check()`. Raises as `decide()` does."""
         known = reviewers or self.reviewers
-        now = self._sound(review, known)
-        return await self._on_thread(lambda: self._store.decide(request_id, review, now=now, check=self._counts(known)))
+        now = self._checked_at(review, known)
+        return await self._store.run(lambda store: store.decide(request_id, review, now=now, check=self._counts(known)))
 
     async def wait(self, request_id: str, *, poll: float = 0.2) -> ApprovalRequest:
         """Wait until a request is decided, withdrawn or expired. Cancelling leaves the request as it is.
@@ -290,13 +280,13 @@ class Approvals:
                 evidence.require(request)
                 evidence.require_review(request, review)
 
-        return await self._on_thread(
-            lambda: self._store.consume(request_id, call, at_least=min_approvals, now=now, check=counts)
+        return await self._store.run(
+            lambda store: store.consume(request_id, call, at_least=min_approvals, now=now, check=counts)
         )
 
     async def get(self, request_id: str) -> ApprovalRequest:
         """Return one request. ApprovalError when there is none with this id."""
-        return await self._on_thread(lambda: self._store.get(request_id, self._clock()))
+        return await self._store.run(lambda store: store.get(request_id, self._clock()))
 
     async def list(
         self,
@@ -316,71 +306,51 @@ class Approvals:
         """
         if state is not None and state not in STATES:
             raise ApprovalError(f"There is no state {state!a}; there are {', '.join(STATES)}.")
-        return await self._on_thread(
-            lambda: self._store.list(
+        return await self._store.run(
+            lambda store: store.list(
                 self._clock(), state=state, org_id=org_id, agent_id=agent_id, limit=limit, offset=offset
             )
         )
 
     async def count(self, state: State, *, org_id: str) -> int:
         """Count an organisation's requests in a state."""
-        return await self._on_thread(lambda: self._store.count(self._clock(), state=state, org_id=org_id))
+        return await self._store.run(lambda store: store.count(self._clock(), state=state, org_id=org_id))
 
     async def states(self, org_id: str) -> tuple[tuple[Any, ...], ...]:
         """Return id, state and number of decisions of an organisation's newest requests."""
-        return await self._on_thread(lambda: self._store.states(org_id, self._clock()))
+        return await self._store.run(lambda store: store.states(org_id, self._clock()))
 
     async def mark_stale(self, request_id: str) -> ApprovalRequest:
         """Withdraw a request because the objects it changes have changed. ApprovalError when it has already ended."""
-        return await self._on_thread(lambda: self._store.withdraw(request_id, "stale", self._clock()))
+        return await self._store.run(lambda store: store.withdraw(request_id, "stale", self._clock()))
 
     async def revoke(self, request_id: str) -> ApprovalRequest:
         """Withdraw a request or an unused approval. ApprovalError when it has already ended."""
-        return await self._on_thread(lambda: self._store.withdraw(request_id, "revoked", self._clock()))
+        return await self._store.run(lambda store: store.withdraw(request_id, "revoked", self._clock()))
 
     async def first_time(self, message_id: str, *, keep: float) -> bool:
         """Return True when no process has seen a channel's message yet; remember the message for `keep` seconds."""
         now = self._clock()
         forget_at = now + timedelta(seconds=keep)
-        return await self._on_thread(lambda: self._store.first_time(message_id, now=now, forget_at=forget_at))
+        return await self._store.run(lambda store: store.first_time(message_id, now=now, forget_at=forget_at))
 
     async def aclose(self) -> None:
         """Wait for announcements and close the database. Requests are kept; a second call does nothing."""
-        if self._closed:
+        if not self._store.refuse():
             return
-        self._closed = True
         try:
             if self._announcer:
                 await self._announcer.aclose()
         finally:
-            closed = self._thread.submit(self._store.close)
-            self._thread.shutdown(wait=False)
-            with suppress(TimeoutError):  # the thread may be waiting for a server that does not respond
-                await asyncio.wait_for(asyncio.wrap_future(closed), _CLOSES_WITHIN)
+            await self._store.aclose()
 
     def _counts(self, reviewers: Reviewers | None) -> Check:
         """Return the check that decides whether a decision counts; it runs when it is made and when it is used."""
         required = self.proof == "required" or bool(self.reviewers)
         return counting(reviewers, required=required, clock=self._clock, ttl=self._ttl)
 
-    def _sound(self, review: Review, reviewers: Reviewers | None) -> datetime:
+    def _checked_at(self, review: Review, reviewers: Reviewers | None) -> datetime:
+        """Check the form of a decision; return the time at which it was checked."""
         now = self._clock()
         require_sound(review, reviewers, now)
         return now
-
-    async def _on_thread(self, work: Callable[[], _T]) -> _T:
-        """Run database work on the thread; raise ApprovalError when it takes longer than the time-out.
-
-        The work may still take effect afterwards: an approval is used although no call was made, or a decision is
-        stored although its reviewer saw an error. Neither permits a call that no reviewer approved.
-        """
-        if self._closed:
-            raise ApprovalError("The approval store is closed. Nothing was sent.")
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except TimeoutError:
-            raise ApprovalError(
-                f"The approval store did not answer within {self._timeout:g} s. Nothing was sent. The decision may be "
-                "stored: run `arx-pagerduty approvals show` before deciding again."
-            ) from None

@@ -205,7 +205,7 @@ async def test_a_page_of_a_thousand_requests_is_as_light_and_as_little_work_as_o
     await alice.get("/")
     effort = []
     for start, end in ((1, 100), (100, 1_000)):
-        await store._on_thread(lambda numbers=range(start, end): _fill(store._store, base, numbers))
+        await store._store.run(lambda inner, numbers=range(start, end): _fill(inner, base, numbers))
         shown, made = await _counted(store, alice)
         effort.append(made)
         assert f"{end} requests wait" in shown.text
@@ -221,11 +221,11 @@ async def test_a_page_of_a_thousand_requests_is_as_light_and_as_little_work_as_o
 async def _counted(store, alice):  # type: ignore[no-untyped-def]
     """Return the start page, and how many functions it took in this thread and in the store's."""
     calls = Calls()
-    await store._on_thread(lambda: sys.setprofile(calls))
+    await store._store.run(lambda _: sys.setprofile(calls))
     sys.setprofile(calls)
     shown = await alice.get("/")
     sys.setprofile(None)
-    await store._on_thread(lambda: sys.setprofile(None))
+    await store._store.run(lambda _: sys.setprofile(None))
     return shown, calls.made
 
 

@@ -254,7 +254,7 @@ async def test_another_organisations_request_is_not_there(pages: Pages) -> None:
     other = evolve(asked, id="f" * 16, org_id="org-other")
     other = evolve(other, call_digest=other.expected_call_digest())
     other = evolve(other, digest=other.expected_digest())
-    await store._on_thread(lambda: store._store.create(other, cap=20))
+    await store._store.run(lambda inner: inner.create(other, cap=20))
     alice = await pages.browser("alice")
     assert (await alice.get(f"/requests/{other.id}")).status_code == 404
     assert other.id not in (await alice.get("/")).text
