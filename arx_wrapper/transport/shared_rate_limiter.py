@@ -30,6 +30,41 @@ _LEAST, _MOST = 8, 64
 _log = logging.getLogger("arx_wrapper.transport")
 
 
+class _ObservedWindow:
+    """The API's present window, as its responses state it.
+
+    Attributes:
+        allowance: The lowest number of remaining calls that a response stated; None before the first response.
+        unreported: True when other processes have to be told of it.
+    """
+
+    def __init__(self) -> None:
+        self.allowance: Allowance | None = None
+        self.unreported = False
+        self._ends = 0.0
+
+    def add(self, stated: Allowance, now: float) -> bool:
+        """Keep the lowest number of remaining calls, and the earliest end; return True for the first one stated."""
+        known, ends = self.allowance, now + stated.seconds
+        if known is None or (stated.limit and not known.limit):
+            self.allowance, self._ends, self.unreported = stated, ends, True
+            return True
+        left, seconds = min(known.left, stated.left), max(known.seconds, stated.seconds)
+        self.allowance, self._ends = Allowance(stated.limit, left, seconds), min(self._ends, ends)
+        return False
+
+    def report_again(self) -> None:
+        """Have other processes told of it, if it is known."""
+        self.unreported = self.allowance is not None
+
+    def restart(self) -> None:
+        """Begin a new window, of which nothing is known yet."""
+        self.allowance, self.unreported = None, False
+
+    def seconds_left(self, now: float) -> float:
+        return max(self._ends - now, 0.0)
+
+
 class SharedRateLimiter(RateLimiter):
     """Distributes the calls that this process has leased, in one event loop.
 
@@ -42,10 +77,8 @@ class SharedRateLimiter(RateLimiter):
         self._leases, self._subject, self._holder = leases, subject, secrets.token_hex(8)
         self._calls, self._lasts = 0, 0.0  # the leased calls that are left, and the time until which they may be sent
         self._spent = 0  # leased calls that were sent and not yet reported to the database
-        # The allowance in this window's responses, the window's end, and whether other processes have to be told.
-        self._seen: Allowance | None = None
-        self._ends, self._news = 0.0, False
-        self._asking = False  # a request for a lease is pending
+        self._observed = _ObservedWindow()
+        self._requested = False  # a request for a lease is pending
         self._overdue: asyncio.TimerHandle | None = None  # ends the wait for its response
         self._not_before = 0.0  # the time before which no further calls are requested
         self._plenty = False  # the last lease held as many calls as were requested, so more are requested ahead
@@ -53,14 +86,14 @@ class SharedRateLimiter(RateLimiter):
         self._unreachable = False  # the database did not respond in time
 
     def release(self, headers: Mapping[str, str], *, answered: bool = False, window: int = 0) -> None:
-        if answered and self._seen is None and window == self.window and "ratelimit-limit" not in headers:
-            self._see(Allowance(0, 0, 0.0))
+        if answered and self._observed.allowance is None and window == self.window and "ratelimit-limit" not in headers:
+            self._observe(Allowance(0, 0, 0.0))
         super().release(headers, answered=answered, window=window)
-        self._ask()
+        self._request_lease()
 
     def block(self, seconds: float) -> None:
         super().block(seconds)
-        self._news = self._seen is not None
+        self._observed.report_again()
 
     def close(self) -> None:
         """Return the leased calls that were not sent."""
@@ -71,18 +104,11 @@ class SharedRateLimiter(RateLimiter):
     def _learn(self, allowance: Allowance, window: int) -> None:
         super()._learn(allowance, window)
         if window == self.window:
-            self._see(allowance)
+            self._observe(allowance)
 
-    def _see(self, allowance: Allowance) -> None:
-        """Keep the lowest number of remaining calls, and the earliest end of the window."""
-        ends, before = self._clock() + allowance.seconds, self._seen
-        if before is None or (allowance.limit and not before.limit):
-            self._seen, self._ends, self._news = allowance, ends, True
-            if allowance.limit and not self._unreachable:
-                self._not_before = 0.0
-        else:
-            left, seconds = min(before.left, allowance.left), max(before.seconds, allowance.seconds)
-            self._seen, self._ends = Allowance(allowance.limit, left, seconds), min(self._ends, ends)
+    def _observe(self, allowance: Allowance) -> None:
+        if self._observed.add(allowance, self._clock()) and allowance.limit and not self._unreachable:
+            self._not_before = 0.0
 
     def _open(self, now: float) -> bool:
         if self._alone:
@@ -96,23 +122,23 @@ class SharedRateLimiter(RateLimiter):
             self._spent += 1
 
     def _hand_out(self) -> None:
-        self._ask()
+        self._request_lease()
         super()._hand_out()
 
     def _wait(self, now: float) -> float | None:
         if self._alone:
             return super()._wait(now)
-        return None if self._asking else max(self._paused, self._not_before) - now
+        return None if self._requested else max(self._paused, self._not_before) - now
 
-    def _ask(self) -> None:
+    def _request_lease(self) -> None:
         """Request a lease for the waiting calls when there are too few, and report use to other processes."""
         now = self._clock()
         if now >= self._lasts:
             self._calls = 0
         wants = self._wanted(now)
-        if self._asking or not (wants or self._news):
+        if self._requested or not (wants or self._observed.unreported):
             return
-        self._asking, self._news = True, False
+        self._requested, self._observed.unreported = True, False
         loop, spent, window = asyncio.get_running_loop(), self._spent, self.window
 
         def answer(lease: Lease | None) -> None:
@@ -120,16 +146,17 @@ class SharedRateLimiter(RateLimiter):
                 loop.call_soon_threadsafe(self._answered, lease, wants, now, spent, window)
 
         self._overdue = loop.call_later(_PATIENCE, self._go_alone)
-        self._leases.ask(self._request(wants, self._seen), answer)
+        self._leases.ask(self._request(wants, self._observed.allowance), answer)
 
     def _wanted(self, now: float) -> int:
+        """Return the number of calls to request now: for the waiting callers, or for some that will come."""
         if now < self._not_before or now < self._paused:
             return 0
-        waiting = sum(len(turns) for turns in self._waiting.values()) - self._calls
-        if self._plenty or self._alone:  # request more than are waiting now, so that the next callers need not wait
-            soon = self._alone or (self._spent and self._calls < _LEAST // 4)
-            return min(max(waiting, _LEAST), _MOST) if waiting > 0 or soon else 0
-        return max(0, min(waiting, _MOST))
+        missing = sum(len(turns) for turns in self._waiting.values()) - self._calls
+        if not (self._plenty or self._alone):
+            return max(0, min(missing, _MOST))
+        few_left = self._alone or (self._spent and self._calls < _LEAST // 4)  # so that the next callers need not wait
+        return min(max(missing, _LEAST), _MOST) if missing > 0 or few_left else 0
 
     def _request(self, wants: int, seen: Allowance | None) -> LeaseRequest:
         return LeaseRequest(
@@ -140,12 +167,19 @@ class SharedRateLimiter(RateLimiter):
             spent=self._spent,
             window=self.window,
             seen=seen,
-            ends=max(self._ends - self._clock(), 0.0),
+            ends=self._observed.seconds_left(self._clock()),
             seconds=_LEASE,
         )
 
     def _answered(self, lease: Lease | None, wants: int, asked: float, spent: int, window: int) -> None:
-        self._asking, now = False, self._clock()
+        """Take over a lease, and pace the calls by it; without one, or one in time, pace them alone.
+
+        Args:
+            lease: The lease; None when the database refused the request or did not respond.
+            wants, asked, spent, window: The calls requested, the time of the request, and the leased calls and the
+                window that it reported.
+        """
+        self._requested, now = False, self._clock()
         if self._overdue is not None:
             self._overdue.cancel()
         if lease is None or (lease.calls and asked + max(lease.lasts, _PROMPT) < now):  # none, or one of the past
@@ -158,7 +192,8 @@ class SharedRateLimiter(RateLimiter):
         if lease.window == window:
             self._spent -= spent
         else:
-            self._calls, self._spent, self._seen, self._news = 0, 0, None, False
+            self._calls = self._spent = 0
+            self._observed.restart()
         self.window = lease.window
         self._calls += lease.calls
         self._lasts = asked + lease.lasts  # counted from the request, so that it never exceeds the database's time
