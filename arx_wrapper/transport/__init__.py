@@ -8,7 +8,7 @@
 Each request needs a grant, which only the pipeline issues, once.
 """
 
-from arx_wrapper.transport.retry import Attempt
+from arx_wrapper.transport.sending import Attempt
 from arx_wrapper.transport.transport import Grant, Response, Transport
 
 __all__ = ["Attempt", "Grant", "Response", "Transport"]

@@ -1,10 +1,8 @@
-"""Describe the attempts to send a request, and decide whether another one is safe."""
+"""Decide whether a request that failed is sent again, and after which pause."""
 
 from __future__ import annotations
 
 from typing import Final
-
-from attrs import define
 
 from arx_wrapper.errors import PagerDutyError, RateLimitError, ServerError, TransportError
 from arx_wrapper.transport.rate_limiter import LONGEST
@@ -20,27 +18,6 @@ LONGEST_PAUSE: Final = 5.0
 # Seconds to wait after a 429 that states no time.
 _UNCOUNTED_PAUSE: Final = 1.0
 _RETRIED: Final = frozenset({500, 502, 503, 504})
-
-
-@define(kw_only=True)
-class Attempt:
-    """One try of a request, updated while it runs.
-
-    Attributes:
-        sent: Whether bytes may have reached the server.
-        status: The response's HTTP status; None when there was none.
-        error: The error's class, when it failed.
-        duration_ms: Milliseconds from sending to the end of the response.
-        waited_ms: Milliseconds of waiting for the rate limit before it.
-        request_id: PagerDuty's id of the request; None when no response named one.
-    """
-
-    sent: bool
-    status: int | None = None
-    error: str | None = None
-    duration_ms: float = 0.0
-    waited_ms: float = 0.0
-    request_id: str | None = None
 
 
 def may_retry(error: PagerDutyError, *, writes: bool, left: float) -> bool:

@@ -27,17 +27,16 @@ from arx_wrapper.transport.retry import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     PATIENCE,
-    Attempt,
     may_retry,
     rate_limit_pause,
     uniform,
 )
+from arx_wrapper.transport.sending import Attempt, Sending, log, log_attempt, overdue_error
 from arx_wrapper.urls import Proxy, origin
 
 if TYPE_CHECKING:
     from arx_wrapper.http_client import AsyncTransport
     from arx_wrapper.model import Leases
-    from arx_wrapper.transport.connection_pool import ConnectionPool
 
 _TOTAL: Final = 120.0
 _MAX_BODY: Final = 64 * 1024 * 1024
@@ -48,7 +47,6 @@ _BODILESS: Final = frozenset({202, 204, 205})
 _DEEPEST: Final = 254
 _SMALL: Final = 65_536
 _LONGEST_ID: Final = 100
-_log = logging.getLogger("arx_wrapper.transport")
 
 
 @frozen(kw_only=True, eq=False)
@@ -118,31 +116,6 @@ class Grant:
         if self._used or self._request is not request or self._issuer is not transport:
             raise RuntimeError("a request is sent only with a grant of its own, once; use execute()")
         self._used = True
-
-
-@define(eq=False, kw_only=True)
-class _Sending:
-    """One request that is being sent.
-
-    Attributes:
-        http: The request in its final form.
-        secret: The key that it is sent with.
-        operation, writes, deprecated, agent_id, attempts: The arguments of `Transport.send()`.
-        deadline: The time by which it must have a response, by the loop's clock.
-        rate_limiter: Paces the key's requests.
-        pool: The connections; None when the caller supplied a transport.
-    """
-
-    http: HttpRequest
-    secret: Secret
-    operation: str
-    writes: bool
-    deprecated: bool
-    agent_id: str
-    attempts: list[Attempt]
-    deadline: float
-    rate_limiter: RateLimiter
-    pool: ConnectionPool | None
 
 
 class Transport:
@@ -253,7 +226,7 @@ class Transport:
         fingerprint = credentials.fingerprint
         if shared is None or shared.loop is not loop or shared.key[1] != fingerprint or shared.state.ended:
             shared = self._shared = await self._share(fingerprint)
-        sending = _Sending(
+        sending = Sending(
             http=self._on_the_wire(request, credentials),
             secret=credentials.api_key,
             operation=operation,
@@ -268,7 +241,7 @@ class Transport:
         try:
             return await self._until_final(sending)
         except TimeoutError:
-            overdue = _overdue(sending, budget)
+            overdue = overdue_error(sending, budget)
         raise overdue  # without the frames of the time-out
 
     async def aclose(self) -> None:
@@ -306,7 +279,7 @@ class Transport:
             content=msgspec.json.encode(request.json) if request.method in ("POST", "PUT") else b"",
         )
 
-    async def _until_final(self, sending: _Sending) -> Response:
+    async def _until_final(self, sending: Sending) -> Response:
         """Try until there is a final response, or until the request must not be tried again.
 
         Raises:
@@ -327,12 +300,12 @@ class Transport:
                     raise
             if not turned_away:  # full jitter spreads the retries of callers whose requests failed together
                 seconds = self._uniform(0, pause)
-                _log.debug("%s: trying again in %.2f s", sending.operation, seconds)
+                log.debug("%s: trying again in %.2f s", sending.operation, seconds)
                 async with asyncio.timeout_at(sending.deadline):
                     await self._sleep(seconds)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _try(self, sending: _Sending) -> Response:
+    async def _try(self, sending: Sending) -> Response:
         """Wait for the rate limiter, send the request once, and describe the result in an attempt."""
         clock, rate_limiter = asyncio.get_running_loop().time, sending.rate_limiter
         window, waited = rate_limiter.window, 0.0
@@ -353,7 +326,7 @@ class Transport:
             if isinstance(error, TransportError) and error.outcome == "not_sent" and attempt.status is None:
                 attempt.sent = False
             if isinstance(error, RateLimitError):
-                _log.debug("%s: rate limited, all callers of the key wait", sending.operation)
+                log.debug("%s: rate limited, all callers of the key wait", sending.operation)
                 rate_limiter.block(rate_limit_pause(error))
             raise
         except BaseException as error:  # cancelled, or past the deadline
@@ -361,12 +334,12 @@ class Transport:
             raise
         finally:
             attempt.duration_ms = round((clock() - began) * 1000, 3)
-            if _log.isEnabledFor(logging.DEBUG):
-                _log_attempt(sending)
+            if log.isEnabledFor(logging.DEBUG):
+                log_attempt(sending)
             answered = attempt.status is not None and attempt.status < 400
             rate_limiter.release(limits, answered=answered, window=window)
 
-    async def _turn(self, sending: _Sending) -> int:
+    async def _turn(self, sending: Sending) -> int:
         """Wait until the rate limiter permits the request; return the window of the allowance that it belongs to.
 
         Raises:
@@ -385,7 +358,7 @@ class Transport:
             return await sending.rate_limiter.acquire(sending.agent_id)
 
     async def _exchange(
-        self, sending: _Sending, attempt: Attempt
+        self, sending: Sending, attempt: Attempt
     ) -> tuple[int, dict[str, str], Response | PagerDutyError]:
         """Send the request; return the status, the rate limit's headers, and the result.
 
@@ -421,7 +394,7 @@ class Transport:
             problem = f"the response is larger than {self._max_body:,} bytes"
         raise TransportError(problem, outcome=outcome, operation=sending.operation)
 
-    def _success(self, sending: _Sending, status: int, request_id: str | None, content: bytes) -> Response:
+    def _success(self, sending: Sending, status: int, request_id: str | None, content: bytes) -> Response:
         if request_id is not None:
             plain = len(request_id) <= _LONGEST_ID and request_id.isprintable()
             request_id = sending.secret.masked(request_id) if plain else short(request_id, sending.secret)
@@ -433,21 +406,3 @@ class Transport:
             method=sending.http.method,
             writes=sending.writes,
         )
-
-
-def _overdue(sending: _Sending, budget: float) -> TransportError:
-    """Return the error of a call whose budget of seconds is used up."""
-    # A request that got a 429 was not processed; any other response to a write ends the call.
-    sent = any(attempt.sent and attempt.status != 429 for attempt in sending.attempts)
-    return TransportError(
-        f"no response within {budget:g} s",
-        outcome="unknown" if sent and sending.writes else "not_sent",
-        operation=sending.operation,
-    )
-
-
-def _log_attempt(sending: _Sending) -> None:
-    number, attempt = len(sending.attempts), sending.attempts[-1]
-    result = f"{attempt.error}, status {attempt.status}" if attempt.error else f"{attempt.status}"
-    took, waited = attempt.duration_ms, attempt.waited_ms
-    _log.debug("%s: attempt %d: %s, %.0f ms, waited %.0f ms", sending.operation, number, result, took, waited)
