@@ -128,7 +128,8 @@ class BaseConnector:
             ConfigError: `agent_id` or `org_id` is blank or not printable text (also a ValueError), another argument is
                 of the wrong kind, or the configuration cannot be read.
         """
-        self.agent_id, self.org_id = _identity(agent_id, org_id)
+        caller = Caller.of(agent_id, org_id)
+        self.agent_id, self.org_id = caller.agent_id, caller.org_id
         self._owns_backends = True
         given = Given(
             policies=policies,
@@ -148,9 +149,7 @@ class BaseConnector:
             key_prefix=self.key_prefix,
         )
         self._in_flight = _InFlightCalls()
-        self._env = Environment(
-            api=self._api(), caller=Caller(agent_id=agent_id, org_id=org_id), backends=self.backends
-        )
+        self._env = Environment(api=self._api(), caller=caller, backends=self.backends)
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,9 +180,9 @@ class BaseConnector:
         Raises:
             ConfigError: one of them is blank or not printable text; also a ValueError.
         """
-        other = copy(self)
-        other.agent_id, other.org_id = _identity(agent_id, org_id)
-        other._env = evolve(self._env, caller=Caller(agent_id=agent_id, org_id=org_id))
+        other, caller = copy(self), Caller.of(agent_id, org_id)
+        other.agent_id, other.org_id = caller.agent_id, caller.org_id
+        other._env = evolve(self._env, caller=caller)
         other._owns_backends = False
         return other
 
@@ -387,18 +386,3 @@ class _InFlightCalls:
             self._none = asyncio.Event()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._none.wait(), seconds)
-
-
-class _NotANameError(ConfigError, ValueError):
-    """The name of an agent or organisation is not accepted."""
-
-
-def _identity(agent_id: object, org_id: object) -> tuple[str, str]:
-    """Check agent and organisation: policies, limits and records use these names."""
-    names = [name for name in (agent_id, org_id) if isinstance(name, str) and name.strip() and name.isprintable()]
-    if len(names) != 2:
-        raise _NotANameError(
-            "agent_id and org_id must be printable text that is not blank: policies and records use them. "
-            "Nothing was sent."
-        )
-    return names[0], names[1]

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
-from arx_wrapper.errors import InvalidParamsError, UnknownOperationError
+from arx_wrapper.errors import ConfigError, InvalidParamsError, UnknownOperationError
 from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id, no_effects
 from arx_wrapper.params.model import ParamModel
 
@@ -52,10 +52,29 @@ class Api:
 
 @frozen(kw_only=True)
 class Caller:
-    """The caller: an agent, for an organisation."""
+    """The caller: an agent, for an organisation. Policies, limits and records use these names."""
 
     agent_id: str
     org_id: str
+
+    @classmethod
+    def of(cls, agent_id: object, org_id: object) -> Caller:
+        """Return the caller with these names.
+
+        Raises:
+            ConfigError: one of them is blank or not printable text; also a ValueError.
+        """
+        names = [name for name in (agent_id, org_id) if isinstance(name, str) and name.strip() and name.isprintable()]
+        if len(names) != 2:
+            raise _NotANameError(
+                "agent_id and org_id must be printable text that is not blank: policies and records use them. "
+                "Nothing was sent."
+            )
+        return cls(agent_id=names[0], org_id=names[1])
+
+
+class _NotANameError(ConfigError, ValueError):
+    """The name of an agent or organisation is not accepted."""
 
 
 @frozen(kw_only=True, eq=False)
