@@ -89,7 +89,6 @@ class Enrolments:
         self._taken: set[str] = set()
         self._credentials: set[str] = set()
         self._public_keys: set[str] = set()
-        self._begun = False
         self.candidates: dict[str, Candidate] = {}
         self.reviewers = self._configured
 
@@ -135,7 +134,7 @@ class Enrolments:
     @property
     def first(self) -> bool:
         """Return True while there is no reviewer: the first to register needs no confirmation."""
-        return not self._begun and not self._configured
+        return not self.reviewers
 
     def _invite(self, record: Record) -> None:
         said = record.metadata
@@ -173,7 +172,7 @@ class Enrolments:
 
     def _confirm(self, said: Mapping[str, Any]) -> None:
         candidate, by = self.candidates[str(said["invitation"])], str(said["by"])
-        if identity(by) == identity(candidate.reviewer):
+        if by == candidate.reviewer:
             raise NotProvenError("a reviewer cannot confirm themselves")
         if self.other_name_of(candidate.user, candidate.reviewer):
             raise NotProvenError("the person is a reviewer by another name")
@@ -183,7 +182,7 @@ class Enrolments:
 
     def _remove(self, said: Mapping[str, Any]) -> None:
         name, by = str(said["reviewer"]), str(said["by"])
-        if identity(by) == identity(name):
+        if by == name:
             raise NotProvenError("a reviewer cannot remove themselves")
         statement = removal_statement(self.org_id, self._members[name], by=by, at=str(said["at"]))
         self.reviewers.prove(by, statement, str(said["proof"]))
@@ -191,7 +190,6 @@ class Enrolments:
         self.reviewers = self._configured.with_enrolled(list(self._members.values()))
 
     def _admit(self, candidate: Candidate, by: str | None) -> None:
-        self._begun = True
         self.candidates.pop(candidate.invitation, None)
         known = self._members.get(candidate.reviewer)
         self._members[candidate.reviewer] = (

@@ -92,26 +92,26 @@ class OAuthVault:
             CredentialError: a variable is not set, or the identity server issues no token.
         """
         await self.locate(org_id)
-        before = self._token
-        if fresh or before is None or before.renew_at <= self._clock():
-            async with self._lock.here():
-                if self._token is before:  # unless another caller fetched one meanwhile
-                    self._token = await self._renewed(before, fresh=fresh)
-        if self._token is None:
-            raise CredentialError("The oauth: vault was closed. Nothing was sent.")
-        return self._token.credentials
+        token = self._token
+        if fresh or token is None or token.renew_at <= self._clock():
+            token = await self._renewed(token, fresh=fresh)
+        return token.credentials
 
     async def aclose(self) -> None:
         """Forget the token."""
         self._token = None
 
     async def _renewed(self, before: _Token | None, *, fresh: bool) -> _Token:
-        try:
-            return await self._fetch()
-        except CredentialError:
-            if fresh or before is None or before.expires_at <= self._clock():
-                raise
-            return before  # still valid for a while; the next call tries again
+        async with self._lock.here():
+            if self._token is not None and self._token is not before:
+                return self._token  # another caller fetched it meanwhile
+            try:
+                self._token = await self._fetch()
+            except CredentialError:
+                if fresh or before is None or before.expires_at <= self._clock():
+                    raise
+                return before  # still valid for a while; the next call tries again
+            return self._token
 
     async def _fetch(self) -> _Token:
         """Request a token (`POST /oauth/token`)."""

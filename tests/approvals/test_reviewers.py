@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from arx_wrapper import approvals
-from arx_wrapper.approvals import Reviewers, sign_decision, verify_decision
+from arx_wrapper.approvals import Review, Reviewers, sign_decision, verify_decision
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalExpiredError, ConfigError
 from tests.approvals.conftest import terms
 
@@ -61,6 +62,7 @@ async def test_an_unsigned_decision_does_not_count(store):
         {"digest": "0" * 64},
         {"approve": False},
         {"note": "other"},
+        {"at": datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)},
         {"key": KEYS["bob"]},
         {"key": Ed25519PrivateKey.generate()},
     ],
@@ -79,6 +81,13 @@ async def test_a_malformed_signature_does_not_count(store, clock, rubbish):
         await store.decide(asked.id, "alice", True, "ok", rubbish, at=clock())
 
 
+async def test_a_signature_with_other_characters_in_it_does_not_count(store, clock):
+    asked = await store.request(**terms())
+    signed = signature(asked, clock)
+    with pytest.raises(ApprovalDeniedError, match="does not match"):
+        await store.decide(asked.id, "alice", True, "ok", f"{signed[:9]}\n{signed[9:]}", at=clock())
+
+
 async def test_a_signature_is_for_now(store, clock):
     asked = await store.request(**terms())
     at, signed = clock(), signature(asked, clock)
@@ -86,6 +95,9 @@ async def test_a_signature_is_for_now(store, clock):
     for time in (at, None):
         with pytest.raises(ApprovalError, match="five minutes"):
             await store.decide(asked.id, "alice", True, "ok", signed, at=time)
+    ahead = clock() + timedelta(seconds=301)
+    with pytest.raises(ApprovalError, match="five minutes"):
+        await store.decide(asked.id, "alice", True, "ok", signature(asked, clock, at=ahead), at=ahead)
 
 
 async def test_somebody_without_a_registered_key_cannot_decide(store, clock):
@@ -143,6 +155,30 @@ async def test_an_altered_request_fails_offline_verification(store, clock):
         verify_decision(evolve(decided, operation="services:delete"), decided.decisions[0], REVIEWERS)
     with pytest.raises(ApprovalDeniedError, match="does not match"):
         verify_decision(decided, evolve(decided.decisions[0], approve=False), REVIEWERS)
+
+
+async def test_the_requesters_own_decision_fails_offline_verification(store, clock):
+    asked = await store.request(**terms(agent_id="cli:alice"))
+    own = Review(reviewer="alice", approve=True, note="ok", at=clock(), signature=signature(asked, clock))
+    with pytest.raises(ApprovalError, match="another reviewer"):
+        verify_decision(asked, own, REVIEWERS)
+
+
+async def test_a_false_signature_does_not_count_where_a_name_is_enough(url, clock):
+    store = approvals.open(url, clock=clock, proof="name")
+    asked = await store.request(**terms())
+    false = store.review("alice", True, "no", signature(asked, clock), at=clock())
+    with pytest.raises(ApprovalDeniedError, match="does not match"):
+        await store.take(asked.id, false, reviewers=REVIEWERS)
+    assert (await store.take(asked.id, store.review("alice", True, ""), reviewers=REVIEWERS)).state == "approved"
+    await store.aclose()
+
+
+@pytest.mark.parametrize("note", ["x" * 2001, "half a pair: \ud83d"])
+async def test_a_note_that_no_database_keeps_is_refused(store, note):
+    asked = await store.request(**terms())
+    with pytest.raises(ApprovalError, match="2000 characters"):
+        await store.decide(asked.id, "alice", True, note)
 
 
 async def test_a_signature_that_nobody_can_verify_is_not_taken(url, clock):
