@@ -10,6 +10,7 @@ import msgspec
 from arx_wrapper.approvals.enrolment import enrolment_statement, registration_challenge, removal_statement
 from arx_wrapper.approvals.passkeys import (
     NotProvenError,
+    Passkey,
     challenge_of,
     credential_of,
     verify_assertion,
@@ -90,14 +91,14 @@ async def sign_in(console: Console, request: Request) -> Response:
         )
         raise Problem(403, "Not signed in", f"The sign-in {error}.") from None
     await enrolment.signed_in(console.backends.audit, console.org_id, owner)
-    return started(console, request, owner, own_path(str(said.get("next") or "/")))
+    return started(console, request, owner, passkey, own_path(str(said.get("next") or "/")))
 
 
-def started(console: Console, request: Request, reviewer: str, path: str) -> Response:
+def started(console: Console, request: Request, reviewer: str, passkey: Passkey, path: str) -> Response:
     """Return a response that starts a session and ends the browser's earlier one."""
     console.sessions.end(request.cookies.get(console.cookie))
     response = go(path, request)
-    token = console.sessions.start(reviewer)
+    token = console.sessions.start(reviewer, passkey.credential_id)
     response.set_cookie(console.cookie, token, path="/", secure=console.secure, httponly=True, samesite="strict")
     return response
 
@@ -179,7 +180,7 @@ async def enrol(console: Console, request: Request) -> Response:
         await enrolment.refused(audit, console.org_id, "unknown", problem, action="enrol")
         raise Problem(409, "Not registered", f"{problem} Nothing was changed.") from None
     if done:
-        return started(console, request, name, "/")
+        return started(console, request, name, passkey, "/")
     return go("/enrolled", request)
 
 
@@ -272,7 +273,6 @@ async def remove(console: Console, request: Request) -> Response:
         )
     except ApprovalError as error:
         raise Problem(409, "No reviewer was removed", str(error)) from None
-    console.sessions.end_all_of(name)
     return go("/reviewers", request)
 
 

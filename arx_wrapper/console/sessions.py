@@ -24,11 +24,13 @@ class Session:
 
     Attributes:
         reviewer: The reviewer whose passkey signed in.
+        credential_id: That passkey. The session counts only while it is the reviewer's.
         csrf: The token that every form and script of the session sends.
         began, seen: The times of its creation and of its last use.
     """
 
     reviewer: str
+    credential_id: str
     csrf: str
     began: datetime
     seen: datetime
@@ -45,7 +47,7 @@ class Sessions:
         self._clock = clock
         self._open: dict[bytes, Session] = {}
 
-    def start(self, reviewer: str) -> str:
+    def start(self, reviewer: str, credential_id: str) -> str:
         """Return the token of a new session. A token that the browser sent is never reused."""
         now = self._clock()
         for key in [key for key, session in self._open.items() if self._over(session, now)]:
@@ -53,7 +55,9 @@ class Sessions:
         if len(self._open) >= _MOST:
             self._open.pop(next(iter(self._open)))
         token = secrets.token_urlsafe(32)
-        self._open[_hash(token)] = Session(reviewer=reviewer, csrf=secrets.token_urlsafe(32), began=now, seen=now)
+        self._open[_hash(token)] = Session(
+            reviewer=reviewer, credential_id=credential_id, csrf=secrets.token_urlsafe(32), began=now, seen=now
+        )
         return token
 
     def find(self, token: str | None) -> Session | None:
@@ -71,11 +75,6 @@ class Sessions:
         """End a session; an unknown token is ignored."""
         if token:
             self._open.pop(_hash(token), None)
-
-    def end_all_of(self, reviewer: str) -> None:
-        """End the sessions of a reviewer who was removed."""
-        for key in [key for key, session in self._open.items() if session.reviewer == reviewer]:
-            del self._open[key]
 
     def _over(self, session: Session, now: datetime) -> bool:
         return now - session.seen >= _IDLE or now - session.began >= _LONGEST

@@ -103,12 +103,12 @@ class Console:
         return {"size": size, "at": next(iter([record.created_at async for record in records]), None)}
 
     async def session(self, request: Request) -> Session | None:
-        """Return the browser's session; None when there is none or its reviewer was removed."""
+        """Return the browser's session; None when there is none, or its passkey is no longer its reviewer's."""
         session = self.sessions.find(request.cookies.get(self.cookie))
-        if session and session.reviewer not in (await self.enrolments()).reviewers:
-            self.sessions.end_all_of(session.reviewer)
+        if session is None:
             return None
-        return session
+        owner = (await self.enrolments()).reviewers.owner_of(session.credential_id)
+        return session if owner == session.reviewer else None
 
 
 class Problem(Exception):  # noqa: N818 - a page, not a fault

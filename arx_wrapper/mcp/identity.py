@@ -29,6 +29,8 @@ AGENT, ORG = "arx_agent_id", "arx_org_id"
 _ALGORITHMS: Final = ("ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
 _LEEWAY: Final = 30.0
 _FRESH, _RETRY_AFTER = 600.0, 30.0
+# Keys that were read longer ago are not used, even when the issuer does not respond: one may have been withdrawn.
+_LONGEST_USE: Final = 3600.0
 _LARGEST: Final = 1_000_000
 _LONGEST_NAME: Final = 200
 _log = logging.getLogger(__name__)
@@ -98,14 +100,13 @@ class Keys:
             return self._keys[kid]
         async with self._lock:
             now = time.monotonic()
-            stale = now - self._read_at >= _FRESH
-            if (stale or kid not in self._keys) and now - self._tried_at >= _RETRY_AFTER:
+            if now - self._tried_at >= _RETRY_AFTER:  # a caller that waited for the lock finds them read
                 self._tried_at = now
                 try:
                     self._keys, self._read_at = await self._read(), now
                 except (library().HTTPError, ValueError, ConfigError, jwt.PyJWTError) as error:
                     _log.warning("The keys of %s cannot be read: %s", self._issuer.url, type(error).__name__)
-        return self._keys.get(kid)
+        return self._keys.get(kid) if now - self._read_at < _LONGEST_USE else None
 
     async def _read(self) -> Mapping[str, jwt.PyJWK]:
         found = jwt.PyJWKSet.from_dict(await self._json(self._issuer.jwks_url or await self._discovered()))
@@ -180,7 +181,7 @@ class TokenVerifier:
             issuer=self._issuer.url,
             audience=self._issuer.audience,
             leeway=_LEEWAY,
-            options={"require": ["exp", "iss", "aud"]},
+            options={"require": ["exp"]},
         )
         agent = _name(claims.get(self._issuer.agent_claim))
         org = _name(claims.get(self._issuer.org_claim)) if self._issuer.org_claim else self._issuer.org_id

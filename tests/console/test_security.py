@@ -287,7 +287,58 @@ async def test_a_forged_registration_is_refused(pages: Pages, how: dict[str, obj
     assert (await pages.deployment.enrolments()).candidates == {}
 
 
-async def test_a_reviewer_who_is_removed_elsewhere_is_signed_out(pages: Pages) -> None:
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_reviewer_who_is_removed_elsewhere_is_signed_out(pages: Pages, anew: bool) -> None:
+    """Enrolled anew with another passkey, because the first was stolen: the thief's session stays ended."""
     bob = await pages.browser("bob")
     await pages.deployment.remove("bob", by="alice")
+    if anew:
+        await pages.deployment.enrol("bob", by="alice")
+        assert (await (await pages.browser("bob")).get("/")).status_code == 200
     assert (await bob.get("/")).status_code == 303
+
+
+async def test_a_session_needs_the_passkey_that_it_began_with_to_be_verified(pages: Pages) -> None:
+    options = (await Browser(pages.application).post("/sign-in/options", {})).json()["publicKey"]
+    assert options["userVerification"] == "required"
+    asked = await pages.deployment.ask()
+    alice = await pages.browser("alice")
+    deciding = await alice.post(f"/requests/{asked.id}/decision/options", {"verdict": "approve"})
+    assert deciding.json()["publicKey"]["userVerification"] == "required"
+
+
+@pytest.mark.parametrize("agent", ["", "a\nb", "a" * 201])
+async def test_an_agent_that_is_no_name_is_neither_stopped_nor_started(pages: Pages, agent: str) -> None:
+    alice = await pages.browser("alice")
+    before = len(await trail(pages.deployment.pd))
+    for what in ("suspend", "resume"):
+        assert (await alice.post("/agents", {"agent": agent, "do": what})).status_code == 400
+    assert len(await trail(pages.deployment.pd)) == before
+
+
+@pytest.mark.parametrize(("at", "status"), [("", 400), ("yesterday", 400), ("{at}", 200), ("2020-01-01T00:00:00", 409)])
+async def test_a_decision_states_the_time_of_signing(pages: Pages, at: str, status: int) -> None:
+    asked = await pages.deployment.ask()
+    alice = await pages.browser("alice")
+    path = f"/requests/{asked.id}/decision"
+    post = alice.post
+
+    async def changed(to: str, body: dict[str, object], **headers: str) -> httpx.Response:
+        return await post(to, {**body, "at": at.format(**body)} if to == path else body, **headers)
+
+    alice.post = changed  # type: ignore[method-assign,assignment]
+    assert (await alice.signed(path, {"verdict": "approve"})).status_code == status
+
+
+async def test_a_withdrawals_note_is_cut(pages: Pages) -> None:
+    asked = await pages.deployment.ask()
+    alice = await pages.browser("alice")
+    assert (await alice.submit(f"/requests/{asked.id}/revoke", note="n" * 100_000)).status_code == 303
+    [record] = [r for r in await trail(pages.deployment.pd) if r.action_type == "approval.reviewed"]
+    assert len(record.metadata["note"]) == 2000
+
+
+async def test_a_form_of_very_many_fields_is_refused(pages: Pages) -> None:
+    alice = await pages.browser("alice")
+    fields = {f"f{number}": "" for number in range(60)}
+    assert (await alice.submit("/agents", agent="a", do="suspend", **fields)).status_code == 400
