@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
 import random
@@ -331,6 +332,9 @@ async def test_a_later_checkpoint_is_proved_to_go_on_from_an_earlier_one(log: Au
     await fork.aclose()
     with pytest.raises(AuditError, match="Nothing can be proved"):
         await prove_consistency(log, early, other, VERIFIER)
+    await fill(log, 1)
+    with pytest.raises(AuditError, match="Nothing can be proved"):
+        await prove_consistency(log, other, await sign_checkpoint(log, SIGNER, []), VERIFIER)
     plain = msgspec.to_builtins(proof)
     for change in (
         {"new": other},
@@ -342,6 +346,17 @@ async def test_a_later_checkpoint_is_proved_to_go_on_from_an_earlier_one(log: Au
     ):
         with pytest.raises(AuditError):
             verify_consistency(ConsistencyProof.parse(json.dumps({**plain, **change}).encode()), VERIFIER)
+    for text in (b"", b"[]", b"{}", json.dumps({**plain, "more": 1}).encode(), b'{"old": 1}'):
+        with pytest.raises(AuditError, match="not a consistency proof"):
+            ConsistencyProof.parse(text)
+
+
+async def test_nothing_is_proved_from_a_checkpoint_over_no_records(log: AuditLog) -> None:
+    await fill(log, 5)
+    late = await sign_checkpoint(log, SIGNER, [])
+    empty = SIGNER.sign(f"{SIGNER.name}\n0\n{base64.b64encode(hashlib.sha256().digest()).decode()}\n")
+    with pytest.raises(AuditError, match="does not come after one over 0"):
+        await prove_consistency(log, empty, late, VERIFIER)
 
 
 FLIPS = 1_000 if os.environ.get("CI") else 200

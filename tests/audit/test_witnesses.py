@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from arx_wrapper import AuditError, ConfigError, audit
 from arx_wrapper.audit import AuditLog
 from arx_wrapper.audit.tiles import consistent
+from arx_wrapper.audit.transparency import witness as witness_module
 from arx_wrapper.audit.transparency.checkpoint import opened, sign_checkpoint
 from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier, _key_id
@@ -36,6 +37,8 @@ class Own(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.key, self.seen, self.answer = Ed25519PrivateKey.generate(), (0, b""), ""
+        self.refusal: tuple[int, str, str] | None = None
+        self.asked, self.drips = 0, False
         data = b"\x04" + self.key.public_key().public_bytes_raw()
         self.key_id = _key_id(NAME, data)
         self.verifier = f"{NAME}+{self.key_id.hex()}+{base64.b64encode(data).decode()}"
@@ -54,7 +57,10 @@ class _Handler(BaseHTTPRequestHandler):
         checkpoint = opened(note, VERIFIER)
         size, root = self.server.seen
         steps = [base64.b64decode(step) for step in path]
-        if int(old.removeprefix("old ")) != size:
+        self.server.asked += 1
+        if self.server.refusal:
+            self._say(*self.server.refusal)
+        elif int(old.removeprefix("old ")) != size:
             self._say(409, f"{size}\n", "text/x.tlog.size")
         elif size and not consistent(size, root, checkpoint.size, checkpoint.root, steps):
             self._say(422, "")
@@ -64,11 +70,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, self.server.answer or self.server.cosigned(text, int(time.time())))
 
     def _say(self, status: int, text: str, kind: str = "text/plain") -> None:
+        content = text.encode("utf-8", "surrogateescape")
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text.encode())))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(text.encode())
+        for at in range(0, len(content), size := 1 if self.server.drips else 100_000):
+            self.wfile.write(content[at : at + size])
+            time.sleep(0.1 if self.server.drips else 0)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -181,6 +190,70 @@ async def test_an_answer_that_is_no_cosignature_is_refused(log: AuditLog, own: O
     own.answer = answer or own.cosigned("another text\n", int(time.time()))
     witness = Witness.parse(f"{own.verifier}@http://127.0.0.1:{own.server_address[1]}")
     with pytest.raises(AuditError, match=r"without its signature|is invalid"):
+        await sign_checkpoint(log, SIGNER, [], [witness])
+
+
+async def test_a_cosignature_with_a_time_in_the_future_is_refused(log: AuditLog, own: Own) -> None:
+    """It would be accepted for ever, as proof that the log is watched now."""
+    await fill(log, 3)
+    note = await sign_checkpoint(log, SIGNER, [])
+    text = note.partition("\n\n")[0] + "\n"
+    witness = Witness.parse(f"{own.verifier}@http://127.0.0.1:{own.server_address[1]}")
+    own.answer = own.cosigned(text, int(time.time()) + 90_000)
+    with pytest.raises(AuditError, match="time in the future"):
+        await sign_checkpoint(log, SIGNER, [], [witness])
+
+
+async def test_other_lines_of_an_answer_are_ignored(log: AuditLog, own: Own) -> None:
+    await fill(log, 3)
+    text = (await sign_checkpoint(log, SIGNER, [])).partition("\n\n")[0] + "\n"
+    true = own.cosigned(text, int(time.time()))
+    own.answer = f"a comment\n\u2014 another.example AAAAAAAA\n{true.removeprefix(chr(0x2014))}{true}"
+    witness = Witness.parse(f"{own.verifier}@http://127.0.0.1:{own.server_address[1]}")
+    note = await sign_checkpoint(log, SIGNER, [], [witness])
+    assert note.endswith(f"\n{true}")
+    assert "comment" not in note
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        ((409, "7\n", "text/plain"), r"other records of this log \(409\)"),
+        *[
+            ((409, size, "text/x.tlog.size"), r"other records of this log \(409\)")
+            for size in ("", "-1", "1e3", "\u0663")
+        ],
+        ((409, "1" * 25, "text/x.tlog.size"), r"other records of this log \(409\)"),
+        ((409, "3\n", "text/x.tlog.size"), r"other records of this log \(409\)"),
+        ((409, "4\n", "text/x.tlog.size"), "has cosigned 4 records of this log, and this checkpoint is over 3"),
+        ((403, "", "text/plain"), r"it refuses it \(403\)"),
+        ((200, "x" * 64_001, "text/plain"), "responds with over 64,000 bytes"),
+        ((302, "", "text/plain"), r"it refuses it \(302\)"),
+        ((200, "4\n", "text/x.tlog.size"), "without its signature"),
+        ((200, "\udcff\n", "text/plain"), "without its signature"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else f"{value[0]} {value[1][:4].strip()}",
+)
+async def test_a_witness_that_refuses_is_said_and_asked_twice_at_most(
+    log: AuditLog, own: Own, refusal: tuple[int, str, str], said: str
+) -> None:
+    await fill(log, 3)
+    own.refusal = refusal
+    witness = Witness.parse(f"{own.verifier}@http://127.0.0.1:{own.server_address[1]}")
+    with pytest.raises(AuditError, match=said):
+        await sign_checkpoint(log, SIGNER, [], [witness])
+    assert own.asked == (2 if refusal[1] == "3\n" else 1)
+
+
+async def test_a_witness_whose_answer_drips_is_given_up(
+    log: AuditLog, own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(log, 3)
+    monkeypatch.setattr(witness_module, "_WITHIN", 0.3)
+    own.drips = True
+    own.refusal = (200, "x" * 10, "text/plain")
+    witness = Witness.parse(f"{own.verifier}@http://127.0.0.1:{own.server_address[1]}")
+    with pytest.raises(AuditError, match="cannot be reached: TimeoutError"):
         await sign_checkpoint(log, SIGNER, [], [witness])
 
 

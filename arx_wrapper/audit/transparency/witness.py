@@ -5,6 +5,7 @@ When a log shows different records to different people, the same witness cosigns
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +20,7 @@ from arx_wrapper.http_client import library
 from arx_wrapper.urls import Proxy, https_or_loopback, without_password
 
 if TYPE_CHECKING:
-    from arx_wrapper.http_client import AsyncClient, Response
+    from arx_wrapper.http_client import AsyncClient
 
 _COSIGNATURE: Final = b"\x04"
 _WITHIN: Final = 20.0
@@ -53,7 +54,7 @@ class Cosigner:
         text = note.partition("\n\n")[0] + "\n"
         for data in self.verifier.signatures(note):
             at = int.from_bytes(data[:8])
-            if len(data) != 72 or not self.verifier.holds(data[8:], f"cosignature/v1\ntime {at}\n{text}".encode()):
+            if not self.verifier.holds(data[8:], f"cosignature/v1\ntime {at}\n{text}".encode()):
                 raise AuditError(f"The cosignature of {self.name} is invalid.")
             return at
         return None
@@ -103,39 +104,42 @@ class Witness:
             AuditError: the witness cannot be reached, has seen more or other records, or its signature is invalid.
         """
         async with http_client(self.url, timeout=_WITHIN, proxy=self.proxy) as client:
-            response = await self._ask(client, note, known, prove)
-            if response.status_code == 409 and _SIZE in response.headers.get("content-type", ""):
-                seen = _number(response.text)
-                if seen is None or seen > size:
+            status, kind, text = await self._ask(client, note, known, prove)
+            if status == 409 and _SIZE in kind and (seen := _number(text)) is not None:
+                if seen > size:
                     raise AuditError(
                         f"The witness {self.cosigner.name} has cosigned {seen} records of this log, and this "
                         f"checkpoint is over {size}: the log was cut off, or it is an old copy."
                     )
-                if seen != known:
-                    response = await self._ask(client, note, seen, prove)
-        if response.status_code != 200:
-            why = "it has seen other records of this log" if response.status_code in (409, 422) else "it refuses it"
-            raise AuditError(
-                f"The witness {self.cosigner.name} does not cosign the checkpoint: {why} ({response.status_code})."
-            )
-        return self._added(note, response.text)
+                status, kind, text = await self._ask(client, note, seen, prove)
+        if status != 200:
+            why = "it has seen other records of this log" if status in (409, 422) else "it refuses it"
+            raise AuditError(f"The witness {self.cosigner.name} does not cosign the checkpoint: {why} ({status}).")
+        return self._added(note, text)
 
-    async def _ask(self, client: AsyncClient, note: str, known: int, prove: Prove) -> Response:
+    async def _ask(self, client: AsyncClient, note: str, known: int, prove: Prove) -> tuple[int, str, str]:
+        """Request a cosignature; return the response's status, content type and text."""
         path = await prove(known) if known else ()
         proof = "".join(base64.b64encode(step).decode() + "\n" for step in path)
+        request, body = f"old {known}\n{proof}\n{note}".encode(), bytearray()
         try:
-            response = await client.post(f"{self.url}/add-checkpoint", content=f"old {known}\n{proof}\n{note}".encode())
-        except library().HTTPError as error:
+            async with (
+                asyncio.timeout(_WITHIN),
+                client.stream("POST", f"{self.url}/add-checkpoint", content=request) as response,
+            ):
+                async for part in response.aiter_bytes():
+                    body += part
+                    if len(body) > _LONGEST:
+                        raise AuditError(f"The witness {self.cosigner.name} responds with over {_LONGEST:,} bytes.")
+        except (library().HTTPError, TimeoutError) as error:
             raise AuditError(f"The witness {self.cosigner.name} cannot be reached: {type(error).__name__}.") from None
-        if len(response.content) > _LONGEST:
-            raise AuditError(f"The witness {self.cosigner.name} responds with {len(response.content)} bytes.")
-        return response
+        return response.status_code, response.headers.get("content-type", ""), body.decode("utf-8", "replace")
 
     def _added(self, note: str, lines: str) -> str:
         """Return a note with the signature from a witness's response; its other lines are ignored."""
         for line in lines.splitlines():
             with_it = f"{note}{line}\n"
-            if line.startswith("\u2014 ") and (at := self.cosigner.cosigned_at(with_it)) is not None:
+            if (at := self.cosigner.cosigned_at(with_it)) is not None:
                 if at > time.time() + 86_400:
                     raise AuditError(f"The witness {self.cosigner.name} cosigned with a time in the future.")
                 return with_it
