@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from attrs import asdict
@@ -15,7 +16,10 @@ from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.times import moment
 from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.errors import ConfigError, InvalidParamsError, PolicyError, UnknownOperationError
-from arx_wrapper.model import Verdict
+from arx_wrapper.model import Decision, Verdict
+
+if TYPE_CHECKING:
+    from arx_wrapper.policy.tracing import EntryTrace
 
 app = typer.Typer(no_args_is_help=True, help="Policies: validate, explain, test, simulate.")
 
@@ -33,48 +37,16 @@ def check(
 
     Exit status 2 when a policy does not load.
     """
-    from arx_wrapper import PagerDutyConnector, policy
-    from arx_wrapper.core.backends import utc_now
-    from arx_wrapper.pagerduty.operations import TABLE
-    from arx_wrapper.params.model import param_model
-
     session: Session = context.obj
     configured = [Path(session.config.policy)] if session.config.policy else []
     sources = list(paths or configured)
     if not sources:
         raise ConfigError("No policy to check: name a file, or set ARX_POLICY.")
-    parameters = {
-        name: param_model(name, getattr(PagerDutyConnector, row.function)).names for name, row in TABLE.items()
-    }
-    report: list[dict[str, Any]] = []
-    for source in sources:
-        try:
-            loaded = policy.load(source, registry=TABLE, connector="pagerduty")
-        except PolicyError as error:  # handled here: the next step would be this very command
-            warn(str(error))
-            raise typer.Exit(2) from None
-        findings = [
-            {"policy": finding.entry.name, "source": finding.entry.source, "problem": finding.problem}
-            for finding in policy.lint(
-                loaded,
-                operations=TABLE,
-                now=utc_now(),
-                parameters=parameters,
-                members=_members() if any(entry.hide or entry.show for entry in loaded.entries) else (),
-            )
-        ]
-        findings += [
-            {"policy": None, "source": file, "problem": "is not read: policy files end in .yaml or .yml"}
-            for file in policy.unread_files(source)
-        ]
-        if session.config.proof == "name" and not session.config.sandbox and not session.config.reviewers:
-            problem = "approvals.proof = name: anyone who can run the command line approves under any name"
-            findings.append({"policy": None, "source": "settings", "problem": problem})
-        explained = [
-            {"policy": note.entry.name, "source": note.entry.source, "note": note.problem}
-            for note in policy.notes(loaded, operations=TABLE)
-        ]
-        report.append({"source": str(source), "entries": len(loaded.entries), "findings": findings, "notes": explained})
+    try:
+        report = [_checked(source, session) for source in sources]
+    except PolicyError as error:  # handled here: the next step would be this very command
+        warn(str(error))
+        raise typer.Exit(2) from None
     if output is Output.JSON:
         print_json(report)
     else:
@@ -85,6 +57,42 @@ def check(
             for note in item["notes"]:
                 say(f"  note: {note['policy']}: {note['note']}")
     raise typer.Exit(1 if strict and any(item["findings"] for item in report) else 0)
+
+
+def _checked(source: Path, session: Session) -> dict[str, Any]:
+    """Load one policy, and return its number of entries, the likely mistakes in it, and notes that explain it.
+
+    Raises:
+        PolicyError: it does not load.
+    """
+    from arx_wrapper import PagerDutyConnector, policy
+    from arx_wrapper.core.backends import utc_now
+    from arx_wrapper.pagerduty.operations import TABLE
+    from arx_wrapper.params.model import param_model
+
+    loaded = policy.load(source, registry=TABLE, connector="pagerduty")
+    linted = policy.lint(
+        loaded,
+        operations=TABLE,
+        now=utc_now(),
+        parameters={
+            name: param_model(name, getattr(PagerDutyConnector, row.function)).names for name, row in TABLE.items()
+        },
+        members=_members() if any(entry.hide or entry.show for entry in loaded.entries) else (),
+    )
+    findings = [{"policy": one.entry.name, "source": one.entry.source, "problem": one.problem} for one in linted]
+    findings += [
+        {"policy": None, "source": file, "problem": "is not read: policy files end in .yaml or .yml"}
+        for file in policy.unread_files(source)
+    ]
+    if session.config.proof == "name" and not session.config.sandbox and not session.config.reviewers:
+        problem = "approvals.proof = name: anyone who can run the command line approves under any name"
+        findings.append({"policy": None, "source": "settings", "problem": problem})
+    notes = [
+        {"policy": note.entry.name, "source": note.entry.source, "note": note.problem}
+        for note in policy.notes(loaded, operations=TABLE)
+    ]
+    return {"source": str(source), "entries": len(loaded.entries), "findings": findings, "notes": notes}
 
 
 @app.command()
@@ -119,52 +127,61 @@ def explain(
         "show": sorted({glob for rule in rules for glob in rule.show}),
         "hidden_by_default": list(PagerDutyConnector.hidden),
     }
-    rows = [
-        {
-            "entry": item.entry.name,
-            "source": item.entry.source,
-            "effect": item.effect.operation,
-            "of": item.subject.removeprefix(" for ") or None,
-            "risk": item.effect.risk.name,
-            "matched": item.matched,
-            "why": item.why,
-        }
-        for item in trace
-    ]
     if output is Output.JSON:
-        print_json(
-            {
-                "verdict": decision.verdict.value,
-                "operation": decision.operation,
-                "risk": decision.risk.name,
-                "policy": decision.policy,
-                "source": decision.source,
-                "reason": decision.reason,
-                "entries": rows,
-                **visibility,
-            }
-        )
+        print_json(_explanation(decision, trace) | visibility)
     else:
-        say(f"{decision.verdict.value}: {decision.reason}")
-        print_table(
-            ("entry", "matched", "why", "effect", "of", "risk"),
-            (
-                [
-                    row["entry"],
-                    "yes" if row["matched"] else "no",
-                    row["why"],
-                    row["effect"],
-                    row["of"] or "",
-                    row["risk"],
-                ]
-                for row in rows
-            ),
-        )
-        for said, globs in (("hides", visibility["hide"]), ("shows", visibility["show"])):
-            if globs:
-                say(f"{said}: {', '.join(globs)}")
-        say(f"hidden unless shown: {', '.join(visibility['hidden_by_default'])}")
+        _print_explanation(decision, trace, visibility)
     raise typer.Exit(3 if decision.verdict is Verdict.DENY else 0)
+
+
+def _explanation(decision: Decision, trace: Sequence[EntryTrace]) -> dict[str, Any]:
+    return {
+        "verdict": decision.verdict.value,
+        "operation": decision.operation,
+        "risk": decision.risk.name,
+        "policy": decision.policy,
+        "source": decision.source,
+        "reason": decision.reason,
+        "entries": [
+            {
+                "entry": item.entry.name,
+                "source": item.entry.source,
+                "effect": item.effect.operation,
+                "of": _subject(item) or None,
+                "risk": item.effect.risk.name,
+                "matched": item.matched,
+                "why": item.why,
+            }
+            for item in trace
+        ],
+    }
+
+
+def _print_explanation(
+    decision: Decision, trace: Sequence[EntryTrace], visibility: Mapping[str, Sequence[str]]
+) -> None:
+    say(f"{decision.verdict.value}: {decision.reason}")
+    columns = ("entry", "matched", "why", "effect", "of", "risk")
+    rows = (
+        (
+            item.entry.name,
+            "yes" if item.matched else "no",
+            item.why,
+            item.effect.operation,
+            _subject(item),
+            item.effect.risk.name,
+        )
+        for item in trace
+    )
+    print_table(columns, rows)
+    for verb, globs in (("hides", visibility["hide"]), ("shows", visibility["show"])):
+        if globs:
+            say(f"{verb}: {', '.join(globs)}")
+    say(f"hidden unless shown: {', '.join(visibility['hidden_by_default'])}")
+
+
+def _subject(item: EntryTrace) -> str:
+    return item.subject.removeprefix(" for ")
 
 
 @app.command()
