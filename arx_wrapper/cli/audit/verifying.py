@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,26 +44,7 @@ def verify(
         raise typer.BadParameter("--since-checkpoint needs --checkpoint, the store that has it")
 
     async def run(log: AuditLog) -> Verification:
-        if not stores:
-            return await log.verify()
-        from arx_wrapper.audit.transparency.checkpoint import opened, verify_against
-        from arx_wrapper.audit.transparency.signed_note import Verifier
-        from arx_wrapper.audit.transparency.witness import Cosigner, require_cosignatures
-
-        verifier = Verifier.parse(key)
-        note = await proofs.last_checkpoint(stores, verifier)
-        checkpoint = opened(note, verifier)
-        require_cosignatures(note, [Cosigner.parse(cosigner) for cosigner in cosigners or ()])
-        found = await log.verify() if not since else None
-        if found is not None and not found.ok:
-            return found
-        problem = await verify_against(log, checkpoint)
-        if found is None and problem is None:
-            return await log.verify(since=checkpoint.size)
-        from arx_wrapper.audit import Verification
-
-        found = found or Verification(ok=True, records=0, since=checkpoint.size)
-        return found if problem is None else evolve(found, ok=False, problem=problem)
+        return await _against(log, stores, key, cosigners or (), since=since) if stores else await log.verify()
 
     with extras():
         found = with_log(session, run)
@@ -74,3 +56,32 @@ def verify(
     if not found.ok:
         warn(f"The audit log does not verify: {found.problem}. It holds {found.records} records in order.")
     raise typer.Exit(0 if found.ok else 5)
+
+
+async def _against(
+    log: AuditLog, stores: list[str], key: str, cosigners: Sequence[str], *, since: bool
+) -> Verification:
+    """Verify the log, and compare it with the last checkpoint of its stores.
+
+    Args:
+        log: The log.
+        stores, key, cosigners: The checkpoint's stores, the key that verifies it, and the witnesses it needs.
+        since: Whether only the records after the checkpoint are verified one by one.
+    """
+    from arx_wrapper.audit import Verification
+    from arx_wrapper.audit.transparency.checkpoint import opened, verify_against
+    from arx_wrapper.audit.transparency.signed_note import Verifier
+    from arx_wrapper.audit.transparency.witness import Cosigner, require_cosignatures
+
+    verifier = Verifier.parse(key)
+    note = await proofs.last_checkpoint(stores, verifier)
+    checkpoint = opened(note, verifier)
+    require_cosignatures(note, [Cosigner.parse(cosigner) for cosigner in cosigners])
+    found = await log.verify() if not since else None
+    if found is not None and not found.ok:
+        return found
+    problem = await verify_against(log, checkpoint)
+    if found is None and problem is None:
+        return await log.verify(since=checkpoint.size)
+    found = found or Verification(ok=True, records=0, since=checkpoint.size)
+    return found if problem is None else evolve(found, ok=False, problem=problem)
