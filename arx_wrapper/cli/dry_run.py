@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.cli.output import Output, print_json, print_table, say, warn
-from arx_wrapper.errors import ArxError
+from arx_wrapper.errors import ArxError, PagerDutyError
 from arx_wrapper.model import Paged, Verdict
+from arx_wrapper.pagerduty.decoding import member
 
 if TYPE_CHECKING:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
@@ -64,7 +65,7 @@ class _Pages:
         for group in paged:
             try:
                 way, found = await self._group(group)
-            except _NotKnownError as reason:
+            except (_NotKnownError, PagerDutyError) as reason:
                 way, found = f"not known: {reason}", []
             people += [person for person in found if person not in people]
             ways += [way] if way not in ways else []
@@ -95,28 +96,31 @@ class _Pages:
 
     async def _policy_of(self, operation: str, **params: str) -> str:
         row = self._connector.operations[operation]
-        found = (await self._look(operation, **params)).get(str(row.envelope)) or {}
-        policy = (found.get("escalation_policy") or {}).get("id")
-        if not isinstance(policy, str):
+        found = member(await self._look(operation, **params), str(row.envelope), operation, dict)
+        policy = _id_of(found.get("escalation_policy"))
+        if policy is None:
             raise _NotKnownError(f"{row.envelope} {', '.join(params.values())} names no escalation policy")
         return policy
 
     async def _on_call(self, policy_id: str, level: int | None) -> list[dict[str, Any]]:
-        answer = await self._look("schedules:read_oncall", escalation_policy_ids=[policy_id], limit=100)
+        operation = "schedules:read_oncall"
+        answer = await self._look(operation, escalation_policy_ids=[policy_id], limit=100)
         found = {
-            (entry.get("escalation_level"), user["id"]): user
-            for entry in answer["oncalls"]
-            if level in (None, entry.get("escalation_level")) and (user := entry["user"])
+            (entry.get("escalation_level"), user_id): entry["user"]
+            for entry in member(answer, "oncalls", operation, list)
+            if isinstance(entry, Mapping)
+            and level in (None, entry.get("escalation_level"))
+            and (user_id := _id_of(entry.get("user")))
         }
         if not found:
             raise _NotKnownError(f"nobody is on call for escalation policy {policy_id}: nobody would be paged")
-        ordered = sorted(found.items(), key=lambda item: (item[0][0] or 0, item[0][1]))
+        ordered = sorted(found.items(), key=lambda item: (item[0][0] if isinstance(item[0][0], int) else 0, item[0][1]))
         return [_person(user_id, level, user) for (level, user_id), user in ordered]
 
     async def _person(self, user_id: str) -> dict[str, Any]:
         """Somebody by id, with their name where policy permits reading it."""
         try:
-            return _person(user_id, None, (await self._look("users:read_detail", user_id=user_id)).get("user") or {})
+            return _person(user_id, None, (await self._look("users:read_detail", user_id=user_id)).get("user"))
         except _NotKnownError as reason:
             self._gap = f"; not named: {reason}"
             return _person(user_id, None)
@@ -133,8 +137,13 @@ class _Pages:
         return answer
 
 
+def _id_of(reference: object) -> str | None:
+    found = reference.get("id") if isinstance(reference, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
 def _person(user_id: str, level: int | None, user: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    user = user or {}
+    user = user if isinstance(user, Mapping) else {}
     return {"level": level, "id": user_id, "name": user.get("summary") or user.get("name")}
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import typer
 from attrs import frozen
 
-from arx_wrapper.core.columns import records_of
 from arx_wrapper.pagerduty.connector import PagerDutyConnector
+from arx_wrapper.pagerduty.decoding import member, objects
 
 # PagerDuty's own ids: P or Q, then 6 or 13 capital letters and digits.
 _ID = re.compile(r"[PQ][A-Z0-9]{6}(?:[A-Z0-9]{7})?")
@@ -82,8 +82,9 @@ async def incident_id(connector: PagerDutyConnector, text: str) -> str:
     number = text.removeprefix("#")
     if not number.isascii() or not number.isdecimal():
         return text
-    body = await connector.execute("incidents:read_detail", {"incident_id": number})
-    return str(body["incident"]["id"])
+    operation = "incidents:read_detail"
+    body = await connector.execute(operation, {"incident_id": number})
+    return str(member(member(body, "incident", operation, dict), "id", operation, str))
 
 
 def expand(texts: Sequence[str]) -> list[str]:
@@ -104,7 +105,7 @@ def expand(texts: Sequence[str]) -> list[str]:
 def _from_stdin(text: str) -> Iterator[str]:
     try:
         yield from _ids_in(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         yield from (line.split()[0] for line in text.splitlines() if line.split() and line.split()[0] != "id")
 
 
@@ -137,7 +138,7 @@ async def _me(connector: PagerDutyConnector) -> str:
 
 async def _search(connector: PagerDutyConnector, kind: Kind, query: str) -> list[Mapping[str, Any]]:
     body = await connector.execute(kind.reads, {"query": query, "limit": 100})
-    return records_of(connector.operations[kind.reads], body)[0]
+    return objects(body, str(connector.operations[kind.reads].envelope), kind.reads)
 
 
 def _names(record: Mapping[str, Any]) -> set[str]:

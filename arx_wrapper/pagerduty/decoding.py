@@ -34,6 +34,23 @@ def member(body: Mapping[str, Any], key: str, operation: str, kind: type) -> Any
     )
 
 
+def objects(body: Mapping[str, Any], key: str, operation: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a list in a response; each has an id.
+
+    Raises:
+        PagerDutyError: the response does not hold such a list.
+    """
+    found: list[Any] = member(body, key, operation, list)
+    if all(isinstance(each, Mapping) and isinstance(each.get("id"), str) for each in found):
+        return found
+    raise PagerDutyError(
+        f"the call succeeded, but its response's {key!r} holds something else than objects with an id; "
+        "execute() returns the response unchanged",
+        status=200,
+        operation=operation,
+    )
+
+
 def typed(model: type[_M], value: Any, operation: str) -> _M:
     """Return an object of a response as its model.
 

@@ -187,6 +187,26 @@ def test_a_clock_that_is_off_is_named(sound: Command, monkeypatch: pytest.Monkey
     assert "NTP" in checks["clock"]["remedy"]
 
 
+@pytest.mark.parametrize("answer", [b'{"users": [null], "services": []}', b'{"users": [{}]}', b'{"users": 5}', b"{}"])
+def test_a_server_that_is_not_pagerduty_is_named(
+    sound: Command, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    with clock_behind(answer) as url:
+        monkeypatch.setenv("PAGERDUTY_BASE_URL", url)
+        checks = {check["check"]: check for check in sound("doctor", "-o", "json").json["checks"]}
+        assert checks["requester"]["state"] == "wrong"
+        assert "its response" in checks["requester"]["found"]
+        for command in (
+            ("users", "show", "name:Ada"),
+            ("incidents", "show", "41"),
+            ("analytics", "-o", "table"),
+            ("call", "incidents:create", "title=x", "service_id=P1", "--dry-run", "-o", "json"),
+            ("call", "incidents:reassign", "incident_id=P1", "assignee_ids=P2", "--dry-run", "-o", "json"),
+            ("call", "incidents:create", "title=x", "service_id=P1", "escalation_policy_id=P1", "--dry-run"),
+        ):
+            assert "Unexpected" not in sound(*command).err, command
+
+
 def test_a_certificate_that_nobody_vouches_for_is_named(sound: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     with run_in_thread(Sandbox(), tls=True) as served:
         monkeypatch.setenv("PAGERDUTY_BASE_URL", served.url)

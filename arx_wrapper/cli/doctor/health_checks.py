@@ -24,6 +24,7 @@ from arx_wrapper.errors import (
     TransportError,
 )
 from arx_wrapper.model import Operation, Verdict
+from arx_wrapper.pagerduty.decoding import objects
 from arx_wrapper.vault.oauth import SCOPE
 
 if TYPE_CHECKING:
@@ -242,8 +243,10 @@ class _Examination:
             )
         if self._findings["key"].state != "ok" or not self._permits("users:read"):
             return ok("requester", f"{self._requester}; not looked up")
-        answer = await self._connector.execute("users:read", {"query": self._requester}, timeout=_READ_WITHIN)
-        if not any(str(user.get("email", "")).lower() == self._requester.lower() for user in answer["users"]):
+        reads = "users:read"
+        answer = await self._connector.execute(reads, {"query": self._requester}, timeout=_READ_WITHIN)
+        users = objects(answer, "users", reads)
+        if not any(str(user.get("email", "")).lower() == self._requester.lower() for user in users):
             return wrong(
                 "requester",
                 f"the account has no user {self._requester}, so PagerDuty refuses every write",

@@ -73,7 +73,7 @@ def analytics(
 
 def _bars(body: Mapping[str, Any]) -> None:
     """Draw the number of incidents of each line."""
-    lines = body.get("data") or []
+    lines = [line for line in body.get("data") or () if isinstance(line, Mapping)]
     draw([(str(line.get("service_name") or line.get("range_start") or "all"), _count(line)) for line in lines])
 
 
