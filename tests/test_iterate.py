@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import time
@@ -347,6 +348,23 @@ async def test_since_alone_reaches_to_now_and_until_alone_goes_back_a_month() ->
     assert second == ((now - timedelta(days=121)).isoformat(), started)
     assert neither == (None, None), "PagerDuty's own default is the last month"
     assert everything == (started, None), "with date_range=all PagerDuty looks at neither"
+
+
+FIRST, LAST = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+
+
+@pytest.mark.parametrize("bounds", [(FIRST, LAST), (None, FIRST), (FIRST, None), (FIRST, FIRST), (LAST, FIRST)])
+@pytest.mark.parametrize("operation", ["incidents:read", "audit:read"])
+async def test_no_year_without_records_is_asked_for(operation: str, bounds: tuple[str | None, str | None]) -> None:
+    since, until = bounds
+    asked = ({"since": since} if since else {}) | ({"until": until} if until else {})
+    async with connector() as pd:
+        assert pd.sandbox_account is not None
+        with contextlib.suppress(InvalidParamsError, PagerDutyError):  # bounds in the wrong order
+            await ids(pd, operation, asked)
+        assert len(pd.sandbox_account.requests) < 300  # one a month, from 2009 on
+        *_, last = await trail(pd)
+        assert last.action_type in ("connector.completed", "connector.refused")
 
 
 @pytest.mark.parametrize("oldest_first", [True, False])

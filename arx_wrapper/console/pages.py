@@ -228,7 +228,7 @@ def _matches(asked: ApprovalRequest, wanted: Mapping[str, str]) -> bool:
         except ValueError:
             return True
         bound = bound if bound.tzinfo else bound.replace(tzinfo=UTC)
-        return moment >= bound if after else moment < bound + timedelta(days=1)
+        return moment >= bound if after else moment - timedelta(days=1) < bound
 
     people = {review.reviewer for review in asked.decisions}
     return (

@@ -126,7 +126,7 @@ def _paged(paged: Paged, target: Mapping[str, Any]) -> str:
 def _until(text: object) -> str:
     try:
         return clock(str(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         return visible(text)
 
 

@@ -11,13 +11,14 @@ from arx_wrapper.core.resolution import Asked
 from arx_wrapper.errors import InvalidParamsError
 from arx_wrapper.model import ByCursor, ByTime, Operation, Params
 from arx_wrapper.pagerduty.decoding import Model, typed
-from arx_wrapper.pagerduty.pagination import OLDEST, ListReader, Unread
+from arx_wrapper.pagerduty.pagination import OLDEST, WIDEST, ListReader, Unread
 from arx_wrapper.pagerduty.resources.base import Resource
 
 if TYPE_CHECKING:
     from arx_wrapper.core.dispatch import Dispatch
 
 Given = Mapping[str, Any] | None
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 class Bounds(TypedDict, total=False):
@@ -138,13 +139,18 @@ def _spans(row: Operation, paging: ByCursor, asked: Params, now: datetime) -> li
 
 
 def _span(paging: ByTime | ByCursor, asked: Params, now: datetime) -> tuple[datetime, datetime]:
-    """Return the span of time that a list's parameters select."""
+    """Return the span of time that a list's parameters select, without the years in which no record can be."""
     if asked.get("date_range") == "all":  # then PagerDuty ignores both bounds
         return OLDEST, now
     zone = asked.get("time_zone")
-    until = _moment(asked.get("until"), zone) or now
-    default = until - paging.default_span if paging.default_span else OLDEST
-    return _moment(asked.get("since"), zone) or default, until
+    since, until = _moment(asked.get("since"), zone), _moment(asked.get("until"), zone) or now
+    if since is None:
+        span = paging.default_span
+        since = max(until, _FIRST + span) - span if span else OLDEST
+    if since < OLDEST < until:
+        since = OLDEST
+    latest = now + WIDEST  # this host's clock may be slow
+    return since, latest if since < latest < until else until
 
 
 def _moment(text: str | None, zone: str | None) -> datetime | None:

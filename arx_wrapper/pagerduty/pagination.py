@@ -315,7 +315,7 @@ class ListReader:
 
 def _halves(since: datetime, until: datetime, oldest_first: bool) -> list[tuple[datetime, datetime]]:
     """Split a span of time in two at a whole second; return it unsplit when it is too short."""
-    middle = (since + (until - since) / 2).replace(microsecond=0)
+    middle = (since + max(until - since, timedelta()) / 2).replace(microsecond=0)
     if not since < middle < until:
         return [(since, until)]
     halves = [(since, middle), (middle, until)]

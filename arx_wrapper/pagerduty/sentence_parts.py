@@ -175,9 +175,9 @@ def between(start: str, end: str) -> str:
 
 
 def moment_of(text: str) -> datetime | None:
-    """Parse an ISO 8601 time, as UTC; None when it is malformed or has no offset."""
+    """Parse an ISO 8601 time, as UTC; None when it is malformed, has no offset, or is out of range in UTC."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None

@@ -80,6 +80,8 @@ async def test_a_denial_and_its_note_reach_the_agent(pages: Pages) -> None:
     await bob.signed(f"/requests/{asked.id}/decision", {"verdict": "deny", "note": "not during the sale"})
     found = await pages.deployment.pd.approval(asked.id)
     assert (found.state, found.decisions[0].note) == ("denied", "not during the sale")
+    for day, listed in (("9999-12-31", True), ("2001-01-01", False), ("9999-12-31T23:59-14:00", True)):
+        assert (asked.id in (await bob.get(f"/history?until={day}")).text) is listed
     await pages.deployment.require_refused(asked, "denied by bob")
 
 
@@ -270,6 +272,7 @@ async def test_the_page_says_whose_approvals_count(tmp_path) -> None:  # type: i
         assert (refused.status_code, "none of its reviewers" in refused.json()["problem"]) == (409, True)
 
 
+LATEST = "9999-12-31T23:59:59-14:00"  # after the last year in UTC
 WINDOW = {"start_time": "2030-06-15T02:00:00Z", "end_time": "2030-06-15T04:00:00Z", "service_ids": ["PABC123"]}
 
 
@@ -277,6 +280,7 @@ WINDOW = {"start_time": "2030-06-15T02:00:00Z", "end_time": "2030-06-15T04:00:00
     ("operation", "params", "said"),
     [
         ("maintenance:create", WINDOW, ("Silent", "Orders Database, until 2030-06-15 04:00 UTC")),
+        ("maintenance:create", {**WINDOW, "end_time": LATEST}, ("Silent", f"Orders Database, until {LATEST}")),
         (
             "services:update",
             {"service_id": "PABC123", "status": "disabled"},
