@@ -1,4 +1,4 @@
-"""Whose decisions count for an entry that names people, groups or whoever is on call."""
+"""Decisions that count for an entry that names people, groups or the people on call."""
 
 from __future__ import annotations
 
