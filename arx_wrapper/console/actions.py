@@ -171,7 +171,7 @@ async def simulate(console: Console, request: Request) -> Response:
     """Judge the recorded calls by a proposed policy."""
     said = await given(request)
     await signed_in_post(console, request, said)
-    return await proposed_policy(console, request, str(said.get("policy") or "")[:200_000])
+    return await proposed_policy(console, request, str(said.get("policy") or ""))
 
 
 def _verdict(said: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ import sys
 import pytest
 from attrs import evolve
 
+from arx_wrapper import PermissionDeniedError
 from tests.approvals.authenticator import encoded
 from tests.approvals.deployment import DELETE
 from tests.console.conftest import Pages
@@ -103,8 +104,11 @@ async def test_an_agent_is_stopped_and_started_again(pages: Pages) -> None:
     await alice.submit("/agents", agent="agent-001", do="suspend", reason="it deletes everything")
     assert "it deletes everything" in (await alice.get("/agents")).text
     assert await pages.deployment.pd.audit.suspension("agent-001")
+    with pytest.raises(PermissionDeniedError, match="suspended"):
+        await pages.deployment.pd.list_teams()
     await alice.submit("/agents", agent="agent-001", do="resume")
     assert await pages.deployment.pd.audit.suspension("agent-001") is None
+    await pages.deployment.pd.list_teams()
     switches = [r for r in await trail(pages.deployment.pd) if r.action_type.startswith("agent.")]
     assert {record.metadata["by"] for record in switches} == {"alice"}
 

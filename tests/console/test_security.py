@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.approvals.authenticator import PRESENT, Authenticator
+from arx_wrapper.cli.console import make_app
+from tests.approvals.authenticator import ORIGIN, PRESENT, Authenticator
+from tests.approvals.deployment import Deployment
 from tests.console.conftest import Browser, Pages
-from tests.support import trail
+from tests.support import ASK_ABOUT_HIGH, trail
 
 
 async def last_refusal(pages: Pages) -> str:
@@ -199,8 +202,6 @@ async def test_every_page_has_the_headers_that_keep_others_out(pages: Pages) -> 
 
 
 async def test_cookies_are_strict_and_bound_to_the_host(pages: Pages) -> None:
-    from arx_wrapper.cli.console import make_app
-
     alice = Browser(pages.application, pages.deployment.passkeys["alice"])
     cookie = (await alice.signed("/sign-in", {"next": "/"})).headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -342,3 +343,24 @@ async def test_a_form_of_very_many_fields_is_refused(pages: Pages) -> None:
     alice = await pages.browser("alice")
     fields = {f"f{number}": "" for number in range(60)}
     assert (await alice.submit("/agents", agent="a", do="suspend", **fields)).status_code == 400
+
+
+async def test_whoever_is_on_call_decides_on_the_page(tmp_path: Path) -> None:
+    asks = {**ASK_ABOUT_HIGH, "reviewers": {"on_call": "PESC123"}}
+    deployment = Deployment(tmp_path, policies=[asks])
+    shift = {1: frozenset({"bo1"})}
+
+    async def ask_on_call(escalation_policy: str) -> dict[int, frozenset[str]]:
+        assert escalation_policy == "PESC123"
+        return shift
+
+    async with deployment.pd:
+        await deployment.enrol("alice", user="ADA1")
+        application = make_app(deployment.pd.backends, "org-acme", ORIGIN, ask_on_call=ask_on_call)
+        alice = Browser(application, deployment.passkeys["alice"])
+        await alice.sign_in()
+        path = f"/requests/{(await deployment.ask()).id}/decision"
+        refused = await alice.signed(path, {"verdict": "approve"})
+        assert (refused.status_code, "is not on call" in refused.json()["problem"]) == (409, True)
+        shift[1] = frozenset({"ada1"})
+        assert (await alice.signed(path, {"verdict": "approve"})).status_code == 200
