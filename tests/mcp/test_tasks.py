@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from mcp import Client, MCPError
+from mcp.client._memory import InMemoryTransport
 from mcp.client.extension import ClientExtension
 from mcp_types import Request, RequestParams, Result
 from pydantic import ConfigDict
 
 from arx_wrapper.mcp import tasks
+from arx_wrapper.sandbox import Sandbox
 from tests.mcp.conftest import Deployment, structured
 from tests.mcp.test_http import ACCEPT, BEARER
 
@@ -185,6 +187,74 @@ def clock_at(now: Any) -> Any:
             return now
 
     return Clock
+
+
+async def test_each_waiting_call_has_a_task_of_its_own_until_it_ends(deployment: Deployment) -> None:
+    window = {"start_time": "2030-06-15T02:00:00Z", "end_time": "2030-06-15T04:00:00Z", "service_ids": ["PABC123"]}
+    async with deployment.memory(client=DECLARING) as client:
+        delete = await call(client, "services_delete", SERVICE)
+        other = await call(client, "maintenance_create", window)
+        assert delete["taskId"] != other["taskId"]
+        assert min(len(delete["taskId"]), len(other["taskId"])) >= 32, "nobody guesses it"
+        await ask(client, "tasks/cancel", {"taskId": delete["taskId"]})
+        again = await call(client, "services_delete", SERVICE)
+        assert (again["status"], again["taskId"] != delete["taskId"]) == ("working", True)
+
+
+async def test_a_call_that_is_being_made_is_not_cancelled(deployment: Deployment, account: tuple[str, Sandbox]) -> None:
+    sandbox = account[1]
+    sandbox.faults.slow(0.5, method="DELETE")
+    async with deployment.memory(client=DECLARING) as client:
+        task = await call(client, "services_delete", SERVICE)
+        sandbox.requests.clear()
+        await deployment.decide(approval_of(task))
+        while not any(request.method == "DELETE" for request in sandbox.requests):
+            await asyncio.sleep(0.01)
+        await ask(client, "tasks/cancel", {"taskId": task["taskId"]})
+        done = await finished(client, task["taskId"])
+        assert (done["status"], done["result"]["isError"]) == ("completed", False)
+
+
+async def test_old_protocols_get_no_task_though_the_client_declares_the_extension(deployment: Deployment) -> None:
+    async with deployment.memory(client=DECLARING, mode="legacy") as client:
+        assert structured(await client.call_tool("services_delete", SERVICE))["approval"]["state"] == "pending"
+
+
+async def test_a_server_that_stops_ends_its_tasks_and_says_so(deployment: Deployment) -> None:
+    async with deployment.server() as server:
+        async with Client(InMemoryTransport(server), **DECLARING) as client:
+            made = await call(client, "services_delete", SERVICE)
+            [task] = server._tasks._tasks.values()
+            assert task.id == made["taskId"]
+        assert task.running is not None
+        assert task.running.done()
+        assert (task.status, task.message) == ("failed", "The server stopped while the call waited or ran.")
+        shown = await server._tasks.get(task.tools, task.id)
+        assert (shown["error"]["code"], shown["error"]["message"]) == (-32603, task.message)
+        await server._tasks.cancel(task.tools, task.id)
+        assert task.status == "failed", "a task that ended stays as it ended"
+
+
+async def test_a_defect_is_shown_by_the_task(deployment: Deployment, account: tuple[str, Sandbox]) -> None:
+    async with deployment.server() as server, Client(InMemoryTransport(server), **DECLARING) as client:
+        await call(client, "services_delete", SERVICE)
+        [task] = server._tasks._tasks.values()
+        await server._tasks._drive(task, "services_delete", SERVICE, approval_id=7)  # type: ignore[arg-type]
+        assert (task.status, task.message.startswith("Unexpected ")) == ("failed", True)
+
+
+async def test_the_background_work_of_a_forgotten_task_ends(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with deployment.server() as server, Client(InMemoryTransport(server), **DECLARING) as client:
+        await call(client, "services_delete", SERVICE)
+        [task] = server._tasks._tasks.values()
+        monkeypatch.setattr(tasks, "datetime", clock_at(tasks.datetime.now(tasks.UTC) + tasks.timedelta(days=1)))
+        await call(client, "services_delete", SERVICE)
+        assert task.id not in server._tasks._tasks
+        assert task.running is not None
+        await asyncio.wait([task.running], timeout=5)
+        assert task.running.cancelled()
 
 
 NAMED = [("other", -32020), ("unknown", -32602), ("unknown\t ", -32602), (None, -32020)]
