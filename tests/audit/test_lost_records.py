@@ -246,3 +246,14 @@ async def test_the_log_is_synced_with_every_commit(path: Path) -> None:
     assert store._db.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
     assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     await log.aclose()
+
+
+async def test_a_log_is_not_written_through_a_link_because_its_locks_lie_beside_the_file(path: Path) -> None:
+    log, link = at(path), path.with_name("link.db")
+    await log.append(entry())
+    link.symlink_to(path)
+    with pytest.raises(AuditError, match=f"symbolic link.*{path.name}"):
+        await at(link).append(entry())
+    assert not list(path.parent.glob("link.db?*")), "no key and no lock was made"
+    assert len(await everything(log)) == 1
+    await log.aclose()

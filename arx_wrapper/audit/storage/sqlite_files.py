@@ -51,6 +51,19 @@ def connected(path: str, *, uri: bool = False, patience: float = PATIENCE) -> sq
     return sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False, uri=uri)
 
 
+def require_no_link(path: str) -> None:
+    """Refuse to write a log through a symbolic link: writers find each other's locks beside the file itself.
+
+    Raises:
+        AuditError: the path is a link.
+    """
+    if os.path.islink(path):
+        raise AuditError(
+            f"The audit log {path} is a symbolic link. Nothing was sent. Name the file itself in ARX_AUDIT_URL: "
+            f"{os.path.realpath(path)}. Its key lies beside it."
+        )
+
+
 def use_wal(database: sqlite3.Connection, until: float) -> None:
     """Switch to WAL, with retries: SQLite does not always wait here, and several processes may open the log.
 
@@ -161,6 +174,7 @@ def opened_to_read(path: str, *, patience: float = PATIENCE) -> sqlite3.Connecti
     Raises:
         AuditError: it cannot be read.
     """
+    path = os.path.realpath(path)  # a log's other files lie beside the file itself, as SQLite finds them
     with explained("read"):
         if not _cramped(path):
             try:
