@@ -1,4 +1,4 @@
-"""Turn an unsuccessful response into the error of its class, whatever the form of its body."""
+"""Turn an unsuccessful response into the error of its class, and a successful one without a usable body into one."""
 
 from __future__ import annotations
 
@@ -79,6 +79,19 @@ def failure(
         )
     request_id = short(headers["x-request-id"], secret) if "x-request-id" in headers else None
     return _error(status, headers, _envelope(content, secret), operation, deprecated, request_id)
+
+
+def unreadable(problem: str, status: int, operation: str, *, writes: bool) -> TransportError:
+    """Return the error for a successful response whose body cannot be used.
+
+    Args:
+        problem: The fault of the body, as a clause without its subject.
+        status, operation, writes: The response's status, and the request's operation and whether it changes state.
+    """
+    done = "the call succeeded, but" if writes else "a response came, but"
+    return TransportError(
+        f"{done} the body of the response ({status}) {problem}", outcome="unknown", operation=operation, status=status
+    )
 
 
 def _error(

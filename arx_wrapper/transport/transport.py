@@ -21,7 +21,7 @@ from arx_wrapper.model import Request
 from arx_wrapper.transport.backend import ConnectFailed, HttpBackend, HttpRequest, ResponseLost, ResponseTooLarge
 from arx_wrapper.transport.loop_state import Shared, current, release
 from arx_wrapper.transport.rate_limiter import RateLimiter
-from arx_wrapper.transport.response import failure, short
+from arx_wrapper.transport.response import failure, short, unreadable
 from arx_wrapper.transport.retry import (
     ATTEMPTS,
     FIRST_PAUSE,
@@ -90,13 +90,7 @@ class Response:
         return body
 
     def _unreadable(self, problem: str) -> TransportError:
-        done = "the call succeeded, but" if self.writes else "a response came, but"
-        return TransportError(
-            f"{done} the body of the response ({self.status}) {problem}",
-            outcome="unknown",
-            operation=self.operation,
-            status=self.status,
-        )
+        return unreadable(problem, self.status, self.operation, writes=self.writes)
 
 
 @define(eq=False)
