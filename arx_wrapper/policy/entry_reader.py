@@ -76,11 +76,19 @@ class EntryReader:
             raise self._error(found, key, "must be text that is not empty")
         return value
 
+    def line(self, key: str, found: Located) -> str:
+        """Return text that is what it looks like, so that two names that look the same are the same."""
+        value = self.text(key, found)
+        if not value.isprintable() or value != value.strip():
+            problem = "has characters that are invisible or not Unicode, or spaces around it"
+            raise self._error(found, key, f"{value!a} {problem}")
+        return value
+
     def globs(self, key: str, found: Located) -> tuple[str, ...]:
-        return tuple(self.text(key, item) for item in self._list(key, found))
+        return tuple(self.line(key, item) for item in self._list(key, found))
 
     def operation_globs(self, key: str, found: Located) -> tuple[str, ...]:
-        patterns = self.globs(key, found)
+        patterns = tuple(self.text(key, item) for item in self._list(key, found))
         for pattern, item in zip(patterns, found.value, strict=True):
             self._known(key, item, pattern)
         return patterns
@@ -203,13 +211,13 @@ def _nearest(name: str, known: Mapping[str, object]) -> str:
 
 
 KEYS: Final[Mapping[str, Callable[[EntryReader, str, Located], Any]]] = {
-    "name": EntryReader.text,
+    "name": EntryReader.line,
     "connector": EntryReader.text,
     "operations": EntryReader.operation_globs,
     "deny": EntryReader.operation_globs,
     "risk_max": EntryReader.risk,
     "approval": EntryReader.approval,
-    "hitl_channel": EntryReader.text,
+    "hitl_channel": EntryReader.line,
     "description": EntryReader.text,
     "agents": EntryReader.globs,
     "orgs": EntryReader.globs,

@@ -80,6 +80,13 @@ BROKEN = {
     "anchor on a key": ("- {&a name: a}\n", "anchor or a tag"),
     "tag on a key": ("- {!!int 1: a}\n", "anchor or a tag"),
     "past Unicode": ('- {name: "\\U00110000"}\n', "not YAML"),
+    "an unseen character in a name": (
+        '- {name: "a\\u200b", connector: pagerduty, deny: ["rules:*"]}\n',
+        "invisible",
+    ),
+    "a space after a name": ('- {name: "a ", connector: pagerduty, deny: ["rules:*"]}\n', "spaces around"),
+    "a line break in a glob": (entry("deny: ['rules:*']", 'agents: ["bot\\n"]'), "invisible"),
+    "null in a channel": (entry("deny: ['rules:*']", 'hitl_channel: "#a\\0"'), "invisible"),
     "half a character": (entry("deny: ['rules:*']", 'agents: ["\\ud800"]'), "not Unicode"),
     "limit on a number": (entry("deny: ['rules:*']", "limits: {1: 10/hour}"), "matches no operation"),
     "tag": ("- !!python/object/apply:os.system ['true']\n", "tag"),
