@@ -57,6 +57,37 @@ def test_an_action_that_says_what_is_published_already_is_an_error() -> None:
         apply({"a": {"x": {}}, "b": {"x": {"n": 1}}}, overlay({"target": "$.*.x", "update": {"n": 1}}))
 
 
+def test_an_item_that_is_published_by_now_is_not_added_twice() -> None:
+    def pruned(document: Any, target: str, update: Any) -> tuple[bool, Any]:
+        found = examine(document, overlay({"target": target, "update": update}))
+        return all(each.fixed for each in found.stale) if found.stale else False, found.document
+
+    assert pruned({"a": ["x"]}, "$.a", "x") == (True, {"a": ["x"]})
+    assert pruned({"a": ["x"]}, "$.a", "y") == (False, {"a": ["x", "y"]})
+    assert pruned({"a": {"b": ["x"]}}, "$.a", {"b": ["x"]}) == (True, {"a": {"b": ["x"]}})
+    assert pruned({"a": {"b": ["x"]}}, "$.a", {"b": ["x", "y"]}) == (False, {"a": {"b": ["x", "y"]}})
+    with pytest.raises(CodegenError, match="is published already"):
+        apply({"a": {"b": ["x"]}}, overlay({"target": "$.a", "update": {"b": ["x", "y"]}}))
+
+
+def test_true_is_not_one() -> None:
+    assert apply({"a": {"b": 1}}, overlay({"target": "$.a", "update": {"b": True}})) == {"a": {"b": True}}
+
+
+@pytest.mark.parametrize(
+    ("document", "fixed"),
+    [
+        ({"a": {"b": {"other": 1}}}, True),
+        ({"a": {"b": {"renamed_": 1}}}, False),
+        ({"a": {"other": {}}}, False),
+        ({"other": {}}, False),
+    ],
+)
+def test_a_removal_is_fixed_only_where_its_own_name_is_gone(document: Any, fixed: bool) -> None:
+    [stale] = examine(document, overlay({"target": "$.a.b.renamed", "remove": True})).stale
+    assert stale.fixed is fixed
+
+
 @pytest.mark.parametrize("target", ["$.a[", "a", "", None])
 def test_a_target_that_is_not_jsonpath_is_an_error(target: str | None) -> None:
     with pytest.raises(CodegenError, match="a target that is not JSONPath"):
