@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from operator import add
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
@@ -43,12 +47,13 @@ def moment(text: str, now: datetime, *, ahead: bool = False) -> datetime:
     for pattern, sign in ((r"(.+?)\s+ago", -1), (r"in\s+(.+)", 1), (r"\+\s*(.+)", 1), (r"(.+)", 1 if ahead else -1)):
         found = re.fullmatch(pattern, words)
         if found and _DURATION.fullmatch(found[1].replace(" ", "")):
-            return _shifted(text, now, sign * duration(found[1].replace(" ", "")))
+            by = sign * duration(found[1].replace(" ", ""))
+            return _within(text, partial(add, now, by))
     try:
         parsed = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(f"{text!a} is no time; write 2h ago, in 30m, 7d, or 2025-06-01T09:00Z") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return _within(text, lambda: parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC))
 
 
 def is_relative(text: str) -> bool:
@@ -69,8 +74,9 @@ def iso(time: datetime) -> str:
     return time.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
-def _shifted(text: str, now: datetime, by: timedelta) -> datetime:
-    try:
-        return now + by
-    except OverflowError:
-        raise ValueError(f"{text!a} lies outside the calendar") from None
+def _within(text: str, computed: Callable[[], datetime]) -> datetime:
+    """Return a time with at least a year on both sides of it, so that commands can compute with it."""
+    with contextlib.suppress(OverflowError):
+        if datetime.min.year < (time := computed()).year < datetime.max.year:
+            return time
+    raise ValueError(f"{text!a} lies outside the calendar")

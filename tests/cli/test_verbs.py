@@ -558,7 +558,10 @@ def test_a_bare_duration_may_count_from_now_on() -> None:
     assert moment("2h", NOW, ahead=True) == NOW + timedelta(hours=2)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "ago", "in", "2025-13-01", "999999999d ago", "999999w"])
+ENDS = ["0001-01-01T00:00+14:00", "0001-01-01", "9999-12-31T23:59-14:00", "9999-12-31"]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "ago", "in", "2025-13-01", "999999999d ago", "999999w", *ENDS])
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"no time|calendar|too long"):
         moment(text, NOW)
