@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from arx_wrapper import NULL, Decision, InvalidParamsError, PagerDutyConnector, Risk, Verdict
+from arx_wrapper.core.resolution import expand
+from arx_wrapper.model import EffectSpec
 from arx_wrapper.pagerduty.operations import TABLE
 
 # Every way to do an act, through every operation that can do it.
@@ -231,3 +234,11 @@ READS_OF_OTHERS = {
 def test_every_write_is_classified_and_no_other_read_is() -> None:
     for row in TABLE.values():
         assert (row.effects is not None) == row.writes or row.name in READS_OF_OTHERS, row
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_one_effect_at_several_risks_the_highest_counts(order: int) -> None:
+    said = [EffectSpec("services:update", at_least=Risk.HIGH), EffectSpec("services:update")]
+    row = evolve(TABLE["services:delete"], effects=lambda params: said[::order])
+    _, effect = expand(row, {"service_id": "PABC123"}, TABLE, lambda name, value: False)
+    assert (effect.operation, effect.risk, effect.count, len(effect.params)) == ("services:update", Risk.HIGH, 2, 2)
