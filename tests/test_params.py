@@ -393,3 +393,27 @@ def test_whatever_comes_in_is_either_valid_or_refused_by_name(operation: str, da
     else:
         again = {name: NULL if value is None else value for name, value in msgspec.json.decode(text).items()}
         assert model(operation).canonical(again) == text
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "most"),
+    [
+        ("incidents:read", {"service_ids": "P1"}, 1_000),
+        ("incidents:merge", {"incident_id": "P1", "source_incident_ids": "P2"}, 250),
+        ("incidents:resolve", {"incident_id": "P1", "resolution": "x"}, 25_000),
+        ("incidents:create", {"title": "x", "service_id": "P1"}, 1_024),
+        ("incidents:add_note", {"incident_id": "P1", "content": "x"}, 2_000),
+    ],
+)
+def test_lists_and_texts_have_a_greatest_length(operation: str, params: dict[str, Any], most: int) -> None:
+    name, value = next(
+        (name, value) for name, value in params.items() if value in ("x", "P1", "P2") and name[-3:] != "_id"
+    )
+    pd = PagerDutyConnector("agent", "org")
+    for count, accepted in ((most, True), (most + 1, False)):
+        given = {**params, name: value * count if value == "x" else [f"{value}{number}" for number in range(count)]}
+        if accepted:
+            pd.plan(operation, given)
+        else:
+            with pytest.raises(InvalidParamsError):
+                pd.plan(operation, given)

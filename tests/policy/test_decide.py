@@ -8,6 +8,7 @@ import pytest
 
 from arx_wrapper import OPERATIONS, Effect, Risk, Verdict
 from arx_wrapper.policy import lint, trace
+from arx_wrapper.policy.entry import matches_any
 from tests.policy.support import NOW, bare, entry, policy
 
 ALL = {"operations": ["*"], "risk_max": "high"}
@@ -160,3 +161,22 @@ def test_lint_points_at_power_without_a_reviewer_and_at_what_cannot_match() -> N
         ("past", "it expired at 2020-0"),
         ("shadowed", "other entries deny e"),
     }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("incidents.read", "incidents:read", False),
+        ("incidents:[a-z]+", "incidents:read", False),
+        ("incidents:*", "incidents:read", True),
+        ("a(b", "a(b", True),
+        ("a(*", "a(b", True),
+        ("*", "two\nlines", True),
+        ("two*", "two\nlines", True),
+        ("incidents:read", "incidents:read\n", False),
+        ("incidents:*", "Incidents:read", False),
+        ("*@example.com", "bot@example.com.evil.example", False),
+    ],
+)
+def test_a_glob_has_a_star_and_nothing_else_and_matches_whole_names(pattern: str, name: str, matches: bool) -> None:
+    assert matches_any([pattern], name) is matches

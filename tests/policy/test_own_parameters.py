@@ -497,3 +497,12 @@ def test_every_operation_that_another_performs_is_in_the_matrix() -> None:
 
     for act, ways in ACTS.items():
         assert {(called, act) for called, _ in ways if called != act} <= performed
+
+
+@pytest.mark.parametrize(
+    ("value", "alias"),
+    [("41", True), (["P1", "41"], True), ([{"id": "41"}], True), ("41X", False), ("X41", False), ("41\n", False)],
+)
+def test_only_a_number_is_a_second_name_of_an_incident(value: Any, alias: bool) -> None:
+    name = "incident_id" if isinstance(value, str) else "incidents" if value[0] != "P1" else "source_incident_ids"
+    assert PagerDutyConnector.is_alias(name, value) is alias
