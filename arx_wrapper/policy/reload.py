@@ -187,7 +187,7 @@ def _documents(source: object) -> Documents:
         from arx_wrapper.policy.yaml_document import read  # only now: PyYAML takes longer to import than this package
 
         return [(str(file), read(_text(file), str(file))) for file in _files(Path(source))]
-    if isinstance(source, Mapping) or not isinstance(source, Sequence):
+    if not isinstance(source, Sequence):
         raise PolicyError("policies are given as a list of entries, or as the path of a file or folder")
     return [(None, located(list(source)))]
 
