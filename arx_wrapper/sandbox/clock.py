@@ -47,10 +47,12 @@ def parse_time(text: object, name: str) -> datetime:
     """Parse an ISO 8601 date or time, as UTC in whole seconds; a time without a zone is read as UTC."""
     try:
         moment = datetime.fromisoformat(text if isinstance(text, str) else "")
-    except ValueError:
+        found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+        if not datetime.min.year < found.year < datetime.max.year:  # leaves room to compute with it
+            raise ValueError
+    except (ValueError, OverflowError):
         raise refuse(2001, f"{name} is not a valid ISO 8601 date") from None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).replace(microsecond=0)
+    return found
 
 
 def _ticking_from(start: datetime) -> Callable[[], datetime]:
