@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 import msgspec
 
@@ -13,13 +12,10 @@ from arx_wrapper.audit.chain import suspended_because
 from arx_wrapper.audit.log_reader import ReadableLog
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
-from arx_wrapper.audit.waiting import LoopIteration
+from arx_wrapper.audit.waiting import LONGEST_SYNC, LoopIteration
 from arx_wrapper.audit.writer import Submission, Writer, overdue
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Leases, Limit
-
-# Seconds for which a single caller blocks its event loop at most; a sync usually takes less.
-_LONGEST_SYNC: Final = 0.002
 
 
 def utc_now() -> datetime:
@@ -61,14 +57,13 @@ class AuditLog(ReadableLog):
             entry = await self._without_known_text(entry)
         calls = entry.action_type == "connector.called"
         submission = Submission(Pending(entry, usage, limits, enforce_suspension=calls))
-        if self._writer.submit(submission):
+        if self._writer.submit(submission) and self._writer.prompt:
             self._writer.wake()
-            if submission.written.acquire(timeout=_LONGEST_SYNC):
+            if submission.wait(LONGEST_SYNC):
                 if overdue():  # lets tasks that have become ready run before the next call
                     await asyncio.sleep(0)
                 return submission.record()
-        iteration = LoopIteration.of(self._writer.wake, self._timeout)
-        await iteration.wait(submission.future(iteration.loop))
+        await LoopIteration.of(self._writer, self._timeout).wait(submission)
         if submission.written.locked():
             submission.pending.cancelled = True
             raise AuditError(

@@ -1,44 +1,52 @@
-"""Wait in an event loop until entries are written; the writer's thread wakes the callers."""
+"""Wait in an event loop until entries are written.
+
+The entries of one iteration of a loop are written together. The loop blocks while they are, as long as this is quick:
+otherwise it and the writer's thread would compete for the interpreter, which takes longer. When it is not quick, the
+loop runs on, and the thread wakes the callers.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
 from typing import Final
+
+from arx_wrapper.audit.writer import Submission, Writer, notify
+
+# Seconds for which an iteration's entries block their event loop at most; a sync usually takes less.
+LONGEST_SYNC: Final = 0.002
 
 
 class LoopIteration:
-    """The callers that began to wait in one iteration of an event loop; one wake-up and one timer serve them all.
+    """The callers that began to wait in one iteration of an event loop; one wake-up and one timer serve them all."""
 
-    Attributes:
-        loop: The event loop.
-    """
+    __slots__ = ("_entries", "_loop", "_timeout", "_timer", "_waiting", "_writer")
 
-    __slots__ = ("_timeout", "_timer", "_waiting", "_wake", "loop")
-
-    def __init__(self, wake: Callable[[], None], loop: asyncio.AbstractEventLoop, timeout: float) -> None:
-        self._wake, self.loop, self._timeout = wake, loop, timeout
+    def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+        self._writer, self._loop, self._timeout = writer, loop, timeout
         self._timer: asyncio.TimerHandle | None = None
+        self._entries: list[tuple[Submission, asyncio.Future[None]]] = []
         self._waiting: set[asyncio.Future[None]] = set()
         # The thread is woken after all ready tasks have submitted their entries: earlier it would compete with them.
         loop.call_soon(self._end)
 
     @classmethod
-    def of(cls, wake: Callable[[], None], timeout: float) -> LoopIteration:
-        """Return the running loop's present iteration, at whose end `wake` is called.
+    def of(cls, writer: Writer, timeout: float) -> LoopIteration:
+        """Return the running loop's present iteration, at whose end the writer's thread is woken.
 
         Args:
-            wake: Wakes the writer's thread.
+            writer: The log's writer.
             timeout: Seconds that its callers wait at most.
         """
         loop, found = asyncio.get_running_loop(), _PRESENT.iteration
-        if found is None or found.loop is not loop or found._wake != wake:
-            found = _PRESENT.iteration = cls(wake, loop, timeout)
+        if found is None or found._loop is not loop or found._writer is not writer:
+            found = _PRESENT.iteration = cls(writer, loop, timeout)
         return found
 
-    async def wait(self, written: asyncio.Future[None]) -> None:
-        """Wait for the future of an entry that is written or has failed, at most until the timeout."""
+    async def wait(self, submission: Submission) -> None:
+        """Wait until a submitted entry is written or has failed, at most until the timeout."""
+        written = self._loop.create_future()
+        self._entries.append((submission, written))
         self._waiting.add(written)
         try:
             await written
@@ -50,9 +58,15 @@ class LoopIteration:
     def _end(self) -> None:
         if _PRESENT.iteration is self:
             _PRESENT.iteration = None
-        self._wake()
+        prompt = self._writer.prompt
+        self._writer.wake()
+        if prompt and self._entries[-1][0].wait(LONGEST_SYNC):
+            notify([written for _, written in self._entries])
+            return
+        for submission, written in self._entries:
+            submission.complete(written)
         if self._waiting:
-            self._timer = self.loop.call_later(self._timeout, self._give_up)
+            self._timer = self._loop.call_later(self._timeout, self._give_up)
 
     def _give_up(self) -> None:
         notify(list(self._waiting))
@@ -65,28 +79,3 @@ class _PresentIteration(threading.local):
 
 
 _PRESENT: Final = _PresentIteration()
-
-
-def notify(futures: Sequence[asyncio.Future[None]]) -> None:
-    """Wake the callers that await these futures, in their own event loop."""
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
-
-
-def notify_from_thread(
-    loop: asyncio.AbstractEventLoop, futures: Sequence[asyncio.Future[None]], drained: Callable[[], None]
-) -> None:
-    """Wake the callers of an event loop from another thread; `drained` is called there after they have continued.
-
-    Raises:
-        RuntimeError: the loop was closed, so no task waits.
-    """
-    loop.call_soon_threadsafe(_notify_in_loop, futures, loop, drained)
-
-
-def _notify_in_loop(
-    futures: Sequence[asyncio.Future[None]], loop: asyncio.AbstractEventLoop, drained: Callable[[], None]
-) -> None:
-    notify(futures)
-    loop.call_soon(drained)  # after the tasks that were just woken

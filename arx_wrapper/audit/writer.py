@@ -16,12 +16,11 @@ from typing import Final, TypeVar
 from weakref import WeakSet
 
 from arx_wrapper.audit.store import Pending, Store, Written
-from arx_wrapper.audit.waiting import notify, notify_from_thread
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
-# Seconds that the thread waits after notifying callers, so that their next entries share one transaction.
-_WAIT_FOR_CALLERS: Final = 0.01
+# Seconds within which a transaction counts as prompt, so that event loops may block for the next one.
+_PROMPT: Final = 0.005
 # Seconds for which successive calls of a single caller may block its event loop: the time of a few syncs.
 _LONGEST_BLOCK: Final = 0.001
 
@@ -33,7 +32,7 @@ class Submission:
         pending: The entry, and its outcome once it is written.
         urgent: True when a caller waits for it.
         written: Locked until the entry is written, or could not be.
-        waiting: The future that its caller awaits, once it does.
+        waiting: The future that the thread completes; None when nobody awaits it yet, or the caller's loop does.
     """
 
     __slots__ = ("pending", "urgent", "waiting", "written")
@@ -44,12 +43,18 @@ class Submission:
         self.written = threading.Lock()
         self.written.acquire()
 
-    def future(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """Return the future that is done when the entry is written, or could not be."""
-        self.waiting = loop.create_future()
-        if not self.written.locked():  # written meanwhile: the writer thread may not have seen this future
-            notify([self.waiting])
-        return self.waiting
+    def complete(self, waiting: asyncio.Future[None]) -> None:
+        """Let the thread complete a future once the entry is written, or could not be."""
+        self.waiting = waiting
+        if not self.written.locked():  # written meanwhile: the thread may not have seen this future
+            notify([waiting])
+
+    def wait(self, seconds: float) -> bool:
+        """Block the thread until the entry is written or has failed; return False when this takes longer."""
+        done = self.written.acquire(timeout=seconds)
+        if done:
+            self.written.release()
+        return done
 
     def record(self) -> Written:
         """Return the stored record, or raise the error with which writing it ended."""
@@ -66,6 +71,7 @@ class Writer:
 
     Attributes:
         broken: The error while a submitted outcome could not be written; None when there is none.
+        prompt: True when the thread waits for entries, and wrote the last ones quickly.
         digest: HMAC-SHA256 with the log's key, as hex; None until the database is open.
     """
 
@@ -79,7 +85,6 @@ class Writer:
         self._wakeup = threading.Lock()  # released to wake the thread
         self._wakeup.acquire()
         self.fork_lock = threading.Lock()  # held while the database is used, so that the process does not fork then
-        self._drained = threading.Event()  # callers that were notified together have continued
         self._queue: list[Submission] = []
         self._unwritten: list[Submission] = []  # outcomes that could not be written; written with the next entries
         self._jobs: list[Callable[[Store], None]] = []
@@ -90,6 +95,7 @@ class Writer:
         self.digest: Callable[[bytes], str] | None = None
         self._store: Store | None = None
         self.broken: AuditError | None = None
+        self.prompt = True
 
     def after_fork(self) -> None:
         """Reset the writer in the child of a fork."""
@@ -184,21 +190,18 @@ class Writer:
             self._thread.start()
 
     def _work(self) -> None:
-        store, written = self.store(), list[Submission]()
+        store = self.store()
         while True:
-            # Callers are notified only after the commit. The thread then waits for their next entries, so that these
-            # share one transaction.
-            if notify_all(written, self._drained.set):
-                self._drained.wait(_WAIT_FOR_CALLERS)
-                self._drained.clear()
             written, jobs = self._next()
+            began, self.prompt = time.monotonic(), False
             with self.fork_lock:
                 if written or (self._unwritten and (jobs or self._closing)):
                     self._write(store, written)
                 for job in jobs:
                     job(store)
+            self.prompt = time.monotonic() - began < _PROMPT
+            notify_all(written)
             if self._closing and not (self._queue or self._jobs):
-                notify_all(written, self._drained.set)
                 with self.fork_lock:
                     store.close()
                 return
@@ -257,23 +260,23 @@ def _others_ran() -> None:
     _BLOCKED.since = None
 
 
-def notify_all(written: Sequence[Submission], drained: Callable[[], None]) -> bool:
-    """Notify callers that their entries are written, or could not be.
-
-    Returns:
-        True when several of them wait in one event loop; then `drained` is called there after they have continued.
-    """
+def notify_all(written: Sequence[Submission]) -> None:
+    """Notify callers that their entries are written, or could not be."""
     waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for submission in written:
         submission.written.release()
         if submission.waiting:
             waiting.setdefault(submission.waiting.get_loop(), []).append(submission.waiting)
-    several = False
     for loop, futures in waiting.items():
         with suppress(RuntimeError):  # the loop was closed, so no task waits
-            notify_from_thread(loop, futures, drained)
-            several = several or len(futures) > 1
-    return several
+            loop.call_soon_threadsafe(notify, futures)
+
+
+def notify(futures: Sequence[asyncio.Future[None]]) -> None:
+    """Wake the callers that await these futures, in their own event loop."""
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
 
 
 _WRITERS: WeakSet[Writer] = WeakSet()
