@@ -14,6 +14,9 @@ def private_file(path: Path) -> None:
     An existing file is never opened: closing a descriptor of it would drop the locks that this process's connections
     hold on it, because POSIX locks belong to the process and the file. Another process would then believe that the log
     is not in use, and remove records that are not in the database file yet.
+
+    Raises:
+        OSError: it cannot be created, or is no regular file: a device's permissions are everybody's.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
@@ -21,7 +24,10 @@ def private_file(path: Path) -> None:
 
         with tempfile.NamedTemporaryFile(dir=path.parent) as empty, contextlib.suppress(FileExistsError):
             os.link(empty.name, path)  # mode 0600; suppressed when another process was faster
-    if path.stat().st_mode & 0o077:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path} is not a regular file")
+    if mode & 0o077:
         path.chmod(0o600)
 
 

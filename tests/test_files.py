@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from arx_wrapper.files import create_private, read_private, writable_by_others
+from arx_wrapper import approvals, audit
+from arx_wrapper.errors import ApprovalError, AuditError
+from arx_wrapper.files import create_private, private_file, read_private, writable_by_others
 
 
 @pytest.fixture(autouse=True)
-def open_umask():
+def open_umask() -> Iterator[None]:
     before = os.umask(0)
     yield
     os.umask(before)
@@ -50,6 +54,18 @@ def test_a_link_is_neither_written_through_nor_read_through(tmp_path: Path, targ
         read_private(link, 10)
     assert (tmp_path / "there").read_bytes() == b"theirs"
     assert not (tmp_path / "gone").exists()
+
+
+def test_the_permissions_of_what_is_no_file_stay_as_they_are(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"  # like /dev/null, which belongs to everybody
+    os.mkfifo(pipe, 0o666)
+    with pytest.raises(AuditError, match="is not a regular file"):
+        asyncio.run(audit.open(f"sqlite:///{pipe}").open())
+    with pytest.raises(ApprovalError, match="is not a regular file"):
+        asyncio.run(approvals.open(f"sqlite:///{pipe}").list())
+    with pytest.raises(OSError, match="is not a regular file"):
+        private_file(pipe)
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o666
 
 
 def test_a_file_that_cannot_be_written_whole_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from arx_wrapper.audit.storage.sqlite_files import (
     explained,
     opened_to_read,
     require_locks,
-    require_no_link,
+    require_plain_file,
     unusable,
     use_wal,
     wait_for_locks,
@@ -70,7 +70,7 @@ class SqliteStore(SqliteChain):
         self._last: Sequence[Pending] = ()
         self._file: OpenFile | None = None
         try:
-            require_no_link(path)
+            require_plain_file(path)
             secret = key or configured_key() or made_key(path, has_records=lambda: has_records(path, patience=patience))
             if path != ":memory:":
                 private_file(Path(path))

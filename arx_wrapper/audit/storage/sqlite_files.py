@@ -51,17 +51,20 @@ def connected(path: str, *, uri: bool = False, patience: float = PATIENCE) -> sq
     return sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False, uri=uri)
 
 
-def require_no_link(path: str) -> None:
-    """Refuse to write a log through a symbolic link: writers find each other's locks beside the file itself.
+def require_plain_file(path: str) -> None:
+    """Refuse to write a log through a symbolic link, because writers find each other's locks beside the file itself.
 
     Raises:
         AuditError: the path is a link.
+        OSError: it is a device, a pipe or a folder.
     """
     if os.path.islink(path):
         raise AuditError(
             f"The audit log {path} is a symbolic link. Nothing was sent. Name the file itself in ARX_AUDIT_URL: "
             f"{os.path.realpath(path)}. Its key lies beside it."
         )
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"{path} is not a regular file")
 
 
 def use_wal(database: sqlite3.Connection, until: float) -> None:
