@@ -30,10 +30,11 @@ from arx_wrapper import (
     UnknownOperationError,
     Verdict,
     approvals,
+    audit,
 )
 from arx_wrapper.model import JSON, Lookup, Params
 from arx_wrapper.vault.fixed import FixedVault
-from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, decide, denying, trail
+from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, decide, denying, sqlite_at, trail
 
 WINDOW = {
     "start_time": "2025-06-15T02:00:00Z",
@@ -394,6 +395,20 @@ async def test_a_policy_is_on_record_though_the_log_failed_when_it_was_loaded(tm
     first, *_ = [record.action_type async for record in pd.audit.records()]
     assert first == "policy.loaded"
     await pd.aclose()
+
+
+async def test_a_policy_that_could_not_be_recorded_is_on_record_with_the_next_call(tmp_path: Path) -> None:
+    log = audit.open(f"sqlite:///{tmp_path}/audit.db", timeout=0.2)
+    async with PagerDutyConnector.sandbox("a", "o", policies=[EVERYTHING], audit=log) as pd:
+        await log.open()
+        with sqlite_at(tmp_path / "audit.db", isolation_level=None) as blocker:
+            blocker.execute("BEGIN IMMEDIATE")
+            with pytest.raises(AuditError):
+                await pd.list_teams()
+            blocker.execute("ROLLBACK")
+        await pd.list_teams()
+        assert [record.action_type async for record in log.records()].count("policy.loaded") == 1
+    await log.aclose()
 
 
 async def test_a_key_that_is_refused_and_cannot_be_read_again_does_not_pass_for_never_sent() -> None:
