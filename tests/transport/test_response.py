@@ -1,4 +1,4 @@
-"""What is taken from an unsuccessful response, however large or odd it is."""
+"""The code, text and id that are taken from an unsuccessful response, however large or odd it is."""
 
 from __future__ import annotations
 
