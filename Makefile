@@ -77,7 +77,7 @@ docs: $(VENV)/ready  ## the documentation, into build/docs
 	$(BIN)/python -m tests.docs.site
 
 bench: $(VENV)/ready  ## this client beside others; prints ratios, and missed goals as missed; redraws the README's chart
-	@if command -v $(PYTHON312) >/dev/null; then \
+	@if $(PYTHON312) --version >/dev/null 2>&1; then \
 	    test -x build/pagerduty-mcp/bin/python || { $(PYTHON312) -m venv build/pagerduty-mcp && \
 	    build/pagerduty-mcp/bin/python -m pip install --quiet pagerduty-mcp==1.1.0; }; \
 	else echo "$(PYTHON312) is not here: PagerDuty's MCP server is not measured (make bench PYTHON312=...)"; fi
