@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.http_server import server_for
 from arx_wrapper.mcp.identity import Issuer, TokenVerifier
-from arx_wrapper.mcp.lone_surrogates import mend
+from arx_wrapper.mcp.message_repair import mend
 from arx_wrapper.mcp.server import ToolServer
 
 PATH: Final = "/mcp"

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 from mcp.server.stdio import stdio_server
 
-from arx_wrapper.mcp.lone_surrogates import mend
+from arx_wrapper.mcp.message_repair import mend
 from arx_wrapper.mcp.server import ToolServer
 
 _LONGEST_LINE: Final = 16 * 1024 * 1024

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import socket
 from typing import Any
 
 import jwt
@@ -64,11 +65,18 @@ async def authorization_server() -> AsyncIterator[AuthorizationServer]:
     """Serve an issuer on loopback."""
     with listening("127.0.0.1", 0) as opened:
         found = AuthorizationServer(f"http://127.0.0.1:{opened.getsockname()[1]}")
-        app = Starlette(routes=[Route("/.well-known/openid-configuration", found.metadata), Route("/jwks", found.jwks)])
-        server = quiet_server(app)
-        serving = asyncio.create_task(server.serve(sockets=[opened]))
-        try:
+        routes = [Route("/.well-known/openid-configuration", found.metadata), Route("/jwks", found.jwks)]
+        async with serving(Starlette(routes=routes), opened):
             yield found
-        finally:
-            server.should_exit = True
-            await serving
+
+
+@asynccontextmanager
+async def serving(app: Starlette, opened: socket) -> AsyncIterator[None]:
+    """Serve an application on a socket that listens."""
+    server = quiet_server(app)
+    task = asyncio.create_task(server.serve(sockets=[opened]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

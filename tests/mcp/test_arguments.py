@@ -12,7 +12,7 @@ import pytest
 
 from arx_wrapper import OPERATIONS, PagerDutyConnector
 from arx_wrapper.mcp.arguments import read_arguments
-from arx_wrapper.mcp.lone_surrogates import MARK, mend
+from arx_wrapper.mcp.message_repair import MARK, mend
 from arx_wrapper.mcp.tools import Tools
 from arx_wrapper.params import NULL
 from tests.mcp.conftest import Deployment, structured

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -18,8 +17,8 @@ from starlette.routing import Route
 
 from arx_wrapper.http_server import listening
 from arx_wrapper.mcp import identity
-from arx_wrapper.mcp.http import quiet_server
 from arx_wrapper.mcp.identity import Issuer, TokenVerifier
+from tests.mcp.issuer import serving
 
 OIDC, RFC8414 = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
 AUDIENCE = "https://mcp.example/mcp"
@@ -65,13 +64,8 @@ class Published:
 async def issuer() -> AsyncIterator[Published]:
     with listening("127.0.0.1", 0) as opened:
         found = Published(f"http://127.0.0.1:{opened.getsockname()[1]}")
-        server = quiet_server(Starlette(routes=[Route("/{path:path}", found.respond)]))
-        serving = asyncio.create_task(server.serve(sockets=[opened]))
-        try:
+        async with serving(Starlette(routes=[Route("/{path:path}", found.respond)]), opened):
             yield found
-        finally:
-            server.should_exit = True
-            await serving
 
 
 async def accepted(issuer: Published, token: str | None = None, **options: Any) -> bool:
