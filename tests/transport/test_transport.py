@@ -367,6 +367,15 @@ async def test_a_compressed_answer_is_read_and_a_bomb_is_not() -> None:
             await send(wire, WRITE)
 
 
+async def test_a_body_has_as_many_bytes_as_the_limit_and_not_one_more() -> None:
+    body = b'{"users":1}'
+    async with serving(answer(200, body), max_body=len(body)) as (_, wire):
+        assert (await send(wire)).json() == {"users": 1}
+    async with serving(answer(200, body), max_body=len(body) - 1) as (_, wire):
+        with pytest.raises(TransportError, match="larger than"):
+            await send(wire, WRITE)
+
+
 async def test_a_bomb_takes_no_more_memory_than_the_limit() -> None:
     squeezer = zlib.compressobj(9, wbits=31)
     bomb = squeezer.compress(b" " * 50_000_000) + squeezer.flush()
