@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,17 +65,25 @@ class Server:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """All of its processes stand still: connections stay open, and nothing answers."""
+        """All of its processes stand still: connections stay open, and nothing answers.
+
+        The main process stands still first and goes on last. It alone starts processes and removes those that have
+        ended, so the list of them holds for as long as nothing moves.
+        """
         main = int((self.folder / "data/postmaster.pid").read_text().split()[0])
-        others = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        processes = [main, *map(int, others)]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
+        os.kill(main, signal.SIGSTOP)
         try:
-            yield
+            _wait_until_still(main)
+            others = [*map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split())]
+            for process in others:
+                os.kill(process, signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                for process in others:
+                    os.kill(process, signal.SIGCONT)
         finally:
-            for process in processes:
-                os.kill(process, signal.SIGCONT)
+            os.kill(main, signal.SIGCONT)
 
     def initialise(self) -> None:
         self._run("initdb", "-U", "arx", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
@@ -84,6 +93,13 @@ class Server:
         command = [str(self._installed / program), "-D", str(self.folder / "data"), *arguments]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **self._account)  # noqa: S603 - the distribution's own binaries
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _wait_until_still(process: int) -> None:
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline, f"process {process} goes on after SIGSTOP"
+        time.sleep(0.001)
 
 
 def binaries() -> Path | None:
