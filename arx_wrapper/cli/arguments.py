@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from arx_wrapper.cli.approved_times import ApprovedTimes
+from arx_wrapper.cli.misplaced import goes_before
 from arx_wrapper.cli.times import is_relative, iso, moment
 from arx_wrapper.params import NULL
 from arx_wrapper.params.model import ParamModel, with_nulls
@@ -99,6 +100,10 @@ def _pairs(model: ParamModel, arguments: Sequence[str]) -> Iterator[tuple[str, s
     rest = iter(arguments)
     for argument in rest:
         name, separator, value = argument.partition("=")
+        if (place := goes_before(argument, f"arx-pagerduty call {model.operation}")) and name.removeprefix(
+            "--"
+        ) not in model.names:
+            raise typer.BadParameter(place)
         if argument.startswith("--") and len(argument) > 2:
             yield _option(model, name, value if separator else None, rest)
         elif separator:

@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from arx_wrapper.cli.approved_times import approved_times
 from arx_wrapper.cli.arguments import flag, parse
 from arx_wrapper.cli.execution import Options, perform
+from arx_wrapper.cli.misplaced import goes_before
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session, now_of
 from arx_wrapper.cli.tables import Columns, split
@@ -142,6 +143,10 @@ def call(
     if help_ or operation is None:
         _help(context, operation, asked=help_)
         return
+    if place := goes_before(operation, context.command_path):
+        raise typer.BadParameter(place)
+    if operation.startswith("-"):
+        raise typer.BadParameter(f"{operation} goes after the operation: {context.command_path} OPERATION {operation}")
     if (most is not None and not everything) or (everything and (dry_run or approval or timeout)):
         raise typer.BadParameter("--all goes with --max-items, and with none of --dry-run, --approval, --timeout")
     session: Session = context.obj

@@ -21,6 +21,7 @@ from arx_wrapper.cli.doctor.command import doctor
 from arx_wrapper.cli.encoding import use_utf8, utf8
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.exit_status import message_of, next_step, status_of
+from arx_wrapper.cli.misplaced import hint
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.report import command as report
 from arx_wrapper.cli.session import Session
@@ -110,6 +111,8 @@ def run(arguments: list[str]) -> int:
     try:
         return int(command()(arguments, prog_name="arx-pagerduty", standalone_mode=False) or 0)
     except UsageError as error:
+        if place := hint(error):
+            error = UsageError(place, ctx=error.ctx)  # type: ignore[call-arg, attr-defined]  # as click's own
         error.show()  # type: ignore[attr-defined]  # as click's own
         return 2
     except (typer.Abort, KeyboardInterrupt):
