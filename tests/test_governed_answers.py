@@ -33,7 +33,7 @@ from tests.support import EVERYTHING, decide, trail
 PHONE, MAIL, KEY = "5550199777", "canary.mail@example.com", "canary-key-77"
 ROUTING, CALENDAR = "sandbox-routing-key-not-a-secret", "canary-cal-77"
 CANARIES = (PHONE, MAIL, KEY, ROUTING, CALENDAR)
-REFERENCE = sorted((Path(arx_wrapper.__file__).parent / "policies").glob("*.yaml"))
+REFERENCE = sorted((Path(arx_wrapper.__file__).parent / "pagerduty" / "policies").glob("*.yaml"))
 PLAIN = {name: value for name, value in EVERYTHING.items() if name != "show"}
 
 

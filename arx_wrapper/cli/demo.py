@@ -53,7 +53,7 @@ async def _run(ask: Ask) -> None:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
     config = evolve(Config.load({}), audit_url=MEMORY, approvals_url=MEMORY)
-    policy = files("arx_wrapper") / "policies" / "pd-full-admin.yaml"
+    policy = files("arx_wrapper.pagerduty") / "policies" / "pd-full-admin.yaml"
     say("Policy: pd-full-admin (HIGH operations wait for a reviewer). PagerDuty: the embedded sandbox.\n")
     async with PagerDutyConnector.sandbox("agent-001", "org-acme", policies=str(policy), config=config) as pd:
         for title, call in _CALLS:

@@ -136,7 +136,7 @@ def _settings(answers: Answers) -> str:
 
 
 def _policy(start: Start) -> str:
-    folder = files("arx_wrapper") / "policies"
+    folder = files("arx_wrapper.pagerduty") / "policies"
     return "".join((folder / name).read_text("utf-8") for name in _POLICIES[start])
 
 

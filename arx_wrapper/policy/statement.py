@@ -10,8 +10,8 @@ from arx_wrapper.policy.entry import PolicyEntry
 # One effect, and no entry that hides or shows.
 _BY_DEFAULT: Final[tuple[tuple[Visibility, ...], ...]] = ((),)
 HELP: Final = (
-    "no policy is configured, so everything is denied. Name a policy file in ARX_POLICY; `arx_wrapper/policies` holds "
-    "four to start from."
+    "no policy is configured, so everything is denied. Name a policy file in ARX_POLICY; `arx-pagerduty init` writes "
+    "one to start from."
 )
 
 

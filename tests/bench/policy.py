@@ -21,7 +21,7 @@ ROUNDS, TURNS, RECORDS, SIMULATIONS = 7, 200, 1_000_000, 3
 
 
 def measure() -> Iterator[Figure]:
-    reference = load(str(files("arx_wrapper") / "policies"), registry=RISKS, connector="pagerduty")
+    reference = load(str(files("arx_wrapper.pagerduty") / "policies"), registry=RISKS, connector="pagerduty")
     yield Figure(
         name="policy: a decision, the four reference policies", values=_decisions(reference), unit="µs", goal=5
     )
@@ -58,7 +58,7 @@ def _decisions(policy: PolicySet) -> list[float]:
 
 def _simulation() -> list[float]:
     """Seconds of CPU to judge the calls of a million records anew."""
-    policy = load(str(files("arx_wrapper") / "policies"), registry=RISKS, connector="pagerduty")
+    policy = load(str(files("arx_wrapper.pagerduty") / "policies"), registry=RISKS, connector="pagerduty")
 
     async def run(path: Path) -> float:
         log = audit.open(f"sqlite:///{path}", read_only=True)

@@ -16,7 +16,7 @@ from arx_wrapper.sandbox.clock import system_time
 from arx_wrapper.sandbox.server import run_in_thread
 from tests.support import CANARY
 
-POLICIES = Path(__file__).parent.parent.parent / "arx_wrapper" / "policies"
+POLICIES = Path(__file__).parent.parent.parent / "arx_wrapper" / "pagerduty" / "policies"
 
 
 @frozen

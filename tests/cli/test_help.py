@@ -98,7 +98,7 @@ def test_completion_can_be_installed(tmp_path: Path) -> None:
 
 
 def test_colours_and_progress_show_on_a_terminal_and_not_with_no_color() -> None:
-    policy = str(Path(__file__).parent.parent.parent / "arx_wrapper" / "policies" / "pd-full-admin.yaml")
+    policy = str(Path(__file__).parent.parent.parent / "arx_wrapper" / "pagerduty" / "policies" / "pd-full-admin.yaml")
     arguments = ("call", "incidents:read", "--all", "-o", "table")
     coloured = on_a_terminal(*arguments, ARX_SANDBOX="1", ARX_POLICY=policy).text
     assert "\x1b[31mtriggered" in coloured

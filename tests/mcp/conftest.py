@@ -39,7 +39,7 @@ from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import run_in_thread
 from tests.support import ASK_ABOUT_HIGH, CANARY
 
-POLICIES = Path(__file__).parent.parent.parent / "arx_wrapper" / "policies"
+POLICIES = Path(__file__).parent.parent.parent / "arx_wrapper" / "pagerduty" / "policies"
 COMMAND = [sys.executable, "-m", "arx_wrapper.cli"]
 TOKEN = "a-token-for-tests-only"  # noqa: S105
 Mode = Literal["auto", "legacy"]

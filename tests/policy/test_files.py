@@ -200,7 +200,7 @@ def test_the_schema_takes_the_reference_policies_and_refuses_a_misspelt_key() ->
     import yaml
 
     validator = jsonschema.Draft202012Validator(schema())
-    for file in (files("arx_wrapper") / "policies").iterdir():
+    for file in (files("arx_wrapper.pagerduty") / "policies").iterdir():
         validator.validate(yaml.safe_load(file.read_text("utf-8")))
     assert list(validator.iter_errors([{"name": "a", "connector": "pagerduty", "denny": ["x"]}]))
 

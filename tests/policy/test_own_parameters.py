@@ -484,7 +484,9 @@ def _others(called: str) -> set[str]:
 
 def test_the_reference_policies_still_permit_every_include() -> None:
     for policy in ("pd-oncall-readonly", "pd-incident-responder", "pd-full-admin"):
-        pd = PagerDutyConnector("agent", "org", policies=str(files("arx_wrapper") / "policies" / f"{policy}.yaml"))
+        pd = PagerDutyConnector(
+            "agent", "org", policies=str(files("arx_wrapper.pagerduty") / "policies" / f"{policy}.yaml")
+        )
         for called, value in includes():
             params = {**dict.fromkeys(TABLE[called].path_names, MINE)}
             before, after = pd.explain(called, params), pd.explain(called, {**params, "include": [value]})

@@ -67,7 +67,7 @@ def test_there_are_180_verdicts() -> None:
 
 @pytest.mark.parametrize(("policy", "operation"), CASES)
 def test_a_reference_policy_says_what_its_title_says(policy: str, operation: str) -> None:
-    file = files("arx_wrapper") / "policies" / f"{policy}.yaml"
+    file = files("arx_wrapper.pagerduty") / "policies" / f"{policy}.yaml"
     decision = load(str(file), registry=RISKS, connector="pagerduty").decide(bare(operation), NOW)
     if operation in PERMITTED[policy]:
         assert (decision.verdict, decision.policy) == (Verdict.PERMIT, policy)
@@ -79,7 +79,7 @@ def test_a_reference_policy_says_what_its_title_says(policy: str, operation: str
 
 
 def test_blocking_maintenance_wins_over_full_administration() -> None:
-    both = load(str(files("arx_wrapper") / "policies"), registry=RISKS, connector="pagerduty")
+    both = load(str(files("arx_wrapper.pagerduty") / "policies"), registry=RISKS, connector="pagerduty")
     decision = both.decide(bare("maintenance:create"), NOW)
     assert (decision.verdict, decision.policy) == (Verdict.DENY, "pd-no-maintenance")
     assert both.decide(bare("maintenance:delete"), NOW).verdict is Verdict.PERMIT
