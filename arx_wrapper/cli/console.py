@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.http_server import listening, server_for, until_stopped
 from arx_wrapper.cli.output import Format, Output, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.core.eligibility import AskOnCall
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.http_server import listening, server_for, until_stopped
 
 DEFAULT_PORT = 8788
 
@@ -80,28 +80,7 @@ async def serve(application: Any, opened: Any, ready: Any, *, proxied: bool) -> 
     def stopping() -> None:
         closing.add(asyncio.ensure_future(application.state.console.watcher.close()))
 
-    await until_stopped(server_for(server_config(application, proxied=proxied)), opened, ready, stopping)
-
-
-def server_config(application: Any, *, proxied: bool = False) -> Any:
-    """Return uvicorn's configuration for the console: no logs of addresses, which may hold invitations.
-
-    Args:
-        application: The console.
-        proxied: Whether a proxy on this machine says in `X-Forwarded-For` who asks. Without one, nobody's word is taken
-            for it: attempts are limited by address.
-    """
-    import uvicorn
-
-    return uvicorn.Config(
-        application,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=proxied,
-        timeout_graceful_shutdown=2,
-    )
+    await until_stopped(server_for(application, grace=2, proxied=proxied), opened, ready, stopping)
 
 
 def _ready(origin: str, output: Output) -> None:

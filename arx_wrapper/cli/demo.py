@@ -99,13 +99,13 @@ async def _on_the_page(backends: Any, org_id: str) -> None:
     """Serve the console on loopback, and let the demo's reviewer register a passkey and decide there."""
     import webbrowser
 
-    from arx_wrapper.cli.console import make_app, server_config
+    from arx_wrapper.cli.console import make_app
+    from arx_wrapper.cli.http_server import listening, server_for
     from arx_wrapper.core.enrolment import enrolments_of, invite
-    from arx_wrapper.http_server import listening, server_for
 
     with listening("127.0.0.1", 0) as opened:
         origin = f"http://localhost:{opened.getsockname()[1]}"
-        server = server_for(server_config(make_app(backends, org_id, origin)))
+        server = server_for(make_app(backends, org_id, origin))
         token = await invite(backends.audit, await enrolments_of(backends.audit, org_id, None), _REVIEWER, by="demo")
         link = f"{origin}/enrol/{token}"
         say(f"   Open {link}, register a passkey, and decide. Ctrl-C ends the demo.")

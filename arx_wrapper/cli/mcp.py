@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arx_wrapper.cli.http_server import listening, server_for, until_stopped
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session, extras
-from arx_wrapper.http_server import listening, until_stopped
 from arx_wrapper.vault.env import KEY
 
 if TYPE_CHECKING:
@@ -115,10 +115,10 @@ def _warn_of_key() -> None:
 async def _serve_http(
     server: ToolServer, host: str, port: int, hosts: list[str], origins: list[str], issuer: Issuer | None
 ) -> None:
-    from arx_wrapper.mcp.http import TOKEN, HttpServer, quiet_server
+    from arx_wrapper.mcp.http import TOKEN, HttpServer
 
     with listening(host, port) as opened:
         token = os.environ.get(TOKEN, "").strip()
         application = HttpServer.on(opened, server, token=token, issuer=issuer, hosts=hosts, origins=origins)
-        http = quiet_server(application)
+        http = server_for(application)
         await until_stopped(http, opened, lambda: warn(f"Serving {application.address}"), stopping=application.close)

@@ -12,13 +12,11 @@ import socket
 from collections.abc import Sequence
 from typing import Final, Self
 
-import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.http_server import server_for
 from arx_wrapper.mcp.identity import Issuer, TokenVerifier
 from arx_wrapper.mcp.message_repair import mend
 from arx_wrapper.mcp.server import ToolServer
@@ -26,7 +24,6 @@ from arx_wrapper.mcp.server import ToolServer
 PATH: Final = "/mcp"
 TOKEN: Final = "ARX_MCP_TOKEN"  # noqa: S105 - the name of a variable
 _SHORTEST: Final = 16
-_GRACE: Final = 5
 _LARGEST_BODY: Final = 4 * 1024 * 1024
 
 
@@ -166,21 +163,6 @@ def _mending(receive: Receive) -> Receive:
             return {"type": "http.request", "body": body, "more_body": more}
 
     return receive_whole
-
-
-def quiet_server(application: ASGIApp) -> uvicorn.Server:
-    """Return a uvicorn server for an application; it leaves signals and logging to the caller."""
-    return server_for(
-        uvicorn.Config(
-            application,
-            lifespan="on",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
-    )
 
 
 def _own_names(opened: socket.socket) -> list[str]:

@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import uvicorn
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticatorOptions
 
 from arx_wrapper.cli.console import make_app
+from arx_wrapper.cli.http_server import server_for
 from arx_wrapper.core import enrolment
-from arx_wrapper.http_server import server_for
 from tests.approvals.deployment import Deployment
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -53,8 +52,7 @@ class Served:
         await self.deployment.pd.audit.open()
         self.application = make_app(self.deployment.pd.backends, "org-acme", self.origin)
         self.application.state.console.watcher._every = 0.05
-        config = uvicorn.Config(self.application, ws="none", log_config=None, access_log=False)
-        self.server = server_for(config)
+        self.server = server_for(self.application)
         self.serving = asyncio.ensure_future(self.server.serve(sockets=[self.socket]))
         while not self.server.started:
             await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from arx_wrapper.cli.console import server_config
+from arx_wrapper.cli.http_server import server_for
 from tests.cli.conftest import Command, command, here, sandboxed  # noqa: F401 - fixtures
 
 
@@ -58,5 +58,5 @@ def test_a_console_in_an_agents_folder_reads_no_configuration_there(
 
 
 def test_nobody_says_where_they_come_from_unless_a_proxy_is_configured() -> None:
-    assert server_config(None).proxy_headers is False
-    assert server_config(None, proxied=True).proxy_headers is True
+    assert server_for(None).config.proxy_headers is False
+    assert server_for(None, proxied=True).config.proxy_headers is True

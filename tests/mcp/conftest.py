@@ -29,10 +29,10 @@ from mcp.client._memory import InMemoryTransport
 from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper import PagerDutyConnector
+from arx_wrapper.cli.http_server import listening, server_for
 from arx_wrapper.cli.main import run
 from arx_wrapper.config import Config
-from arx_wrapper.http_server import listening
-from arx_wrapper.mcp.http import HttpServer, quiet_server
+from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from arx_wrapper.sandbox import Sandbox
@@ -109,7 +109,7 @@ class Deployment:
         async with self.server(**options) as server:
             with listening("127.0.0.1", 0) as opened:
                 application = HttpServer.on(opened, server, token=TOKEN, hosts=hosts, origins=origins)
-                http = quiet_server(application)
+                http = server_for(application)
                 serving = asyncio.create_task(http.serve(sockets=[opened]))
                 try:
                     yield application.address

@@ -17,8 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from arx_wrapper.http_server import listening
-from arx_wrapper.mcp.http import quiet_server
+from arx_wrapper.cli.http_server import listening, server_for
 
 
 @define
@@ -73,7 +72,7 @@ async def authorization_server() -> AsyncIterator[AuthorizationServer]:
 @asynccontextmanager
 async def serving(app: Starlette, opened: socket) -> AsyncIterator[None]:
     """Serve an application on a socket that listens."""
-    server = quiet_server(app)
+    server = server_for(app)
     task = asyncio.create_task(server.serve(sockets=[opened]))
     try:
         yield

@@ -16,8 +16,8 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from arx_wrapper import BaseConnector, PagerDutyConnector
-from arx_wrapper.http_server import listening
-from arx_wrapper.mcp.http import HttpServer, quiet_server
+from arx_wrapper.cli.http_server import listening, server_for
+from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from tests.mcp.conftest import TOKEN
@@ -73,7 +73,7 @@ def with_token(application: ASGIApp) -> ASGIApp:
 async def served(connector: BaseConnector) -> AsyncIterator[str]:
     with listening("127.0.0.1", 0) as opened:
         application = HttpServer.on(opened, ToolServer(Tools(connector)), token=TOKEN, hosts=[], origins=[])
-        http = quiet_server(with_token(application))
+        http = server_for(with_token(application))
         running = asyncio.create_task(http.serve(sockets=[opened]))
         try:
             yield application.address

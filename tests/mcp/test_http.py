@@ -11,8 +11,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper import ConfigError, PagerDutyConnector
-from arx_wrapper.http_server import listening
-from arx_wrapper.mcp.http import HttpServer, quiet_server
+from arx_wrapper.cli.http_server import listening, server_for
+from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from tests.mcp.conftest import TOKEN, Deployment
@@ -97,7 +97,7 @@ async def test_a_server_on_all_addresses_answers_only_to_names_that_are_given() 
             application = HttpServer.on(
                 everywhere, ToolServer(Tools(pd)), token=TOKEN, hosts=["mcp.example.com"], origins=[]
             )
-            http = quiet_server(application)
+            http = server_for(application)
             running = asyncio.create_task(http.serve(sockets=[loopback]))
             try:
                 url, port = f"http://127.0.0.1:{loopback.getsockname()[1]}/mcp", everywhere.getsockname()[1]

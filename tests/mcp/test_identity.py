@@ -20,10 +20,10 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper import Config, ConfigError, PagerDutyConnector
-from arx_wrapper.http_server import listening
+from arx_wrapper.cli.http_server import listening, server_for
 from arx_wrapper.mcp import identity
 from arx_wrapper.mcp.agents import Agents
-from arx_wrapper.mcp.http import HttpServer, quiet_server
+from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.identity import Issuer
 from arx_wrapper.mcp.server import ToolServer
 from tests.mcp.conftest import Deployment, structured
@@ -71,7 +71,7 @@ async def serving(**options: Any) -> AsyncIterator[Served]:
             url = f"http://127.0.0.1:{opened.getsockname()[1]}/mcp"
             accepted = Issuer(url=issuer.url, audience=url, org_id="org-7", **options)
             application = HttpServer.on(opened, ToolServer(Agents(root)), issuer=accepted, hosts=[], origins=[])
-            http = quiet_server(application)
+            http = server_for(application)
             running = asyncio.create_task(http.serve(sockets=[opened]))
             try:
                 yield Served(url, issuer)

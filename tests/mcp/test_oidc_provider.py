@@ -18,9 +18,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper import Config, PagerDutyConnector
-from arx_wrapper.http_server import listening
+from arx_wrapper.cli.http_server import listening, server_for
 from arx_wrapper.mcp.agents import Agents
-from arx_wrapper.mcp.http import HttpServer, quiet_server
+from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.identity import Issuer
 from arx_wrapper.mcp.server import ToolServer
 from tests.mcp.conftest import Deployment, structured
@@ -61,7 +61,7 @@ async def serving(issuer: str) -> AsyncIterator[str]:
             url = f"http://127.0.0.1:{opened.getsockname()[1]}/mcp"
             accepted = Issuer(url=issuer, audience=url, agent_claim="client_id", org_id="org-7", scopes=("pagerduty",))
             application = HttpServer.on(opened, ToolServer(Agents(root)), issuer=accepted, hosts=[], origins=[])
-            http = quiet_server(application)
+            http = server_for(application)
             running = asyncio.create_task(http.serve(sockets=[opened]))
             try:
                 yield url

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from arx_wrapper.http_server import listening
+from arx_wrapper.cli.http_server import listening
 from arx_wrapper.mcp import identity
 from arx_wrapper.mcp.identity import Issuer, TokenVerifier
 from tests.mcp.issuer import serving

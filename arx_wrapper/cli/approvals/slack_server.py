@@ -6,11 +6,11 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from arx_wrapper.cli.http_server import listening, server_for, until_stopped
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.config import SlackSettings
 from arx_wrapper.errors import ApprovalError, AuditError, ConfigError
-from arx_wrapper.http_server import listening, server_for, until_stopped
 
 if TYPE_CHECKING:
     from arx_wrapper.core.backends import Backends
@@ -33,14 +33,9 @@ def serve(session: Session, host: str, port: int, ready: Ready) -> None:
 
     async def run(backends: Backends) -> None:
         with extras():
-            import uvicorn
-
-            app = _app(backends, settings)
+            server = server_for(_app(backends, settings))
         with listening(host, port) as opened:
-            config = uvicorn.Config(
-                app, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False
-            )
-            await until_stopped(server_for(config), opened, lambda: ready(_address(opened)))
+            await until_stopped(server, opened, lambda: ready(_address(opened)))
 
     session.with_backends(run)
 

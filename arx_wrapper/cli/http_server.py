@@ -1,4 +1,4 @@
-"""Serve an ASGI application over HTTP, for the commands that do: listen on an address, and stop at a signal."""
+"""Serve an ASGI application over HTTP for `mcp`, `console` and `approvals serve`: listen, and stop at a signal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.errors import ConfigError
 
@@ -35,8 +35,17 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield opened
 
 
-def server_for(config: uvicorn.Config) -> uvicorn.Server:
-    """Return a uvicorn server that leaves signals to the caller, so that its application is closed after it."""
+def server_for(application: Any, *, grace: int = 5, proxied: bool = False) -> uvicorn.Server:
+    """Return a uvicorn server that leaves signals to the caller, so that its application is closed after it.
+
+    It writes no access log: an address may hold an invitation.
+
+    Args:
+        application: An ASGI application that supports the lifespan protocol.
+        grace: Seconds that open connections have left when the server stops.
+        proxied: Whether a proxy on this machine says in `X-Forwarded-For` who asks. Without one, nobody's word is taken
+            for it: attempts are limited by address.
+    """
     import uvicorn  # an extra
 
     class Server(uvicorn.Server):
@@ -44,7 +53,18 @@ def server_for(config: uvicorn.Config) -> uvicorn.Server:
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    return Server(config)
+    return Server(
+        uvicorn.Config(
+            application,
+            lifespan="on",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=proxied,
+            timeout_graceful_shutdown=grace,
+        )
+    )
 
 
 async def until_stopped(
