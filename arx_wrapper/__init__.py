@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Loaded on first use: importing one name does not import everything else.
 _LAZY = {
-    "NULL": "params.types",
+    "NULL": "params",
     "EXTENSIONS": "pagerduty.operations",
     "OPERATIONS": "pagerduty.operations",
     "BaseConnector": "core.connector",

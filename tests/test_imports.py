@@ -20,7 +20,7 @@ PLANTED = {
     "arx_wrapper.core.dispatch": "pagerduty_client",
     "arx_wrapper.vault.env": "arx_wrapper.config",
     "arx_wrapper.approvals.request": "arx_wrapper.audit",
-    "arx_wrapper.params.types": "arx_wrapper.policy",
+    "arx_wrapper.params": "arx_wrapper.policy",
     "arx_wrapper.model.call": "arx_wrapper.cli.main",
     "arx_wrapper.errors": "arx_wrapper.credentials",
     "pagerduty_client.types": "arx_wrapper.model",

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from arx_wrapper import EXTENSIONS, OPERATIONS, PagerDutyConnector, Risk
+from arx_wrapper.core.param_model import param_model
 from arx_wrapper.model import Many
 from arx_wrapper.pagerduty.pagination import Page
-from arx_wrapper.params.model import param_model
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.clock import EPOCH
 from tests.cases import Subjects, calls

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arx_wrapper import NULL, OPERATIONS, InvalidParamsError, PagerDutyConnector, UnknownOperationError
-from arx_wrapper.params.model import ParamModel, param_model
+from arx_wrapper.core.param_model import ParamModel, param_model
 from tests.effort import calls_of, peak_of
 
 

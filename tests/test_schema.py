@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from arx_wrapper import NULL, OPERATIONS, InvalidParamsError, PagerDutyConnector
-from arx_wrapper.params import json_schema as schema
-from arx_wrapper.params.model import ParamModel, param_model
+from arx_wrapper.core import param_schema as schema
+from arx_wrapper.core.param_model import ParamModel, param_model
 from tests.cases import Subjects, calls
 
 CASES = calls(

@@ -19,8 +19,8 @@ import typer
 from arx_wrapper.cli.approved_times import ApprovedTimes
 from arx_wrapper.cli.misplaced import goes_before
 from arx_wrapper.cli.times import is_relative, iso, moment
+from arx_wrapper.core.param_model import ParamModel, with_nulls
 from arx_wrapper.params import NULL
-from arx_wrapper.params.model import ParamModel, with_nulls
 
 Document = Annotated[str | None, typer.Option("--json", help="Parameters as JSON: {...}, @FILE or -.")]
 

@@ -193,8 +193,8 @@ def _help(context: typer.Context, operation: str | None, *, asked: bool) -> None
 
 
 def _model(operation: str) -> Any:
+    from arx_wrapper.core.param_model import param_model
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
     from arx_wrapper.pagerduty.operations import TABLE
-    from arx_wrapper.params.model import param_model
 
     return param_model(operation, getattr(PagerDutyConnector, TABLE[operation].function))

@@ -67,8 +67,8 @@ def _checked(source: Path, session: Session) -> dict[str, Any]:
     """
     from arx_wrapper import PagerDutyConnector, policy
     from arx_wrapper.core.backends import utc_now
+    from arx_wrapper.core.param_model import param_model
     from arx_wrapper.pagerduty.operations import TABLE
-    from arx_wrapper.params.model import param_model
 
     loaded = policy.load(source, registry=TABLE, connector="pagerduty")
     linted = policy.lint(

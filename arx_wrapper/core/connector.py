@@ -21,6 +21,7 @@ from attrs import evolve, frozen
 from arx_wrapper.config import Config
 from arx_wrapper.core.backends import Backends, Given
 from arx_wrapper.core.environment import Environment
+from arx_wrapper.core.param_model import ParamModel, param_model
 from arx_wrapper.core.resolution import (
     Api,
     Asked,
@@ -34,7 +35,6 @@ from arx_wrapper.core.resolution import (
 )
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.model import Call, Decision, OnCallReader, Operation, Params, Request, Verdict
-from arx_wrapper.params.model import ParamModel, param_model
 
 if TYPE_CHECKING:
     from asyncio import Event

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
+from arx_wrapper.core.param_model import ParamModel
 from arx_wrapper.errors import ConfigError, InvalidParamsError, UnknownOperationError
 from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id, no_effects
-from arx_wrapper.params.model import ParamModel
 
 _ALIAS = Unknown("it is a second name of an object instead of its id")
 Table = Mapping[str, Operation]

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from arx_wrapper.core.param_model import with_nulls
 from arx_wrapper.mcp.schemas import nullable, without_null
-from arx_wrapper.params.model import with_nulls
 
 _BOOLEANS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from mcp_types import Tool, ToolAnnotations
 
+from arx_wrapper.core import param_schema as schema
 from arx_wrapper.core.connector import BaseConnector
 from arx_wrapper.mcp.schemas import Schema, output_schema, portable
 from arx_wrapper.model import Operation, Risk, Verdict
-from arx_wrapper.params import json_schema as schema
 
 APPROVAL_STATUS: Final = "approval_status"
 LONGEST_WAIT: Final = 3_600.0

@@ -10,9 +10,9 @@ import pytest
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.cli.arguments import parse
 from arx_wrapper.cli.main import command as root
+from arx_wrapper.core.param_model import ParamModel, param_model
 from arx_wrapper.pagerduty.operations import OPERATIONS
 from arx_wrapper.params import NULL
-from arx_wrapper.params.model import ParamModel, param_model
 from tests.cli.conftest import Command
 
 CREATE = ("call", "incidents:create", "--title", "Disk full", "--service-id", "PABC123")

@@ -12,10 +12,10 @@ import typer.main
 from arx_wrapper import errors
 from arx_wrapper.audit.record import AuditRecord
 from arx_wrapper.cli.main import app
+from arx_wrapper.core.param_model import param_model
 from arx_wrapper.model import Operation
 from arx_wrapper.pagerduty.connector import PagerDutyConnector
 from arx_wrapper.pagerduty.operations import TABLE
-from arx_wrapper.params.model import param_model
 from arx_wrapper.policy.editor_schema import schema
 
 FAMILIES = {
@@ -206,5 +206,5 @@ The typed methods, one for each operation, are listed under [Operations](operati
 
 ::: arx_wrapper.config.Config
 
-::: arx_wrapper.params.types.NULL
+::: arx_wrapper.params.NULL
 """

@@ -124,7 +124,7 @@ class ParamModel:
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the parameters (draft 2020-12), with the descriptions of the method's docstring."""
-        from arx_wrapper.params import json_schema as schema  # imported late: most callers do not need it
+        from arx_wrapper.core import param_schema as schema  # imported late: most callers do not need it
 
         return schema.of_parameters(self._function, self._wire, self.required, self._two_forms)
 
