@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from arx_wrapper.approvals import unusable
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.files import private_file
 
@@ -107,9 +108,7 @@ class SQLite(Connected["sqlite3.Connection"]):
                 connection.rollback()
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise ApprovalError(
-                f"The approval store {self._path or 'in memory'} cannot be used: {error}. Nothing was sent."
-            ) from error
+            raise ApprovalError(unusable.in_sqlite(self._path, error)) from error
 
     def _connect(self) -> sqlite3.Connection:
         import sqlite3

@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from arx_wrapper.approvals import unusable
 from arx_wrapper.approvals.database import Connected, Rows, Transaction
 from arx_wrapper.approvals.tables import ACCESS, SCHEMA
 from arx_wrapper.errors import ApprovalError
 
-_READ_ONLY, _FORBIDDEN = "25006", "42501"
-_NO_RIGHT = "the role lacks a right, or the organisation is not one of its own (`arx-pagerduty audit grant`)"
+_READ_ONLY = "25006"
 _LOCK = 0x617278_617070  # the key of the advisory lock, which one writer holds at a time
 _MADE = """
 SELECT requests IS NOT NULL, to_regclass('approval_access') IS NOT NULL,
@@ -62,11 +62,7 @@ class PostgreSQL(Connected[psycopg.Connection[tuple[Any, ...]]]):
         except psycopg.Error as error:
             if self._connection is not None and (self._connection.closed or error.sqlstate == _READ_ONLY):
                 self.close()  # the next call connects anew, perhaps to another server
-            cause = _NO_RIGHT if error.sqlstate == _FORBIDDEN else f"{type(error).__name__} {error.sqlstate or ''}"
-            # The driver's own text may quote the address, which holds a password.
-            raise ApprovalError(
-                f"The approval store in PostgreSQL cannot be used: {cause}. Nothing was sent."
-            ) from None
+            raise ApprovalError(unusable.in_postgres(error)) from None
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = psycopg.connect(

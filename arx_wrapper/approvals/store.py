@@ -9,12 +9,12 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from attrs import asdict, evolve
 
-from arx_wrapper.approvals.database import Database, Transaction
+from arx_wrapper.approvals.database import Database, Rows, Transaction
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, identity, moment, stamp
 from arx_wrapper.approvals.tables import APART, EXPIRE, IN_STATE, INSERT, PENDING, REVIEW, REVIEWS, SELECT, STATES
 from arx_wrapper.errors import (
@@ -24,6 +24,7 @@ from arx_wrapper.errors import (
     ApprovalPendingError,
 )
 
+_APPROVES: Final = {0: False, 1: True}
 Check = Callable[[ApprovalRequest, Review], None]
 
 
@@ -163,13 +164,7 @@ class Store:
 
     def _select(self, run: Transaction, now: str, where: str, args: Sequence[object]) -> tuple[ApprovalRequest, ...]:
         rows = run(f"{SELECT} WHERE {where}", (now, *args))
-        return tuple(_request(row, self._reviews(run, row[0])) for row in rows)
-
-    def _reviews(self, run: Transaction, request_id: str) -> tuple[Review, ...]:
-        return tuple(
-            Review(reviewer=reviewer, approve=bool(approve), note=note, at=moment(at), signature=signature)
-            for reviewer, approve, note, at, signature in run(REVIEWS, (request_id,))
-        )
+        return tuple(_request(row, run(REVIEWS, (row[0],))) for row in rows)
 
     def _set(self, run: Transaction, request_id: str, state: State) -> None:
         run("UPDATE approval_requests_v2 SET state = ? WHERE id = ?", (state, request_id))
@@ -194,21 +189,29 @@ def _body(request: ApprovalRequest) -> str:
     return msgspec.json.encode(shown, order="sorted").decode()
 
 
-def _request(row: tuple[Any, ...], reviews: tuple[Review, ...]) -> ApprovalRequest:
+def _request(row: tuple[Any, ...], reviews: Rows) -> ApprovalRequest:
     request_id, digest, call, org_id, agent_id, state, created_at, expires_at, body = row
     apart = {"id": request_id, "digest": digest, "call_digest": call, "org_id": org_id, "agent_id": agent_id}
     try:
         times = {"created_at": moment(created_at), "expires_at": moment(expires_at)}
         request = msgspec.convert({**msgspec.json.decode(body), **apart, **times, "state": state}, ApprovalRequest)
-    except (msgspec.MsgspecError, ValueError, TypeError):
-        request = None
+        decisions = tuple(map(_review, reviews))
+    except (msgspec.MsgspecError, KeyError, ValueError, TypeError):
+        request, decisions = None, ()
     if request is None or not request.unaltered:
         raise ApprovalError(
             f"Approval request {request_id!r} was altered in the database after it was made: its content "
-            "does not match its digest. Nothing was sent. Find out who can write to the database.",
+            "does not match its digest, or a decision cannot be read. Nothing was sent. "
+            "Find out who can write to the database.",
             approval_id=request_id,
         )
-    return evolve(request, decisions=reviews)
+    return evolve(request, decisions=decisions)
+
+
+def _review(row: tuple[Any, ...]) -> Review:
+    reviewer, approve, note, at, signature = row
+    said = {"reviewer": reviewer, "approve": _APPROVES[approve], "note": note, "signature": signature}
+    return msgspec.convert({**said, "at": moment(at)}, Review)
 
 
 def _decided(request: ApprovalRequest, review: Review, check: Check) -> ApprovalRequest:

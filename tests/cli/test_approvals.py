@@ -243,3 +243,16 @@ def press(url: str, request: str, digest: str, *, secret: str) -> int:
         "Content-Type": "application/x-www-form-urlencoded",
     }
     return httpx.post(url, content=body, headers=headers, trust_env=False).status_code
+
+
+def test_a_store_that_cannot_be_used_is_said_with_its_remedy(
+    command: Command, monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    (here / "a.db").write_text("no database " * 100)
+    monkeypatch.setenv("ARX_APPROVALS_URL", f"sqlite:///{here}/a.db")
+    monkeypatch.setenv("ARX_AUDIT_URL", f"sqlite:///{here}/audit.db")
+    for words in (["list"], ["show", "apr_1"], ["approve", "apr_1", "--reviewer", "alice"]):
+        done = command("approvals", *words)
+        assert (done.status, done.out) == (4, "")
+        assert f"The approval store {here}/a.db cannot be used" in done.err
+        assert "Nothing was sent. Keep a copy of the file." in done.err
