@@ -21,7 +21,7 @@ from arx_wrapper.errors import *  # noqa: F403 - the error tree is public as a w
 if TYPE_CHECKING:
     from arx_wrapper.config import Config
     from arx_wrapper.core.connector import BaseConnector, Plan
-    from arx_wrapper.core.origin import correlate
+    from arx_wrapper.core.provenance import correlate
     from arx_wrapper.model import Call, Decision, Effect, Operation, Risk, Verdict
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
     from arx_wrapper.pagerduty.operations import EXTENSIONS, OPERATIONS
@@ -35,7 +35,7 @@ _LAZY = {
     "OPERATIONS": "pagerduty.operations",
     "BaseConnector": "core.connector",
     "Call": "model",
-    "correlate": "core.origin",
+    "correlate": "core.provenance",
     "Config": "config.model",
     "Decision": "model",
     "Effect": "model",

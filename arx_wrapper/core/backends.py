@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from arx_wrapper.config import MEMORY, CheckpointSettings, Config, SlackSettings
-from arx_wrapper.core.origin import process_facts
+from arx_wrapper.core.provenance import process_facts
 from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.urls import is_postgres, without_password

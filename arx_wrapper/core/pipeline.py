@@ -29,7 +29,7 @@ from arx_wrapper.audit import Entry, Refused
 from arx_wrapper.core import entries
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.environment import Environment
-from arx_wrapper.core.origin import context, correlation
+from arx_wrapper.core.provenance import context, correlation
 from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
 from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError, shown

@@ -1,4 +1,4 @@
-"""Determine the origin of a call for its records: the process, and the trace and session of the agent.
+"""Determine the provenance of a call for its records: the process, and the trace and session of the agent.
 
 Trace and session come from the caller's context: `correlate()`, or else the current OpenTelemetry span. The MCP server
 uses those in a client's `_meta`.
