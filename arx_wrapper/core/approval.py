@@ -12,11 +12,11 @@ from arx_wrapper.model import JSON, Call, Decision
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest
+    from arx_wrapper.core.call_environment import CallEnvironment
     from arx_wrapper.core.dispatch import Dispatch
-    from arx_wrapper.core.environment import Environment
 
 
-async def ask(env: Environment, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
+async def ask(env: CallEnvironment, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
     """Request approval of a call; the request shows the call and the state of the objects that it changes.
 
     Raises:
@@ -39,7 +39,7 @@ async def ask(env: Environment, decision: Decision, dispatch: Dispatch) -> Appro
 
 
 async def approve(
-    env: Environment, decision: Decision, dispatch: Dispatch, asked: ApprovalRequest, *, resumed: bool
+    env: CallEnvironment, decision: Decision, dispatch: Dispatch, asked: ApprovalRequest, *, resumed: bool
 ) -> JSON | None:
     """Wait until reviewers have decided, and use their approval.
 
@@ -140,7 +140,7 @@ def _sentence(call: Call, target: JSON | None) -> str:
     return f"{said} {'Every page is read.' if most is None else f'Up to {most:,} records are read.'}"
 
 
-async def _terms(env: Environment, decision: Decision, dispatch: Dispatch) -> dict[str, Any]:
+async def _terms(env: CallEnvironment, decision: Decision, dispatch: Dispatch) -> dict[str, Any]:
     """Return the values that an approval is bound to; reads the credentials, because it is valid for one account."""
     call, credentials = dispatch.call, await dispatch.credentials()
     return {

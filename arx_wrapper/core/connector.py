@@ -20,7 +20,7 @@ from attrs import evolve, frozen
 
 from arx_wrapper.config import Config
 from arx_wrapper.core.backends import Backends, Given
-from arx_wrapper.core.environment import Environment
+from arx_wrapper.core.call_environment import CallEnvironment
 from arx_wrapper.core.param_model import ParamModel, param_model
 from arx_wrapper.core.resolution import (
     Api,
@@ -149,7 +149,7 @@ class BaseConnector:
             key_prefix=self.key_prefix,
         )
         self._in_flight = _InFlightCalls()
-        self._env = Environment(api=self._api(), caller=caller, backends=self.backends)
+        self._env = CallEnvironment(api=self._api(), caller=caller, backends=self.backends)
 
     async def __aenter__(self) -> Self:
         return self

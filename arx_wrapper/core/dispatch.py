@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from arx_wrapper.core.environment import Environment
+from arx_wrapper.core.call_environment import CallEnvironment
 from arx_wrapper.core.recovery import not_done, recover
 from arx_wrapper.core.redaction import Filter
 from arx_wrapper.core.report import Report
@@ -42,7 +42,7 @@ class Dispatch:
 
     def __init__(
         self,
-        env: Environment,
+        env: CallEnvironment,
         call: Call,
         request: Request,
         timeout: float | None = None,

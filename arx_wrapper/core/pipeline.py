@@ -27,8 +27,8 @@ from attrs import evolve, frozen
 
 from arx_wrapper.audit import Entry, Refused
 from arx_wrapper.core import entries
+from arx_wrapper.core.call_environment import CallEnvironment
 from arx_wrapper.core.dispatch import Dispatch
-from arx_wrapper.core.environment import Environment
 from arx_wrapper.core.provenance import context, correlation
 from arx_wrapper.core.resolution import Asked, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
@@ -57,7 +57,7 @@ class Cleared:
     before: JSON | None
 
 
-async def run(env: Environment, asked: Asked) -> dict[str, Any]:
+async def run(env: CallEnvironment, asked: Asked) -> dict[str, Any]:
     """Run one call through all steps and return the API's JSON body; `{}` when there is none."""
     cleared = await clear(env, asked)  # 0-5
     try:
@@ -70,7 +70,7 @@ async def run(env: Environment, asked: Asked) -> dict[str, Any]:
 
 
 async def stream(
-    env: Environment, asked: Asked, read: Callable[[Dispatch], AsyncGenerator[Any, None]], made: Callable[[Any], T]
+    env: CallEnvironment, asked: Asked, read: Callable[[Dispatch], AsyncGenerator[Any, None]], made: Callable[[Any], T]
 ) -> AsyncGenerator[T, None]:
     """Run one call through all steps and yield `made(record)` for each record that `read` yields.
 
@@ -90,7 +90,7 @@ async def stream(
     conclude(env, cleared, None)  # 7
 
 
-async def clear(env: Environment, asked: Asked) -> Cleared:
+async def clear(env: CallEnvironment, asked: Asked) -> Cleared:
     """Run a call through every step before sending.
 
     Raises:
@@ -132,12 +132,12 @@ async def clear(env: Environment, asked: Asked) -> Cleared:
     return Cleared(dispatch=dispatch, trail=trail, before=before)
 
 
-def conclude(env: Environment, cleared: Cleared, error: BaseException | None) -> None:
+def conclude(env: CallEnvironment, cleared: Cleared, error: BaseException | None) -> None:
     """Record the outcome of a call. It never awaits, so cancellation cannot interrupt it, and never raises."""
     env.backends.audit.append_soon(cleared.trail.outcome(cleared.dispatch, cleared.before, error))
 
 
-async def record_policies(env: Environment) -> None:
+async def record_policies(env: CallEnvironment) -> None:
     """Record the policies that came into force, or failed to load, since the last call.
 
     Raises:
@@ -160,7 +160,7 @@ async def record_policies(env: Environment) -> None:
         raise
 
 
-async def log_intent(env: Environment, asked: Asked, trail: Trail, call: Call, decision: Decision) -> None:
+async def log_intent(env: CallEnvironment, asked: Asked, trail: Trail, call: Call, decision: Decision) -> None:
     """Record the intent, durably, and count the call against its limits.
 
     A call that resumes was counted before its approval was requested, and does not continue without the approval.
@@ -180,7 +180,7 @@ async def log_intent(env: Environment, asked: Asked, trail: Trail, call: Call, d
 
 
 async def get_approval(
-    env: Environment, asked: Asked, decision: Decision, dispatch: Dispatch, trail: Trail
+    env: CallEnvironment, asked: Asked, decision: Decision, dispatch: Dispatch, trail: Trail
 ) -> JSON | None:
     """Request approval of the call, or take the request that its caller names, and use the reviewers' approval.
 
@@ -212,7 +212,7 @@ class Trail:
         approval_id: The approval that the call waits for or uses.
     """
 
-    def __init__(self, env: Environment, asked: Asked) -> None:
+    def __init__(self, env: CallEnvironment, asked: Asked) -> None:
         self._env, self._asked, self._started = env, asked, time.monotonic()
         self._observed: Observed | None = None
         self._correlation: Mapping[str, str] = {}
@@ -304,7 +304,7 @@ def _end_span(observed: Observed, entry: Entry, **more: Any) -> None:
         _log.exception("%s: OpenTelemetry did not accept the call's span", entry.operation)
 
 
-def _name(env: Environment, asked: Asked) -> str:
+def _name(env: CallEnvironment, asked: Asked) -> str:
     """Return the operation's name for the record, also when there is no such operation."""
     given: object = asked.operation
     return given if isinstance(given, str) and given in env.api.operations else shown(given)

@@ -11,7 +11,7 @@ from arx_wrapper.model import Call, Decision, Verdict
 
 
 @frozen(kw_only=True, eq=False, repr=False)
-class Environment:
+class CallEnvironment:
     """The API that is called, its caller, and the backends that judge, record, approve and send."""
 
     api: Api
