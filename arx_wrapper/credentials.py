@@ -12,8 +12,8 @@ from typing import Literal
 from attrs import Attribute, field, frozen
 
 from arx_wrapper.errors import CredentialError
-from arx_wrapper.model.call import Secret as Secret
-from arx_wrapper.model.call import fault_of
+from arx_wrapper.model.secret import Secret as Secret
+from arx_wrapper.model.secret import fault_of
 
 Scheme = Literal["Token", "Bearer"]
 

@@ -8,7 +8,6 @@ from arx_wrapper.model.call import (
     OnCall,
     Request,
     ReviewerRule,
-    Secret,
     Visibility,
     new_id,
 )
@@ -38,6 +37,7 @@ from arx_wrapper.model.operation import (
 )
 from arx_wrapper.model.rate_lease import Allowance, Lease, LeaseRequest, Leases
 from arx_wrapper.model.risk import Risk, Verdict
+from arx_wrapper.model.secret import Secret
 
 __all__ = [
     "JSON",
