@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
+from arx_wrapper.audit.record import new_id
 from arx_wrapper.core.param_model import ParamModel
 from arx_wrapper.errors import ConfigError, InvalidParamsError, UnknownOperationError
-from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, new_id, no_effects
+from arx_wrapper.model import Call, Effect, OnCallReader, Operation, Params, Request, Unknown, no_effects
 
 _ALIAS = Unknown("it is a second name of an object instead of its id")
 Table = Mapping[str, Operation]

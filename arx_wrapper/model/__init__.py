@@ -9,7 +9,6 @@ from arx_wrapper.model.call import (
     Request,
     ReviewerRule,
     Visibility,
-    new_id,
 )
 from arx_wrapper.model.operation import (
     JSON,
@@ -76,6 +75,5 @@ __all__ = [
     "Unknown",
     "Verdict",
     "Visibility",
-    "new_id",
     "no_effects",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -173,9 +171,3 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     json: Any = field(default=None, repr=False)
     operation_id: str
-
-
-def new_id() -> str:
-    """Return a UUID of version 7. It sorts by time, so that an index grows at its end, and cannot be predicted."""
-    now, drawn = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10)) >> 6
-    return f"{now << 80 | 0x7 << 76 | drawn >> 62 << 64 | 0x2 << 62 | drawn & 0x3FFFFFFFFFFFFFFF:032x}"
