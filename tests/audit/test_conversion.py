@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,20 @@ async def test_a_log_of_an_earlier_format_is_not_converted_with_another_key(path
     again = opened(path)
     assert (await again.verify()).ok
     await again.aclose()
+
+
+async def test_a_log_of_an_earlier_format_with_an_altered_record_is_not_converted(path: Path) -> None:
+    earlier = Earlier(path)
+    earlier.calls(5)
+    earlier.db.execute("DROP TRIGGER audit_no_update")
+    earlier.db.execute("UPDATE audit SET body = replace(body, 'incidents:create', 'incidents:resolve') WHERE seq = 4")
+    earlier.close()
+    log = opened(path)
+    with pytest.raises(AuditError, match="Record 4 of the audit log was altered"):
+        await log.append(entry())
+    await log.aclose()
+    with closing(sqlite3.connect(path)) as found:
+        assert found.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 async def test_a_log_of_an_earlier_format_is_read_without_being_converted(path: Path) -> None:

@@ -23,7 +23,7 @@ from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.storage.sqlite_state import store_snapshot, stored_snapshot
 from arx_wrapper.audit.store import Query
 from arx_wrapper.model import Limit
-from tests.audit.conftest import Clock, entry, everything
+from tests.audit.conftest import Clock, entry
 from tests.audit.test_defences import without_triggers
 from tests.support import sqlite_at
 
@@ -415,41 +415,6 @@ def test_a_log_without_its_key_still_says_who_is_suspended(path: Path) -> None:
     Path(f"{path}.key").unlink()
     looking = audit.open(f"sqlite:///{path}", read_only=True)
     assert asyncio.run(looking.suspensions()) == {"bad": "paged everybody"}
-
-
-async def test_a_log_of_format_2_goes_on_with_an_index_that_the_key_vouches_for(path: Path) -> None:
-    clock = Clock()
-    await used(path, clock)
-    log = at(path, clock)
-    await log.suspend("worse", org_id="org", by="ada", reason="why")
-    await log.aclose()
-    with sqlite_at(path) as tools:
-        tools.executescript(
-            "DROP TABLE audit_state; DROP TABLE audit_blocks; DELETE FROM audit_terms WHERE term LIKE 'n:%';"
-            "CREATE TABLE audit_blocks (number INTEGER PRIMARY KEY, earliest TEXT NOT NULL, latest TEXT NOT NULL);"
-            "PRAGMA user_version = 2"
-        )
-    log = at(path, clock)
-    with pytest.raises(Refused, match="suspended"):
-        await log.append(entry(agent_id="worse"))
-    with pytest.raises(Refused, match="used up"):
-        await log.append(entry(agent_id="bad"), usage=USE, limits=[limit(3)])
-    found = await log.verify()
-    assert (found.ok, found.problem) == (True, None)
-    record = (await everything(log, agent_id="bad"))[0]
-    assert await everything(log, id=record.id) == [record]
-    await log.aclose()
-
-
-async def test_a_log_of_format_2_with_an_altered_record_is_not_converted(path: Path) -> None:
-    await suspended(path, after=3, later=300)
-    with without_triggers(path) as tools:
-        tools.execute(ALTERED["its kind"])
-        tools.executescript("DROP TABLE audit_state; PRAGMA user_version = 2")
-    log = at(path)
-    with pytest.raises(AuditError, match="Record 4 of the audit log was altered"):
-        await log.append(entry())
-    await log.aclose()
 
 
 HIDDEN = {

@@ -48,7 +48,7 @@ CREATE TABLE {schema}audit (
     status TEXT AS (json_extract(body, '$.status'))
 )
 """
-"""The table of records of formats 1 and 2. Logs that began with it keep it; each insert takes 9 µs longer."""
+"""The table of records of format 1. Logs that began with it keep it; each insert takes 9 µs longer."""
 NO_DELETE = """
 CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit
     BEGIN SELECT raise(ABORT, 'audit records are never removed'); END

@@ -226,7 +226,7 @@ class SqliteStore(SqliteChain):
             self._db.execute("INSERT INTO audit_meta VALUES ('key_mark', ?)", (self.digest(MARK),))
             store_snapshot(self._db, ChainState().snapshot(0, GENESIS, ""), self.digest)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
-        elif version in EARLIER:
+        elif version == EARLIER:
             count = self._last_seq()
             if count > _CONVERTED_AT_ONCE and self._progress is None:
                 raise AuditError(_TOO_LARGE.format(count=count, seconds=max(1, count // 50_000)))

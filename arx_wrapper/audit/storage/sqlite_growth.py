@@ -1,4 +1,4 @@
-"""Write tiles and index of a log in SQLite with each 256th record, and create them for logs of earlier formats."""
+"""Write tiles and index of a log in SQLite with each 256th record, and create them for logs of format 1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 _TABLES_OF_1: Final = ("audit_open", "audit_usage", "audit_suspended", "audit_writers")
-_TABLES_OF_2: Final = ("audit_blocks", "audit_terms")
 
 
 def grow(
@@ -50,7 +49,7 @@ def grow(
 
 
 def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progress | None = None) -> Mapping[str, str]:
-    """Convert a log of format 1 or 2, inside a transaction: create its tiles, its index and its state.
+    """Convert a log of format 1, inside a transaction: create its tiles, its index and its state.
 
     The table of records is not changed: creating it again would double the time.
 
@@ -58,7 +57,7 @@ def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progre
         progress: Called from time to time with the number of converted records, and of all.
 
     Returns:
-        The suspensions that format 1 stored in a separate table.
+        The suspensions, which format 1 stored in a separate table.
 
     Raises:
         AuditError: the key is not the log's, or records are missing or were altered.
@@ -66,30 +65,25 @@ def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progre
     last = database.execute("SELECT body, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     if last and reader.digest(last[0].encode()) != last[1]:
         raise AuditError(f"{NOT_THE_KEY} Nothing was sent.")
-    first = reader.version() == 1
-    suspended = dict(database.execute("SELECT agent_id, reason FROM audit_suspended").fetchall()) if first else {}
-    for table in _TABLES_OF_1 if first else _TABLES_OF_2:
+    suspended = dict(database.execute("SELECT agent_id, reason FROM audit_suspended").fetchall())
+    for table in _TABLES_OF_1:
         database.execute(f"DROP TABLE {table}")
     for statement in statements():
         database.execute(statement)
     removed = [segment for segment in segments(database) if segment.removed]
-    if first:
-        database.execute("INSERT INTO audit_meta VALUES ('key_mark', ?)", (reader.digest(MARK),))
-        if removed:
-            base = f"{removed[-1].last} {removed[-1].tree}"
-            database.execute("INSERT INTO audit_meta VALUES ('base', ?)", (base,))
+    database.execute("INSERT INTO audit_meta VALUES ('key_mark', ?)", (reader.digest(MARK),))
+    if removed:
+        base = f"{removed[-1].last} {removed[-1].tree}"
+        database.execute("INSERT INTO audit_meta VALUES ('base', ?)", (base,))
     database.execute(f"PRAGMA user_version = {VERSION}")
-    _index(reader, database, removed[-1].last if removed else 0, first, progress)
+    _index(reader, database, removed[-1].last if removed else 0, progress)
     return suspended
 
 
-def _index(
-    reader: SqliteReader, database: sqlite3.Connection, base: int, tiles: bool, progress: Progress | None
-) -> None:
-    """Create index and state, and missing tiles, from the records after the first `base`."""
+def _index(reader: SqliteReader, database: sqlite3.Connection, base: int, progress: Progress | None) -> None:
+    """Create tiles, index and state from the records after the first `base`."""
     total = database.execute("SELECT coalesce(max(seq), 0) FROM audit").fetchone()[0]
-    if tiles:
-        _fill(database, base)
+    _fill(database, base)
     state, head, mark, seq = ChainState(), GENESIS, "", base
     bodies, outlines = list[bytes](), list[Outline]()
     for outline, body, record_hash in intact(reader.rows(), base, reader.digest):
@@ -99,12 +93,10 @@ def _index(
         outlines.append(outline)
         if seq % WIDTH:
             continue
-        number, whole = seq // WIDTH - 1, len(bodies) == WIDTH
-        if whole and tiles:
+        number = seq // WIDTH - 1
+        if len(bodies) == WIDTH:
             mark = grow(database, number, bodies, outlines, reader.digest)
-        elif whole:
-            mark = store_block(database, block_of(number, outlines), reader.digest)
-        elif tiles:  # the block's first leaves are unknown, but the subtrees over them are known
+        else:  # the block's first leaves are unknown, but the subtrees over them are known
             leaves = bytes(HASH * (WIDTH - len(bodies))) + b"".join(leaf_hash(body) for body in bodies)
             _store_tiles(database, number, leaves, _partly_known(database, base, 0, number, leaves))
         bodies, outlines = [], []

@@ -13,8 +13,8 @@ from arx_wrapper.audit.storage.segments import EARLIER_RECORDS, NO_DELETE, RECOR
 from arx_wrapper.audit.storage.segments import SCHEMA as SEGMENTS
 
 VERSION: Final = 3
-EARLIER: Final = frozenset({1, 2})
-"""Formats that can be converted: 1 stored state in separate tables, 2 had an index without a keyed hash."""
+EARLIER: Final = 1
+"""The format that can be converted; it stored state in separate tables."""
 _SCHEMA: Final = """
 CREATE TRIGGER IF NOT EXISTS audit_one_chain BEFORE INSERT ON audit WHEN NEW.seq <> 1 AND NOT EXISTS
     (SELECT 1 FROM audit WHERE seq = NEW.seq - 1 AND instr(NEW.body, '"prev_hash":"' || hash || '"'))
@@ -62,7 +62,7 @@ def segment_problem(database: sqlite3.Connection) -> str | None:
 
 
 def _records_of(found: list[tuple[str, str, str, str | None]]) -> str:
-    """Return the table of records that a log must have: the earlier formats' table is recognised by its index."""
+    """Return the table of records that a log must have: format 1's table is recognised by its index."""
     return EARLIER_RECORDS if any(row[1] == "sqlite_autoindex_audit_1" for row in found) else RECORDS
 
 
