@@ -270,7 +270,7 @@ async def test_an_old_version_is_upgraded_and_its_records_stay(log_in_postgres: 
     await log.aclose()
     with link(log_in_postgres) as owner:
         versions = [version for (version,) in owner.execute("SELECT version FROM versions ORDER BY version")]
-        assert versions == list(migrations.versions()) == [1, 2, 3, 4]
+        assert versions == list(migrations.versions()) == [1, 2, 3]
 
 
 async def test_a_version_from_the_future_is_left_alone(log_in_postgres: str) -> None:
@@ -287,7 +287,7 @@ async def test_a_version_from_the_future_is_left_alone(log_in_postgres: str) -> 
 
 async def test_an_old_version_that_is_not_ones_own_is_for_its_owner_to_upgrade(server: Server) -> None:
     with link(server.url) as owner:
-        owner.execute("DELETE FROM versions WHERE version = 4")
+        owner.execute("DELETE FROM versions WHERE version = 3")
     log = audit.open(server.address("acme"))
     with pytest.raises(AuditError, match="Their owner runs"):
         await log.append(entry(org_id="acme"))
@@ -334,8 +334,8 @@ def test_an_owner_sets_a_log_up_by_commands(
     with psycopg.connect(server.url, autocommit=True) as owner:
         owner.execute("DROP SCHEMA arx_audit CASCADE")
     monkeypatch.setenv("ARX_AUDIT_URL", server.url)
-    assert "version 4, before it was 0" in command("audit", "migrate").out
-    assert "have version 4\n" in command("audit", "migrate").out
+    assert "version 3, before it was 0" in command("audit", "migrate").out
+    assert "have version 3\n" in command("audit", "migrate").out
     assert "connector of acme" in command("audit", "grant", "acme", "--org", "acme").out
     assert "operator of all" in command("audit", "grant", "overseer", "--org", "*", "--as", "operator").out
     monkeypatch.setenv("ARX_AUDIT_URL", server.address("acme"))
