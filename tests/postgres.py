@@ -19,6 +19,8 @@ import psycopg
 import pytest
 from attrs import define, field
 
+from tests.support import PATIENCE
+
 MISSING = (
     "PostgreSQL's server is not installed, so its half of these tests did not run "
     "(Debian: apt-get install postgresql; elsewhere: have initdb on the PATH)"
@@ -96,7 +98,7 @@ class Server:
 
 
 def _wait_until_still(process: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < deadline, f"process {process} goes on after SIGSTOP"
         time.sleep(0.001)
@@ -117,18 +119,20 @@ def server(installed: Path) -> Iterator[Server]:
     as_account = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     if account:
         os.chown(folder, account.pw_uid, account.pw_gid)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    running = Server(folder, port, installed, as_account)
-    try:
-        running.initialise()
-        running.start()
+    with socket.socket() as reserved:
+        # Bound and never listening, it leaves the port to the server, and to nobody else while the server is stopped.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        running = Server(folder, reserved.getsockname()[1], installed, as_account)
         try:
-            yield running
+            running.initialise()
+            running.start()
+            try:
+                yield running
+            finally:
+                running.stop()
         finally:
-            running.stop()
-    finally:
-        shutil.rmtree(folder)
+            shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

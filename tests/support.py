@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -39,6 +40,16 @@ def sqlite_at(path: str | PathLike[str], **options: Any) -> Iterator[sqlite3.Con
     """A database from outside: what is changed in it is committed, and it is closed."""
     with closing(sqlite3.connect(path, **options)) as database, database:
         yield database
+
+
+def advance(seconds: float) -> None:
+    """Put the clock of the running event loop forward: a timer that was due within these seconds is due now.
+
+    A deadline passes at the place that a test has reached, however fast or slow the machine is.
+    """
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    loop.time = lambda: now() + seconds  # type: ignore[method-assign]
 
 
 def denying(*operations: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from arx_wrapper.transport.backend import HttpRequest, HttpResponse, ResponseLos
 from arx_wrapper.transport.connection_pool import CONNECTIONS, ConnectionPool
 from arx_wrapper.transport.dialing import first_connected
 from tests.serving import listening
-from tests.support import PATIENCE
+from tests.support import PATIENCE, advance
 from tests.transport.test_transport import OK, hang, serving
 
 
@@ -57,10 +57,11 @@ async def test_no_more_connections_are_opened_than_the_limit() -> None:
 
 async def test_an_idle_connection_is_closed_after_a_while() -> None:
     async with serving(OK) as (server, transport):
-        pool = ConnectionPool(keep_alive=0.05)
+        pool = ConnectionPool(keep_alive=PATIENCE)
         await get(pool, transport.origin)
         await get(pool, transport.origin)
         assert (server.connections, server.open) == (1, 1)
+        advance(2 * PATIENCE)
         await until(lambda: server.open == 0)
         await get(pool, transport.origin)
         assert server.connections == 2
@@ -69,12 +70,15 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
 
 async def test_a_later_request_on_a_kept_connection_is_given_up_too_when_nothing_comes() -> None:
     async with serving(OK, OK, hang) as (server, transport):
-        pool = ConnectionPool(read_timeout=0.2)
+        pool = ConnectionPool(read_timeout=20)
         await get(pool, transport.origin)
-        await asyncio.sleep(0.25)  # idle: of no request's time
+        advance(25)  # idle: of no request's time
         assert (await get(pool, transport.origin)).status == 200
+        late = get(pool, transport.origin)
+        await until(lambda: server.requests == 3)
+        advance(25)
         with pytest.raises(ResponseLost, match="no response in time"):
-            await get(pool, transport.origin)
+            await late
         assert server.connections == 1
         await pool.aclose()
 
@@ -83,8 +87,11 @@ async def test_a_request_that_is_late_ends_with_its_deadline_and_its_connection(
     async with serving(OK, hang) as (server, transport):
         pool, loop = ConnectionPool(), asyncio.get_running_loop()
         await get(pool, transport.origin)
+        late = get(pool, transport.origin, deadline=loop.time() + 20)
+        await until(lambda: server.requests == 2)
+        advance(25)
         with pytest.raises(TimeoutError):
-            await get(pool, transport.origin, deadline=loop.time() + 0.05)
+            await late
         assert server.connections == 1
         await pool.aclose()
 

@@ -35,8 +35,8 @@ async def test_only_a_few_go_before_the_allowance_is_known() -> None:
 async def test_a_used_up_allowance_is_waited_for() -> None:
     rate_limiter = RateLimiter()
     await rate_limiter.acquire("a")
-    rate_limiter.release(headers(5, 0, 0.2))
     began = time.monotonic()
+    rate_limiter.release(headers(5, 0, 0.2))
     async with asyncio.timeout(PATIENCE):
         await rate_limiter.acquire("a")
     assert time.monotonic() - began > 0.15

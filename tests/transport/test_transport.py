@@ -40,7 +40,7 @@ from arx_wrapper.model import Request
 from arx_wrapper.transport import Attempt, Transport
 from arx_wrapper.vault.fixed import FixedVault
 from tests.serving import listening
-from tests.support import CANARY, EVERYTHING, PATIENCE, trail
+from tests.support import CANARY, EVERYTHING, PATIENCE, advance, trail
 
 KEY = Credentials(api_key=CANARY, requester_email="bot@example.com")
 READ = Request(method="GET", path="/users", query=(("query", "a b&c"), ("team_ids[]", "P1")), operation_id="list_users")
@@ -337,9 +337,14 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_sent_to() -> None:
 
 @pytest.mark.parametrize(("request_", "outcome"), [(WRITE, "unknown"), (READ, "not_sent")])
 async def test_a_call_ends_with_its_deadline(request_: Request, outcome: str) -> None:
-    async with serving(hang) as (_, wire):
-        with pytest.raises(TransportError, match=r"within 0\.2 s") as caught:
-            await send(wire, request_, timeout=0.2)
+    async with serving(hang) as (server, wire):
+        late = asyncio.create_task(send(wire, request_, timeout=20))
+        async with asyncio.timeout(PATIENCE):
+            while not server.requests:
+                await asyncio.sleep(0.005)
+        advance(25)
+        with pytest.raises(TransportError, match=r"within 20 s") as caught:
+            await late
         assert caught.value.outcome == outcome
 
 
@@ -684,15 +689,17 @@ async def test_more_than_one_response_to_a_request_is_no_response() -> None:
 
 
 async def test_a_connection_on_which_bytes_come_without_a_request_is_not_used_again() -> None:
+    answered = asyncio.Event()
+
     async def unasked(writer: asyncio.StreamWriter) -> None:
         writer.write(OK)
-        await writer.drain()
-        await asyncio.sleep(0.02)
+        await answered.wait()
         writer.write(OK)
 
     async with serving(unasked, OK) as (server, wire):
         await send(wire)
-        async with asyncio.timeout(5):
+        answered.set()
+        async with asyncio.timeout(PATIENCE):
             while server.open:
                 await asyncio.sleep(0.01)
         await send(wire)
