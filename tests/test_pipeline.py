@@ -34,7 +34,8 @@ from arx_wrapper import (
 )
 from arx_wrapper.model import JSON, Lookup, Params
 from arx_wrapper.vault.fixed import FixedVault
-from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, decide, denying, sqlite_at, trail
+from tests.audit.waiting import hurry
+from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, PATIENCE, decide, denying, sqlite_at, trail
 
 WINDOW = {
     "start_time": "2025-06-15T02:00:00Z",
@@ -398,9 +399,10 @@ async def test_a_policy_is_on_record_though_the_log_failed_when_it_was_loaded(tm
 
 
 async def test_a_policy_that_could_not_be_recorded_is_on_record_with_the_next_call(tmp_path: Path) -> None:
-    log = audit.open(f"sqlite:///{tmp_path}/audit.db", timeout=0.2)
+    log = audit.open(f"sqlite:///{tmp_path}/audit.db", timeout=PATIENCE)
     async with PagerDutyConnector.sandbox("a", "o", policies=[EVERYTHING], audit=log) as pd:
         await log.open()
+        hurry(log)
         with sqlite_at(tmp_path / "audit.db", isolation_level=None) as blocker:
             blocker.execute("BEGIN IMMEDIATE")
             with pytest.raises(AuditError):

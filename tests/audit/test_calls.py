@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 from arx_wrapper import AuditError, PagerDutyConnector, audit
 from tests.audit.conftest import entry, everything
+from tests.audit.waiting import at_last, hurry
 from tests.cli.conftest import Command, command, here, sandboxed  # noqa: F401 - fixtures
 from tests.postgres import Server
 from tests.support import CANARY, EVERYTHING, PATIENCE, trail
@@ -39,14 +40,24 @@ def sent(pd: PagerDutyConnector) -> int:
 
 async def nothing_goes_out(url: str, blocked: AbstractContextManager[None]) -> None:
     """Calls before, while and after the log cannot be written."""
-    log = audit.open(url, timeout=1.5)
+    log = audit.open(url, timeout=PATIENCE)
     async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=log) as pd:
+        await log.open()
+        hurry(log)
         await _nothing_goes_out(pd, blocked)
     await log.aclose()
 
 
-async def _nothing_goes_out(pd: PagerDutyConnector, blocked: AbstractContextManager[None]) -> None:
-    await pd.acknowledge_incident("P1234AB")
+async def _at_once(act: Callable[[], Awaitable[object]]) -> None:
+    await act()
+
+
+async def _nothing_goes_out(
+    pd: PagerDutyConnector,
+    blocked: AbstractContextManager[None],
+    succeed: Callable[[Callable[[], Awaitable[object]]], Awaitable[object]] = _at_once,
+) -> None:
+    await succeed(lambda: pd.acknowledge_incident("P1234AB"))
     before = sent(pd)
     with blocked:
         for _ in range(2):
@@ -55,7 +66,7 @@ async def _nothing_goes_out(pd: PagerDutyConnector, blocked: AbstractContextMana
                     await pd.add_incident_note("P1234AB", CANARY)
             assert CANARY not in str(caught.value)
         assert sent(pd) == before
-    await pd.add_incident_note("P1234AB", CANARY)
+    await succeed(lambda: pd.add_incident_note("P1234AB", CANARY))
     assert sent(pd) == before + 1
     records = await trail(pd)
     assert CANARY not in repr(records)
@@ -77,13 +88,17 @@ async def test_while_the_server_is_down_nothing_is_sent_and_then_calls_go_on(
 async def test_while_the_server_hangs_nothing_is_sent_and_then_calls_go_on(
     log_in_postgres: str, postgres_server: Server
 ) -> None:
-    await nothing_goes_out(log_in_postgres, postgres_server.frozen())
+    log = audit.open(log_in_postgres, timeout=1.5)
+    async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=log) as pd:
+        await _nothing_goes_out(pd, postgres_server.frozen(), at_last)
+    await log.aclose()
 
 
 @pytest.mark.slow
 async def test_an_outcome_that_cannot_be_recorded_stops_what_comes_next_until_it_is(url: str) -> None:
-    log = audit.open(url, timeout=1)
+    log = audit.open(url, timeout=PATIENCE)
     intent = await log.append(entry())
+    hurry(log)
     with locked(url):
         log.append_soon(entry(action_type="connector.completed", status="success", intent_id=intent.id))
         with pytest.raises(AuditError, match="Nothing was sent"):

@@ -18,7 +18,7 @@ from arx_wrapper.audit.transparency.checkpoint import Checkpoint, opened, sign_c
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from arx_wrapper.cli.main import run
 from tests.audit.conftest import entry, everything
-from tests.support import sqlite_at
+from tests.support import PATIENCE, sqlite_at
 
 SIGNER = Signer.new("audit.example.com/test")
 VERIFIER = Verifier.parse(SIGNER.verifier())
@@ -161,7 +161,7 @@ async def test_a_writer_in_another_pid_namespace_is_no_dead_one_until_it_is(path
     finally:
         child.kill()
         await child.wait()
-    until = asyncio.get_running_loop().time() + 10
+    until = asyncio.get_running_loop().time() + PATIENCE
     while True:
         log = at(path)
         unknown = await everything(log, status="unknown")

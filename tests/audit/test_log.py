@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -29,7 +30,8 @@ from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.store import Pending
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
-from tests.support import CANARY, PATIENCE, sqlite_at
+from tests.audit.waiting import at_last, hurry, refusal
+from tests.support import CANARY, PATIENCE, advance, sqlite_at
 
 
 def opened(path: Path, **options: Any) -> AuditLog:
@@ -107,9 +109,10 @@ async def test_an_outcome_is_written_within_its_bounded_time_without_being_waite
     log = opened(path)
     intent = await log.append(entry())
     log.append_soon(entry(action_type="connector.completed", status="success", intent_id=intent.id))
-    await asyncio.sleep(0.3)
     with sqlite_at(path) as other:
-        assert other.execute("SELECT count(*) FROM audit").fetchone() == (2,)
+        async with asyncio.timeout(PATIENCE):
+            while other.execute("SELECT count(*) FROM audit").fetchone() != (2,):
+                await asyncio.sleep(0.01)
     await log.aclose()
 
 
@@ -205,9 +208,10 @@ async def test_hashes_are_keyed(path: Path, tmp_path: Path) -> None:
 
 
 async def test_a_store_that_is_locked_fails_in_time_and_recovers(path: Path) -> None:
-    log, patient = opened(path, timeout=0.3), opened(path, timeout=PATIENCE)
+    log, patient = opened(path, timeout=PATIENCE), opened(path, timeout=PATIENCE)
     await log.append(entry())
     await patient.append(entry())
+    hurry(log)
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     waiting = asyncio.create_task(patient.append(entry()))
@@ -236,11 +240,10 @@ async def test_a_log_that_stays_locked_is_not_opened_and_the_error_names_the_cau
     with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
         blocker.execute(lock)
         log, start = opened(path, timeout=2), time.monotonic()
-        with pytest.raises(AuditError, match=r"database is locked\. Nothing was sent"):
-            await log.open()
+        await refusal(log.open, r"database is locked\. Nothing was sent")
         assert time.monotonic() - start > 1, "it was waited for"
         blocker.execute("ROLLBACK")
-    await log.append(entry())
+    await at_last(lambda: log.append(entry()))
     await log.aclose()
 
 
@@ -276,7 +279,7 @@ async def test_a_full_disk_stops_calls_and_recovers(tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip(f"mounting a small tmpfs needs root: {mounted.stderr.decode().strip()}")
     try:
-        log = opened(disk / "audit.db", timeout=2)
+        log = opened(disk / "audit.db", timeout=PATIENCE)
         await log.append(entry())
         (disk / "filler").write_bytes(b"x" * (shutil.disk_usage(disk).free - 8192))
         big = (log.append(entry(metadata={"filler": "x" * 2_000})) for _ in range(200))
@@ -331,8 +334,9 @@ def test_the_keyed_hash_is_hmac_sha256(key: bytes, data: bytes) -> None:
 
 
 async def test_what_sqlite_says_of_a_locked_log_is_an_audit_error(path: Path) -> None:
-    log = opened(path, timeout=0.2)
+    log = opened(path, timeout=PATIENCE)
     await log.append(entry())
+    hurry(log)
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(AuditError, match="locked"):
@@ -363,7 +367,7 @@ from arx_wrapper import audit
 from tests.audit.conftest import entry
 
 async def main():
-    log = audit.open(sys.argv[1])
+    log = audit.open(sys.argv[1], timeout=60)
     await asyncio.gather(*(log.append(entry(action_type="connector.refused")) for _ in range(4_000)))
 
     async def read():
@@ -416,15 +420,26 @@ async def test_an_intent_that_was_open_when_its_log_was_closed_becomes_unknown(p
 class Slow(SqliteStore):
     """A disk that takes its time once the transaction has begun."""
 
+    begun, done = threading.Event(), threading.Event()
+
     def _add(self, batch: Iterable[Pending]) -> None:
-        super()._add(batch)
-        time.sleep(0.3)
+        super()._add(given := list(batch))
+        if given:
+            self.begun.set()
+            self.done.wait(PATIENCE)
 
 
 async def test_an_intent_that_is_written_after_it_was_given_up_is_on_record_as_such(path: Path) -> None:
-    log = AuditLog(lambda: Slow(str(path), key=bytes(32), clock=utc_now), timeout=0.1, idle=0.01)
-    with pytest.raises(AuditError, match="not written within"):
-        await log.append(entry())
+    log = AuditLog(lambda: Slow(str(path), key=bytes(32), clock=utc_now), timeout=20, idle=0.01)
+    await log.open()
+    late = asyncio.create_task(log.append(entry()))
+    async with asyncio.timeout(PATIENCE):
+        while not Slow.begun.is_set():
+            await asyncio.sleep(0.005)
+    advance(25)
+    with pytest.raises(AuditError, match="not written within 20 s"):
+        await late
+    Slow.done.set()
     await log.aclose()
     after = opened(path, key=bytes(32))
     records = await everything(after)

@@ -7,6 +7,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from arx_wrapper import audit
@@ -110,8 +111,9 @@ async def test_every_character_can_be_recorded(url: str) -> None:
 
 
 async def test_a_limit_holds_across_writers_and_slides(url: str) -> None:
-    one, other = audit.open(url), audit.open(url)
-    limit = Limit(operation="incidents:create", count=3, seconds=1, text="3/s", policy="p")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    one, other = audit.open(url, clock=lambda: now), audit.open(url, clock=lambda: now)
+    limit = Limit(operation="incidents:create", count=3, seconds=60, text="3/m", policy="p")
     usage = [("incidents:create", 1)]
     for log in (one, other, one):
         await log.append(entry(), usage=usage, limits=[limit])
@@ -119,7 +121,10 @@ async def test_a_limit_holds_across_writers_and_slides(url: str) -> None:
         await other.append(entry(), usage=usage, limits=[limit])
     assert refused.value.limit == limit
     await other.append(entry(agent_id="another"), usage=usage, limits=[limit])
-    await asyncio.sleep(1.1)
+    now += timedelta(seconds=61)
+    if not url.startswith("sqlite"):  # the database's own clock counts there
+        with psycopg.connect(url) as owner:
+            owner.execute("UPDATE arx_audit.usage SET at = at - interval '61 seconds'")
     await other.append(entry(), usage=usage, limits=[limit])
     with pytest.raises(Refused):
         await one.append(entry(), usage=[("incidents:create", 3)], limits=[limit])

@@ -1,0 +1,50 @@
+"""Logs that give up soon, in tests that no machine is too slow for."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from arx_wrapper import AuditError
+from arx_wrapper.audit import AuditLog
+from arx_wrapper.audit.storage.postgres import PostgresStore
+from arx_wrapper.audit.storage.sqlite import SqliteStore
+from arx_wrapper.audit.storage.sqlite_files import wait_for_locks
+from tests.support import PATIENCE
+
+T = TypeVar("T")
+
+
+def hurry(log: AuditLog) -> None:
+    """Have an open log wait only a moment for a lock that another holds; the rest may take the time that it takes."""
+    store = log._writer.store()
+    if isinstance(store, SqliteStore):
+        wait_for_locks(store._db, 0.2)
+    else:
+        assert isinstance(store, PostgresStore)
+        store._connected(time.monotonic() + PATIENCE).execute("SET lock_timeout = '200ms'")
+
+
+async def at_last(act: Callable[[], Awaitable[T]]) -> T:
+    """Do what needs a log that has little time, as soon as the machine gives the log so much."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await act()
+        except AuditError:
+            assert time.monotonic() < until, "the log does not recover"
+
+
+async def refusal(act: Callable[[], Awaitable[object]], cause: str) -> str:
+    """Return the text of an act's error, as soon as the machine gives a log time enough to find the cause."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        with pytest.raises(AuditError) as caught:
+            await act()
+        if re.search(cause, text := str(caught.value)):
+            return text
+        assert time.monotonic() < until, text
