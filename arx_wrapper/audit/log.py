@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -58,9 +59,10 @@ class AuditLog(ReadableLog):
         calls = entry.action_type == "connector.called"
         submission = Submission(Pending(entry, usage, limits, enforce_suspension=calls))
         if self._writer.submit(submission) and self._writer.prompt:
+            began = time.monotonic()
             self._writer.wake()
             if submission.wait(LONGEST_SYNC):
-                if overdue():  # lets tasks that have become ready run before the next call
+                if overdue(time.monotonic() - began):  # lets tasks that have become ready run before the next call
                     await asyncio.sleep(0)
                 return submission.record()
         await LoopIteration.of(self._writer, self._timeout).wait(submission)

@@ -21,7 +21,7 @@ from arx_wrapper.errors import AuditError
 _T = TypeVar("_T")
 # Seconds within which a transaction counts as prompt, so that event loops may block for the next one.
 _PROMPT: Final = 0.005
-# Seconds for which successive calls of a single caller may block its event loop: the time of a few syncs.
+# Seconds for which single callers may block their event loop before other tasks run: the time of a few syncs.
 _LONGEST_BLOCK: Final = 0.001
 
 
@@ -234,30 +234,22 @@ class Writer:
             self._unwritten, self.broken = [], None
 
 
-class _BlockedLoop(threading.local):
-    """The time since which callers have blocked a thread's event loop, by `time.monotonic()`; None when not known."""
+class _Blocked(threading.local):
+    """The seconds for which callers have blocked a thread's event loop since one of them let other tasks run."""
 
-    since: float | None = None
-
-
-_BLOCKED: Final = _BlockedLoop()
+    seconds: float = 0.0
 
 
-def overdue() -> bool:
-    """Return True when callers have blocked the running loop for so long that other tasks must run now."""
-    now = time.monotonic()
-    if _BLOCKED.since is None:
-        _BLOCKED.since = now
-        asyncio.get_running_loop().call_soon(_others_ran)
+_BLOCKED: Final = _Blocked()
+
+
+def overdue(blocked: float) -> bool:
+    """Count the seconds for which a caller has blocked the running loop; return True when other tasks must run now."""
+    _BLOCKED.seconds += blocked
+    if _BLOCKED.seconds < _LONGEST_BLOCK:
         return False
-    if now - _BLOCKED.since < _LONGEST_BLOCK:
-        return False
-    _BLOCKED.since = None
+    _BLOCKED.seconds = 0.0
     return True
-
-
-def _others_ran() -> None:
-    _BLOCKED.since = None
 
 
 def notify_all(written: Sequence[Submission]) -> None:

@@ -361,6 +361,18 @@ async def test_a_caller_who_never_pauses_does_not_keep_the_others_waiting(path: 
     assert set(order[:20]) == {0, 1, 2, 3}
 
 
+async def test_a_single_caller_lets_other_tasks_run(path: Path) -> None:
+    log, others_ran = opened(path), asyncio.Event()
+    await log.append(entry())
+    asyncio.get_running_loop().call_soon(others_ran.set)
+    for _ in range(50):  # each may block the loop for one sync
+        await log.append(entry())
+        if others_ran.is_set():
+            break
+    await log.aclose()
+    assert others_ran.is_set()
+
+
 _CANCELLED = """
 import asyncio, sys
 from arx_wrapper import audit
