@@ -1,11 +1,21 @@
-"""Create and read files that only their owner may read."""
+"""Create and read files: those that only their owner may read, and those that a person named, up to a limit."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import select
 import stat
 from pathlib import Path
+from typing import Final
+
+LARGEST: Final = 4_000_000
+"""Bytes of a file that a person names, where nothing else limits it: parameters, keys, proofs, settings."""
+_CHUNK: Final = 1 << 16
+# Seconds: for a process to open a named pipe for writing, and between two pieces of what comes through a pipe.
+_WRITER: Final = 5.0
+_SILENCE: Final = 120.0
 
 
 def private_file(path: Path) -> None:
@@ -129,3 +139,85 @@ def read_private(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
         return os.read(descriptor, limit), state
     finally:
         os.close(descriptor)
+
+
+def read_bytes(path: Path, limit: int = LARGEST, *, writer: float = _WRITER, silence: float = _SILENCE) -> bytes:
+    """Return a file's content. A pipe works as well, so that `<(command)` of a shell does.
+
+    Args:
+        path: The file, pipe or device.
+        limit: Bytes that it may hold.
+        writer, silence: Seconds to wait for a process that writes to a pipe, and for it to write more.
+
+    Raises:
+        OSError: it cannot be read, is a folder, is larger than the limit, or no process writes to it; `strerror`
+            says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        state = os.fstat(descriptor)
+        if stat.S_ISDIR(state.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file")
+        if stat.S_ISREG(state.st_mode) and state.st_size > limit:
+            raise _too_large(limit)
+        parts, size = list[bytes](), 0
+        while part := _next(descriptor, writer, silence):
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+        return b"".join(parts)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def read_text(path: Path, limit: int = LARGEST) -> str:
+    """Return a file's text, without a byte order mark. Raises as `read_bytes()`, and when it is not UTF-8."""
+    try:
+        return decoded(read_bytes(path, limit))
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def decoded(content: bytes) -> str:
+    """Return UTF-8 as text, without a byte order mark.
+
+    Raises:
+        OSError: it is not UTF-8; `strerror` says where, and what it looks like.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        kind = " (it looks like UTF-16)" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        line = content.count(b"\n", 0, error.start) + 1
+        raise OSError(
+            errno.EILSEQ, f"it is not UTF-8 text{kind}: byte 0x{content[error.start]:02X} in line {line}"
+        ) from None
+
+
+def _next(descriptor: int, writer: float, silence: float) -> bytes:
+    """Return the next bytes; none at the end. A named pipe that no process writes to seems to be at its end."""
+    poll, tried = select.poll(), False
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        try:
+            part = os.read(descriptor, _CHUNK)
+        except BlockingIOError:  # a process has it open for writing, and has written nothing yet
+            if not poll.poll(silence * 1000):
+                raise TimeoutError(errno.ETIMEDOUT, f"nothing came through it for {silence:g} s") from None
+            continue
+        ended = bool(part) or not stat.S_ISFIFO(os.fstat(descriptor).st_mode) or bool(poll.poll(0))
+        if ended:
+            return part
+        if tried:
+            raise TimeoutError(errno.ETIMEDOUT, f"it is a pipe, and no process wrote to it within {writer:g} s")
+        poll.poll(writer * 1000)
+        tried = True
+
+
+def _too_large(limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {limit:,} bytes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,9 @@ from codegen.errors import CodegenError
 
 API: Final = "https://api.github.com"
 RAW: Final = "https://raw.githubusercontent.com"
+LARGEST: Final = 100_000_000
+"""Bytes of a document; PagerDuty's has 5 million."""
+_DEEPEST: Final = 200
 _COMMIT: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 _REMEDY: Final = "give another --upstream: a file, or an address with https://"
 
@@ -74,16 +78,36 @@ def load(source: str) -> bytes:
     """
     try:
         if "://" not in source:
-            return Path(source).read_bytes()
+            return _file(Path(source))
         address = httpx.URL(source)
         if address.scheme != "https" and not (address.scheme == "http" and _is_loopback(address.host)):
             raise CodegenError(source, "cannot be trusted: only https:// can", _REMEDY)
-        response = httpx.get(address, timeout=60, follow_redirects=True)
+        with httpx.stream("GET", address, timeout=60, follow_redirects=True) as response:
+            if response.status_code != httpx.codes.OK:
+                raise CodegenError(source, f"answered {response.status_code}", _REMEDY)
+            content = bytearray()
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > LARGEST:
+                    raise _too_large(source)
+            return bytes(content)
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise CodegenError(source, f"cannot be read: {error}", _REMEDY) from error
-    if response.status_code != httpx.codes.OK:
-        raise CodegenError(source, f"answered {response.status_code}", _REMEDY)
-    return response.content
+
+
+def _file(path: Path) -> bytes:
+    """Return a file's content. A pipe works as well; one that no process writes to is empty."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "rb") as opened:
+        content = opened.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise _too_large(str(path))
+    return content
+
+
+def _too_large(source: str) -> CodegenError:
+    return CodegenError(source, f"is larger than {LARGEST:,} bytes", _REMEDY)
 
 
 def parse(raw: bytes, source: str) -> JSON:
@@ -94,15 +118,27 @@ def parse(raw: bytes, source: str) -> JSON:
     """
     try:
         loaded: Any = json.loads(raw)
+    except RecursionError:
+        raise CodegenError(source, "is nested too deeply to be a document", _REMEDY) from None
     except ValueError as not_json:
         try:
+            _require_shallow(raw, source)
             loaded = yaml.load(raw, _Loader)  # noqa: S506 - a safe loader
-        except (yaml.YAMLError, ValueError) as not_yaml:
+        except (yaml.YAMLError, ValueError, RecursionError) as not_yaml:
             problem = not_json if raw.lstrip()[:1] in (b"{", b"[") else not_yaml
             raise CodegenError(source, f"is neither JSON nor YAML: {' '.join(str(problem).split())}", _REMEDY) from None
     if not isinstance(loaded, dict):
         raise CodegenError(source, f"holds a {type(loaded).__name__}, not a document", _REMEDY)
     return loaded
+
+
+def _require_shallow(raw: bytes, source: str) -> None:
+    """Refuse YAML whose nesting would overflow the loader's stack, which ends the process."""
+    depth = 0
+    for event in yaml.parse(raw, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise CodegenError(source, "is nested too deeply to be a document", _REMEDY)
 
 
 def locked(before: JSON, source: str, raw: bytes) -> JSON:

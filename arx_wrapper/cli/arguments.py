@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +17,10 @@ import typer
 
 from arx_wrapper.cli.approved_times import ApprovedTimes
 from arx_wrapper.cli.misplaced import goes_before
+from arx_wrapper.cli.stdin import read_stdin
 from arx_wrapper.cli.times import is_relative, iso, moment
 from arx_wrapper.core.param_model import ParamModel, with_nulls
+from arx_wrapper.files import read_text
 from arx_wrapper.params import NULL
 
 Document = Annotated[str | None, typer.Option("--json", help="Parameters as JSON: {...}, @FILE or -.")]
@@ -64,15 +65,14 @@ def read_document(document: str) -> dict[str, Any]:
     source = "--json"
     try:
         if document == "-":
-            document, source = sys.stdin.read(), "stdin"
+            source = "stdin"
+            document = read_stdin()
         elif document.startswith("@"):
             source = document[1:]
-            document = Path(source).read_text("utf-8")
+            document = read_text(Path(source))
         loaded = json.loads(document)
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(
-            f"{source} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}"
-        ) from None
+    except OSError as error:
+        raise typer.BadParameter(f"{source} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise typer.BadParameter(f"{source} is not JSON: {error}") from None
     except RecursionError:

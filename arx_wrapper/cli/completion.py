@@ -14,6 +14,7 @@ from typing import Any
 
 from arx_wrapper.config.sources import user_folder
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.files import read_bytes
 
 _KEPT = 200
 _LABELS = ("title", "name", "summary")
@@ -85,8 +86,8 @@ def _known(kind: str) -> Mapping[str, str]:
 
 def _read(file: Path) -> dict[str, dict[str, str]]:
     try:
-        loaded = json.loads(file.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+        loaded = json.loads(read_bytes(file))
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 

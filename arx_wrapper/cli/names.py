@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
 from attrs import frozen
 
+from arx_wrapper.cli.stdin import read_stdin
 from arx_wrapper.pagerduty.connector import PagerDutyConnector
 from arx_wrapper.pagerduty.decoding import member, objects
 
@@ -95,7 +95,10 @@ def expand(texts: Sequence[str]) -> list[str]:
     """
     if "-" not in texts:
         return list(dict.fromkeys(texts))
-    read = list(_from_stdin(sys.stdin.read()))
+    try:
+        read = list(_from_stdin(read_stdin()))
+    except OSError as error:
+        raise typer.BadParameter(f"stdin cannot be read: {error.strerror}") from None
     if not read:
         raise typer.BadParameter("stdin holds no ids")
     expanded = [item for text in texts for item in (read if text == "-" else [text])]

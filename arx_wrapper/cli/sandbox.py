@@ -36,7 +36,7 @@ def sandbox(
         served_account = Sandbox(clock=None if state else system_time, state=state, seed_file=seed_file, webhooks=hooks)
     except (OSError, ValueError) as error:
         hint = " (ARX_SANDBOX_WEBHOOK_SECRET)" if webhook else ""
-        raise ConfigError(f"The sandbox cannot be set up{hint}: {error}") from None
+        raise ConfigError(f"The sandbox cannot be set up{hint}: {_cause(error)}") from None
 
     def ready(served: Any, account: Any) -> None:
         found = {
@@ -57,3 +57,9 @@ def sandbox(
 
     with extras():
         main_loop(ready, port=port, tls=tls, sandbox=served_account)
+
+
+def _cause(error: Exception) -> str:
+    """Return an error's cause without its number, with the file where the system names it."""
+    cause, file = getattr(error, "strerror", None), getattr(error, "filename", None)
+    return f"{file}: {cause}" if file and cause else cause or str(error)

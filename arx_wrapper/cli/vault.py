@@ -12,6 +12,7 @@ from arx_wrapper.cli.output import Format, Output, print_json, say
 from arx_wrapper.cli.prompts import ask
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.files import LARGEST
 
 NEW_KEY = "ARX_VAULT_NEW_KEY"
 VARIABLES = """\b
@@ -145,7 +146,7 @@ def _with_vault(session: Session, work: Callable[[Any], Awaitable[Any]]) -> Any:
 
 
 def _line() -> str:
-    return typer.get_text_stream("stdin").readline().strip()
+    return typer.get_text_stream("stdin").readline(LARGEST).strip()
 
 
 def _terminal() -> bool:

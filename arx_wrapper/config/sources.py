@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from arx_wrapper.config import values as parse
 from arx_wrapper.credentials import Variables
 from arx_wrapper.errors import ConfigError
+from arx_wrapper.files import read_text
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -174,9 +175,10 @@ def read_toml(
         import tomllib  # only when there is a file to read
 
         try:
-            flat = _flatten(tomllib.loads(file.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{file}: cannot be read: {error}. Nothing was sent.") from None
+            flat = _flatten(tomllib.loads(read_text(file)))
+        except (OSError, tomllib.TOMLDecodeError, RecursionError) as error:
+            cause = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{file}: cannot be read: {cause}. Nothing was sent.") from None
         for key in flat:
             _require_known(file, key)
         return file, flat

@@ -11,8 +11,9 @@ from typing import Any, Final
 from attrs import frozen
 
 from arx_wrapper.errors import PolicyError
+from arx_wrapper.files import read_text
 from arx_wrapper.model import Decision, Verdict
-from arx_wrapper.policy.entry import Located
+from arx_wrapper.policy.entry import MAX_BYTES, Located
 
 _TEXTS: Final = ("operation", "agent", "org", "entry", "because_of", "reason")
 _KEYS: Final = (*_TEXTS, "params", "expect", "now")
@@ -66,9 +67,9 @@ def cases(path: Path) -> list[Case]:
     from arx_wrapper.policy.yaml_document import read  # only now: PyYAML takes longer to import than this package
 
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"cannot be read: {error}", file=str(path)) from None
+        text = read_text(path, MAX_BYTES)
+    except OSError as error:
+        raise PolicyError(f"cannot be read: {error.strerror}", file=str(path)) from None
     document = read(text, str(path))
     if not isinstance(document.value, list) or not document.value:
         raise PolicyError("must be a list of cases, each starting with '- operation:'", file=str(path), line=1)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
 from arx_wrapper.model import Limit, ReviewerRule, Risk, Visibility
 from arx_wrapper.policy.condition import Condition
 
+# The bytes of a policy file or a policy's test file.
+MAX_BYTES: Final = 1_000_000
 Approval = Literal["none", "auto", "hitl"]
 
 

@@ -15,9 +15,10 @@ import msgspec
 from attrs import field, frozen
 
 from arx_wrapper.errors import PolicyError
+from arx_wrapper.files import read_text
 from arx_wrapper.model import Call, Decision, Verdict
 from arx_wrapper.policy.engine import PolicySet
-from arx_wrapper.policy.entry import Located, located
+from arx_wrapper.policy.entry import MAX_BYTES, Located, located
 from arx_wrapper.policy.entry_reader import EntryReader, Registry
 from arx_wrapper.policy.prediction import possible_verdicts
 from arx_wrapper.policy.tracing import EntryTrace, trace
@@ -215,9 +216,9 @@ def unread_files(source: PolicySource | None) -> list[str]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"cannot be read: {error}", file=str(file)) from None
+        return read_text(file, MAX_BYTES)
+    except OSError as error:
+        raise PolicyError(f"cannot be read: {error.strerror}", file=str(file)) from None
 
 
 @frozen
@@ -245,7 +246,8 @@ def _seen(source: PolicySource | None) -> _Seen:
             if stat.S_ISFIFO(status.st_mode):  # a pipe can be read only once, so its policy stays in force
                 files.append((str(file),))
                 continue
-            held = file.read_bytes() if stat.S_ISREG(status.st_mode) else None
+            small = stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES  # a larger one is refused anyway
+            held = file.read_bytes() if small else None
             files.append((str(file), status.st_mtime_ns, status.st_size, status.st_ino, held))
             written = max(written, status.st_mtime_ns, status.st_ctime_ns)
     except OSError as error:

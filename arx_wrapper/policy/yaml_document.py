@@ -11,9 +11,8 @@ from typing import Any, Final
 import yaml
 
 from arx_wrapper.errors import PolicyError
-from arx_wrapper.policy.entry import Located
+from arx_wrapper.policy.entry import MAX_BYTES, Located
 
-MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 12
 
 # The types of plain scalars in YAML 1.2's core schema.

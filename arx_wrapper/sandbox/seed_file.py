@@ -18,6 +18,7 @@ from typing import Any, Final
 import yaml
 from attrs import evolve
 
+from arx_wrapper.files import read_text
 from arx_wrapper.sandbox.seed_content import DEFAULT, Plan
 
 __all__ = ["read_plan"]
@@ -44,8 +45,8 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         OSError: the file cannot be read.
     """
     try:
-        found = yaml.safe_load(Path(path).read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = yaml.safe_load(read_text(Path(path)))
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path} is neither YAML nor JSON: {error}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold an object of {', '.join((*_MEMBERS, 'history'))}")

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 import orjson
 
+from arx_wrapper.files import read_bytes
 from arx_wrapper.sandbox.account import JSON, Account, Incident, Ref, Resource
 
 __all__ = ["StateFile"]
 
 _VERSION: Final = 1
+_LARGEST: Final = 512_000_000  # bytes; a full account of 10,000 incidents needs a tenth
 _REF, _TIME = "$ref", "$time"
 _HANGING: Final = ("alerts", "log", "notes")
 
@@ -55,7 +57,7 @@ class StateFile:
             ValueError: the file holds no account; the message names it.
         """
         try:
-            found = orjson.loads(self.path.read_bytes())
+            found = orjson.loads(read_bytes(self.path, _LARGEST))
         except FileNotFoundError:
             return None
         except orjson.JSONDecodeError:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from codegen import upstream
 from codegen.errors import CodegenError
 from codegen.upstream import extending, locked, newest, parse
 from codegen.upstream import load as load_upstream
@@ -51,6 +54,32 @@ def test_the_document_is_read_from_an_address(address: str) -> None:
 def test_what_cannot_be_read_or_trusted_is_an_error(source: str) -> None:
     with pytest.raises(CodegenError, match="cannot be"):
         load_upstream(source)
+
+
+def test_a_document_without_end_is_read_no_further_than_the_limit(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(upstream, "LARGEST", 10)
+    with pytest.raises(CodegenError, match="is larger than 10 bytes"):
+        load_upstream("/dev/zero")
+    with pytest.raises(CodegenError, match="is larger than 10 bytes"):
+        load_upstream(f"{address}/openapi.json")
+
+
+def test_a_pipe_that_no_process_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert load_upstream(str(tmp_path / "pipe")) == b""
+
+
+def test_a_folder_is_no_document(tmp_path: Path) -> None:
+    with pytest.raises(CodegenError, match=r"cannot be read: .*directory"):
+        load_upstream(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", [b"[" * 200_000, b"- " * 200_000, b""])
+def test_what_is_nested_too_deeply_or_empty_is_no_document(text: bytes) -> None:
+    with pytest.raises(CodegenError):
+        parse(text, "a.json")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "[::1]", "localhost"])

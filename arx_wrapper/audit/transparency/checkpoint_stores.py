@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from arx_wrapper.errors import AuditError, ConfigError
+from arx_wrapper.files import read_text
 
 _NAME = re.compile(r"(\d{20})\.checkpoint")
 
@@ -113,9 +114,9 @@ class Folder:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AuditError(f"{file} cannot be read: {error}.") from None
+        return read_text(file)
+    except OSError as error:
+        raise AuditError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 class Remote:

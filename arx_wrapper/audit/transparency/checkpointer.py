@@ -17,6 +17,7 @@ from arx_wrapper.audit.transparency.checkpoint_stores import CheckpointStore
 from arx_wrapper.audit.transparency.signed_note import Signer
 from arx_wrapper.audit.transparency.witness import Witness
 from arx_wrapper.errors import ArxError, ConfigError
+from arx_wrapper.files import read_text
 
 _LOOK_EVERY = 10.0
 _PATIENCE = 15.0
@@ -44,7 +45,7 @@ class Plan:
     def signer(self) -> Signer:
         """Read the signing key. ConfigError when the file cannot be read, AuditError when it holds no key."""
         try:
-            return Signer.parse(self.signing_key.read_text("utf-8").strip())
+            return Signer.parse(read_text(self.signing_key).strip())
         except OSError as error:
             raise ConfigError(f"{self.signing_key}: {error.strerror}. No checkpoint is taken.") from None
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from arx_wrapper.cli.stdin import read_stdin
 from arx_wrapper.errors import ApprovalError, ConfigError
+from arx_wrapper.files import read_bytes
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import ApprovalRequest, Review, Reviewers
@@ -36,7 +37,7 @@ def listed(file: Path) -> Reviewers:
     from arx_wrapper.cli.approvals.reviewers import read
 
     try:
-        return read(msgspec.json.decode(file.read_bytes(), type=list[dict[str, Any]]))
+        return read(msgspec.json.decode(read_bytes(file), type=list[dict[str, Any]]))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from None
     except msgspec.MsgspecError:
@@ -53,7 +54,7 @@ def exported(file: Path) -> ApprovalRequest:
     from arx_wrapper.model import Risk
 
     try:
-        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        content = read_stdin() if str(file) == "-" else read_bytes(file)
         plain = msgspec.json.decode(content, type=dict[str, Any])
         plain["risk"] = Risk[plain["risk"]]
         plain["effects"] = [
@@ -61,7 +62,8 @@ def exported(file: Path) -> ApprovalRequest:
         ]
         return msgspec.convert(plain, ApprovalRequest)
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from None
+        source = "stdin" if str(file) == "-" else file
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}.") from None
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
         raise ConfigError(
             f"{file} is no request as `arx-pagerduty approvals show ID --output json` prints it."

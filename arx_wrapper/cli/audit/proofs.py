@@ -11,7 +11,7 @@ from arx_wrapper.cli.audit.reading import seq_of, with_log
 from arx_wrapper.cli.output import Format, Output, TextFormat, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError
-from arx_wrapper.files import create_private
+from arx_wrapper.files import create_private, read_text
 
 if TYPE_CHECKING:
     from arx_wrapper.audit import AuditLog
@@ -119,7 +119,7 @@ def prove(
         verifier = Verifier.parse(key)
         last = await last_checkpoint(places, verifier)
         if earlier is not None:
-            return await prove_consistency(log, _read(earlier).decode("utf-8", "replace"), last, verifier)
+            return await prove_consistency(log, _read(earlier), last, verifier)
         return await prove(log, seq_of(record_id) or record_id, last, verifier)
 
     with extras():
@@ -127,7 +127,10 @@ def prove(
     if file is None:
         say(proved.text().rstrip())
     else:
-        file.write_text(proved.text(), "utf-8")
+        try:
+            file.write_text(proved.text(), "utf-8")
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be written: {error.strerror}. Name another --file.") from None
 
 
 def verify_proof(
@@ -143,7 +146,7 @@ def verify_proof(
         from arx_wrapper.audit.transparency import inclusion_proof as inclusion
         from arx_wrapper.audit.transparency.signed_note import Verifier
 
-        text, verifier = _read(file), Verifier.parse(key)
+        text, verifier = _read(file).encode(), Verifier.parse(key)
         if b'"consistency"' in text:
             sizes = consistency.verify_consistency(consistency.ConsistencyProof.parse(text), verifier)
             shown: dict[str, Any] = {"proved": True, "from": sizes[0], "to": sizes[1]}
@@ -159,11 +162,11 @@ def verify_proof(
         say(said)
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path) -> str:
     try:
-        return file.read_bytes()
+        return read_text(file)
     except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}.") from None
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 async def last_checkpoint(urls: list[str], verifier: Verifier) -> str:
@@ -186,6 +189,6 @@ def _signer(file: Path) -> Any:
     from arx_wrapper.audit.transparency.signed_note import Signer
 
     try:
-        return Signer.parse(file.read_text("utf-8").strip())
+        return Signer.parse(read_text(file).strip())
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}. Make a key: `arx-pagerduty audit keygen`.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from arx_wrapper.cli.execution import Options, Params, Prepare, perform
 from arx_wrapper.cli.names import ESCALATION_POLICY, SERVICE, TEAM, USER, expand, id_of, ids, incident_id
 from arx_wrapper.cli.output import Format, Output
 from arx_wrapper.cli.session import now_of
+from arx_wrapper.cli.stdin import read_stdin
 from arx_wrapper.cli.tables import split
 from arx_wrapper.cli.verbs import incident_reads
 from arx_wrapper.cli.verbs.options import (
@@ -275,7 +275,10 @@ def _typed(incidents: Sequence[str]) -> str:
     """
     if "-" in incidents:
         raise typer.BadParameter("stdin can hold the ids or the text, not both")
-    text = sys.stdin.read().strip()
+    try:
+        text = read_stdin().strip()
+    except OSError as error:
+        raise typer.BadParameter(f"stdin cannot be read: {error.strerror}") from None
     if not text:
         raise typer.BadParameter("stdin holds no text")
     return text
