@@ -134,7 +134,7 @@ def _own(tree: Tree) -> set[str]:
 
 def _exported(tree: Tree) -> set[str]:
     """Return the names of the types that parameters are annotated with."""
-    text = (tree.root / "arx_wrapper" / "params" / "types.py").read_text(encoding="utf-8")
+    text = (tree.root / "arx_wrapper" / "params.py").read_text(encoding="utf-8")
     return set(re.findall(r"(?m)^(?:class )?([A-Z][A-Za-z]+)(?: = |:$)", text))
 
 
