@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from attrs import evolve, frozen
 
+from arx_wrapper.approvals.evidence import Record
 from arx_wrapper.approvals.passkeys import NotProvenError, Passkey
 from arx_wrapper.approvals.request import identity
 from arx_wrapper.approvals.signatures import Enrolled, Reviewers
@@ -23,19 +24,6 @@ INVITATION_SECONDS: Final = 600
 _ENROLS = b"arx-wrapper reviewer enrolled v1\n"
 _REMOVES = b"arx-wrapper reviewer removed v1\n"
 _REGISTERS = b"arx-wrapper passkey registration v1\n"
-
-
-class Record(Protocol):
-    """The members of an audit record that enrolments use."""
-
-    @property
-    def action_type(self) -> str: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def created_at(self) -> str: ...
-    @property
-    def metadata(self) -> Mapping[str, Any]: ...
 
 
 @frozen(kw_only=True)

@@ -17,12 +17,14 @@ from arx_wrapper.errors import ApprovalDeniedError
 
 
 class Record(Protocol):
-    """The members of an audit record that approvals use."""
+    """The members of an audit record that approvals and enrolments use."""
 
     @property
     def action_type(self) -> str: ...
     @property
     def status(self) -> str: ...
+    @property
+    def created_at(self) -> str: ...
     @property
     def approval_id(self) -> str | None: ...
     @property

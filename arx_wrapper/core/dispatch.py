@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from attrs import evolve
+
 from arx_wrapper.core.call_environment import CallEnvironment
 from arx_wrapper.core.recovery import not_done, recover
 from arx_wrapper.core.redaction import Filter
@@ -246,14 +248,7 @@ class Dispatch:
         writes = operation.writes and request.method != "GET"
         if writes and backends.requester_header:
             header = (backends.requester_header, self._require_requester(credentials))
-            request = Request(
-                method=request.method,
-                path=request.path,
-                query=request.query,
-                headers=(*request.headers, header),
-                json=request.json,
-                operation_id=request.operation_id,
-            )
+            request = evolve(request, headers=(*request.headers, header))
         try:
             response = await backends.transport.send(
                 request,

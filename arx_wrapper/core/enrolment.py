@@ -102,8 +102,8 @@ async def invite(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
             raise ApprovalError(f"{reviewer!r} is another spelling of the reviewer {known!r}. Nothing was changed.")
     require_one_name(enrolments, user, reviewer)
     token = secrets.token_urlsafe(32)
-    said = {"step": "invited", "reviewer": reviewer, "user": user, "by": by, "seconds": INVITATION_SECONDS}
-    await log.append(_entry(enrolments, "in_progress", {**said, "invitation": invitation_id(token)}))
+    metadata = {"step": "invited", "reviewer": reviewer, "user": user, "by": by, "seconds": INVITATION_SECONDS}
+    await log.append(_entry(enrolments.org_id, "in_progress", {**metadata, "invitation": invitation_id(token)}))
     return token
 
 
@@ -131,7 +131,7 @@ async def register(
     if _is_taken(enrolments, passkey):
         raise ApprovalError("This passkey is a reviewer's already, or waits to be confirmed. Nothing was changed.")
     require_one_name(enrolments, invitation.user, invitation.reviewer)
-    said = {
+    metadata = {
         "step": "registered",
         "reviewer": invitation.reviewer,
         "user": invitation.user,
@@ -143,7 +143,7 @@ async def register(
         "origin": passkey.origin,
         "first": enrolments.first,
     }
-    await log.append(_entry(enrolments, "success" if enrolments.first else "escalated", said))
+    await log.append(_entry(enrolments.org_id, "success" if enrolments.first else "escalated", metadata))
     after = await enrolments_of(log, enrolments.org_id, _configured(enrolments))
     return invitation.reviewer, after.reviewers.owner_of(passkey.credential_id) == invitation.reviewer
 
@@ -166,8 +166,14 @@ async def confirm(log: AuditLog, enrolments: Enrolments, candidate: Candidate, *
 
     require_one_name(enrolments, candidate.user, candidate.reviewer)
     statement = enrolment_statement(enrolments.org_id, candidate, by=by, at=at)
-    said = {"step": "confirmed", "reviewer": candidate.reviewer, "invitation": candidate.invitation, "by": by, "at": at}
-    await _proved(log, enrolments, "reviewer.enrolled", candidate.reviewer, said, statement, proof)
+    metadata = {
+        "step": "confirmed",
+        "reviewer": candidate.reviewer,
+        "invitation": candidate.invitation,
+        "by": by,
+        "at": at,
+    }
+    await _proved(log, enrolments, "reviewer.enrolled", candidate.reviewer, metadata, statement, proof)
 
 
 async def remove(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: str, at: str, proof: str) -> None:
@@ -193,8 +199,8 @@ async def remove(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
             f"No reviewer {reviewer!a} was enrolled. Nothing was changed. Remove configured keys from arx.toml."
         )
     statement = removal_statement(enrolments.org_id, found, by=by, at=at)
-    said = {"reviewer": reviewer, "by": by, "at": at}
-    await _proved(log, enrolments, "reviewer.removed", reviewer, said, statement, proof)
+    metadata = {"reviewer": reviewer, "by": by, "at": at}
+    await _proved(log, enrolments, "reviewer.removed", reviewer, metadata, statement, proof)
 
 
 def require_one_name(enrolments: Enrolments, user: str | None, name: str) -> None:
@@ -210,32 +216,15 @@ def require_one_name(enrolments: Enrolments, user: str | None, name: str) -> Non
         )
 
 
-async def refused(log: AuditLog, org_id: str, reviewer: str, problem: str, **said: Any) -> None:
+async def refused(log: AuditLog, org_id: str, reviewer: str, problem: str, **more: Any) -> None:
     """Record a refused attempt to enrol, confirm or sign in."""
-    entry = Entry(
-        action_type="reviewer.enrolled",
-        status="error",
-        org_id=org_id,
-        agent_id="*",
-        connector="*",
-        reason=problem,
-        error="ApprovalError",
-        metadata={"step": "refused", "reviewer": reviewer[:128], **said},
-    )
-    await log.append(entry)
+    metadata = {"step": "refused", "reviewer": reviewer[:128], **more}
+    await log.append(_entry(org_id, "error", metadata, reason=problem, error="ApprovalError"))
 
 
 async def signed_in(log: AuditLog, org_id: str, reviewer: str) -> None:
     """Record that a reviewer signed in."""
-    entry = Entry(
-        action_type="reviewer.enrolled",
-        status="success",
-        org_id=org_id,
-        agent_id="*",
-        connector="*",
-        metadata={"step": "signed in", "reviewer": reviewer},
-    )
-    await log.append(entry)
+    await log.append(_entry(org_id, "success", {"step": "signed in", "reviewer": reviewer}))
 
 
 async def _proved(
@@ -243,14 +232,14 @@ async def _proved(
     enrolments: Enrolments,
     action: ActionType,
     reviewer: str,
-    said: dict[str, Any],
+    metadata: dict[str, Any],
     statement: bytes,
     proof: str,
 ) -> None:
     from arx_wrapper.approvals.passkeys import NotProvenError
     from arx_wrapper.approvals.request import identity
 
-    by = str(said["by"])
+    by = str(metadata["by"])
     try:
         if identity(by) == identity(reviewer):
             raise NotProvenError("is their own: another reviewer has to do this")
@@ -259,7 +248,7 @@ async def _proved(
         problem = f"The proof of {by!a} {error}. Nothing was changed."
         await refused(log, enrolments.org_id, reviewer, problem, by=by)
         raise ApprovalError(problem) from None
-    await log.append(_entry(enrolments, "success", {**said, "proof": proof}, action))
+    await log.append(_entry(enrolments.org_id, "success", {**metadata, "proof": proof}, action))
 
 
 def _is_taken(enrolments: Enrolments, passkey: Passkey) -> bool:
@@ -285,8 +274,8 @@ def _configured(enrolments: Enrolments) -> Reviewers | None:
 
 
 def _entry(
-    enrolments: Enrolments, status: Status, said: dict[str, Any], action: ActionType = "reviewer.enrolled"
+    org_id: str, status: Status, metadata: dict[str, Any], action_type: ActionType = "reviewer.enrolled", **more: Any
 ) -> Entry:
     return Entry(
-        action_type=action, status=status, org_id=enrolments.org_id, agent_id="*", connector="*", metadata=said
+        action_type=action_type, status=status, org_id=org_id, agent_id="*", connector="*", metadata=metadata, **more
     )
