@@ -76,7 +76,7 @@ def open(  # noqa: A001 - read as `audit.open`
     )
 
 
-def convert(url: str, *, progress: Callable[[int, int], None], key: bytes | None = None) -> tuple[int, int]:
+def convert(url: str, *, progress: Callable[[int, int], None]) -> tuple[int, int]:
     """Convert a log in SQLite that an earlier version wrote to this version's format.
 
     Args:
@@ -95,9 +95,9 @@ def convert(url: str, *, progress: Callable[[int, int], None], key: bytes | None
     from arx_wrapper.audit.storage.sqlite import SqliteStore
     from arx_wrapper.audit.storage.sqlite_read_only import reader
 
-    with closing(reader(path, key=key)) as found:
+    with closing(reader(path, key=None)) as found:
         before = found.version()
-    with closing(SqliteStore(path, key=key, clock=utc_now, progress=progress)) as store:
+    with closing(SqliteStore(path, key=None, clock=utc_now, progress=progress)) as store:
         return before, store.version()
 
 

@@ -38,15 +38,14 @@ def records_of(operation: Operation, body: Mapping[str, Any]) -> tuple[list[Mapp
     return ([found] if isinstance(found, Mapping) and found else []), False
 
 
-def project(operation: Operation, record: Mapping[str, Any], *, ids: bool = False) -> dict[str, Any]:
+def project(operation: Operation, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a record by name: scalars, lists of them, and JSON that holds no reference.
 
     Args:
         operation: The row whose response holds the record.
         record: One record of `records_of()`. Members that it lacks are None.
-        ids: Whether to show a reference as `Summary (ID)`, for readers who need the id.
     """
-    return {name(column): value(record, path_of(column), ids=ids) for column in operation.columns}
+    return {name(column): value(record, path_of(column)) for column in operation.columns}
 
 
 def pick(operation: Operation, record: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
@@ -62,22 +61,19 @@ def unknown(operation: Operation, records: Sequence[Any], fields: Sequence[str])
     return [path for path in fields if members and path not in names and path.partition(".")[0] not in members]
 
 
-def value(record: Any, path: str, *, ids: bool = False) -> Any:
+def value(record: Any, path: str) -> Any:
     """Return the value at a dotted path, a reference as its summary; through a list, the list of its items' values."""
     if isinstance(record, list) and (path or any(isinstance(item, Mapping) for item in record)):
-        found = [value(item, path, ids=ids) for item in record]
+        found = [value(item, path) for item in record]
         flat = [part for item in found for part in (item if isinstance(item, list) else [item])]
         return [item for item in flat if item is not None]
     if not path:
-        return _shown(record, ids=ids) if isinstance(record, Mapping) else record
+        return _shown(record) if isinstance(record, Mapping) else record
     member, _, rest = path.partition(".")
-    return value(record.get(member), rest, ids=ids) if isinstance(record, Mapping) else None
+    return value(record.get(member), rest) if isinstance(record, Mapping) else None
 
 
-def _shown(reference: Mapping[str, Any], *, ids: bool) -> Any:
+def _shown(reference: Mapping[str, Any]) -> Any:
     """Return a reference's summary; an object without a name is returned unchanged."""
     text = next((reference[key] for key in _NAMES if isinstance(reference.get(key), str) and reference[key]), None)
-    if text is None:
-        return dict(reference) or None
-    own = reference.get("id")
-    return f"{text} ({own})" if ids and isinstance(own, str) and own != text else text
+    return (dict(reference) or None) if text is None else text

@@ -41,8 +41,3 @@ class Report:
     requester: str | None = None
     hidden: Mapping[str, int] = field(factory=dict)
     recovery: Literal["found", "absent"] | None = None
-
-    @property
-    def sent(self) -> bool:
-        """Return True when a request may have reached the API."""
-        return any(attempt.sent for attempt in self.attempts)

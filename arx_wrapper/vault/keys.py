@@ -1,11 +1,10 @@
-"""Read or generate the key of an encrypted vault file, which `ARX_VAULT_KEY` holds."""
+"""Read the key of an encrypted vault file, which `ARX_VAULT_KEY` holds."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-import secrets
 
 from attrs import field, frozen
 
@@ -32,16 +31,6 @@ class Key:
     def id(self) -> str:
         """Return a name for the key that does not reveal it, so that a file can say which one it needs."""
         return hashlib.sha256(b"arx-wrapper vault key v1\0" + self.secret).hexdigest()[:16]
-
-    @property
-    def text(self) -> str:
-        """Return the key as `ARX_VAULT_KEY` takes it."""
-        return base64.b64encode(self.secret).decode()
-
-
-def new_key(source: str = VARIABLE) -> Key:
-    """Return a random key."""
-    return Key(secret=secrets.token_bytes(_BYTES), source=source)
 
 
 def parse(text: Secret | str, source: str) -> Key:

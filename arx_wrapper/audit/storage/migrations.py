@@ -33,13 +33,12 @@ def versions() -> dict[int, str]:
     return {int(file.name[:4]): file.read_text(encoding="utf-8") for file in found if file.name.endswith(".sql")}
 
 
-def script(after: int = 0) -> Iterator[str]:
-    """Yield the statements of `migrate()`, for `psql --single-transaction`; `after` is the present version."""
+def script() -> Iterator[str]:
+    """Yield the statements that create the tables, for `psql --single-transaction`."""
     yield _VERSIONS.lstrip()
     for version, statements in versions().items():
-        if version > after:
-            yield statements
-            yield _APPLIED.format(version)
+        yield statements
+        yield _APPLIED.format(version)
 
 
 def migrate(link: psycopg.Connection[tuple[Any, ...]], *, up_to: int | None = None) -> int:
