@@ -17,7 +17,7 @@ def is_loopback(host: str) -> bool:
         return True
     if not (host[:1].isdigit() or ":" in host):
         return False
-    import ipaddress  # only now: most addresses are names
+    import ipaddress  # imported late: most addresses are names
 
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -55,6 +55,11 @@ def lines_of_the_core() -> int:
     )
 
 
+def derived_lines() -> int:
+    """Return how many of them are the typed methods, which `make methods` derives."""
+    return len((PACKAGE / "pagerduty" / "methods.py").read_text("utf-8").splitlines())
+
+
 def lines_by_hand() -> tuple[int, int]:
     """Return the hand-written lines of all operations, and the number of operations.
 
@@ -130,7 +135,8 @@ def main() -> None:
     print(f"modules / folders in arx_wrapper/: {len(modules)} / {len(folders)}")  # noqa: T201
     print(f"levels of imports: {levels()}")  # noqa: T201
     print(f"files entered by one acknowledge_incident; changes of file: {len(files)}; {changes}")  # noqa: T201
-    print(f"lines without sandbox, test kit, CLI, MCP and console: {lines_of_the_core()}")  # noqa: T201
+    core, derived = lines_of_the_core(), derived_lines()
+    print(f"lines without sandbox, test kit, CLI, MCP and console: {core}, of which derived: {derived}")  # noqa: T201
     by_hand, operations = lines_by_hand()
     print(f"hand-written lines per operation: {by_hand / operations:.1f} ({by_hand} / {operations})")  # noqa: T201
     print(f"docstrings that begin with a clause: {len(found)}", *found, sep="\n  ")  # noqa: T201

@@ -187,7 +187,7 @@ def outline_from(entry: Entry, details: Details, seq: int, created_at: str, prev
 
 
 class AskedDetails(msgspec.Struct, frozen=True, gc=False):
-    """The members of a call's metadata that policy is judged by, not parsed yet."""
+    """The members of a call's metadata by which policy judges it, not parsed yet."""
 
     intent: str | None = None
     effects: msgspec.Raw = msgspec.Raw()

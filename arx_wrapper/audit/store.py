@@ -128,8 +128,8 @@ class Reader(Protocol):
 
     Attributes:
         digest: HMAC-SHA256 with the log's key, as hex.
-        gapless: True where a number that is missing between two records is that of a record that was removed; False
-            where a role may see some records only.
+        gapless: True when all records are visible, so that a missing sequence number means a removed record. False when
+            a database role may see only some of them.
     """
 
     digest: Callable[[bytes], str]

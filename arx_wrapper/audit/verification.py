@@ -25,7 +25,7 @@ class Verification:
         ok: True when no problem was found.
         records: The number of records that were verified.
         problem: The first problem and its place; None when there is none.
-        since: The number of records before those, which a checkpoint covers.
+        since: The number of earlier records, which a checkpoint covers.
     """
 
     ok: bool

@@ -32,7 +32,8 @@ class Submission:
         pending: The entry, and its outcome once it is written.
         urgent: True when a caller waits for it.
         written: Locked until the entry is written, or could not be.
-        waiting: The future that the thread completes; None when nobody awaits it yet, or the caller's loop does.
+        waiting: The future that the thread completes; None before a caller awaits it, or when the caller's loop
+            completes it.
     """
 
     __slots__ = ("pending", "urgent", "waiting", "written")
@@ -90,7 +91,8 @@ class Writer:
         self._jobs: list[Callable[[Store], None]] = []
         self._open_intents: set[str] = set()  # ids of intents without an outcome: the calls in flight
         self._urgent = False  # a caller waits for an entry in the queue
-        self._asleep = self._closing = False  # the thread waits for the next entry without a limit; it is to end
+        self._asleep = False  # the thread waits for the next entry, however long that takes
+        self._closing = False  # the thread ends once everything is written
         self._thread: threading.Thread | None = None
         self.digest: Callable[[bytes], str] | None = None
         self._store: Store | None = None
@@ -118,7 +120,7 @@ class Writer:
         return self._store
 
     def submit(self, submission: Submission, *, urgent: bool = True) -> bool:
-        """Submit an entry. Waking the thread is left to the caller of an urgent one.
+        """Submit an entry. The caller of an urgent one wakes the thread.
 
         Args:
             urgent: True when a caller waits for the entry; False when it may wait for a transaction with others.

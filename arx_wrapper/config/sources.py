@@ -169,7 +169,7 @@ def read_toml(
     named = file or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
     if named is not None and not named.is_file():
         raise ConfigError(f"There is no configuration file {str(named)!a}. Nothing was sent.")
-    for file in [named.absolute()] if named is not None else _places(environ, folder):
+    for file in [named.absolute()] if named is not None else _candidates(environ, folder):
         if not file.is_file():
             continue
         import tomllib  # only when there is a file to read
@@ -185,7 +185,7 @@ def read_toml(
     return None, {}
 
 
-def _places(environ: Variables, folder: Path | None) -> Iterator[Path]:
+def _candidates(environ: Variables, folder: Path | None) -> Iterator[Path]:
     if folder is not None:
         yield folder / "arx.toml"
     with suppress(ConfigError):  # a user without a home has no file there

@@ -39,7 +39,7 @@ utc_now: Callable[[], datetime] = partial(datetime.now, UTC)
 
 async def pause(seconds: float) -> None:
     """Wait for a number of seconds."""
-    import asyncio  # only now: it takes longer to import than everything else here
+    import asyncio  # imported late: it takes longer than everything else here
 
     await asyncio.sleep(seconds)
 

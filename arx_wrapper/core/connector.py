@@ -261,7 +261,7 @@ class BaseConnector:
         """
         if self.on_call is None:
             raise ApprovalError(f"{self.connector} has no on-call data. Nothing was decided.")
-        from arx_wrapper.core.dispatch import Dispatch  # only now, as the pipeline
+        from arx_wrapper.core.dispatch import Dispatch  # imported late, as the pipeline is
 
         operation, read = self.on_call
         call, request = resolve(self._env.api, self._env.caller, Asked(operation=operation))
@@ -381,7 +381,7 @@ class _InFlightCalls:
     async def wait_idle(self, seconds: float) -> None:
         """Wait until no call is in flight, at most for a number of seconds."""
         if self._count:
-            import asyncio  # only now: it takes longer to import than everything else here
+            import asyncio  # imported late: it takes longer than everything else here
 
             self._none = asyncio.Event()
             with suppress(TimeoutError):

@@ -51,7 +51,7 @@ class Dispatch:
         *,
         visibility: tuple[tuple[Visibility, ...], ...],
     ) -> None:
-        import hashlib  # only now: OpenSSL takes a while
+        import hashlib  # imported late: loading OpenSSL takes a while
 
         self.call = call
         self.records: int | None = None

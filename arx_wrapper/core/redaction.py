@@ -168,13 +168,13 @@ class Filter:
         if isinstance(body, dict | list):
             walk = _Walk(self, hidden, known)
             begin: _State = tuple((None, *(rule.begins for rule in rules)) for rules in self._effects)
-            root = _Place(self, above, begin)
+            root = _Node(self, above, begin)
             if above or not isinstance(body, dict):
                 walk.parts(body, root)
             else:
                 for name in body.keys() - _OF_THE_LIST:
                     if name in envelopes:
-                        walk.within(body[name], _Place(self, (name,), begin))
+                        walk.within(body[name], _Node(self, (name,), begin))
                     else:
                         walk.keep(body, name, body[name], root.member(name))
         return hidden
@@ -196,11 +196,11 @@ class Filter:
         return [*self._default, *(glob for rules in self._effects for rule in rules for glob in rule.hide)]
 
 
-class _Place:
-    """The path of a value in a body, without lists, and the glob that hides it. Each is computed once in a walk.
+class _Node:
+    """A value's path in a body, without lists, and the glob that hides it. Each path is judged once in a walk.
 
     Attributes:
-        by: The glob that hides the value here; None when it is shown.
+        by: The glob that hides the value; None when it is shown.
         ruled: The same, without the defaults.
     """
 
@@ -208,16 +208,16 @@ class _Place:
 
     def __init__(self, wanted: Filter, path: _Path, state: _State) -> None:
         self._filter, self._path, self._state = wanted, path, state
-        self._members: dict[str, _Place] = {}
+        self._members: dict[str, _Node] = {}
         self.ruled = next((glob for _, *globs in state for glob in globs if glob is not None), None)
         self.by = self.ruled or next((glob for glob, *_ in state if glob is not None), None)
 
-    def member(self, name: str) -> _Place:
-        """Return the place of a member of the value here."""
+    def member(self, name: str) -> _Node:
+        """Return the node of a member of this value."""
         found = self._members.get(name)
         if found is None:
             path = (*self._path, name)
-            found = self._members[name] = _Place(self._filter, path, self._filter.at(path, self._state))
+            found = self._members[name] = _Node(self._filter, path, self._filter.at(path, self._state))
         return found
 
 
@@ -228,32 +228,32 @@ class _Walk:
         self._filter, self._hidden = wanted, hidden
         self._known = frozenset(value.casefold() for value in known if isinstance(value, str))
 
-    def within(self, value: Any, place: _Place) -> None:
+    def within(self, value: Any, node: _Node) -> None:
         """Hide members of an object, or of each object in a list, but not the objects themselves."""
         for index, item in enumerate(value) if isinstance(value, list) else [(0, value)]:
             if isinstance(item, dict):
-                self.parts(item, place)
+                self.parts(item, node)
             elif isinstance(value, list):
-                self.keep(value, index, item, place)
+                self.keep(value, index, item, node)
 
-    def parts(self, value: Any, place: _Place) -> bool:
+    def parts(self, value: Any, node: _Node) -> bool:
         """Hide the parts of an object or a list; return True when any part is still shown."""
         shown = False
         if type(value) is list:
             for index, item in enumerate(value):
-                shown |= self.keep(value, index, item, place)
+                shown |= self.keep(value, index, item, node)
             return shown
         for name, item in value.items():
-            shown |= self.keep(value, name, item, place.member(name))
+            shown |= self.keep(value, name, item, node.member(name))
         return shown
 
-    def keep(self, holder: Any, key: Any, value: Any, place: _Place) -> bool:
+    def keep(self, holder: Any, key: Any, value: Any, node: _Node) -> bool:
         """Hide one value, or parts of it; return True when any of it is shown."""
-        by = place.by
+        by = node.by
         if value and (type(value) is dict or type(value) is list):
-            if self.parts(value, place) or by is None:
+            if self.parts(value, node) or by is None:
                 return True
-        elif by is None or (place.ruled is None and isinstance(value, str) and value.casefold() in self._known):
+        elif by is None or (node.ruled is None and isinstance(value, str) and value.casefold() in self._known):
             return True
         elif value is not None and value != HIDDEN:
             self._hidden[by] += 1

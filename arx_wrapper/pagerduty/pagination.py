@@ -216,7 +216,7 @@ class ListReader:
         self, first: Body, start: int, size: int | None, more: Mapping[str, Any]
     ) -> AsyncGenerator[tuple[Body, int], None]:
         """Yield the pages in order, each with the least number of records that it held when the list was counted."""
-        import asyncio  # only now: importing this module must be cheap
+        import asyncio  # imported late: importing this module must be cheap
 
         step, overlap = _step(first, size), _overlap(first, size)
         stride = step - overlap

@@ -64,7 +64,7 @@ def cases(path: Path) -> list[Case]:
     Raises:
         PolicyError: a case is malformed; it names file and line.
     """
-    from arx_wrapper.policy.yaml_document import read  # only now: PyYAML takes longer to import than this package
+    from arx_wrapper.policy.yaml_document import read  # imported late: PyYAML takes longer than this package
 
     try:
         text = read_text(path, MAX_BYTES)

@@ -77,7 +77,7 @@ class EntryReader:
         return value
 
     def line(self, key: str, found: Located) -> str:
-        """Return text that is what it looks like, so that two names that look the same are the same."""
+        """Return text without invisible characters and outer spaces, so that names that look the same are the same."""
         value = self.text(key, found)
         if not value.isprintable() or value != value.strip():
             problem = "has characters that are invisible or not Unicode, or spaces around it"

@@ -185,7 +185,7 @@ def _documents(source: object) -> Documents:
     if source is None:
         return []
     if isinstance(source, str | PathLike):
-        from arx_wrapper.policy.yaml_document import read  # only now: PyYAML takes longer to import than this package
+        from arx_wrapper.policy.yaml_document import read  # imported late: PyYAML takes longer than this package
 
         return [(str(file), read(_text(file), str(file))) for file in _files(Path(source))]
     if not isinstance(source, Sequence):

@@ -87,7 +87,7 @@ async def _connected(family: int, address: Address) -> socket.socket:
 def _is_address(host: str) -> bool:
     if not (host[:1].isdigit() or ":" in host):
         return False
-    import ipaddress  # only now: most hosts are names
+    import ipaddress  # imported late: most hosts are names
 
     try:
         ipaddress.ip_address(host)

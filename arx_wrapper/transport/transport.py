@@ -375,11 +375,8 @@ class Transport:
                 limits = {name: text for name, text in given if text.replace(".", "", 1).isdigit()}
             if 200 <= status < 300:
                 return status, limits, self._success(sending, status, headers.get("x-request-id"), content)
-            return (
-                status,
-                limits,
-                failure(status, headers, content, sending.operation, sending.deprecated, sending.secret),
-            )
+            error = failure(status, headers, content, sending.operation, sending.deprecated, sending.secret)
+            return status, limits, error
         except ConnectFailed as error:
             problem, outcome = f"no connection to {self.origin} ({error})", "not_sent"
         except ResponseLost as error:

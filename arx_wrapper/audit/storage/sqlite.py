@@ -279,7 +279,7 @@ class SqliteStore(SqliteChain):
         self._db.execute("INSERT INTO audit_writers VALUES (?, ?)", row)
 
     def _stored(self, seq: int) -> tuple[bytes, str]:
-        for database, place in self._places([(seq, seq)]):
+        for database, place in self._files_with([(seq, seq)]):
             for row in database.execute("SELECT CAST(body AS BLOB), hash FROM audit WHERE seq BETWEEN ? AND ?", place):
                 if self.digest(row[0]) != row[1]:
                     raise altered(f"Record {seq}", "was altered or inserted")

@@ -71,7 +71,7 @@ class SqliteReader:
         left = -1 if query.limit is None else query.limit
         missing = self._must_have(query)
         with explained("read"):
-            for database, (first, last) in self._places(self._ranges(query), newest_first=query.newest_first):
+            for database, (first, last) in self._files_with(self._ranges(query), newest_first=query.newest_first):
                 for body, record_hash in database.execute(statement, (first, last, *values, left)):
                     record = AuditRecord.parse(body, record_hash)
                     missing.discard(record.seq)
@@ -85,7 +85,7 @@ class SqliteReader:
     def bodies(self, since: str | None = None) -> Iterator[bytes]:
         statement = "SELECT CAST(coalesce(body, '') AS BLOB) FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
         with explained("read"):
-            for database, place in self._places(self._ranges(Query(since=since))):
+            for database, place in self._files_with(self._ranges(Query(since=since))):
                 for (body,) in database.execute(statement, place):
                     yield body
 
@@ -109,7 +109,7 @@ class SqliteReader:
             "WHERE seq BETWEEN ? AND ? ORDER BY seq"
         )
         with explained("read"):
-            for database, place in self._places([(after + 1, _LAST if until is None else until)]):
+            for database, place in self._files_with([(after + 1, _LAST if until is None else until)]):
                 yield from database.execute(statement, place)
 
     def removed(self) -> Sequence[tuple[int, str, str]]:
@@ -183,7 +183,7 @@ class SqliteReader:
         with explained("read"):
             if self.version() == VERSION and (problem := schema_problem(self._db)):
                 return problem
-            for database, _ in self._places([(_FIRST, _LAST)]):
+            for database, _ in self._files_with([(_FIRST, _LAST)]):
                 if database is not self._db and (problem := segment_problem(database)):
                     return problem
                 if not indexes or not database.execute(_HAS_INDEX).fetchone():
@@ -267,7 +267,7 @@ class SqliteReader:
         found = self._numbers(f"SELECT DISTINCT block FROM audit_terms WHERE term IN ({marks})", terms)  # noqa: S608
         statement = "SELECT body FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq"
         with explained("read"):
-            for database, place in self._places(found):
+            for database, place in self._files_with(found):
                 for (body,) in database.execute(statement, place):
                     yield outline_of(body)
 
@@ -297,10 +297,10 @@ class SqliteReader:
             return [*runs[:-1], (runs[-1][0], _LAST)]
         return [*runs, (rest, _LAST)]
 
-    def _places(
+    def _files_with(
         self, ranges: Sequence[Range], *, newest_first: bool = False
     ) -> Iterator[tuple[sqlite3.Connection, Range]]:
-        """Yield each file that has records of the runs, with the run in it. A segment is open while it is read."""
+        """Yield each file that holds records of the runs, with the part in it. A segment is open while it is read."""
         kept = [segment for segment in segments(self._db) if not segment.removed]
         files: list[tuple[Segment | None, int, int]] = [(segment, segment.first, segment.last) for segment in kept]
         files.append((None, files[-1][2] + 1 if files else _FIRST, _LAST))
