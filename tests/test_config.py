@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,12 @@ def test_the_defaults_deny_everything_and_log_to_the_users_state_folder(tmp_path
     assert (config.approvals_mode, config.approvals_ttl) == ("wait", 3600)
     assert (config.agent_id, config.org_id) == ("cli:ada", "default")
     assert (config.vault_url, config.base_url, config.sandbox) == ("env:", "https://api.pagerduty.com", False)
+
+
+def test_an_agent_on_the_command_line_is_the_systems_user_when_no_variable_names_one(tmp_path: Path) -> None:
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    assert load(tmp_path, USER="").agent_id == f"cli:{name}"
+    assert load(tmp_path, USER="", LOGNAME="bob").agent_id == "cli:bob"
 
 
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_name() -> None:
     assert "statuses" in error.accepted
 
 
+def test_an_unknown_parameters_name_is_given_as_it_is_and_escaped_when_it_is_no_name() -> None:
+    assert refused("teams:read", nonsense=1).param == "nonsense"
+    assert refused("teams:read", **{"a\x1b[2J": 1}).param == r"'a\x1b[2J'"
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_no_operation_takes_an_unknown_parameter(operation: str) -> None:
     complete = dict.fromkeys(model(operation).required, "P1")
@@ -348,10 +353,10 @@ def test_kinds_of_text_and_numbers_are_taken_for_what_they_hold() -> None:
     }
 
 
-@pytest.mark.parametrize("params", [["incident_id"], "incident_id", 7])
+@pytest.mark.parametrize("params", [["incident_id"], "incident_id", 7, [], "", 0, False])
 def test_parameters_that_are_no_object_are_refused(params: Any) -> None:
     with pytest.raises(InvalidParamsError, match="an object, its members by name"):
-        model("incidents:acknowledge").canonical(params)
+        PagerDutyConnector.sandbox(policies=[]).plan("teams:read", params)
 
 
 def test_the_canonical_text_does_not_depend_on_the_order_given() -> None:

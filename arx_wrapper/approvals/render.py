@@ -56,7 +56,6 @@ def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
         request: The request.
         limit: Characters per field; a longer field is cut and marked as cut. None shows everything.
     """
-    effects = (f"{effect.operation} ({effect.risk.name}, {effect.count} times)" for effect in request.effects)
     rows = [
         ("asks to", request.sentence or "-"),
         ("request", request.id),
@@ -68,7 +67,7 @@ def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
         ("requester", request.requester or "-"),
         ("operation", f"{request.connector} {request.operation}"),
         ("risk", request.risk.name),
-        ("effects", ", ".join(effects)),
+        ("effects", effects_text(request)),
         ("parameters", request.params),
         ("target now", _target(request)),
         ("policy", f"{request.policy or '-'} ({request.policy_source or '-'})"),
@@ -81,6 +80,12 @@ def render(request: ApprovalRequest, *, limit: int | None = 4000) -> str:
     ]
     rows += [("decision", _decision(request, number)) for number in range(len(request.decisions))]
     return "\n".join(f"{name:<13} {shorten(value, limit, digest=request.digest)}" for name, value in rows)
+
+
+def effects_text(request: ApprovalRequest) -> str:
+    """Return what a request performs, with the risk of each and how often: `incidents:resolve (MEDIUM, 3 times)`."""
+    found = ((effect, f", {effect.count} times" if effect.count > 1 else "") for effect in request.effects)
+    return ", ".join(f"{effect.operation} ({effect.risk.name}{times})" for effect, times in found)
 
 
 def reviewers_text(request: ApprovalRequest) -> str:

@@ -92,9 +92,7 @@ def _step(error: ArxError) -> str | None:
         return f"call {error.nearest} --help" if error.nearest else "ops"
     if isinstance(error, PolicyError):
         return "policy check"
-    if isinstance(error, AuditError):
-        return "audit verify"
-    if isinstance(error, AuthenticationError | CredentialError | TransportError):
+    if isinstance(error, AuditError | AuthenticationError | CredentialError | TransportError):
         return "doctor"
     return None
 

@@ -51,7 +51,7 @@ def check(
         print_json(report)
     else:
         for item in report:
-            say(f"{item['source']}: {item['entries']} entries, valid")
+            say(f"{item['source']}: {item['entries']} {'entry' if item['entries'] == 1 else 'entries'}, valid")
             for finding in item["findings"]:
                 say("  " + ": ".join(finding[key] for key in ("source", "policy", "problem") if finding[key]))
             for note in item["notes"]:

@@ -88,7 +88,12 @@ def status(context: typer.Context, output: Format = Output.TABLE) -> None:
             found |= {"orgs": list(file.orgs), "key_id": file.key_id, "key_source": file.key_source}
         return found
 
-    found = _with_vault(session, run)
+    # The sandbox's key is its account's, whichever vault is configured.
+    found = (
+        session.with_connector(lambda pd: run(pd.backends.vault))
+        if session.config.sandbox
+        else _with_vault(session, run)
+    )
     if output is Output.JSON:
         print_json(found)
         return

@@ -8,7 +8,6 @@ read theirs from the environment, and keys come from a vault.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from arx_wrapper.config import values as parse
-from arx_wrapper.config.sources import Settings, read_toml, user_folder
+from arx_wrapper.config.sources import Settings, os_user, read_toml, user_folder
 from arx_wrapper.credentials import Variables
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.http_client import CERTIFICATES
@@ -257,4 +256,5 @@ def _default_log(environ: Variables, *, sandbox: bool) -> str:
 
 
 def _user(environ: Variables) -> str:
-    return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())
+    """Return the user's name: the environment's, else the system's, as services and containers set no variable."""
+    return environ.get("USER") or environ.get("LOGNAME") or os_user()

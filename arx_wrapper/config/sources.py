@@ -21,6 +21,20 @@ _D = TypeVar("_D")
 CONFIG = "ARX_CONFIG"
 
 
+def os_user() -> str:
+    """Return the operating system's name of the user; any caller could set the environment's."""
+    try:
+        import pwd
+    except ImportError:  # not on Windows
+        import getpass
+
+        return getpass.getuser()
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # common in containers
+        return str(os.geteuid())
+
+
 def user_folder(environ: Mapping[str, str] | Variables, variable: str, below_home: str) -> Path:
     """Return a folder of the user's by the XDG base directory specification: `XDG_CONFIG_HOME`, else below `HOME`.
 

@@ -131,6 +131,9 @@ class ParamModel:
     def _unknown(self, name: object) -> InvalidParamsError:
         nearest = difflib.get_close_matches(str(name)[:_COMPARED], self.names, n=1)
         accepted = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(self.names)}"
+        # What could be a parameter's name is given as it is, so that `param` can be compared; the rest is escaped.
+        if type(name) is str and len(name) <= _COMPARED and name.isascii() and name.isidentifier():
+            return InvalidParamsError(self.operation, name, "is not a parameter", accepted)
         return InvalidParamsError(self.operation, shown(name), "is not a parameter", accepted)
 
     def _one_form(self, name: str, value: Any, *, zoned: bool) -> Any:

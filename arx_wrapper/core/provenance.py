@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 from arx_wrapper._version import __version__
+from arx_wrapper.config.sources import os_user
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST: Final = 200
@@ -78,19 +79,5 @@ def process_facts() -> Mapping[str, str | int]:
 @lru_cache(maxsize=1)  # by process id, because a fork is another process
 def _facts(process: int) -> Mapping[str, str | int]:
     return MappingProxyType(
-        {"host": socket.gethostname(), "os_user": _user(), "process": process, "version": __version__}
+        {"host": socket.gethostname(), "os_user": os_user(), "process": process, "version": __version__}
     )
-
-
-def _user() -> str:
-    """Return the operating system's name of the user; any caller could set the environment's."""
-    try:
-        import pwd
-    except ImportError:  # not on Windows
-        import getpass
-
-        return getpass.getuser()
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # common in containers
-        return str(os.geteuid())

@@ -106,7 +106,7 @@ def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
         UnknownOperationError, InvalidParamsError: there is no such operation, or its parameters are invalid.
     """
     row = row_of(api.operations, asked.operation)
-    canonical = api.parameters(row.name).canonical(asked.params or {})
+    canonical = api.parameters(row.name).canonical({} if asked.params is None else asked.params)
     frozen_params: Mapping[str, Any] = msgspec.json.decode(canonical)
     request = api.build(row, msgspec.json.decode(canonical))
     if asked.iteration is not None:

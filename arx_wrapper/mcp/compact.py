@@ -51,7 +51,9 @@ def _record(value: Any, wanted: Mapping[str, str]) -> Any:
 def _short(value: Any, *, whole: bool) -> Any:
     """Return a value without empty members, and references in it as `{id, summary}`."""
     if isinstance(value, list):
-        return [_short(item, whole=False) for item in value if item not in _EMPTY]
+        # Positions mean something in a list of scalars or lists, such as a rule's condition, so nothing is left out.
+        objects = any(isinstance(item, Mapping) for item in value)
+        return [_short(item, whole=False) for item in value if not objects or item not in _EMPTY]
     if not isinstance(value, Mapping):
         return value
     name = next((value[key] for key in _NAMES if isinstance(value.get(key), str) and value[key]), None)
@@ -63,11 +65,11 @@ def _short(value: Any, *, whole: bool) -> Any:
 
 def _at(value: Any, path: str) -> Any:
     """Return the value at a dotted path; through a list, the list of its items' values."""
-    if isinstance(value, list):
-        found = [_at(item, path) for item in value] if path else value
-        return [part for item in found for part in (item if isinstance(item, list) else [item]) if part is not None]
     if not path:
         return value
+    if isinstance(value, list):
+        found = [_at(item, path) for item in value]
+        return [part for item in found for part in (item if isinstance(item, list) else [item]) if part is not None]
     member, _, rest = path.partition(".")
     return _at(value.get(member), rest) if isinstance(value, Mapping) else None
 

@@ -43,6 +43,7 @@ _REVIEWERS: Final = {
 _KINDS: Final[Mapping[Callable[..., object], dict[str, Any]]] = {
     EntryReader.text: _TEXT,
     EntryReader.line: _TEXT,
+    EntryReader.connector: _TEXT,
     EntryReader.globs: _LIST,
     EntryReader.operation_globs: _LIST,
     EntryReader.risk: _RISK,

@@ -22,14 +22,15 @@ APPROVALS: Final = ("none", "auto", "hitl")
 RISKS: Final[Mapping[str, Risk]] = {risk.name.lower(): risk for risk in Risk}
 SECONDS: Final[Mapping[str, int]] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _MEMBERS = re.compile(r"[A-Za-z0-9_*]+(?:\.[A-Za-z0-9_*]+)*")
+_SEPARATORS: Final = str.maketrans("", "", " -_")
 _LIMIT = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)")
 
 
 class EntryReader:
     """Reads the entries of one file."""
 
-    def __init__(self, file: str | None, registry: Registry) -> None:
-        self._file, self._registry = file, registry
+    def __init__(self, file: str | None, registry: Registry, connector: str) -> None:
+        self._file, self._registry, self._connector = file, registry, connector
         self._rows: list[Operation] = [row for row in registry.values() if isinstance(row, Operation)]
 
     def entry(self, found: Located) -> PolicyEntry:
@@ -82,6 +83,16 @@ class EntryReader:
         if not value.isprintable() or value != value.strip():
             problem = "has characters that are invisible or not Unicode, or spaces around it"
             raise self._error(found, key, f"{value!a} {problem}")
+        return value
+
+    def connector(self, key: str, found: Located) -> str:
+        """Return the glob of connectors, unless it is a misspelling of this one: its denials would be ignored."""
+        value = self.line(key, found)
+        own, other = (name.translate(_SEPARATORS).casefold() for name in (self._connector, value))
+        if not glob(value).fullmatch(self._connector) and (
+            own == other or (not other.startswith(own) and difflib.get_close_matches(other, [own], cutoff=0.85))
+        ):
+            raise self._error(found, key, f"{value!a} is no connector; did you mean {self._connector!r}?")
         return value
 
     def globs(self, key: str, found: Located) -> tuple[str, ...]:
@@ -212,7 +223,7 @@ def _nearest(name: str, known: Mapping[str, object]) -> str:
 
 KEYS: Final[Mapping[str, Callable[[EntryReader, str, Located], Any]]] = {
     "name": EntryReader.line,
-    "connector": EntryReader.text,
+    "connector": EntryReader.connector,
     "operations": EntryReader.operation_globs,
     "deny": EntryReader.operation_globs,
     "risk_max": EntryReader.risk,

@@ -168,7 +168,7 @@ def _policy(documents: Documents, registry: Registry, connector: str) -> PolicyS
     entries = []
     names: dict[str, str] = {}
     for file, document in documents:
-        reader = EntryReader(file, registry)
+        reader = EntryReader(file, registry, connector)
         if not isinstance(document.value, list):
             raise PolicyError("must be a list of entries, each starting with '- name:'", file=file, line=document.line)
         for item in document.value:

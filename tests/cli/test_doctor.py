@@ -271,9 +271,10 @@ def test_a_file_of_certificates_that_cannot_be_used_is_named(
         file.write_text(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     done = sound("doctor", "-o", "json")
-    (found,) = [check for check in done.json["checks"] if check["check"] == "files"]
-    assert (done.status, found["state"], said in found["found"]) == (1, "wrong", True)
-    assert "SSL_CERT_FILE" in found["remedy"]
+    checks = {check["check"]: check for check in done.json["checks"]}
+    for found in (checks["files"], checks["server"]):
+        assert (done.status, found["state"], said in found["found"]) == (1, "wrong", True)
+        assert "SSL_CERT_FILE" in found["remedy"]
 
 
 def test_a_password_in_the_base_url_is_not_shown(sound: Command, monkeypatch: pytest.MonkeyPatch) -> None:

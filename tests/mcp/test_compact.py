@@ -116,6 +116,12 @@ def test_a_row_without_columns_keeps_all_members_but_empty_ones() -> None:
     assert compact(row, body)[0] == {"team": {"id": "P1", "name": "A", "default": {"id": "P2", "summary": "B"}}}
 
 
+def test_lists_within_lists_keep_their_depth_and_all_items() -> None:
+    condition = ["and", ["equals", ["path", "payload", "group"], ""]]
+    rule = {"id": "PR", "condition": condition, "actions": [["route", "PS"], ["severity", None]]}
+    assert compact(OPERATIONS["rules:read"], {"rules": [rule]})[0] == {"rules": [rule]}
+
+
 @pytest.mark.parametrize("body", [{}, {"team": None}, {"teams": [None, 7]}, {"team": [1]}])
 def test_an_answer_of_another_shape_is_handed_on(body: dict[str, Any]) -> None:
     for name in ("teams:read_detail", "teams:read"):

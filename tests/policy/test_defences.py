@@ -97,6 +97,8 @@ def test_a_glob_matches_whole_names_of_connectors() -> None:
         ("pager", False),
         ("*duty", True),
         ("page", False),
+        ("pagerduty-eu", False),
+        ("opsgenie", False),
     ):
         named = policy({**entry(**ALL), "connector": connector})
         assert (named.decide(bare("users:read"), NOW).verdict is Verdict.PERMIT) == inside

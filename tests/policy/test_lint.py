@@ -34,7 +34,7 @@ FOUND: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
     "denied in part": ([entry(**RULES), entry("no", deny=["rules:read"])], []),
     "above its risk_max": ([entry(operations=["services:delete"], risk_max="low")], ["it permits nothing"]),
     "expired": ([entry(**RULES, expires=NOW.isoformat())], [EXPIRED]),
-    "another connector": ([entry(**RULES, connector="pagerdty")], ["the connector 'pagerdty'"]),
+    "another connector": ([entry(**RULES, connector="opsgenie")], ["the connector 'opsgenie'"]),
     "high": ([entry(**ALL)], [HIGH]),
     "high, automatic": ([entry(**ALL, approval="auto")], [HIGH]),
     "high by its parameters": ([entry(operations=["services:update"], risk_max="high")], [HIGH]),
@@ -139,7 +139,7 @@ def test_the_command_says_it_with_file_and_line_and_fails_only_when_strict(
     file.write_text("".join(f"- {json.dumps(one)}\n" for one in given(entries)))
     assert run(["policy", "check", "--output", "table", str(file)]) == 0
     out = capsys.readouterr().out
-    assert f"{file}: {len(entries)} entries, valid" in out
+    assert f"{file}: {'1 entry' if len(entries) == 1 else f'{len(entries)} entries'}, valid" in out
     assert out.count(f"{file}:1: p: ") == len(problems)
     assert run(["policy", "check", str(file), "--strict", "--output", "json"]) == (1 if problems else 0)
     (report,) = json.loads(capsys.readouterr().out)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from arx_wrapper.approvals.render import escape
+from arx_wrapper.approvals.render import effects_text, escape
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
 
 APPROVE, DENY = "arx_approve", "arx_deny"
@@ -24,13 +24,12 @@ def summary(request: ApprovalRequest) -> str:
 
 def card(request: ApprovalRequest, *, link: str | None = None, buttons: bool = True) -> list[Block]:
     """Return the message's blocks: the call and its agent, and two buttons while it is undecided."""
-    effects = ", ".join(f"{e.operation} ({e.risk.name}, {e.count} times)" for e in request.effects)
     target = "-" if request.target is None else msgspec.json.encode(request.target, order="sorted").decode()
     sections = {
         "Asks to": request.sentence or "-",
         "Operation": f"{request.connector} {request.operation} ({request.risk.name})",
         "Asked by": f"{request.agent_id} of {request.org_id}",
-        "Effects": effects,
+        "Effects": effects_text(request),
         "Parameters": request.params,
         "Target now": target,
         "Why": f"{request.reason} ({request.policy or '-'}, {request.policy_source or '-'})",

@@ -19,6 +19,7 @@ from arx_wrapper.errors import (
     ArxError,
     AuditError,
     AuthenticationError,
+    ConfigError,
     ForbiddenError,
     PermissionDeniedError,
     TransportError,
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 _READ_WITHIN = 15.0
 _SKEW = timedelta(seconds=60)
 
+_CERTIFICATES_REMEDY = "Correct SSL_CERT_FILE, or unset it."
 _LOG_REMEDY = (
-    "Let this user write to the log and its folder, or name another place: ARX_AUDIT_URL=sqlite:///path. Until then "
-    "every call is refused."
+    "If its key is missing, restore the key. Otherwise let this user write to the log and its folder, or name another "
+    "place: ARX_AUDIT_URL=sqlite:///path. Until then every call is refused."
 )
 _VAULT_REMEDIES: Mapping[str, str] = {
     "env:": "export PAGERDUTY_API_KEY=... as the PagerDuty console shows it, or keep it elsewhere: `vault --help`.",
@@ -60,7 +62,7 @@ class _Examination:
         self._escalated = 0
 
     async def run(self) -> list[Finding]:
-        await self._check("files", lambda: local_checks.files(self._config), "Correct SSL_CERT_FILE, or unset it.")
+        await self._check("files", lambda: local_checks.files(self._config), _CERTIFICATES_REMEDY)
         await self._check("policy", self._policy, "Correct that place; `arx-pagerduty policy check` looks again.")
         await self._check("audit log", lambda: local_checks.audit_log(self._backends), _LOG_REMEDY)
         if self._config.checkpoints:
@@ -143,6 +145,8 @@ class _Examination:
             found = await reach(url, self._backends.clock, self._config.proxy)
         except Unreachable as problem:
             return wrong("server", f"{url} cannot be reached: {problem.cause}", problem.remedy)
+        except ConfigError as problem:
+            return wrong("server", str(problem), _CERTIFICATES_REMEDY)
         self._skew = found.skew
         proxy = self._config.proxy
         through = f" through {proxy.address}" if proxy and proxy.serves(urlsplit(url).hostname or "") else ""
