@@ -15,6 +15,7 @@ import grimp
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "arx_wrapper"
+_CALLS = 20
 WAYS_IN = ("sandbox", "cli", "mcp", "console", "testing")
 # A docstring says what calling the function does; these words begin a riddle about it.
 _CLAUSE = re.compile(r"(What|Whether|Where|That|How|Who|Whose|Whom|Whoever)\b")
@@ -94,7 +95,8 @@ def clauses() -> Iterator[str]:
 def files_of_one_call() -> tuple[list[str], int]:
     """Return the files of ours that one `acknowledge_incident` enters, and how often it changes from file to file.
 
-    It is the second call of a process, permitted, with an SQLite log and a server on loopback.
+    It is permitted, and not the first call of its process, with an SQLite log and a server on loopback. A slow disk
+    makes a call wait for its log, and go through the same files again: of several calls the shortest counts.
     """
     from arx_wrapper import PagerDutyConnector
     from arx_wrapper.sandbox import Sandbox
@@ -103,6 +105,7 @@ def files_of_one_call() -> tuple[list[str], int]:
     from tests.support import EVERYTHING
 
     visits: list[str] = []
+    calls: list[list[str]] = []
 
     def profile(frame: Any, event: str, _: object) -> None:
         name = frame.f_code.co_filename
@@ -114,18 +117,21 @@ def files_of_one_call() -> tuple[list[str], int]:
         vault = FixedVault(api_key=account.token, requester_email=account.email)
         log = f"sqlite:///{folder}/audit.db"
         async with PagerDutyConnector("a", "o", policies=[EVERYTHING], vault=vault, base_url=url, audit=log) as pd:
-            first, second = [(await pd.create_incident("Disk full", "PABC123")).id for _ in range(2)]
-            await pd.acknowledge_incident(str(first))
-            sys.setprofile(profile)
-            try:
-                await pd.acknowledge_incident(str(second))
-            finally:
-                sys.setprofile(None)
+            for number in range(_CALLS):
+                incident = await pd.create_incident(f"Disk {number} full", "PABC123")
+                visits.clear()
+                sys.setprofile(profile)
+                try:
+                    await pd.acknowledge_incident(str(incident.id))
+                finally:
+                    sys.setprofile(None)
+                calls.append(list(visits))
 
     account = Sandbox()
     with run_in_thread(account) as served, tempfile.TemporaryDirectory() as folder:
         asyncio.run(main(served.url, account, folder))
-    return sorted({str(Path(name).relative_to(ROOT)) for name in visits}), len(visits) - 1
+    shortest = min(calls[1:], key=len)
+    return sorted({str(Path(name).relative_to(ROOT)) for name in shortest}), len(shortest) - 1
 
 
 def main() -> None:
