@@ -6,7 +6,6 @@ configures the exporter; without an SDK nothing is exported, at almost no cost.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Container, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -56,6 +55,8 @@ class Observed:
 
     def end(self, entry: Entry, attempts: int = 0) -> None:
         """End the span of a call with the attributes of its last audit entry."""
+        from opentelemetry.trace import Status, StatusCode
+
         attributes: dict[str, str | int | None] = {
             "arx.risk": entry.risk,
             "arx.verdict": entry.policy_verdict,
@@ -65,36 +66,21 @@ class Observed:
             "arx.intent_id": entry.intent_id,
             "arx.attempts": attempts,
         }
-        self._end(attributes, seconds=(entry.duration_ms or 0.0) / 1000, failed=entry.error)
-
-    def _end(self, attributes: Mapping[str, str | int | None], *, seconds: float, failed: str | None) -> None:
-        from opentelemetry.trace import Status, StatusCode
-
         given = {name: value for name, value in attributes.items() if value is not None}
         self._span.set_attributes(given)
-        if failed:
-            self._span.set_attribute("error.type", failed)
-            self._span.set_status(Status(StatusCode.ERROR, failed))
+        if entry.error:
+            self._span.set_attribute("error.type", entry.error)
+            self._span.set_status(Status(StatusCode.ERROR, entry.error))
         self._span.end()
         labels = {"arx.operation": self._operation}
         labels |= {str(name): str(given[name]) for name in _MEASURED if name in given}
-        self._telemetry.count(labels, seconds)
+        self._telemetry.count(labels, (entry.duration_ms or 0.0) / 1000)
 
 
-def observe(operations: Container[str], operation: object, agent_id: str, org_id: str) -> Observed | None:
-    """Start the span of a call; None when the process has not loaded OpenTelemetry."""
-    instruments = telemetry()
-    if instruments is None:
-        return None
+def observe(operations: Container[str], operation: object, agent_id: str, org_id: str) -> Observed:
+    """Start the span of a call, in a process that has loaded OpenTelemetry."""
     shown = operation if isinstance(operation, str) and operation in operations else "unknown"
-    return instruments.start(shown, agent_id, org_id)
-
-
-def telemetry() -> Telemetry | None:
-    """Return the instruments; None when the process has not loaded OpenTelemetry, which would ignore them."""
-    if "opentelemetry.trace" not in sys.modules and "opentelemetry.metrics" not in sys.modules:
-        return None
-    return _instruments()
+    return _instruments().start(shown, agent_id, org_id)
 
 
 @cache
