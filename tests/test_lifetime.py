@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import Served, run_in_thread
 from arx_wrapper.transport import loop_state
 from arx_wrapper.vault.fixed import FixedVault
-from tests.support import EVERYTHING
+from tests.support import EVERYTHING, PATIENCE
 
 
 @pytest.fixture
@@ -40,6 +41,14 @@ def pd(served: tuple[Sandbox, Served], tmp_path: Path) -> PagerDutyConnector:
 def descriptors() -> int:
     gc.collect()
     return len(os.listdir("/proc/self/fd"))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for the server, which closes its ends of the connections in a thread of its own."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, descriptors()
+        time.sleep(0.01)
 
 
 async def one(pd: PagerDutyConnector) -> None:
@@ -72,10 +81,10 @@ def test_nothing_is_kept_of_event_loops_that_are_gone(pd: PagerDutyConnector) ->
     before = descriptors()
     for _ in range(20):
         asyncio.run(one(pd))
-    assert descriptors() - before <= 1
+    until(lambda: descriptors() - before <= 1)
     assert not loop_state._STATES
     asyncio.run(pd.aclose())
-    assert descriptors() < before
+    until(lambda: descriptors() < before)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # such a loop closes nothing of its own
@@ -118,11 +127,7 @@ def test_closing_in_another_loop_closes_what_a_running_one_holds(pd: PagerDutyCo
         assert used.wait(60)
         before = descriptors()
         asyncio.run(pd.aclose())
-        for _ in range(200):
-            if descriptors() < before:
-                break
-            done.wait(0.01)
-        assert descriptors() < before
+        until(lambda: descriptors() < before)
     finally:
         done.set()
         thread.join()
@@ -146,7 +151,8 @@ async def test_a_closed_connector_refuses_and_opens_nothing(
     sent, before = len(served[0].requests), descriptors()
     with pytest.raises(ConfigError, match=r"closed\. Nothing was sent"):
         await call(pd)
-    assert (len(served[0].requests), descriptors()) == (sent, before)
+    assert len(served[0].requests) == sent
+    assert descriptors() <= before, "the server may have closed its end meanwhile"
     await pd.aclose()  # again, which does nothing
 
 

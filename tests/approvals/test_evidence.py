@@ -23,7 +23,7 @@ from arx_wrapper.core.review import evidence_of, revoke, use_up
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalPendingError, AuditError
 from arx_wrapper.model import Effect, Risk
 from tests.audit.conftest import entry
-from tests.support import ASK_ABOUT_HIGH, EVERYTHING, decide, trail
+from tests.support import ASK_ABOUT_HIGH, EVERYTHING, PATIENCE, decide, trail
 
 DELETE = ("services:delete", {"service_id": "PABC123"})
 
@@ -171,9 +171,9 @@ async def test_of_two_uses_at_once_of_an_approval_that_the_store_gives_twice_the
 ) -> None:
     config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
     url, file = f"sqlite:///{tmp_path}/audit.db", tmp_path / "a.db"
-    other = audit.open(url)
+    log, other = (audit.open(url, timeout=PATIENCE) for _ in range(2))
     async with PagerDutyConnector.sandbox(
-        policies=[ASK_ABOUT_HIGH], config=config, approvals=f"sqlite:///{file}", audit=url
+        policies=[ASK_ABOUT_HIGH], config=config, approvals=f"sqlite:///{file}", audit=log
     ) as pd:
         with pytest.raises(ApprovalPendingError) as pending:
             await pd.execute(*DELETE)
@@ -187,11 +187,12 @@ async def test_of_two_uses_at_once_of_an_approval_that_the_store_gives_twice_the
                 with closing(sqlite3.connect(file)) as database, database:
                     database.execute("UPDATE approval_requests_v2 SET state = 'approved'")
                 uses.append(asyncio.create_task(use_up(approvals, log, asked, asked.call_digest, min_approvals=1)))
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(PATIENCE):
                     while (await approvals.get(asked.id)).state != "consumed":
                         await asyncio.sleep(0.01)
             holder.execute("ROLLBACK")
         used, refused = sorted(await asyncio.gather(*uses, return_exceptions=True), key=lambda one: str(type(one)))
+    await log.aclose()
     await other.aclose()
     assert (type(used), type(refused)) == (ApprovalRequest, ApprovalDeniedError)
     assert "has been used already, by the audit log" in str(refused)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-_WITHIN = 30.0
+_WITHIN = 60.0
 
 
 @frozen
@@ -59,7 +59,7 @@ def on_a_terminal(
     ) as process:
         os.close(secondary)
         try:
-            text = _converse(primary, list(typed))
+            text = _converse(primary, process.pid, list(typed))
         finally:
             os.close(primary)
             if process.poll() is None:
@@ -76,12 +76,12 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def _converse(terminal: int, script: list[tuple[str, str]]) -> str:
+def _converse(terminal: int, process: int, script: list[tuple[str, str]]) -> str:
     shown, seen, until = bytearray(), 0, time.monotonic() + _WITHIN
     while time.monotonic() < until:
         while script and (at := shown.find(script[0][0].encode(), seen)) >= 0:
             seen = at + len(script[0][0])
-            time.sleep(0.3)  # as a person does: the prompt is shown a moment before the command reads
+            _wait_until_idle(process)
             os.write(terminal, script.pop(0)[1].encode())
         if not select.select([terminal], [], [], 0.1)[0]:
             continue
@@ -93,3 +93,21 @@ def _converse(terminal: int, script: list[tuple[str, str]]) -> str:
             return shown.decode()
         shown += chunk
     raise AssertionError(f"the command did not end; it showed {shown.decode()!r}")
+
+
+def _wait_until_idle(process: int) -> None:
+    """Wait until a command waits for what is typed: it shows its prompt some time before it reads."""
+    threads, until, still = Path(f"/proc/{process}/task"), time.monotonic() + _WITHIN, 0
+    if not threads.exists():  # another system than Linux
+        time.sleep(0.3)
+        return
+    while still < 5 and time.monotonic() < until:
+        time.sleep(0.01)
+        still = still + 1 if all(map(_sleeps, threads.iterdir())) else 0
+
+
+def _sleeps(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "S"
+    except OSError:  # it has ended
+        return True

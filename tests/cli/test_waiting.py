@@ -82,10 +82,13 @@ async def test_watch_tells_of_reminders_and_decisions(capsys: pytest.CaptureFixt
     store = approvals.open(f"sqlite:///{tmp_path}/a.db", ttl=200, proof="name")
     short = await store.request(**terms())  # type: ignore[arg-type]
     watching = asyncio.create_task(watch(store, "org-acme", 0.01, Output.JSON, ends=2))
-    await asyncio.sleep(0.1)
-    await store.decide(short.id, "ada", True)
+    shown = ""
     async with asyncio.timeout(PATIENCE):
+        while '"asked"' not in shown:
+            await asyncio.sleep(0.01)
+            shown += capsys.readouterr().out
+        await store.decide(short.id, "ada", True)
         await watching
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in (shown + capsys.readouterr().out).splitlines()]
     assert [line["what"] for line in lines] == ["asked", "approved"]
     await store.aclose()

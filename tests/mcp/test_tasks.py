@@ -19,6 +19,7 @@ from arx_wrapper.mcp import tasks
 from arx_wrapper.sandbox import Sandbox
 from tests.mcp.conftest import Deployment, structured
 from tests.mcp.test_http import ACCEPT, BEARER
+from tests.support import PATIENCE
 
 SERVICE = {"service_id": "PABC123"}
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -58,12 +59,10 @@ async def call(client: Client, tool: str, arguments: Mapping[str, Any]) -> dict[
 
 
 async def finished(client: Client, task_id: str) -> dict[str, Any]:
-    for _ in range(100):
-        found = await ask(client, "tasks/get", {"taskId": task_id})
-        if found["status"] != "working":
-            return found
-        await asyncio.sleep(0.1)
-    raise AssertionError("the task goes on for ever")
+    async with asyncio.timeout(PATIENCE):
+        while (found := await ask(client, "tasks/get", {"taskId": task_id}))["status"] == "working":
+            await asyncio.sleep(0.1)
+    return found
 
 
 def approval_of(task: Mapping[str, Any]) -> str:
@@ -253,7 +252,7 @@ async def test_the_background_work_of_a_forgotten_task_ends(
         await call(client, "services_delete", SERVICE)
         assert task.id not in server._tasks._tasks
         assert task.running is not None
-        await asyncio.wait([task.running], timeout=5)
+        await asyncio.wait([task.running], timeout=PATIENCE)
         assert task.running.cancelled()
 
 
