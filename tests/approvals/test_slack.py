@@ -23,6 +23,7 @@ from arx_wrapper.errors import ConfigError
 from tests.approvals.conftest import terms
 from tests.approvals.loopback import serve
 from tests.approvals.test_render import DECEPTIONS
+from tests.support import PATIENCE
 
 TOKEN = "xoxb-k4n4ry"  # noqa: S105 - opens nothing
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"  # noqa: S105 - of Slack's published example
@@ -70,7 +71,7 @@ async def desk(stand_in, url, clock):
     channel = slack.Slack(token=TOKEN, channel="#fallback", base_url=stand_in.address)
     store = approvals.open(url, clock=clock, channels=[channel], proof="name")
     app = slack.app(store, signing_secret=SECRET, reviewers=USERS, slack=channel, team="T1", clock=clock)
-    async with serve(app) as address, httpx.AsyncClient(base_url=address) as client:
+    async with serve(app) as address, httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client:
         yield Desk(store, client, clock)
     await store.aclose()
 
@@ -183,7 +184,7 @@ async def test_a_replayed_press_is_refused_even_by_another_process(desk, url, st
     other = approvals.open(url, clock=desk.clock, proof="name")
     channel = slack.Slack(token=TOKEN, base_url=stand_in.address)
     app = slack.app(other, signing_secret=SECRET, reviewers=USERS, slack=channel, clock=desk.clock)
-    async with serve(app) as address, httpx.AsyncClient(base_url=address) as client:
+    async with serve(app) as address, httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client:
         assert await Desk(other, client, desk.clock).send(body) == 409
     await other.aclose()
     assert len((await desk.store.get(asked.id)).decisions) == 1
@@ -356,7 +357,7 @@ async def test_refused_presses_are_on_record_but_do_not_fill_the_log(stand_in, u
     app = slack.app(
         store, signing_secret=SECRET, reviewers=USERS, slack=channel, team="T1", refused=refused, clock=clock
     )
-    async with serve(app) as address, httpx.AsyncClient(base_url=address) as client:
+    async with serve(app) as address, httpx.AsyncClient(base_url=address, timeout=PATIENCE) as client:
         desk = Desk(store, client, clock)
         asked = await store.request(**terms())
         assert await desk.send(press(asked), secret="forged " * 5) == 401

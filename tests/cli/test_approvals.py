@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.cli.conftest import Command
+from tests.support import PATIENCE
 
 DELETE = ("call", "services:delete", "--service-id", "PABC123")
 SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"  # noqa: S105 - of Slack's published example
@@ -242,7 +243,7 @@ def press(url: str, request: str, digest: str, *, secret: str) -> int:
         "X-Slack-Signature": f"v0={mac}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    return httpx.post(url, content=body, headers=headers, trust_env=False).status_code
+    return httpx.post(url, content=body, headers=headers, trust_env=False, timeout=PATIENCE).status_code
 
 
 def test_a_store_that_cannot_be_used_is_said_with_its_remedy(

@@ -18,7 +18,7 @@ import pytest
 
 from arx_wrapper import EXTENSIONS, OPERATIONS
 from tests.cli.conftest import POLICIES, Command
-from tests.support import CANARY, sqlite_at
+from tests.support import CANARY, PATIENCE, sqlite_at
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 WINDOW = ["start_time=2025-06-15T02:00:00Z", "end_time=2025-06-15T04:00:00Z", "service_ids=PABC123"]
@@ -254,7 +254,10 @@ def test_the_sandbox_is_served_until_it_is_stopped(environ: dict[str, str], tmp_
         assert served.stdout
         found: dict[str, Any] = json.loads(served.stdout.readline())
         answer = httpx.get(
-            f"{found['url']}/users", headers={"Authorization": f"Token token={found['token']}"}, trust_env=False
+            f"{found['url']}/users",
+            headers={"Authorization": f"Token token={found['token']}"},
+            trust_env=False,
+            timeout=PATIENCE,
         )
         assert answer.status_code == 200
         assert "@example.com" in found["email"]

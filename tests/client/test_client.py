@@ -16,6 +16,7 @@ from pagerduty_client.api.incidents import add_incident_note, get_incident
 from pagerduty_client.api.services import delete_service
 
 from tests.client.server import Server
+from tests.support import PATIENCE
 
 NOTE = models.AddIncidentNoteBody(note=models.NoteCreate(content="x"))
 
@@ -61,7 +62,9 @@ async def test_success_that_is_no_json_says_so() -> None:
 
 async def test_a_redirect_is_not_followed_even_if_the_callers_client_would() -> None:
     async with Server().running() as elsewhere, Server(status=302, location=elsewhere.url).running() as server:
-        async with Client(http=httpx.AsyncClient(base_url=server.url, follow_redirects=True)) as client:
+        async with Client(
+            http=httpx.AsyncClient(base_url=server.url, follow_redirects=True, timeout=PATIENCE)
+        ) as client:
             with pytest.raises(UnexpectedStatusError, match="302"):
                 await get_incident.call("PX", client=client)
         assert elsewhere.received == []
@@ -157,7 +160,7 @@ async def test_an_error_carries_pagerdutys_code_and_message(
 async def test_an_error_repeats_neither_the_key_nor_control_characters_nor_without_end() -> None:
     said = {"error": {"message": "\x1b[31mno canary-key-0001 " + "x" * 5_000, "errors": ["canary-key-0001"] * 50}}
     for scheme in ("Token token=canary-key-0001", "Bearer canary-key-0001"):
-        http = httpx.AsyncClient(headers={"Authorization": scheme})
+        http = httpx.AsyncClient(headers={"Authorization": scheme}, timeout=PATIENCE)
         content = json.dumps(said).encode()
         async with Server(status=403, content=content).running() as server, Client(server.url, http=http) as client:
             with pytest.raises(UnexpectedStatusError) as raised:

@@ -13,6 +13,7 @@ import pytest
 from arx_wrapper.cli import demo
 from tests.approvals.authenticator import Authenticator
 from tests.console.conftest import Browser
+from tests.support import PATIENCE
 
 
 @pytest.mark.parametrize(("verdict", "said"), [("approve", "Not sent."), ("deny", "Not sent.")])
@@ -25,7 +26,7 @@ async def test_the_demo_can_be_decided_on_the_page(
         parts = urlsplit(link)
         origin = f"{parts.scheme}://{parts.netloc}"
         browser = Browser(None, Authenticator(), origin)
-        browser.http = httpx.AsyncClient(base_url=origin, trust_env=False)
+        browser.http = httpx.AsyncClient(base_url=origin, trust_env=False, timeout=PATIENCE)
         async with browser.http:
             await browser.get(parts.path)
             assert (await browser.signed(parts.path, {})).json() == {"go": "/"}

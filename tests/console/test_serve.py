@@ -14,6 +14,7 @@ import pytest
 
 from arx_wrapper.cli.http_server import server_for
 from tests.cli.conftest import Command, command, here, sandboxed  # noqa: F401 - fixtures
+from tests.support import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -39,9 +40,12 @@ def test_it_serves_on_loopback_and_stops_at_a_signal(sandboxed: Command) -> None
         url = json.loads(served.stdout.readline())["url"]
         port = url.rpartition(":")[2]
         assert url.startswith("http://localhost:")
-        answer = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+        answer = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False, timeout=PATIENCE)
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/")
-        assert "No reviewer is enrolled yet" in httpx.get(f"http://127.0.0.1:{port}/sign-in", trust_env=False).text
+        assert (
+            "No reviewer is enrolled yet"
+            in httpx.get(f"http://127.0.0.1:{port}/sign-in", trust_env=False, timeout=PATIENCE).text
+        )
         served.send_signal(signal.SIGTERM)
         out, err = served.communicate(timeout=60)
     assert (served.returncode, out) == (0, ""), err

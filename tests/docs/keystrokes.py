@@ -28,6 +28,7 @@ from attrs import frozen
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.clock import system_time
 from arx_wrapper.sandbox.server import run_in_thread
+from tests.support import PATIENCE
 
 POLICY = '- {name: all, connector: pagerduty, operations: ["*"], risk_max: high, approval: none}\n'
 TOKEN = "a" * 64  # has the form of a user's token
@@ -144,7 +145,7 @@ def proxy(address: str, folder: Path) -> Iterator[dict[str, str]]:
             headers = {name: value for name, value in self.headers.items() if name.lower() in _FORWARDED}
             headers.setdefault("From", Sandbox.email)  # PagerDuty knows the user by the token
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            response = httpx.request(self.command, address + self.path, headers=headers, content=body)
+            response = httpx.request(self.command, address + self.path, headers=headers, content=body, timeout=PATIENCE)
             self.send_response(response.status_code)
             self.send_header("Content-Type", response.headers.get("content-type", "application/json"))
             self.send_header("Content-Length", str(len(response.content)))

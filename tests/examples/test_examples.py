@@ -56,6 +56,10 @@ def environ(tmp_path: Path, account: tuple[str, Sandbox]) -> Mapping[str, str]:
     }
 
 
+# A server closes a connection that was idle for some seconds; a request that goes out on it just then is lost.
+ANEW = httpx.Limits(max_keepalive_connections=0)
+
+
 class Logs:
     """Collects a process's log, line by line, each a JSON object."""
 
@@ -136,7 +140,7 @@ def test_the_other_connector_is_governed_like_this_one(environ: Mapping[str, str
 async def test_the_service_answers_many_at_once_and_in_the_right_classes(environ: Mapping[str, str]) -> None:
     with running("service.py", environ) as (process, logs):
         url = f"http://127.0.0.1:{logs.wait('serving')['port']}"
-        async with httpx.AsyncClient(base_url=url, timeout=30) as caller:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=ANEW) as caller:
             boards = await asyncio.gather(*(caller.get("/board") for _ in range(20)))
             assert {board.status_code for board in boards} == {200}
             assert boards[0].json()["incidents"]
@@ -168,10 +172,12 @@ async def test_a_service_told_to_stop_finishes_the_request_under_way(
 ) -> None:
     with running("service.py", environ) as (process, logs):
         url = f"http://127.0.0.1:{logs.wait('serving')['port']}"
-        async with httpx.AsyncClient(base_url=url, timeout=30) as caller:
-            account[1].faults.add(Fault(method="PUT", latency=2.0))
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=ANEW) as caller:
+            account[1].faults.add(Fault(method="PUT", latency=1.0))
             under_way = asyncio.create_task(caller.post("/incidents/P1234AB/acknowledge"))
-            await asyncio.sleep(1)
+            async with asyncio.timeout(PATIENCE):
+                while not any(request.method == "PUT" for request in account[1].requests):
+                    await asyncio.sleep(0.01)
             process.send_signal(signal.SIGTERM)
             assert (await under_way).status_code == 200
         process.wait(60)

@@ -18,7 +18,7 @@ from arx_wrapper.params import NULL
 from tests.mcp.conftest import Deployment, structured
 from tests.mcp.test_calls import never
 from tests.mcp.test_http import ACCEPT, BEARER, HELLO
-from tests.support import EVERYTHING, trail
+from tests.support import EVERYTHING, PATIENCE, trail
 
 HALF = '"\\ud83d"'
 
@@ -136,7 +136,7 @@ async def test_what_the_sdk_cannot_read_is_answered_and_recorded_over_http(
         '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"incidents_add_note",'
         f'"arguments":{{"incident_id":"P1234AB","content":{content}}}}}}}'
     )
-    async with deployment.served() as url, httpx2.AsyncClient(headers=BEARER | ACCEPT) as client:
+    async with deployment.served() as url, httpx2.AsyncClient(headers=BEARER | ACCEPT, timeout=PATIENCE) as client:
         opened = await client.post(url, json=HELLO)
         session = {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"], "Content-Type": "application/json"}
         answer = await client.post(url, headers=session, content=call)

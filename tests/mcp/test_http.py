@@ -16,6 +16,7 @@ from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.server import ToolServer
 from arx_wrapper.mcp.tools import Tools
 from tests.mcp.conftest import TOKEN, Deployment
+from tests.support import PATIENCE
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 # Of the handshake protocol, whose first request opens a session, and of 2026-07-28, which has none.
@@ -30,7 +31,7 @@ ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
 async def post(url: str, headers: dict[str, str], body: object = HELLO) -> httpx2.Response:
-    async with httpx2.AsyncClient() as session:
+    async with httpx2.AsyncClient(timeout=PATIENCE) as session:
         return await session.post(url, headers=ACCEPT | headers, json=body)
 
 
@@ -49,7 +50,7 @@ async def test_only_the_token_opens(deployment: Deployment) -> None:
             assert refused.headers["WWW-Authenticate"].startswith("Bearer")
             assert TOKEN not in refused.text
         twice = [("Authorization", "Bearer wrong"), *BEARER.items()]
-        async with httpx2.AsyncClient() as session:
+        async with httpx2.AsyncClient(timeout=PATIENCE) as session:
             assert (await session.post(url, headers=[*ACCEPT.items(), *twice], json=HELLO)).status_code == 401
             assert (await session.get(url.removesuffix("/mcp"))).status_code == 401
         assert (await post(url, BEARER)).status_code == 200
@@ -76,7 +77,10 @@ async def test_further_names_are_answered_when_they_are_given(deployment: Deploy
 
 
 async def test_a_client_without_the_token_gets_no_tools(deployment: Deployment) -> None:
-    async with deployment.served() as url, httpx2.AsyncClient(headers={"Authorization": "Bearer wrong"}) as session:
+    async with (
+        deployment.served() as url,
+        httpx2.AsyncClient(headers={"Authorization": "Bearer wrong"}, timeout=PATIENCE) as session,
+    ):
         with pytest.raises(BaseExceptionGroup):
             async with Client(streamable_http_client(url, http_client=session)) as client:
                 await client.list_tools()

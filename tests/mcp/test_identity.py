@@ -30,7 +30,7 @@ from tests.mcp.conftest import Deployment, structured
 from tests.mcp.issuer import AuthorizationServer, authorization_server
 from tests.mcp.test_http import ACCEPT, HELLO
 from tests.proxy import proxying
-from tests.support import EVERYTHING
+from tests.support import EVERYTHING, PATIENCE
 
 SERVICE = {"service_id": "PABC123"}
 
@@ -45,7 +45,7 @@ class Served:
 
     async def post(self, token: str | None, body: object = HELLO, **headers: str) -> httpx2.Response:
         shown = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=PATIENCE) as client:
             return await client.post(self.url, headers=ACCEPT | shown | headers, json=body)
 
     @asynccontextmanager
@@ -169,11 +169,11 @@ async def test_any_other_token_gets_401_that_says_where_to_get_one(deployment: D
         assert 'error="invalid_token"' in header, name
         assert f'resource_metadata="{metadata}"' in header, name
     assert (await served.post(served.token())).status_code == 200
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE) as client:
         found = (await client.get(metadata)).json()
     assert (found["resource"], found["authorization_servers"]) == (served.url, [served.issuer.url])
     twice = [("Authorization", f"Bearer {served.token()}"), ("Authorization", "Bearer x"), *ACCEPT.items()]
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE) as client:
         assert (await client.post(served.url, headers=twice, json=HELLO)).status_code == 401
 
 
@@ -261,7 +261,7 @@ async def test_the_issuer_is_reached_through_the_configured_proxy_and_no_other(d
         def ask() -> int:
             with proxied.http_process(*options) as (url, _):
                 shown = ACCEPT | {"Authorization": f"Bearer {token}"}
-                return httpx2.post(url, json=HELLO, headers=shown).status_code
+                return httpx2.post(url, json=HELLO, headers=shown, timeout=PATIENCE).status_code
 
         assert await asyncio.to_thread(ask) == 401
         assert set(ours.targets()) == {"issuer.example:443"}

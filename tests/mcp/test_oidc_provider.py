@@ -25,7 +25,7 @@ from arx_wrapper.mcp.identity import Issuer
 from arx_wrapper.mcp.server import ToolServer
 from tests.mcp.conftest import Deployment, structured
 from tests.mcp.npm import installed
-from tests.support import EVERYTHING
+from tests.support import EVERYTHING, PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +72,7 @@ async def serving(issuer: str) -> AsyncIterator[str]:
 
 
 async def token(issuer: str, agent: str, resource: str) -> str:
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE) as client:
         metadata = (await client.get(f"{issuer}/.well-known/openid-configuration")).json()
         asked = {"grant_type": "client_credentials", "scope": "pagerduty", "resource": resource}
         secret = f"{agent}-secret-for-tests-only-0123456789"
@@ -94,7 +94,7 @@ async def test_tokens_of_a_real_issuer_name_the_agent(deployment: Deployment, is
                 assert len((await client.list_tools()).tools) == count
                 assert structured(await client.call_tool("teams_read", {}))["done"] is True
         other = {"Authorization": f"Bearer {await token(issuer, 'triage-1', 'https://other.example/mcp')}"}
-        async with httpx2.AsyncClient(headers=other) as client:
+        async with httpx2.AsyncClient(headers=other, timeout=PATIENCE) as client:
             refused = await client.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
         assert refused.status_code == 401
         assert "resource_metadata" in refused.headers["WWW-Authenticate"]

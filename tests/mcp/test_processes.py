@@ -112,7 +112,7 @@ def test_it_does_not_start_without_a_token_worth_the_name(
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_it_stops_though_clients_still_listen(deployment: Deployment, mode: str) -> None:
     with deployment.http_process() as (url, process):
-        async with httpx2.AsyncClient(headers=BEARER) as session:
+        async with httpx2.AsyncClient(headers=BEARER, timeout=PATIENCE) as session:
             client = Client(streamable_http_client(url, http_client=session), mode=mode)  # type: ignore[arg-type]
             async with client:
                 assert (await client.list_tools()).tools

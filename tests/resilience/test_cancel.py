@@ -86,7 +86,11 @@ PHASES = {
         call=ACK, record=("connector.completed", "unknown"), attempts=1, fault_plan=f.dripping, effects=1
     ),
     "waiting out a rate limit": Phase(
-        call=CREATE, record=("connector.completed", "error"), attempts=1, fault_plan=f.limited, pause=0.3
+        call=CREATE,
+        record=("connector.completed", "error"),
+        attempts=1,
+        fault_plan=f.answering(429, "Retry-After: 25"),
+        pause=0.3,
     ),
     "waiting to read again": Phase(
         call=READ,
@@ -221,6 +225,10 @@ async def test_a_deadline_ends_the_call_and_what_looks_after_it(
         await asyncio.sleep(0.05)
         assert not late.done()
         advance(25)
+        if claim == "unknown":
+            await until(lambda: len(server.seen) == 2)
+            assert not late.done(), "it looks what became of it"
+            advance(25)
         with pytest.raises(TransportError, match=r"no response within 20 s") as caught:
             await late
         assert caught.value.outcome == claim

@@ -10,6 +10,7 @@ import pytest
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import serve
 from tests.sandbox.api import Api, headers
+from tests.support import PATIENCE
 
 NOTES = "/incidents/P1234AB/notes"
 
@@ -19,8 +20,8 @@ async def both(sandbox: Sandbox) -> AsyncIterator[tuple[Api, Api]]:
     """A client of the API, and a harness at the controls."""
     async with (
         serve(sandbox) as served,
-        httpx.AsyncClient(base_url=served.url, headers=headers(sandbox), trust_env=False) as client,
-        httpx.AsyncClient(base_url=f"{served.url}/_sandbox", trust_env=False) as harness,
+        httpx.AsyncClient(base_url=served.url, headers=headers(sandbox), trust_env=False, timeout=PATIENCE) as client,
+        httpx.AsyncClient(base_url=f"{served.url}/_sandbox", trust_env=False, timeout=PATIENCE) as harness,
     ):
         yield Api(client), Api(harness)
 

@@ -11,6 +11,7 @@ import pytest
 from arx_wrapper.sandbox import Fault, Sandbox
 from arx_wrapper.sandbox.server import serve
 from tests.sandbox.api import Api, headers
+from tests.support import PATIENCE
 
 NOTES = "/incidents/P1234AB/notes"
 NOTE = {"note": {"content": "hello"}}
@@ -20,7 +21,7 @@ NOTE = {"note": {"content": "hello"}}
 async def http(sandbox: Sandbox) -> AsyncIterator[Api]:
     async with (
         serve(sandbox) as served,
-        httpx.AsyncClient(base_url=served.url, headers=headers(sandbox), trust_env=False) as client,
+        httpx.AsyncClient(base_url=served.url, headers=headers(sandbox), trust_env=False, timeout=PATIENCE) as client,
     ):
         yield Api(client)
 

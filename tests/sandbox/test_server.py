@@ -16,10 +16,12 @@ import pytest
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.sandbox.server import run_in_thread, serve
 from tests.sandbox.api import headers
+from tests.support import PATIENCE
 
 PROGRAM = """
 import json
 from arx_wrapper.sandbox.server import main_loop
+from tests.support import PATIENCE
 main_loop(lambda served, sandbox: print(json.dumps([served.url, sandbox.token, sandbox.email]), flush=True))
 """
 
@@ -34,9 +36,9 @@ async def test_it_listens_on_loopback_only(sandbox: Sandbox) -> None:
 
 
 async def test_it_stops_listening_at_the_end(sandbox: Sandbox) -> None:
-    async with serve(sandbox) as served, httpx.AsyncClient(trust_env=False) as client:
+    async with serve(sandbox) as served, httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         assert (await client.get(f"{served.url}/teams", headers=headers(sandbox))).status_code == 200
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(served.url)
 
@@ -52,10 +54,10 @@ async def test_tls_is_trusted_through_its_own_authority_alone(sandbox: Sandbox) 
     async with serve(sandbox, tls=True) as served:
         assert served.url.startswith("https://")
         trusting = ssl.create_default_context(cafile=served.ca_file)
-        async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=trusting, trust_env=False, timeout=PATIENCE) as client:
             answer = await client.get(f"{served.url}/teams", headers=headers(sandbox))
             assert answer.json()["teams"][0]["self"].startswith(served.url)
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
                 await client.get(served.url)
     assert served.ca_file is not None
@@ -63,7 +65,7 @@ async def test_tls_is_trusted_through_its_own_authority_alone(sandbox: Sandbox) 
 
 
 def test_a_thread_serves_code_without_a_loop(sandbox: Sandbox) -> None:
-    with run_in_thread(sandbox) as served, httpx.Client(trust_env=False) as client:
+    with run_in_thread(sandbox) as served, httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         assert client.get(f"{served.url}/teams", headers=headers(sandbox)).status_code == 200
     assert sandbox.requests[-1].path == "/teams"
 
@@ -72,7 +74,7 @@ def test_the_thread_ends_when_the_block_fails(sandbox: Sandbox) -> None:
     with pytest.raises(RuntimeError, match="ours"), run_in_thread(sandbox) as served:
         raise RuntimeError("ours")
     with pytest.raises(httpx.ConnectError):
-        httpx.get(served.url, trust_env=False)
+        httpx.get(served.url, trust_env=False, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -84,7 +86,11 @@ def test_a_process_serves_until_it_is_told_to_stop(number: signal.Signals) -> No
         assert process.stdout is not None
         url, token, email = json.loads(process.stdout.readline())
         answer = httpx.get(
-            f"{url}/users", params={"query": email}, headers={"Authorization": f"Token token={token}"}, trust_env=False
+            f"{url}/users",
+            params={"query": email},
+            headers={"Authorization": f"Token token={token}"},
+            trust_env=False,
+            timeout=PATIENCE,
         )
         assert len(answer.json()["users"]) == 1
         os.kill(process.pid, number)
