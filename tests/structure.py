@@ -16,7 +16,7 @@ import grimp
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "arx_wrapper"
 _CALLS = 20
-WAYS_IN = ("sandbox", "cli", "mcp", "console", "testing")
+INTERFACES = ("sandbox", "cli", "mcp", "console", "testing")
 # A docstring says what calling the function does; these words begin a riddle about it.
 _CLAUSE = re.compile(r"(What|Whether|Where|That|How|Who|Whose|Whom|Whoever)\b")
 
@@ -52,7 +52,7 @@ def lines_of_the_core() -> int:
     return sum(
         len(path.read_text("utf-8").splitlines())
         for path in PACKAGE.rglob("*.py")
-        if path.relative_to(PACKAGE).parts[0] not in WAYS_IN
+        if path.relative_to(PACKAGE).parts[0] not in INTERFACES
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,13 @@ def test_few_modules_and_folders_lie_at_the_top() -> None:
     modules, folders = structure.entries()
     assert len(modules) <= 7
     assert len(folders) <= 14
+
+
+def test_the_layout_for_contributors_names_every_folder() -> None:
+    # Cells look like `arx_wrapper/core/`, or `arx_wrapper/{cli,mcp}/` for several.
+    table = (structure.ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    cells = re.findall(r"^\| `arx_wrapper/\{?([a-z,]+)\}?/`", table, re.MULTILINE)
+    assert sorted(name for cell in cells for name in cell.split(",")) == structure.entries()[1]
 
 
 def test_imports_have_at_most_seven_levels_type_only_ones_counted() -> None:
