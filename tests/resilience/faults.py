@@ -1,4 +1,4 @@
-"""The fault_plan: every way in which an answer goes missing, comes late, comes wrong or never ends."""
+"""Define the fault plan: every way in which a response goes missing, comes late, comes wrong or never ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HashiCorp Vault: every way in, leases kept alive, nothing shown, nothing sent elsewhere."""
+"""HashiCorp Vault: every login method, leases kept alive, nothing shown, nothing sent elsewhere."""
 
 from __future__ import annotations
 
