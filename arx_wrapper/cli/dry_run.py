@@ -45,7 +45,7 @@ async def plan(connector: PagerDutyConnector, operation: str, params: dict[str, 
             "body": None if request.method in ("GET", "DELETE") else request.json,
         },
     }
-    judged = decision.verdict is not Verdict.DENY  # what is denied pages nobody
+    judged = decision.verdict is not Verdict.DENY  # a denied call pages no one
     paged = call.operation.pages
     if judged and paged and (pages := await _Pages(connector).of(paged(call.params), call.params)):
         found["pages"] = pages
@@ -59,7 +59,7 @@ class _Pages:
         self._connector, self._read, self._gap = connector, list[str](), ""
 
     async def of(self, paged: Iterable[Paged], params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the people by escalation level, how they were found, and the reads it took; None for nobody."""
+        """Return the people by escalation level, how they were found, and the reads; None when no one is paged."""
         people: list[dict[str, Any]] = []
         ways: list[str] = []
         for group in paged:
@@ -118,7 +118,7 @@ class _Pages:
         return [_person(user_id, level, user) for (level, user_id), user in ordered]
 
     async def _person(self, user_id: str) -> dict[str, Any]:
-        """Somebody by id, with their name where policy permits reading it."""
+        """Return a person by id, with their name where policy permits reading it."""
         try:
             return _person(user_id, None, (await self._look("users:read_detail", user_id=user_id)).get("user"))
         except _NotKnownError as reason:

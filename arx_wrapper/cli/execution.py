@@ -67,7 +67,7 @@ class Options:
 
 
 def perform(session: Session, operation: str, prepare: Prepare, options: Options) -> None:
-    """Run an operation once for each set of parameters, and print what comes back.
+    """Run an operation once for each set of parameters, and print the responses.
 
     A call that PagerDuty, policy or a reviewer refuses is reported, and the others are still made; the exit status is
     that of the first.
@@ -134,7 +134,7 @@ def _suggesting(session: Session, operation: str, params: Params) -> Iterator[No
 async def _tried(
     session: Session, connector: PagerDutyConnector, operation: str, params: Params, options: Options
 ) -> Mapping[str, Any] | ArxError:
-    """Return what comes back, or the refusal of this call alone; what would fail every call is raised."""
+    """Return the response, or the error of this call alone; an error that every call would meet is raised."""
     try:
         with _suggesting(session, operation, params):
             return await _one(connector, operation, params, options)

@@ -43,8 +43,8 @@ def server_for(application: Any, *, grace: int = 5, proxied: bool = False) -> uv
     Args:
         application: An ASGI application that supports the lifespan protocol.
         grace: Seconds that open connections have left when the server stops.
-        proxied: Whether a proxy on this machine says in `X-Forwarded-For` who asks. Without one, nobody's word is taken
-            for it: attempts are limited by address.
+        proxied: Whether a proxy on this machine states the client's address in `X-Forwarded-For`. Without one the
+            header is ignored, because attempts are limited by address.
     """
     import uvicorn  # an extra
 

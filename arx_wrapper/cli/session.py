@@ -80,9 +80,9 @@ class Session:
         return asyncio.run(run())
 
     def with_backends(self, work: Callable[[Any], Awaitable[_T]], **options: Any) -> _T:
-        """Run something with the backends alone: audit log, approvals, policies.
+        """Run a function with the backends alone: audit log, approvals, policies.
 
-        Nobody is asked to approve anything from here, so channels and their secrets are not needed.
+        It requests no approvals, so it needs neither channels nor their secrets.
         """
         from arx_wrapper.core.backends import Backends, Given
         from arx_wrapper.pagerduty.operations import TABLE

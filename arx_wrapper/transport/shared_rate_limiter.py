@@ -35,7 +35,7 @@ class _ObservedWindow:
 
     Attributes:
         allowance: The lowest number of remaining calls that a response stated; None before the first response.
-        unreported: True when other processes have to be told of it.
+        unreported: True until it is reported to other processes.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class _ObservedWindow:
         return False
 
     def report_again(self) -> None:
-        """Have other processes told of it, if it is known."""
+        """Report it to other processes once more, if it is known."""
         self.unreported = self.allowance is not None
 
     def restart(self) -> None:

@@ -84,7 +84,7 @@ def owner_of(key: Ed25519PrivateKey, reviewers: Mapping[str, str], claimed: str 
     """Return the name of the reviewer who owns a key.
 
     Raises:
-        ConfigError: nobody's, or not that of the reviewer who was named.
+        ConfigError: no reviewer owns it, or another one than the named reviewer.
     """
     public = public_text(key)
     found = next((name for name, known in reviewers.items() if hmac.compare_digest(known, public)), None)
