@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from arx_wrapper.audit.writer import Writer
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
+_Run = Callable[[Callable[[Reader], Any]], Awaitable[Any]]
 _CHUNK = 1_000
 
 
@@ -110,7 +111,7 @@ class ReadableLog:
             limit=limit,
             newest_first=newest_first,
         )
-        async with self._reading() as run:
+        async with _Reading(self._opened_reader, self._on_thread) as run:
             size = await run(lambda source: source.size())
             query = evolve(query, before_seq=size + 1)
             while True:
@@ -156,22 +157,6 @@ class ReadableLog:
         """Return the sealed segments that hold only records from before a time."""
         return await self.read(lambda log: log.expired(before.astimezone(UTC)))
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Callable[[Callable[[Reader], Any]], Awaitable[Any]]]:
-        """Yield a function that runs jobs over the log as it is now, one after the other, on a separate thread."""
-        reader = await self._opened_reader()
-        if reader is None:
-            yield self._on_thread
-            return
-        thread, loop = ThreadPoolExecutor(1, "arx-audit-reader"), asyncio.get_running_loop()
-        try:
-            yield lambda job: loop.run_in_executor(thread, job, reader)
-        finally:
-            # Close on the reader's thread, after jobs still running there: closing an sqlite3 connection while another
-            # thread uses it crashes the interpreter.
-            thread.submit(reader.close)
-            thread.shutdown(wait=False)
-
     async def _opened_reader(self) -> Reader | None:
         """Open a connection for reading; None when the writer's is the only one."""
         if self._writer.opened or self._reader is None:
@@ -195,6 +180,32 @@ class ReadableLog:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise AuditError("The audit log did not answer.") from None
+
+
+class _Reading:
+    """Gives a function that runs jobs over the log as it is now, one after the other, on a separate thread.
+
+    It is no generator: at the end of an event loop, asyncio closes the generators that an error left, in any order, and
+    one that is closed before the generator that uses it is an error of its own.
+    """
+
+    def __init__(self, opened: Callable[[], Awaitable[Reader | None]], on_thread: _Run) -> None:
+        self._opened, self._on_thread = opened, on_thread
+        self._reader: Reader | None = None
+
+    async def __aenter__(self) -> _Run:
+        self._reader = reader = await self._opened()
+        if reader is None:
+            return self._on_thread
+        self._thread, loop = ThreadPoolExecutor(1, "arx-audit-reader"), asyncio.get_running_loop()
+        return lambda job: loop.run_in_executor(self._thread, job, reader)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reader is not None:
+            # Close on the reader's thread, after jobs still running there: closing an sqlite3 connection while another
+            # thread uses it crashes the interpreter.
+            self._thread.submit(self._reader.close)
+            self._thread.shutdown(wait=False)
 
 
 def _page(query: Query, source: Reader) -> list[AuditRecord]:

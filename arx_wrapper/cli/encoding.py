@@ -1,10 +1,57 @@
-"""Use UTF-8 for the command's input and output in any locale, so that nothing is lost and every result prints."""
+"""Prepare the standard streams: open all three, in UTF-8 in any locale, and notice when stdout takes nothing more."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from typing import Any
+
+
+def open_closed() -> None:
+    """Open the null device for a standard stream that is closed.
+
+    A file that the command opens, such as the log, must not get its number: messages would be written into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open to the end
+
+
+class Stdout(io.TextIOWrapper):
+    """The standard output, which keeps the error of a write that failed: other errors of files look the same."""
+
+    def __init__(self, encoding: str) -> None:
+        self._raw = _Raw(1, "w", closefd=False)
+        super().__init__(io.BufferedWriter(self._raw), encoding=encoding, line_buffering=self._raw.isatty())
+
+    @property
+    def failed(self) -> OSError | None:
+        return self._raw.failed
+
+    def give_up(self) -> None:
+        """Lead nowhere, so that the interpreter's end does not try to write the rest."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+
+
+class _Raw(io.FileIO):
+    failed: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failed = error
+            raise
 
 
 def use_utf8() -> None:

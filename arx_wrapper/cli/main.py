@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from arx_wrapper.cli.approvals import commands as approvals
 from arx_wrapper.cli.approvals import reviewers
 from arx_wrapper.cli.audit import commands as audit
 from arx_wrapper.cli.doctor.command import doctor
-from arx_wrapper.cli.encoding import use_utf8, utf8
+from arx_wrapper.cli.encoding import Stdout, open_closed, use_utf8, utf8
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.exit_status import message_of, next_step, status_of
 from arx_wrapper.cli.misplaced import hint
@@ -91,13 +92,32 @@ def options(
 
 def main() -> None:
     """Run the command and exit: 0 done, 1 PagerDuty or transport, 2 usage, 3 denied, 4 approval, 5 audit."""
+    open_closed()
+    stdout = sys.stdout = Stdout(sys.stdout.encoding)
     use_utf8()
     try:
         arguments = [utf8(argument) for argument in sys.argv[1:]]
     except UnicodeDecodeError:
         warn("The command line holds bytes that are not UTF-8. Nothing was sent.")
         sys.exit(2)
-    sys.exit(run(arguments))
+    status = run(arguments)
+    with suppress(OSError):  # it is kept, as the error of every write
+        stdout.flush()
+    if stdout.failed is not None:
+        stdout.give_up()
+        status = _unwritten(stdout.failed) if status in (0, 1) else status
+    sys.exit(status)
+
+
+def _unwritten(error: OSError) -> int:
+    """Return the status of a command whose result cannot be written: quietly when a pipe's reader wants no more."""
+    if isinstance(error, BrokenPipeError):
+        return 0
+    warn(
+        f"The result cannot be written to stdout: {error.strerror}. Calls that were made are on record: "
+        "`arx-pagerduty audit tail` shows them. Look there before you repeat a change."
+    )
+    return 1
 
 
 @cache
@@ -113,21 +133,27 @@ def run(arguments: list[str]) -> int:
     except UsageError as error:
         if place := hint(error):
             error = UsageError(place, ctx=error.ctx)  # type: ignore[call-arg, attr-defined]  # as click's own
-        error.show()  # type: ignore[attr-defined]  # as click's own
+        with suppress(OSError):  # nobody can read it; the status still tells
+            error.show()  # type: ignore[attr-defined]  # as click's own
         return 2
     except (typer.Abort, KeyboardInterrupt):
         warn("Stopped.")
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; exit quietly
-        return 0
     except ArxError as error:
         warn(message_of(error))
         if step := next_step(error):
             warn(step)
         return status_of(error)
-    except Exception as error:  # the last resort of a command: one line, not a traceback
-        warn(f"Unexpected {type(error).__name__}. Please report it; ARX_DEBUG=1 shows where it happened.")
-        if os.environ.get("ARX_DEBUG") == "1":
-            warn("".join(traceback.format_tb(error.__traceback__)))
-        return 1
+    except SystemExit as end:  # Typer's and Rich's way out of a closed pipe
+        return int(end.code or 0)
+    except Exception as error:
+        # main() says why stdout takes nothing
+        return 1 if error is getattr(sys.stdout, "failed", None) else _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """Return the status of a fault of the command itself, which is told in one line, without a traceback."""
+    warn(f"Unexpected {type(error).__name__}. Please report it; ARX_DEBUG=1 shows where it happened.")
+    if os.environ.get("ARX_DEBUG") == "1":
+        warn("".join(traceback.format_tb(error.__traceback__)))
+    return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Annotated, Any
@@ -103,9 +104,10 @@ def say(text: str = "") -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line beside the result, on stderr."""
-    sys.stderr.write(safe(text) + "\n")
-    sys.stderr.flush()
+    """Print a line beside the result, on stderr; one that cannot be written does not end the command."""
+    with suppress(OSError):  # a full disk or a closed pipe: nobody can read it, and the exit status still tells
+        sys.stderr.write(safe(text) + "\n")
+        sys.stderr.flush()
 
 
 def safe(value: object) -> str:

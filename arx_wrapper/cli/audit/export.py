@@ -75,5 +75,9 @@ def target_of(file: Path | None) -> Any:
         made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # as private as the log itself
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}.") from None
-    with open(made, "w", encoding="utf-8", newline="") as target:
-        yield target
+    try:
+        with open(made, "w", encoding="utf-8", newline="") as target:
+            yield target
+    except OSError as error:
+        cause = error.strerror or error
+        raise ConfigError(f"{file} cannot be written: {cause}. It does not hold all records.") from None
