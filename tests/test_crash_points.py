@@ -95,7 +95,7 @@ async def main():
             )
         await pd.create_incident(f"the fatal one of {os.getpid()}", "PABC123")
         die_at("outcome handed in")
-        await asyncio.sleep(2)
+        await asyncio.sleep(60)
         os._exit(3)
 
 for _ in range(int(times)):  # each dies in a process of its own, which has nothing left to import

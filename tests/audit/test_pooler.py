@@ -63,7 +63,7 @@ def _owner(server: Server) -> dict[str, int]:
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 async def test_a_pooler_that_gives_every_transaction_another_session_is_refused(pooler: Pooler, mode: str) -> None:
-    log = audit.open(pooler(mode), timeout=5)
+    log = audit.open(pooler(mode), timeout=PATIENCE)
     with pytest.raises(AuditError) as caught:
         await log.append(entry())
     assert "Nothing was sent" in str(caught.value)
@@ -72,7 +72,7 @@ async def test_a_pooler_that_gives_every_transaction_another_session_is_refused(
 
 
 async def test_a_pooler_that_keeps_sessions_apart_is_used(pooler: Pooler) -> None:
-    log = audit.open(pooler("session"), timeout=5)
+    log = audit.open(pooler("session"), timeout=PATIENCE)
     await log.append(entry(action_type="connector.refused"))
     assert (await log.verify()).ok
     await log.aclose()

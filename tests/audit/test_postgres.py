@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 import pytest
@@ -203,6 +204,16 @@ async def test_the_key_is_needed_and_must_be_the_logs_own(url: str, monkeypatch:
 
 
 CANARY = "k4n4ry"
+_getaddrinfo = socket.getaddrinfo
+
+
+def resolve(host: Any, *args: Any, **options: Any) -> list[Any]:
+    """`getaddrinfo` of a machine with a resolver, and of one without; a machine of its own may have either."""
+    if host == "no-such-host.invalid":
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    if host == "resolver-down.invalid":
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    return _getaddrinfo(host, *args, **options)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +222,7 @@ CANARY = "k4n4ry"
         (f"postgresql://arx:{CANARY}@localhost:1/postgres", "nothing listens"),
         (f"postgresql://arx:{CANARY}@/postgres?host=/nowhere", "nothing listens"),
         (f"postgresql://arx:{CANARY}@no-such-host.invalid/postgres", "name is not known"),
+        (f"postgresql://arx:{CANARY}@resolver-down.invalid/postgres", "name cannot be looked up"),
         (f"postgresql://with_password:{CANARY}@/postgres?host=FOLDER&port=PORT", "refuses the user or the password"),
         (f"postgresql://arx:{CANARY}@127.0.0.1:PORT/postgres?sslmode=require", "no TLS"),
         (f"postgresql://arx:{CANARY}@127.0.0.1:PORT/no_such_database", "no such user or database"),
@@ -218,10 +230,11 @@ CANARY = "k4n4ry"
     ],
 )
 async def test_a_server_that_cannot_be_used_is_told_with_its_cause_and_without_the_password(
-    url: str, postgres_server: Server, address: str, cause: str
+    url: str, postgres_server: Server, address: str, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = address.replace("FOLDER", str(postgres_server.folder)).replace("PORT", str(postgres_server.port))
-    log = audit.open(address, timeout=3)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    log = audit.open(address, timeout=PATIENCE)
     for use in (log.append(entry()), everything(log), log.verify()):
         with pytest.raises(AuditError, match=cause) as caught:
             await use
@@ -246,7 +259,7 @@ async def test_a_servers_own_settings_do_not_weaken_the_log(url: str, setting: s
         owner.execute("CREATE ROLE peculiar LOGIN SUPERUSER")
         owner.execute(f"ALTER ROLE peculiar SET {setting}".encode())
         owner.execute("ALTER ROLE peculiar SET synchronous_commit = off")
-    log = audit.open(url.replace("arx@", "peculiar@"), timeout=3)
+    log = audit.open(url.replace("arx@", "peculiar@"), timeout=PATIENCE)
     try:
         if cause:
             with pytest.raises(AuditError, match=cause):

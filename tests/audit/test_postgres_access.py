@@ -22,6 +22,7 @@ from arx_wrapper.cli.doctor.health_checks import examine
 from tests.audit.conftest import entry, everything
 from tests.cli.conftest import Command, command, here  # noqa: F401 - fixtures
 from tests.postgres import Server
+from tests.support import PATIENCE
 
 ROLES = ("acme", "umbrella", "overseer", "inspector", "stranger")
 
@@ -256,7 +257,7 @@ async def test_a_group_is_admitted_for_its_members_and_dismissed(server: Server)
 
 
 def link(url: str) -> psycopg.Connection[tuple[object, ...]]:
-    return connect(parameters(url), timeout=5)
+    return connect(parameters(url), timeout=PATIENCE)
 
 
 async def test_an_old_version_is_upgraded_and_its_records_stay(log_in_postgres: str) -> None:
@@ -387,13 +388,13 @@ async def test_locks_that_another_role_takes_keep_no_writer_out_and_none_alive(s
     lock = "SELECT pg_advisory_lock('arx_audit.open_intents'::regclass::oid::integer, n) FROM generate_series(1, 500) n"
     with psycopg.connect(server.address("umbrella"), autocommit=True) as hostile:
         hostile.execute(lock)
-        acme = audit.open(server.address("acme"), timeout=3)
+        acme = audit.open(server.address("acme"), timeout=PATIENCE)
         intent = await acme.append(entry(org_id="acme"))
         writer = intent.record().metadata["writer"]
         take = "SELECT pg_advisory_lock_shared('arx_audit.open_intents'::regclass::oid::integer, %s)"
         hostile.execute(take, (int(writer),))
         await acme.aclose()  # with its intent open: from now on only the other role holds its lock
-        again = audit.open(server.address("acme"), timeout=3)
+        again = audit.open(server.address("acme"), timeout=PATIENCE)
         await again.open()
         assert [record.status for record in await everything(again, call=intent.id)] == ["in_progress", "unknown"]
         await again.aclose()

@@ -48,6 +48,7 @@ _PHRASES: Mapping[str, str] = {
     "Connection refused": "nothing listens at its address",
     "No such file or directory": "nothing listens at its socket",
     "timeout expired": "the server did not answer in time",
+    "Temporary failure in name resolution": "its host name cannot be looked up, because no name server responds",
     "could not translate host name": "its host name is not known",
     "Name or service not known": "its host name is not known",
     "password authentication failed": "the server refuses the user or the password",
