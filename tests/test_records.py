@@ -116,6 +116,22 @@ def test_ids_are_named_however_deep_they_stand_and_no_more_than_so_many() -> Non
     }
 
 
+async def test_a_call_is_found_by_an_id_that_it_names_with_its_request_for_approval_and_its_end(tmp_path: Path) -> None:
+    config = evolve(Config.load({"HOME": str(tmp_path)}, audit_default=MEMORY), approvals_mode="raise")
+    async with PagerDutyConnector.sandbox(policies=[ASK_ABOUT_HIGH], config=config) as pd:
+        await pd.acknowledge_incident("P1234AB")
+        with pytest.raises(ApprovalPendingError):
+            await pd.delete_service("PABC123")
+        await pd.audit.flush()
+        for target, expected in (
+            ("P1234AB", ["connector.called", "connector.completed"]),
+            ("PABC123", ["connector.called", "approval.requested", "connector.refused"]),
+        ):
+            assert [record.action_type async for record in pd.audit.records(target=target)] == expected
+        found = [record.operation async for record in pd.audit.records(target="P1234AB", status="success")]
+        assert found == ["incidents:acknowledge"]
+
+
 async def test_a_bulk_change_records_whom_it_assigns() -> None:
     entries = [{"id": "P1234AB", "assignee_ids": ["PUSER01"]}]
     async with PagerDutyConnector.sandbox(policies=[EVERYTHING, denying("incidents:manage")]) as pd:

@@ -290,6 +290,8 @@ def _refused_status(error: BaseException) -> Status:
 
 def _entry(subject: Subject, action_type: ActionType, status: Status, metadata: JSON, **more: Any) -> Entry:
     call, decision = subject.call, subject.decision
+    if call is not None and "ids" not in metadata and (ids := named_ids(call.params)):
+        metadata = {"ids": ids, **metadata}  # so that a look-up by an object's id finds how a call ended as well
     return Entry(
         action_type=action_type,
         status=status,
