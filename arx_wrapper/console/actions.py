@@ -23,7 +23,11 @@ _LONGEST = 512 * 1024
 
 
 async def given(request: Request) -> Mapping[str, Any]:
-    """Return the members that a form or a script sent. Problem 400 or 413 when it is neither, or too long."""
+    """Return the members that a form or a script sent: texts, and the passkey's credential.
+
+    Raises:
+        Problem: 413, it is too long; 400, it is neither a form nor an object of texts.
+    """
     from urllib.parse import parse_qsl
 
     body = bytearray()
@@ -34,12 +38,21 @@ async def given(request: Request) -> Mapping[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
     try:
         if kind == "application/json":
-            return msgspec.json.decode(bytes(body), type=dict[str, Any])
+            return _texts(msgspec.json.decode(bytes(body), type=dict[str, Any]))
         if kind == "application/x-www-form-urlencoded":
             return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=50))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     raise Problem(400, "Not understood", "No page of the console sends this. Nothing was changed.")
+
+
+def _texts(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the members that were given. Problem 400 when one of them, other than the credential, is not text."""
+    for name, value in said.items():
+        if name != "credential" and not isinstance(value, str | None):
+            shown = ascii(name)[:80]
+            raise Problem(400, "Not understood", f"The member {shown} must be text. Nothing was changed.")
+    return {name: value for name, value in said.items() if value is not None}
 
 
 async def decision_options(console: Console, request: Request) -> Response:

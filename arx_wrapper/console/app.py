@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -164,6 +165,10 @@ async def _handled(console: Console, handler: Handler, request: Request) -> Resp
     except ArxError as error:
         log.error("A page of the console could not be made (%s).", type(error).__name__)
         return _said(console, Problem(503, "Not now", str(error)), scripted)
+    except Exception as error:
+        place = "".join(traceback.format_tb(error.__traceback__))  # without the error's text, which may hold anything
+        log.error("The console has a fault (%s):\n%s", type(error).__name__, place)
+        return _said(console, Problem(500, "A fault of the console", _FAULT), scripted)
 
 
 def _said(console: Console, problem: Problem, scripted: bool) -> Response:
@@ -174,6 +179,10 @@ def _said(console: Console, problem: Problem, scripted: bool) -> Response:
     return page(console, "problem.html", None, title=problem.title, text=problem.text, status=problem.status)
 
 
+_FAULT = (
+    "This page cannot be made. If you changed something, look at the request, the agents or the log before you repeat "
+    "it. The console's own output names the place of the fault; please report it."
+)
 _OVER = "Your session has ended, or this browser has none. Nothing was changed."
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PER_PAGE: Final = 40
 _LAST_CALLS: Final = 6
 _SEARCHED: Final = 500
+_RECORDS: Final = 2_000
 _AGENTS: Final = 6
 _VERDICTS: Final = {
     frozenset[Verdict](): "deny",
@@ -101,9 +102,10 @@ async def history(console: Console, request: Request) -> Response:
 
 
 async def agents(console: Console, request: Request) -> Response:
-    """Show the agents in the audit log, each with the button that suspends it."""
+    """Show the agents of the newest records, each with the button that suspends it, and a form for any other."""
     session = await signed_in(console, request)
-    return page(console, "agents.html", session, title="Agents", agents=await _agents(console))
+    found, searched = await _agents(console)
+    return page(console, "agents.html", session, title="Agents", agents=found, searched=searched)
 
 
 async def log(console: Console, request: Request) -> Response:
@@ -147,7 +149,7 @@ async def policy(console: Console, request: Request) -> Response:
     """Show the possible verdicts for each operation and agent, and the explanation of one of them."""
     session = await signed_in(console, request)
     agent, operation = (request.query_params.get(name, "") for name in ("agent", "operation"))
-    known = [each["agent"] for each in await _agents(console)][:_AGENTS] or ["any-agent"]
+    known = await _known(console)
     if agent and agent not in known:
         known = [agent, *known[: _AGENTS - 1]]
     cell = _explained(console, agent, operation) if agent and operation in console.operations else None
@@ -169,7 +171,7 @@ async def proposed_policy(console: Console, request: Request, text: str) -> Resp
     from arx_wrapper.core.simulation import simulate
 
     session = await signed_in(console, request)
-    known = [each["agent"] for each in await _agents(console)][:_AGENTS] or ["any-agent"]
+    known = await _known(console)
     problem, found = None, None
     try:
         rules = _parsed(console, text)
@@ -240,19 +242,33 @@ def _matches(asked: ApprovalRequest, wanted: Mapping[str, str]) -> bool:
     )
 
 
-async def _agents(console: Console) -> list[dict[str, Any]]:
+async def _known(console: Console) -> list[str]:
+    """Return the agents whose verdicts are shown: those that called last."""
+    found, _ = await _agents(console)
+    return [each["agent"] for each in found][:_AGENTS] or ["any-agent"]
+
+
+async def _agents(console: Console) -> tuple[list[dict[str, Any]], int]:
+    """Return the suspended agents and those of the newest records, up to 30 days old and a fixed number.
+
+    Returns:
+        The agents, and the number of records when there are more in these 30 days; else 0.
+    """
     found: dict[str, dict[str, Any]] = {}
     for agent, reason in (await console.backends.audit.suspensions()).items():
         found[agent] = {"agent": agent, "calls": 0, "refused": 0, "last": None, "suspended": reason}
     since = console.clock() - timedelta(days=30)
-    async for each in console.backends.audit.records(org_id=console.org_id, since=since):
+    count, log = 0, console.backends.audit
+    async for each in log.records(org_id=console.org_id, since=since, newest_first=True, limit=_RECORDS):
+        count += 1
         if each.action_type not in ("connector.called", "connector.refused"):
             continue
         unseen = {"agent": each.agent_id, "calls": 0, "refused": 0, "last": None, "suspended": None}
         seen = found.setdefault(each.agent_id, unseen)
         seen["calls" if each.action_type == "connector.called" else "refused"] += 1
-        seen["last"] = each.created_at
-    return sorted(found.values(), key=lambda agent: str(agent["last"] or ""), reverse=True)
+        seen["last"] = seen["last"] or each.created_at
+    ordered = sorted(found.values(), key=lambda agent: str(agent["last"] or ""), reverse=True)
+    return ordered, count if count == _RECORDS else 0
 
 
 def _matrix(console: Console, known: list[str]) -> list[tuple[str, list[str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 
@@ -9,6 +10,8 @@ import pytest
 from attrs import evolve
 
 from arx_wrapper import PermissionDeniedError
+from arx_wrapper.audit.record import Entry
+from arx_wrapper.console import pages as console_pages
 from tests.approvals.authenticator import encoded
 from tests.approvals.deployment import DELETE
 from tests.console.conftest import Pages
@@ -316,3 +319,45 @@ async def test_a_request_says_who_is_paged_or_silent_and_until_when(  # type: ig
             await deployment.enrol("alice")
             alice = await Pages(deployment).browser("alice")
             assert f"<dt>{said[0]}</dt><dd>{said[1]}</dd>" in (await alice.get(f"/requests/{asked.id}")).text
+
+
+async def refuse(pages: Pages, name: str, times: int) -> None:
+    """Put refused calls of an agent on record."""
+    entry = Entry(
+        action_type="connector.refused", org_id="org-acme", agent_id=name, connector="pagerduty", status="blocked"
+    )
+    await asyncio.gather(*[pages.deployment.pd.backends.audit.append(entry) for _ in range(times)])
+
+
+async def test_the_agents_are_those_of_the_newest_records_and_any_other_can_be_named(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_pages, "_RECORDS", 4)
+    await refuse(pages, "seldom-seen", 1)
+    await refuse(pages, "busy", 6)
+    alice = await pages.browser("alice")
+    shown = (await alice.get("/agents")).text
+    assert ("busy" in shown, "seldom-seen" in shown) == (True, False)
+    assert "The agents of the newest 4 records. Name any other below." in shown
+    await alice.submit("/agents", agent="seldom-seen", do="suspend", reason="it is named")
+    assert "it is named" in (await alice.get("/agents")).text
+    await alice.submit("/agents", agent="seldom-seen", do="resume")
+    assert await pages.deployment.pd.backends.audit.suspensions() == {}
+
+
+@pytest.mark.parametrize("path", ["/agents", "/policy"])
+async def test_a_page_reads_no_more_of_a_longer_log(pages: Pages, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_pages, "_RECORDS", 100)
+    alice = await pages.browser("alice")
+    made = []
+    for more in (100, 3_000):
+        await refuse(pages, "busy", more)
+        await alice.get(path)
+        calls = Calls()
+        sys.setprofile(calls)
+        try:
+            await alice.get(path)
+        finally:
+            sys.setprofile(None)
+        made.append(calls.made)
+    assert made[1] < 1.1 * made[0]
