@@ -18,6 +18,7 @@ from arx_wrapper.cli.console import make_app
 from arx_wrapper.cli.http_server import server_for
 from arx_wrapper.core import enrolment
 from tests.approvals.deployment import Deployment
+from tests.support import PATIENCE
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 _FLAGS = (
@@ -45,7 +46,7 @@ class Served:
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run something in the server's loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
     async def _start(self) -> None:
         self.deployment = Deployment(self.folder)
@@ -103,7 +104,7 @@ def chromium(profile: Path, width: int) -> Iterator[webdriver.Chrome]:
                 transport="internal", has_resident_key=True, has_user_verification=True, is_user_verified=True
             )
         )
-        driver.implicitly_wait(5)
+        driver.implicitly_wait(30)
         yield driver
     finally:
         driver.quit()

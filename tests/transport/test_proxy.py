@@ -26,7 +26,7 @@ from arx_wrapper.urls import Proxy
 from arx_wrapper.vault.fixed import FixedVault
 from tests.approvals.conftest import terms
 from tests.proxy import proxying
-from tests.support import CANARY, EVERYTHING
+from tests.support import CANARY, EVERYTHING, PATIENCE
 from tests.transport.test_transport import READ, send
 
 NAME = "localhost.example"  # resolves nowhere
@@ -137,9 +137,9 @@ async def test_this_machine_and_hosts_on_the_list_are_reached_directly(account: 
 async def test_a_client_for_vaults_and_webhooks_takes_the_same_way(account: Account) -> None:
     async with proxying(account.port) as proxy:
         through = Proxy.parse(proxy.url.replace("http://", "http://user:s3cr3t@"))
-        async with client(account.base_url, timeout=5, proxy=through) as http:
+        async with client(account.base_url, timeout=PATIENCE, proxy=through) as http:
             assert (await http.get(account.base_url)).status_code < 500
-        async with client(f"https://127.0.0.1:{account.port}", timeout=5, proxy=through) as http:
+        async with client(f"https://127.0.0.1:{account.port}", timeout=PATIENCE, proxy=through) as http:
             assert (await http.get(f"https://127.0.0.1:{account.port}")).status_code < 500
     assert proxy.targets() == [f"{NAME}:{account.port}"]
     assert base64.b64encode(b"user:s3cr3t").decode() in proxy.heads[0]
