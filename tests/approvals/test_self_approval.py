@@ -334,7 +334,7 @@ async def test_16_a_confirmation_written_past_the_checks_does_not_count(deployme
     }
     for by, passkey in (("alice", "mallory"), ("mallory", "mallory")):
         proof = deployment.passkeys[passkey].sign(b"anything")
-        await deployment.pd.audit.append(_entry(enrolments, "success", {**said, "by": by, "proof": proof}))
+        await deployment.pd.audit.append(_entry(enrolments.org_id, "success", {**said, "by": by, "proof": proof}))
     assert "mallory" not in await deployment.reviewers()
 
 
@@ -353,7 +353,7 @@ async def test_16_a_second_passkey_of_ones_own_needs_another_reviewer(deployment
     at = "2026-01-01T00:00:00+00:00"
     proof = own.sign(challenge_of(enrolment_statement("org-acme", candidate, by="alice", at=at)))
     said = {"step": "confirmed", "invitation": candidate.invitation, "reviewer": "alice", "by": "alice", "at": at}
-    await deployment.pd.audit.append(_entry(enrolments, "success", {**said, "proof": proof}))
+    await deployment.pd.audit.append(_entry(enrolments.org_id, "success", {**said, "proof": proof}))
     assert len((await deployment.reviewers()).passkeys("alice")) == 1
     await deployment.confirm("alice", by="bob")
     assert len((await deployment.reviewers()).passkeys("alice")) == 2
@@ -438,7 +438,7 @@ async def test_16_a_confirmation_of_a_second_name_written_past_the_checks_does_n
     statement = enrolment_statement("org-acme", candidate, by="alice", at=at)
     proof = deployment.passkeys["alice"].sign(challenge_of(statement))
     said = {"step": "confirmed", "invitation": candidate.invitation, "reviewer": "caroline", "by": "alice", "at": at}
-    await deployment.pd.audit.append(_entry(enrolments, "success", {**said, "proof": proof}))
+    await deployment.pd.audit.append(_entry(enrolments.org_id, "success", {**said, "proof": proof}))
     assert "caroline" not in await deployment.reviewers()
 
 
@@ -545,7 +545,7 @@ async def test_a_removed_reviewers_old_confirmation_cannot_be_replayed(deploymen
     enrolments = await deployment.enrolments()
     for record in [r for r in await trail(deployment.pd) if r.metadata.get("reviewer") == "bob"][:3]:
         if record.action_type == "reviewer.enrolled":
-            await deployment.pd.audit.append(_entry(enrolments, "success", dict(record.metadata)))
+            await deployment.pd.audit.append(_entry(enrolments.org_id, "success", dict(record.metadata)))
     assert old.metadata["proof"]
     assert "bob" not in await deployment.reviewers()
 

@@ -51,7 +51,7 @@ def pd(command: Command, account: Any, here: Path, monkeypatch: pytest.MonkeyPat
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
 
 def operations(pd: Command) -> list[str]:
