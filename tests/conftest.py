@@ -63,11 +63,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+_CONFIGURES = ("ARX_", "PAGERDUTY_", "SLACK_", "OTEL_", "VAULT_", "PG")
+_TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
+
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees the developer's own configuration, state or credentials."""
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """No test sees the developer's own configuration, state, credentials, terminal or proxy."""
+    fetches = request.node.get_closest_marker("slow")  # from npm or an index of packages, perhaps through the proxy
     for name in list(os.environ):
-        if name.startswith(("ARX_", "PAGERDUTY_", "SLACK_")):
+        through = name.upper().endswith("_PROXY") and not fetches
+        if through or name in _TERMINAL or name.startswith(_CONFIGURES):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -30,15 +30,17 @@ def pooler(log_in_postgres: str, postgres_server: Server) -> Iterator[Pooler]:
     def start(mode: str) -> str:
         folder = postgres_server.folder / f"pool-{mode}"
         folder.mkdir(exist_ok=True)
-        shutil.chown(folder, **_owner(postgres_server)) if postgres_server._account else None
-        settings = folder / "pgbouncer.ini"
-        (folder / "users").write_text('"arx" ""\n')
+        settings, users = folder / "pgbouncer.ini", folder / "users"
+        users.write_text('"arx" ""\n')
         settings.write_text(
             f"[databases]\n* = user=arx host={postgres_server.folder} port={postgres_server.port}\n"
             f"[pgbouncer]\npool_mode = {mode}\nauth_type = any\nauth_file = {folder}/users\n"
             f"unix_socket_dir = {folder}\nlisten_port = {postgres_server.port}\n"
             f"logfile = {folder}/log\npidfile = {folder}/pid\nignore_startup_parameters = options\n"
         )
+        if postgres_server._account:  # whatever others may read by this user's file mode mask
+            for made in (folder, settings, users):
+                shutil.chown(made, **_owner(postgres_server))
         command = [program, str(settings)]
         running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, **postgres_server._account))  # noqa: S603
         address = f"postgresql://arx@/postgres?host={folder}&port={postgres_server.port}"

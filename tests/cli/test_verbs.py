@@ -377,11 +377,11 @@ def test_what_belongs_to_an_incident_is_listed_by_its_number(pd: Command) -> Non
 
 
 def test_the_text_of_a_note_comes_from_stdin(pd: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("first line\nsecond\n"))
+    typed(monkeypatch, "first line\nsecond\n")
     assert pd("incidents", "note", "41", "-").json["note"]["content"] == "first line\nsecond"
     both = pd("incidents", "note", "-", "-")
     assert (both.status, "not both" in both.err) == (2, True)
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    typed(monkeypatch, "\n")
     none = pd("incidents", "note", "41", "-")
     assert (none.status, "holds no text" in none.err) == (2, True)
 
