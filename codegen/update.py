@@ -136,13 +136,10 @@ class Update:
         """Return the overlay's text; with `prune`, without the entries that PagerDuty has fixed."""
         overlay_text = self.tree.overlay.read_text(encoding="utf-8")
         if self.prune:
-            for _ in range(10):  # an entry may become unnecessary only after another was removed
-                loaded = correction.load(overlay_text, "spec/overlay.yaml")
-                found = overlay.examine(select.select(published, self.endpoints), loaded, published=published)
-                overlay_text, said = correction.prune(overlay_text, found.stale)
-                self._pruned += said
-                if not said:
-                    break
+            # Once is enough: a part that is fixed changes nothing, so that no other part depends on it.
+            loaded = correction.load(overlay_text, "spec/overlay.yaml")
+            found = overlay.examine(select.select(published, self.endpoints), loaded, published=published)
+            overlay_text, self._pruned = correction.prune(overlay_text, found.stale)
             self._steps.append(("prune the overlay", f"{len(self._pruned)} taken out"))
         return overlay_text
 

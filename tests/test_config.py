@@ -115,6 +115,8 @@ def test_a_policy_that_the_file_names_is_beside_the_file(tmp_path: Path) -> None
     ("text", "named"),
     [
         ('[approvals]\nreviewers = {alice = "short"}', "approvals.reviewers: the key of 'alice' must be an Ed25519"),
+        (f'[approvals]\nreviewers = {{alice = "!{KEY}"}}', "the key of 'alice' must be an Ed25519 public key"),
+        (f'[approvals]\nreviewers = {{alice = "{KEY}\\n"}}', "the key of 'alice' must be an Ed25519 public key"),
         ("[approvals]\nreviewers = {}", "approvals.reviewers: must be a table of names that is not empty"),
         ("[approvals]\nreviewers = {alice = 3}", "approvals.reviewers: 'alice' must be text"),
         ("[approvals]\npending_cap = 0", "approvals.pending_cap: must be a whole number"),

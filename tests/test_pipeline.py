@@ -34,6 +34,7 @@ from arx_wrapper import (
 )
 from arx_wrapper.model import JSON, Lookup, Params
 from arx_wrapper.vault.fixed import FixedVault
+from tests.approvals.deployment import Deployment
 from tests.audit.waiting import hurry
 from tests.support import ASK_ABOUT_HIGH, CANARY, EVERYTHING, PATIENCE, decide, denying, sqlite_at, trail
 
@@ -440,6 +441,40 @@ async def test_an_approved_call_counts_once_against_its_limit() -> None:
             await pd.execute("maintenance:create", WINDOW, approval_id=approval_id)
         assert pd.sandbox_account is not None
         assert sum(request.method == "POST" for request in pd.sandbox_account.requests) == 1
+
+
+async def test_a_resumed_call_is_not_counted_a_second_time() -> None:
+    config = evolve(Config.load(audit_default="sqlite:///:memory:"), approvals_mode="raise")
+    policy = {**ASK_ABOUT_HIGH, "limits": {"maintenance:create": "2/hour"}}
+    async with PagerDutyConnector.sandbox(config=config, policies=[policy]) as pd:
+        for _ in range(2):
+            with pytest.raises(ApprovalPendingError) as pending:
+                await pd.execute("maintenance:create", WINDOW)
+            await decide(pd, str(pending.value.approval_id))
+            await pd.execute("maintenance:create", WINDOW, approval_id=str(pending.value.approval_id))
+        with pytest.raises(PermissionDeniedError, match="2/hour"):
+            await pd.execute("maintenance:create", WINDOW)
+
+
+async def test_a_limit_that_was_lowered_meanwhile_does_not_undo_an_approval(tmp_path: Path) -> None:
+    def policies(limit: str) -> list[Any]:
+        return [{**ASK_ABOUT_HIGH, "limits": {"services:delete": limit}}]
+
+    deployment = Deployment(tmp_path, policies=policies("2/hour"), approvals_proof="name")
+    async with deployment.pd, deployment.connector(policies=policies("1/hour")) as later:
+        asked = await deployment.ask()
+        assert (await deployment.ask()).id == asked.id, "the same request, and a second call that counts"
+        await decide(deployment.pd, asked.id)
+        assert await later.execute("services:delete", {"service_id": "PABC123"}, approval_id=asked.id) == {}
+
+
+async def test_an_approval_id_spares_no_permitted_call_its_limit() -> None:
+    policy = {**EVERYTHING, "limits": {"incidents:add_note": "1/hour"}}
+    async with PagerDutyConnector.sandbox(policies=[policy]) as pd:
+        note = {"incident_id": "P1234AB", "content": "once"}
+        await pd.execute("incidents:add_note", note, approval_id="0123456789abcdef")
+        with pytest.raises(PermissionDeniedError, match="1/hour"):
+            await pd.execute("incidents:add_note", note, approval_id="0123456789abcdef")
 
 
 async def test_a_hundred_parallel_resumes_of_one_approval_send_one_request() -> None:

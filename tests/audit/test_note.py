@@ -64,3 +64,10 @@ def test_a_signers_key_is_never_shown() -> None:
     for name in ("", "a b", "a+b"):
         with pytest.raises(ValueError, match="name"):
             Signer.new(name)
+
+
+def test_a_key_has_one_spelling() -> None:
+    name, shown, encoded = VERIFIER.split("+", 2)
+    for text in (f"{name}+{shown}+!{encoded}", f"{name}+{shown}+{encoded[:5]}\n{encoded[5:]}"):
+        with pytest.raises(AuditError, match="not a verifier's key"):
+            Verifier.parse(text)

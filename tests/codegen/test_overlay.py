@@ -234,3 +234,35 @@ def test_the_committed_overlay_keeps_its_text_when_it_is_read_and_written() -> N
 def test_what_is_no_overlay_is_said_to_be_none(text: str) -> None:
     with pytest.raises(CodegenError, match=r"spec/overlay\.yaml is (not YAML|no overlay)"):
         correction.load(text, "spec/overlay.yaml")
+
+
+def test_pruning_once_leaves_nothing_to_prune() -> None:
+    text = """overlay: 1.0.0
+actions:
+  - target: $.a
+    description: The first of two that add the same; it is kept.
+    update: {enum: [three]}
+  - target: $.a
+    description: The second of two that add the same.
+    update: {enum: [three]}
+  - target: $.a['x', 'y', 'z']
+    description: One of three is there, one is gone from what follows.
+    update: {nullable: true, title: X}
+  - target: $.a.x.nullable
+    description: It takes out what the entry before sets.
+    remove: true
+  - target: $.a.x
+    description: It sets that again, and what is published.
+    update: {nullable: true, title: X}
+  - target: $.a.gone
+    description: PagerDuty took it out.
+    remove: true
+"""
+    document = {
+        "a": {"enum": ["one", "two"], "x": {"title": "X"}, "y": {"nullable": True, "title": "X"}, "z": {"title": "Z"}}
+    }
+    pruned, said = correction.prune(text, examine(document, correction.load(text, "x")).stale)
+    assert len(said) == 4
+    again = examine(document, correction.load(pruned, "x"))
+    assert correction.prune(pruned, again.stale) == (pruned, [])
+    assert again.document == examine(document, correction.load(text, "x")).document

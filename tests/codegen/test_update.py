@@ -98,6 +98,30 @@ def test_an_update_replaces_spec_and_client_together_and_reports(tree: Tree) -> 
     assert (again.published, again.client, again.step) == ((), (), "none")
 
 
+def examples_in(published: JSON, text: str) -> JSON:
+    """Put an example of a response in, which the trimmed document does not hold and the client's tests use."""
+    response = published["paths"]["/things"]["get"]["responses"]["200"]
+    response["content"]["application/json"]["examples"] = {"one": {"value": {"things": [{"id": text}]}}}
+    return published
+
+
+def test_what_is_the_same_is_not_generated_again_and_a_changed_example_is(tree: Tree) -> None:
+    def generated(source: str, **more: Any) -> list[str]:
+        return [said for step, said in run(tree, source, **more).steps if step == "generate"]
+
+    skipped = ["not needed: the trimmed document and its examples are the same"]
+    published = examples_in(mini.published(), "first")
+    assert generated(written(tree, published)) == ["passed"], "the examples are new"
+    assert generated(written(tree, published)) == skipped
+    assert generated(written(tree, published), always=True) == ["passed"]
+    published["info"]["description"] = "Prose that is not ours."
+    assert generated(written(tree, published)) == skipped
+    assert generated(written(tree, examples_in(published, "second"))) == ["passed"]
+    assert generated(written(tree, published)) == skipped
+    next(file for file in tree.fixtures.iterdir() if b"second" in file.read_bytes()).unlink()
+    assert generated(written(tree, published)) == ["passed"], "an example is missing"
+
+
 def test_the_connectors_methods_are_derived_from_the_new_client_and_put_in_place_with_it(tree: Tree) -> None:
     tree.methods.parent.mkdir(parents=True)
     tree.methods.write_text("before", encoding="utf-8")

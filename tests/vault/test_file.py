@@ -219,7 +219,10 @@ async def test_a_malformed_new_key_changes_nothing(opened, path):
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("text", ["short", "k4n4ry" * 10, base64.b64encode(b"x" * 31).decode(), "é"])
+@pytest.mark.parametrize(
+    "text",
+    ["short", "k4n4ry" * 10, base64.b64encode(b"x" * 31).decode(), "é", "!" + base64.b64encode(b"k" * 32).decode()],
+)
 async def test_a_malformed_vault_key_is_refused_and_not_shown(path, text):
     with pytest.raises(CredentialError, match="ARX_VAULT_KEY does not hold") as caught:
         await vault.open(f"file://{path}", environ={"ARX_VAULT_KEY": text}).set(KEY)
