@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,9 @@ NOT_THE_KEY: Final = (
 )
 ANOTHER_KEY: Final = "this is not the log's key"
 _SHORTEST: Final = 32
+# Seconds within which a log's first process makes its key and its file.
+_BESIDE: Final = 60.0
+_log = logging.getLogger("arx_wrapper.audit")
 
 
 def configured_key() -> bytes | None:
@@ -106,6 +111,7 @@ def made_key(path: str, *, has_records: Callable[[], bool]) -> bytes:
         return secrets.token_bytes(_SHORTEST)
     found = stored_key(path)
     if found is not None:
+        _warn_of_a_new_log(path)
         return found
     if has_records():
         raise AuditError(
@@ -130,6 +136,25 @@ def made_key(path: str, *, has_records: Callable[[], bool]) -> bytes:
     if found is None:
         raise AuditError(f"The log's key {file} was removed while it was being created. Nothing was sent.")
     return found
+
+
+def _warn_of_a_new_log(path: str) -> None:
+    """Warn when a log begins with a key that has been there for a while: the log before it may have been removed.
+
+    The key may also have been put there beforehand, so the log begins nevertheless.
+    """
+    if Path(path).exists():
+        return
+    with contextlib.suppress(OSError):  # the key was read a moment ago; another process may be replacing it
+        age = time.time() - key_file(path).stat().st_mtime
+        if age > _BESIDE:
+            _log.warning(
+                "The audit log %s begins now, and its key %s is %.0f minutes old. If there was a log before, it was "
+                "removed: restore it, and find out who did this.",
+                path,
+                key_file(path),
+                age / 60,
+            )
 
 
 def _trusted(path: str) -> set[int]:

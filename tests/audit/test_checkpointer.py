@@ -14,7 +14,7 @@ import pytest
 from arx_wrapper import ConfigError, PagerDutyConnector, audit
 from arx_wrapper.audit import AuditLog
 from arx_wrapper.audit.transparency import checkpointer
-from arx_wrapper.audit.transparency.checkpoint import opened
+from arx_wrapper.audit.transparency.checkpoint import opened, sign_checkpoint
 from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
 from arx_wrapper.audit.transparency.checkpointer import Checkpointer, Plan, age_of
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
@@ -156,3 +156,28 @@ def test_the_settings(tmp_path: Path) -> None:
 def _with(folder: Path, line: str) -> Path:
     (folder / "arx.toml").write_text(f'[audit]\nsigning_key = "signer.key"\n{line}\n')
     return folder
+
+
+async def test_a_log_that_is_smaller_than_its_checkpoint_is_said_to_lack_records(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ARX_AUDIT_SIGNING_KEY", str(key))
+    monkeypatch.setenv("ARX_AUDIT_CHECKPOINTS", f"{tmp_path / 'kept'} {tmp_path / 'new'}")
+    file = tmp_path / "audit.db"
+    log = audit.open(f"sqlite:///{file}")
+    await fill(log, 30)
+    await sign_checkpoint(log, SIGNER, [checkpoint_store(str(tmp_path / "kept"))])
+    await log.aclose()
+    for name in (file, tmp_path / "audit.db.key"):
+        name.unlink()
+    with caplog.at_level(logging.WARNING, "arx_wrapper.audit"):
+        async with PagerDutyConnector.sandbox(policies=[EVERYTHING], audit=f"sqlite:///{file}") as pd:
+            await pd.list_teams()
+            found = {finding.check: finding for finding in await examine(pd)}["checkpoints"]
+            await until(lambda: bool(caplog.records))
+    size = (await age_of(pd.audit, [checkpoint_store(str(tmp_path / "kept"))])).missing
+    assert 0 < size < 30
+    assert (found.state, "records that the log lacks" in found.found) == ("wrong", True)
+    assert "the log was removed, cut off or replaced" in caplog.text
+    assert sizes(tmp_path / "kept") == [30]
+    assert not (tmp_path / "new").exists(), "the smaller log is not signed"

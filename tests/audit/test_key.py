@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,24 @@ async def test_a_log_whose_file_is_gone_and_whose_key_is_not_is_no_empty_log(pat
     with pytest.raises(AuditError, match=r"is missing, but its key .* exists"):
         await log.verify()
     await log.aclose()
+
+
+@pytest.mark.parametrize(("minutes", "warned"), [(0, False), (10, True)])
+async def test_a_log_that_begins_with_a_key_of_earlier_says_so(
+    path: Path, caplog: pytest.LogCaptureFixture, minutes: int, warned: bool
+) -> None:
+    key = path.with_name("audit.db.key")
+    with caplog.at_level(logging.WARNING, "arx_wrapper.audit"):
+        await begun(path)
+        assert not caplog.records, "the first log makes its key"
+        path.unlink()  # noqa: ASYNC240 - a test's file
+        os.utime(key, (time.time() - 60 * minutes, time.time() - 60 * minutes))
+        await begun(path)
+    found = [record.getMessage() for record in caplog.records]
+    assert len(found) == warned
+    for said in found:
+        assert f"{path} begins now, and its key {key} is 10 minutes old" in said
+        assert "restore it, and find out who did this" in said
+    caplog.clear()
+    await begun(path)
+    assert not caplog.records, "it has begun"

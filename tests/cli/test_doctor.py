@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -350,3 +351,22 @@ def test_a_policy_that_asks_reviewers_where_none_is_enrolled_is_a_warning(
     found = by_name(asking("doctor", "-o", "json"))["approvals"]
     assert (found["state"], "none is enrolled" in found["found"]) == ("warning", True)
     assert "reviewers invite" in found["remedy"]
+
+
+def test_a_log_that_is_younger_than_its_key_may_have_replaced_a_removed_one(
+    sound: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARX_AUDIT_URL", f"sqlite:///{here}/audit.db")
+    assert sound("call", "teams:read").status == 0
+    assert check_of(sound("doctor", "-o", "json"), "audit log")["state"] == "ok"
+    (here / "audit.db").unlink()
+    os.utime(here / "audit.db.key", (time.time() - 48 * 3600, time.time() - 48 * 3600))
+    assert sound("call", "teams:read").status == 0
+    found = check_of(sound("doctor", "-o", "json"), "audit log")
+    assert found["state"] == "warning"
+    assert "the first is 48 h younger than the log's key" in found["found"]
+    assert "an earlier log was removed: restore it" in found["remedy"]
+
+
+def check_of(done: Done, name: str) -> dict[str, str]:
+    return next(check for check in done.json["checks"] if check["check"] == name)

@@ -16,7 +16,7 @@ from arx_wrapper.audit.transparency.checkpoint import Checkpoint, sign_checkpoin
 from arx_wrapper.audit.transparency.checkpoint_stores import CheckpointStore
 from arx_wrapper.audit.transparency.signed_note import Signer
 from arx_wrapper.audit.transparency.witness import Witness
-from arx_wrapper.errors import ArxError, ConfigError
+from arx_wrapper.errors import ArxError, AuditError, ConfigError
 from arx_wrapper.files import read_text
 
 _LOOK_EVERY = 10.0
@@ -58,11 +58,13 @@ class Age:
         size: The number of records that it covers; 0 when there is none.
         taken_at: The time at which it was stored, aware; None when it is unknown.
         behind: The number of records after it.
+        missing: The number of records that the largest checkpoint of all stores covers and the log lacks.
     """
 
     size: int
     taken_at: datetime | None
     behind: int
+    missing: int
 
 
 async def age_of(log: AuditLog, stores: Sequence[CheckpointStore]) -> Age:
@@ -78,7 +80,8 @@ async def age_of(log: AuditLog, stores: Sequence[CheckpointStore]) -> Age:
         text = "" if note is None else note.partition("\n\n")[0] + "\n"
         found.append((Checkpoint.parse(text).size, await store.last_at()) if text else (0, None))
     oldest = min(found, key=lambda one: one[0], default=(0, None))
-    return Age(size=oldest[0], taken_at=oldest[1], behind=max(0, size - oldest[0]))
+    largest = max((one[0] for one in found), default=0)
+    return Age(size=oldest[0], taken_at=oldest[1], behind=max(0, size - oldest[0]), missing=max(0, largest - size))
 
 
 class Checkpointer:
@@ -126,6 +129,11 @@ class Checkpointer:
     async def _take(self) -> None:
         plan, now = self._plan, datetime.now(UTC)
         age = await age_of(self._audit, plan.stores)
+        if age.missing:
+            raise AuditError(
+                f"The last checkpoint covers {age.missing} records that the audit log lacks: the log was removed, cut "
+                "off or replaced. Restore it from a backup, and find out who did this"
+            )
         since = max(filter(None, (age.taken_at, self._taken)), default=None)
         late = since is None or now - since >= timedelta(seconds=plan.every)
         if age.behind and (late or age.behind >= plan.records):

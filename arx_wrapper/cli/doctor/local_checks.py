@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from arx_wrapper.urls import without_password
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import Reviewers
+    from arx_wrapper.audit import AuditLog
     from arx_wrapper.config import CheckpointSettings, Config
     from arx_wrapper.core.backends import Backends
 
@@ -57,6 +59,13 @@ async def audit_log(backends: Backends) -> Finding:
         )
     await backends.audit.open()  # calls are recorded before they are sent, so it must be writable
     url = backends.config.audit_url
+    if hours := await _hours_without_log(backends.audit, url):
+        return warning(
+            "audit log",
+            f"{_place(url)}: {state.records} records, and the first is {hours:.0f} h younger than the log's key",
+            "If you put the key there beforehand, all is well. Else an earlier log was removed: restore it, and find "
+            "out who did this. Checkpoints kept elsewhere show it at once.",
+        )
     return ok("audit log", f"{_place(url)}: {state.records} records, the chain holds{_key_of(url)}")
 
 
@@ -66,6 +75,13 @@ async def checkpoints(backends: Backends, settings: CheckpointSettings) -> Findi
     from arx_wrapper.audit.transparency.checkpointer import age_of
 
     age = await age_of(backends.audit, [checkpoint_store(url) for url in settings.stores])
+    if age.missing:
+        return wrong(
+            "checkpoints",
+            f"the last one covers {counted(age.missing, 'record')} that the log lacks",
+            "The log was removed, cut off or replaced. Restore it from a backup, find out who did this, and compare: "
+            "`arx-pagerduty audit verify --checkpoint STORE`.",
+        )
     seconds = (backends.clock() - age.taken_at).total_seconds() if age.taken_at else None
     when = f", {seconds / 3600:.1f} h ago" if seconds is not None else ""
     found = f"the last one is over {age.size} records{when}; {age.behind} have come since"
@@ -145,6 +161,18 @@ def _sqlite_path(url: str) -> str | None:
     """Return the path of a log in SQLite; None for another database, or one in memory."""
     path = url.removeprefix("sqlite:///")
     return None if path == url or path.startswith(":memory:") else path
+
+
+async def _hours_without_log(log: AuditLog, url: str) -> float | None:
+    """Return the hours between a log's key and its first record; None for less than one, and where it is not known."""
+    path = _sqlite_path(url)
+    if path is None or not key_file(path).exists():
+        return None
+    first = [record async for record in log.records(after_seq=0, limit=1)]
+    if not first or first[0].seq != 1:  # `audit retain` removed it
+        return None
+    hours = (datetime.fromisoformat(first[0].created_at).timestamp() - key_file(path).stat().st_mtime) / 3600
+    return hours if hours >= 1 else None
 
 
 def _key_of(url: str) -> str:
