@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike, fspath
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 ADDRESS: Final = "http://127.0.0.1"
 REQUESTER: Final = "requester@example.com"
@@ -17,7 +17,8 @@ _KEPT_REQUEST: Final = frozenset({"accept", "content-type", "from"})
 _KEPT_RESPONSE: Final = frozenset({"content-type", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"})
 _EMAIL: Final = re.compile(r"[A-Za-z0-9._%+-]+@(?!example\.com)[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
 _SECRETS: Final = re.compile(
-    r'("(?:integration_key|routing_key|external_id|integration_email|conference_number|conference_url)"\s*:\s*)"[^"]*"'
+    r'("(?:integration_key|routing_key|service_key|external_id|integration_email|http_cal_url|web_cal_url|'
+    r'conference_number|conference_url)"\s*:\s*)"(?:[^"\\]|\\.)*"'
 )
 _NUMBERS: Final = re.compile(r'("address"\s*:\s*)"\+?[0-9 ()-]{5,}"')
 _HOSTS: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?")
@@ -32,13 +33,19 @@ class RecordedRequest(Protocol):
 
 
 def scrub_request(request: RecordedRequest) -> RecordedRequest:
-    """Remove credentials, host and requester from a request; for vcrpy's `before_record_request`."""
+    """Remove credentials, hosts, people and numbers from a request; for vcrpy's `before_record_request`.
+
+    vcrpy does this to the requests of a replay as well, so these still match.
+    """
     parts = urlsplit(request.uri)
-    request.uri = urlunsplit(("http", "127.0.0.1", parts.path, _EMAIL.sub(SOMEBODY, parts.query), ""))
+    query = "&".join(map(_scrubbed_pair, parts.query.split("&")))
+    request.uri = urlunsplit(("http", "127.0.0.1", parts.path, query, ""))
     request.headers = {name: value for name, value in request.headers.items() if name.lower() in _KEPT_REQUEST}
     for name in request.headers:
         if name.lower() == "from":
             request.headers[name] = REQUESTER
+    if isinstance(request.body, bytes):
+        request.body = _scrubbed(request.body)
     return request
 
 
@@ -47,10 +54,22 @@ def scrub_response(response: dict[str, Any]) -> dict[str, Any]:
     headers = response["headers"]
     response["headers"] = {name: headers[name] for name in headers if name.lower() in _KEPT_RESPONSE}
     body = response["body"]["string"]
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-    text = _NUMBERS.sub(r'\1"5550100"', _SECRETS.sub(r'\1"scrubbed"', _EMAIL.sub(SOMEBODY, text)))
-    response["body"]["string"] = _HOSTS.sub(ADDRESS, text).encode()
+    response["body"]["string"] = _scrubbed(body if isinstance(body, bytes) else body.encode())
     return response
+
+
+def _scrubbed_pair(pair: str) -> str:
+    """Return a pair of a query string without addresses and hosts, which are percent-encoded in it."""
+    name, equals, value = pair.partition("=")
+    plain = unquote_plus(value)
+    scrubbed = _HOSTS.sub(ADDRESS, _EMAIL.sub(SOMEBODY, plain))
+    return pair if scrubbed == plain else f"{name}{equals}{quote(scrubbed, safe='@')}"
+
+
+def _scrubbed(body: bytes) -> bytes:
+    text = _EMAIL.sub(SOMEBODY, body.decode("utf-8", "replace"))
+    text = _NUMBERS.sub(r'\1"5550100"', _SECRETS.sub(r'\1"scrubbed"', text))
+    return _HOSTS.sub(ADDRESS, text).encode()
 
 
 @contextmanager

@@ -102,7 +102,8 @@ async def test_a_cassette_holds_nothing_that_must_not_stay(tmp_path: Path) -> No
 def test_the_scrubber_takes_out_keys_people_and_hosts() -> None:
     body = (
         f'{{"integration_key": "{CANARY}", "email": "ada@corp.test", "address": "+49 170 {12345678}",'
-        f' "conference_url": "https://meet.corp.test/{CANARY}", "self": "https://api.pagerduty.com/users/P1",'
+        f' "conference_url": "https://meet.corp.test/{CANARY}", "http_cal_url": "https://x.pagerduty.com/{CANARY}",'
+        f' "web_cal_url": "webcal://x.pagerduty.com/{CANARY}", "self": "https://api.pagerduty.com/users/P1",'
         ' "title": "Kept"}'
     )
     response = {"headers": {"Content-Type": ["a"], "Set-Cookie": [CANARY]}, "body": {"string": body.encode()}}
@@ -113,10 +114,12 @@ def test_the_scrubber_takes_out_keys_people_and_hosts() -> None:
         assert gone not in text
     assert "Kept" in text
     request = SimpleNamespace(
-        uri=f"https://api.pagerduty.com/users?query=ada@corp.test&x={1}",
+        uri="https://api.pagerduty.com/users?query=ada@corp.test&x=1&query=bob%40corp.test&q=https%3A%2F%2Fcorp.test",
         headers={"Authorization": CANARY, "From": "ada@corp.test", "Accept": "a"},
-        body=b"",
+        body=f'{{"service_key": "{CANARY}", "content": "ask eve@corp.test, https://corp.test/x"}}'.encode(),
     )
     kept = scrub_request(request)
     assert kept.headers == {"From": "requester@example.com", "Accept": "a"}
-    assert kept.uri == "http://127.0.0.1/users?query=someone@example.com&x=1"
+    somebody = "someone@example.com"
+    assert kept.uri == f"http://127.0.0.1/users?query={somebody}&x=1&query={somebody}&q=http%3A%2F%2F127.0.0.1"
+    assert kept.body == b'{"service_key": "scrubbed", "content": "ask someone@example.com, http://127.0.0.1/x"}'
