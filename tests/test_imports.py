@@ -16,7 +16,7 @@ PLANTED = {
     "arx_wrapper.sandbox.clock": "arx_wrapper.core.connector",
     "arx_wrapper.audit.log": "arx_wrapper.sandbox",
     "arx_wrapper.transport.transport": "arx_wrapper.pagerduty.target_state",
-    "arx_wrapper.core.connector": "arx_wrapper.pagerduty.recovery",
+    "arx_wrapper.core.connector": "arx_wrapper.pagerduty.lost_response_lookups",
     "arx_wrapper.core.dispatch": "pagerduty_client",
     "arx_wrapper.vault.env": "arx_wrapper.config",
     "arx_wrapper.approvals.request": "arx_wrapper.audit",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from arx_wrapper.audit.chain_state import Key, counted_of
 from arx_wrapper.audit.record import Outline
-from arx_wrapper.audit.state import Key, counted_of
 from arx_wrapper.audit.tiles import WIDTH
 
 ORG: Final = "g:"

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from attrs import define, field
 
+from arx_wrapper.audit.chain_state import Key, Window
 from arx_wrapper.audit.record import ActionType, AuditRecord, Details, Entry, Outline, Status, body_of, outline_from
-from arx_wrapper.audit.state import Key, Window
 from arx_wrapper.audit.store import Pending, Refused, Written
 from arx_wrapper.errors import AuditError
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from arx_wrapper.audit.chain import suspended_because
+from arx_wrapper.audit.commit_wait import LONGEST_SYNC, LoopIteration
 from arx_wrapper.audit.log_reader import ReadableLog
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
-from arx_wrapper.audit.waiting import LONGEST_SYNC, LoopIteration
 from arx_wrapper.audit.writer import Submission, Writer, overdue
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Leases, Limit

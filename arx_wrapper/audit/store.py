@@ -14,7 +14,7 @@ from arx_wrapper.model import Limit
 
 if TYPE_CHECKING:
     from arx_wrapper.audit.blocks import Block
-    from arx_wrapper.audit.state import ChainState, Snapshot
+    from arx_wrapper.audit.chain_state import ChainState, Snapshot
     from arx_wrapper.audit.tiles import TileTree
 
 

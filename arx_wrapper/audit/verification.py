@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 
 from arx_wrapper.audit.blocks import block_of, number_of
+from arx_wrapper.audit.chain_state import ChainState, Snapshot
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Outline, outline_of
-from arx_wrapper.audit.state import ChainState, Snapshot
 from arx_wrapper.audit.store import PartialViewError, Reader
 from arx_wrapper.audit.tiles import WIDTH, TileTree, hashes_in, subtree
 from arx_wrapper.errors import AuditError

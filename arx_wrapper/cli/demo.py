@@ -101,7 +101,7 @@ async def _on_the_page(backends: Any, org_id: str) -> None:
 
     from arx_wrapper.cli.console import make_app
     from arx_wrapper.cli.http_server import listening, server_for
-    from arx_wrapper.core.enrolment import enrolments_of, invite
+    from arx_wrapper.core.enrolment_records import enrolments_of, invite
 
     with listening("127.0.0.1", 0) as opened:
         origin = f"http://localhost:{opened.getsockname()[1]}"

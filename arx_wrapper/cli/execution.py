@@ -18,7 +18,7 @@ from arx_wrapper.cli.exit_status import message_of, next_step, status_of, sugges
 from arx_wrapper.cli.output import Output, print_json, say, warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.cli.tables import chosen, counted, rows, show
-from arx_wrapper.core.columns import records_of
+from arx_wrapper.core.column_selection import records_of
 from arx_wrapper.errors import (
     ApprovalError,
     ArxError,

@@ -11,7 +11,7 @@ import typer
 
 from arx_wrapper.cli.grid import card
 from arx_wrapper.cli.output import Output, print_json, print_table, safe, say, warn
-from arx_wrapper.core.columns import name, pick, project, records_of, unknown
+from arx_wrapper.core.column_selection import name, pick, project, records_of, unknown
 from arx_wrapper.model import Operation
 
 Columns = Annotated[

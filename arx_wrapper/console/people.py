@@ -19,7 +19,7 @@ from arx_wrapper.approvals.passkeys import (
 from arx_wrapper.console.actions import given, go, options, proof_of
 from arx_wrapper.console.rendering import page
 from arx_wrapper.console.state import Console, Problem, require_own_origin, signed_in, signed_in_post
-from arx_wrapper.core import enrolment
+from arx_wrapper.core import enrolment_records
 from arx_wrapper.errors import ApprovalError
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ async def sign_in(console: Console, request: Request) -> Response:
         passkey = next(each for each in reviewers.passkeys(owner) if each.credential_id == credential_of(proof))
         verify_assertion(proof, _SIGNS_IN + challenge, passkey)
     except NotProvenError as error:
-        await enrolment.refused(
+        await enrolment_records.refused(
             console.backends.audit, console.org_id, owner or "unknown", f"A sign-in {error}.", action="sign-in"
         )
         raise Problem(403, "Not signed in", f"The sign-in {error}.") from None
-    await enrolment.signed_in(console.backends.audit, console.org_id, owner)
+    await enrolment_records.signed_in(console.backends.audit, console.org_id, owner)
     return started(console, request, owner, passkey, own_path(str(said.get("next") or "/")))
 
 
@@ -119,7 +119,7 @@ async def enrol_page(console: Console, request: Request) -> Response:
     invitation = enrolments.invitation(request.path_params["token"], console.clock())
     if invitation is None:
         _limited(console, request)
-        await enrolment.refused(
+        await enrolment_records.refused(
             console.backends.audit,
             console.org_id,
             "unknown",
@@ -174,10 +174,12 @@ async def enrol(console: Console, request: Request) -> Response:
     proof = proof_of(said)
     try:
         passkey = verify_registration(proof, registration_challenge(token), rp_id=console.rp_id, origin=console.origin)
-        name, done = await enrolment.register(audit, await console.enrolments(), token, passkey, now=console.clock())
+        name, done = await enrolment_records.register(
+            audit, await console.enrolments(), token, passkey, now=console.clock()
+        )
     except (NotProvenError, ApprovalError) as error:
         problem = f"The registration {error}" if isinstance(error, NotProvenError) else str(error)
-        await enrolment.refused(audit, console.org_id, "unknown", problem, action="enrol")
+        await enrolment_records.refused(audit, console.org_id, "unknown", problem, action="enrol")
         raise Problem(409, "Not registered", f"{problem} Nothing was changed.") from None
     if done:
         return started(console, request, name, passkey, "/")
@@ -209,7 +211,7 @@ async def invite(console: Console, request: Request) -> Response:
     enrolments = await console.enrolments()
     name, user = str(said.get("name") or "").strip(), str(said.get("user") or "").strip() or None
     try:
-        token = await enrolment.invite(console.backends.audit, enrolments, name, by=session.reviewer, user=user)
+        token = await enrolment_records.invite(console.backends.audit, enrolments, name, by=session.reviewer, user=user)
     except ApprovalError as error:
         raise Problem(400, "No one was invited", str(error)) from None
     link = {"name": name, "url": f"{console.origin}/enrol/{token}"}
@@ -232,7 +234,7 @@ async def confirm(console: Console, request: Request) -> Response:
     session = await signed_in_post(console, request, said)
     candidate = await _candidate(console, said)
     try:
-        await enrolment.confirm(
+        await enrolment_records.confirm(
             console.backends.audit,
             await console.enrolments(),
             candidate,
@@ -263,7 +265,7 @@ async def remove(console: Console, request: Request) -> Response:
     session = await signed_in_post(console, request, said)
     name = str(said.get("name"))
     try:
-        await enrolment.remove(
+        await enrolment_records.remove(
             console.backends.audit,
             await console.enrolments(),
             name,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from attrs import evolve
 
 from arx_wrapper.core.call_environment import CallEnvironment
-from arx_wrapper.core.recovery import not_done, recover
+from arx_wrapper.core.call_report import CallReport
+from arx_wrapper.core.lost_response import not_done, recover
 from arx_wrapper.core.redaction import Filter
-from arx_wrapper.core.report import Report
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     AuthenticationError,
@@ -65,9 +65,9 @@ class Dispatch:
         self._visibility, self._hidden = visibility, dict[str, int]()
         self._recovery: Literal["found", "absent"] | None = None
 
-    def report(self) -> Report:
+    def report(self) -> CallReport:
         """Return a report of the requests and responses so far."""
-        return Report(
+        return CallReport(
             attempts=tuple(self._attempts),
             responses=self._responses,
             lookups=self._lookups,

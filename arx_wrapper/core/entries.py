@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 
 from arx_wrapper.audit import Entry
 from arx_wrapper.audit.record import ActionType, Status
-from arx_wrapper.core.report import Report
+from arx_wrapper.core.call_report import CallReport
 from arx_wrapper.errors import (
     ApprovalError,
     ApprovalPendingError,
@@ -139,7 +139,7 @@ def refusal(
 
 def outcome(
     subject: Subject,
-    report: Report,
+    report: CallReport,
     error: BaseException | None,
     duration_ms: float,
     *,
@@ -189,7 +189,7 @@ def outcome(
 
 
 def bare_outcome(
-    subject: Subject, report: Report, error: BaseException | None, duration_ms: float, defect: Exception
+    subject: Subject, report: CallReport, error: BaseException | None, duration_ms: float, defect: Exception
 ) -> Entry:
     """Return a minimal entry with a call's outcome, for use when `outcome()` failed because of a defect.
 
@@ -210,7 +210,7 @@ def bare_outcome(
     )
 
 
-def failure_status(error: BaseException, report: Report, *, writes: bool) -> Status:
+def failure_status(error: BaseException, report: CallReport, *, writes: bool) -> Status:
     """Classify a failed call: `error` if it certainly had no effect (reads always), `unknown` if a write may have."""
     unprocessed = all(attempt.status in _UNPROCESSED or not attempt.sent for attempt in report.attempts)
     if unprocessed or not writes or report.recovery == "absent":

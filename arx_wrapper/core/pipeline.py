@@ -188,9 +188,9 @@ async def get_approval(
         The state of the objects that the call changes, as it was approved; None when it was not read.
 
     Raises:
-        ArxError: as `approval.ask()` and `approval.approve()`.
+        ArxError: as `approval_step.ask()` and `approval_step.approve()`.
     """
-    from arx_wrapper.core.approval import approve, ask  # imported late: most calls need no approval
+    from arx_wrapper.core.approval_step import approve, ask  # imported late: most calls need no approval
 
     if asked.approval_id is not None:
         waiting = await env.backends.approvals.get(asked.approval_id)

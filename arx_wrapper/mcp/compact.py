@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from arx_wrapper.core import columns
+from arx_wrapper.core import column_selection
 from arx_wrapper.model import Operation
 
 Json = dict[str, Any]
@@ -26,17 +26,17 @@ def compact(row: Operation, body: Mapping[str, Any], fields: Sequence[str] = ())
     Returns:
         The reduced response without its paging members, and the fields that no record has.
     """
-    shown = {columns.name(c): columns.path_of(c) for c in row.columns if not _covered(c, row.columns)}
+    shown = {column_selection.name(c): column_selection.path_of(c) for c in row.columns if not _covered(c, row.columns)}
     wanted = {field: shown.get(field, field) for field in fields} or shown
     returns = row.records or row.returns
     key = returns.envelope if returns else None
     found = body.get(key) if key else body
     if isinstance(found, list):
-        return {str(key): [_record(item, wanted) for item in found]}, columns.unknown(row, found, fields)
+        return {str(key): [_record(item, wanted) for item in found]}, column_selection.unknown(row, found, fields)
     if not isinstance(found, Mapping):
         return dict(body), []
     record = _record(found, wanted)
-    return ({str(key): record} if key else record), columns.unknown(row, [found], fields)
+    return ({str(key): record} if key else record), column_selection.unknown(row, [found], fields)
 
 
 def _record(value: Any, wanted: Mapping[str, str]) -> Any:
@@ -76,5 +76,5 @@ def _at(value: Any, path: str) -> Any:
 
 def _covered(column: str, all_columns: Sequence[str]) -> bool:
     """Return True when a column is the id or summary of a reference that another column shows as a whole."""
-    parent, _, last = columns.path_of(column).rpartition(".")
-    return last in ("id", "summary") and any(columns.path_of(other) == parent for other in all_columns)
+    parent, _, last = column_selection.path_of(column).rpartition(".")
+    return last in ("id", "summary") and any(column_selection.path_of(other) == parent for other in all_columns)

@@ -1,7 +1,7 @@
 """List the columns of each kind of record, most important first: a narrow table omits the last ones.
 
-`core/columns.py` explains their form. Keep a list's columns few and short: the MCP server and the reviewers' pages show
-the same ones, and an incident of a list fits 350 bytes of JSON.
+`core/column_selection.py` explains their form. Keep a list's columns few and short: the MCP server and the reviewers'
+pages show the same ones, and an incident of a list fits 350 bytes of JSON.
 """
 
 from __future__ import annotations

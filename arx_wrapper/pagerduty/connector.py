@@ -13,7 +13,7 @@ from arx_wrapper.config import MEMORY, Config
 from arx_wrapper.core.backends import Given
 from arx_wrapper.errors import ConfigError
 from arx_wrapper.model import Operation
-from arx_wrapper.pagerduty import effects, oncall, tool_parameters
+from arx_wrapper.pagerduty import effects, mcp_parameters, on_call_reviewers
 from arx_wrapper.pagerduty.methods import Methods
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.pagerduty.resources.analytics import Analytics
@@ -67,12 +67,12 @@ class PagerDutyConnector(
     requester_header: ClassVar[str | None] = "From"
     accept: ClassVar[str] = "application/vnd.pagerduty+json;version=2"
     key_prefix: ClassVar[str] = "Token token="
-    tool_descriptions: ClassVar[Mapping[str, str]] = tool_parameters.DESCRIPTIONS
-    tool_omissions: ClassVar[frozenset[str]] = tool_parameters.OMITTED
+    tool_descriptions: ClassVar[Mapping[str, str]] = mcp_parameters.DESCRIPTIONS
+    tool_omissions: ClassVar[frozenset[str]] = mcp_parameters.OMITTED
     recorded_fields: ClassVar[frozenset[str]] = frozenset(
         {"id", "incident", "type", "status", "urgency", "created_at", "updated_at", "start_time", "end_time"}
     )
-    on_call = ("schedules:read_oncall", oncall.on_call)
+    on_call = ("schedules:read_oncall", on_call_reviewers.on_call)
     # Keys with which events are sent, and people's contact data.
     hidden: ClassVar[tuple[str, ...]] = (
         "integration_key",

@@ -1,9 +1,10 @@
 """Define the table of operations: the reference's 45 and three extensions. No other registry is keyed by operation.
 
 A new operation is a row here: `python -m codegen methods` derives its typed method from the row and PagerDuty's
-document. A write adds its body (`bodies.py`), its effects (`effects.py`), the state that a reviewer is shown
-(`target_state.py`) and the lookup of its effect when its response is lost (`recovery.py`). An operation whose
-parameters are not those of the endpoint or of the body has a method of its own in `resources/`.
+document. A write adds its body (`bodies.py`), its effects (`effects.py`), the sentence and the state that a reviewer is
+shown (`sentences.py`, `target_state.py`) and the lookup of its effect when its response is lost
+(`lost_response_lookups.py`). An operation whose parameters are not those of the endpoint or of the body has a method of
+its own in `resources/`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from attrs import evolve
 from pagerduty_client.scopes import SCOPES
 
 from arx_wrapper.model import NO_TARGET, NOT_RECOVERABLE, ByCursor, ByTime, Many, One, Operation, Risk
-from arx_wrapper.pagerduty import bodies, columns, effects, paged_people, recovery, sentences, target_state
+from arx_wrapper.pagerduty import (
+    bodies,
+    columns,
+    effects,
+    fallbacks,
+    lost_response_lookups,
+    paged_people,
+    sentences,
+    target_state,
+)
 from arx_wrapper.pagerduty.included import included
 
 LOW, MEDIUM, HIGH = Risk.LOW, Risk.MEDIUM, Risk.HIGH
@@ -54,7 +64,7 @@ _ROWS = (
         endpoint="incidents.create_incident", returns=One("incident", "Incident"),
         summary="Create a new incident",
         body=bodies.create_incident, effects=effects.none, target_state=target_state.new_incident,
-        recovery=recovery.CREATED_INCIDENT, pages=paged_people.new_incident, log_entry="trigger_log_entry",
+        recovery=lost_response_lookups.CREATED_INCIDENT, pages=paged_people.new_incident, log_entry="trigger_log_entry",
         columns=columns.INCIDENT,
         sentence=sentences.create_incident,
     ),
@@ -89,7 +99,7 @@ _ROWS = (
         summary="Snooze an incident for a duration",
         doc="Acknowledge an incident for `duration` seconds, after which it notifies again.",
         body=bodies.SNOOZE_INCIDENT, effects=effects.snooze_incident,
-        target_state=target_state.incident, recovery=recovery.SNOOZED, log_entry="snooze_log_entry",
+        target_state=target_state.incident, recovery=lost_response_lookups.SNOOZED, log_entry="snooze_log_entry",
         needs=("incidents:acknowledge",),
         columns=columns.INCIDENT,
         sentence=sentences.snooze_incident,
@@ -138,7 +148,7 @@ _ROWS = (
         summary="Add a note to an incident",
         doc="Add a note of up to 2,000 characters to an incident.",
         body=bodies.INCIDENT_NOTE, effects=effects.none,
-        target_state=target_state.incident, recovery=recovery.NOTED, log_entry="annotate_log_entry",
+        target_state=target_state.incident, recovery=lost_response_lookups.NOTED, log_entry="annotate_log_entry",
         columns=columns.NOTES,
         sentence=sentences.say("Add a note to {incident}: {content}."),
     ),
@@ -159,7 +169,7 @@ _ROWS = (
         summary="Resolve an incident (set status=resolved)",
         doc="Resolve an incident, with a note on its log if `resolution` is given.",
         body=bodies.RESOLVE_INCIDENT, effects=effects.none,
-        target_state=target_state.incident, recovery=recovery.RESOLVED, log_entry="resolve_log_entry",
+        target_state=target_state.incident, recovery=lost_response_lookups.RESOLVED, log_entry="resolve_log_entry",
         columns=columns.INCIDENT,
         sentence=sentences.resolve_incident,
     ),
@@ -169,7 +179,8 @@ _ROWS = (
         summary="Acknowledge an incident (set status=acknowledged)",
         doc="Acknowledge an incident: it stops escalating.",
         body=bodies.ACKNOWLEDGE_INCIDENT, effects=effects.none,
-        target_state=target_state.incident, recovery=recovery.ACKNOWLEDGED, log_entry="acknowledge_log_entry",
+        target_state=target_state.incident, recovery=lost_response_lookups.ACKNOWLEDGED,
+        log_entry="acknowledge_log_entry",
         columns=columns.INCIDENT,
         sentence=sentences.say("Acknowledge {incident}: it stops escalating."),
     ),
@@ -250,7 +261,7 @@ _ROWS = (
     Operation(
         "services:read_integrations", "GET", "/services/{service_id}/integrations", LOW,
         endpoint="services.list_service_integrations", returns=Many("integrations", "Integration"),
-        summary="List integrations for a service", fallback=recovery.INTEGRATIONS_OF_SERVICE,
+        summary="List integrations for a service", fallback=fallbacks.INTEGRATIONS_OF_SERVICE,
         doc="""List the integrations of a service.
 
             For an account that does not serve this path (404 or 405), the service is read with its integrations
@@ -404,7 +415,7 @@ _ROWS = (
 
             PagerDuty takes a start in the past as now; the end must lie in the future and after the start.""",
         body=bodies.MAINTENANCE_WINDOW, effects=effects.none,
-        target_state=target_state.window_services, recovery=recovery.OPENED_WINDOW,
+        target_state=target_state.window_services, recovery=lost_response_lookups.OPENED_WINDOW,
         columns=columns.MAINTENANCE_WINDOWS, audited=("maintenance_window", "create"),
         sentence=sentences.create_maintenance_window,
     ),

@@ -19,7 +19,7 @@ from arx_wrapper.approvals.passkeys import challenge_of, rp_id_of, verify_regist
 from arx_wrapper.approvals.signatures import decision_statement
 from arx_wrapper.approvals.store import _body
 from arx_wrapper.config import Config
-from arx_wrapper.core import enrolment
+from arx_wrapper.core import enrolment_records
 from arx_wrapper.core.review import review
 from arx_wrapper.errors import ApprovalError, ApprovalPendingError
 from arx_wrapper.sandbox import Sandbox
@@ -59,7 +59,7 @@ class Deployment:
         self._answers.append(answer)
 
     async def enrolments(self) -> Enrolments:
-        return await enrolment.enrolments_of(self.pd.audit, "org-acme", self.pd.backends.approvals.reviewers)
+        return await enrolment_records.enrolments_of(self.pd.audit, "org-acme", self.pd.backends.approvals.reviewers)
 
     async def reviewers(self) -> Reviewers:
         return (await self.enrolments()).reviewers
@@ -68,10 +68,12 @@ class Deployment:
         """Invite somebody and register their passkey; returns whether they are a reviewer by that alone."""
         passkey = self.passkeys[name] = passkey or Authenticator()
         await self.pd.audit.open()
-        token = await enrolment.invite(self.pd.audit, await self.enrolments(), name, by="root", user=user)
+        token = await enrolment_records.invite(self.pd.audit, await self.enrolments(), name, by="root", user=user)
         challenge = registration_challenge(token)
         made = verify_registration(passkey.register(challenge), challenge, rp_id=rp_id_of(ORIGIN), origin=ORIGIN)
-        _, done = await enrolment.register(self.pd.audit, await self.enrolments(), token, made, now=datetime.now(UTC))
+        _, done = await enrolment_records.register(
+            self.pd.audit, await self.enrolments(), token, made, now=datetime.now(UTC)
+        )
         return done
 
     async def confirm(self, name: str, by: str) -> None:
@@ -80,7 +82,7 @@ class Deployment:
         at = datetime.now(UTC).isoformat()
         statement = enrolment_statement("org-acme", candidate, by=by, at=at)
         proof = self.passkeys[by].sign(challenge_of(statement))
-        await enrolment.confirm(self.pd.audit, enrolments, candidate, by=by, at=at, proof=proof)
+        await enrolment_records.confirm(self.pd.audit, enrolments, candidate, by=by, at=at, proof=proof)
 
     async def enrol(self, name: str, by: str | None = None, user: str | None = None) -> None:
         """Make somebody a reviewer."""
@@ -94,7 +96,7 @@ class Deployment:
         at = datetime.now(UTC).isoformat()
         statement = removal_statement("org-acme", enrolments.reviewers.enrolled[name], by=by, at=at)
         proof = self.passkeys[by].sign(challenge_of(statement))
-        await enrolment.remove(self.pd.audit, enrolments, name, by=by, at=at, proof=proof)
+        await enrolment_records.remove(self.pd.audit, enrolments, name, by=by, at=at, proof=proof)
 
     async def ask(
         self, call: tuple[str, dict[str, Any]] = DELETE, pd: PagerDutyConnector | None = None

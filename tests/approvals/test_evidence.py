@@ -18,7 +18,7 @@ from arx_wrapper.approvals import ApprovalRequest
 from arx_wrapper.approvals.store import _body
 from arx_wrapper.audit.storage.segments import NO_DELETE
 from arx_wrapper.config import Config
-from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.core.enrolment_records import enrolments_of
 from arx_wrapper.core.review import evidence_of, revoke, use_up
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalPendingError, AuditError
 from arx_wrapper.model import Effect, Risk

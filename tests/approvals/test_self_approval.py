@@ -21,7 +21,7 @@ from arx_wrapper.approvals import sign_decision
 from arx_wrapper.approvals.enrolment import registration_challenge
 from arx_wrapper.approvals.passkeys import rp_id_of, verify_registration
 from arx_wrapper.cli.main import run as command
-from arx_wrapper.core import enrolment
+from arx_wrapper.core import enrolment_records
 from arx_wrapper.core.review import evidence_of, review
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError
 from arx_wrapper.model import Effect, Risk
@@ -321,7 +321,7 @@ async def test_16_an_enrolment_confirmed_by_itself(deployment: Deployment) -> No
 
 
 async def test_16_a_confirmation_written_past_the_checks_does_not_count(deployment: Deployment) -> None:
-    from arx_wrapper.core.enrolment import _entry
+    from arx_wrapper.core.enrolment_records import _entry
 
     await deployment.register("mallory")
     enrolments = await deployment.enrolments()
@@ -341,7 +341,7 @@ async def test_16_a_confirmation_written_past_the_checks_does_not_count(deployme
 async def test_16_a_second_passkey_of_ones_own_needs_another_reviewer(deployment: Deployment) -> None:
     from arx_wrapper.approvals.enrolment import enrolment_statement
     from arx_wrapper.approvals.passkeys import challenge_of
-    from arx_wrapper.core.enrolment import _entry
+    from arx_wrapper.core.enrolment_records import _entry
 
     own = deployment.passkeys["alice"]
     await deployment.register("alice", Authenticator())
@@ -406,7 +406,7 @@ async def test_16_a_person_of_pagerduty_is_not_two_reviewers(deployment: Deploym
     await deployment.register("carol", user="PU9")
     await deployment.register("caroline", user="PU9")
     log, passkey = deployment.pd.audit, Authenticator()
-    token = await enrolment.invite(log, await deployment.enrolments(), "caro", by="root", user="PU9")
+    token = await enrolment_records.invite(log, await deployment.enrolments(), "caro", by="root", user="PU9")
     made = passkey.register(registration_challenge(token))
     found = verify_registration(made, registration_challenge(token), rp_id=rp_id_of(ORIGIN), origin=ORIGIN)
     await deployment.confirm("carol", by="alice")
@@ -414,9 +414,9 @@ async def test_16_a_person_of_pagerduty_is_not_two_reviewers(deployment: Deploym
     with pytest.raises(ApprovalError, match="is the reviewer 'carol' already"):
         await deployment.confirm("caroline", by="alice")
     with pytest.raises(ApprovalError, match="is the reviewer 'carol' already"):
-        await enrolment.register(log, enrolments, token, found, now=datetime.now(UTC))
+        await enrolment_records.register(log, enrolments, token, found, now=datetime.now(UTC))
     with pytest.raises(ApprovalError, match="is the reviewer 'carol' already"):
-        await enrolment.invite(log, enrolments, "carola", by="root", user="pu9")
+        await enrolment_records.invite(log, enrolments, "carola", by="root", user="pu9")
     assert "caroline" not in await deployment.reviewers()
     await deployment.register("carol", user="PU9")  # another passkey of hers
     await deployment.confirm("carol", by="alice")
@@ -427,7 +427,7 @@ async def test_16_a_confirmation_of_a_second_name_written_past_the_checks_does_n
 ) -> None:
     from arx_wrapper.approvals.enrolment import enrolment_statement
     from arx_wrapper.approvals.passkeys import challenge_of
-    from arx_wrapper.core.enrolment import _entry
+    from arx_wrapper.core.enrolment_records import _entry
 
     await deployment.register("carol", user="PU9")
     await deployment.register("caroline", user="PU9")
@@ -490,7 +490,7 @@ async def test_21_name_variants_of_a_reviewer(deployment: Deployment, name: str)
     with pytest.raises(ApprovalDeniedError, match="not a registered reviewer"):
         await deployment.decide(asked, name, passkey=deployment.passkeys["alice"])
     with pytest.raises(ApprovalError, match="another spelling"):
-        await enrolment.invite(deployment.pd.audit, await deployment.enrolments(), name, by="root")
+        await enrolment_records.invite(deployment.pd.audit, await deployment.enrolments(), name, by="root")
 
 
 async def test_22_one_person_counted_twice(tmp_path: Path) -> None:
@@ -538,7 +538,7 @@ async def test_23_nobody_removes_themselves_and_a_stranger_removes_nobody(deploy
 
 
 async def test_a_removed_reviewers_old_confirmation_cannot_be_replayed(deployment: Deployment) -> None:
-    from arx_wrapper.core.enrolment import _entry
+    from arx_wrapper.core.enrolment_records import _entry
 
     old = [r for r in await trail(deployment.pd) if r.metadata.get("step") == "confirmed"][-1]
     await deployment.remove("bob", by="alice")
@@ -572,7 +572,7 @@ async def test_where_keys_are_configured_the_first_passkey_needs_a_confirmation(
         [candidate] = enrolments.candidates.values()
         at = datetime.now(UTC).isoformat()
         proof = base64.b64encode(key.sign(enrolment_statement("org-acme", candidate, by="robot", at=at))).decode()
-        await enrolment.confirm(deployment.pd.audit, enrolments, candidate, by="robot", at=at, proof=proof)
+        await enrolment_records.confirm(deployment.pd.audit, enrolments, candidate, by="robot", at=at, proof=proof)
         asked = await deployment.ask()
         assert (await deployment.decide(asked, "alice")).state == "approved"
         await deployment.use(asked, DELETE)
@@ -590,10 +590,10 @@ async def test_a_link_works_once_and_for_ten_minutes(deployment: Deployment) -> 
             Authenticator().register(challenge), challenge, rp_id="localhost", origin="http://localhost:8788"
         )
         now = datetime.now(UTC) + timedelta(seconds=after)
-        await enrolment.register(deployment.pd.audit, await deployment.enrolments(), token, made, now=now)
+        await enrolment_records.register(deployment.pd.audit, await deployment.enrolments(), token, made, now=now)
 
     log = deployment.pd.audit
-    token = await enrolment.invite(log, await deployment.enrolments(), "carol", by="root")
+    token = await enrolment_records.invite(log, await deployment.enrolments(), "carol", by="root")
     with pytest.raises(ApprovalError, match="ten minutes"):
         await registered(token, after=601)
     with pytest.raises(ApprovalError, match="unknown"):

@@ -16,9 +16,9 @@ import pytest
 
 from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog, Refused
+from arx_wrapper.audit.chain_state import ChainState, Key, counted_of
 from arx_wrapper.audit.log import utc_now
 from arx_wrapper.audit.record import outline_of
-from arx_wrapper.audit.state import ChainState, Key, counted_of
 from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.storage.sqlite_state import store_snapshot, stored_snapshot
 from arx_wrapper.audit.store import Query

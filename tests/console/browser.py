@@ -16,7 +16,7 @@ from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticator
 
 from arx_wrapper.cli.console import make_app
 from arx_wrapper.cli.http_server import server_for
-from arx_wrapper.core import enrolment
+from arx_wrapper.core import enrolment_records
 from tests.approvals.deployment import Deployment
 from tests.support import PATIENCE
 
@@ -69,7 +69,7 @@ class Served:
 
         async def made() -> str:
             known = await self.deployment.enrolments()
-            return await enrolment.invite(self.deployment.pd.audit, known, name, by="root")
+            return await enrolment_records.invite(self.deployment.pd.audit, known, name, by="root")
 
         return f"{self.origin}/enrol/{self.run(made())}"
 

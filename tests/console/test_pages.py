@@ -173,13 +173,13 @@ async def test_reviewers_are_invited_registered_confirmed_and_removed_on_the_pag
 
 
 async def test_the_first_reviewer_is_signed_in_after_registering(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    from arx_wrapper.core import enrolment
+    from arx_wrapper.core import enrolment_records
     from tests.approvals.deployment import Deployment
 
     deployment = Deployment(tmp_path)
     async with deployment.pd:
         await deployment.pd.audit.open()
-        token = await enrolment.invite(deployment.pd.audit, await deployment.enrolments(), "alice", by="root")
+        token = await enrolment_records.invite(deployment.pd.audit, await deployment.enrolments(), "alice", by="root")
         alice = await Pages(deployment).browser()
         assert "You are the first reviewer" in (await alice.get(f"/enrol/{token}")).text
         assert (await alice.signed(f"/enrol/{token}", {})).json() == {"go": "/"}

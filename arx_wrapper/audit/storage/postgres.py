@@ -19,9 +19,9 @@ from datetime import datetime
 import psycopg
 
 from arx_wrapper.audit.chain import Chain, close_intent, dropped, windows
+from arx_wrapper.audit.chain_state import Window
 from arx_wrapper.audit.key import MARK, configured_key
 from arx_wrapper.audit.record import Entry, hasher
-from arx_wrapper.audit.state import Window
 from arx_wrapper.audit.storage.migrations import migrate
 from arx_wrapper.audit.storage.postgres_connection import POOLED, Link, connect, explained
 from arx_wrapper.audit.storage.postgres_leases import lease

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
 from arx_wrapper.audit.blocks import Block
+from arx_wrapper.audit.chain_state import LONGEST_LIMIT, SWITCHES, ChainState, counted_of
 from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, outline_of
-from arx_wrapper.audit.state import LONGEST_LIMIT, SWITCHES, ChainState, counted_of
 from arx_wrapper.audit.storage.postgres_connection import Link, explained
 from arx_wrapper.audit.storage.postgres_schema import schema_problem
 from arx_wrapper.audit.storage.postgres_segments import expired, segments

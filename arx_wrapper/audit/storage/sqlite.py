@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from arx_wrapper.audit.chain import close_intent
+from arx_wrapper.audit.chain_state import ChainState
 from arx_wrapper.audit.key import MARK, NOT_THE_KEY, configured_key, made_key
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, hasher
-from arx_wrapper.audit.state import ChainState
 from arx_wrapper.audit.storage.segments import detach, expired, seal, segment_entry, segments
 from arx_wrapper.audit.storage.sqlite_chain import SqliteChain
 from arx_wrapper.audit.storage.sqlite_files import (

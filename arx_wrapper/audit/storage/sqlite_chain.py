@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from arx_wrapper.audit.chain import Chain, dropped, windows
+from arx_wrapper.audit.chain_state import KEPT_AT_ONCE, ChainState, Key, Usage, counted_of
 from arx_wrapper.audit.record import GENESIS, Outline
-from arx_wrapper.audit.state import KEPT_AT_ONCE, ChainState, Key, Usage, counted_of
 from arx_wrapper.audit.storage.sqlite_files import OpenFile
 from arx_wrapper.audit.storage.sqlite_growth import grow
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from arx_wrapper.audit.blocks import block_of
+from arx_wrapper.audit.chain_state import ChainState
 from arx_wrapper.audit.key import MARK, NOT_THE_KEY
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import GENESIS, Outline
-from arx_wrapper.audit.state import ChainState
 from arx_wrapper.audit.storage.segments import segments
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
 from arx_wrapper.audit.storage.sqlite_state import Digest, intact, store_block, store_snapshot

@@ -6,9 +6,9 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+from arx_wrapper.audit.chain_state import ChainState
 from arx_wrapper.audit.key import configured_key, key_file, late_hasher, stored_key
 from arx_wrapper.audit.record import GENESIS, hasher
-from arx_wrapper.audit.state import ChainState
 from arx_wrapper.audit.storage.sqlite_files import PATIENCE, connected, opened_to_read
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements

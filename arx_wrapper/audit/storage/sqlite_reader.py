@@ -12,10 +12,10 @@ import msgspec
 
 from arx_wrapper.audit import blocks
 from arx_wrapper.audit.blocks import Block
+from arx_wrapper.audit.chain_state import REVIEWERS, SWITCHES, ChainState, Snapshot
 from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, Outline, outline_of
-from arx_wrapper.audit.state import REVIEWERS, SWITCHES, ChainState, Snapshot
 from arx_wrapper.audit.storage.segments import expired, opened, segments
 from arx_wrapper.audit.storage.sqlite_files import explained
 from arx_wrapper.audit.storage.sqlite_queries import block_conditions, conditions

@@ -15,8 +15,8 @@ import msgspec
 from attrs import define, field
 
 from arx_wrapper.audit.blocks import Block
+from arx_wrapper.audit.chain_state import ChainState, Key, Snapshot
 from arx_wrapper.audit.record import GENESIS, Outline, outline_of
-from arx_wrapper.audit.state import ChainState, Key, Snapshot
 from arx_wrapper.audit.tiles import WIDTH
 from arx_wrapper.errors import AuditError
 

@@ -221,7 +221,7 @@ def verify(
         raise typer.BadParameter("name a request, or a --file")
 
     async def run(backends: Any) -> Any:
-        from arx_wrapper.core.enrolment import enrolments_of
+        from arx_wrapper.core.enrolment_records import enrolments_of
 
         known = listed(reviewers) if reviewers else None
         if known is None:

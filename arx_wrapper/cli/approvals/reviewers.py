@@ -41,7 +41,7 @@ def invite(
     confirmation.
     """
     from arx_wrapper.approvals.passkeys import rp_id_of
-    from arx_wrapper.core.enrolment import invite as make
+    from arx_wrapper.core.enrolment_records import invite as make
 
     session: Session = context.obj
     base = origin or session.config.console_origin or DEFAULT_ORIGIN
@@ -90,7 +90,7 @@ def confirm(context: typer.Context, name: Name, key: Key = None, output: Format 
     With a passkey, confirm them on the page "Reviewers" instead.
     """
     from arx_wrapper.approvals.enrolment import enrolment_statement
-    from arx_wrapper.core.enrolment import confirm as record
+    from arx_wrapper.core.enrolment_records import confirm as record
 
     session: Session = context.obj
 
@@ -115,7 +115,7 @@ def remove(context: typer.Context, name: Name, key: Key = None, output: Format =
     instead. You cannot remove yourself.
     """
     from arx_wrapper.approvals.enrolment import removal_statement
-    from arx_wrapper.core.enrolment import remove as record
+    from arx_wrapper.core.enrolment_records import remove as record
 
     session: Session = context.obj
 
@@ -183,7 +183,7 @@ def read(rows: list[dict[str, Any]]) -> Reviewers:
 
 
 async def _enrolments(session: Session, backends: Any) -> Enrolments:
-    from arx_wrapper.core.enrolment import enrolments_of
+    from arx_wrapper.core.enrolment_records import enrolments_of
 
     await backends.audit.open()
     return await enrolments_of(backends.audit, session.config.org_id, backends.approvals.reviewers)

@@ -11,7 +11,7 @@ from arx_wrapper.audit import PartialViewError
 from arx_wrapper.audit.key import ANOTHER_KEY, NOT_THE_KEY, key_file
 from arx_wrapper.cli.doctor.finding import Finding, ok, warning, wrong
 from arx_wrapper.core.backends import channels
-from arx_wrapper.core.enrolment import enrolments_of
+from arx_wrapper.core.enrolment_records import enrolments_of
 from arx_wrapper.files import writable_by_others
 from arx_wrapper.http_client import CERTIFICATES, tls
 from arx_wrapper.pagerduty.sentence_parts import counted

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True, eq=False)
-class Report:
+class CallReport:
     """The requests that were sent for a call, and their responses.
 
     Attributes:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from arx_wrapper.core.recovery import InconclusiveError
-from arx_wrapper.model import Fallback, Lookup, Params, Recovery
+from arx_wrapper.core.lost_response import InconclusiveError
+from arx_wrapper.model import Lookup, Params, Recovery
 
 JSON = dict[str, Any]
 
@@ -117,12 +117,3 @@ RESOLVED: Final = Recovery(find=resolved)
 SNOOZED: Final = Recovery(find=snoozed)
 NOTED: Final = Recovery(find=noted)
 OPENED_WINDOW: Final = Recovery(find=opened_window)
-
-
-async def _integrations_of_service(lookup: Lookup, params: Params) -> JSON:
-    found = await lookup("services.get_service", params["service_id"], include=["integrations"])
-    return {"integrations": found.get("service", {}).get("integrations", [])}
-
-
-# PagerDuty documents only the service with its integrations included; some accounts also serve the list's own path.
-INTEGRATIONS_OF_SERVICE: Final = Fallback(statuses=frozenset({404, 405}), read=_integrations_of_service)

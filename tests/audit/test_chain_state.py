@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arx_wrapper import audit
+from arx_wrapper.audit.chain_state import ChainState, Usage, Window, stamp
 from arx_wrapper.audit.record import Details, Outline
-from arx_wrapper.audit.state import ChainState, Usage, Window, stamp
 from tests.audit.conftest import entry, everything
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

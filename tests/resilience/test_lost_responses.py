@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from arx_wrapper import ArxError
-from arx_wrapper.core.recovery import PAUSES
+from arx_wrapper.core.lost_response import PAUSES
 from tests.resilience import faults as f
 from tests.resilience.harness import connected, last_record, shown
 from tests.resilience.server import Asked, Fault, Reply, Server
