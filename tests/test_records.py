@@ -136,7 +136,7 @@ async def test_a_bulk_change_records_whom_it_assigns() -> None:
     entries = [{"id": "P1234AB", "assignee_ids": ["PUSER01"]}]
     async with PagerDutyConnector.sandbox(policies=[EVERYTHING, denying("incidents:manage")]) as pd:
         with pytest.raises(PermissionDeniedError):
-            await pd.manage_incidents(entries)  # type: ignore[arg-type]  # plain mappings are taken as well
+            await pd.manage_incidents(entries)
         (record,) = await trail(pd)
     assert record.metadata["ids"] == {"incidents": ["P1234AB"], "incidents.assignee_ids": ["PUSER01"]}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -41,11 +41,14 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     escalation_rule_assignment_strategy: Strategy | UnsetType | None = UNSET
 
 
-Rules = Annotated[
-    Sequence[Rule],
-    Meta(
-        min_length=1,
-        description='rules of {"escalation_delay_in_minutes", "targets": [{"id", "type"}]}, also with "id" and '
-        '"escalation_rule_assignment_strategy": {"type"}',
-    ),
-]
+if TYPE_CHECKING:  # callers write rules as mappings, whose members are validated at run time
+    Rules = Sequence[Rule | Mapping[str, Any]]
+else:
+    Rules = Annotated[
+        Sequence[Rule],
+        Meta(
+            min_length=1,
+            description='rules of {"escalation_delay_in_minutes", "targets": [{"id", "type"}]}, also with "id" and '
+            '"escalation_rule_assignment_strategy": {"type"}',
+        ),
+    ]

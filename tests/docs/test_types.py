@@ -25,12 +25,28 @@ async with PagerDutyConnector("agent", "org") as pd:
 """
 
 
+MAPPINGS = """
+from arx_wrapper import NULL, PagerDutyConnector
+
+pd = PagerDutyConnector("agent-001", "org-acme")
+rule = {"escalation_delay_in_minutes": 5, "targets": [{"id": "PU", "type": "user_reference"}]}
+await pd.manage_incidents([{"id": "P1", "status": "resolved"}, {"id": "P2", "assignee_ids": ["PU"]}])
+await pd.create_escalation_policy("Data", [rule])
+await pd.update_escalation_policy("PE", rules=[rule])
+await pd.create_incident("Disk full", "PS", conference_bridge={"conference_url": "https://meet.example.com/1"})
+await pd.update_service("PS", fields={"auto_resolve_timeout": NULL})
+await pd.create_event_rule({"condition": ["and"], "actions": [["route", "PS"]]})
+"""
+"""What the methods take as mappings, written as literals."""
+
+
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of modules: each block in a coroutine of its own, and the examples as they are."""
     folder = tmp_path_factory.mktemp("blocks")
     for block in blocks("python"):
         write(folder, block.name, block.text)
+    write(folder, "mappings", MAPPINGS)
     for example in sorted((ROOT / "examples").glob("*.py")):
         (folder / example.name).write_text(example.read_text("utf-8"), "utf-8")
     return folder

@@ -6,8 +6,8 @@ sent, and `PagerDutyError` in one of its classes. Times are ISO 8601 text with a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -51,15 +51,20 @@ class IncidentChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     incident_type: Title | UnsetType = UNSET
 
 
-Changes = Annotated[
-    Sequence[IncidentChange],
-    Meta(
-        min_length=1,
-        max_length=250,
-        description="1 to 250 changes, each an id with any of status, title, urgency, resolution, priority_id, "
-        "escalation_level, escalation_policy_id, assignee_ids, conference_bridge and incident_type",
-    ),
-]
+if TYPE_CHECKING:  # callers write these as mappings, whose members are validated at run time
+    Bridge = ConferenceBridge | Mapping[str, Any]
+    Changes = Sequence[IncidentChange | Mapping[str, Any]]
+else:
+    Bridge = ConferenceBridge
+    Changes = Annotated[
+        Sequence[IncidentChange],
+        Meta(
+            min_length=1,
+            max_length=250,
+            description="1 to 250 changes, each an id with any of status, title, urgency, resolution, priority_id, "
+            "escalation_level, escalation_policy_id, assignee_ids, conference_bridge and incident_type",
+        ),
+    ]
 
 
 class Incidents(Resource):
@@ -76,7 +81,7 @@ class Incidents(Resource):
         priority_id: Id | None = None,
         escalation_policy_id: Id | None = None,
         assignee_ids: Ids | None = None,
-        conference_bridge: ConferenceBridge | None = None,
+        conference_bridge: Bridge | None = None,
         incident_type: Title | None = None,
         requester_email: Email | None = None,
     ) -> m.Incident:
@@ -105,7 +110,7 @@ class Incidents(Resource):
         escalation_level: Level | None = None,
         escalation_policy_id: Id | None = None,
         assignee_ids: Ids | None = None,
-        conference_bridge: ConferenceBridge | None = None,
+        conference_bridge: Bridge | None = None,
         service_id: Id | None = None,
         incident_type: Title | None = None,
         requester_email: Email | None = None,
