@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from datetime import UTC, datetime
 
 import msgspec
@@ -137,13 +138,15 @@ class AuditLog(ReadableLog):
         self._before_close.append(work)
 
     async def aclose(self) -> None:
-        """Write the remaining entries and close the database.
+        """Write the remaining entries and close the database, with the connections that were opened to read it.
 
         Raises:
             AuditError: a record could not be written.
         """
         while self._before_close:
             await asyncio.to_thread(self._before_close.pop())
+        if self._readers_closing:  # not for ever: a server that hangs may keep one reading
+            await asyncio.to_thread(wait, list(self._readers_closing), self._timeout)
         await asyncio.to_thread(self._writer.close)
         if self._writer.broken:
             raise self._writer.broken

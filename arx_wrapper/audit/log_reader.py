@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -50,6 +50,7 @@ class ReadableLog:
         self._writer, self._timeout = Writer(opener, idle=idle), timeout
         self._reader, self._begun = reader, begun
         self._before_close: list[Callable[[], None]] = []
+        self._readers_closing = set[Future[None]]()
 
     async def open(self) -> None:
         """Open the database to write, off the event loop: other processes may hold it locked. AuditError."""
@@ -111,7 +112,7 @@ class ReadableLog:
             limit=limit,
             newest_first=newest_first,
         )
-        async with _Reading(self._opened_reader, self._on_thread) as run:
+        async with _Reading(self._opened_reader, self._on_thread, self._readers_closing) as run:
             size = await run(lambda source: source.size())
             query = evolve(query, before_seq=size + 1)
             while True:
@@ -189,8 +190,11 @@ class _Reading:
     one that is closed before the generator that uses it is an error of its own.
     """
 
-    def __init__(self, opened: Callable[[], Awaitable[Reader | None]], on_thread: _Run) -> None:
-        self._opened, self._on_thread = opened, on_thread
+    def __init__(
+        self, opened: Callable[[], Awaitable[Reader | None]], on_thread: _Run, closing: set[Future[None]]
+    ) -> None:
+        """Prepare to read; `closing` holds the connections that are about to be closed, for those who wait for it."""
+        self._opened, self._on_thread, self._closing = opened, on_thread, closing
         self._reader: Reader | None = None
 
     async def __aenter__(self) -> _Run:
@@ -204,7 +208,9 @@ class _Reading:
         if self._reader is not None:
             # Close on the reader's thread, after jobs still running there: closing an sqlite3 connection while another
             # thread uses it crashes the interpreter.
-            self._thread.submit(self._reader.close)
+            closed = self._thread.submit(self._reader.close)
+            self._closing.add(closed)
+            closed.add_done_callback(self._closing.discard)
             self._thread.shutdown(wait=False)
 
 

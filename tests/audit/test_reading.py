@@ -8,14 +8,21 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from arx_wrapper import AuditError, audit
+from arx_wrapper.audit import AuditLog
+from arx_wrapper.audit.record import hasher
+from arx_wrapper.audit.storage.sqlite_files import opened_to_read
+from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
+from arx_wrapper.audit.store import Reader, Store
 from arx_wrapper.cli.main import run
 from tests.audit.conftest import KEY, entry, everything
+from tests.support import PATIENCE
 
 DYING = """
 import asyncio, os, sys
@@ -135,3 +142,27 @@ def test_every_reader_sees_what_a_writer_has_written_meanwhile(
     assert [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()] == [1]
     asyncio.run(log.aclose())
     assert not [file for file in os.listdir(tmp_path) if file.startswith("audit.db-")], "nothing is left behind"
+
+
+class Lingering(SqliteReader):
+    """A connection that takes a while to close, as on a busy machine."""
+
+    def close(self) -> None:
+        time.sleep(0.1)
+        super().close()
+
+
+async def test_a_closed_log_has_no_connection_left_open(tmp_path: Path) -> None:
+    path = tmp_path / "audit.db"
+    await written(f"sqlite:///{path}", 3)
+
+    def unused() -> Store:
+        raise AssertionError("it is only read")
+
+    def reader() -> Reader:
+        return Lingering(opened_to_read(str(path)), hasher(bytes(32)), tmp_path)
+
+    log = AuditLog(unused, timeout=PATIENCE, idle=0.01, reader=reader, begun=lambda: False)
+    assert len(await everything(log)) == 3
+    await log.aclose()
+    assert not [file for file in os.listdir(tmp_path) if file.endswith(("-wal", "-shm"))], "SQLite's, of an open log"
