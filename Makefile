@@ -65,7 +65,7 @@ update-spec: $(CODEGEN)/ready  ## PagerDuty's newest document -> spec/, generate
 	$(CODEGEN)/bin/python -m codegen update $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
 
 codegen-latest: $(CODEGEN)/ready  ## try the newest release of the generator, and say what would break
-	$(CODEGEN)/bin/python -m codegen.latest
+	$(CODEGEN)/bin/python -m codegen.try_latest_generator
 
 cassettes: $(VENV)/ready  ## record one cassette an operation: the sandbox, or a live account when PAGERDUTY_API_KEY is set
 	$(BIN)/python -m tests.record

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from codegen import check, examples, generate, methods, report, trim, update
+from codegen import check, examples, generate, methods, trim, update, update_report
 from codegen.errors import CodegenError
 
 _UPSTREAM = "PagerDuty's openapiv3.json, as JSON or YAML"
@@ -57,7 +57,7 @@ def _update(given: argparse.Namespace) -> int:
     folder = given.report or (None if given.dry_run or made.faults else update.REPORTS)
     if folder is not None:
         update.save(made, folder)
-    print(report.markdown(made), end="")  # noqa: T201 - a command's output
+    print(update_report.markdown(made), end="")  # noqa: T201 - a command's output
     return 1 if made.faults else 0
 
 

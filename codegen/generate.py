@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from codegen import descriptions, readme, signature
+from codegen.checkout_paths import PACKAGE, TREE
 from codegen.document import text
 from codegen.errors import CodegenError
-from codegen.tree import PACKAGE, TREE
 
 HERE: Final = Path(__file__).parent
 GENERATED: Final = TREE.generated

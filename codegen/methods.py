@@ -20,11 +20,11 @@ from typing import Any, Final
 from attrs import frozen
 from jinja2 import Template
 
+from codegen.checkout_paths import TREE, Tree
 from codegen.descriptions import DESCRIPTIONS, described
 from codegen.document import JSON, referenced
 from codegen.errors import CodegenError
 from codegen.parameters import python_name
-from codegen.tree import TREE, Tree
 
 _ASK: Final = """
 import json

@@ -13,16 +13,16 @@ from codegen import (
     names,
     overlay,
     parameters,
-    reading,
+    request_schemas,
+    response_schemas,
     secrets,
     select,
     surface,
     upstream,
-    writing,
 )
+from codegen.checkout_paths import TREE, Tree
 from codegen.document import JSON, text
 from codegen.endpoints import ENDPOINTS
-from codegen.tree import TREE, Tree
 
 TRIMMED: Final = TREE.trimmed
 OVERLAY: Final = TREE.overlay
@@ -48,8 +48,8 @@ def trim(
     document = hoist.prune(hoist.hoist(document))
     document = parameters.normalise(document)
     document = flatten.flatten(document)
-    document = writing.tighten(document)
-    document = reading.loosen(document)
+    document = request_schemas.tighten(document)
+    document = response_schemas.loosen(document)
     if members is not None:
         document = secrets.classify(document, members)
     return hoist.prune(names.combine(document))

@@ -22,18 +22,18 @@ from codegen import (
     impact,
     methods,
     overlay,
-    report,
     secrets,
     select,
     surface,
     trim,
+    update_report,
     upstream,
 )
+from codegen.checkout_paths import PACKAGE, TREE, Tree
 from codegen.document import JSON, text
 from codegen.endpoints import ENDPOINTS
 from codegen.errors import CodegenError, Fault
-from codegen.report import Report
-from codegen.tree import PACKAGE, TREE, Tree
+from codegen.update_report import Report
 
 REPORTS: Final = TREE.root / "build" / "update"
 _FIXTURES: Final = "fixtures"
@@ -275,6 +275,6 @@ def _tested(root: Path, folder: Path) -> None:
 def save(made: Report, folder: Path) -> None:
     """Write a report as Markdown and JSON into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(report.markdown(made), encoding="utf-8")
-    plain = json.dumps(report.as_json(made), indent=1, ensure_ascii=False) + "\n"
+    (folder / "report.md").write_text(update_report.markdown(made), encoding="utf-8")
+    plain = json.dumps(update_report.as_json(made), indent=1, ensure_ascii=False) + "\n"
     (folder / "report.json").write_text(plain, encoding="utf-8")

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from arx_wrapper.approvals.announcer import Announcer, Channel
-from arx_wrapper.approvals.enrolment import Enrolments
+from arx_wrapper.approvals.enrolment_rules import Enrolments
 from arx_wrapper.approvals.evidence import Evidence
 from arx_wrapper.approvals.notifications import Webhook
 from arx_wrapper.approvals.passkeys import Passkey
-from arx_wrapper.approvals.render import render
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest
+from arx_wrapper.approvals.request_text import render
 from arx_wrapper.approvals.service import Approvals, Proof, new_id, utc_now
 from arx_wrapper.approvals.signatures import Enrolled, Reviewers, sign_decision, verify_decision
 
@@ -76,8 +76,8 @@ def open(  # noqa: A001 - read as `approvals.open`
         ConfigError: the address is of no accepted kind.
     """
     from arx_wrapper.approvals.database_url import database
+    from arx_wrapper.approvals.sql import SCHEMA
     from arx_wrapper.approvals.store import Store
-    from arx_wrapper.approvals.tables import SCHEMA
 
     tables = database(url, schema=SCHEMA, timeout=timeout / 2, allow_memory=allow_memory)
     return Approvals(

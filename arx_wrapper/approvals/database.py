@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from arx_wrapper.approvals import unusable
+from arx_wrapper.approvals import store_errors
 from arx_wrapper.errors import ApprovalError
 from arx_wrapper.files import private_file
 
@@ -108,7 +108,7 @@ class SQLite(Connected["sqlite3.Connection"]):
                 connection.rollback()
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise ApprovalError(unusable.in_sqlite(self._path, error)) from error
+            raise ApprovalError(store_errors.in_sqlite(self._path, error)) from error
 
     def _connect(self) -> sqlite3.Connection:
         import sqlite3

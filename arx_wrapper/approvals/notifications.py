@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from arx_wrapper.approvals.render import escape, render
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
+from arx_wrapper.approvals.request_text import escape, render
 from arx_wrapper.credentials import Secret
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.http_client import client as http_client

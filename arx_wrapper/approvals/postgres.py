@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from arx_wrapper.approvals import unusable
+from arx_wrapper.approvals import store_errors
 from arx_wrapper.approvals.database import Connected, Rows, Transaction
-from arx_wrapper.approvals.tables import ACCESS, SCHEMA
+from arx_wrapper.approvals.sql import ACCESS, SCHEMA
 from arx_wrapper.errors import ApprovalError
 
 _READ_ONLY = "25006"
@@ -62,7 +62,7 @@ class PostgreSQL(Connected[psycopg.Connection[tuple[Any, ...]]]):
         except psycopg.Error as error:
             if self._connection is not None and (self._connection.closed or error.sqlstate == _READ_ONLY):
                 self.close()  # the next call connects anew, perhaps to another server
-            raise ApprovalError(unusable.in_postgres(error)) from None
+            raise ApprovalError(store_errors.in_postgres(error)) from None
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = psycopg.connect(

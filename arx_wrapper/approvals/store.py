@@ -16,7 +16,7 @@ from attrs import asdict, evolve
 
 from arx_wrapper.approvals.database import Database, Rows, Transaction
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, identity, moment, stamp
-from arx_wrapper.approvals.tables import APART, EXPIRE, IN_STATE, INSERT, PENDING, REVIEW, REVIEWS, SELECT, STATES
+from arx_wrapper.approvals.sql import APART, EXPIRE, IN_STATE, INSERT, PENDING, REVIEW, REVIEWS, SELECT, STATES
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     ApprovalError,

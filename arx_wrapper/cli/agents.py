@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from arx_wrapper.audit.log import AuditLog, utc_now
-from arx_wrapper.cli.audit.reading import with_log
+from arx_wrapper.cli.audit.open_log import with_log
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
 from arx_wrapper.cli.session import Session, require_name
 from arx_wrapper.cli.times import moment

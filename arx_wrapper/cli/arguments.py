@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from arx_wrapper.cli.approved_times import ApprovedTimes
-from arx_wrapper.cli.misplaced import goes_before
+from arx_wrapper.cli.misplaced_options import goes_before
 from arx_wrapper.cli.stdin import read_stdin
 from arx_wrapper.cli.times import is_relative, iso, moment
 from arx_wrapper.core.param_model import ParamModel, with_nulls

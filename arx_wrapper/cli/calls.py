@@ -13,10 +13,10 @@ from typer.core import TyperCommand
 from arx_wrapper.cli.approved_times import approved_times
 from arx_wrapper.cli.arguments import flag, parse
 from arx_wrapper.cli.execution import Options, perform
-from arx_wrapper.cli.misplaced import goes_before
+from arx_wrapper.cli.misplaced_options import goes_before
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say
+from arx_wrapper.cli.response_output import Columns, split
 from arx_wrapper.cli.session import Session, now_of
-from arx_wrapper.cli.tables import Columns, split
 from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.errors import UnknownOperationError
 from arx_wrapper.model import Decision

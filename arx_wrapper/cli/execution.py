@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 from attrs import frozen
 
-from arx_wrapper.cli.approvals.waiting import WaitingNotice
+from arx_wrapper.cli.approvals.waiting_notice import WaitingNotice
 from arx_wrapper.cli.completion import remember
 from arx_wrapper.cli.exit_status import message_of, next_step, status_of, suggest_explain
 from arx_wrapper.cli.output import Output, print_json, say, warn
+from arx_wrapper.cli.response_output import chosen, counted, rows, show
 from arx_wrapper.cli.session import Session
-from arx_wrapper.cli.tables import chosen, counted, rows, show
 from arx_wrapper.core.column_selection import records_of
 from arx_wrapper.errors import (
     ApprovalError,

@@ -22,7 +22,7 @@ from arx_wrapper.cli.doctor.command import doctor
 from arx_wrapper.cli.encoding import Stdout, open_closed, use_utf8, utf8
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.exit_status import message_of, next_step, status_of
-from arx_wrapper.cli.misplaced import hint
+from arx_wrapper.cli.misplaced_options import hint
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.report import command as report
 from arx_wrapper.cli.session import Session

@@ -67,7 +67,7 @@ def mcp(
 
     async def run(connector: Any) -> None:
         with extras():
-            from arx_wrapper.mcp.agents import Agents
+            from arx_wrapper.mcp.agent_tools import Agents
             from arx_wrapper.mcp.server import ToolServer
             from arx_wrapper.mcp.tools import Tools
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.console import actions, pages, people, state
-from arx_wrapper.console.rendering import page
 from arx_wrapper.console.state import Console, Problem, SignInNeeded, signed_in
+from arx_wrapper.console.templating import page
 from arx_wrapper.core.reviewer_rules import AskOnCall
 from arx_wrapper.errors import ArxError, ConfigError
 from arx_wrapper.model import Operation

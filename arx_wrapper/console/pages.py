@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arx_wrapper.approvals.request import STATES, ApprovalRequest
 from arx_wrapper.approvals.signatures import Reviewers, verify_decision
-from arx_wrapper.console import views
-from arx_wrapper.console.rendering import page
+from arx_wrapper.console import template_values
 from arx_wrapper.console.state import Console, Problem, signed_in
+from arx_wrapper.console.templating import page
 from arx_wrapper.core.resolution import minimal_call
 from arx_wrapper.errors import ApprovalError, ConfigError, PolicyError
 from arx_wrapper.model import Verdict
@@ -64,9 +64,9 @@ async def one_request(console: Console, request: Request) -> Response:
         session,
         title=asked.sentence or asked.operation,
         asked=asked,
-        rows=views.changes(asked),
+        rows=template_values.changes(asked),
         affected=_affected(console, asked),
-        reason_not=views.why_not(asked, session.reviewer),
+        reason_not=template_values.why_not(asked, session.reviewer),
         calls=calls[:_LAST_CALLS],
         proofs=[_proof(asked, number, reviewers) for number in range(len(asked.decisions))],
         can_revoke=asked.state in ("pending", "approved"),
@@ -179,7 +179,7 @@ async def proposed_policy(console: Console, request: Request, text: str) -> Resp
         log, org_id = console.backends.audit, console.org_id
         found = await simulate(log, rules, console.operations, console.is_alias, since=since, org_id=org_id)
     except (PolicyError, ConfigError) as error:
-        problem = views.visible(error)
+        problem = template_values.visible(error)
     return page(
         console,
         "policy.html",
@@ -208,7 +208,7 @@ async def request_asked(console: Console, approval_id: str) -> ApprovalRequest:
 
 def _affected(console: Console, asked: ApprovalRequest) -> list[tuple[str, str]]:
     row = console.operations.get(asked.operation)  # None when a later version made the request
-    return views.affected(row, asked) if row else []
+    return template_values.affected(row, asked) if row else []
 
 
 def _proof(asked: ApprovalRequest, number: int, reviewers: Reviewers) -> dict[str, str]:
@@ -219,7 +219,7 @@ def _proof(asked: ApprovalRequest, number: int, reviewers: Reviewers) -> dict[st
     try:
         verify_decision(asked, review, reviewers)
     except (ApprovalError, ConfigError) as error:
-        return {"kind": kind, "state": views.visible(error), "text": review.signature}
+        return {"kind": kind, "state": template_values.visible(error), "text": review.signature}
     return {"kind": kind, "state": "verified", "text": review.signature}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from arx_wrapper.approvals.enrolment import enrolment_statement, registration_challenge, removal_statement
+from arx_wrapper.approvals.enrolment_rules import enrolment_statement, registration_challenge, removal_statement
 from arx_wrapper.approvals.passkeys import (
     NotProvenError,
     Passkey,
@@ -17,8 +17,8 @@ from arx_wrapper.approvals.passkeys import (
     verify_registration,
 )
 from arx_wrapper.console.actions import given, go, options, proof_of
-from arx_wrapper.console.rendering import page
 from arx_wrapper.console.state import Console, Problem, require_own_origin, signed_in, signed_in_post
+from arx_wrapper.console.templating import page
 from arx_wrapper.core import enrolment_records
 from arx_wrapper.errors import ApprovalError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from arx_wrapper.approvals.enrolment import Candidate
+    from arx_wrapper.approvals.enrolment_rules import Candidate
 
 _SIGNS_IN: Final = b"arx-wrapper sign-in v1\n"
 _CHALLENGE: Final = "arx-challenge"

@@ -14,7 +14,7 @@ from arx_wrapper.errors import ApprovalError, AuditError
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals import Enrolments, Passkey, Reviewers
-    from arx_wrapper.approvals.enrolment import Candidate
+    from arx_wrapper.approvals.enrolment_rules import Candidate
     from arx_wrapper.audit import AuditRecord
     from arx_wrapper.audit.record import ActionType, Status
     from arx_wrapper.audit.store import Reader
@@ -93,7 +93,7 @@ async def invite(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
             another name.
         AuditError: it cannot be recorded.
     """
-    from arx_wrapper.approvals.enrolment import INVITATION_SECONDS, invitation_id
+    from arx_wrapper.approvals.enrolment_rules import INVITATION_SECONDS, invitation_id
     from arx_wrapper.approvals.request import identity, plain_name
 
     plain_name(reviewer)
@@ -162,7 +162,7 @@ async def confirm(log: AuditLog, enrolments: Enrolments, candidate: Candidate, *
             Or the person is a reviewer by another name by now.
         AuditError: it cannot be recorded.
     """
-    from arx_wrapper.approvals.enrolment import enrolment_statement
+    from arx_wrapper.approvals.enrolment_rules import enrolment_statement
 
     require_one_name(enrolments, candidate.user, candidate.reviewer)
     statement = enrolment_statement(enrolments.org_id, candidate, by=by, at=at)
@@ -191,7 +191,7 @@ async def remove(log: AuditLog, enrolments: Enrolments, reviewer: str, *, by: st
             is recorded; nothing was changed.
         AuditError: it cannot be recorded.
     """
-    from arx_wrapper.approvals.enrolment import removal_statement
+    from arx_wrapper.approvals.enrolment_rules import removal_statement
 
     found = enrolments.reviewers.enrolled.get(reviewer)
     if found is None:

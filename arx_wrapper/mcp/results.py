@@ -13,7 +13,7 @@ from arx_wrapper.approvals import ApprovalRequest
 from arx_wrapper.errors import ArxError, PagerDutyError
 from arx_wrapper.mcp.compact import compact
 from arx_wrapper.mcp.errors import explain
-from arx_wrapper.mcp.reading import Answer
+from arx_wrapper.mcp.paged_reads import Answer
 from arx_wrapper.mcp.truncation import fit
 from arx_wrapper.model import Operation
 

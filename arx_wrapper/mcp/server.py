@@ -18,7 +18,7 @@ from opentelemetry import trace
 
 from arx_wrapper._version import __version__
 from arx_wrapper.core.provenance import correlate
-from arx_wrapper.mcp.agents import OneAgent, ToolSource
+from arx_wrapper.mcp.agent_tools import OneAgent, ToolSource
 from arx_wrapper.mcp.message_repair import broken, is_marked
 from arx_wrapper.mcp.tasks import EXTENSION, TaskParams, Tasks, require_tasks, takes_tasks
 from arx_wrapper.mcp.tools import Tools

@@ -27,7 +27,7 @@ from arx_wrapper.mcp.definitions import (
     status_tool,
     tool_name,
 )
-from arx_wrapper.mcp.reading import read
+from arx_wrapper.mcp.paged_reads import read
 from arx_wrapper.mcp.results import Results
 from arx_wrapper.model import Verdict
 

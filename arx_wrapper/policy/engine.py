@@ -19,8 +19,8 @@ from arx_wrapper.model import (
     Visibility,
 )
 from arx_wrapper.policy.condition import ConditionError
+from arx_wrapper.policy.decision import HELP, decision, subject
 from arx_wrapper.policy.entry import PolicyEntry, glob, matches_any
-from arx_wrapper.policy.statement import HELP, decision, subject
 
 _ORDER = {Verdict.PERMIT: 0, Verdict.ESCALATE: 1, Verdict.DENY: 2}
 

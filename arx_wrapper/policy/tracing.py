@@ -7,9 +7,9 @@ from datetime import datetime
 from attrs import frozen
 
 from arx_wrapper.model import Call, Effect, Params
+from arx_wrapper.policy.decision import subject
 from arx_wrapper.policy.engine import PolicySet
 from arx_wrapper.policy.entry import PolicyEntry, matches_any
-from arx_wrapper.policy.statement import subject
 
 
 @frozen(kw_only=True)

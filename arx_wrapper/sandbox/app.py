@@ -28,7 +28,7 @@ from arx_wrapper.sandbox.faults import Fault, Faults, Options
 from arx_wrapper.sandbox.lifecycle import run_due
 from arx_wrapper.sandbox.limits import Limiter, RateLimit
 from arx_wrapper.sandbox.recorded_request import Recorded
-from arx_wrapper.sandbox.render import encode
+from arx_wrapper.sandbox.responses import encode
 from arx_wrapper.sandbox.routes import ENDPOINTS
 from arx_wrapper.sandbox.seed_file import read_plan
 from arx_wrapper.sandbox.state import StateFile, restore

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from arx_wrapper.sandbox.account import JSON, Account, Incident, Ref, Resource
-from arx_wrapper.sandbox.oncall import responders
+from arx_wrapper.sandbox.on_call_shifts import responders
 
 __all__ = [
     "acknowledge",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from arx_wrapper.sandbox.account import Ref, Resource
 from arx_wrapper.sandbox.endpoint import Call, Reply, ok
 from arx_wrapper.sandbox.errors import refuse
-from arx_wrapper.sandbox.render import expanded
+from arx_wrapper.sandbox.responses import expanded
 
 __all__ = ["MAX_LIMIT", "matching", "page", "shown", "sorted_by", "whole"]
 

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from arx_wrapper.http_client import library
 from arx_wrapper.sandbox.account import JSON, Account, Resource
-from arx_wrapper.sandbox.render import encode
+from arx_wrapper.sandbox.responses import encode
 
 __all__ = ["Webhooks"]
 

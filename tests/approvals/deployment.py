@@ -14,7 +14,7 @@ from attrs import evolve
 
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.approvals import ApprovalRequest, Enrolments, Reviewers
-from arx_wrapper.approvals.enrolment import enrolment_statement, registration_challenge, removal_statement
+from arx_wrapper.approvals.enrolment_rules import enrolment_statement, registration_challenge, removal_statement
 from arx_wrapper.approvals.passkeys import challenge_of, rp_id_of, verify_registration
 from arx_wrapper.approvals.signatures import decision_statement
 from arx_wrapper.approvals.store import _body

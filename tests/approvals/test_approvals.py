@@ -12,8 +12,8 @@ import pytest
 
 from arx_wrapper import approvals
 from arx_wrapper.approvals.request import stamp
+from arx_wrapper.approvals.sql import SELECT
 from arx_wrapper.approvals.store import _where
-from arx_wrapper.approvals.tables import SELECT
 from arx_wrapper.errors import (
     ApprovalDeniedError,
     ApprovalError,

@@ -11,7 +11,7 @@ from attrs import evolve, fields, frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from arx_wrapper.approvals import Enrolments, Reviewers
-from arx_wrapper.approvals.enrolment import (
+from arx_wrapper.approvals.enrolment_rules import (
     Candidate,
     enrolment_statement,
     registration_challenge,

@@ -11,7 +11,7 @@ import pytest
 from arx_wrapper import approvals
 from arx_wrapper.approvals import Approvals
 from arx_wrapper.approvals.postgres import grant, revoke
-from arx_wrapper.approvals.tables import SCHEMA
+from arx_wrapper.approvals.sql import SCHEMA
 from arx_wrapper.cli.main import run
 from arx_wrapper.errors import ApprovalError
 from tests.approvals.conftest import Clock, terms

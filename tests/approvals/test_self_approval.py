@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from arx_wrapper import approvals
 from arx_wrapper.approvals import sign_decision
-from arx_wrapper.approvals.enrolment import registration_challenge
+from arx_wrapper.approvals.enrolment_rules import registration_challenge
 from arx_wrapper.approvals.passkeys import rp_id_of, verify_registration
 from arx_wrapper.cli.main import run as command
 from arx_wrapper.core import enrolment_records
@@ -339,7 +339,7 @@ async def test_16_a_confirmation_written_past_the_checks_does_not_count(deployme
 
 
 async def test_16_a_second_passkey_of_ones_own_needs_another_reviewer(deployment: Deployment) -> None:
-    from arx_wrapper.approvals.enrolment import enrolment_statement
+    from arx_wrapper.approvals.enrolment_rules import enrolment_statement
     from arx_wrapper.approvals.passkeys import challenge_of
     from arx_wrapper.core.enrolment_records import _entry
 
@@ -425,7 +425,7 @@ async def test_16_a_person_of_pagerduty_is_not_two_reviewers(deployment: Deploym
 async def test_16_a_confirmation_of_a_second_name_written_past_the_checks_does_not_count(
     deployment: Deployment,
 ) -> None:
-    from arx_wrapper.approvals.enrolment import enrolment_statement
+    from arx_wrapper.approvals.enrolment_rules import enrolment_statement
     from arx_wrapper.approvals.passkeys import challenge_of
     from arx_wrapper.core.enrolment_records import _entry
 
@@ -566,7 +566,7 @@ async def test_where_keys_are_configured_the_first_passkey_needs_a_confirmation(
     deployment = Deployment(tmp_path, reviewers={"robot": public})
     async with deployment.pd:
         assert await deployment.register("alice") is False
-        from arx_wrapper.approvals.enrolment import enrolment_statement
+        from arx_wrapper.approvals.enrolment_rules import enrolment_statement
 
         enrolments = await deployment.enrolments()
         [candidate] = enrolments.candidates.values()
@@ -581,7 +581,7 @@ async def test_where_keys_are_configured_the_first_passkey_needs_a_confirmation(
 async def test_a_link_works_once_and_for_ten_minutes(deployment: Deployment) -> None:
     from datetime import timedelta
 
-    from arx_wrapper.approvals.enrolment import registration_challenge
+    from arx_wrapper.approvals.enrolment_rules import registration_challenge
     from arx_wrapper.approvals.passkeys import verify_registration
 
     async def registered(token: str, after: float = 0) -> None:

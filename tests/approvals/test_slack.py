@@ -22,7 +22,7 @@ from arx_wrapper.approvals.slack.card import card, plain
 from arx_wrapper.errors import ConfigError
 from tests.approvals.conftest import terms
 from tests.approvals.loopback import serve
-from tests.approvals.test_render import DECEPTIONS
+from tests.approvals.test_request_text import DECEPTIONS
 from tests.support import PATIENCE
 
 TOKEN = "xoxb-k4n4ry"  # noqa: S105 - opens nothing

@@ -18,7 +18,7 @@ from arx_wrapper.audit.transparency.checkpoint import opened, sign_checkpoint
 from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
 from arx_wrapper.audit.transparency.checkpointer import Checkpointer, Plan, age_of
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
-from arx_wrapper.cli.doctor.health_checks import examine
+from arx_wrapper.cli.doctor.checks import examine
 from arx_wrapper.config import Config
 from tests.audit.conftest import entry
 from tests.support import EVERYTHING, PATIENCE

@@ -18,7 +18,7 @@ from arx_wrapper.audit.storage import migrations
 from arx_wrapper.audit.storage.postgres_connection import connect, parameters
 from arx_wrapper.audit.storage.postgres_reader import PostgresReader
 from arx_wrapper.audit.store import Query
-from arx_wrapper.cli.doctor.health_checks import examine
+from arx_wrapper.cli.doctor.checks import examine
 from tests.audit.conftest import entry, everything
 from tests.cli.conftest import Command, command, here  # noqa: F401 - fixtures
 from tests.postgres import Server

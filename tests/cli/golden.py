@@ -14,7 +14,7 @@ from typing import Any
 
 from arx_wrapper import PagerDutyConnector
 from arx_wrapper.cli.output import Output
-from arx_wrapper.cli.tables import show
+from arx_wrapper.cli.response_output import show
 from arx_wrapper.pagerduty.operations import TABLE
 from arx_wrapper.sandbox import Sandbox
 from arx_wrapper.vault.fixed import FixedVault

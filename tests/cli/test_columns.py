@@ -13,7 +13,7 @@ import pagerduty_client.models
 import pytest
 
 from arx_wrapper.cli.output import Output
-from arx_wrapper.cli.tables import show, text
+from arx_wrapper.cli.response_output import show, text
 from arx_wrapper.core.column_selection import name, path_of, project, records_of, value
 from arx_wrapper.pagerduty.operations import TABLE
 from tests.cli.golden import READS, WIDTHS, file, responses, table

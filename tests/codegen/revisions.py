@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from codegen import correction, overlay, secrets, select, surface, trim, update
+from codegen.checkout_paths import TREE, Tree
 from codegen.document import text
 from codegen.errors import CodegenError
-from codegen.report import Report
-from codegen.tree import TREE, Tree
+from codegen.update_report import Report
 
 PATH = "reference/REST/openapiv3.json"
 HEAD = (

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from codegen import check, generate, trim
+from codegen.checkout_paths import Tree
 from codegen.document import text
 from codegen.errors import CodegenError
-from codegen.tree import Tree
 from tests.codegen import mini
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from codegen import methods
+from codegen.checkout_paths import TREE
 from codegen.errors import CodegenError
-from codegen.tree import TREE
 
 JSON = dict[str, Any]
 DOCUMENT: JSON = json.loads(TREE.trimmed.read_text("utf-8"))

@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from codegen import surface
+from codegen.checkout_paths import TREE
 from codegen.document import operations
 from codegen.rules import RULES, Level
-from codegen.tree import TREE
 from tests.codegen import mutations
 
 DOCUMENT = json.loads(TREE.trimmed.read_text("utf-8"))

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from codegen import __main__, compare, correction, generate, impact, report, surface, trim, update, upstream
+from codegen import __main__, compare, correction, generate, impact, surface, trim, update, update_report, upstream
+from codegen.checkout_paths import Tree
 from codegen.document import text
 from codegen.errors import CodegenError
-from codegen.tree import Tree
 from tests.codegen import mini
 
 JSON = dict[str, Any]
@@ -68,7 +68,7 @@ def written(tree: Tree, published: JSON) -> str:
     return str(file)
 
 
-def run(tree: Tree, source: str | None, *, install: bool = True, **more: Any) -> report.Report:
+def run(tree: Tree, source: str | None, *, install: bool = True, **more: Any) -> update_report.Report:
     options: Any = {"thorough": False, "connector": lambda: {"unknown": "not asked"}, **more}
     return update.Update(source=source, tree=tree, endpoints=mini.ENDPOINTS, **options).run(install=install)
 
@@ -167,8 +167,8 @@ def test_whatever_fails_nothing_changes(tree: Tree, broken: str) -> None:
     assert made.faults
     assert contents(tree) == before
     assert all(fault.place and fault.cause and fault.remedy for fault in made.faults)
-    assert "cannot be built" in report.markdown(made)
-    assert report.as_json(made)["ok"] is False
+    assert "cannot be built" in update_report.markdown(made)
+    assert update_report.as_json(made)["ok"] is False
 
 
 def test_all_that_is_wrong_is_in_one_report(tree: Tree) -> None:
@@ -277,7 +277,7 @@ def test_the_report_says_what_a_reviewer_has_to_know(tree: Tree) -> None:
     thing["properties"]["colour"] = {"type": "string", "description": "Prose that is not ours."}
     published["paths"]["/things"]["get"]["description"] = "Prose that is not theirs."
     made = run(tree, written(tree, published), install=False)
-    told = report.markdown(made)
+    told = update_report.markdown(made)
     assert made.step == "major"
     for line in (
         "| outcome | built and tested |",
@@ -293,7 +293,7 @@ def test_the_report_says_what_a_reviewer_has_to_know(tree: Tree) -> None:
     ):
         assert line in told, line
     assert "Prose" not in told
-    plain = report.as_json(made)
+    plain = update_report.as_json(made)
     assert plain["semver"] == "major"
     assert {each["level"] for each in plain["published"]} == {"breaking", "warning", "info"}
     update.save(made, tree.root.parent / "out")
@@ -317,7 +317,7 @@ def test_the_report_says_what_a_reviewer_has_to_know(tree: Tree) -> None:
 def test_the_semver_step_is_what_the_clients_callers_notice(rule: str, step: str) -> None:
     lock = {"commit": None, "sha256": "0" * 64}
     change = compare.Change(rule=rule, place="A.b", detail="member")
-    assert report.Report(source="x", before=lock, after=lock, client=(change,)).step == step
+    assert update_report.Report(source="x", before=lock, after=lock, client=(change,)).step == step
 
 
 def test_what_of_the_connector_is_touched_is_told() -> None:

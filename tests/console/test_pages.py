@@ -306,7 +306,7 @@ WINDOW = {"start_time": "2030-06-15T02:00:00Z", "end_time": "2030-06-15T04:00:00
 async def test_a_request_says_who_is_paged_or_silent_and_until_when(  # type: ignore[no-untyped-def]
     tmp_path, operation: str, params: dict[str, object], said: tuple[str, str] | None
 ) -> None:
-    from arx_wrapper.console.views import affected
+    from arx_wrapper.console.template_values import affected
     from arx_wrapper.pagerduty.operations import TABLE
     from tests.approvals.deployment import Deployment
     from tests.support import EVERYTHING

@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from arx_wrapper import Config, PagerDutyConnector
 from arx_wrapper.cli.http_server import listening, server_for
-from arx_wrapper.mcp.agents import Agents
+from arx_wrapper.mcp.agent_tools import Agents
 from arx_wrapper.mcp.http import HttpServer
 from arx_wrapper.mcp.identity import Issuer
 from arx_wrapper.mcp.server import ToolServer

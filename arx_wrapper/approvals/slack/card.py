@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from arx_wrapper.approvals.render import effects_text, escape
 from arx_wrapper.approvals.request import ApprovalRequest, stamp
+from arx_wrapper.approvals.request_text import effects_text, escape
 
 APPROVE, DENY = "arx_approve", "arx_deny"
 

@@ -28,7 +28,7 @@ from arx_wrapper.audit.storage.postgres_leases import lease
 from arx_wrapper.audit.storage.postgres_read_only import NO_KEY
 from arx_wrapper.audit.storage.postgres_reader import PostgresReader, plain
 from arx_wrapper.audit.storage.postgres_segments import next_segment
-from arx_wrapper.audit.storage.postgres_writers import hold_lock, locked, orphans
+from arx_wrapper.audit.storage.postgres_writer_locks import hold_lock, locked, orphans
 from arx_wrapper.audit.storage.segments import segment_entry
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.errors import AuditError

@@ -40,7 +40,7 @@ from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import EARLIER, VERSION, statements
 from arx_wrapper.audit.storage.sqlite_state import altered, store_snapshot
 from arx_wrapper.audit.storage.sqlite_wal import WalReserve
-from arx_wrapper.audit.storage.sqlite_writers import WriterLock, forget, has_ended
+from arx_wrapper.audit.storage.sqlite_writer_locks import WriterLock, forget, has_ended
 from arx_wrapper.audit.store import Pending, Segment, Written
 from arx_wrapper.audit.tiles import HASH, WIDTH
 from arx_wrapper.errors import AuditError

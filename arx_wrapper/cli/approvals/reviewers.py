@@ -89,7 +89,7 @@ def confirm(context: typer.Context, name: Name, key: Key = None, output: Format 
 
     With a passkey, confirm them on the page "Reviewers" instead.
     """
-    from arx_wrapper.approvals.enrolment import enrolment_statement
+    from arx_wrapper.approvals.enrolment_rules import enrolment_statement
     from arx_wrapper.core.enrolment_records import confirm as record
 
     session: Session = context.obj
@@ -114,7 +114,7 @@ def remove(context: typer.Context, name: Name, key: Key = None, output: Format =
     Decisions of theirs that no call has used yet stop counting. With a passkey, remove them on the page "Reviewers"
     instead. You cannot remove yourself.
     """
-    from arx_wrapper.approvals.enrolment import removal_statement
+    from arx_wrapper.approvals.enrolment_rules import removal_statement
     from arx_wrapper.core.enrolment_records import remove as record
 
     session: Session = context.obj

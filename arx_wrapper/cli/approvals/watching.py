@@ -85,7 +85,7 @@ async def review(
 
 
 def _tell(what: str, request: ApprovalRequest, output: Output) -> int:
-    from arx_wrapper.approvals.render import escape
+    from arx_wrapper.approvals.request_text import escape
 
     if output is Output.JSON:
         said: dict[str, Any] = {"what": what, "id": request.id, "state": request.state, "sentence": request.sentence}

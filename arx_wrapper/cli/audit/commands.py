@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from arx_wrapper.cli.audit import database, growth, proofs, verifying
+from arx_wrapper.cli.audit import maintenance, postgres_admin, proofs, verifying
 from arx_wrapper.cli.audit import reconcile as reconciling
 from arx_wrapper.cli.audit.export import WRITERS, ExportFormat, target_of
 from arx_wrapper.cli.audit.filters import (
@@ -26,7 +26,7 @@ from arx_wrapper.cli.audit.filters import (
     Verdict,
     selection,
 )
-from arx_wrapper.cli.audit.reading import record_at, with_log
+from arx_wrapper.cli.audit.open_log import record_at, with_log
 from arx_wrapper.cli.bars import draw, timeline
 from arx_wrapper.cli.grid import width
 from arx_wrapper.cli.output import Format, Output, print_json, print_table, say, warn
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The audit log: look, verify, export.")
 app.command()(verifying.verify)
-app.command()(growth.migrate)
-app.command()(database.grant)
-app.command()(database.revoke)
-app.command(hidden=True)(database.admit)
-app.command(hidden=True)(database.dismiss)
+app.command()(maintenance.migrate)
+app.command()(postgres_admin.grant)
+app.command()(postgres_admin.revoke)
+app.command(hidden=True)(postgres_admin.admit)
+app.command(hidden=True)(postgres_admin.dismiss)
 app.command()(proofs.keygen)
 app.command()(proofs.checkpoint)
 app.command()(proofs.prove)
 app.command("verify-proof")(proofs.verify_proof)
-app.command()(growth.rotate)
-app.command()(growth.retain)
+app.command()(maintenance.rotate)
+app.command()(maintenance.retain)
 app.command()(reconciling.reconcile)
 
 _FOLLOW_EVERY = 0.5

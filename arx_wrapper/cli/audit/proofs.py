@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.audit.reading import seq_of, with_log
+from arx_wrapper.cli.audit.open_log import seq_of, with_log
 from arx_wrapper.cli.output import Format, Output, TextFormat, print_json, say
 from arx_wrapper.cli.session import Session, extras
 from arx_wrapper.errors import ConfigError

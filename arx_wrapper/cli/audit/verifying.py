@@ -9,7 +9,7 @@ import typer
 from attrs import evolve
 
 from arx_wrapper.cli.audit import proofs
-from arx_wrapper.cli.audit.reading import with_log
+from arx_wrapper.cli.audit.open_log import with_log
 from arx_wrapper.cli.output import Format, Output, print_json, say, warn
 from arx_wrapper.cli.session import Session, extras
 

@@ -37,8 +37,8 @@ def doctor(context: typer.Context, output: Format = Output.TABLE) -> None:
 
 
 def _findings(session: Session) -> list[Any]:
+    from arx_wrapper.cli.doctor.checks import examine
     from arx_wrapper.cli.doctor.finding import Finding
-    from arx_wrapper.cli.doctor.health_checks import examine
 
     try:
         config = session.config

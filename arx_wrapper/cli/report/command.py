@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from arx_wrapper.cli.audit.open_log import with_log
 from arx_wrapper.cli.audit.proofs import last_checkpoint
-from arx_wrapper.cli.audit.reading import with_log
 from arx_wrapper.cli.output import warn
 from arx_wrapper.cli.report.collect import Report, collect
 from arx_wrapper.cli.report.page import html

@@ -9,7 +9,7 @@ import typer
 from arx_wrapper.cli.execution import Options, Params, Prepare, perform
 from arx_wrapper.cli.names import incident_id
 from arx_wrapper.cli.output import Format, Output
-from arx_wrapper.cli.tables import split
+from arx_wrapper.cli.response_output import split
 from arx_wrapper.cli.verbs.options import Everything, Fields, IncidentId
 
 

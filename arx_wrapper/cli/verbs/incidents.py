@@ -11,9 +11,9 @@ from arx_wrapper.cli.completion import among
 from arx_wrapper.cli.execution import Options, Params, Prepare, perform
 from arx_wrapper.cli.names import ESCALATION_POLICY, SERVICE, TEAM, USER, expand, id_of, ids, incident_id
 from arx_wrapper.cli.output import Format, Output
+from arx_wrapper.cli.response_output import split
 from arx_wrapper.cli.session import now_of
 from arx_wrapper.cli.stdin import read_stdin
-from arx_wrapper.cli.tables import split
 from arx_wrapper.cli.verbs import incident_reads
 from arx_wrapper.cli.verbs.options import (
     Approval,

@@ -10,8 +10,8 @@ from arx_wrapper.cli.completion import complete_names
 from arx_wrapper.cli.execution import Options, Params, perform
 from arx_wrapper.cli.names import SCHEDULE, SERVICE, TEAM, USER, Kind, expand, ids
 from arx_wrapper.cli.output import Format, Output
+from arx_wrapper.cli.response_output import split
 from arx_wrapper.cli.session import now_of
-from arx_wrapper.cli.tables import split
 from arx_wrapper.cli.verbs.options import (
     Everything,
     Fields,

@@ -12,8 +12,8 @@ from arx_wrapper.cli.completion import complete_names
 from arx_wrapper.cli.execution import Options, Params, perform
 from arx_wrapper.cli.names import ESCALATION_POLICY, SCHEDULE, USER, ids
 from arx_wrapper.cli.output import Format, Output, say
+from arx_wrapper.cli.response_output import split
 from arx_wrapper.cli.session import now_of
-from arx_wrapper.cli.tables import split
 from arx_wrapper.cli.times import iso
 from arx_wrapper.cli.verbs.options import (
     Every,

@@ -11,8 +11,8 @@ from arx_wrapper.cli.completion import among, complete_names
 from arx_wrapper.cli.execution import Options, Params, perform
 from arx_wrapper.cli.names import SERVICE, TEAM, expand, ids
 from arx_wrapper.cli.output import Format, Output
+from arx_wrapper.cli.response_output import split
 from arx_wrapper.cli.session import now_of
-from arx_wrapper.cli.tables import split
 from arx_wrapper.cli.times import duration, is_relative, iso, moment
 from arx_wrapper.cli.verbs.options import (
     Approval,

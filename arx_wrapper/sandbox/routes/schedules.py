@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from arx_wrapper.sandbox.account import JSON, Ref, Resource
 from arx_wrapper.sandbox.endpoint import PAGE, Call, Endpoint, Reply, ok
 from arx_wrapper.sandbox.errors import refuse
-from arx_wrapper.sandbox.oncall import Shift, shifts
+from arx_wrapper.sandbox.on_call_shifts import Shift, shifts
 from arx_wrapper.sandbox.paging import matching, page, shown
 
 __all__ = ["ENDPOINTS"]

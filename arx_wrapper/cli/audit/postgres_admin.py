@@ -42,7 +42,7 @@ def migrate(session: Session, *, show: bool) -> None:
         for part in migrations.script():
             say(part)
         if _approvals(session) == session.config.audit_url:
-            from arx_wrapper.approvals.tables import ACCESS, SCHEMA
+            from arx_wrapper.approvals.sql import ACCESS, SCHEMA
 
             say(SCHEMA + ACCESS)
         return

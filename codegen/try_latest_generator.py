@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from codegen import generate
-from codegen.tree import PACKAGE, TREE
+from codegen.checkout_paths import PACKAGE, TREE
 
 _GENERATOR: Final = "openapi-python-client"
 _NEEDED: Final = ("attrs", "httpx", "jinja2", "mypy", "PyYAML", "jsonpath-rfc9535", "pydantic")

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from arx_wrapper.approvals.render import escape
 from arx_wrapper.approvals.request import ApprovalRequest, identity
+from arx_wrapper.approvals.request_text import escape
 from arx_wrapper.model import Operation, Paged
 
 _CELL: Final = 200

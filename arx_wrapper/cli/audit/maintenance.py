@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arx_wrapper.cli.audit import database
+from arx_wrapper.cli.audit import postgres_admin
 from arx_wrapper.cli.audit.filters import parsed
-from arx_wrapper.cli.audit.reading import with_log
+from arx_wrapper.cli.audit.open_log import with_log
 from arx_wrapper.cli.output import Format, Output, print_json, say, warn
 from arx_wrapper.cli.session import Session
 from arx_wrapper.urls import is_postgres
@@ -32,7 +32,7 @@ def migrate(
     """
     session: Session = context.obj
     if show or is_postgres(session.config.audit_url):
-        database.migrate(session, show=show)
+        postgres_admin.migrate(session, show=show)
         return
     from arx_wrapper.audit import convert
 

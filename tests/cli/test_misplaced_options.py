@@ -9,7 +9,7 @@ import pytest
 from arx_wrapper.cli.examples import commands
 from arx_wrapper.cli.main import app
 from arx_wrapper.cli.main import command as root
-from arx_wrapper.cli.misplaced import GLOBAL
+from arx_wrapper.cli.misplaced_options import GLOBAL
 from tests.cli.conftest import Command
 
 ALL = [path for path, _ in commands(app)]

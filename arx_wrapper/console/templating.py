@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from arx_wrapper.approvals.render import reviewers_text
-from arx_wrapper.console import state, views
+from arx_wrapper.approvals.request_text import reviewers_text
+from arx_wrapper.console import state, template_values
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,8 +33,8 @@ def page(
             session=session,
             org=console.org_id,
             now=now,
-            left=lambda moment: views.left(moment, now),
-            ago=lambda moment: views.ago(_moment(moment), now),
+            left=lambda moment: template_values.left(moment, now),
+            ago=lambda moment: template_values.ago(_moment(moment), now),
             **context,
         )
     )
@@ -54,14 +54,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        visible=views.visible,
+        visible=template_values.visible,
         reviewers=reviewers_text,
-        clock=views.clock,
-        short=views.short,
-        pretty=views.pretty,
+        clock=template_values.clock,
+        short=template_values.short,
+        pretty=template_values.pretty,
         risk=lambda risk: risk.name,
     )
-    made.globals.update(query=views.query)
+    made.globals.update(query=template_values.query)
     return made
 
 

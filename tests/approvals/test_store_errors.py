@@ -16,9 +16,9 @@ import psycopg
 import pytest
 
 from arx_wrapper import approvals
-from arx_wrapper.approvals import unusable
+from arx_wrapper.approvals import store_errors
 from arx_wrapper.approvals.database import SQLite
-from arx_wrapper.approvals.tables import SCHEMA
+from arx_wrapper.approvals.sql import SCHEMA
 from arx_wrapper.errors import ApprovalError
 from tests.approvals.conftest import terms
 
@@ -204,7 +204,7 @@ def failed(state: str | None) -> psycopg.Error:
     ],
 )
 def test_each_state_of_postgresql_has_its_remedy(state: str | None, remedy: str) -> None:
-    said = unusable.in_postgres(failed(state))
+    said = store_errors.in_postgres(failed(state))
     assert said.startswith("The approval store in PostgreSQL cannot be used: ")
     assert ". Nothing was sent. " in said
     assert remedy in said

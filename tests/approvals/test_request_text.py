@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arx_wrapper.approvals import render
-from arx_wrapper.approvals.render import escape
+from arx_wrapper.approvals.request_text import escape
 from tests.approvals.conftest import terms
 
 DECEPTIONS = {

@@ -25,7 +25,7 @@ class WaitingNotice:
 
     def __call__(self, request: ApprovalRequest) -> None:
         """Say that a call waits for a request."""
-        from arx_wrapper.approvals.render import escape
+        from arx_wrapper.approvals.request_text import escape
 
         self._waiting = request
         left = max(0, int((request.expires_at - datetime.now(UTC)).total_seconds()) // 60)

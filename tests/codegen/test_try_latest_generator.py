@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from codegen import latest
-from codegen.tree import TREE
+from codegen import try_latest_generator
+from codegen.checkout_paths import TREE
 
 
 def test_an_output_like_the_committed_one_is_no_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     package = Path(shutil.copytree(TREE.generated, tmp_path / "package", ignore=shutil.ignore_patterns("*.pyc")))
-    assert latest._compared(package) == 0
+    assert try_latest_generator._compared(package) == 0
     assert capsys.readouterr().out.startswith("0 of ")
     (package / "models" / "incident.py").write_text("# another\n", encoding="utf-8")
     (package / "models" / "brand_new.py").write_text("X = 1\n", encoding="utf-8")
     (package / "wire.py").unlink()
-    assert latest._compared(package) == 1
+    assert try_latest_generator._compared(package) == 1
     told = capsys.readouterr().out
     assert all(f"+++ {name}" in told for name in ("models/incident.py", "models/brand_new.py", "wire.py"))
     assert re.search(r"^3 of \d+ files differ", told, re.MULTILINE)
