@@ -61,10 +61,11 @@ class Doors(BaseConnector):
         found: Json = (await self.execute("doors:unlock", {"door_id": door_id, "minutes": minutes}))["door"]
         return found
 
-    def build_request(self, row: Operation, params: Mapping[str, Any]) -> Request:
+    def build_request(self, operation: Operation, params: Mapping[str, Any]) -> Request:
         """Built here, where a generated client would have a module for each endpoint."""
-        body = row.body(params) if row.body else None
-        return Request(method=row.method, path=row.path.format_map(params), json=body, operation_id=row.name)
+        body = operation.body(params) if operation.body else None
+        path = operation.path.format_map(params)
+        return Request(method=operation.method, path=path, json=body, operation_id=operation.name)
 
 
 POLICY = [

@@ -39,7 +39,7 @@ async def ask(env: CallEnvironment, decision: Decision, dispatch: Dispatch) -> A
 
 
 async def approve(
-    env: CallEnvironment, decision: Decision, dispatch: Dispatch, asked: ApprovalRequest, *, resumed: bool
+    env: CallEnvironment, decision: Decision, dispatch: Dispatch, approval_request: ApprovalRequest, *, resumed: bool
 ) -> JSON | None:
     """Wait until reviewers have decided, and use their approval.
 
@@ -48,7 +48,7 @@ async def approve(
 
     Args:
         env, decision, dispatch: The call, as it was judged.
-        asked: The request for approval.
+        approval_request: The request for approval.
         resumed: Whether an earlier call made the request.
 
     Returns:
@@ -62,37 +62,38 @@ async def approve(
     """
     backends, call = env.backends, dispatch.call
     if backends.config.approvals_mode == "raise" and not resumed:
-        raise _pending(asked, f"waits for a reviewer as {asked.id}")
+        raise _pending(approval_request, f"waits for a reviewer as {approval_request.id}")
     terms = await _terms(env, decision, dispatch)
-    digest = _digest({**terms, "sentence": _sentence(call, asked.target)}, asked.target)
-    if asked.call_digest != digest:
+    digest = _digest({**terms, "sentence": _sentence(call, approval_request.target)}, approval_request.target)
+    if approval_request.call_digest != digest:
         raise ApprovalDeniedError(
-            f"{call.operation.name}: {asked.id} is a request for another call. Nothing was sent.", approval_id=asked.id
+            f"{call.operation.name}: {approval_request.id} is a request for another call. Nothing was sent.",
+            approval_id=approval_request.id,
         )
-    dispatch.bind(asked)
+    dispatch.remember_approval(approval_request)
     if backends.config.approvals_mode == "wait":
-        await backends.approvals.wait(asked.id)
+        await backends.approvals.wait(approval_request.id)
     await env.judge_again(call)  # before the target is read with the account's key
-    asked, before = await backends.approvals.get(asked.id), asked.target
-    if asked.state == "pending":  # the checks below read the decisions, so no later decision may be used
-        raise _pending(asked, f"{asked.id} still waits for a reviewer")
-    if asked.state == "approved" and asked.target is not None:
+    approval_request, before = await backends.approvals.get(approval_request.id), approval_request.target
+    if approval_request.state == "pending":  # the checks below read the decisions, so no later decision may be used
+        raise _pending(approval_request, f"{approval_request.id} still waits for a reviewer")
+    if approval_request.state == "approved" and approval_request.target is not None:
         before = await dispatch.target_state()
-        if asked.target != before:
-            await backends.approvals.mark_stale(asked.id)
+        if approval_request.target != before:
+            await backends.approvals.mark_stale(approval_request.id)
             raise ApprovalDeniedError(
-                f"{call.operation.name}: the target of {asked.id} has changed since: "
-                f"{', '.join(_changed(asked.target, before))}. Nothing was sent. Ask anew.",
-                approval_id=asked.id,
+                f"{call.operation.name}: the target of {approval_request.id} has changed since: "
+                f"{', '.join(_changed(approval_request.target, before))}. Nothing was sent. Ask anew.",
+                approval_id=approval_request.id,
             )
     again = await env.judge_again(call)
-    dispatch.follow(again)
-    _require_no_more_risk(asked, again)
+    dispatch.use_visibility_of(again)
+    _require_no_more_risk(approval_request, again)
     read = env.api.on_call
     await use_up(
         backends.approvals,
         backends.audit,
-        asked,
+        approval_request,
         digest,
         min_approvals=again.min_approvals,
         rules=again.reviewers,
@@ -113,27 +114,27 @@ def _changed(approved: Any, now: Any) -> list[str]:
     return []
 
 
-def _pending(asked: ApprovalRequest, problem: str) -> ApprovalPendingError:
+def _pending(approval_request: ApprovalRequest, problem: str) -> ApprovalPendingError:
     return ApprovalPendingError(
-        f"{asked.operation}: {problem} until {asked.expires_at:%Y-%m-%d %H:%M}Z. "
-        f"Nothing was sent. Resume with execute(..., approval_id={asked.id!r}).",
-        approval_id=asked.id,
+        f"{approval_request.operation}: {problem} until {approval_request.expires_at:%Y-%m-%d %H:%M}Z. "
+        f"Nothing was sent. Resume with execute(..., approval_id={approval_request.id!r}).",
+        approval_id=approval_request.id,
     )
 
 
-def _require_no_more_risk(asked: ApprovalRequest, again: Decision) -> None:
-    if asked.risk < again.risk:
+def _require_no_more_risk(approval_request: ApprovalRequest, again: Decision) -> None:
+    if approval_request.risk < again.risk:
         raise ApprovalDeniedError(
-            f"{asked.operation}: {asked.id} was given at {asked.risk.name}, and policy judges the call at "
-            f"{again.risk.name} now. Nothing was sent. Ask anew.",
-            approval_id=asked.id,
+            f"{approval_request.operation}: {approval_request.id} was given at {approval_request.risk.name}, and "
+            f"policy judges the call at {again.risk.name} now. Nothing was sent. Ask anew.",
+            approval_id=approval_request.id,
         )
 
 
 def _sentence(call: Call, target: JSON | None) -> str:
-    """Return the call's sentence for reviewers; the operation's summary when its row has no sentence."""
-    row = call.operation
-    said = row.sentence(call.params, target) if row.sentence else f"{row.summary}."
+    """Return the call's sentence for reviewers; the operation's summary when it has no sentence."""
+    operation = call.operation
+    said = operation.sentence(call.params, target) if operation.sentence else f"{operation.summary}."
     if call.iteration is None:
         return said
     most = call.iteration.get("max_items")

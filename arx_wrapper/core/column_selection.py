@@ -1,4 +1,4 @@
-"""Select members of a response: the columns of an operation's row, or those that a caller names.
+"""Select members of a response: the columns of an operation, or those that a caller names.
 
 A column is a dotted path below a record, with a name when the last member's is not clear by itself: `status`,
 `assignees=assignments.assignee`. A path applies to each item of a list. A reference at its end is shown as its summary.
@@ -28,7 +28,7 @@ def records_of(operation: Operation, body: Mapping[str, Any]) -> tuple[list[Mapp
     """Return the records of a response, and True when the response is a list of them.
 
     Args:
-        operation: The row whose response it is.
+        operation: The operation whose response it is.
         body: The response's JSON; `{}` for a response without a body.
     """
     returns = operation.records or operation.returns
@@ -42,7 +42,7 @@ def project(operation: Operation, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a record by name: scalars, lists of them, and JSON that holds no reference.
 
     Args:
-        operation: The row whose response holds the record.
+        operation: The operation whose response holds the record.
         record: One record of `records_of()`. Members that it lacks are None.
     """
     return {name(column): value(record, path_of(column)) for column in operation.columns}

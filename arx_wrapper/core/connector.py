@@ -24,14 +24,14 @@ from arx_wrapper.core.call_environment import CallEnvironment
 from arx_wrapper.core.param_model import ParamModel, param_model
 from arx_wrapper.core.resolution import (
     Api,
-    Asked,
     Caller,
+    RequestedCall,
     build_request,
     is_alias,
     minimal_call,
+    operation_named,
     request_of,
     resolve,
-    row_of,
 )
 from arx_wrapper.errors import ApprovalError, ConfigError
 from arx_wrapper.model import Call, Decision, OnCallReader, Operation, Params, Request, Verdict
@@ -211,9 +211,9 @@ class BaseConnector:
         """
         from arx_wrapper.core import pipeline  # imported late: it loads asyncio and the audit log
 
-        asked = Asked(operation=operation, params=params, approval_id=approval_id, timeout=timeout)
+        requested = RequestedCall(operation=operation, params=params, approval_id=approval_id, timeout=timeout)
         with self._in_flight:
-            return await pipeline.run(self._env, asked)
+            return await pipeline.run(self._env, requested)
 
     def plan(self, operation: str, params: Mapping[str, Any] | None = None) -> Plan:
         """Return a call as it would be judged and sent. Sends nothing and records nothing.
@@ -222,7 +222,7 @@ class BaseConnector:
             UnknownOperationError, InvalidParamsError: as in `execute()`.
             PolicyError: no policy could be loaded.
         """
-        call, request = resolve(self._env.api, self._env.caller, Asked(operation=operation, params=params))
+        call, request = resolve(self._env.api, self._env.caller, RequestedCall(operation=operation, params=params))
         decision = self.backends.policies.decide(call, self.backends.clock())
         return Plan(call=call, request=request, decision=decision)
 
@@ -245,8 +245,8 @@ class BaseConnector:
             UnknownOperationError: there is no such operation.
             PolicyError: no policy could be loaded.
         """
-        row = row_of(self.operations, operation)
-        bare = minimal_call(row, self.operations, agent_id=self.agent_id, org_id=self.org_id)
+        known = operation_named(self.operations, operation)
+        bare = minimal_call(known, self.operations, agent_id=self.agent_id, org_id=self.org_id)
         return self.backends.policies.possible_verdicts(bare, self.backends.clock())
 
     async def who_is_on_call(self, escalation_policy: str) -> Mapping[int, frozenset[str]]:
@@ -264,7 +264,7 @@ class BaseConnector:
         from arx_wrapper.core.dispatch import Dispatch  # imported late, as the pipeline is
 
         operation, read = self.on_call
-        call, request = resolve(self._env.api, self._env.caller, Asked(operation=operation))
+        call, request = resolve(self._env.api, self._env.caller, RequestedCall(operation=operation))
         dispatch = Dispatch(self._env, call, request, visibility=())
         return await read(dispatch.lookup, escalation_policy)
 
@@ -300,19 +300,19 @@ class BaseConnector:
         Raises:
             UnknownOperationError: there is no such operation.
         """
-        return self._env.api.parameters(row_of(self.operations, operation).name)
+        return self._env.api.parameters(operation_named(self.operations, operation).name)
 
-    def build_request(self, row: Operation, params: Params) -> Request:
+    def build_request(self, operation: Operation, params: Params) -> Request:
         """Return an operation's request, built by the generated client. A connector without one overrides this.
 
         Args:
-            row: The operation.
+            operation: The operation.
             params: Its parameters, validated.
 
         Raises:
             InvalidParamsError: the client refuses a value.
         """
-        return build_request(self.client, row, params)
+        return build_request(self.client, operation, params)
 
     @classmethod
     def is_alias(cls, name: str, value: Any) -> bool:

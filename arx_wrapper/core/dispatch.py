@@ -80,8 +80,8 @@ class Dispatch:
             recovery=self._recovery,
         )
 
-    def bind(self, approval: ApprovalRequest) -> None:
-        """Restrict further requests to the account and requester that an approval names."""
+    def remember_approval(self, approval: ApprovalRequest) -> None:
+        """Remember the approval: a key that replaces one after a 401 must belong to its account and requester."""
         self._approval = approval
 
     def requester(self, credentials: Credentials) -> str | None:
@@ -110,32 +110,32 @@ class Dispatch:
         Raises:
             PagerDutyError: the call failed, or its effect is unknown.
         """
-        row, request, params = self.call.operation, self._request, self.call.params
-        if row.recovery and row.recovery.prepare:
-            params = row.recovery.prepare(params, self.call.id)
-            request = request if params is self.call.params else self._env.api.build(row, params)
+        operation, request, params = self.call.operation, self._request, self.call.params
+        if operation.recovery and operation.recovery.prepare:
+            params = operation.recovery.prepare(params, self.call.id)
+            request = request if params is self.call.params else self._env.api.build(operation, params)
         began = self._env.backends.clock()
         try:
             return await self.send(request)
         except (TransportError, ServerError) as lost:
-            if not row.writes or getattr(lost, "outcome", "unknown") != "unknown":
+            if not operation.writes or getattr(lost, "outcome", "unknown") != "unknown":
                 raise
             return await self._recovered(lost, params, began)
         except PagerDutyError as error:
-            if row.fallback is None or error.status not in row.fallback.statuses:
+            if operation.fallback is None or error.status not in operation.fallback.statuses:
                 raise
-            return await row.fallback.read(self._read, params)
+            return await operation.fallback.read(self._send_endpoint, params)
 
     async def send(self, request: Request) -> dict[str, Any]:
         """Send one request of the call and return its JSON body; `{}` when there is none."""
-        body = (await self._fetch(request, self._attempts)).json()
+        body = (await self._send_with_key_renewal(request, self._attempts)).json()
         operation = self.call.operation
         if operation.writes and request.method != "GET" and operation.envelope:
             found = body.get(operation.envelope)
             self._after = found if isinstance(found, dict) else {operation.envelope: found} if found else None
         return body
 
-    async def fetch(self, params: Params) -> Response:
+    async def send_page(self, params: Params) -> Response:
         """Send the call with other parameters, to read a further page; the response is not parsed yet.
 
         Raises:
@@ -143,7 +143,7 @@ class Dispatch:
         """
         if self._attempts:
             await self.judge_again()
-        return await self._fetch(self._env.api.build(self.call.operation, params), self._attempts)
+        return await self._send_with_key_renewal(self._env.api.build(self.call.operation, params), self._attempts)
 
     async def lookup(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
         """Read the call's target: before the call, for the reviewer, or after it, to look up its effect.
@@ -162,14 +162,18 @@ class Dispatch:
             raise ValueError(f"{request.operation_id} does not only read")
         attempts: list[Attempt] = []
         try:
-            return (await self._fetch(request, attempts)).json()
+            return (await self._send_with_key_renewal(request, attempts)).json()
         finally:
             self._lookups += len(attempts)
 
     async def target_state(self) -> JSON | None:
-        """Read the state of the objects that the call changes, without hidden members; None when the row reads none."""
+        """Read the state of the objects that the call changes, with hidden values replaced.
+
+        Returns:
+            The state; None when the operation has no target to read.
+        """
         read = self.call.operation.target_state
-        return await read(self._preview, self.call.params) if read else None
+        return await read(self._lookup_visible, self.call.params) if read else None
 
     async def judge_again(self) -> None:
         """Judge the call again before a further page is requested or handed out, and apply its present visibility.
@@ -177,17 +181,18 @@ class Dispatch:
         Raises:
             PermissionDeniedError: policy denies the call by now, or its agent was suspended.
         """
-        self.follow(await self._env.judge_again(self.call))
+        self.use_visibility_of(await self._env.judge_again(self.call))
 
-    def follow(self, decision: Decision) -> None:
+    def use_visibility_of(self, decision: Decision) -> None:
         """Apply the visibility of a later decision on the same call from now on."""
         self._visibility = decision.visibility
 
     def show(self, body: T) -> T:
         """Hide the members of a response body that policy hides from the caller, in place, and return it."""
-        row = self.call.operation
+        operation = self.call.operation
         if isinstance(body, dict):
-            self._hide(body, [name for name in (row.envelope, row.records and row.records.envelope) if name])
+            envelopes = (operation.envelope, operation.records and operation.records.envelope)
+            self._hide(body, [name for name in envelopes if name])
         return body
 
     def show_record(self, record: T) -> T:
@@ -206,12 +211,12 @@ class Dispatch:
     def _filter(self) -> Filter:
         return Filter.of(self._env.api.hidden, self._visibility)
 
-    async def _preview(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
+    async def _lookup_visible(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
         body = await self.lookup(endpoint, *path, **query)
         self._filter().apply(body, envelopes=body.keys())
         return body
 
-    async def _read(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
+    async def _send_endpoint(self, endpoint: str, *path: str, **query: object) -> dict[str, Any]:
         """Send the request of another endpoint as the call itself."""
         return await self.send(self._env.api.request(endpoint, *path, **query))
 
@@ -224,7 +229,7 @@ class Dispatch:
         self._recovery = "found"
         return found
 
-    async def _fetch(self, request: Request, attempts: list[Attempt]) -> Response:
+    async def _send_with_key_renewal(self, request: Request, attempts: list[Attempt]) -> Response:
         """Send one request. When the API rejects the key, read it again from the vault, once: it may have been rotated.
 
         Raises:
@@ -232,18 +237,18 @@ class Dispatch:
         """
         credentials = self._credentials or await self.credentials()
         try:
-            return await self._send(request, credentials, attempts)
+            return await self._send_once(request, credentials, attempts)
         except AuthenticationError as refused:
             try:
                 renewed = await self.credentials(fresh=True)
             except CredentialError:
-                raise refused from None  # the vault's error would say that nothing was sent
+                raise refused from None  # the vault's error says that nothing was sent, but a request was
             if renewed == credentials:
                 raise
             self._require_approved(renewed)
-        return await self._send(request, renewed, attempts)
+        return await self._send_once(request, renewed, attempts)
 
-    async def _send(self, request: Request, credentials: Credentials, attempts: list[Attempt]) -> Response:
+    async def _send_once(self, request: Request, credentials: Credentials, attempts: list[Attempt]) -> Response:
         operation, backends = self.call.operation, self._env.backends
         writes = operation.writes and request.method != "GET"
         if writes and backends.requester_header:

@@ -1,4 +1,6 @@
-"""Run a call through the governed pipeline, the only way to the network. The order of the steps is its security.
+"""Run a call through the governed pipeline, the only way to the network.
+
+Keep the order of the steps: one moved earlier or later can send a call that was not authorised or not recorded.
 
 0. Record the policies in force.
 1. Resolve the call: freeze it, and build its request from the same text that policy judges.
@@ -6,10 +8,10 @@
 3. Let policy decide.
 4. Record the intent, durably. A call whose intent cannot be recorded is not sent.
 5. When policy requires it, wait for reviewers and use their approval.
-6. Send the request. Members of the response that policy hides are removed before the caller gets it.
+6. Send the request. Values that policy hides are replaced by `[hidden]` or null before the caller gets the response.
 7. Record the outcome.
 
-`clear()` runs steps 0 to 5, before the call is sent; a call that fails there is recorded as refused. Step 5 may read
+`permit()` runs steps 0 to 5, before the call is sent; a call that fails there is recorded as refused. Step 5 may read
 the credentials and the state of the call's target, for the reviewers. `run()` and `stream()` add steps 6 and 7: `run()`
 returns one result, `stream()` yields records as they arrive.
 """
@@ -28,9 +30,10 @@ from attrs import evolve, frozen
 from arx_wrapper.audit import Entry, Refused
 from arx_wrapper.core import entries
 from arx_wrapper.core.call_environment import CallEnvironment
+from arx_wrapper.core.call_report import CallReport
 from arx_wrapper.core.dispatch import Dispatch
 from arx_wrapper.core.provenance import context, correlation
-from arx_wrapper.core.resolution import Asked, check, resolve
+from arx_wrapper.core.resolution import RequestedCall, check, resolve
 from arx_wrapper.core.telemetry import Observed, observe
 from arx_wrapper.errors import ArxError, AuditError, PagerDutyError, PermissionDeniedError, shown
 from arx_wrapper.model import JSON, Call, Decision, Verdict
@@ -43,98 +46,104 @@ _log = logging.getLogger("arx_wrapper.pipeline")
 
 
 @frozen(kw_only=True, eq=False, repr=False)
-class Cleared:
+class PermittedCall:
     """A call that may be sent.
 
     Attributes:
         dispatch: Sends it.
-        trail: Makes its records.
+        records: Builds its audit entries.
         before: The state of the objects that it changes, as reviewers approved it.
     """
 
     dispatch: Dispatch
-    trail: Trail
+    records: CallRecords
     before: JSON | None
 
 
-async def run(env: CallEnvironment, asked: Asked) -> dict[str, Any]:
+async def run(env: CallEnvironment, requested: RequestedCall) -> dict[str, Any]:
     """Run one call through all steps and return the API's JSON body; `{}` when there is none."""
-    cleared = await clear(env, asked)  # 0-5
+    permitted = await permit(env, requested)  # 0-5
     try:
-        result = cleared.dispatch.show(await cleared.dispatch.perform())  # 6
+        result = permitted.dispatch.show(await permitted.dispatch.perform())  # 6
     except BaseException as error:
-        conclude(env, cleared, error)  # 7
+        conclude(env, permitted, error)  # 7
         raise
-    conclude(env, cleared, None)  # 7
+    conclude(env, permitted, None)  # 7
     return result
 
 
 async def stream(
-    env: CallEnvironment, asked: Asked, read: Callable[[Dispatch], AsyncGenerator[Any, None]], made: Callable[[Any], T]
+    env: CallEnvironment,
+    requested: RequestedCall,
+    read: Callable[[Dispatch], AsyncGenerator[Any, None]],
+    made: Callable[[Any], T],
 ) -> AsyncGenerator[T, None]:
     """Run one call through all steps and yield `made(record)` for each record that `read` yields.
 
     All records are read under one permission and one intent.
     """
-    cleared = await clear(env, asked)  # 0-5
+    permitted = await permit(env, requested)  # 0-5
     try:
-        async with aclosing(read(cleared.dispatch)) as records:
-            async for record in records:  # 6
-                yield made(cleared.dispatch.show_record(record))
+        async with aclosing(read(permitted.dispatch)) as found:
+            async for record in found:  # 6
+                yield made(permitted.dispatch.show_record(record))
     except GeneratorExit:  # the caller has read enough
-        conclude(env, cleared, None)  # 7
+        conclude(env, permitted, None)  # 7
         raise
     except BaseException as error:
-        conclude(env, cleared, error)  # 7
+        conclude(env, permitted, error)  # 7
         raise
-    conclude(env, cleared, None)  # 7
+    conclude(env, permitted, None)  # 7
 
 
-async def clear(env: CallEnvironment, asked: Asked) -> Cleared:
+async def permit(env: CallEnvironment, requested: RequestedCall) -> PermittedCall:
     """Run a call through every step before sending.
 
     Raises:
         ArxError: the call is refused, and the refusal is recorded. Nothing was sent.
     """
-    backends, log, trail = env.backends, env.backends.audit, Trail(env, asked)
+    backends, log, records = env.backends, env.backends.audit, CallRecords(env, requested)
     intent_id: str | None = None
     try:
         await record_policies(env)  # 0 the policies in force are on record
-        call, request = resolve(env.api, env.caller, asked)  # 1 freeze the call
-        trail.call, trail.inputs_hash = call, log.keyed_hash(call.canonical)
-        if asked.timeout is not None or asked.check is not None:
-            check(asked, call.operation)
+        call, request = resolve(env.api, env.caller, requested)  # 1 freeze the call
+        records.call, records.inputs_hash = call, log.keyed_hash(call.canonical)
+        if requested.timeout is not None or requested.check is not None:
+            check(requested, call.operation)
         await backends.vault.locate(env.caller.org_id)  # 2 credentials exist; no secret is read yet
-        decision = trail.decision = backends.policies.decide(call, backends.clock())  # 3 policy decides
+        decision = records.decision = backends.policies.decide(call, backends.clock())  # 3 policy decides
         verdict, risk, policy = decision.verdict.name, decision.risk.name, decision.policy or "default"
-        _log.debug("%s: %s at %s by %s", asked.operation, verdict, risk, policy)
+        _log.debug("%s: %s at %s by %s", requested.operation, verdict, risk, policy)
         if decision.verdict is Verdict.DENY:
             raise PermissionDeniedError(decision)
         intent_id = call.id  # set before writing: the intent may be recorded although the caller is cancelled
-        await log_intent(env, asked, trail, call, decision)  # 4 durable
+        await log_intent(env, requested, records, call, decision)  # 4 durable
     except AuditError as error:
-        trail.refusal(error)  # not appended: the log did not write the intent in time either
+        records.end_span(records.refusal(error))  # Not appended: the log cannot be written. This only ends the span.
         raise
     except ArxError as error:
-        await log.append(trail.refusal(error))
+        await log.append(records.end_span(records.refusal(error)))
         raise
-    except BaseException as error:
-        log.append_soon(trail.refusal(error, intent_id=intent_id))  # cancelled before anything was sent
+    except BaseException as error:  # cancelled before anything was sent
+        log.append_soon(records.end_span(records.refusal(error, intent_id=intent_id)))
         raise
-    dispatch = Dispatch(env, call, request, asked.timeout, visibility=decision.visibility)
+    dispatch = Dispatch(env, call, request, requested.timeout, visibility=decision.visibility)
     if decision.verdict is not Verdict.ESCALATE:
-        return Cleared(dispatch=dispatch, trail=trail, before=None)
+        return PermittedCall(dispatch=dispatch, records=records, before=None)
     try:
-        before = await get_approval(env, asked, decision, dispatch, trail)  # 5 a reviewer approves exactly this call
+        # 5 a reviewer approves exactly this call
+        before = await get_approval(env, requested, decision, dispatch, records)
     except BaseException as error:
-        log.append_soon(trail.refusal(error, intent_id=intent_id))
+        log.append_soon(records.end_span(records.refusal(error, intent_id=intent_id)))
         raise
-    return Cleared(dispatch=dispatch, trail=trail, before=before)
+    return PermittedCall(dispatch=dispatch, records=records, before=before)
 
 
-def conclude(env: CallEnvironment, cleared: Cleared, error: BaseException | None) -> None:
+def conclude(env: CallEnvironment, permitted: PermittedCall, error: BaseException | None) -> None:
     """Record the outcome of a call. It never awaits, so cancellation cannot interrupt it, and never raises."""
-    env.backends.audit.append_soon(cleared.trail.outcome(cleared.dispatch, cleared.before, error))
+    records, report = permitted.records, permitted.dispatch.report()
+    entry = records.outcome(permitted.dispatch.call.id, report, permitted.before, error)
+    env.backends.audit.append_soon(records.end_span(entry, attempts=len(report.attempts)))
 
 
 async def record_policies(env: CallEnvironment) -> None:
@@ -160,27 +169,29 @@ async def record_policies(env: CallEnvironment) -> None:
         raise
 
 
-async def log_intent(env: CallEnvironment, asked: Asked, trail: Trail, call: Call, decision: Decision) -> None:
+async def log_intent(
+    env: CallEnvironment, requested: RequestedCall, records: CallRecords, call: Call, decision: Decision
+) -> None:
     """Record the intent, durably, and count the call against its limits.
 
-    A call that resumes was counted before its approval was requested, and does not continue without the approval.
+    Do not count a resumed call again: it was counted when its approval was requested.
 
     Raises:
         AuditError: it cannot be recorded, so the call must not be sent.
         PermissionDeniedError: a limit is used up, or the agent is suspended.
     """
-    counted = decision.verdict is Verdict.ESCALATE and asked.approval_id is not None
+    counted = decision.verdict is Verdict.ESCALATE and requested.approval_id is not None
     usage = () if counted else [(effect.operation, effect.count) for effect in call.effects]
     try:
         await env.backends.audit.append(
-            trail.intent(call, decision), usage=usage, limits=() if counted else decision.limits
+            records.intent(call, decision), usage=usage, limits=() if counted else decision.limits
         )
     except Refused as refused:
         raise PermissionDeniedError(evolve(decision, verdict=Verdict.DENY, reason=refused.reason)) from None
 
 
 async def get_approval(
-    env: CallEnvironment, asked: Asked, decision: Decision, dispatch: Dispatch, trail: Trail
+    env: CallEnvironment, requested: RequestedCall, decision: Decision, dispatch: Dispatch, records: CallRecords
 ) -> JSON | None:
     """Request approval of the call, or take the request that its caller names, and use the reviewers' approval.
 
@@ -192,19 +203,19 @@ async def get_approval(
     """
     from arx_wrapper.core.approval_step import approve, ask  # imported late: most calls need no approval
 
-    if asked.approval_id is not None:
-        waiting = await env.backends.approvals.get(asked.approval_id)
-        trail.approval_id = waiting.id
+    if requested.approval_id is not None:
+        waiting = await env.backends.approvals.get(requested.approval_id)
+        records.approval_id = waiting.id
         return await approve(env, decision, dispatch, waiting, resumed=True)
     waiting = await ask(env, decision, dispatch)
-    _log.debug("%s: waits for a reviewer as %s", asked.operation, waiting.id)
-    trail.approval_id = waiting.id
-    await env.backends.audit.append(trail.approval_requested(waiting))
+    _log.debug("%s: waits for a reviewer as %s", requested.operation, waiting.id)
+    records.approval_id = waiting.id
+    await env.backends.audit.append(records.approval_requested(waiting))
     return await approve(env, decision, dispatch, waiting, resumed=False)
 
 
-class Trail:
-    """The records of one call, made from what is known about it so far, and its OpenTelemetry span.
+class CallRecords:
+    """Build the audit entries of one call from what is known about it so far, and end its OpenTelemetry span.
 
     Attributes:
         call, inputs_hash: The call, once it is frozen, and the keyed hash of its parameters.
@@ -212,13 +223,13 @@ class Trail:
         approval_id: The approval that the call waits for or uses.
     """
 
-    def __init__(self, env: CallEnvironment, asked: Asked) -> None:
-        self._env, self._asked, self._started = env, asked, time.monotonic()
+    def __init__(self, env: CallEnvironment, requested: RequestedCall) -> None:
+        self._env, self._requested, self._started = env, requested, time.monotonic()
         self._observed: Observed | None = None
         self._correlation: Mapping[str, str] = {}
         traced = "opentelemetry.trace" in sys.modules or "opentelemetry.metrics" in sys.modules
         if traced:
-            self._observed = observe(env.api.operations, asked.operation, env.caller.agent_id, env.caller.org_id)
+            self._observed = observe(env.api.operations, requested.operation, env.caller.agent_id, env.caller.org_id)
         if traced or context.get():
             self._correlation = correlation(self._observed.trace_id if self._observed else None)
         self.call: Call | None = None
@@ -235,26 +246,22 @@ class Trail:
         return entries.approval_requested(self._subject(), request)
 
     def refusal(self, error: BaseException, *, intent_id: str | None = None) -> Entry:
-        """Return the entry of a call that was not sent, and end its span."""
-        subject, captured = self._subject(), self._captured()
-        entry = entries.refusal(subject, error, self._elapsed(), intent_id=intent_id, captured=captured)
-        if self._observed:
-            _end_span(self._observed, entry)
-        return entry
+        """Return the entry of a call that was not sent."""
+        return entries.refusal(self._subject(), error, self._elapsed(), intent_id=intent_id, captured=self._captured())
 
-    def outcome(self, dispatch: Dispatch, before: JSON | None, error: BaseException | None) -> Entry:
-        """Return the entry of a call that was permitted, and end its span.
+    def outcome(self, intent_id: str, report: CallReport, before: JSON | None, error: BaseException | None) -> Entry:
+        """Return the entry of a call that was permitted.
 
         Args:
-            dispatch: Reports the requests that were sent, and their responses.
+            intent_id: The id of its intent.
+            report: The requests that were sent, and their responses.
             before: The state of the objects that the call changes, as reviewers approved it.
             error: The error that ended the call; None for a success.
         """
-        report, backends = dispatch.report(), self._env.backends
-        # A permitted call that was tried is completed, even when no connection could be made: it was not refused.
+        # Record an attempted call as an outcome, not a refusal, even if no connection was made.
         if error is not None and not report.attempts and not isinstance(error, PagerDutyError):
-            return self.refusal(error, intent_id=dispatch.call.id)
-        subject, duration = self._subject(), self._elapsed()
+            return self.refusal(error, intent_id=intent_id)
+        subject, duration, backends = self._subject(), self._elapsed(), self._env.backends
         try:
             entry = entries.outcome(
                 subject,
@@ -269,15 +276,22 @@ class Trail:
         except Exception as defect:  # any defect: the call was made, so it must be recorded
             entry = entries.bare_outcome(subject, report, error, duration, defect)
         _log.debug("%s: %s after %.0f ms", entry.operation, entry.status, duration)
-        if self._observed:
-            _end_span(self._observed, entry, attempts=len(report.attempts))
         return entry
+
+    def end_span(self, last: Entry, *, attempts: int = 0) -> Entry:
+        """End the span of the call, if it has one, with the attributes of its last entry, and return that entry."""
+        if self._observed:
+            try:
+                self._observed.end(last, attempts=attempts)
+            except Exception:  # an error in a telemetry library never prevents a record
+                _log.exception("%s: OpenTelemetry did not accept the call's span", last.operation)
+        return last
 
     def _subject(self) -> entries.Subject:
         return entries.Subject(
             connector=self._env.api.connector,
             caller=self._env.caller,
-            operation=self.call.operation.name if self.call is not None else _name(self._env, self._asked),
+            operation=self.call.operation.name if self.call is not None else _name(self._env, self._requested),
             origin=self._env.backends.origin,
             correlation=self._correlation,
             call=self.call,
@@ -296,15 +310,7 @@ class Trail:
         return round((time.monotonic() - self._started) * 1000, 3)
 
 
-def _end_span(observed: Observed, entry: Entry, **more: Any) -> None:
-    """End the span of a call. An error in a telemetry library never prevents a record."""
-    try:
-        observed.end(entry, **more)
-    except Exception:
-        _log.exception("%s: OpenTelemetry did not accept the call's span", entry.operation)
-
-
-def _name(env: CallEnvironment, asked: Asked) -> str:
+def _name(env: CallEnvironment, requested: RequestedCall) -> str:
     """Return the operation's name for the record, also when there is no such operation."""
-    given: object = asked.operation
+    given: object = requested.operation
     return given if isinstance(given, str) and given in env.api.operations else shown(given)

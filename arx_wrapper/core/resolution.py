@@ -79,7 +79,7 @@ class _NotANameError(ConfigError, ValueError):
 
 
 @frozen(kw_only=True, eq=False)
-class Asked:
+class RequestedCall:
     """One call as the caller requested it.
 
     Attributes:
@@ -99,50 +99,50 @@ class Asked:
     check: Callable[[Operation], object] | None = None
 
 
-def resolve(api: Api, caller: Caller, asked: Asked) -> tuple[Call, Request]:
+def resolve(api: Api, caller: Caller, requested: RequestedCall) -> tuple[Call, Request]:
     """Return the frozen call and its request.
 
     Raises:
         UnknownOperationError, InvalidParamsError: there is no such operation, or its parameters are invalid.
     """
-    row = row_of(api.operations, asked.operation)
-    canonical = api.parameters(row.name).canonical({} if asked.params is None else asked.params)
+    operation = operation_named(api.operations, requested.operation)
+    canonical = api.parameters(operation.name).canonical({} if requested.params is None else requested.params)
     frozen_params: Mapping[str, Any] = msgspec.json.decode(canonical)
-    request = api.build(row, msgspec.json.decode(canonical))
-    if asked.iteration is not None:
-        canonical = msgspec.json.encode({**frozen_params, "iterate": asked.iteration}, order="sorted")
+    request = api.build(operation, msgspec.json.decode(canonical))
+    if requested.iteration is not None:
+        canonical = msgspec.json.encode({**frozen_params, "iterate": requested.iteration}, order="sorted")
     call = Call(
         id=new_id(),
-        operation=row,
+        operation=operation,
         agent_id=caller.agent_id,
         org_id=caller.org_id,
         canonical=canonical,
         params=MappingProxyType(frozen_params),
-        iteration=asked.iteration,
-        effects=expand(row, frozen_params, api.operations, api.is_alias),
+        iteration=requested.iteration,
+        effects=expand(operation, frozen_params, api.operations, api.is_alias),
     )
     return call, request
 
 
-def check(asked: Asked, row: Operation) -> None:
+def check(requested: RequestedCall, operation: Operation) -> None:
     """Check the time-out, and that the called method supports the operation.
 
     Raises:
         InvalidParamsError: one of them is refused.
     """
-    timeout = asked.timeout
+    timeout = requested.timeout
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
-        raise InvalidParamsError(row.name, "timeout", f"is {timeout!a}", "seconds, more than 0, or None")
-    if asked.check:
-        asked.check(row)
+        raise InvalidParamsError(operation.name, "timeout", f"is {timeout!a}", "seconds, more than 0, or None")
+    if requested.check:
+        requested.check(operation)
 
 
-def row_of(operations: Mapping[str, Operation], operation: object) -> Operation:
-    """Return an operation's row. UnknownOperationError, with the nearest name, when there is none."""
-    row = operations.get(operation) if isinstance(operation, str) else None
-    if row is None:
-        raise UnknownOperationError(operation, _nearest(str(operation)[:100], operations))  # type: ignore[arg-type]
-    return row
+def operation_named(operations: Mapping[str, Operation], name: object) -> Operation:
+    """Return the operation with a name. UnknownOperationError, with the nearest name, when there is none."""
+    operation = operations.get(name) if isinstance(name, str) else None
+    if operation is None:
+        raise UnknownOperationError(name, _nearest(str(name)[:100], operations))  # type: ignore[arg-type]
+    return operation
 
 
 def _nearest(name: str, operations: Mapping[str, Operation]) -> str | None:
@@ -151,30 +151,30 @@ def _nearest(name: str, operations: Mapping[str, Operation]) -> str | None:
     return next(iter(begun or difflib.get_close_matches(name, operations, n=1)), None)
 
 
-def build_request(client: str, row: Operation, params: Params) -> Request:
+def build_request(client: str, operation: Operation, params: Params) -> Request:
     """Return an operation's request, built and checked by a generated client.
 
     Args:
         client: The client's package, `pagerduty_client`.
-        row: The operation.
+        operation: The operation.
         params: Its parameters.
 
     Raises:
         InvalidParamsError: the client refuses a value.
     """
-    endpoint = _endpoint(client, row.endpoint)
+    endpoint = _endpoint(client, operation.endpoint)
     arguments = {name: value for name, value in params.items() if name != "requester_email"}
     try:
-        if row.body:
-            path = {name: arguments[name] for name in row.path_names}
-            request = endpoint.request(**path, body=row.body(arguments))
+        if operation.body:
+            path = {name: arguments[name] for name in operation.path_names}
+            request = endpoint.request(**path, body=operation.body(arguments))
         else:
             request = endpoint.request(**arguments)
     except ValueError as error:
         name = getattr(error, "path", "") or "parameters"
         accepted = getattr(error, "accepted", "") or "what the operation's schema allows"
         problem = getattr(error, "problem", "") or str(error)
-        raise InvalidParamsError(row.name, str(name), str(problem), str(accepted)) from None
+        raise InvalidParamsError(operation.name, str(name), str(problem), str(accepted)) from None
     return _request(request)
 
 
@@ -201,25 +201,25 @@ def _endpoint(client: str, name: str) -> Any:
     return importlib.import_module(f"{client}.api.{name}")
 
 
-def expand(row: Operation, params: Params, table: Table, is_alias: IsAlias) -> tuple[Effect, ...]:
+def expand(operation: Operation, params: Params, table: Table, is_alias: IsAlias) -> tuple[Effect, ...]:
     """Return the effects of a call, each with its own parameters; the operation itself comes first.
 
     Args:
-        row: The operation that is called.
+        operation: The operation that is called.
         params: Its parameters, validated.
         table: Every operation of the connector.
         is_alias: Returns True for a second name. Conditions cannot compare these, so they become `Unknown`.
     """
-    own = Effect(operation=row.name, risk=row.risk, params=(_comparable(params, is_alias),))
-    if row.effects is None or row.effects is no_effects:
+    own = Effect(operation=operation.name, risk=operation.risk, params=(_comparable(params, is_alias),))
+    if operation.effects is None or operation.effects is no_effects:
         return (own,)
-    effects = {row.name: own}
-    for spec in row.effects(params):
+    effects = {operation.name: own}
+    for spec in operation.effects(params):
         risk, known = max(table[spec.operation].risk, spec.at_least), effects.get(spec.operation)
-        if spec.operation == row.name:  # the call itself, at a higher risk or several times
-            own = effects[row.name]
-            effects[row.name] = Effect(
-                operation=row.name, risk=max(own.risk, risk), count=max(own.count, spec.times), params=own.params
+        if spec.operation == operation.name:  # the call itself, at a higher risk or several times
+            own = effects[operation.name]
+            effects[operation.name] = Effect(
+                operation=operation.name, risk=max(own.risk, risk), count=max(own.count, spec.times), params=own.params
             )
             continue
         each = (None if spec.params is None else _comparable(spec.params, is_alias),)
@@ -232,12 +232,14 @@ def expand(row: Operation, params: Params, table: Table, is_alias: IsAlias) -> t
     return tuple(effects.values())
 
 
-def minimal_call(row: Operation, table: Table, *, agent_id: str, org_id: str) -> Call:
+def minimal_call(operation: Operation, table: Table, *, agent_id: str, org_id: str) -> Call:
     """Return a call without parameters, with only the effects that every call of the operation has."""
-    own = Effect(operation=row.name, risk=row.risk, params=({},))
-    needed = (Effect(operation=name, risk=table[name].risk) for name in row.needs)
+    own = Effect(operation=operation.name, risk=operation.risk, params=({},))
+    needed = (Effect(operation=name, risk=table[name].risk) for name in operation.needs)
     effects = (own, *needed)
-    return Call(id="", operation=row, agent_id=agent_id, org_id=org_id, canonical=b"{}", params={}, effects=effects)
+    return Call(
+        id="", operation=operation, agent_id=agent_id, org_id=org_id, canonical=b"{}", params={}, effects=effects
+    )
 
 
 def is_alias(aliases: Mapping[str, re.Pattern[str]], name: str, value: Any) -> bool:

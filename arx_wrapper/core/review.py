@@ -65,7 +65,7 @@ async def review(
     }
     request = await approvals.get(approval_id)
     reviewers = (await enrolments_of(log, request.org_id, approvals.reviewers)).reviewers
-    judge = Judge(asked=request, reviewers=reviewers, groups=approvals.groups, ask_on_call=ask_on_call)
+    judge = Judge(request=request, reviewers=reviewers, groups=approvals.groups, ask_on_call=ask_on_call)
     try:
         said = approvals.review(reviewer, approve, note, signature, at=at)
         after = await approvals.check(approval_id, said, reviewers=reviewers)
@@ -133,7 +133,7 @@ async def record_refusal(log: AuditLog, org_id: str, problem: str) -> None:
 async def use_up(
     approvals: Approvals,
     log: AuditLog,
-    asked: ApprovalRequest,
+    request: ApprovalRequest,
     call_digest: str,
     *,
     min_approvals: int,
@@ -144,7 +144,7 @@ async def use_up(
 
     Args:
         approvals, log: The approval store, and the audit log.
-        asked: The request.
+        request: The request.
         call_digest: The digest of the call that is about to be sent.
         min_approvals: The number of approvals that policy requires now.
         rules: The rules for reviewers that policy has now.
@@ -157,31 +157,31 @@ async def use_up(
         ApprovalPendingError, ApprovalDeniedError, ApprovalExpiredError: as `Approvals.consume()` does.
         AuditError: the log cannot be read.
     """
-    evidence = await evidence_of(log, asked)
-    reviewers = (await enrolments_of(log, asked.org_id, approvals.reviewers)).reviewers
-    if rules and asked.state == "approved":
-        judge = Judge(asked=asked, reviewers=reviewers, groups=approvals.groups, ask_on_call=ask_on_call)
+    evidence = await evidence_of(log, request)
+    reviewers = (await enrolments_of(log, request.org_id, approvals.reviewers)).reviewers
+    if rules and request.state == "approved":
+        judge = Judge(request=request, reviewers=reviewers, groups=approvals.groups, ask_on_call=ask_on_call)
         await _require_rules(log, judge, rules)
     used = await approvals.consume(
-        asked.id, call_digest, min_approvals=min_approvals, evidence=evidence, reviewers=reviewers
+        request.id, call_digest, min_approvals=min_approvals, evidence=evidence, reviewers=reviewers
     )
-    await _record_use(log, asked)
+    await _record_use(log, request)
     return used
 
 
-async def _record_use(log: AuditLog, asked: ApprovalRequest) -> None:
+async def _record_use(log: AuditLog, request: ApprovalRequest) -> None:
     """Record that an approval is used, durably, before anything is sent with it.
 
     The store is not enough: a process that can write to it could set a used approval back to approved. The first record
     of a use in the log counts, so that only one of two processes sends.
     """
-    mine = await log.append(_entry(asked, "success", {"step": "used", "verdict": USED}))
-    first = await log.read(lambda reader: min(seq for seq in _uses(reader, _since(asked), asked.id)))
+    mine = await log.append(_entry(request, "success", {"step": "used", "verdict": USED}))
+    first = await log.read(lambda reader: min(seq for seq in _uses(reader, _since(request), request.id)))
     if first != mine.seq:
         raise ApprovalDeniedError(
-            f"Approval {asked.id} has been used already, by the audit log; an approval is valid for one call. "
+            f"Approval {request.id} has been used already, by the audit log; an approval is valid for one call. "
             "Nothing was sent. Find out who can write to the approval store.",
-            approval_id=asked.id,
+            approval_id=request.id,
         )
 
 
@@ -196,10 +196,10 @@ async def _require_rules(log: AuditLog, judge: Judge, rules: Sequence[ReviewerRu
         said["found"] = await require_all(judge, rules)
     except ApprovalError as refused:
         said |= {"verdict": "not counted", "on_call": judge.looked_up}
-        await log.append(_entry(judge.asked, "error", said, error=type(refused).__name__))
+        await log.append(_entry(judge.request, "error", said, error=type(refused).__name__))
         raise
     if judge.looked_up:
-        await log.append(_entry(judge.asked, "success", {**said, "on_call": judge.looked_up}))
+        await log.append(_entry(judge.request, "success", {**said, "on_call": judge.looked_up}))
 
 
 async def evidence_of(log: AuditLog, request: ApprovalRequest) -> Evidence:

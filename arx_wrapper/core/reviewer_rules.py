@@ -38,14 +38,14 @@ class Judge:
     """Applies the rules of a policy entry to reviewers.
 
     Attributes:
-        asked: The request.
+        request: The request for approval.
         reviewers: The present reviewers.
         groups: Groups of reviewers, by name, from the configuration.
         ask_on_call: Reads who is on call; None when that is not possible.
         looked_up: The on-call data that was read, for the record.
     """
 
-    asked: ApprovalRequest
+    request: ApprovalRequest
     reviewers: Reviewers
     groups: Mapping[str, Sequence[str]]
     ask_on_call: AskOnCall | None
@@ -74,14 +74,14 @@ class Judge:
     async def _on_call(self, rule: OnCall, review: Review) -> Standing:
         if self.ask_on_call is None:
             raise ApprovalError(
-                f"{self.asked.id}: policy requires who is on call for {rule.escalation_policy}, which cannot be read "
+                f"{self.request.id}: policy requires who is on call for {rule.escalation_policy}, which cannot be read "
                 "here. Nothing was decided.",
-                approval_id=self.asked.id,
+                approval_id=self.request.id,
             )
         levels = await self.ask_on_call(rule.escalation_policy)
         self.looked_up[rule.escalation_policy] = {str(level): sorted(users) for level, users in sorted(levels.items())}
         known = self._known_as(review.reviewer)
-        may = _levels(rule, levels, review.at - self.asked.created_at)
+        may = _levels(rule, levels, review.at - self.request.created_at)
         for level in may:
             if known & levels.get(level, frozenset()):
                 return Standing(counts=True, because=f"is on call at level {level} of {rule.escalation_policy}")
@@ -107,9 +107,9 @@ async def require_one(judge: Judge, rules: Iterable[ReviewerRule], review: Revie
         reasons.append(f"{rule.policy}: {review.reviewer} {found.because}")
     if reasons:
         raise ApprovalDeniedError(
-            f"{judge.asked.id}: the decision of {review.reviewer!a} does not count: {'; '.join(reasons)}. "
+            f"{judge.request.id}: the decision of {review.reviewer!a} does not count: {'; '.join(reasons)}. "
             "Nothing was decided.",
-            approval_id=judge.asked.id,
+            approval_id=judge.request.id,
         )
 
 
@@ -125,25 +125,25 @@ async def require_all(judge: Judge, rules: Iterable[ReviewerRule]) -> list[dict[
     found: list[dict[str, Any]] = []
     for rule in rules:
         counted, reasons = 0, []
-        for review in judge.asked.decisions:
+        for review in judge.request.decisions:
             standing = await judge.standing(rule, review)
             counted += standing.counts and review.approve
             reasons.append(f"{review.reviewer} {standing.because}")
             found.append({"policy": rule.policy, "reviewer": review.reviewer, "counts": standing.counts})
         if counted < rule.min_approvals:
             raise ApprovalDeniedError(
-                f"{judge.asked.id}: {counted} of the {rule.min_approvals} approvals that {rule.policy} requires of its "
-                f"reviewers count now: {'; '.join(reasons) or 'none decided'}. Nothing was sent. Ask anew.",
-                approval_id=judge.asked.id,
+                f"{judge.request.id}: {counted} of the {rule.min_approvals} approvals that {rule.policy} requires of "
+                f"its reviewers count now: {'; '.join(reasons) or 'none decided'}. Nothing was sent. Ask anew.",
+                approval_id=judge.request.id,
             )
     return found
 
 
-def rules_of(asked: ApprovalRequest) -> tuple[ReviewerRule, ...]:
+def rules_of(request: ApprovalRequest) -> tuple[ReviewerRule, ...]:
     """Return the rules that a request was made with."""
     import msgspec
 
-    return tuple(msgspec.convert(rule, ReviewerRule) for rule in asked.reviewers)
+    return tuple(msgspec.convert(rule, ReviewerRule) for rule in request.reviewers)
 
 
 def _levels(rule: OnCall, found: Levels, waited: timedelta) -> Sequence[int]:

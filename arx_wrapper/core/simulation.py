@@ -138,14 +138,14 @@ class _Simulator:
             was: The recorded verdict.
         """
         found, judge = self._found, self._judge
-        row = self._operations.get(record.operation or "")
-        if row is None:
+        operation = self._operations.get(record.operation or "")
+        if operation is None:
             found.unknown += 1
             return
         if record.reason and record.reason.startswith(f"Agent {record.agent_id!a} is suspended"):
             found.suspended += 1
             return
-        known = self._call(record, row)
+        known = self._call(record, operation)
         call, decision = known.call, known.decision
         if judge.reads_time:
             decision = self._decided(call, known.kept, datetime.fromisoformat(record.created_at))
@@ -162,14 +162,14 @@ class _Simulator:
         self._found.changes = sorted(self._changes.values(), key=lambda change: -change.count)
         return self._found
 
-    def _call(self, record: AskedCall, row: Operation) -> _Known:
+    def _call(self, record: AskedCall, operation: Operation) -> _Known:
         """Return the record's call; the first of each kind is rebuilt and judged."""
         effects, params = bytes(record.metadata.effects), bytes(record.metadata.params)
         compared = params if self._judge.reads_params else b""
-        key = (record.org_id, record.agent_id, row.name, effects, compared)
+        key = (record.org_id, record.agent_id, operation.name, effects, compared)
         known = self._known.get(key)
         if known is None:
-            call, kept = _call(record, row, effects, params, self._operations, self._is_alias)
+            call, kept = _call(record, operation, effects, params, self._operations, self._is_alias)
             read = self._judge.read_of(call)
             alike = (*key[:-1], kept, read)
             known = self._alike.get(alike) if read is not None else None
@@ -199,7 +199,7 @@ class _Simulator:
 
 def _call(
     record: AskedCall,
-    row: Operation,
+    operation: Operation,
     effects: bytes,
     params: bytes,
     operations: Mapping[str, Operation],
@@ -210,20 +210,21 @@ def _call(
     Returns:
         The call, and True when its parameters were recorded.
     """
-    said: list[list[Any]] = (msgspec.json.decode(effects) if effects else None) or [[row.name, row.risk.name, 1]]
+    recorded: list[list[Any]] | None = msgspec.json.decode(effects) if effects else None
+    judged = recorded or [[operation.name, operation.risk.name, 1]]
     kept = bool(params)
     values = (msgspec.json.decode(params) if kept else None) or {}
     try:
-        derived = {effect.operation: effect.params for effect in expand(row, values, operations, is_alias)}
+        derived = {effect.operation: effect.params for effect in expand(operation, values, operations, is_alias)}
     except (TypeError, ValueError, LookupError, AttributeError):  # recorded by a release with other parameters
-        derived = {row.name: (values,)}
+        derived = {operation.name: (values,)}
     made = tuple(
         Effect(operation=name, risk=Risk[risk.upper()], count=count, params=derived.get(name, (None,)))
-        for name, risk, count in said
+        for name, risk, count in judged
     )
     call = Call(
         id=record.id,
-        operation=row,
+        operation=operation,
         agent_id=record.agent_id,
         org_id=record.org_id,
         canonical=b"",

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from arx_wrapper.core.resolution import Asked
+from arx_wrapper.core.resolution import RequestedCall
 from arx_wrapper.errors import InvalidParamsError
 from arx_wrapper.model import ByCursor, ByTime, Operation, Params
 from arx_wrapper.pagerduty.decoding import Model, typed
@@ -47,10 +47,11 @@ class Iteration(Resource):
         """Read every record of a list; `iterate()` says how."""
         from arx_wrapper.core import pipeline  # imported late: it loads asyncio and the audit log
 
-        def lists(row: Operation) -> None:
-            _listed(row)
+        def check(listed: Operation) -> None:
+            _listed(listed)
             if max_items is not None and (type(max_items) is not int or max_items < 0):
-                raise InvalidParamsError(row.name, "max_items", f"is {max_items!a}", "a whole number from 0, or None")
+                accepted = "a whole number from 0, or None"
+                raise InvalidParamsError(listed.name, "max_items", f"is {max_items!a}", accepted)
 
         def made(record: Any) -> Any:
             _, model = _listed(self.operations[operation])
@@ -59,15 +60,15 @@ class Iteration(Resource):
         def read(dispatch: Dispatch) -> AsyncGenerator[Any, None]:
             return self._read(dispatch, max_items)
 
-        asked = Asked(
+        requested = RequestedCall(
             operation=operation,
             params=params,
             approval_id=approval_id,
             iteration={"max_items": max_items},
-            check=lists,
+            check=check,
         )
         with self._in_flight:
-            async with aclosing(pipeline.stream(self._env, asked, read, made)) as models:
+            async with aclosing(pipeline.stream(self._env, requested, read, made)) as models:
                 async for model in models:
                     yield model
 
@@ -82,41 +83,43 @@ class Iteration(Resource):
                 yield record
 
     def _records(self, dispatch: Dispatch, most: int | None) -> AsyncGenerator[Any, None]:
-        row, asked = dispatch.call.operation, dispatch.call.params
+        operation, params = dispatch.call.operation, dispatch.call.params
 
         async def fetch(changes: Mapping[str, Any]) -> Unread:
             if not changes:
                 whole = await dispatch.perform()
                 return lambda: whole
-            merged = {name: value for name, value in {**asked, **changes}.items() if value is not None}
-            return (await dispatch.fetch(merged)).json
+            merged = {name: value for name, value in {**params, **changes}.items() if value is not None}
+            return (await dispatch.send_page(merged)).json
 
-        key, _ = _listed(row)
-        reading = ListReader(fetch, dispatch.judge_again, key, row.name, most)
-        if "limit" not in self.model_of(row.name).names:
+        key, _ = _listed(operation)
+        reading = ListReader(fetch, dispatch.judge_again, key, operation.name, most)
+        if "limit" not in self.model_of(operation.name).names:
             return reading.once()
-        size, start = asked.get("limit"), asked.get("offset", 0)
-        if isinstance(row.paging, ByCursor):
-            return reading.by_cursor(_spans(row, row.paging, asked, self.backends.clock()), size=size)
-        if start or row.paging is None:
+        size, start = params.get("limit"), params.get("offset", 0)
+        if isinstance(operation.paging, ByCursor):
+            return reading.by_cursor(_spans(operation, operation.paging, params, self.backends.clock()), size=size)
+        if start or operation.paging is None:
             return reading.by_offset(start=start, size=size)
-        since, until = _span(row.paging, asked, self.backends.clock())
-        oldest_first = _first(asked.get("sort_by")) == "created_at:asc"
-        bounded = asked.get("date_range") != "all" and ("since" in asked or "until" in asked)
+        since, until = _span(operation.paging, params, self.backends.clock())
+        oldest_first = _first(params.get("sort_by")) == "created_at:asc"
+        bounded = params.get("date_range") != "all" and ("since" in params or "until" in params)
         return reading.by_time(since, until, oldest_first=oldest_first, size=size, whole=not bounded)
 
 
-def _listed(row: Operation) -> tuple[str, type[Model]]:
+def _listed(operation: Operation) -> tuple[str, type[Model]]:
     """Return the response's key of an operation's list, and the model of its items."""
-    if row.records is None or row.records.model is None:
-        raise InvalidParamsError(row.name, "operation", "does not list records", "an operation whose method lists")
+    if operation.records is None or operation.records.model is None:
+        raise InvalidParamsError(
+            operation.name, "operation", "does not list records", "an operation whose method lists"
+        )
     from pagerduty_client import models
 
-    model: type[Model] = getattr(models, row.records.model)
-    return row.records.envelope, model
+    model: type[Model] = getattr(models, operation.records.model)
+    return operation.records.envelope, model
 
 
-def _spans(row: Operation, paging: ByCursor, asked: Params, now: datetime) -> list[dict[str, str]]:
+def _spans(operation: Operation, paging: ByCursor, params: Params, now: datetime) -> list[dict[str, str]]:
     """Return the bounds of the spans in which a list is read, newest first, each as wide as PagerDuty accepts.
 
     A call with a cursor gets none, because the cursor holds its list's bounds. A call without bounds gets none either:
@@ -125,11 +128,11 @@ def _spans(row: Operation, paging: ByCursor, asked: Params, now: datetime) -> li
     Raises:
         InvalidParamsError: the span ends before it begins.
     """
-    if "cursor" in asked or not ("since" in asked or "until" in asked):
+    if "cursor" in params or not ("since" in params or "until" in params):
         return [{}]
-    since, until = _span(paging, asked, now)
+    since, until = _span(paging, params, now)
     if since >= until:
-        raise InvalidParamsError(row.name, "since", "is not before until", "an earlier time")
+        raise InvalidParamsError(operation.name, "since", "is not before until", "an earlier time")
     spans = []
     while until - since > paging.widest:
         spans.append((until - paging.widest, until))
@@ -138,12 +141,12 @@ def _spans(row: Operation, paging: ByCursor, asked: Params, now: datetime) -> li
     return [{"since": begin.isoformat(), "until": end.isoformat()} for begin, end in spans]
 
 
-def _span(paging: ByTime | ByCursor, asked: Params, now: datetime) -> tuple[datetime, datetime]:
+def _span(paging: ByTime | ByCursor, params: Params, now: datetime) -> tuple[datetime, datetime]:
     """Return the span of time that a list's parameters select, without the years in which no record can be."""
-    if asked.get("date_range") == "all":  # then PagerDuty ignores both bounds
+    if params.get("date_range") == "all":  # then PagerDuty ignores both bounds
         return OLDEST, now
-    zone = asked.get("time_zone")
-    since, until = _moment(asked.get("since"), zone), _moment(asked.get("until"), zone) or now
+    zone = params.get("time_zone")
+    since, until = _moment(params.get("since"), zone), _moment(params.get("until"), zone) or now
     if since is None:
         span = paging.default_span
         since = max(until, _FIRST + span) - span if span else OLDEST

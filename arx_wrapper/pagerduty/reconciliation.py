@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from arx_wrapper.pagerduty.connector import PagerDutyConnector
 
 # The operation that leaves each type of PagerDuty's log entries.
-_LOGGED: Final[Mapping[str, Operation]] = {row.log_entry: row for row in OPERATIONS.values() if row.log_entry}
+_LOGGED: Final[Mapping[str, Operation]] = {
+    operation.log_entry: operation for operation in OPERATIONS.values() if operation.log_entry
+}
 _AT_ONCE: Final = timedelta(seconds=5)
 
 
@@ -160,7 +162,7 @@ def _ours(writes: Sequence[SentWrite]) -> Iterable[tuple[SentWrite, Activity]]:
 
 def _done(write: SentWrite) -> Iterable[tuple[str, str, bool]]:
     """Yield the acts of a write: incident id, operation, and True when it is certain."""
-    row = write.operation
+    called = write.operation
     ids, effects = write.intent.metadata.get("ids", {}), write.intent.metadata.get("effects", ())
     logged = {operation.name for operation in _LOGGED.values()}
     shown = [(operation, count) for operation, _, count in effects if operation in logged]
@@ -175,7 +177,7 @@ def _done(write: SentWrite) -> Iterable[tuple[str, str, bool]]:
         return
     # PagerDuty's log does not show every other effect: not a snooze of an acknowledged incident, the resolution of one
     # of several alerts, or a change of the escalation level.
-    certain = {row.name, *row.certain_effects}
+    certain = {called.name, *called.certain_effects}
     if one := ids.get("incident_id") or created:
         yield from ((one, operation, operation in certain) for operation, _ in shown)
 

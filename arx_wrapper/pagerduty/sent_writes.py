@@ -23,7 +23,7 @@ class SentWrite:
     """A write that may have taken effect.
 
     Attributes:
-        operation: The row of the operation that was called.
+        operation: The operation that was called.
         intent: Its intent's record.
         status: `success`, `unknown`, or `in_progress` while no outcome is recorded.
         after: The members that the outcome's record holds of the object that the write returned.
@@ -64,8 +64,8 @@ async def sent_writes(log: AuditLog, since: datetime, until: datetime) -> list[S
     intents: dict[str, AuditRecord] = {}
     found = []
     async for record in log.records(since=since - 2 * APART, until=until + 2 * APART):
-        row = TABLE.get(record.operation or "")
-        if row is None or not row.writes:
+        operation = TABLE.get(record.operation or "")
+        if operation is None or not operation.writes:
             continue
         if record.action_type == "connector.called":
             intents[record.id] = record
@@ -76,7 +76,7 @@ async def sent_writes(log: AuditLog, since: datetime, until: datetime) -> list[S
             if intent is None:  # the intent was recorded before the span began
                 intent = await _intent(log, record)
             if intent is not None:
-                found.append(_ended(row, intent, record))
+                found.append(_ended(operation, intent, record))
     open_ = (intent for intent in intents.values() if intent.status == "in_progress")
     return found + [_open(TABLE[str(intent.operation)], intent, until) for intent in open_]
 
@@ -89,34 +89,34 @@ async def _intent(log: AuditLog, outcome: AuditRecord) -> AuditRecord | None:
     return None
 
 
-def _ended(row: Operation, intent: AuditRecord, outcome: AuditRecord) -> SentWrite:
-    asked, ended = datetime.fromisoformat(intent.created_at), datetime.fromisoformat(outcome.created_at)
+def _ended(operation: Operation, intent: AuditRecord, outcome: AuditRecord) -> SentWrite:
+    recorded, ended = datetime.fromisoformat(intent.created_at), datetime.fromisoformat(outcome.created_at)
     attempts = [each for each in _listed(outcome.metadata.get("attempts")) if each.get("sent")]
     sent_for = timedelta(milliseconds=sum(each.get("duration_ms") or 0 for each in attempts))
     timed = bool(attempts) and outcome.status == "success"
     return SentWrite(
-        operation=row,
+        operation=operation,
         intent=intent,
         status=outcome.status,
         after=outcome.metadata.get("after") or {},
         account=outcome.metadata.get("account"),
-        earliest=max(asked, ended - sent_for) if timed else asked,
+        earliest=max(recorded, ended - sent_for) if timed else recorded,
         latest=ended,
         request_ids=frozenset(each["request_id"] for each in attempts if each.get("request_id")),
         lost=not attempts or any(not each.get("request_id") for each in attempts),
     )
 
 
-def _open(row: Operation, intent: AuditRecord, until: datetime) -> SentWrite:
-    asked = datetime.fromisoformat(intent.created_at)
+def _open(operation: Operation, intent: AuditRecord, until: datetime) -> SentWrite:
+    recorded = datetime.fromisoformat(intent.created_at)
     return SentWrite(
-        operation=row,
+        operation=operation,
         intent=intent,
         status="in_progress",
         after={},
         account=None,
-        earliest=asked,
-        latest=max(asked, until),
+        earliest=recorded,
+        latest=max(recorded, until),
         request_ids=frozenset(),
         lost=True,
     )

@@ -36,7 +36,7 @@ def judge(asked: ApprovalRequest, *decisions: Review) -> Judge:
         return LEVELS
 
     return Judge(
-        asked=evolve(asked, decisions=decisions), reviewers=PEOPLE, groups={"sre": ("carol",)}, ask_on_call=on_call
+        request=evolve(asked, decisions=decisions), reviewers=PEOPLE, groups={"sre": ("carol",)}, ask_on_call=on_call
     )
 
 

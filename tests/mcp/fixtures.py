@@ -65,10 +65,12 @@ class Fixtures(BaseConnector):
         """Fail, once a reviewer has approved."""
         return await self.execute("protocol_error_job")
 
-    def build_request(self, row: Operation, params: Mapping[str, Any]) -> Request:
-        query = () if row.writes else tuple((name, str(value)) for name, value in params.items())
-        body = dict(params) if row.writes else None
-        return Request(method=row.method, path=row.path, query=query, json=body, operation_id=row.name)
+    def build_request(self, operation: Operation, params: Mapping[str, Any]) -> Request:
+        query = () if operation.writes else tuple((name, str(value)) for name, value in params.items())
+        body = dict(params) if operation.writes else None
+        return Request(
+            method=operation.method, path=operation.path, query=query, json=body, operation_id=operation.name
+        )
 
 
 def api(request: httpx.Request) -> httpx.Response:
