@@ -37,7 +37,8 @@ from codegen.update_report import Report
 
 REPORTS: Final = TREE.root / "build" / "update"
 _FIXTURES: Final = "fixtures"
-_TESTED: Final = ("tests/__init__.py", "tests/client")
+TESTED: Final = ("tests/__init__.py", "tests/serving.py", "tests/client")
+"""The files of the client's tests, which import no other module of the tests."""
 
 
 @define(kw_only=True)
@@ -237,7 +238,7 @@ def _tested(root: Path, folder: Path) -> None:
     Raises:
         CodegenError: tests fail; the error lists the failures.
     """
-    for name in _TESTED:
+    for name in TESTED:
         source, target = root / name, folder / name
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():

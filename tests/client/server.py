@@ -10,6 +10,9 @@ from attrs import define, field, frozen
 
 from tests.serving import listening
 
+PATIENCE = 60.0
+"""Seconds that a client waits for what takes a moment: a guard against hanging, never a measure of speed."""
+
 
 @frozen(kw_only=True)
 class Received:

@@ -15,8 +15,7 @@ from pagerduty_client import Client, UnexpectedAnswerError, UnexpectedStatusErro
 from pagerduty_client.api.incidents import add_incident_note, get_incident
 from pagerduty_client.api.services import delete_service
 
-from tests.client.server import Server
-from tests.support import PATIENCE
+from tests.client.server import PATIENCE, Server
 
 NOTE = models.AddIncidentNoteBody(note=models.NoteCreate(content="x"))
 

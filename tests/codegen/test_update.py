@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 from collections.abc import Iterator
@@ -44,7 +45,8 @@ def tree(tmp_path: Path, package: Path) -> Tree:
     tree.spec.mkdir(parents=True)
     tree.generated.parent.mkdir()
     (tree.root / "tests" / "client").mkdir(parents=True)
-    (tree.root / "tests" / "__init__.py").touch()
+    for name in ("__init__.py", "serving.py"):
+        (tree.root / "tests" / name).touch()
     (tree.root / "tests" / "client" / "test_it.py").write_text(PASSES, encoding="utf-8")
     shutil.copytree(package, tree.generated)
     dumped = yaml.safe_dump({**mini.overlay(), "extends": "urn:sha256:0"}, sort_keys=False)
@@ -135,6 +137,20 @@ def test_the_connectors_methods_are_derived_from_the_new_client_and_put_in_place
     assert tree.methods.read_text() == "before"
     assert run(tree, source, derive=derive).faults == ()
     assert tree.methods.read_text() == "after, of 2 paths"
+
+
+def test_the_clients_tests_import_nothing_of_the_tests_that_an_update_does_not_copy() -> None:
+    root = Path(update.__file__).parent.parent
+    copied = {name.removesuffix(".py").replace("/", ".") for name in update.TESTED}
+    files = [root / name for name in update.TESTED if name.endswith(".py")] + [*(root / "tests/client").glob("*.py")]
+    imported = {
+        node.module
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tests")
+    }
+    assert "tests.serving" in imported
+    assert not {name for name in imported if name not in copied and not name.startswith("tests.client")}
 
 
 def test_a_dry_run_changes_nothing_and_reports_the_same(tree: Tree) -> None:
