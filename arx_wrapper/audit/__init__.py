@@ -120,8 +120,8 @@ def _postgres(
         )
     from arx_wrapper.audit.storage.postgres import PostgresStore
     from arx_wrapper.audit.storage.postgres_connection import parameters
+    from arx_wrapper.audit.storage.postgres_leases import PostgresLeases
     from arx_wrapper.audit.storage.postgres_read_only import reader
-    from arx_wrapper.audit.storage.postgres_sharing import PostgresLeases
 
     given = parameters(url)
     log = AuditLog(

@@ -16,7 +16,7 @@ from attrs import evolve
 from arx_wrapper import PagerDutyConnector, audit
 from arx_wrapper.approvals import ApprovalRequest
 from arx_wrapper.approvals.store import _body
-from arx_wrapper.audit.storage.segments import NO_DELETE
+from arx_wrapper.audit.storage.sqlite_segments import NO_DELETE
 from arx_wrapper.config import Config
 from arx_wrapper.core.enrolment_records import enrolments_of
 from arx_wrapper.core.review import evidence_of, revoke, use_up

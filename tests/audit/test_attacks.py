@@ -20,7 +20,7 @@ import pytest
 
 from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog
-from arx_wrapper.audit.storage.segments import NO_DELETE
+from arx_wrapper.audit.storage.sqlite_segments import NO_DELETE
 from arx_wrapper.audit.transparency.checkpoint import opened, sign_checkpoint, verify_against
 from arx_wrapper.audit.transparency.checkpoint_stores import checkpoint_store
 from arx_wrapper.audit.transparency.consistency_proof import (

@@ -16,7 +16,7 @@ from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog, Refused
 from arx_wrapper.audit.merkle import Tree
 from arx_wrapper.audit.record import GENESIS, Entry, body_of, hasher
-from arx_wrapper.audit.storage.segments import EARLIER_RECORDS, NO_DELETE, SCHEMA
+from arx_wrapper.audit.storage.sqlite_segments import EARLIER_RECORDS, NO_DELETE, SCHEMA
 from arx_wrapper.cli.main import run
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything

@@ -12,8 +12,8 @@ import pytest
 
 from arx_wrapper import AuditError, PagerDutyConnector, audit
 from arx_wrapper.audit import AuditLog
-from arx_wrapper.audit.storage.segments import NO_DELETE
 from arx_wrapper.audit.storage.sqlite import SqliteStore
+from arx_wrapper.audit.storage.sqlite_segments import NO_DELETE
 from tests.audit.conftest import entry, everything
 from tests.support import EVERYTHING, sqlite_at
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import Protocol, runtime_checkable
 
 from arx_wrapper.audit.storage.postgres_connection import Link
+from arx_wrapper.audit.writer import Writer
+from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Lease, LeaseRequest
 
 _LEASE = """
@@ -33,3 +37,32 @@ def lease(link: Link, request: LeaseRequest, digest: Callable[[bytes], str]) -> 
     )
     row = link.execute(_LEASE, values).fetchone()
     return Lease(*row) if row else Lease(0, 0, None, 0.0, 1.0)
+
+
+@runtime_checkable
+class _Leasing(Protocol):
+    """A store that leases parts of a rate limit."""
+
+    def lease(self, request: LeaseRequest) -> Lease: ...
+
+
+class PostgresLeases:
+    """Requests leases in the audit log's database, on the connection and thread that write the log."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def ask(self, request: LeaseRequest, answer: Callable[[Lease | None], None]) -> None:
+        def job(store: object) -> Lease | None:
+            return store.lease(request) if isinstance(store, _Leasing) else None
+
+        def done(future: Future[Lease | None]) -> None:
+            try:
+                answer(future.result())
+            except (AuditError, CancelledError):
+                answer(None)
+
+        if not self._writer.opened:  # opening would block; recording a call opens it
+            answer(None)
+            return
+        self._writer.run(job).add_done_callback(done)

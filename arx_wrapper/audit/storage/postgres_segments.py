@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from arx_wrapper.audit.merkle import Tree
 from arx_wrapper.audit.storage.postgres_connection import Link
-from arx_wrapper.audit.storage.segments import MOST, require_all, tree_text
+from arx_wrapper.audit.storage.segments import MAX_RECORDS, require_all, tree_text
 from arx_wrapper.audit.store import Segment
 
 _SEGMENTS = "SELECT first, last, last_hash, newest, file, tree, removed::integer FROM segments ORDER BY first"
@@ -42,7 +42,7 @@ def next_segment(link: Link, head: int, tree_at: Callable[[int], Tree]) -> Segme
     """
     first = max((segment.last for segment in segments(link)), default=0) + 1
     (oldest,) = link.execute(_FIRST_OPEN).fetchone() or (None,)
-    last = min(head if oldest is None else oldest - 1, first + MOST - 1)
+    last = min(head if oldest is None else oldest - 1, first + MAX_RECORDS - 1)
     if last < first:
         return None
     last_hash, newest, count = link.execute(_LAST, (first, last, last)).fetchone() or ("", "", 0)

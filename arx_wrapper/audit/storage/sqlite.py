@@ -19,8 +19,9 @@ from arx_wrapper.audit.chain import close_intent
 from arx_wrapper.audit.chain_state import ChainState
 from arx_wrapper.audit.key import MARK, NOT_THE_KEY, configured_key, made_key
 from arx_wrapper.audit.record import GENESIS, AuditRecord, Entry, hasher
-from arx_wrapper.audit.storage.segments import detach, expired, seal, segment_entry, segments
+from arx_wrapper.audit.storage.segments import segment_entry
 from arx_wrapper.audit.storage.sqlite_chain import SqliteChain
+from arx_wrapper.audit.storage.sqlite_conversion import Progress, convert
 from arx_wrapper.audit.storage.sqlite_files import (
     PATIENCE,
     OpenFile,
@@ -34,10 +35,10 @@ from arx_wrapper.audit.storage.sqlite_files import (
     use_wal,
     wait_for_locks,
 )
-from arx_wrapper.audit.storage.sqlite_growth import Progress, convert
 from arx_wrapper.audit.storage.sqlite_read_only import has_records
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import EARLIER, VERSION, statements
+from arx_wrapper.audit.storage.sqlite_segments import detach, expired, seal, segments
 from arx_wrapper.audit.storage.sqlite_state import altered, store_snapshot
 from arx_wrapper.audit.storage.sqlite_wal import WalReserve
 from arx_wrapper.audit.storage.sqlite_writer_locks import WriterLock, forget, has_ended

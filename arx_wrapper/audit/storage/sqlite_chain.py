@@ -12,10 +12,10 @@ from arx_wrapper.audit.chain import Chain, dropped, windows
 from arx_wrapper.audit.chain_state import KEPT_AT_ONCE, ChainState, Key, Usage, counted_of
 from arx_wrapper.audit.record import GENESIS, Outline
 from arx_wrapper.audit.storage.sqlite_files import OpenFile
-from arx_wrapper.audit.storage.sqlite_growth import grow
 from arx_wrapper.audit.storage.sqlite_reader import SqliteReader
 from arx_wrapper.audit.storage.sqlite_schema import schema_problem
 from arx_wrapper.audit.storage.sqlite_state import intact, store_snapshot, stored_snapshot, uses_after
+from arx_wrapper.audit.storage.sqlite_tiles import store_block_and_tiles
 from arx_wrapper.audit.storage.sqlite_wal import WalReserve
 from arx_wrapper.audit.store import Pending, Written
 from arx_wrapper.audit.tiles import WIDTH, hashes_in
@@ -162,7 +162,9 @@ class SqliteChain(SqliteReader):
         filled = len(self._tail) + len(self._added)
         full = filled // WIDTH != (filled + len(added)) // WIDTH
         if full:
-            self._grow(*([(outline, record.body) for outline, record in some] for some in (self._added, added)))
+            self._store_full_blocks(
+                *([(outline, record.body) for outline, record in some] for some in (self._added, added))
+            )
         self._added += added
         if full or any(outline.action_type in KEPT_AT_ONCE for outline in chain.outlines):
             self._store_state()
@@ -194,7 +196,9 @@ class SqliteChain(SqliteReader):
         snapshot = state.snapshot(outline.seq, record.hash, self._new_mark or self._last_mark)
         store_snapshot(self._db, snapshot, self.digest)
 
-    def _grow(self, before: Sequence[tuple[Outline, bytes]], added: Sequence[tuple[Outline, bytes]]) -> None:
+    def _store_full_blocks(
+        self, before: Sequence[tuple[Outline, bytes]], added: Sequence[tuple[Outline, bytes]]
+    ) -> None:
         """Store the tiles and the index of each block that this transaction's records complete."""
         records = [*self._tail, *before, *added]
         first, gone = self._seq // WIDTH, self._gone()
@@ -203,7 +207,9 @@ class SqliteChain(SqliteReader):
             removed = hashes_in(self.tile(0, first + number) or b"")[: max(gone - begin, 0)]
             block = records[number * WIDTH + len(removed) : (number + 1) * WIDTH]
             outlines = [outline for outline, _ in block if outline is not None]
-            self._new_mark = grow(self._db, first + number, [body for _, body in block], outlines, self.digest, removed)
+            self._new_mark = store_block_and_tiles(
+                self._db, first + number, [body for _, body in block], outlines, self.digest, removed
+            )
         since = self._state.oldest_open(self._writer) or self._seq + 1
         self._db.execute("UPDATE audit_writers SET since = ? WHERE writer = ?", (since, self._writer))
 

@@ -16,10 +16,10 @@ from arx_wrapper.audit.chain_state import REVIEWERS, SWITCHES, ChainState, Snaps
 from arx_wrapper.audit.key import ANOTHER_KEY, MARK
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import AuditRecord, Outline, outline_of
-from arx_wrapper.audit.storage.segments import expired, opened, segments
 from arx_wrapper.audit.storage.sqlite_files import explained
 from arx_wrapper.audit.storage.sqlite_queries import block_conditions, conditions
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, schema_problem, segment_problem
+from arx_wrapper.audit.storage.sqlite_segments import expired, opened, segments
 from arx_wrapper.audit.storage.sqlite_state import (
     Digest,
     Loaded,

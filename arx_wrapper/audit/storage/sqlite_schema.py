@@ -9,8 +9,8 @@ from contextlib import closing
 from functools import cache
 from typing import Final
 
-from arx_wrapper.audit.storage.segments import EARLIER_RECORDS, NO_DELETE, RECORDS
-from arx_wrapper.audit.storage.segments import SCHEMA as SEGMENTS
+from arx_wrapper.audit.storage.sqlite_segments import EARLIER_RECORDS, NO_DELETE, RECORDS
+from arx_wrapper.audit.storage.sqlite_segments import SCHEMA as SEGMENTS
 
 VERSION: Final = 3
 EARLIER: Final = 1

@@ -63,12 +63,12 @@ def rotate(context: typer.Context, output: Format = Output.TABLE) -> None:
     session: Session = context.obj
 
     async def run(backends: Any) -> list[Segment]:
-        from arx_wrapper.audit.storage.segments import MOST
+        from arx_wrapper.audit.storage.segments import MAX_RECORDS
 
         sealed: list[Segment] = []
         while segment := await backends.audit.rotate(by=session.config.agent_id, org_id=session.config.org_id):
             sealed.append(segment)
-            if segment.last - segment.first + 1 < MOST:
+            if segment.last - segment.first + 1 < MAX_RECORDS:
                 break
         return sealed
 

@@ -1,21 +1,20 @@
-"""Write tiles and index of a log in SQLite with each 256th record, and create them for logs of format 1."""
+"""Convert a log in SQLite of format 1: create the tiles, the index and the state that later formats keep."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from arx_wrapper.audit.blocks import block_of
 from arx_wrapper.audit.chain_state import ChainState
 from arx_wrapper.audit.key import MARK, NOT_THE_KEY
 from arx_wrapper.audit.merkle import leaf_hash
 from arx_wrapper.audit.record import GENESIS, Outline
-from arx_wrapper.audit.storage.segments import segments
 from arx_wrapper.audit.storage.sqlite_schema import VERSION, statements
-from arx_wrapper.audit.storage.sqlite_state import Digest, intact, store_block, store_snapshot
-from arx_wrapper.audit.storage.sqlite_tiles import known_subtrees, stored_tile
-from arx_wrapper.audit.tiles import HASH, WIDTH, TileTree, grown, hashes_in, subtree
+from arx_wrapper.audit.storage.sqlite_segments import segments
+from arx_wrapper.audit.storage.sqlite_state import intact, store_snapshot
+from arx_wrapper.audit.storage.sqlite_tiles import partly_known_root, store_block_and_tiles, store_tiles
+from arx_wrapper.audit.tiles import HASH, WIDTH
 from arx_wrapper.errors import AuditError
 
 if TYPE_CHECKING:
@@ -23,29 +22,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 _TABLES_OF_1: Final = ("audit_open", "audit_usage", "audit_suspended", "audit_writers")
-
-
-def grow(
-    database: sqlite3.Connection,
-    number: int,
-    bodies: Sequence[bytes],
-    outlines: Sequence[Outline],
-    digest: Digest,
-    removed: Sequence[bytes] = (),
-) -> str:
-    """Store the tiles and the index of a full block, inside a transaction.
-
-    Args:
-        bodies, outlines: Its records.
-        digest: The log's keyed hash.
-        removed: The leaf hashes of its first records, when retention removed them; then it gets no index.
-
-    Returns:
-        The mark of its index; empty when it gets none.
-    """
-    leaves = [*removed, *(leaf_hash(body) for body in bodies)]
-    _store_tiles(database, number, b"".join(leaves), subtree(leaves))
-    return "" if removed else store_block(database, block_of(number, outlines), digest)
 
 
 def convert(reader: SqliteReader, database: sqlite3.Connection, progress: Progress | None = None) -> Mapping[str, str]:
@@ -95,10 +71,10 @@ def _index(reader: SqliteReader, database: sqlite3.Connection, base: int, progre
             continue
         number = seq // WIDTH - 1
         if len(bodies) == WIDTH:
-            mark = grow(database, number, bodies, outlines, reader.digest)
+            mark = store_block_and_tiles(database, number, bodies, outlines, reader.digest)
         else:  # the block's first leaves are unknown, but the subtrees over them are known
             leaves = bytes(HASH * (WIDTH - len(bodies))) + b"".join(leaf_hash(body) for body in bodies)
-            _store_tiles(database, number, leaves, _partly_known(database, base, 0, number, leaves))
+            store_tiles(database, number, leaves, partly_known_root(database, base, 0, number, leaves))
         bodies, outlines = [], []
         if progress:
             progress(seq, total)
@@ -118,27 +94,3 @@ def _fill(database: sqlite3.Connection, base: int) -> None:
             row = (level, place // WIDTH, bytes(HASH * count))
             database.execute("INSERT INTO audit_tiles VALUES (?, ?, ?)", row)
         level, place = level + 1, place // WIDTH
-
-
-def _partly_known(database: sqlite3.Connection, base: int, level: int, number: int, hashes: bytes) -> bytes:
-    """Return the root over a tile that has some unknown leaves."""
-    known = known_subtrees(database)[0]
-    tree = TileTree(
-        (number + 1) << 8 * level + 8,
-        [],
-        lambda at, one: hashes if (at, one) == (level, number) else stored_tile(database, at, one),
-        known,
-        base,
-    )
-    return tree.node(8 * level + 8, number)
-
-
-def _store_tiles(database: sqlite3.Connection, number: int, hashes: bytes, root: bytes) -> None:
-    def root_over(level: int, number: int, hashes: bytes) -> bytes:
-        base = known_subtrees(database)[1]
-        if number << 8 * level + 8 < base:
-            return _partly_known(database, base, level, number, hashes)
-        return subtree(hashes_in(hashes))
-
-    for tile in grown(number, hashes, root, lambda level, place: stored_tile(database, level, place), root_over):
-        database.execute("INSERT OR REPLACE INTO audit_tiles VALUES (?, ?, ?)", tile)
