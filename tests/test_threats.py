@@ -1,4 +1,4 @@
-"""Attacks that no other room's tests hold: clocks that jump, hashes that are guessed at, text that gives orders."""
+"""Attacks that no other module of tests holds: clocks that jump, hashes that are guessed at, text that gives orders."""
 
 from __future__ import annotations
 

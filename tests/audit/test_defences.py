@@ -14,6 +14,7 @@ import pytest
 
 from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog
+from arx_wrapper.audit.record import hasher
 from arx_wrapper.audit.transparency.checkpoint import Checkpoint, opened, sign_checkpoint
 from arx_wrapper.audit.transparency.signed_note import Signer, Verifier
 from arx_wrapper.cli.main import run
@@ -217,3 +218,33 @@ def test_no_cell_of_an_export_is_taken_for_a_formula(
     assert run(["audit", "export", "--format", "csv"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
     assert row["agent_id"] == "'" + formula
+
+
+async def test_a_removed_record_is_named(path: Path) -> None:
+    await fill(path, 5)
+    with without_triggers(path) as tools:
+        tools.execute("DELETE FROM audit WHERE seq = 3")
+    assert await problem(path) == "record 3 is missing"
+
+
+async def test_a_record_that_states_another_number_than_its_own_shows_although_it_is_keyed(path: Path) -> None:
+    await fill(path, 5)
+    digest = hasher(bytes.fromhex(path.with_name("audit.db.key").read_text()))
+    with without_triggers(path) as tools:
+        [(body,)] = tools.execute("SELECT body FROM audit WHERE seq = 5").fetchall()
+        changed = body.replace('"seq":5', '"seq":9')
+        assert changed != body
+        tools.execute("UPDATE audit SET body = ?, hash = ? WHERE seq = 5", (changed, digest(changed.encode())))
+    assert await problem(path) == "record 5 has the wrong sequence number or link"
+
+
+async def test_the_last_record_of_a_checkpoint_is_verified_where_those_before_it_are_not(path: Path) -> None:
+    await fill(path, 5)
+    with without_triggers(path) as tools:
+        tools.execute("UPDATE audit SET body = replace(body, 'agent', 'other') WHERE seq = 3")
+    log = audit.open(f"sqlite:///{path}", read_only=True)
+    assert (await log.verify(since=4)).ok
+    for since in (3, 6):
+        found = await log.verify(since=since)
+        assert found.problem == f"record {since}, the last of the checkpoint, is missing or was changed"
+    await log.aclose()
