@@ -12,6 +12,8 @@ from tests.resilience.conftest import Outcomes
 from tests.resilience.harness import KEY, Outcome
 from tests.resilience.matrix import CELLS, Cell
 
+pytestmark = pytest.mark.timeout(300)  # the first one waits for all cells
+
 MOST = 5
 
 
