@@ -1,8 +1,17 @@
-"""Wait in an event loop until entries are written.
+"""Wait in an event loop until entries are committed.
 
-The entries of one iteration of a loop are written together. The loop blocks while they are, as long as this is quick:
-otherwise it and the writer's thread would compete for the interpreter, which takes longer. When it is not quick, the
-loop runs on, and the thread wakes the callers.
+A thread commits them (`writer.py`). A loop that runs on meanwhile competes with the thread for the interpreter:
+transactions of 0.5 ms took 3 to 10 ms then. So the loop blocks while its entries are committed, as long as this is
+quick. When it is not, the loop runs on, and the thread wakes the callers. Three limits decide:
+
+- No loop blocks while the thread is busy, or after a batch of `PROMPT_SECONDS` or more. A disk that hangs then stops
+  only the calls that wait for it.
+- A loop blocks for `MAX_BLOCK_SECONDS` at a time. A sync usually ends within that time.
+- A caller that is alone blocks in `AuditLog.append()` itself, and resumes without giving its turn to another task.
+  After `MAX_TURN_SECONDS` of such blocking, the time of a few syncs, the caller lets the other tasks run.
+
+Several callers of one iteration of a loop wait in a `LoopIteration`: one transaction writes their entries, and the loop
+blocks once for all of them. Decision 7 (`docs/decisions/`) has the measurements.
 """
 
 from __future__ import annotations
@@ -11,10 +20,11 @@ import asyncio
 import threading
 from typing import Final
 
-from arx_wrapper.audit.writer import Submission, Writer, notify
+from arx_wrapper.audit.writer import Submission, Writer, complete_futures
 
-# Seconds for which an iteration's entries block their event loop at most; a sync usually takes less.
-LONGEST_SYNC: Final = 0.002
+PROMPT_SECONDS: Final = 0.005
+MAX_BLOCK_SECONDS: Final = 0.002
+MAX_TURN_SECONDS: Final = 0.001
 
 
 class LoopIteration:
@@ -58,18 +68,20 @@ class LoopIteration:
     def _end(self) -> None:
         if _PRESENT.iteration is self:
             _PRESENT.iteration = None
-        prompt = self._writer.prompt
+        prompt = self._writer.batch_seconds < PROMPT_SECONDS
         self._writer.wake()
-        if prompt and self._entries[-1][0].wait(LONGEST_SYNC):
-            notify([written for _, written in self._entries])
+        # Entries are written in the order of their submission: when the last one is, all are.
+        if prompt and self._entries[-1][0].wait(MAX_BLOCK_SECONDS):
+            complete_futures([written for _, written in self._entries])
             return
         for submission, written in self._entries:
             submission.complete(written)
         if self._waiting:
-            self._timer = self._loop.call_later(self._timeout, self._give_up)
+            self._timer = self._loop.call_later(self._timeout, self._time_out)
 
-    def _give_up(self) -> None:
-        notify(list(self._waiting))
+    def _time_out(self) -> None:
+        """Wake the callers that still wait. Each then raises AuditError."""
+        complete_futures(list(self._waiting))
 
 
 class _PresentIteration(threading.local):
@@ -79,3 +91,16 @@ class _PresentIteration(threading.local):
 
 
 _PRESENT: Final = _PresentIteration()
+
+
+class _Turn(threading.local):
+    """The present turn of a thread's event loop.
+
+    Attributes:
+        blocked: The seconds for which callers that are alone have blocked the loop since it last ran other tasks.
+    """
+
+    blocked: float = 0.0
+
+
+TURN: Final = _Turn()

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from arx_wrapper.audit.chain import suspended_because
-from arx_wrapper.audit.commit_wait import LONGEST_SYNC, LoopIteration
+from arx_wrapper.audit.commit_wait import MAX_BLOCK_SECONDS, MAX_TURN_SECONDS, PROMPT_SECONDS, TURN, LoopIteration
 from arx_wrapper.audit.log_reader import ReadableLog
 from arx_wrapper.audit.record import Entry
 from arx_wrapper.audit.store import Pending, Segment, Written
-from arx_wrapper.audit.writer import Submission, Writer, overdue
+from arx_wrapper.audit.writer import Submission, Writer
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Leases, Limit
 
@@ -59,11 +59,14 @@ class AuditLog(ReadableLog):
             entry = await self._without_known_text(entry)
         calls = entry.action_type == "connector.called"
         submission = Submission(Pending(entry, usage, limits, enforce_suspension=calls))
-        if self._writer.submit(submission) and self._writer.prompt:
+        alone = self._writer.submit(submission)
+        if alone and self._writer.batch_seconds < PROMPT_SECONDS:
             began = time.monotonic()
             self._writer.wake()
-            if submission.wait(LONGEST_SYNC):
-                if overdue(time.monotonic() - began):  # lets tasks that have become ready run before the next call
+            if submission.wait(MAX_BLOCK_SECONDS):
+                TURN.blocked += time.monotonic() - began
+                if TURN.blocked >= MAX_TURN_SECONDS:  # tasks that have become ready run before the next call
+                    TURN.blocked = 0.0
                     await asyncio.sleep(0)
                 return submission.record()
         await LoopIteration.of(self._writer, self._timeout).wait(submission)

@@ -1,28 +1,25 @@
 """Write a log in a thread of its own, which commits all submitted entries in one transaction.
 
-Callers submit entries, and are notified when these are committed. `waiting.py` has their side of it, in event loops.
+Callers submit entries, and are notified when these are committed. `commit_wait.py` waits for that in an event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import TypeVar
 from weakref import WeakSet
 
 from arx_wrapper.audit.store import Pending, Store, Written
 from arx_wrapper.errors import AuditError
 
 _T = TypeVar("_T")
-# Seconds within which a transaction counts as prompt, so that event loops may block for the next one.
-_PROMPT: Final = 0.005
-# Seconds for which single callers may block their event loop before other tasks run: the time of a few syncs.
-_LONGEST_BLOCK: Final = 0.001
 
 
 class Submission:
@@ -31,7 +28,7 @@ class Submission:
     Attributes:
         pending: The entry, and its outcome once it is written.
         urgent: True when a caller waits for it.
-        written: Locked until the entry is written, or could not be.
+        written: A lock, released when the entry is written or has failed.
         waiting: The future that the thread completes; None before a caller awaits it, or when the caller's loop
             completes it.
     """
@@ -45,10 +42,10 @@ class Submission:
         self.written.acquire()
 
     def complete(self, waiting: asyncio.Future[None]) -> None:
-        """Let the thread complete a future once the entry is written, or could not be."""
+        """Let the thread complete a future once the entry is written or has failed."""
         self.waiting = waiting
         if not self.written.locked():  # written meanwhile: the thread may not have seen this future
-            notify([waiting])
+            complete_futures([waiting])
 
     def wait(self, seconds: float) -> bool:
         """Block the thread until the entry is written or has failed; return False when this takes longer."""
@@ -71,8 +68,8 @@ class Writer:
     After a fork the child starts with a new thread and connection, and without the parent's entries.
 
     Attributes:
-        broken: The error while a submitted outcome could not be written; None when there is none.
-        prompt: True when the thread waits for entries, and wrote the last ones quickly.
+        broken: The error that keeps outcomes unwritten; None when all are written.
+        batch_seconds: The time that the thread took for its last entries and jobs; infinite while it is busy.
         digest: HMAC-SHA256 with the log's key, as hex; None until the database is open.
     """
 
@@ -82,7 +79,7 @@ class Writer:
         _WRITERS.add(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()  # of the queues and of the state beside them
+        self._lock = threading.Lock()  # guards the queues and the flags below
         self._wakeup = threading.Lock()  # released to wake the thread
         self._wakeup.acquire()
         self.fork_lock = threading.Lock()  # held while the database is used, so that the process does not fork then
@@ -97,7 +94,7 @@ class Writer:
         self.digest: Callable[[bytes], str] | None = None
         self._store: Store | None = None
         self.broken: AuditError | None = None
-        self.prompt = True
+        self.batch_seconds = 0.0
 
     def after_fork(self) -> None:
         """Reset the writer in the child of a fork."""
@@ -144,6 +141,8 @@ class Writer:
             if self._thread is None:
                 self._start()
             asleep = self._asleep
+        # The callers of urgent entries wake the thread: one that is alone at once, several together at the end of
+        # their loop's iteration. No caller waits for any other entry: submitting it wakes a thread that sleeps.
         if asleep and not urgent:
             self.wake()
         return alone
@@ -153,7 +152,7 @@ class Writer:
         self.store()
         future: Future[_T] = Future()
 
-        def done(store: Store) -> None:
+        def run_job(store: Store) -> None:
             if not future.set_running_or_notify_cancel():
                 return  # its caller no longer waits
             try:
@@ -164,7 +163,7 @@ class Writer:
                 future.set_result(result)
 
         with self._lock:
-            self._jobs.append(done)
+            self._jobs.append(run_job)
             self._start()
         self.wake()
         return future
@@ -195,14 +194,14 @@ class Writer:
         store = self.store()
         while True:
             written, jobs = self._next()
-            began, self.prompt = time.monotonic(), False
+            began, self.batch_seconds = time.monotonic(), math.inf
             with self.fork_lock:
                 if written or (self._unwritten and (jobs or self._closing)):
                     self._write(store, written)
                 for job in jobs:
                     job(store)
-            self.prompt = time.monotonic() - began < _PROMPT
-            notify_all(written)
+            self.batch_seconds = time.monotonic() - began
+            release_callers(written)
             if self._closing and not (self._queue or self._jobs):
                 with self.fork_lock:
                     store.close()
@@ -236,26 +235,8 @@ class Writer:
             self._unwritten, self.broken = [], None
 
 
-class _Blocked(threading.local):
-    """The seconds for which callers have blocked a thread's event loop since one of them let other tasks run."""
-
-    seconds: float = 0.0
-
-
-_BLOCKED: Final = _Blocked()
-
-
-def overdue(blocked: float) -> bool:
-    """Count the seconds for which a caller has blocked the running loop; return True when other tasks must run now."""
-    _BLOCKED.seconds += blocked
-    if _BLOCKED.seconds < _LONGEST_BLOCK:
-        return False
-    _BLOCKED.seconds = 0.0
-    return True
-
-
-def notify_all(written: Sequence[Submission]) -> None:
-    """Notify callers that their entries are written, or could not be."""
+def release_callers(written: Sequence[Submission]) -> None:
+    """Notify the callers of entries that these are written or have failed. Runs in the writer's thread."""
     waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for submission in written:
         submission.written.release()
@@ -263,11 +244,11 @@ def notify_all(written: Sequence[Submission]) -> None:
             waiting.setdefault(submission.waiting.get_loop(), []).append(submission.waiting)
     for loop, futures in waiting.items():
         with suppress(RuntimeError):  # the loop was closed, so no task waits
-            loop.call_soon_threadsafe(notify, futures)
+            loop.call_soon_threadsafe(complete_futures, futures)
 
 
-def notify(futures: Sequence[asyncio.Future[None]]) -> None:
-    """Wake the callers that await these futures, in their own event loop."""
+def complete_futures(futures: Sequence[asyncio.Future[None]]) -> None:
+    """Wake the callers that await these futures. Runs in their event loop."""
     for future in futures:
         if not future.done():
             future.set_result(None)
