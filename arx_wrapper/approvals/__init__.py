@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from arx_wrapper.approvals.announcer import Announcer, Channel
+from arx_wrapper.approvals.audit_evidence import Evidence
 from arx_wrapper.approvals.enrolment_rules import Enrolments
-from arx_wrapper.approvals.evidence import Evidence
 from arx_wrapper.approvals.notifications import Webhook
 from arx_wrapper.approvals.passkeys import Passkey
 from arx_wrapper.approvals.request import ApprovalRequest, Review, State, call_digest

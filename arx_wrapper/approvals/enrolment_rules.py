@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from attrs import evolve, frozen
 
-from arx_wrapper.approvals.evidence import Record
+from arx_wrapper.approvals.audit_evidence import Record
 from arx_wrapper.approvals.passkeys import NotProvenError, Passkey
 from arx_wrapper.approvals.request import identity
 from arx_wrapper.approvals.signatures import Enrolled, Reviewers
@@ -82,18 +82,18 @@ class Enrolments:
 
     def add(self, record: Record) -> None:
         """Apply the next record; a record whose proof is invalid changes nothing."""
-        said = record.metadata
+        metadata = record.metadata
         if record.status == "error":
             return
         try:
             if record.action_type == "reviewer.removed":
-                self._remove(said)
-            elif said["step"] == "invited":
+                self._remove(metadata)
+            elif metadata["step"] == "invited":
                 self._invite(record)
-            elif said["step"] == "registered":
+            elif metadata["step"] == "registered":
                 self._register(record)
-            elif said["step"] == "confirmed":
-                self._confirm(said)
+            elif metadata["step"] == "confirmed":
+                self._confirm(metadata)
         except (KeyError, TypeError, ValueError, NotProvenError):
             return
 
@@ -125,18 +125,18 @@ class Enrolments:
         return not self.reviewers
 
     def _invite(self, record: Record) -> None:
-        said = record.metadata
-        self._invitations[str(said["invitation"])] = Invitation(
-            id=str(said["invitation"]),
-            reviewer=str(said["reviewer"]),
-            user=said.get("user"),
+        metadata = record.metadata
+        self._invitations[str(metadata["invitation"])] = Invitation(
+            id=str(metadata["invitation"]),
+            reviewer=str(metadata["reviewer"]),
+            user=metadata.get("user"),
             expires_at=datetime.fromisoformat(record.created_at) + timedelta(seconds=INVITATION_SECONDS),
         )
 
     def _register(self, record: Record) -> None:
-        said = record.metadata
-        invitation = self._invitations[str(said["invitation"])]
-        passkey = Passkey(**{name: str(said[name]) for name in ("credential_id", "public_key", "rp_id", "origin")})
+        metadata = record.metadata
+        invitation = self._invitations[str(metadata["invitation"])]
+        passkey = Passkey(**{name: str(metadata[name]) for name in ("credential_id", "public_key", "rp_id", "origin")})
         late = datetime.fromisoformat(record.created_at) >= invitation.expires_at
         known = passkey.credential_id in self._credentials or passkey.public_key in self._public_keys
         if late or invitation.id in self._taken or known:
@@ -158,22 +158,22 @@ class Enrolments:
         else:
             self.candidates[candidate.invitation] = candidate
 
-    def _confirm(self, said: Mapping[str, Any]) -> None:
-        candidate, by = self.candidates[str(said["invitation"])], str(said["by"])
+    def _confirm(self, metadata: Mapping[str, Any]) -> None:
+        candidate, by = self.candidates[str(metadata["invitation"])], str(metadata["by"])
         if by == candidate.reviewer:
             raise NotProvenError("a reviewer cannot confirm themselves")
         if self.other_name_of(candidate.user, candidate.reviewer):
             raise NotProvenError("the person is a reviewer by another name")
-        statement = enrolment_statement(self.org_id, candidate, by=by, at=str(said["at"]))
-        self.reviewers.prove(by, statement, str(said["proof"]))
+        statement = enrolment_statement(self.org_id, candidate, by=by, at=str(metadata["at"]))
+        self.reviewers.prove(by, statement, str(metadata["proof"]))
         self._admit(candidate, by)
 
-    def _remove(self, said: Mapping[str, Any]) -> None:
-        name, by = str(said["reviewer"]), str(said["by"])
+    def _remove(self, metadata: Mapping[str, Any]) -> None:
+        name, by = str(metadata["reviewer"]), str(metadata["by"])
         if by == name:
             raise NotProvenError("a reviewer cannot remove themselves")
-        statement = removal_statement(self.org_id, self._members[name], by=by, at=str(said["at"]))
-        self.reviewers.prove(by, statement, str(said["proof"]))
+        statement = removal_statement(self.org_id, self._members[name], by=by, at=str(metadata["at"]))
+        self.reviewers.prove(by, statement, str(metadata["proof"]))
         del self._members[name]
         self.reviewers = self._configured.with_enrolled(list(self._members.values()))
 
@@ -213,7 +213,7 @@ def registration_challenge(token: str) -> bytes:
 
 def enrolment_statement(org_id: str, candidate: Candidate, *, by: str, at: str) -> bytes:
     """Return the statement that a reviewer signs to confirm another reviewer."""
-    said = {
+    members = {
         "at": at,
         "by": by,
         "credential_id": candidate.passkey.credential_id,
@@ -225,16 +225,16 @@ def enrolment_statement(org_id: str, candidate: Candidate, *, by: str, at: str) 
         "rp_id": candidate.passkey.rp_id,
         "user": candidate.user,
     }
-    return _ENROLS + msgspec.json.encode(said, order="sorted")
+    return _ENROLS + msgspec.json.encode(members, order="sorted")
 
 
 def removal_statement(org_id: str, reviewer: Enrolled, *, by: str, at: str) -> bytes:
     """Return the statement that a reviewer signs to remove another reviewer."""
-    said = {
+    members = {
         "at": at,
         "by": by,
         "credentials": [passkey.credential_id for passkey in reviewer.passkeys],
         "org": org_id,
         "reviewer": reviewer.name,
     }
-    return _REMOVES + msgspec.json.encode(said, order="sorted")
+    return _REMOVES + msgspec.json.encode(members, order="sorted")

@@ -20,7 +20,7 @@ from arx_wrapper.model import Effect, Risk
 
 if TYPE_CHECKING:
     from arx_wrapper.approvals.announcer import Announcer
-    from arx_wrapper.approvals.evidence import Evidence
+    from arx_wrapper.approvals.audit_evidence import Evidence
     from arx_wrapper.approvals.signatures import Reviewers
 
 Proof = Literal["required", "name"]

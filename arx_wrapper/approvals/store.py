@@ -210,8 +210,8 @@ def _request(row: tuple[Any, ...], reviews: Rows) -> ApprovalRequest:
 
 def _review(row: tuple[Any, ...]) -> Review:
     reviewer, approve, note, at, signature = row
-    said = {"reviewer": reviewer, "approve": _APPROVES[approve], "note": note, "signature": signature}
-    return msgspec.convert({**said, "at": moment(at)}, Review)
+    members = {"reviewer": reviewer, "approve": _APPROVES[approve], "note": note, "signature": signature}
+    return msgspec.convert({**members, "at": moment(at)}, Review)
 
 
 def _decided(request: ApprovalRequest, review: Review, check: Check) -> ApprovalRequest:

@@ -52,21 +52,21 @@ def block_of(number: int, outlines: Sequence[Outline]) -> Block:
     terms |= {APPROVAL + name for name in {outline.approval_id for outline in outlines} if name is not None}
     add = terms.add
     for outline in outlines:
-        said = outline.metadata
-        intent = said.intent
+        metadata = outline.metadata
+        intent = metadata.intent
         if intent is None and outline.action_type == "connector.called":
             add(CALL + outline.id)
         else:
             add(RECORD + outline.id)
             if isinstance(intent, str):
                 add(CALL + intent)
-        if said.ids is not None:
-            for target in targets_of(said.ids):
+        if metadata.ids is not None:
+            for target in targets_of(metadata.ids):
                 add(TARGET + target)
-        if isinstance(said.reviewer, str):
-            add(REVIEWER + said.reviewer)
-        if isinstance(said.text, str) and isinstance(said.digest, str):
-            add(POLICY + said.digest)
+        if isinstance(metadata.reviewer, str):
+            add(REVIEWER + metadata.reviewer)
+        if isinstance(metadata.text, str) and isinstance(metadata.digest, str):
+            add(POLICY + metadata.digest)
     return Block(number, min(times), max(times), sorted(terms), _uses(outlines))
 
 

@@ -94,8 +94,8 @@ def event_of(record: AuditRecord) -> dict[str, Any]:
 
 
 def _actor(record: AuditRecord) -> dict[str, Any]:
-    said = record.metadata
-    reviewer, verdict = said.get("reviewer"), said.get("verdict") or record.policy_verdict
+    metadata = record.metadata
+    reviewer, verdict = metadata.get("reviewer"), metadata.get("verdict") or record.policy_verdict
     user = {"uid": record.agent_id, "type_id": 3, "type": "System", "org": {"uid": record.org_id}}
     if isinstance(reviewer, str):
         user = {"uid": reviewer, "name": reviewer, "type_id": 1, "type": "User", "org": {"uid": record.org_id}}

@@ -171,8 +171,8 @@ class _Tiles:
 
     def problem_at(self, size: int, removed: dict[int, tuple[str, str]]) -> str | None:
         """Describe how the tree over removed records differs from the record of their removal; None when not."""
-        said = removed[size][1].split()
-        if [node.hex() for node in self._tree.frontier(size).nodes] != said:
+        recorded = removed[size][1].split()
+        if [node.hex() for node in self._tree.frontier(size).nodes] != recorded:
             return f"the tree over the {size} removed records differs from the one recorded at their removal"
         level = 0
         while size >> 8 * level + 8:  # the frontier above holds only the roots of full tiles
@@ -253,7 +253,9 @@ def _without(removed: dict[int, tuple[str, str]], record: AuditRecord) -> dict[i
     That record also accounts for the segments before its own: it may hold the records of their removal, and its tree
     is over all of them.
     """
-    said = record.metadata
-    if record.action_type == "log.removed" and removed.get(said.get("last", 0)) == (said["last_hash"], said["tree"]):
-        return {last: kept for last, kept in removed.items() if last > said["last"]}
-    return removed
+    if record.action_type != "log.removed":
+        return removed
+    metadata = record.metadata
+    if removed.get(metadata.get("last", 0)) != (metadata["last_hash"], metadata["tree"]):
+        return removed
+    return {last: kept for last, kept in removed.items() if last > metadata["last"]}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LONGEST = 512 * 1024
 
 
-async def given(request: Request) -> Mapping[str, Any]:
+async def submitted(request: Request) -> Mapping[str, Any]:
     """Return the members that a form or a script sent: texts, and the passkey's credential.
 
     Raises:
@@ -46,21 +46,21 @@ async def given(request: Request) -> Mapping[str, Any]:
     raise Problem(400, "Not understood", "No page of the console sends this. Nothing was changed.")
 
 
-def _texts(said: dict[str, Any]) -> dict[str, Any]:
+def _texts(form: dict[str, Any]) -> dict[str, Any]:
     """Return the members that were given. Problem 400 when one of them, other than the credential, is not text."""
-    for name, value in said.items():
+    for name, value in form.items():
         if name != "credential" and not isinstance(value, str | None):
             shown = ascii(name)[:80]
             raise Problem(400, "Not understood", f"The member {shown} must be text. Nothing was changed.")
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in form.items() if value is not None}
 
 
 async def decision_options(console: Console, request: Request) -> Response:
     """Return the options with which a passkey signs a decision."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
     asked = await request_asked(console, request.path_params["id"])
-    approve, note = _verdict(said), str(said.get("note") or "")
+    approve, note = _verdict(form), str(form.get("note") or "")
     at = console.clock().replace(microsecond=0)
     statement = decision_statement(
         asked, console.backends.approvals.review(session.reviewer, approve, note, "-", at=at)
@@ -88,9 +88,9 @@ async def options(console: Console, reviewer: str, statement: bytes, echo: Mappi
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-def proof_of(said: Mapping[str, Any]) -> str:
+def proof_of(form: Mapping[str, Any]) -> str:
     """Return the assertion that a script sent. Problem 400 when there is none, as in a browser without JavaScript."""
-    found = said.get("credential")
+    found = form.get("credential")
     if not isinstance(found, Mapping):
         raise Problem(
             400,
@@ -111,12 +111,12 @@ def go(path: str, request: Request) -> Response:
 
 async def decide(console: Console, request: Request) -> Response:
     """Store a decision that a passkey signed."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
     asked = await request_asked(console, request.path_params["id"])
-    proof = proof_of(said)
+    proof = proof_of(form)
     try:
-        at = datetime.fromisoformat(str(said.get("at")))
+        at = datetime.fromisoformat(str(form.get("at")))
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
     except ValueError:
         raise Problem(400, "Not understood", "The decision states no time of signing. Nothing was decided.") from None
@@ -126,8 +126,8 @@ async def decide(console: Console, request: Request) -> Response:
             console.backends.audit,
             asked.id,
             reviewer=session.reviewer,
-            approve=_verdict(said),
-            note=str(said.get("note") or ""),
+            approve=_verdict(form),
+            note=str(form.get("note") or ""),
             signature=proof,
             at=at,
             ask_on_call=console.ask_on_call,
@@ -139,8 +139,8 @@ async def decide(console: Console, request: Request) -> Response:
 
 async def withdraw(console: Console, request: Request) -> Response:
     """Withdraw a request or an approval that is not used yet."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
     asked = await request_asked(console, request.path_params["id"])
     try:
         await revoke(
@@ -148,7 +148,7 @@ async def withdraw(console: Console, request: Request) -> Response:
             console.backends.audit,
             asked.id,
             reviewer=session.reviewer,
-            note=str(said.get("note") or "")[:2000],
+            note=str(form.get("note") or "")[:2000],
         )
     except ApprovalError as error:
         raise Problem(409, "Nothing was changed", str(error)) from None
@@ -157,13 +157,13 @@ async def withdraw(console: Console, request: Request) -> Response:
 
 async def switch_agent(console: Console, request: Request) -> Response:
     """Suspend or resume an agent."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
-    agent, reason = str(said.get("agent") or ""), str(said.get("reason") or "").strip()
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
+    agent, reason = str(form.get("agent") or ""), str(form.get("reason") or "").strip()
     if not agent or not agent.isprintable() or len(agent) > 200:
         raise Problem(400, "Which agent?", "No agent was named. Nothing was changed.")
     audit = console.backends.audit
-    if said.get("do") == "resume":
+    if form.get("do") == "resume":
         await audit.resume(agent, org_id=console.org_id, by=session.reviewer)
     else:
         await audit.suspend(
@@ -174,21 +174,21 @@ async def switch_agent(console: Console, request: Request) -> Response:
 
 async def verify_log(console: Console, request: Request) -> Response:
     """Verify the log now."""
-    said = await given(request)
-    await signed_in_post(console, request, said)
+    form = await submitted(request)
+    await signed_in_post(console, request, form)
     await console.verify()
     return go("/log", request)
 
 
 async def simulate(console: Console, request: Request) -> Response:
     """Judge the recorded calls by a proposed policy."""
-    said = await given(request)
-    await signed_in_post(console, request, said)
-    return await proposed_policy(console, request, str(said.get("policy") or ""))
+    form = await submitted(request)
+    await signed_in_post(console, request, form)
+    return await proposed_policy(console, request, str(form.get("policy") or ""))
 
 
-def _verdict(said: Mapping[str, Any]) -> bool:
-    verdict = said.get("verdict")
+def _verdict(form: Mapping[str, Any]) -> bool:
+    verdict = form.get("verdict")
     if verdict not in ("approve", "deny"):
         raise Problem(400, "Approve or deny?", "The form states neither. Nothing was decided.")
     return bool(verdict == "approve")

@@ -16,7 +16,7 @@ from arx_wrapper.approvals.passkeys import (
     verify_assertion,
     verify_registration,
 )
-from arx_wrapper.console.actions import given, go, options, proof_of
+from arx_wrapper.console.actions import go, options, proof_of, submitted
 from arx_wrapper.console.state import Console, Problem, require_own_origin, signed_in, signed_in_post
 from arx_wrapper.console.templating import page
 from arx_wrapper.core import enrolment_records
@@ -51,7 +51,7 @@ async def sign_in_options(console: Console, request: Request) -> Response:
     from webauthn import generate_authentication_options, options_to_json
     from webauthn.helpers.structs import UserVerificationRequirement
 
-    await given(request)
+    await submitted(request)
     require_own_origin(console, request)
     _limited(console, request)
     name, value = console.challenges.issue()
@@ -70,11 +70,11 @@ async def sign_in_options(console: Console, request: Request) -> Response:
 
 async def sign_in(console: Console, request: Request) -> Response:
     """Start a session for the reviewer whose passkey signed the challenge."""
-    said = await given(request)
+    form = await submitted(request)
     require_own_origin(console, request)
     _limited(console, request)
     challenge = console.challenges.take(request.cookies.get(_CHALLENGE))
-    proof = proof_of(said)
+    proof = proof_of(form)
     reviewers = (await console.enrolments()).reviewers
     owner = None
     try:
@@ -91,7 +91,7 @@ async def sign_in(console: Console, request: Request) -> Response:
         )
         raise Problem(403, "Not signed in", f"The sign-in {error}.") from None
     await enrolment_records.signed_in(console.backends.audit, console.org_id, owner)
-    return started(console, request, owner, passkey, own_path(str(said.get("next") or "/")))
+    return started(console, request, owner, passkey, own_path(str(form.get("next") or "/")))
 
 
 def started(console: Console, request: Request, reviewer: str, passkey: Passkey, path: str) -> Response:
@@ -105,8 +105,8 @@ def started(console: Console, request: Request, reviewer: str, passkey: Passkey,
 
 async def sign_out(console: Console, request: Request) -> Response:
     """End the session."""
-    said = await given(request)
-    await signed_in_post(console, request, said)
+    form = await submitted(request)
+    await signed_in_post(console, request, form)
     console.sessions.end(request.cookies.get(console.cookie))
     response = go("/sign-in", request)
     response.delete_cookie(console.cookie, path="/", secure=console.secure, httponly=True, samesite="strict")
@@ -141,7 +141,7 @@ async def enrol_options(console: Console, request: Request) -> Response:
         UserVerificationRequirement,
     )
 
-    await given(request)
+    await submitted(request)
     require_own_origin(console, request)
     token = request.path_params["token"]
     enrolments = await console.enrolments()
@@ -167,11 +167,11 @@ async def enrol_options(console: Console, request: Request) -> Response:
 
 async def enrol(console: Console, request: Request) -> Response:
     """Store a registered passkey. The first reviewer is signed in; others wait for a confirmation."""
-    said = await given(request)
+    form = await submitted(request)
     require_own_origin(console, request)
     _limited(console, request)
     token, audit = request.path_params["token"], console.backends.audit
-    proof = proof_of(said)
+    proof = proof_of(form)
     try:
         passkey = verify_registration(proof, registration_challenge(token), rp_id=console.rp_id, origin=console.origin)
         name, done = await enrolment_records.register(
@@ -206,10 +206,10 @@ async def reviewers_page(console: Console, request: Request) -> Response:
 
 async def invite(console: Console, request: Request) -> Response:
     """Create an invitation and show its link, once."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
     enrolments = await console.enrolments()
-    name, user = str(said.get("name") or "").strip(), str(said.get("user") or "").strip() or None
+    name, user = str(form.get("name") or "").strip(), str(form.get("user") or "").strip() or None
     try:
         token = await enrolment_records.invite(console.backends.audit, enrolments, name, by=session.reviewer, user=user)
     except ApprovalError as error:
@@ -220,9 +220,9 @@ async def invite(console: Console, request: Request) -> Response:
 
 async def confirm_options(console: Console, request: Request) -> Response:
     """Return the options with which a passkey signs the confirmation of a reviewer."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
-    candidate = await _candidate(console, said)
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
+    candidate = await _candidate(console, form)
     at = console.clock().isoformat(timespec="seconds")
     statement = enrolment_statement(console.org_id, candidate, by=session.reviewer, at=at)
     return await options(console, session.reviewer, statement, {"at": at})
@@ -230,17 +230,17 @@ async def confirm_options(console: Console, request: Request) -> Response:
 
 async def confirm(console: Console, request: Request) -> Response:
     """Confirm a registered reviewer."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
-    candidate = await _candidate(console, said)
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
+    candidate = await _candidate(console, form)
     try:
         await enrolment_records.confirm(
             console.backends.audit,
             await console.enrolments(),
             candidate,
             by=session.reviewer,
-            at=str(said.get("at")),
-            proof=proof_of(said),
+            at=str(form.get("at")),
+            proof=proof_of(form),
         )
     except ApprovalError as error:
         raise Problem(409, "Not confirmed", str(error)) from None
@@ -249,9 +249,9 @@ async def confirm(console: Console, request: Request) -> Response:
 
 async def remove_options(console: Console, request: Request) -> Response:
     """Return the options with which a passkey signs the removal of a reviewer."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
-    found = (await console.enrolments()).reviewers.enrolled.get(str(said.get("name")))
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
+    found = (await console.enrolments()).reviewers.enrolled.get(str(form.get("name")))
     if found is None:
         raise Problem(404, "No such reviewer", "No reviewer of that name was enrolled. Nothing was changed.")
     at = console.clock().isoformat(timespec="seconds")
@@ -261,17 +261,17 @@ async def remove_options(console: Console, request: Request) -> Response:
 
 async def remove(console: Console, request: Request) -> Response:
     """Remove a reviewer: their sessions end, and their unused decisions no longer count."""
-    said = await given(request)
-    session = await signed_in_post(console, request, said)
-    name = str(said.get("name"))
+    form = await submitted(request)
+    session = await signed_in_post(console, request, form)
+    name = str(form.get("name"))
     try:
         await enrolment_records.remove(
             console.backends.audit,
             await console.enrolments(),
             name,
             by=session.reviewer,
-            at=str(said.get("at")),
-            proof=proof_of(said),
+            at=str(form.get("at")),
+            proof=proof_of(form),
         )
     except ApprovalError as error:
         raise Problem(409, "No reviewer was removed", str(error)) from None
@@ -290,8 +290,8 @@ def own_path(text: str | None) -> str:
     return text if plain and text and text.isprintable() else "/"
 
 
-async def _candidate(console: Console, said: Mapping[str, Any]) -> Candidate:
-    found = (await console.enrolments()).candidates.get(str(said.get("invitation")))
+async def _candidate(console: Console, form: Mapping[str, Any]) -> Candidate:
+    found = (await console.enrolments()).candidates.get(str(form.get("invitation")))
     if found is None:
         raise Problem(404, "No one to confirm", "This candidate no longer waits for confirmation. Nothing was changed.")
     return found

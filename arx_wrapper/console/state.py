@@ -136,7 +136,7 @@ async def signed_in(console: Console, request: Request) -> Session:
     return session
 
 
-async def signed_in_post(console: Console, request: Request, given: Mapping[str, Any]) -> Session:
+async def signed_in_post(console: Console, request: Request, form: Mapping[str, Any]) -> Session:
     """Return the session of a browser that may change something.
 
     Raises:
@@ -145,7 +145,7 @@ async def signed_in_post(console: Console, request: Request, given: Mapping[str,
     """
     require_own_origin(console, request)
     session = await signed_in(console, request)
-    token = request.headers.get("x-csrf-token") or given.get("csrf")
+    token = request.headers.get("x-csrf-token") or form.get("csrf")
     if not same(token if isinstance(token, str) else None, session.csrf):
         _forged()
     return session

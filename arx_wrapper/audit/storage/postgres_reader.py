@@ -172,7 +172,7 @@ class PostgresReader:
             rows = self._reading().execute(
                 "SELECT body FROM records WHERE counted IS NOT NULL AND (seq >= %s OR created_at > %s)", (first, since)
             )
-            said = Counter(
+            expected = Counter(
                 {
                     (outline.seq, operation): count
                     for (body,) in rows
@@ -180,9 +180,9 @@ class PostgresReader:
                     for (_, _, operation), count in counted_of(outline)
                 }
             )
-        if counted - said or (said - counted and first is None):
+        if counted - expected or (expected - counted and first is None):
             return "the uses that limits count are not those of the chain"
-        missing = [seq for seq, _ in said - counted if first is not None and seq >= first]
+        missing = [seq for seq, _ in expected - counted if first is not None and seq >= first]
         return f"the uses of record {min(missing)} are no longer counted" if missing else None
 
     def suspensions(self) -> dict[str, str]:
@@ -199,8 +199,8 @@ class PostgresReader:
                 "AND readable(body) #>> '{metadata,digest}' = %s ORDER BY seq",
                 (plain(digest),),
             )
-            said = (outline_of(body.encode()).metadata for (body,) in rows)
-            return any(one.digest == digest and one.text is not None for one in said)
+            metadata = (outline_of(body.encode()).metadata for (body,) in rows)
+            return any(one.digest == digest and one.text is not None for one in metadata)
 
     def key_problem(self) -> str | None:
         with explained("read"):

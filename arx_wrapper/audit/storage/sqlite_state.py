@@ -117,8 +117,8 @@ def uses_after(
 
 def store_snapshot(database: sqlite3.Connection, snapshot: Snapshot, digest: Digest) -> None:
     """Store the state, inside a transaction."""
-    said = _encoded(snapshot)
-    row = (said.decode(), digest(b"state\0" + said))
+    encoded = _encoded(snapshot)
+    row = (encoded.decode(), digest(b"state\0" + encoded))
     database.execute("INSERT OR REPLACE INTO audit_state VALUES (1, ?, ?)", row)
 
 
@@ -135,11 +135,11 @@ def stored_snapshot(database: sqlite3.Connection, digest: Digest | None) -> Snap
     if row is None:
         raise altered("The stored state", "is missing")
     try:
-        said = str(row[0]).encode()
-        snapshot = _SNAPSHOT.decode(said)
+        encoded = str(row[0]).encode()
+        snapshot = _SNAPSHOT.decode(encoded)
     except (msgspec.MsgspecError, UnicodeEncodeError):
         raise altered("The stored state") from None
-    if digest is not None and digest(b"state\0" + said) != row[1]:
+    if digest is not None and digest(b"state\0" + encoded) != row[1]:
         raise altered("The stored state")
     return snapshot
 

@@ -88,8 +88,8 @@ def _tell(what: str, request: ApprovalRequest, output: Output) -> int:
     from arx_wrapper.approvals.request_text import escape
 
     if output is Output.JSON:
-        said: dict[str, Any] = {"what": what, "id": request.id, "state": request.state, "sentence": request.sentence}
-        print_json({**said, "agent_id": request.agent_id, "expires_at": request.expires_at.isoformat()})
+        shown: dict[str, Any] = {"what": what, "id": request.id, "state": request.state, "sentence": request.sentence}
+        print_json({**shown, "agent_id": request.agent_id, "expires_at": request.expires_at.isoformat()})
     else:
         now = datetime.now(UTC)
         minutes = max(0, int((request.expires_at - now).total_seconds()) // 60)

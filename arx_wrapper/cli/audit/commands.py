@@ -224,9 +224,9 @@ def policy(
 
     async def run(log: AuditLog) -> str:
         async for record in log.records(action_type="policy.loaded"):
-            said = record.metadata
-            if isinstance(said.get("text"), str) and str(said.get("digest")).startswith(digest):
-                return str(said["text"])
+            metadata = record.metadata
+            if isinstance(metadata.get("text"), str) and str(metadata.get("digest")).startswith(digest):
+                return str(metadata["text"])
         raise typer.BadParameter(f"the log holds no policy {digest!r}")
 
     say(with_log(session, run))

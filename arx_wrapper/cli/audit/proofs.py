@@ -150,17 +150,17 @@ def verify_proof(
         if b'"consistency"' in text:
             sizes = consistency.verify_consistency(consistency.ConsistencyProof.parse(text), verifier)
             shown: dict[str, Any] = {"proved": True, "from": sizes[0], "to": sizes[1]}
-            said = f"Proved: the log of {sizes[1]} records goes on from that of {sizes[0]}"
+            proved = f"Proved: the log of {sizes[1]} records goes on from that of {sizes[0]}"
         else:
             record = inclusion.verify_proof(inclusion.Proof.parse(text), verifier)
             shown = {"proved": True, "record": msgspec.to_builtins(record)}
             del shown["record"]["hash"]  # made with the log's own key, so a proof holds no hash
             what = f"{record.action_type}, {record.operation}, {record.status}, {record.created_at}"
-            said = f"Proved: record {record.seq}, {what}"
+            proved = f"Proved: record {record.seq}, {what}"
     if output is Output.JSON:
         print_json(shown)
     else:
-        say(said)
+        say(proved)
 
 
 def _read(file: Path) -> str:

@@ -165,7 +165,7 @@ def _add_call(record: AuditRecord, open_calls: dict[str, Call], every: list[Call
 
 def _call(record: AuditRecord) -> Call:
     row = TABLE.get(record.operation or "")
-    said = record.metadata
+    metadata = record.metadata
     return Call(
         seq=record.seq,
         at=record.created_at,
@@ -174,9 +174,9 @@ def _call(record: AuditRecord) -> Call:
         operation=record.operation or "",
         writes=row.writes if row else record.method not in (None, "GET"),
         risk=record.risk,
-        objects=_flat(said.get("ids")),
-        effects=[str(effect[0]) for effect in said.get("effects") or [] if isinstance(effect, list) and effect],
-        requester=said.get("requester") if isinstance(said.get("requester"), str) else None,
+        objects=_flat(metadata.get("ids")),
+        effects=[str(effect[0]) for effect in metadata.get("effects") or [] if isinstance(effect, list) and effect],
+        requester=metadata.get("requester") if isinstance(metadata.get("requester"), str) else None,
         verdict=record.policy_verdict,
         policy=record.policy,
         reason=record.reason,
@@ -190,21 +190,21 @@ def _add_approval(record: AuditRecord, approvals: dict[str, Approval]) -> None:
     approval = approvals.setdefault(record.approval_id, Approval(id=record.approval_id))
     approval.operation = approval.operation or record.operation
     approval.agent = approval.agent or record.agent_id
-    said = record.metadata
+    metadata = record.metadata
     if record.action_type == "approval.requested":
-        approval.requested, approval.digest = record.created_at, said.get("digest")
+        approval.requested, approval.digest = record.created_at, metadata.get("digest")
         return
-    if "reviewer" not in said:  # the approval was used: no decision of a person's
+    if "reviewer" not in metadata:  # the approval was used: no decision of a person's
         return
     approval.decisions.append(
         {
             "seq": record.seq,
             "at": record.created_at,
-            "reviewer": said.get("reviewer"),
-            "decision": said.get("verdict"),
+            "reviewer": metadata.get("reviewer"),
+            "decision": metadata.get("verdict"),
             "counts": record.status != "error",
-            "proof": "signature" if said.get("signed") else "name",
-            "note": said.get("note"),
+            "proof": "signature" if metadata.get("signed") else "name",
+            "note": metadata.get("note"),
         }
     )
 

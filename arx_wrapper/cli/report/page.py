@@ -91,8 +91,8 @@ def _approvals(approvals: Sequence[Approval]) -> Iterator[str]:
         head = (item.id, item.operation, item.agent, _time(item.requested))
         decisions = item.decisions or [{}]
         for decision in decisions:
-            said = decision.get("decision") or "no decision on record"
-            counted = said if decision.get("counts", True) else f"{said} (does not count)"
+            verdict = decision.get("decision") or "no decision on record"
+            counted = verdict if decision.get("counts", True) else f"{verdict} (does not count)"
             rows.append(
                 (*head, decision.get("seq"), counted, *(decision.get(m) for m in ("reviewer", "proof", "note")))
             )

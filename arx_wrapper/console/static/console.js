@@ -30,16 +30,16 @@ document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.dataset.ceremony) return;
   event.preventDefault();
-  const said = Object.fromEntries(new FormData(form, event.submitter));
+  const members = Object.fromEntries(new FormData(form, event.submitter));
   const path = new URL(form.action).pathname;
   const problem = form.querySelector(".problem");
   const buttons = form.querySelectorAll("button");
   problem.hidden = true;
   for (const button of buttons) button.disabled = true;
   try {
-    const { publicKey, echo } = await post(path + "/options", said);
+    const { publicKey, echo } = await post(path + "/options", members);
     const credential = await ceremony(form.dataset.ceremony, publicKey);
-    const { go } = await post(path, { ...said, ...echo, credential });
+    const { go } = await post(path, { ...members, ...echo, credential });
     location.assign(go);
   } catch (error) {
     problem.textContent =

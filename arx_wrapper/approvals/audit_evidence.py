@@ -52,22 +52,22 @@ class Evidence:
         """Collect the records of one request; records of other requests are ignored."""
         requested, reviews, withdrawn, used = set(), set(), False, False
         for record in records:
-            said, verdict = record.metadata, record.metadata.get("verdict")
+            metadata, verdict = record.metadata, record.metadata.get("verdict")
             if record.approval_id != approval_id:
                 continue
             if record.action_type == "approval.requested":
-                requested.add(str(said.get("digest")))
+                requested.add(str(metadata.get("digest")))
             elif record.action_type == "connector.completed" or verdict == "used":
                 used = True
             elif record.action_type == "approval.reviewed" and record.status != "error":
                 withdrawn = withdrawn or verdict == "revoked"
                 reviews.add(
                     (
-                        str(said.get("reviewer")),
+                        str(metadata.get("reviewer")),
                         str(verdict),
-                        str(said.get("digest")),
-                        str(said.get("note")),
-                        said.get("signature"),
+                        str(metadata.get("digest")),
+                        str(metadata.get("note")),
+                        metadata.get("signature"),
                     )
                 )
         return cls(
