@@ -1,4 +1,4 @@
-"""List the effects of each write, for policy: the other operations that the same request performs.
+"""List the effects of each operation, for policy: the other operations that the same request performs.
 
 An agent that may not resolve must not resolve by updating, by bulk management or by merging. Each rule takes a call's
 parameters and yields these other operations, each with the parameters that a call of it would have. A rule may also
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from arx_wrapper.model import EffectSpec, Params, Risk, Unknown, no_effects
+from arx_wrapper.model import EffectSpec, Params, Risk, Unknown
 from arx_wrapper.pagerduty.included import included_reads
 
 # Service settings that stop or weaken its alerts, like disabling the service.
@@ -30,15 +30,16 @@ _SILENCING_FIELDS = frozenset(
         "support_hours",
     }
 )
-# Seconds. An incident that stays acknowledged for longer than a day is as good as silenced.
+# Seconds. An incident acknowledged for more than a day pages nobody meanwhile.
 _LONGEST_ACKNOWLEDGEMENT: Final = 86_400
 # The actions of an event rule that do not keep an event from notifying people.
-_LOUD_ACTIONS = ("route", "annotate", "extract", "priority")
-_REROUTES = ("assignee_ids", "escalation_policy_id", "escalation_level", "service_id")
+_ACTIONS_THAT_STILL_NOTIFY = ("route", "annotate", "extract", "priority")
 _REROUTES_BY_POLICY = ("escalation_policy_id", "escalation_level", "service_id")
+REROUTES: Final = ("assignee_ids", *_REROUTES_BY_POLICY)
+"""The parameters of a change that decide who is assigned to an incident."""
 _BY_POLICY = Unknown("an escalation policy, a level or a service decides who is assigned")
 # Members of a bulk entry that are no edit. Any other member, also one that PagerDuty adds later, is an edit.
-_NO_EDITS = frozenset({"id", "status", "resolution", *_REROUTES})
+_NO_EDITS = frozenset({"id", "status", "resolution", *REROUTES})
 _NUMBER: Final = re.compile(r"\d+")
 # PagerDuty's name for the user whose API key is in use.
 _ME: Final = "me"
@@ -47,7 +48,6 @@ ALIASES: Final[Mapping[str, re.Pattern[str]]] = {
     **dict.fromkeys(("incident_id", "source_incident_ids", "parent_incident_id", "incidents"), _NUMBER),
     "user_id": re.compile(_ME),
 }
-none = no_effects
 _ONESELF = Unknown("only PagerDuty knows the owner of the key")
 
 
@@ -56,7 +56,7 @@ def update_incident(params: Params) -> Iterator[EffectSpec]:
 
 
 def manage_incidents(params: Params) -> Iterator[EffectSpec]:
-    yield EffectSpec("incidents:manage", times=len(params["incidents"]))
+    yield EffectSpec("incidents:manage", times=len(params["incidents"]))  # limits count every incident
     for entry in params["incidents"]:
         # With the parameters that `incidents:update` would have for this incident.
         alone = {**_requester(params), **entry, "incident_id": entry["id"]}
@@ -97,14 +97,14 @@ def update_alert(params: Params) -> Iterator[EffectSpec]:
 
 def update_service(params: Params) -> Iterator[EffectSpec]:
     fields = params.get("fields") or {}
-    silences = not _SILENCING_FIELDS.isdisjoint(fields) or _never_pages_again(fields)
+    silences = not _SILENCING_FIELDS.isdisjoint(fields) or _silences_for_over_a_day(fields)
     if params.get("status") == "disabled" or silences:
         yield EffectSpec("services:update", at_least=Risk.HIGH)
 
 
 def event_rule(params: Params) -> Iterator[EffectSpec]:
     actions = params["rule"].get("actions")
-    if not _lets_events_through(actions):
+    if not _still_notifies(actions):
         yield EffectSpec("rules:update" if "rule_id" in params else "rules:create", at_least=Risk.HIGH)
     if any("resolve" in action for action in _listed(actions) if isinstance(action, list)):
         yield EffectSpec("incidents:resolve")  # an event can resolve any incident that has its key
@@ -138,7 +138,7 @@ def _change(change: Params) -> Iterator[EffectSpec]:
         yield EffectSpec("incidents:resolve", {**_incident(change), **note})
     if change.get("status") == "acknowledged":
         yield EffectSpec("incidents:acknowledge", _incident(change))
-    if any(name in change for name in _REROUTES):
+    if any(name in change for name in REROUTES):
         by_policy = any(name in change for name in _REROUTES_BY_POLICY)
         assignees = _BY_POLICY if by_policy else change["assignee_ids"]
         yield EffectSpec("incidents:reassign", {**_incident(change), "assignee_ids": assignees})
@@ -153,15 +153,15 @@ def _requester(params: Params) -> dict[str, Any]:
     return {"requester_email": params["requester_email"]} if "requester_email" in params else {}
 
 
-def _never_pages_again(fields: Params) -> bool:
-    """Return True when a service's settings keep acknowledged incidents from paging again within a day."""
+def _silences_for_over_a_day(fields: Params) -> bool:
+    """Return True when a service's settings keep acknowledged incidents from paging again for more than a day."""
     if "acknowledgement_timeout" not in fields:
         return False
     seconds = fields["acknowledgement_timeout"]
     return type(seconds) is not int or not 0 < seconds <= _LONGEST_ACKNOWLEDGEMENT
 
 
-def _lets_events_through(actions: Any) -> bool:
+def _still_notifies(actions: Any) -> bool:
     """Return True when a rule's actions certainly neither suppress events nor lower their urgency.
 
     PagerDuty suppresses an event that is routed nowhere, and a severity decides on the urgency. Actions that are not
@@ -172,7 +172,7 @@ def _lets_events_through(actions: Any) -> bool:
     routes = [action[1:] for action in actions if action[0] == "route"]
     somewhere = routes and all(len(to) == 1 and isinstance(to[0], str) and to[0] for to in routes)
     others = [action for action in actions if not (action[0] == "suppress" and len(action) == 2 and action[1] is False)]
-    return bool(somewhere) and all(action[0] in _LOUD_ACTIONS for action in others)
+    return bool(somewhere) and all(action[0] in _ACTIONS_THAT_STILL_NOTIFY for action in others)
 
 
 def _is_action(action: Any) -> bool:

@@ -13,6 +13,7 @@ from string import Formatter
 from typing import Final
 
 from arx_wrapper.model import JSON, Params, Sentence
+from arx_wrapper.pagerduty.effects import REROUTES
 from arx_wrapper.pagerduty.sentence_parts import (
     actions_text,
     between,
@@ -38,7 +39,6 @@ from arx_wrapper.pagerduty.sentence_parts import (
 )
 
 _VERBS: Final = {"resolved": "Resolve {}", "acknowledged": "Acknowledge {}", "triggered": "Trigger {} again"}
-_REROUTES: Final = ("assignee_ids", "escalation_policy_id", "escalation_level", "service_id")
 _EDITED: Final = ("title", "urgency", "priority_id", "resolution", "conference_bridge", "incident_type")
 _STOPS: Final = {
     "disabled": "Disable {}: its alerts page nobody",
@@ -273,7 +273,7 @@ def _edits(change: Params, target: JSON) -> Iterator[str]:
 def _kinds(entry: Params) -> Iterator[str]:
     if status := entry.get("status"):
         yield {"resolved": "resolve", "acknowledged": "acknowledge"}.get(status, f"set to {status}")
-    if any(name in entry for name in _REROUTES):
+    if any(name in entry for name in REROUTES):
         yield "reassign"
     if any(name in entry for name in _EDITED):
         yield "edit"
