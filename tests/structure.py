@@ -24,7 +24,11 @@ _CLAUSE = re.compile(r"(What|Whether|Where|That|How|Who|Whose|Whom|Whoever)\b")
 def entries() -> tuple[list[str], list[str]]:
     """Return the modules and the folders that lie directly in `arx_wrapper/`."""
     modules = sorted(path.name for path in PACKAGE.glob("*.py") if path.name != "__init__.py")
-    folders = sorted(path.name for path in PACKAGE.iterdir() if list(path.glob("*.py")) or list(path.glob("*.yaml")))
+    folders = sorted(
+        path.name
+        for path in PACKAGE.iterdir()
+        if not path.is_symlink() and (list(path.glob("*.py")) or list(path.glob("*.yaml")))
+    )
     return modules, folders
 
 

@@ -121,6 +121,13 @@ def test_what_does_not_sign_decides_nothing(
     assert signed("approvals", "show", request, "-o", "json").json["decisions"] == []
 
 
+def test_a_key_is_no_registered_reviewers_where_none_is_registered(signed: Command, here: Path) -> None:
+    request = asked(signed)
+    (here / "arx.toml").unlink()
+    done = signed("approvals", "approve", request, "--key", "alice.key", "--yes")
+    assert (done.status, "no registered reviewer's" in done.err) == (2, True)
+
+
 def test_verify_finds_what_was_altered_in_the_database(signed: Command) -> None:
     request = asked(signed)
     nobody = signed("approvals", "verify", request, "-o", "table")

@@ -313,6 +313,7 @@ def test_reviewers_whom_nothing_notifies_are_a_warning(asking: Command, monkeypa
     found = by_name(asking("doctor", "-o", "json"))["approvals"]
     assert found["state"] == "warning"
     assert "1 request waits; policy asks reviewers for 4 operations, and nothing notifies them" in found["found"]
+    assert "under any name" in found["found"], "one fault does not hide the other"
     monkeypatch.setenv("ARX_WEBHOOK_URL", "https://hooks.example.com/arx")
     monkeypatch.setenv("ARX_WEBHOOK_SECRET", "a secret of at least 32 characters")
     told = by_name(asking("doctor", "-o", "json"))["approvals"]

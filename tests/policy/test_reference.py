@@ -83,3 +83,8 @@ def test_blocking_maintenance_wins_over_full_administration() -> None:
     decision = both.decide(bare("maintenance:create"), NOW)
     assert (decision.verdict, decision.policy) == (Verdict.DENY, "pd-no-maintenance")
     assert both.decide(bare("maintenance:delete"), NOW).verdict is Verdict.PERMIT
+
+
+def test_the_reference_policies_are_also_where_configurations_of_earlier_versions_name_them() -> None:
+    for file in (files("arx_wrapper.pagerduty") / "policies").iterdir():
+        assert (files("arx_wrapper") / "policies" / file.name).read_text("utf-8") == file.read_text("utf-8")

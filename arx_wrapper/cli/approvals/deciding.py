@@ -48,9 +48,10 @@ async def decided(session: Session, backends: Any, approval_id: str, decision: D
 
     reviewer = decision.reviewer
     signed: dict[str, Any] = {}
-    if session.config.reviewers:
+    registered = session.config.reviewers or {}
+    if registered or (reviewer is None and decision.key):  # a key that nobody registered is refused as such
         shown = await backends.approvals.get(approval_id)
-        reviewer, signed = _signed(session.config.reviewers, shown, decision)
+        reviewer, signed = _signed(registered, shown, decision)
     if reviewer is None:
         raise typer.BadParameter("say who decides: --reviewer NAME")
     async with session.connector_over(backends) as connector:

@@ -117,20 +117,10 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
             f"{place}: policy asks reviewers for {asked}, and none is enrolled",
             "Enrol one: `arx-pagerduty reviewers invite NAME`. Until then such calls expire.",
         )
-    if escalated and not channels(config):
-        return warning(
-            "approvals",
-            f"{place}: {waits}; policy asks reviewers for {asked}, and nothing notifies them",
-            "Set up a channel (approvals.slack, approvals.webhook), or have reviewers keep the console or "
-            "`arx-pagerduty approvals watch` open.",
-        )
-    if config.proof == "name" and not config.sandbox and not config.reviewers:
-        return warning(
-            "approvals",
-            f"{place}: {waits}, {own} of this agent; anyone who can run the command line "
-            "approves under any name (approvals.proof = name)",
-            "Enrol reviewers (`arx-pagerduty reviewers invite NAME`), then unset approvals.proof.",
-        )
+    if faults := _unattended(config, escalated):
+        found = waits if faults[0][0].startswith("policy") else f"{waits}, {own} of this agent"
+        said = "; ".join([f"{place}: {found}", *(fault for fault, _ in faults)])
+        return warning("approvals", said, " ".join(remedy for _, remedy in faults))
     if reviewers:
         who = f"reviewers: {', '.join(reviewers)}"
     elif escalated:
@@ -138,6 +128,27 @@ async def approvals(backends: Backends, escalated: int) -> Finding:
     else:
         who = "no reviewer is enrolled, and none is needed"
     return ok("approvals", f"{place}: {waits}, {own} of this agent; {who}")
+
+
+def _unattended(config: Config, escalated: int) -> list[tuple[str, str]]:
+    """Return what keeps reviewers from deciding, or lets others decide in their place, each with its remedy."""
+    faults = []
+    if escalated and not channels(config):
+        faults.append(
+            (
+                f"policy asks reviewers for {counted(escalated, 'operation')}, and nothing notifies them",
+                "Set up a channel (approvals.slack, approvals.webhook), or have reviewers keep the console or "
+                "`arx-pagerduty approvals watch` open.",
+            )
+        )
+    if config.proof == "name" and not config.sandbox and not config.reviewers:
+        faults.append(
+            (
+                "anyone who can run the command line approves under any name (approvals.proof = name)",
+                "Enrol reviewers (`arx-pagerduty reviewers invite NAME`), then unset approvals.proof.",
+            )
+        )
+    return faults
 
 
 def _wait(number: int, whose: str = "") -> str:
