@@ -186,7 +186,7 @@ def outline_from(entry: Entry, details: Details, seq: int, created_at: str, prev
     )
 
 
-class AskedDetails(msgspec.Struct, frozen=True, gc=False):
+class RecordedCallDetails(msgspec.Struct, frozen=True, gc=False):
     """The members of a call's metadata by which policy judges it, not parsed yet."""
 
     intent: str | None = None
@@ -194,7 +194,7 @@ class AskedDetails(msgspec.Struct, frozen=True, gc=False):
     params: msgspec.Raw = msgspec.Raw()
 
 
-class AskedCall(msgspec.Struct, frozen=True, gc=False):
+class RecordedCall(msgspec.Struct, frozen=True, gc=False):
     """The members of a stored record that describe the call and the verdict of policy.
 
     Many records are read for few distinct calls, so nested members stay text: they are parsed once for each distinct
@@ -209,10 +209,10 @@ class AskedCall(msgspec.Struct, frozen=True, gc=False):
     operation: str | None
     policy_verdict: str | None
     reason: str | None
-    metadata: AskedDetails
+    metadata: RecordedCallDetails
 
     @classmethod
-    def parse(cls, body: bytes) -> AskedCall | None:
+    def parse(cls, body: bytes) -> RecordedCall | None:
         """Parse a stored record; None when it is not the record of a call.
 
         Raises:
@@ -222,7 +222,7 @@ class AskedCall(msgspec.Struct, frozen=True, gc=False):
         if body.startswith(_COMPLETED):
             return None
         try:
-            record = _ASKED.decode(body)
+            record = _RECORDED_CALL.decode(body)
         except msgspec.MsgspecError as error:
             raise _damaged(error) from None
         if record.action_type == "connector.called":
@@ -236,7 +236,7 @@ def _damaged(error: msgspec.MsgspecError) -> AuditError:
 
 
 outline_of = msgspec.json.Decoder(Outline).decode
-_ASKED = msgspec.json.Decoder(AskedCall)
+_RECORDED_CALL = msgspec.json.Decoder(RecordedCall)
 _COMPLETED = b'{"action_type":"connector.completed"'
 _DECODER = msgspec.json.Decoder(AuditRecord)
 _ENCODER = msgspec.json.Encoder(order="sorted")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from arx_wrapper.core.dispatch import Dispatch
 
 
-async def ask(env: CallEnvironment, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
+async def request_approval(env: CallEnvironment, decision: Decision, dispatch: Dispatch) -> ApprovalRequest:
     """Request approval of a call; the request shows the call and the state of the objects that it changes.
 
     Raises:
@@ -38,7 +38,7 @@ async def ask(env: CallEnvironment, decision: Decision, dispatch: Dispatch) -> A
     )
 
 
-async def approve(
+async def use_approval(
     env: CallEnvironment, decision: Decision, dispatch: Dispatch, approval_request: ApprovalRequest, *, resumed: bool
 ) -> JSON | None:
     """Wait until reviewers have decided, and use their approval.

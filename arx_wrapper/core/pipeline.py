@@ -199,19 +199,19 @@ async def get_approval(
         The state of the objects that the call changes, as it was approved; None when it was not read.
 
     Raises:
-        ArxError: as `approval_step.ask()` and `approval_step.approve()`.
+        ArxError: as `approval_step.request_approval()` and `approval_step.use_approval()`.
     """
-    from arx_wrapper.core.approval_step import approve, ask  # imported late: most calls need no approval
+    from arx_wrapper.core.approval_step import request_approval, use_approval  # late: most calls need none
 
     if requested.approval_id is not None:
-        waiting = await env.backends.approvals.get(requested.approval_id)
-        records.approval_id = waiting.id
-        return await approve(env, decision, dispatch, waiting, resumed=True)
-    waiting = await ask(env, decision, dispatch)
-    _log.debug("%s: waits for a reviewer as %s", requested.operation, waiting.id)
-    records.approval_id = waiting.id
-    await env.backends.audit.append(records.approval_requested(waiting))
-    return await approve(env, decision, dispatch, waiting, resumed=False)
+        approval_request = await env.backends.approvals.get(requested.approval_id)
+        records.approval_id = approval_request.id
+        return await use_approval(env, decision, dispatch, approval_request, resumed=True)
+    approval_request = await request_approval(env, decision, dispatch)
+    _log.debug("%s: waits for a reviewer as %s", requested.operation, approval_request.id)
+    records.approval_id = approval_request.id
+    await env.backends.audit.append(records.approval_requested(approval_request))
+    return await use_approval(env, decision, dispatch, approval_request, resumed=False)
 
 
 class CallRecords:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from attrs import define, evolve, field, frozen
 
-from arx_wrapper.audit.record import AskedCall
+from arx_wrapper.audit.record import RecordedCall
 from arx_wrapper.core.resolution import IsAlias, expand
 from arx_wrapper.core.simulated_policy import SimulatedPolicy
 from arx_wrapper.model import Call, Decision, Effect, Operation, Risk
@@ -94,7 +94,7 @@ async def simulate(
     def judged(reader: Reader) -> Simulation:
         simulator = _Simulator(SimulatedPolicy(proposed), operations, is_alias)
         for body in reader.bodies(begin):
-            record = AskedCall.parse(body)
+            record = RecordedCall.parse(body)
             if record is None or record.policy_verdict is None or (begin and record.created_at < begin):
                 continue
             if org_id in (None, record.org_id):
@@ -130,7 +130,7 @@ class _Simulator:
         self._known: dict[tuple[object, ...], _Known] = {}
         self._alike: dict[tuple[object, ...], _Known] = {}
 
-    def take(self, record: AskedCall, was: str) -> None:
+    def take(self, record: RecordedCall, was: str) -> None:
         """Judge the call of one record.
 
         Args:
@@ -162,7 +162,7 @@ class _Simulator:
         self._found.changes = sorted(self._changes.values(), key=lambda change: -change.count)
         return self._found
 
-    def _call(self, record: AskedCall, operation: Operation) -> _Known:
+    def _call(self, record: RecordedCall, operation: Operation) -> _Known:
         """Return the record's call; the first of each kind is rebuilt and judged."""
         effects, params = bytes(record.metadata.effects), bytes(record.metadata.params)
         compared = params if self._judge.reads_params else b""
@@ -184,7 +184,7 @@ class _Simulator:
         """Return the decision on a call without limits; None when it depends on unrecorded values."""
         return None if self._judge.reads_unrecorded(kept, call, now) else self._judge.decide(call, now)
 
-    def _change(self, record: AskedCall, call: Call, was: str, decision: Decision) -> None:
+    def _change(self, record: RecordedCall, call: Call, was: str, decision: Decision) -> None:
         key = (record.agent_id, call.operation.name, was, decision.verdict.value)
         change = self._changes.get(key)
         if change is None:
@@ -198,7 +198,7 @@ class _Simulator:
 
 
 def _call(
-    record: AskedCall,
+    record: RecordedCall,
     operation: Operation,
     effects: bytes,
     params: bytes,

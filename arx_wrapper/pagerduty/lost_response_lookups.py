@@ -83,8 +83,8 @@ async def opened_window(lookup: Lookup, params: Params, began: datetime) -> JSON
 
 def _begins(window: Mapping[str, Any], params: Params, began: datetime) -> bool:
     """Return True when a window begins as requested; PagerDuty replaces a start in the past by the present."""
-    begins, asked = _moment(window.get("start_time")), datetime.fromisoformat(params["start_time"])
-    return begins == asked or (asked <= began and _since(window.get("start_time"), began))
+    begins, requested = _moment(window.get("start_time")), datetime.fromisoformat(params["start_time"])
+    return begins == requested or (requested <= began and _since(window.get("start_time"), began))
 
 
 async def _incident_in(lookup: Lookup, params: Params, status: str) -> JSON | None:

@@ -334,9 +334,9 @@ def _has_next(body: Body, key: str) -> bool:
 
 def _step(body: Body, size: int | None) -> int:
     """Return the page size in use: the server's own when it is smaller than the requested one."""
-    asked = size or PAGE_SIZE
+    requested = size or PAGE_SIZE
     limit = body.get("limit")
-    return limit if isinstance(limit, int) and 0 < limit <= asked else asked
+    return limit if isinstance(limit, int) and 0 < limit <= requested else requested
 
 
 def _overlap(body: Body, size: int | None) -> int:
