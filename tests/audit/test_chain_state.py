@@ -96,3 +96,24 @@ def test_the_child_of_a_fork_begins_anew_and_leaves_its_parents_log_alone(tmp_pa
 
     assert asyncio.run(look()) == [1, 2, 3]
     asyncio.run(log.aclose())
+
+
+def test_uses_are_counted_by_their_time_after_a_clock_jumped_back() -> None:
+    usage, window = Usage(lambda key, since: []), Window("org", "agent", "op", 1.0)
+    assert usage.used(window, START) == 0
+    for seconds in (0.0, -10.0, 0.5):
+        now = START + timedelta(seconds=seconds)
+        usage.apply(called(now, 1))
+        usage.used(window, now)
+    assert usage.used(window, START + timedelta(seconds=0.5)) == 2
+
+
+def test_a_longer_window_that_comes_later_finds_the_uses_of_a_day() -> None:
+    usage, now = Usage(lambda key, since: []), START
+    short, day = Window("org", "agent", "op", 60.0), Window("org", "agent", "op", 86_400.0)
+    assert usage.used(short, now) == 0
+    for _ in range(20_000):
+        now += timedelta(seconds=30)
+        usage.apply(called(now, 1))
+    assert usage.used(short, now) == 2
+    assert usage.used(day, now) == 2_880
