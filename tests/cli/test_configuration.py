@@ -61,15 +61,3 @@ def test_a_server_takes_no_relative_path_from_its_environment(
     monkeypatch.setenv("ARX_POLICY", "policy.yaml")
     done = command(server)
     assert (done.status, "ARX_POLICY is a relative path" in done.err) == (2, True)
-
-
-def test_an_mcp_server_in_an_agents_folder_reads_no_configuration_there(
-    sandboxed: Command, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ARX_MCP_TOKEN", "t" * 32)
-    (here / "arx.toml").write_text("planted = 1\n")
-    done = sandboxed("mcp", "--http", "--host", "nowhere")  # it does not start
-    assert done.status == 2
-    assert "--host takes an address" in done.err
-    assert "planted" not in done.err
-    assert "This command does not read arx.toml in the working directory." in done.err
