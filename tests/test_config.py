@@ -149,6 +149,7 @@ def test_a_webhooks_address_is_not_shown(tmp_path: Path) -> None:
     "address",
     [
         "https://evil.example",
+        "https://evilpagerduty.com",
         "https://api.pagerduty.com.evil.example",
         "https://api.pagerduty.com@evil.example",
         "http://127.0.0.1:8080",

@@ -203,6 +203,6 @@ def short(text: object, secret: Secret) -> str:
     """Return server text for a message, shortened, with the key masked and without control characters."""
     if isinstance(text, str) and len(text) <= _SHOWN and text.isprintable():
         return secret.masked(text)
-    shown = secret.masked(_flat(text)[: _SHOWN * 20])
+    shown = _flat(text)[: _SHOWN * 20]
     plain = secret.masked("".join(character if character.isprintable() else " " for character in shown))
     return plain if len(plain) <= _SHOWN else plain[:_SHOWN] + "…"
