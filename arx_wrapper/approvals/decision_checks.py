@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from arx_wrapper.approvals.request import ApprovalRequest, Review, checked_reviewer, stamp
+from arx_wrapper.approvals.request import ApprovalRequest, Review, require_reviewer, stamp
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, ApprovalExpiredError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def counting(reviewers: Reviewers | None, *, required: bool, clock: Callable[[],
     """
 
     def check(request: ApprovalRequest, review: Review) -> None:
-        checked_reviewer(review.reviewer, agent_id=request.agent_id)
+        require_reviewer(request, review.reviewer)
         if not reviewers and required:
             raise ApprovalDeniedError(
                 f"{request.id}: decisions need a signature here (approvals.proof), and no reviewer is enrolled: the "

@@ -181,18 +181,27 @@ def call_digest(
     return hashlib.sha256(_CALL_DOMAIN + msgspec.json.encode(subject, order="sorted")).hexdigest()
 
 
-def checked_reviewer(name: str, *, agent_id: str) -> str:
-    """Return a reviewer's name, unless it is the name of the agent that requested the approval.
+def require_reviewer(request: ApprovalRequest, name: str) -> None:
+    """Refuse a reviewer who is the requester.
 
     Raises:
         ApprovalError: it is not a plain name, or it is the requesting agent's.
     """
     plain_name(name)
-    if identity(name) == identity(agent_id):
+    if is_requester(request, name):
         raise ApprovalError(
             f"{name!r} requested this approval, so another reviewer has to decide it. Nothing was decided."
         )
-    return name
+
+
+def is_requester(request: ApprovalRequest, name: str) -> bool:
+    """Return True when a name is the requesting agent's, who may not decide."""
+    return identity(name) == identity(request.agent_id)
+
+
+def has_decided(request: ApprovalRequest, name: str) -> bool:
+    """Return True when a reviewer has decided a request, and may not decide it again."""
+    return any(identity(review.reviewer) == identity(name) for review in request.decisions)
 
 
 def plain_name(name: str) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from attrs import frozen
 
 from arx_wrapper.approvals.passkeys import NotProvenError, Passkey, credential_of, verify_assertion
-from arx_wrapper.approvals.request import ApprovalRequest, Review, checked_reviewer, identity, stamp
+from arx_wrapper.approvals.request import ApprovalRequest, Review, identity, require_reviewer, stamp
 from arx_wrapper.errors import ApprovalDeniedError, ConfigError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Reviewers:
             ApprovalDeniedError: the reviewer is not registered, or the signature is missing or invalid.
             ConfigError: a package that the proof needs is not installed.
         """
-        checked_reviewer(review.reviewer, agent_id=request.agent_id)
+        require_reviewer(request, review.reviewer)
         if review.reviewer not in self:
             raise _rejected(request, review, "is not a registered reviewer")
         if review.signature is None:

@@ -15,7 +15,7 @@ import msgspec
 from attrs import asdict, evolve
 
 from arx_wrapper.approvals.database import Database, Rows, Transaction
-from arx_wrapper.approvals.request import ApprovalRequest, Review, State, identity, moment, stamp
+from arx_wrapper.approvals.request import ApprovalRequest, Review, State, has_decided, identity, moment, stamp
 from arx_wrapper.approvals.sql import APART, EXPIRE, IN_STATE, INSERT, PENDING, REVIEW, REVIEWS, SELECT, STATES
 from arx_wrapper.errors import (
     ApprovalDeniedError,
@@ -217,8 +217,7 @@ def _review(row: tuple[Any, ...]) -> Review:
 def _decided(request: ApprovalRequest, review: Review, check: Check) -> ApprovalRequest:
     """Return the request with one more decision. Raises when the decision does not count."""
     _require_undecided(request)
-    person = identity(review.reviewer)
-    if any(identity(earlier.reviewer) == person for earlier in request.decisions):
+    if has_decided(request, review.reviewer):
         raise ApprovalError(
             f"{review.reviewer!r} has decided {request.id} already; the next approval has to come "
             "from another reviewer. Nothing was changed.",

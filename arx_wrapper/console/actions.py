@@ -10,8 +10,10 @@ import msgspec
 
 from arx_wrapper.approvals.passkeys import challenge_of
 from arx_wrapper.approvals.signatures import decision_statement
-from arx_wrapper.console.pages import proposed_policy, request_asked
-from arx_wrapper.console.state import Console, Problem, signed_in_post
+from arx_wrapper.console.context import Console
+from arx_wrapper.console.pages import approval_request_of
+from arx_wrapper.console.policy_pages import proposed_policy
+from arx_wrapper.console.request_checks import Problem, signed_in_post
 from arx_wrapper.core.review import review, revoke
 from arx_wrapper.errors import ApprovalError
 
@@ -59,11 +61,11 @@ async def decision_options(console: Console, request: Request) -> Response:
     """Return the options with which a passkey signs a decision."""
     form = await submitted(request)
     session = await signed_in_post(console, request, form)
-    asked = await request_asked(console, request.path_params["id"])
+    approval_request = await approval_request_of(console, request.path_params["id"])
     approve, note = _verdict(form), str(form.get("note") or "")
     at = console.clock().replace(microsecond=0)
     statement = decision_statement(
-        asked, console.backends.approvals.review(session.reviewer, approve, note, "-", at=at)
+        approval_request, console.backends.approvals.review(session.reviewer, approve, note, "-", at=at)
     )
     return await options(console, session.reviewer, statement, {"at": at.isoformat()})
 
@@ -113,7 +115,7 @@ async def decide(console: Console, request: Request) -> Response:
     """Store a decision that a passkey signed."""
     form = await submitted(request)
     session = await signed_in_post(console, request, form)
-    asked = await request_asked(console, request.path_params["id"])
+    approval_request = await approval_request_of(console, request.path_params["id"])
     proof = proof_of(form)
     try:
         at = datetime.fromisoformat(str(form.get("at")))
@@ -124,7 +126,7 @@ async def decide(console: Console, request: Request) -> Response:
         await review(
             console.backends.approvals,
             console.backends.audit,
-            asked.id,
+            approval_request.id,
             reviewer=session.reviewer,
             approve=_verdict(form),
             note=str(form.get("note") or ""),
@@ -134,25 +136,25 @@ async def decide(console: Console, request: Request) -> Response:
         )
     except ApprovalError as error:
         raise Problem(409, "Nothing was decided", str(error)) from None
-    return go(f"/requests/{asked.id}", request)
+    return go(f"/requests/{approval_request.id}", request)
 
 
 async def withdraw(console: Console, request: Request) -> Response:
     """Withdraw a request or an approval that is not used yet."""
     form = await submitted(request)
     session = await signed_in_post(console, request, form)
-    asked = await request_asked(console, request.path_params["id"])
+    approval_request = await approval_request_of(console, request.path_params["id"])
     try:
         await revoke(
             console.backends.approvals,
             console.backends.audit,
-            asked.id,
+            approval_request.id,
             reviewer=session.reviewer,
             note=str(form.get("note") or "")[:2000],
         )
     except ApprovalError as error:
         raise Problem(409, "Nothing was changed", str(error)) from None
-    return go(f"/requests/{asked.id}", request)
+    return go(f"/requests/{approval_request.id}", request)
 
 
 async def switch_agent(console: Console, request: Request) -> Response:

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from arx_wrapper.console import actions, pages, people, state
-from arx_wrapper.console.state import Console, Problem, SignInNeeded, signed_in
+from arx_wrapper.console import actions, assets, pages, people, policy_pages
+from arx_wrapper.console.context import Console
+from arx_wrapper.console.request_checks import Problem, SignInNeeded, signed_in
 from arx_wrapper.console.templating import page
 from arx_wrapper.core.reviewer_rules import AskOnCall
 from arx_wrapper.errors import ArxError, ConfigError
@@ -31,13 +32,13 @@ log = logging.getLogger("arx_wrapper.console")
 Handler = Callable[[Console, "Request"], Awaitable["Response"]]
 
 _READ: Mapping[str, Handler] = {
-    "/": pages.waiting,
+    "/": pages.pending_requests,
     "/requests/{id}": pages.one_request,
     "/history": pages.history,
     "/agents": pages.agents,
     "/log": pages.log,
     "/log/{id}": pages.record,
-    "/policy": pages.policy,
+    "/policy": policy_pages.policy,
     "/reviewers": people.reviewers_page,
     "/sign-in": people.sign_in_page,
     "/enrol/{token}": people.enrol_page,
@@ -188,7 +189,7 @@ _OVER = "Your session has ended, or this browser has none. Nothing was changed."
 
 def _headers(console: Console) -> dict[str, str]:
     policy = (
-        f"default-src 'none'; script-src 'self'; style-src {state.style_hash()}; connect-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src {assets.style_hash()}; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
     headers = {
@@ -218,10 +219,10 @@ async def _events(console: Console, request: Request) -> Response:
 async def _script(console: Console, request: Request) -> Response:
     from starlette.responses import Response
 
-    if request.path_params["version"] != state.script_version():
+    if request.path_params["version"] != assets.script_version():
         raise Problem(404, "Not found", "There is no such page.")
     kept = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(state.asset("console.js"), media_type="text/javascript", headers=kept)
+    return Response(assets.asset("console.js"), media_type="text/javascript", headers=kept)
 
 
 async def _missing(console: Console, request: Request) -> Response:

@@ -17,7 +17,8 @@ from arx_wrapper.approvals.passkeys import (
     verify_registration,
 )
 from arx_wrapper.console.actions import go, options, proof_of, submitted
-from arx_wrapper.console.state import Console, Problem, require_own_origin, signed_in, signed_in_post
+from arx_wrapper.console.context import Console
+from arx_wrapper.console.request_checks import Problem, require_own_origin, signed_in, signed_in_post
 from arx_wrapper.console.templating import page
 from arx_wrapper.core import enrolment_records
 from arx_wrapper.errors import ApprovalError

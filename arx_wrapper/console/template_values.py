@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from arx_wrapper.approvals.request import ApprovalRequest, identity
+from arx_wrapper.approvals.request import ApprovalRequest, has_decided, is_requester
 from arx_wrapper.approvals.request_text import escape
 from arx_wrapper.model import Operation, Paged
 
@@ -175,9 +175,9 @@ def why_not(request: ApprovalRequest, reviewer: str) -> str | None:
             "stale": "Its target has changed since. The agent has to request approval again.",
             "revoked": "It was withdrawn.",
         }[request.state]
-    if identity(reviewer) == identity(request.agent_id):
+    if is_requester(request, reviewer):
         return "You requested this yourself: another reviewer has to decide."
-    if any(identity(review.reviewer) == identity(reviewer) for review in request.decisions):
+    if has_decided(request, reviewer):
         return "You have decided; another reviewer has to agree as well."
     return None
 

@@ -6,14 +6,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.approvals.request_text import reviewers_text
-from arx_wrapper.console import state, template_values
+from arx_wrapper.console import assets, template_values
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from starlette.responses import Response
 
+    from arx_wrapper.console.context import Console
     from arx_wrapper.console.sessions import Session
-    from arx_wrapper.console.state import Console
 
 
 def page(
@@ -28,8 +28,8 @@ def page(
         .get_template(template)
         .render(
             title=title,
-            style=state.asset("console.css"),
-            script=f"/static/{state.script_version()}.js",
+            style=assets.asset("console.css"),
+            script=f"/static/{assets.script_version()}.js",
             session=session,
             org=console.org_id,
             now=now,

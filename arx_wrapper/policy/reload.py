@@ -164,6 +164,22 @@ def load(source: PolicySource | None, *, registry: Registry, connector: str) -> 
     return source if isinstance(source, PolicySet) else _policy(_documents(source), registry, connector)
 
 
+def policy_from_text(text: str, *, file: str, registry: Registry, connector: str) -> PolicySet:
+    """Return the policy of one file's text.
+
+    Args:
+        text: YAML, as a policy file holds it.
+        file: The name that error messages give it.
+        registry, connector: As for `load()`.
+
+    Raises:
+        PolicyError: an entry is invalid.
+    """
+    from arx_wrapper.policy.yaml_document import read  # imported late: PyYAML takes longer than this package
+
+    return _policy([(file, read(text.removeprefix("\ufeff"), file))], registry, connector)
+
+
 def _policy(documents: Documents, registry: Registry, connector: str) -> PolicySet:
     entries = []
     names: dict[str, str] = {}

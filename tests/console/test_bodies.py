@@ -110,7 +110,7 @@ async def test_any_credential_is_answered(pages: Pages, path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/?page={}", "/history?page={}", "/history?since={}", "/history?until={}", "/history?verdict={}",
+        "/?page={}", "/history?page={}", "/history?since={}", "/history?until={}", "/history?state={}",
         "/history?operation={}&target={}&agent={}&reviewer={}", "/log?agent={}&operation={}&target={}",
         "/log/{}", "/requests/{}", "/policy?agent={}&operation={}", "/policy?agent={}&operation=services:delete",
         "/sign-in?next={}", "/enrol/{}", "/static/{}.js", "/{}",

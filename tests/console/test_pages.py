@@ -72,7 +72,7 @@ async def test_a_decision_is_made_on_the_page_and_used(pages: Pages) -> None:
         assert expected in shown
     await pages.deployment.use(asked)
     assert "Approved by alice, and used." in (await alice.get(path)).text
-    history = await alice.get("/history?reviewer=alice&verdict=consumed&operation=services")
+    history = await alice.get("/history?reviewer=alice&state=consumed&operation=services")
     assert asked.id in history.text
     assert asked.id not in (await alice.get("/history?reviewer=bob")).text
     assert asked.id not in (await alice.get("/history?since=2100-01-01")).text
@@ -144,6 +144,9 @@ async def test_the_policy_as_a_matrix_a_cell_and_a_proposed_file(pages: Pages) -
     assert "<td>services:delete</td>" in tried.text
     broken = await alice.submit("/policy", policy="- nonsense: [")
     assert (broken.status_code, 'role="alert"' in broken.text) == (200, True)
+    assert "proposed.yaml:1" in broken.text
+    marked = await alice.submit("/policy", policy="\ufeff" + text)
+    assert "<td>services:delete</td>" in marked.text, "a byte order mark changes nothing, as in a file"
 
 
 async def test_reviewers_are_invited_registered_confirmed_and_removed_on_the_page(pages: Pages) -> None:

@@ -181,10 +181,10 @@ def keygen(
 
     Prints the public key, for you to register. The private key goes to a new file that only you can read.
     """
-    from arx_wrapper.approvals.request import checked_reviewer
+    from arx_wrapper.approvals.request import plain_name
     from arx_wrapper.cli.approvals import signing
 
-    checked_reviewer(reviewer, agent_id="")
+    plain_name(reviewer)
     kept = file or signing.default_file()
     public = signing.make_key(kept)
     if output is Output.JSON:

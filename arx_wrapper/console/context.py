@@ -1,14 +1,10 @@
-"""Hold the console's state, and check the session and origin of each request."""
+"""Define one console: its backends, its origin and its sessions."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import define, field
@@ -16,7 +12,7 @@ from attrs import define, field
 from arx_wrapper.approvals.passkeys import rp_id_of
 from arx_wrapper.audit.verification import Verification
 from arx_wrapper.console.events import Watcher
-from arx_wrapper.console.sessions import Challenges, RateLimit, Session, Sessions, same
+from arx_wrapper.console.sessions import Challenges, RateLimit, Session, Sessions
 from arx_wrapper.core.enrolment_records import enrolments_of
 from arx_wrapper.core.reviewer_rules import AskOnCall
 from arx_wrapper.errors import AuditError
@@ -109,75 +105,3 @@ class Console:
             return None
         owner = (await self.enrolments()).reviewers.owner_of(session.credential_id)
         return session if owner == session.reviewer else None
-
-
-class Problem(Exception):  # noqa: N818 - a page, not a fault
-    """An error page, shown instead of the requested one; nothing was changed.
-
-    Attributes:
-        status: The HTTP status.
-        title, text: The problem, and what the user should do.
-    """
-
-    def __init__(self, status: int, title: str, text: str) -> None:
-        super().__init__(title)
-        self.status, self.title, self.text = status, title, text
-
-
-class SignInNeeded(Exception):  # noqa: N818
-    """The browser has no session."""
-
-
-async def signed_in(console: Console, request: Request) -> Session:
-    """Return the browser's session. SignInNeeded when there is none."""
-    session = await console.session(request)
-    if session is None:
-        raise SignInNeeded
-    return session
-
-
-async def signed_in_post(console: Console, request: Request, form: Mapping[str, Any]) -> Session:
-    """Return the session of a browser that may change something.
-
-    Raises:
-        SignInNeeded: it has none.
-        Problem: the request was made by another site, or by a page of an earlier session.
-    """
-    require_own_origin(console, request)
-    session = await signed_in(console, request)
-    token = request.headers.get("x-csrf-token") or form.get("csrf")
-    if not same(token if isinstance(token, str) else None, session.csrf):
-        _forged()
-    return session
-
-
-def require_own_origin(console: Console, request: Request) -> None:
-    """Refuse a request from a page of another site. Problem 403."""
-    if request.headers.get("origin") != console.origin:
-        _forged()
-
-
-def _forged() -> NoReturn:
-    raise Problem(
-        403,
-        "Not from this page",
-        "This request did not come from a page of the console. Reload the page and try again.",
-    )
-
-
-@cache
-def asset(name: str) -> str:
-    """Return a stylesheet or script of the package."""
-    return (files("arx_wrapper.console") / "static" / name).read_text("utf-8")
-
-
-@cache
-def style_hash() -> str:
-    """Return the content security policy's source that permits the one inline stylesheet and no other."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(asset('console.css').encode()).digest()).decode()}'"
-
-
-@cache
-def script_version() -> str:
-    """Return a hash of the script, for its address, so that browsers may cache it."""
-    return hashlib.sha256(asset("console.js").encode()).hexdigest()[:16]
