@@ -11,7 +11,7 @@ from attrs import evolve
 
 from arx_wrapper import PermissionDeniedError
 from arx_wrapper.audit.record import Entry
-from arx_wrapper.console import pages as console_pages
+from arx_wrapper.console import agent_activity
 from tests.approvals.authenticator import encoded
 from tests.approvals.deployment import DELETE
 from tests.console.conftest import Pages
@@ -335,7 +335,7 @@ async def refuse(pages: Pages, name: str, times: int) -> None:
 async def test_the_agents_are_those_of_the_newest_records_and_any_other_can_be_named(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console_pages, "_RECORDS", 4)
+    monkeypatch.setattr(agent_activity, "_MAX_RECORDS_READ", 4)
     await refuse(pages, "seldom-seen", 1)
     await refuse(pages, "busy", 6)
     alice = await pages.browser("alice")
@@ -350,7 +350,7 @@ async def test_the_agents_are_those_of_the_newest_records_and_any_other_can_be_n
 
 @pytest.mark.parametrize("path", ["/agents", "/policy"])
 async def test_a_page_reads_no_more_of_a_longer_log(pages: Pages, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_pages, "_RECORDS", 100)
+    monkeypatch.setattr(agent_activity, "_MAX_RECORDS_READ", 100)
     alice = await pages.browser("alice")
     made = []
     for more in (100, 3_000):
