@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import pwd
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from arx_wrapper import Config, ConfigError
+from arx_wrapper.urls import Proxy
 
 
 def load(folder: Path, **environ: str) -> Config:
@@ -38,6 +40,41 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     (tmp_path / "arx.toml").write_text('policy = "file.yaml"\norg_id = "acme"\n[audit]\nurl = "sqlite:///a.db"\n')
     config = load(tmp_path, ARX_POLICY="env.yaml")
     assert (config.policy, config.org_id, config.audit_url) == ("env.yaml", "acme", f"sqlite:///{tmp_path}/a.db")
+
+
+@pytest.mark.parametrize(
+    ("variable", "key", "value", "attribute", "expected"),
+    [
+        ("ARX_POLICY", "policy", "/p.yaml", "policy", "/p.yaml"),
+        ("ARX_AUDIT_URL", "audit.url", "postgresql://h/d", "audit_url", "postgresql://h/d"),
+        ("ARX_APPROVALS_URL", "approvals.url", "sqlite:////a.db", "approvals_url", "sqlite:////a.db"),
+        ("ARX_APPROVALS_MODE", "approvals.mode", "raise", "approvals_mode", "raise"),
+        ("ARX_APPROVALS_TTL", "approvals.ttl", 60, "approvals_ttl", 60.0),
+        ("ARX_APPROVALS_PROOF", "approvals.proof", "name", "proof", "name"),
+        ("ARX_AGENT_ID", "agent_id", "agent-001", "agent_id", "agent-001"),
+        ("ARX_ORG_ID", "org_id", "org-acme", "org_id", "org-acme"),
+        ("ARX_VAULT_URL", "vault.url", "hashicorp://m/p", "vault_url", "hashicorp://m/p"),
+        ("PAGERDUTY_BASE_URL", "pagerduty.base_url", "https://api.eu.pagerduty.com", "base_url", None),
+        (
+            "PAGERDUTY_PROXY",
+            "pagerduty.proxy",
+            "http://127.0.0.1:3128",
+            "proxy",
+            Proxy(scheme="http", host="127.0.0.1", port=3128),
+        ),
+        ("ARX_SANDBOX", "sandbox", "/state.json", "sandbox_state", "/state.json"),
+        ("ARX_AUDIT_CAPTURE", "audit.capture", "params", "capture_params", True),
+    ],
+)
+def test_a_documented_setting_is_read_from_its_variable_and_its_key(
+    tmp_path: Path, variable: str, key: str, value: object, attribute: str, expected: object
+) -> None:
+    section, _, name = key.rpartition(".")
+    (tmp_path / "arx.toml").write_text((f"[{section}]\n" if section else "") + f"{name} = {json.dumps(value)}\n")
+    from_key = load(tmp_path)
+    (tmp_path / "arx.toml").unlink()
+    for config in (from_key, load(tmp_path, **{variable: str(value)})):
+        assert getattr(config, attribute) == (value if expected is None else expected)
 
 
 def test_the_users_file_is_read_when_the_folder_has_none(tmp_path: Path) -> None:

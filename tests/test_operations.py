@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import typing
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +33,33 @@ def test_there_are_45_operations_of_the_documented_risks() -> None:
         "maintenance:create",
         "escalation:delete",
     }
+
+
+DOCUMENTED = [
+    line.split(" ", 4)
+    for line in (Path(__file__).parent / "documented.txt").read_text("utf-8").splitlines()
+    if not line.startswith("#")
+]
+
+
+def test_the_documented_operations_are_these_in_their_order() -> None:
+    assert list(OPERATIONS) == [name for name, *_ in DOCUMENTED]
+
+
+@pytest.mark.parametrize(("name", "method", "path", "risk", "signature"), DOCUMENTED)
+def test_an_operation_and_its_method_are_as_documented(
+    name: str, method: str, path: str, risk: str, signature: str
+) -> None:
+    row = OPERATIONS[name]
+    function, listed = signature.removesuffix(")").split("(")
+    assert (row.method, row.path, row.risk.name, row.function) == (method, path, risk, function)
+    positional, _, keywords = listed.partition("*")
+    _, *parameters = inspect.signature(getattr(PagerDutyConnector, function)).parameters.values()
+    required = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty]
+    optional = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is None}
+    assert required == [word for word in re.split(r"[, ]+", positional) if word]
+    assert {word for word in re.split(r"[, ]+", keywords) if word} <= optional
+    assert len(required) + len(optional) == len(parameters)
 
 
 def test_every_operation_has_a_method_of_its_own_and_every_method_an_operation() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 import arx_wrapper
 from arx_wrapper import errors
+from arx_wrapper.audit import AuditRecord
+from arx_wrapper.audit.record import ActionType, Status
 
 TREE = {
     "ArxError": "Exception",
@@ -39,6 +42,34 @@ TREE = {
 
 def test_the_error_tree_is_the_contracts() -> None:
     assert {name: getattr(errors, name).__bases__[0].__name__ for name in errors.__all__} == TREE
+
+
+def test_errors_have_the_documented_attributes() -> None:
+    for error, names in (
+        (errors.PolicyError("p"), "file line key"),
+        (errors.AuditError("a"), "sent"),
+        (errors.UnknownOperationError("o"), "operation nearest"),
+        (errors.InvalidParamsError("o", "p", "is missing", "text"), "operation param accepted"),
+        (errors.ApprovalPendingError("a", approval_id="1"), "approval_id"),
+        (errors.PagerDutyError("m"), "status code message errors request_id operation"),
+        (errors.RateLimitError("m", retry_after=1.0), "status code message errors request_id operation retry_after"),
+        (errors.TransportError("m", outcome="unknown"), "status code message errors request_id operation outcome"),
+    ):
+        assert set(names.split()) <= set(vars(error))
+
+
+def test_a_record_has_the_documented_members_kinds_and_states() -> None:
+    assert AuditRecord.__struct_fields__ == (
+        "id", "seq", "created_at", "org_id", "agent_id", "action_type", "connector", "operation", "method", "path",
+        "risk", "policy_verdict", "policy", "reason", "approval_id", "status", "inputs_hash", "outputs_hash",
+        "duration_ms", "error", "metadata", "prev_hash", "hash",
+    )  # fmt: skip
+    assert set(get_args(ActionType)) == {
+        "connector.called", "connector.completed", "connector.refused", "approval.requested", "approval.reviewed",
+        "policy.loaded", "agent.suspended", "agent.resumed", "reviewer.enrolled", "reviewer.removed", "log.sealed",
+        "log.removed",
+    }  # fmt: skip
+    assert set(get_args(Status)) == {"in_progress", "success", "error", "unknown", "blocked", "escalated"}
 
 
 @pytest.mark.parametrize("name", TREE)
