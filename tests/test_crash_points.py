@@ -76,7 +76,8 @@ def clock():
 
 async def main():
     global fatal, answered
-    log = audit.open(log_url, clock=clock)
+    # What was handed in is written when it is said to be, and not meanwhile.
+    log = audit.open(log_url, clock=clock, **({"idle": 3600.0} if step == "outcome handed in" else {}))
     asks = {**EVERYTHING, "approval": "hitl"} if step == "approval asked for" else EVERYTHING
     async with PagerDutyConnector(
         "agent", "org", policies=[EVERYTHING], audit=log, base_url=url, transport=Transport(),

@@ -20,6 +20,7 @@ from arx_wrapper.audit.storage.sqlite_segments import EARLIER_RECORDS, NO_DELETE
 from arx_wrapper.cli.main import run
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
+from tests.support import sqlite_at
 
 KEY = b"\x5a" * 32
 # Format 1, as it was: suspensions, uses and open intents in tables of their own.
@@ -117,7 +118,7 @@ async def test_a_log_of_an_earlier_format_goes_on_with_all_that_it_said(path: Pa
     assert len(await everything(log, agent_id="agent", status="success", action_type="connector.completed")) == 300
     await log.append(entry(action_type="connector.refused"))
     await log.aclose()
-    with sqlite3.connect(path) as tools:
+    with sqlite_at(path) as tools:
         tables = {name for (name,) in tools.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert not tables & {"audit_open", "audit_usage", "audit_suspended"}
 
@@ -182,7 +183,7 @@ async def test_a_log_of_an_earlier_format_is_read_without_being_converted(path: 
     with pytest.raises(AuditError, match="audit migrate"):
         await looking.read(lambda reader: reader.tree())
     await looking.aclose()
-    with sqlite3.connect(path) as tools:
+    with sqlite_at(path) as tools:
         assert tools.execute("PRAGMA user_version").fetchone() == (1,)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from arx_wrapper.audit.ocsf import event_of
 from arx_wrapper.cli.main import run
 from arx_wrapper.core.entries import named_ids
 from tests.audit.conftest import entry, everything
-from tests.support import EVERYTHING
+from tests.support import EVERYTHING, sqlite_at
 
 
 async def fill(url: str, count: int = 300) -> audit.AuditLog:
@@ -200,7 +199,7 @@ async def test_an_export_that_nobody_reads_lets_the_log_clear_up(
         for _ in range(1_500):
             log.append_soon(entry(action_type="connector.refused", metadata={"filler": "x" * 300}))
         await log.flush()
-    with sqlite3.connect(tmp_path / "audit.db") as tools:
+    with sqlite_at(tmp_path / "audit.db") as tools:
         busy, _, _ = tools.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     assert busy == 0, "the export holds an old state of the log"
     assert wal.stat().st_size == 0  # noqa: ASYNC240 - a test's file

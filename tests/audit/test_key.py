@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from arx_wrapper import AuditError, audit
 from arx_wrapper.audit import AuditLog
 from arx_wrapper.cli.main import run
 from tests.audit.conftest import KEY, entry, everything
+from tests.support import sqlite_at
 
 OTHER = "cd" * 32
 
@@ -78,7 +78,7 @@ async def test_the_key_is_told_by_its_records_where_a_log_of_an_earlier_format_h
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await begun(path)
-    with sqlite3.connect(path) as tools:
+    with sqlite_at(path) as tools:
         tools.execute("DELETE FROM audit_meta")
     monkeypatch.setenv("ARX_AUDIT_KEY", OTHER)
     log = opened(path)

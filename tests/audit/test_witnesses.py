@@ -106,10 +106,11 @@ def witness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Witness]
     from aics_witness import LogConfig, WitnessStore, make_server
     from aics_witness import Witness as Other
 
+    store = WitnessStore(tmp_path / "witness.db", create=True)
     other = Other(
         NAME,
         Ed25519PrivateKey.generate(),
-        WitnessStore(tmp_path / "witness.db", create=True),
+        store,
         [LogConfig.from_strings(SIGNER.name, [SIGNER.verifier()])],
     )
     running: Any = make_server(other)
@@ -118,6 +119,7 @@ def witness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Witness]
     yield Witness.parse(f"{format_vkey(other.vkey)}@{running.url}")
     running.shutdown()
     running.server_close()
+    store.close()
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_no_parameter_has_the_name_of_an_option_of_the_command() -> None:
         (["users:read", "--max-items", "3"], "--all goes with"),
         (["nothing:here", "--help"], "no operation"),
         ([], "name an operation"),
-        (["users:read", "--json", "[" * 9_000], "nested deeper"),
+        (["users:read", "--json", "[" * 100_000], "nested deeper"),
         (["users:read", "--json", f'{{"query": {"[" * 700}1{"]" * 700}}}'], "nested deeper"),
         (["users:read", f"query={'[' * 9_000}"], "Expected"),
     ],
