@@ -31,7 +31,7 @@ from arx_wrapper.sandbox.recorded_request import Recorded
 from arx_wrapper.sandbox.responses import encode
 from arx_wrapper.sandbox.routes import ENDPOINTS
 from arx_wrapper.sandbox.seed_file import read_plan
-from arx_wrapper.sandbox.state import StateFile, restore
+from arx_wrapper.sandbox.state_file import StateFile, restore
 from arx_wrapper.sandbox.webhooks import Webhooks
 
 if TYPE_CHECKING:

@@ -284,6 +284,25 @@ async def test_the_page_says_whose_approvals_count(tmp_path) -> None:  # type: i
         assert (refused.status_code, "none of its reviewers" in refused.json()["problem"]) == (409, True)
 
 
+async def test_who_requested_or_has_decided_is_told_why_they_cannot_decide(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from tests.approvals.deployment import Deployment
+    from tests.support import ASK_ABOUT_HIGH
+
+    deployment = Deployment(tmp_path, policies=[{**ASK_ABOUT_HIGH, "min_approvals": 2}], agent="cli:bob")
+    async with deployment.pd:
+        await deployment.enrol("alice")
+        await deployment.enrol("bob", by="alice")
+        path = f"/requests/{(await deployment.ask()).id}"
+        pages = Pages(deployment)
+        alice, bob = await pages.browser("alice"), await pages.browser("bob")
+        assert "You requested this yourself" in (await bob.get(path)).text
+        assert "<textarea" in (await alice.get(path)).text
+        assert (await alice.signed(f"{path}/decision", {"verdict": "approve"})).status_code == 200
+        shown = (await alice.get(path)).text
+        assert "You have decided; another reviewer has to agree as well." in shown
+        assert "<textarea" not in shown
+
+
 LATEST = "9999-12-31T23:59:59-14:00"  # after the last year in UTC
 WINDOW = {"start_time": "2030-06-15T02:00:00Z", "end_time": "2030-06-15T04:00:00Z", "service_ids": ["PABC123"]}
 
