@@ -11,7 +11,7 @@ import typer
 from arx_wrapper.cli.http_server import listening, server_for, until_stopped
 from arx_wrapper.cli.output import Format, Output, print_json, say
 from arx_wrapper.cli.session import Session, extras
-from arx_wrapper.core.reviewer_rules import AskOnCall
+from arx_wrapper.core.reviewer_checks import AskOnCall
 from arx_wrapper.errors import ConfigError
 
 DEFAULT_PORT = 8788

@@ -14,7 +14,7 @@ from arx_wrapper.console import actions, assets, pages, people, policy_pages
 from arx_wrapper.console.context import Console
 from arx_wrapper.console.request_checks import Problem, SignInNeeded, signed_in
 from arx_wrapper.console.templating import page
-from arx_wrapper.core.reviewer_rules import AskOnCall
+from arx_wrapper.core.reviewer_checks import AskOnCall
 from arx_wrapper.errors import ArxError, ConfigError
 from arx_wrapper.model import Operation
 

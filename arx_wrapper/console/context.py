@@ -14,7 +14,7 @@ from arx_wrapper.audit.verification import Verification
 from arx_wrapper.console.events import Watcher
 from arx_wrapper.console.sessions import Challenges, RateLimit, Session, Sessions
 from arx_wrapper.core.enrolment_records import enrolments_of
-from arx_wrapper.core.reviewer_rules import AskOnCall
+from arx_wrapper.core.reviewer_checks import AskOnCall
 from arx_wrapper.errors import AuditError
 from arx_wrapper.model import Operation
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from arx_wrapper.audit import AuditLog, Entry
 from arx_wrapper.core.enrolment_records import enrolments_of, require_intact
-from arx_wrapper.core.reviewer_rules import AskOnCall, Judge, require_all, require_one, rules_of
+from arx_wrapper.core.reviewer_checks import AskOnCall, Judge, require_all, require_one, rules_of
 from arx_wrapper.errors import ApprovalDeniedError, ApprovalError, AuditError
 from arx_wrapper.model import ReviewerRule
 

@@ -13,7 +13,7 @@ from attrs import evolve
 from arx_wrapper import approvals
 from arx_wrapper.approvals import ApprovalRequest, Review, Reviewers
 from arx_wrapper.approvals.signatures import Enrolled
-from arx_wrapper.core.reviewer_rules import Judge, Levels, require_all, require_one
+from arx_wrapper.core.reviewer_checks import Judge, Levels, require_all, require_one
 from arx_wrapper.errors import ApprovalDeniedError
 from arx_wrapper.model import OnCall, ReviewerRule
 from tests.approvals.conftest import Clock, terms
