@@ -153,7 +153,10 @@ def read_bytes(path: Path, limit: int = LARGEST, *, writer: float = _WRITER, sil
         OSError: it cannot be read, is a folder, is larger than the limit, or no process writes to it; `strerror`
             says which.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except ValueError:
+        raise OSError(errno.EINVAL, "its name holds a null character", str(path)) from None
     try:
         state = os.fstat(descriptor)
         if stat.S_ISDIR(state.st_mode):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -181,10 +182,10 @@ def read_toml(
         ConfigError: it cannot be read, has an unknown key, or was named and does not exist.
     """
     named = file or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
-    if named is not None and not named.is_file():
+    if named is not None and not _is_file(named):
         raise ConfigError(f"There is no configuration file {str(named)!a}. Nothing was sent.")
     for file in [named.absolute()] if named is not None else _candidates(environ, folder):
-        if not file.is_file():
+        if not _is_file(file):
             continue
         import tomllib  # only when there is a file to read
 
@@ -197,6 +198,21 @@ def read_toml(
             _require_known(file, key)
         return file, flat
     return None, {}
+
+
+def _is_file(path: Path) -> bool:
+    """Return False where there is nothing, or a folder.
+
+    Raises:
+        ConfigError: that cannot be found out; a file that cannot be read must not pass for one that is not there.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{str(path)[:200]!a}: cannot be read: {cause}. Nothing was sent.") from None
 
 
 def _candidates(environ: Variables, folder: Path | None) -> Iterator[Path]:

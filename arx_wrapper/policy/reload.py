@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -210,7 +211,10 @@ def _documents(source: object) -> Documents:
 
 
 def _files(path: Path) -> list[Path]:
-    files = _in_folder(path) if path.is_dir() else [path]
+    try:
+        files = _in_folder(path) if os.path.isdir(path) else [path]  # False also where this cannot be found out
+    except OSError as error:
+        raise PolicyError(f"cannot be read: {error.strerror}", file=str(path)) from None
     if not files:
         raise PolicyError("the folder holds no *.yaml and no *.yml", file=str(path))
     return files
@@ -224,7 +228,7 @@ def _in_folder(path: Path) -> list[Path]:
 def unread_files(source: PolicySource | None) -> list[str]:
     """Return the files in a folder of policies that are not read, although they may be meant as policies."""
     path = Path(source) if isinstance(source, str | PathLike) else None
-    if path is None or not path.is_dir():
+    if path is None or not os.path.isdir(path):
         return []
     read_ones = _in_folder(path)
     return sorted(str(file) for file in path.iterdir() if file not in read_ones and not file.name.startswith("."))
@@ -257,7 +261,7 @@ def _seen(source: PolicySource | None) -> _Seen:
     path, written = Path(source), 0
     files: list[tuple[object, ...]] = []
     try:
-        for file in [path, *(_in_folder(path) if path.is_dir() else ())]:
+        for file in [path, *(_in_folder(path) if os.path.isdir(path) else ())]:
             status = file.stat()
             if stat.S_ISFIFO(status.st_mode):  # a pipe can be read only once, so its policy stays in force
                 files.append((str(file),))
@@ -266,7 +270,7 @@ def _seen(source: PolicySource | None) -> _Seen:
             held = file.read_bytes() if small else None
             files.append((str(file), status.st_mtime_ns, status.st_size, status.st_ino, held))
             written = max(written, status.st_mtime_ns, status.st_ctime_ns)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return _Seen(str(error))
     return _Seen(files, written / 1e9)
 

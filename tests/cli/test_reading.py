@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -120,3 +124,71 @@ def test_a_proof_that_cannot_be_written_is_said(sandboxed: Command, here: Path) 
     done = sandboxed("audit", "prove", "1", "--place", "places", "--key", key, "--file", "none/proof")
     assert (done.status, done.out) == (2, "")
     assert "none/proof cannot be written: No such file or directory. Name another --file." in done.err
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5_000])
+def test_a_name_that_no_file_can_have_is_said(sandboxed: Command, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for variable, status in (("ARX_POLICY", 2), ("ARX_CONFIG", 2)):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, name)
+            for words in (["incidents", "list"], ["ops"]):
+                done = sandboxed(*words)
+                assert (done.status, done.out) == (status, "")
+                assert "cannot be read: File name too long" in done.err
+            if variable == "ARX_POLICY":
+                assert "cannot be read: File name too long" in sandboxed("doctor", "-o", "json").out
+
+
+def test_a_null_character_in_the_file_of_settings_names_no_file(
+    sandboxed: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ARX_POLICY")
+    (here / "arx.toml").write_text('policy = "a\\u0000b"\n')
+    done = sandboxed("--config", "arx.toml", "incidents", "list")
+    assert done.status == 2
+    assert "its name holds a null character" in done.err
+
+
+OTHER_USER = """
+import os, sys
+from arx_wrapper.cli.main import run
+from arx_wrapper.config import Config
+run(["policy", "check", sys.argv[2]])  # imports all that it needs
+os.environ["HOME"] = os.environ["XDG_STATE_HOME"] = sys.argv[1] + "/own"
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(54321); os.setuid(54321)
+sys.stderr.write("--\\n")
+for given in ([f"{sys.argv[1]}/closed"], [f"{sys.argv[1]}/closed/policy.yaml"], [f"{sys.argv[1]}/secret.yaml"]):
+    print(run(["policy", "check", *given]))
+print(run(["--config", f"{sys.argv[1]}/closed/arx.toml", "ops"]))
+os.environ["XDG_CONFIG_HOME"] = sys.argv[1] + "/closed"
+print(run(["ops"]))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_what_this_user_may_not_read_is_said_and_passes_for_nothing_else(here: Path) -> None:
+    policy = "- {name: a, connector: pagerduty, operations: ['incidents:read'], risk_max: low, approval: none}\n"
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        place = Path(made)
+        place.chmod(0o755)
+        (place / "closed").mkdir()
+        (place / "own").mkdir()
+        (place / "own").chmod(0o777)
+        (place / "closed" / "policy.yaml").write_text(policy)
+        (place / "secret.yaml").write_text(policy)
+        (place / "open.yaml").write_text(policy)
+        (place / "secret.yaml").chmod(0o000)
+        (place / "closed").chmod(0o000)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("ARX_")}
+        ran = subprocess.run(  # noqa: S603 - this interpreter
+            [sys.executable, "-c", OTHER_USER, made, str(place / "open.yaml")],
+            capture_output=True, text=True, timeout=60, cwd="/", env={**environ, "ARX_SANDBOX": "1"},
+        )  # fmt: skip
+        (place / "closed").chmod(0o700)
+    said = ran.stderr.partition("--\n")[2]
+    assert "Traceback" not in said
+    assert "Unexpected" not in said
+    assert said.count("cannot be read: Permission denied") >= 2
+    assert ran.stdout.splitlines()[-2:] == ["2", "2"]

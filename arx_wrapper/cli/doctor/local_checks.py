@@ -31,7 +31,7 @@ async def files(config: Config) -> Finding:
         tls()  # refuses what holds no certificates
         named.append(Path(os.environ[CERTIFICATES]))
     files = [file for file in named if file is not None]
-    files += [inner for file in files if file.is_dir() for inner in sorted(file.glob("*.yaml"))]
+    files += [inner for file in files for inner in sorted(file.glob("*.yaml"))]  # none where it is no folder
     found = dict.fromkeys(filter(None, (writable_by_others(file) for file in files)))
     if found:
         return warning(
