@@ -31,7 +31,7 @@ async def files(config: Config) -> Finding:
         tls()  # refuses what holds no certificates
         named.append(Path(os.environ[CERTIFICATES]))
     files = [file for file in named if file is not None]
-    files += [inner for file in files for inner in sorted(file.glob("*.yaml"))]  # none where it is no folder
+    files += [inner for file in files for inner in _policies_in(file)]
     found = dict.fromkeys(filter(None, (writable_by_others(file) for file in files)))
     if found:
         return warning(
@@ -149,6 +149,11 @@ def _unattended(config: Config, escalated: int) -> list[tuple[str, str]]:
             )
         )
     return faults
+
+
+def _policies_in(path: Path) -> list[Path]:
+    """Return a folder's policy files; none where the path is a file, or cannot be looked at."""
+    return sorted(path.glob("*.yaml")) if os.path.isdir(path) else []
 
 
 def _wait(number: int, whose: str = "") -> str:
