@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from arx_wrapper.config import Config
 from arx_wrapper.core.backends import channels
 from arx_wrapper.credentials import Credentials, Secret, Variables
 from arx_wrapper.transport import Transport
+from arx_wrapper.transport.response import short
 from arx_wrapper.vault.fixed import FixedVault
 from tests.leaks import leaks
 from tests.support import CANARY, EVERYTHING
@@ -168,6 +170,14 @@ async def test_what_the_server_repeats_of_the_key_is_masked(step: bytes) -> None
     assert leaks(caught.value, CANARY) == []
     # Nor is the beginning of the key left where the text was cut.
     assert CANARY[:8] not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [61, 400, 4_096])
+def test_no_part_of_a_long_key_is_shown_where_server_text_is_cut(length: int) -> None:
+    key = (CANARY + hashlib.shake_256(b"key").hexdigest(2_048))[:length]
+    for before in range(0, length, 1 + length // 50):
+        shown = short("x" * before + key * (100_000 // length), Secret(key))
+        assert not any(key[at : at + 8] in shown for at in range(length - 8))
 
 
 async def test_escape_sequences_of_the_server_are_in_no_error() -> None:

@@ -41,6 +41,9 @@ _ADVICE: Final[Mapping[int, str]] = {
     429: "too many requests for this key",
 }
 _SHOWN: Final = 300
+# Characters of a percent-encoded key, and those in which it is looked for.
+_LONGEST_KEY: Final = 3 * 4_096
+_SEARCHED: Final = 2 * _LONGEST_KEY
 _DETAILS: Final = 50
 # The longest accepted wait; a larger number is a point in time, or wrong.
 _YEAR: Final = 366 * 86_400
@@ -203,6 +206,8 @@ def short(text: object, secret: Secret) -> str:
     """Return server text for a message, shortened, with the key masked and without control characters."""
     if isinstance(text, str) and len(text) <= _SHOWN and text.isprintable():
         return secret.masked(text)
-    shown = _flat(text)[: _SHOWN * 20]
-    plain = secret.masked("".join(character if character.isprintable() else " " for character in shown))
-    return plain if len(plain) <= _SHOWN else plain[:_SHOWN] + "…"
+    flat = _flat(text)
+    plain = secret.masked("".join(character if character.isprintable() else " " for character in flat[:_SEARCHED]))
+    if len(flat) > _SEARCHED:  # the end may be the beginning of a key, which nothing has masked
+        plain = plain[:-_LONGEST_KEY]
+    return plain if len(plain) <= _SHOWN and len(flat) <= _SEARCHED else plain[:_SHOWN] + "…"
