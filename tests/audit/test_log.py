@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from arx_wrapper.audit.storage.sqlite import SqliteStore
 from arx_wrapper.audit.store import Pending
 from arx_wrapper.model import Limit
 from tests.audit.conftest import entry, everything
-from tests.audit.waiting import at_last, hurry, refusal
+from tests.audit.waiting import hurry
 from tests.support import CANARY, PATIENCE, advance, sqlite_at
 
 
@@ -239,11 +240,19 @@ async def test_a_log_that_stays_locked_is_not_opened_and_the_error_names_the_cau
         await first.aclose()
     with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
         blocker.execute(lock)
-        log, start = opened(path, timeout=2), time.monotonic()
-        await refusal(log.open, r"database is locked\. Nothing was sent")
+        impatient = partial(SqliteStore, str(path), key=None, clock=utc_now, patience=1.2)
+        log, start = AuditLog(impatient, timeout=PATIENCE, idle=0.01), time.monotonic()
+        with pytest.raises(AuditError, match=r"database is locked\. Nothing was sent"):
+            await log.open()
         assert time.monotonic() - start > 1, "it was waited for"
         blocker.execute("ROLLBACK")
-    await at_last(lambda: log.append(entry()))
+    await log.append(entry())
+    await log.aclose()
+    log = opened(path, timeout=10)
+    await log.open()
+    store = log._writer.store()
+    assert isinstance(store, SqliteStore)
+    assert store._patience < 9, "the store gives up before the log does, which does not know the cause"
     await log.aclose()
 
 

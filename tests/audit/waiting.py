@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-
-import pytest
 
 from arx_wrapper import AuditError
 from arx_wrapper.audit import AuditLog
@@ -37,14 +34,3 @@ async def at_last(act: Callable[[], Awaitable[T]]) -> T:
             return await act()
         except AuditError:
             assert time.monotonic() < until, "the log does not recover"
-
-
-async def refusal(act: Callable[[], Awaitable[object]], cause: str) -> str:
-    """Return the text of an act's error, as soon as the machine gives a log time enough to find the cause."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        with pytest.raises(AuditError) as caught:
-            await act()
-        if re.search(cause, text := str(caught.value)):
-            return text
-        assert time.monotonic() < until, text
