@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -50,7 +50,9 @@ async def listening(
         server.close()
         left = dict(open_ones)
         for task, writer in left.items():
-            writer.transport.abort()  # before `serve` closes it again: Python 3.11.2 cannot abort after that under TLS
+            # Before `serve` closes it again: Python 3.11.2 cannot abort under TLS after that, or once the client has.
+            with suppress(AttributeError):
+                writer.transport.abort()
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         await asyncio.sleep(0)  # a transport closes its socket in the loop's next turn

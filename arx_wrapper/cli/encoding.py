@@ -36,12 +36,6 @@ class Stdout(io.TextIOWrapper):
     def failed(self) -> OSError | None:
         return self._raw.failed
 
-    def give_up(self) -> None:
-        """Lead nowhere, so that the interpreter's end does not try to write the rest."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.close(nowhere)
-
 
 class _Raw(io.FileIO):
     failed: OSError | None = None
@@ -52,6 +46,13 @@ class _Raw(io.FileIO):
         except OSError as error:
             self.failed = error
             raise
+
+
+def give_up(stream: int) -> None:
+    """Lead a standard stream nowhere, so that the interpreter's end does not fail to write the rest."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def use_utf8() -> None:

@@ -19,7 +19,7 @@ from arx_wrapper.cli.approvals import commands as approvals
 from arx_wrapper.cli.approvals import reviewers
 from arx_wrapper.cli.audit import commands as audit
 from arx_wrapper.cli.doctor.command import doctor
-from arx_wrapper.cli.encoding import Stdout, open_closed, use_utf8, utf8
+from arx_wrapper.cli.encoding import Stdout, give_up, open_closed, use_utf8, utf8
 from arx_wrapper.cli.examples import add_examples
 from arx_wrapper.cli.exit_status import message_of, next_step, status_of
 from arx_wrapper.cli.misplaced_options import hint
@@ -104,8 +104,12 @@ def main() -> None:
     with suppress(OSError):  # it is kept, as the error of every write
         stdout.flush()
     if stdout.failed is not None:
-        stdout.give_up()
+        give_up(1)
         status = _unwritten(stdout.failed) if status in (0, 1) else status
+    try:
+        sys.stderr.flush()
+    except OSError:  # the status still tells
+        give_up(2)
     sys.exit(status)
 
 

@@ -133,7 +133,7 @@ store = approvals.open("sqlite:///" + sys.argv[1], proof="name")
 try:
     asyncio.run(store.list())
 except ApprovalError as error:
-    print(error)
+    print(error, flush=True)
 os._exit(0)
 """
 
