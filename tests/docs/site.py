@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,21 @@ def build() -> subprocess.CompletedProcess[str]:
     write_source()
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def build_once(run: str) -> None:
+    """Build the site unless this test run has built it: its processes read the same folder, one of them builds it."""
+    stamp = ROOT / "build" / "docs-built-by"
+    stamp.parent.mkdir(exist_ok=True)
+    with stamp.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if file.read() == run:
+            return
+        done = build()
+        assert done.returncode == 0, done.stdout + done.stderr
+        file.truncate(0)
+        file.write(run)
 
 
 if __name__ == "__main__":

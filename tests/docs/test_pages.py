@@ -49,10 +49,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(testrun_uid: str) -> Iterator[str]:
     """The built site, served on loopback."""
-    done = site.build()
-    assert done.returncode == 0, done.stdout + done.stderr
+    site.build_once(testrun_uid)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site.SITE))) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
