@@ -184,10 +184,10 @@ class ReadableLog:
 
 
 class _Reading:
-    """Gives a function that runs jobs over the log as it is now, one after the other, on a separate thread.
+    """Give a function that runs jobs over the log as it is now, one after the other, on a separate thread.
 
-    It is no generator: at the end of an event loop, asyncio closes the generators that an error left, in any order, and
-    one that is closed before the generator that uses it is an error of its own.
+    It is a class and no generator. When an event loop ends, asyncio closes the generators that an error left, in any
+    order; closing this one before the generator that uses it would be another error.
     """
 
     def __init__(

@@ -35,17 +35,7 @@ async def policy(console: Console, request: Request) -> Response:
     if agent and agent not in known:
         known = [agent, *known[: _AGENT_COLUMNS - 1]]
     cell = _explained(console, agent, operation) if agent and operation in console.operations else None
-    return page(
-        console,
-        "policy.html",
-        session,
-        title="Policy",
-        agents=known,
-        matrix=_matrix(console, known),
-        cell=cell,
-        proposed=None,
-        text="",
-    )
+    return page(console, "policy.html", session, **_shown(console, known), cell=cell, proposed=None, text="")
 
 
 async def proposed_policy(console: Console, request: Request, text: str) -> Response:
@@ -64,17 +54,13 @@ async def proposed_policy(console: Console, request: Request, text: str) -> Resp
         found = await simulate(log, rules, console.operations, console.is_alias, since=since, org_id=org_id)
     except (PolicyError, ConfigError) as error:
         problem = template_values.visible(error)
-    return page(
-        console,
-        "policy.html",
-        session,
-        title="Policy",
-        agents=known,
-        matrix=_matrix(console, known),
-        cell=None,
-        proposed={"problem": problem, "found": found},
-        text=text,
-    )
+    result = {"problem": problem, "found": found}
+    return page(console, "policy.html", session, **_shown(console, known), cell=None, proposed=result, text=text)
+
+
+def _shown(console: Console, agents: list[str]) -> dict[str, Any]:
+    """Return what the page shows of the policy in force: the possible verdicts for each operation and agent."""
+    return {"title": "Policy", "agents": agents, "matrix": _matrix(console, agents)}
 
 
 async def _known(console: Console) -> list[str]:

@@ -141,7 +141,7 @@ os._exit(0)
 @pytest.mark.parametrize(("of_file", "of_folder"), [(0o000, 0o555), (0o444, 0o555), (0o444, 0o777), (0o666, 0o000)])
 def test_a_store_without_permission_is_told_which_permission(of_file: int, of_folder: int) -> None:
     if os.getuid() != 0:
-        pytest.skip("a file's owner gives itself the permission; becoming another user needs root")
+        pytest.skip("SKIPPED: only root can become another user, so no store without permission was tried")
     with tempfile.TemporaryDirectory(dir="/tmp") as made:
         place = Path(made) / "state"
         place.mkdir()

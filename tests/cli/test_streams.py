@@ -14,7 +14,10 @@ import pytest
 from tests.cli.conftest import POLICIES, Command
 from tests.support import PATIENCE
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
+pytestmark = pytest.mark.skipif(
+    not os.path.exists("/dev/full"),
+    reason="SKIPPED: the system has no /dev/full, so no closed or full stream was tried",
+)
 
 
 @pytest.fixture

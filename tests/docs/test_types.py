@@ -37,7 +37,7 @@ await pd.create_incident("Disk full", "PS", conference_bridge={"conference_url":
 await pd.update_service("PS", fields={"auto_resolve_timeout": NULL})
 await pd.create_event_rule({"condition": ["and"], "actions": [["route", "PS"]]})
 """
-"""What the methods take as mappings, written as literals."""
+"""Type checkers accept literals where the methods take mappings."""
 
 
 @pytest.fixture(scope="module")
